@@ -1,0 +1,94 @@
+# One command each; every target makes what it needs, once, in .venv.
+# PYTHON=python3.12 picks another interpreter; DATA=path runs the main job on your own file.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= _run
+DATA ?=
+ARGS ?=
+# pip reads these from the environment, for the packages and for what builds them.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The embedded store stays in the clone here; without this it is the user data folder.
+export OCO2_STORE ?= $(CURDIR)/_store
+META := settings.ini setup.py pyproject.toml constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet
+
+.PHONY: help run test test-slow docs bench lab check lint clean distclean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make run        find the isolated soundings of a generated granule (DATA=path: of your file)"
+	@echo "make test       every notebook and test"
+	@echo "make test-slow  the slow and heavy checks"
+	@echo "make docs       the site, in _build/html"
+	@echo "make bench      speed and memory beside peers"
+	@echo "make lab        JupyterLab on the notebooks"
+	@echo "make check      notebooks clean, package in step with them, ruff"
+	@echo "make clean      remove what was built (distclean: and .venv)"
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "oco2_outliers needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "This Python has no venv module. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Each extra is installed once, and again only when the metadata or the pins change.
+$(VENV)/.base: $(VENV)/.made $(META)
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(INSTALL) -e ".[dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.base
+	$(INSTALL) -e ".[docs]"
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.base
+	$(INSTALL) -e ".[lab]"
+	@touch $@
+
+run: $(VENV)/.base
+ifeq ($(strip $(DATA)),)
+	@$(BIN)/oco2-outliers soundings simulate granule.nc4
+	@$(BIN)/oco2-outliers isolate granule.nc4 --store "$$OCO2_STORE" --out "$(OUT)" $(ARGS)
+else
+	@$(BIN)/oco2-outliers isolate "$(DATA)" --out "$(OUT)" $(ARGS)
+endif
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs _build/html
+	@echo "Open _build/html/index.html"
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lab: $(VENV)/.lab
+	$(BIN)/jupyter lab --notebook-dir nbs
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+
+check: $(VENV)/.dev
+	$(BIN)/nbdev_clean
+	$(BIN)/nbdev_export
+	git diff --exit-code -- nbs oco2_outliers
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,24 @@
+"""Build script: everything it knows stands in settings.ini."""
+from configparser import ConfigParser
+
+from setuptools import find_packages, setup
+
+config = ConfigParser(delimiters=["="])
+config.read("settings.ini", encoding="utf-8")
+s = config["DEFAULT"]
+
+
+def lines(key):
+    return [line.strip() for line in s[key].splitlines() if line.strip()]
+
+
+setup(
+    name=s["lib_name"], version=s["version"], description=s["description"], keywords=s["keywords"].split(),
+    author=s["author"], author_email=s["author_email"], url=s["git_url"], license="Apache-2.0",
+    long_description=open("README.md", encoding="utf-8").read(), long_description_content_type="text/markdown",
+    packages=find_packages(include=[s["lib_path"], s["lib_path"] + ".*"]), package_data={s["lib_path"]: ["py.typed"]},
+    python_requires=">=" + s["min_python"], install_requires=lines("requirements"),
+    extras_require={"dev": lines("dev_requirements"), "docs": lines("docs_requirements"), "lab": lines("lab_requirements")},
+    entry_points={"console_scripts": lines("console_scripts"), "nbdev": [f"{s['lib_path']}={s['lib_path']}._modidx:d"]},
+    license_files=["LICENSE"], zip_safe=False,
+)
