@@ -14,7 +14,7 @@ def lines(key):
 
 setup(
     name=s["lib_name"], version=s["version"], description=s["description"], keywords=s["keywords"].split(),
-    author=s["author"], author_email=s["author_email"], url=s["git_url"], license="Apache-2.0",
+    author=s["author"], author_email=s["author_email"], license="Apache-2.0",
     long_description=open("README.md", encoding="utf-8").read(), long_description_content_type="text/markdown",
     packages=find_packages(include=[s["lib_path"], s["lib_path"] + ".*"]), package_data={s["lib_path"]: ["py.typed"]},
     python_requires=">=" + s["min_python"], install_requires=lines("requirements"),
