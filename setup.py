@@ -20,5 +20,5 @@ setup(
     python_requires=">=" + s["min_python"], install_requires=lines("requirements"),
     extras_require={"dev": lines("dev_requirements"), "docs": lines("docs_requirements"), "lab": lines("lab_requirements")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": [f"{s['lib_path']}={s['lib_path']}._modidx:d"]},
-    license_files=["LICENSE"], zip_safe=False,
+    zip_safe=False,
 )
