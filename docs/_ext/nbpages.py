@@ -99,8 +99,8 @@ def parse(code: str) -> ast.Module:
 
 def _assigned(node: ast.stmt) -> str:
     """The one name that a statement assigns to, or an empty text."""
-    target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0] if isinstance(node, ast.Assign) else None
-    return target.id if isinstance(target, ast.Name) else ""
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+    return targets[0].id if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(targets[0], ast.Name) else ""
 
 
 def public_names(code: str) -> dict[str, str]:
@@ -115,7 +115,7 @@ def public_names(code: str) -> dict[str, str]:
 
 
 def constant(code: str, name: str) -> tuple[str, str]:
-    """The value of a CONSTANT as source, and the words about it: the comment behind it, or the lines of comment above."""
+    """The value of a CONSTANT as source, and the words about it: the comment behind it, or the comment lines above."""
     node = next(node for node in parse(code).body if _assigned(node) == name)
     lines = code.splitlines()
     if behind := re.search(r"\s#:?\s+(.*)$", lines[node.end_lineno - 1][node.end_col_offset:]):

@@ -66,6 +66,15 @@ def code_cell(cell: Cell):
     return made
 
 
+def site_links(markdown: str, docs: Path) -> str:
+    """`../CHANGELOG.md` of the repository is the site's own page `changelog.md`, where there is such a page."""
+    def own_page(match: re.Match) -> str:
+        name = f"{match[1].lower()}.md"
+        return f"]({name}" if (docs / name).is_file() else match[0]
+
+    return re.sub(r"\]\(\.\./(\w+)\.md", own_page, markdown)
+
+
 def opening(page: Page) -> str:
     """Title and lead of a page."""
     lead = f"\n\n:::{{div}} lead\n{page.lead}\n:::" if page.lead else ""
@@ -84,7 +93,7 @@ def as_notebook(page: Page, package: Path, docs: Path, after: str = ""):
     cells = [nbformat.v4.new_markdown_cell(opening(page)), code_cell(start)]
     for cell in page.cells:
         if cell.kind == "markdown":
-            cells.append(nbformat.v4.new_markdown_cell(cell.source))
+            cells.append(nbformat.v4.new_markdown_cell(site_links(cell.source, docs)))
         elif cell.runs:
             cells.append(code_cell(cell))
         elif cell.show_source:
@@ -109,9 +118,10 @@ def api_page(pages: list[Page], package: str) -> str:
     parts = [API_MARK + "# API reference\n\n:::{div} lead\nEvery public name, in the order of the notebooks\n:::"]
     for page in pages:
         if page.names:
-            rows = [f"| {{py:obj}}`~{package}.{page.module}.{name}` | {page.summary(name).replace('|', chr(92) + '|')} |"
-                    for name in page.names]
-            head = f"## {package}.{page.module}\n\nFrom [{page.title}]({page.path.name}).\n\n| name | what it does |"
+            module = f"{package}.{page.module}"
+            words = {name: page.summary(name).replace("|", "\\|") for name in page.names}
+            rows = [f"| {{py:obj}}`~{module}.{name}` | {said} |" for name, said in words.items()]
+            head = f"## {module}\n\nFrom [{page.title}]({page.path.name}).\n\n| name | what it does |"
             parts.append("\n".join([head, "|:--|:--|", *rows]))
     return "\n\n".join(parts) + "\n"
 

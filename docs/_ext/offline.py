@@ -37,7 +37,7 @@ class _Fetches(HTMLParser):
                 self.images_without_alt.append(f"picture {self._images}")
         if tag == "link" and set(values.get("rel", "").lower().split()) & INERT_LINKS:
             return
-        self.found += [values[key] for key in values if (tag, key) in FETCHED and REMOTE.match(values[key])]
+        self.found += [values[key].strip() for key in values if (tag, key) in FETCHED and REMOTE.match(values[key])]
 
     def handle_data(self, data):
         if self._style:

@@ -1,9 +1,10 @@
 """README.md from nbs/index.ipynb: run the notebook, write its text and pictures.
 
     python docs/_ext/readme.py            write README.md and docs/images/
-    python docs/_ext/readme.py --check    exit 1, with one line that says why, when README.md is not what index.ipynb says
+    python docs/_ext/readme.py --check    exit 1, with one line that says why, when the two disagree
 
-Text is compared, pictures are not: their bytes differ between versions of matplotlib and freetype. They only have to exist.
+Text is compared, pictures are not: their bytes differ between versions of matplotlib and freetype. They only have to
+exist.
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ def as_notebook(page: Page):
             cells.append(nbformat.v4.new_markdown_cell(repository_links(cell.source)))
         elif cell.runs:
             made = nbformat.v4.new_code_cell(cell.source)
-            made.metadata["tags"] = [tag for tag, shown in [("no-source", cell.show_source), ("no-output", cell.show_output)]
-                                     if not shown]
+            shown = {"no-source": cell.show_source, "no-output": cell.show_output}
+            made.metadata["tags"] = [tag for tag, yes in shown.items() if not yes]
             made.metadata["page"] = vars(cell)
             cells.append(made)
         elif cell.show_source:
@@ -104,7 +105,8 @@ def run(notebook, folder: Path) -> None:
     os.environ["MATPLOTLIBRC"] = str(Path(__file__).resolve().parents[1] / "matplotlibrc")
     os.environ["TQDM_DISABLE"] = "1"
     try:
-        ExecutePreprocessor(timeout=600, kernel_name="python3").preprocess(notebook, {"metadata": {"path": str(folder)}})
+        runner = ExecutePreprocessor(timeout=600, kernel_name="python3")
+        runner.preprocess(notebook, {"metadata": {"path": str(folder)}})
     except CellExecutionError as error:
         raise NotebookFails(f"index.ipynb does not run: {error.ename}: {error.evalue}".splitlines()[0]) from None
 
@@ -123,7 +125,8 @@ def settle(notebook) -> dict[str, bytes]:
             elif "image/png" in data:
                 name = f"{PICTURES}/{about.label or f'index-{len(pictures) + 1}'}.png"
                 pictures[name] = base64.b64decode(data["image/png"])
-                texts.append(f"![{about.alt or about.caption}]({name})" + (f"\n\n*{about.caption}*" if about.caption else ""))
+                texts.append(f"![{about.alt or about.caption}]({name})")
+                texts += [f"*{about.caption}*"] if about.caption else []
             elif 'class="dataframe"' in data.get("text/html", ""):
                 texts.append(table(data["text/html"]))
             elif "text/markdown" in data:
