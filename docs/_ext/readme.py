@@ -158,9 +158,9 @@ def made_readme(root: Path = ROOT) -> tuple[str, dict[str, bytes]]:
 
 # ---------------------------------------------------------------- file
 
-def disagreement(root: Path = ROOT) -> str | None:
-    """Why README.md is not what index.ipynb says, in one line; None when it is."""
-    made, pictures = made_readme(root)
+def disagreement(root: Path = ROOT, now: tuple[str, dict[str, bytes]] | None = None) -> str | None:
+    """Why README.md is not what index.ipynb says (`now`, when it ran already), in one line; None when it is."""
+    made, pictures = now or made_readme(root)
     readme = root / "README.md"
     said = readme.read_text(encoding="utf-8") if readme.is_file() else ""
     if missing := [name for name in pictures if not (root / name).is_file()]:
@@ -169,7 +169,7 @@ def disagreement(root: Path = ROOT) -> str | None:
     if made != said:
         number = next((i for i, (new, old) in enumerate(pairs, 1) if new != old), len(pairs))
         new, old = pairs[number - 1]
-        return (f"README.md line {number} says {old[:70]!r}, nbs/index.ipynb makes it {new[:70]!r}: run `make readme`")
+        return f"README.md line {number} says {old[:70]!r}, nbs/index.ipynb makes it {new[:70]!r}: run `make readme`"
     return None
 
 
