@@ -98,11 +98,12 @@ class FeatureMatrix:
             lines.append(f"rows dropped for a missing feature: {self.n_dropped}")
         return "\n".join(lines)
 
-# %% ../nbs/01_dbscan.ipynb #3c916c2d
+# %% ../nbs/01_dbscan.ipynb #1bb270ca
 def _require_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
     absent = [name for name in names if name not in df.columns]
     if absent:
-        raise InputError(f"no column {', '.join(map(repr, absent))} in the table; it has: {', '.join(map(str, df.columns))}")
+        raise InputError(f"no column {', '.join(map(repr, absent))} in the table; "
+                         f"it has: {', '.join(map(str, df.columns))}")
 
 
 def _numeric_columns(df: pd.DataFrame) -> list[str]:
@@ -147,7 +148,7 @@ def _refuse_missing(values: pd.DataFrame) -> None:
             raise InputError(f"column {name!r} holds {what} of {len(column)} values; "
                              "mend them, leave the column out, or ask for such rows to be dropped")
 
-# %% ../nbs/01_dbscan.ipynb #293ac7ce
+# %% ../nbs/01_dbscan.ipynb #d3603501
 def feature_matrix(df: pd.DataFrame, features: Sequence[str] | None = None, missing: str = "refuse") -> FeatureMatrix:
     """Choose and standardise the numeric features of a table.
 
@@ -164,7 +165,8 @@ def feature_matrix(df: pd.DataFrame, features: Sequence[str] | None = None, miss
     Returns
     -------
     FeatureMatrix
-        Standardised rows (mean 0, standard deviation 1 with `ddof=0`, as scikit-learn's `StandardScaler`) and the report.
+        Standardised rows (mean 0, standard deviation 1 with `ddof=0`, as scikit-learn's `StandardScaler`) and the
+        report.
 
     Raises
     ------
@@ -342,7 +344,7 @@ def _mean_silhouette(sums: np.ndarray, sizes: np.ndarray, own: np.ndarray) -> tu
     spread = score.std(ddof=1) if len(score) > 1 else 0.0
     return float(score.mean()), float(spread * np.sqrt((1 - len(score) / n) / len(score)))
 
-# %% ../nbs/01_dbscan.ipynb #90095038
+# %% ../nbs/01_dbscan.ipynb #e3672265
 def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int = 10_000,
                 random_state: int | np.random.RandomState | None = None) -> pd.DataFrame:
     """Silhouettes of several labelings of the same rows, from one pass over the distances.
@@ -354,8 +356,8 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int = 10
     labelings : sequence of array-like of int, each of shape (n_rows,)
         Labels, -1 for noise.
     max_rows : int, default 10_000
-        Up to this many rows the result is exact. Above it, this many rows are drawn; each still sees all others, so the
-        mean is unbiased, and its standard error is given.
+        Up to this many rows the result is exact. Above it, this many rows are drawn; each still sees all others, so
+        the mean is unbiased, and its standard error is given.
     random_state : int, RandomState or None
         For the draw.
 
@@ -388,7 +390,7 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int = 10
     return pd.DataFrame([_score_labelling(groups[:, j], sizes, sums, group.ravel()[sampled])
                          for j in range(table.shape[1])])
 
-# %% ../nbs/01_dbscan.ipynb #da2e4c30
+# %% ../nbs/01_dbscan.ipynb #a00b7e1f
 def _group_distance_sums(X, group, n_groups, max_rows, random_state):
     """Distances from (sampled) rows to all rows, summed per group: (n_sampled, n_groups), and the sampled rows."""
     n = len(X)
@@ -409,7 +411,8 @@ def _group_distance_sums(X, group, n_groups, max_rows, random_state):
 def _score_labelling(labels_of_group, sizes, sums, group_of_sampled):
     """The row of the result for one labelling, from distances summed per group."""
     row = {}
-    for name, used in [("silhouette", np.ones(len(labels_of_group), bool)), ("silhouette_clusters", labels_of_group >= 0)]:
+    everything = np.ones(len(labels_of_group), bool)
+    for name, used in [("silhouette", everything), ("silhouette_clusters", labels_of_group >= 0)]:
         labels, cluster = np.unique(labels_of_group[used], return_inverse=True)
         n_used = sizes[used].sum()
         mean = error = np.nan
@@ -421,7 +424,8 @@ def _score_labelling(labels_of_group, sizes, sums, group_of_sampled):
             own = cluster_of_group[group_of_sampled]
             inside = own >= 0
             if inside.any():
-                mean, error = _mean_silhouette(sums[inside][:, used] @ membership, sizes[used] @ membership, own[inside])
+                per_cluster = sums[inside][:, used] @ membership
+                mean, error = _mean_silhouette(per_cluster, sizes[used] @ membership, own[inside])
         row[name], row[name + "_error"] = mean, error
     return row
 
@@ -516,14 +520,16 @@ def _checked_eps(eps: float) -> float:
         raise InputError(f"eps must be a finite number above 0, not {eps!r}")
     return value
 
-# %% ../nbs/01_dbscan.ipynb #c57751e4
-def choose_eps(radius: ArrayLike) -> float:
-    """Choose eps at the bend of the sorted isolation radii.
+# %% ../nbs/01_dbscan.ipynb #db3a42e8
+def choose_eps(radius: ArrayLike, cutoff: float = 3.5) -> float:
+    """Choose eps as a robust fence above the logarithms of the isolation radii.
 
     Parameters
     ----------
     radius : array-like of shape (n_rows,)
         Isolation radii, from `isolation_radius`.
+    cutoff : float, default 3.5
+        Robust standard deviations between the median and the fence; smaller calls more rows isolated.
 
     Returns
     -------
@@ -533,44 +539,44 @@ def choose_eps(radius: ArrayLike) -> float:
     Raises
     ------
     InputError
-        When no row has a finite radius (fewer rows than `min_samples`), or all radii are zero (every row is repeated).
+        When no row has a finite radius above 0: fewer rows than `min_samples`, or every row is repeated.
 
     Notes
     -----
-    A rule of thumb: it finds where radii start to climb, whether or not that climb means anything. On rows with no
-    strays at all it still calls a few per cent isolated. Look at the curve.
+    Radii of 0 (rows with copies) and infinite ones are set aside. Where more than half of the rest are equal the MAD is
+    0 and the mean absolute deviation takes its place. It is a rule of thumb, not a test: on skewed data, where the
+    cloud thins out slowly, it calls no row isolated, and on a lattice it may call many. Look at the curve.
 
     References
     ----------
-    Satopaa, Albrecht, Irwin, Raghavan (2011), Finding a "kneedle" in a haystack: detecting knee points in system
-    behavior, ICDCS workshops.
+    Iglewicz, Hoaglin (1993), How to detect and handle outliers, ASQC Quality Press.
 
     Examples
     --------
-    >>> choose_eps([1.0] * 50 + [1.1] * 50 + [5.0, 6.0])
-    1.1
+    >>> round(choose_eps([0.9, 1.0, 1.0, 1.1, 1.2, 9.0]), 3)
+    1.808
     """
-    finite = np.sort(np.asarray(radius, dtype=np.float64))
-    finite = finite[np.isfinite(finite)]
-    if len(finite) == 0 or finite[-1] == 0:
-        raise InputError("no eps to choose: fewer rows than min_samples, or all rows are the same")
-    positive = finite[finite > 0]
-    height = np.minimum(finite, 10 * np.median(positive))
-    if height[-1] == height[0]:
-        return float(finite[-1])
-    along = np.linspace(0, 1, len(height))
-    below_line = along - (height - height[0]) / (height[-1] - height[0])
-    knee = float(height[int(np.argmax(below_line))])
-    return knee if knee > 0 else float(positive[0])
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise InputError(f"cutoff must be a finite number above 0, not {cutoff!r}")
+    radius = np.asarray(radius, dtype=np.float64)
+    usable = radius[np.isfinite(radius) & (radius > 0)]
+    if len(usable) == 0:
+        raise InputError("no eps to choose: fewer rows than min_samples, or every row has copies")
+    log = np.log(usable)
+    centre = np.median(log)
+    away = np.abs(log - centre)
+    # 1.4826 and 1.2533 make both deviations equal the standard deviation on normal data.
+    spread = 1.4826 * np.median(away) or 1.2533 * away.mean()
+    return float(np.exp(centre + cutoff * spread))
 
-# %% ../nbs/01_dbscan.ipynb #250359de
+# %% ../nbs/01_dbscan.ipynb #61afd7a0
 class IsolatedSoundings(OutlierMixin, BaseEstimator):
     """DBSCAN noise as an outlier detector: a score for each row, prediction for new rows, and reasons.
 
     Parameters
     ----------
     eps : float or "auto", default "auto"
-        Radius, in the units of X. ``"auto"`` takes the bend of the sorted radii, see `choose_eps`.
+        Radius, in the units of X. ``"auto"`` takes the fence of the radii, see `choose_eps`.
     min_samples : int, default 5
         Rows that make a core row, itself counted.
     n_jobs : int, optional

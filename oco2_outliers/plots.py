@@ -142,7 +142,7 @@ def eps_profile(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float
     ax.legend(loc="best", frameon=False)
     return ax
 
-# %% ../nbs/03_plots.ipynb #14b4fd4e
+# %% ../nbs/03_plots.ipynb #29f791ec
 def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | None = None) -> Axes:
     """Silhouettes of a sweep against eps, with noise as one more cluster and with noise left out.
 
@@ -172,7 +172,7 @@ def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | N
         rows = rows.sort_values("eps")
         for column, (words, style) in kinds.items():
             if column in rows and rows[column].notna().any():
-                error = rows[column + "_error"] if column + "_error" in rows else None
+                error = rows.get(column + "_error")
                 ax.errorbar(rows["eps"], rows[column], yerr=error, fmt=style, markersize=4, capsize=2,
                             label=f"{words}, min_samples {min_samples}")
     if not ax.has_data():

@@ -100,6 +100,7 @@ def project(root):
     (root / "tiny" / "__init__.py").write_text("", encoding="utf-8")
     (root / "tiny" / "rows.py").write_text(MODULE + "\n", encoding="utf-8")
     (root / "CHANGELOG.md").write_text("# Changelog\n\n## 0.1.0\n\n- First.\n", encoding="utf-8")
+    (root / "CONTRIBUTING.md").write_text("# Contributing\n", encoding="utf-8")
     (root / "LICENSE").write_text("Free.\n", encoding="utf-8")
     (root / "settings.ini").write_text(
         "[DEFAULT]\nlib_path = tiny\ntitle = tiny\nauthor = The tiny authors\n"
@@ -317,7 +318,7 @@ def test_second_build_runs_nothing_and_sees_a_change(site):
       "fetched from another host: 00_rows.html: https://example.org/mark.svg"]),
 ])
 def test_failing_page_fails_the_build(site, tmp_path, cells, told):
-    for part in ["docs", "tiny", "CHANGELOG.md", "LICENSE", "settings.ini", "nbs"]:
+    for part in ["docs", "tiny", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "settings.ini", "nbs"]:
         (shutil.copytree if (site / part).is_dir() else shutil.copy)(site / part, tmp_path / part)
     notebook(tmp_path / "nbs/00_rows.ipynb", ("md", "# Rows apart\n\n> Lead."), *cells)
     done = build(tmp_path)
