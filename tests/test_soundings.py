@@ -265,6 +265,87 @@ def test_big_endian_files_read_the_same():
     assert back["xco2"].dtype == np.dtype("f4") and np.isnan(back["xco2"][2])
 
 
+def test_as_many_soundings_as_levels_or_footprints():
+    n = 20  # h5netcdf writes a dimension `levels` of 20 beside the soundings
+    ids = make_sounding_id(np.datetime64("2016-08-31", "ms") + np.arange(n) * 1000, np.full(n, 3))
+    file = lite_file({"sounding_id": (ids.astype("u8"), {}), "xco2": (np.arange(n), {})})
+    with h5netcdf.File(file, "a") as more:
+        for name in ("levels", "sigma"):
+            more.create_variable(name, ("levels",), dtype="f4")[...] = np.linspace(0, 1, n)
+    file.seek(0)
+    back = read_lite(file)
+    assert list(back) == ["sounding_id", "xco2"] and back.attrs["skipped"] == ["levels", "sigma"]
+
+
+def test_links_to_other_files_are_not_followed(tmp_path, lite_bytes, granule):
+    n, secret = len(granule.soundings), tmp_path / "secret.bin"
+    secret.write_bytes(np.arange(n, dtype="f8").tobytes())
+    (tmp_path / "other.nc4").write_bytes(lite_bytes)
+    path = tmp_path / "a.nc4"
+    path.write_bytes(lite_bytes)
+    with h5py.File(path, "a") as file:
+        file["linked"] = h5py.ExternalLink("other.nc4", "/xco2")
+        file["circle"] = h5py.SoftLink("/")
+        file["again"] = file["Retrieval"]
+        file["Retrieval/up"] = file["/"]  # a hard link that turns in a circle
+        file.create_dataset("raw", (n,), "f8", external=[(str(secret), 0, n * 8)])
+        layout = h5py.VirtualLayout((n,), "f4")
+        layout[:] = h5py.VirtualSource("other.nc4", "/xco2", (n,))
+        file.create_virtual_dataset("virtual", layout)
+    back = read_lite(path)
+    assert not {"linked", "raw", "virtual"} & set(back) and len(back) == n
+    assert (back["xco2"] == granule.soundings["xco2"]).all()
+
+
+# --- a part of a file ---
+def test_only_what_is_asked_equals_reading_all_and_choosing():
+    soundings = simulate_granule(3, n_seconds=60, center=(10.0, 179.9)).soundings
+    rng = np.random.default_rng(0)
+    soundings["operation_mode"] = rng.integers(0, 5, len(soundings)).astype(np.int8)
+    soundings["land_fraction"] = rng.choice([0, 20, 50, 80, 100, np.nan], len(soundings)).astype(np.float32)
+    file = io.BytesIO()
+    write_lite(soundings, file)
+    lon, lat, time = soundings["longitude"], soundings["latitude"], soundings["time"]
+    assert lon.max() > 179.5 and lon.min() < -179.5, "the track must cross the dateline"
+    cases = {
+        "box": ((179.5, 9.5, -179.5, 10.5), lat.between(9.5, 10.5) & (lon.abs() >= 179.5)),
+        "dates": ((str(time[100]), time[500]), time.between(time[100], time[500])),
+        "quality": (0, soundings["xco2_quality_flag"] == 0),
+        "mode": (["Glint", "target"], soundings["operation_mode"].isin([1, 2])),
+        "footprint": ([1, 8], soundings["footprint"].isin([1, 8])),
+        "land": (False, soundings["land_fraction"] <= 20),
+    }
+    every = np.ones(len(soundings), bool)
+    for name, (value, mask) in cases.items():
+        back = read_lite(file, **{name: value})
+        assert 0 < mask.sum() < len(soundings)
+        pd.testing.assert_frame_equal(back[soundings.columns], soundings[mask].reset_index(drop=True))
+        assert back.attrs["n_soundings"] == len(soundings)
+        every &= mask
+    back = read_lite(file, columns=["xco2"], **{name: value for name, (value, _) in cases.items()})
+    assert list(back) == ["sounding_id", "xco2"]
+    assert back["sounding_id"].tolist() == soundings["sounding_id"][every].tolist()
+    assert len(read_lite(file, box=(0, -90, 1, -80))) == 0
+    whole_day = read_lite(file, dates=("2019-07-15", "2019-07-15"))
+    assert len(whole_day) == (time.dt.strftime("%Y-%m-%d") == "2019-07-15").sum()
+    for earth in [(-180, -90, 180, 90), (0, -90, 360, 90)]:
+        assert len(read_lite(file, box=earth)) == len(soundings)
+
+
+@pytest.mark.parametrize("bad", [
+    {"box": (1, 2, 3)}, {"box": (0, 50, 1, 40)}, {"box": "all"}, {"dates": "2018"}, {"dates": ("x", "y")},
+    {"mode": "sideways"}])
+def test_what_cannot_be_asked_is_refused(lite_bytes, bad):
+    with pytest.raises(InputError, match=f"{next(iter(bad))} must be"):
+        read_lite(io.BytesIO(lite_bytes), **bad)
+
+
+@pytest.mark.parametrize("asked", [{"quality": 0}, {"mode": "nadir"}, {"land": True}, {"box": (0, 0, 1, 1)}])
+def test_asking_by_a_variable_that_is_not_there(asked):
+    with pytest.raises(InputError, match=f"has no .*, which {next(iter(asked))}= needs"):
+        read_lite(lite_file({"sounding_id": (IDS, {})}), **asked)
+
+
 # --- broken input ---
 def one_line(error) -> str:
     text = str(error.value)
