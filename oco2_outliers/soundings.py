@@ -627,7 +627,7 @@ def _check_writable(soundings: pd.DataFrame) -> None:
     if not pd.api.types.is_integer_dtype(soundings["sounding_id"].dtype):
         raise InputError(f"sounding_id must be integers, not {soundings['sounding_id'].dtype}: a float has lost digits")
 
-# %% ../nbs/04_soundings.ipynb #0f30ea60
+# %% ../nbs/04_soundings.ipynb #bb33fb34
 # Fill values of the product, also where a subset lost the attribute that declares them. The last is what the
 # netCDF library puts where nothing was written.
 _FLOAT_FILLS = (-999999.0, -9999.0, 9.969209968386869e36)
@@ -635,56 +635,85 @@ _RENAMED = {"xco2_uncert": "xco2_uncertainty"}
 _MAX_SOUNDINGS = 200_000_000  # more rows than all soundings of the mission: a length like that is a broken header
 
 
-class _Variable(NamedTuple):
-    """One variable of the file that has one value per sounding."""
-
-    column: str
-    handle: h5netcdf.Variable
-
-
-def _walk(group: h5netcdf.Group, prefix: str = ""):
+def _walk(group: h5py.Group, prefix: str = "", seen: frozenset = frozenset()):
     """Every variable of a file with the name of its group, root first."""
-    for name, variable in group.variables.items():
-        yield prefix, name, variable
-    for name, child in group.groups.items():
-        yield from _walk(child, f"{prefix}{name}/")
+    # Hard links only: an external link would open another file of this machine. Links can turn in a circle.
+    hard = [name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)]
+    children = {name: group[name] for name in hard}
+    seen = seen | {group}
+    for name, child in children.items():
+        if isinstance(child, h5py.Dataset):
+            yield prefix, name, child
+    for name, child in children.items():
+        if isinstance(child, h5py.Group) and child not in seen:
+            yield from _walk(child, f"{prefix}{name}/", seen)
 
 
-def _sounding_dimension(file: h5netcdf.File, label: str) -> str:
-    """Name of the dimension that counts soundings: the one of the variable `sounding_id`."""
-    found = [v for _, name, v in _walk(file) if name == "sounding_id" and len(v.shape) == 1]
-    if not found:
-        raise InputError(f"{label}: no variable sounding_id; this is not a Lite file of OCO-2 or OCO-3")
-    variable = found[0]
-    if variable.dtype.kind not in "iu" or variable.dtype.itemsize < 8:
-        raise InputError(f"{label}: sounding_id is {variable.dtype}, which loses digits of an id; fetch the file again")
-    if variable.shape[0] > _MAX_SOUNDINGS:
-        raise InputError(f"{label}: says it holds {variable.shape[0]} soundings, which cannot be; fetch it again")
-    return variable.dimensions[0]
+def _is_dimension(variable: h5py.Dataset) -> bool:
+    """True for the scale of a dimension: footprint numbers, level numbers, or a dimension without values."""
+    return bytes(np.bytes_(variable.attrs.get("CLASS", b""))) == b"DIMENSION_SCALE"
 
 
-def _columns(file: h5netcdf.File, label: str) -> tuple[list[_Variable], list[str]]:
-    """What becomes a column, and the paths of what does not (profiles, vertices, tables of names)."""
-    dimension = _sounding_dimension(file, label)
-    rows, skipped = [], []
-    for prefix, name, variable in _walk(file):
-        # Subsetting services add the row number in the file they cut from; it is a place, not a measurement.
-        is_row_number = name == f"{dimension}_idx"
-        if variable.dimensions == (dimension,) and variable.dtype.kind in "iufSUO" and not is_row_number:
-            rows.append((prefix, name, variable))
-        else:
-            skipped.append(prefix + name)
-    at_root = {name for prefix, name, _ in rows if not prefix}
-    names = [name for _, name, _ in rows]
-    columns = []
-    for prefix, name, variable in rows:
-        clash = prefix and (name in at_root or names.count(name) > 1)
-        full = (prefix + name).replace("/", "_") if clash else name
-        columns.append(_Variable(_RENAMED.get(full, full) if _RENAMED.get(full) not in names else full, variable))
-    columns.sort(key=lambda v: v.column != "sounding_id")
-    return columns, skipped
+def _is_bare_dimension(variable: h5py.Dataset) -> bool:
+    """True for a dimension that netCDF stores as a variable only because HDF5 has no other place for it."""
+    return bytes(np.bytes_(variable.attrs.get("NAME", b""))).startswith(b"This is a netCDF dimension but not")
 
-# %% ../nbs/04_soundings.ipynb #46ee6176
+
+def _per_sounding(variable: h5py.Dataset, ids: h5py.Dataset, ambiguous: bool) -> bool:
+    """Whether a variable has one value per sounding."""
+    if variable == ids:
+        return True
+    text = h5py.check_string_dtype(variable.dtype) is not None
+    if variable.shape != ids.shape or not (text or variable.dtype.kind in "iuf") or _is_dimension(variable):
+        return False
+    if variable.external or variable.is_virtual:  # its values lie in other files
+        return False
+    # As many soundings as there are levels or footprints: then only the list of dimensions tells. It is not read
+    # otherwise, because HDF5 can loop for ever over a damaged one.
+    if not ambiguous or "DIMENSION_LIST" not in variable.attrs:
+        return True
+    scales = variable.attrs["DIMENSION_LIST"][0]
+    return any(ids.file[reference].name.split("/")[-1] == "sounding_id" for reference in scales)
+
+# %% ../nbs/04_soundings.ipynb #77e43f8c
+class _LiteFile:
+    """An open Lite file: its columns by name, and what is not a column."""
+
+    def __init__(self, file: h5py.File, label: str):
+        self.label, everything = label, list(_walk(file))
+        ids = self._ids([v for _, name, v in everything if name == "sounding_id" and v.ndim == 1])
+        self.n = ids.shape[0]
+        ambiguous = any(v.shape == ids.shape and v != ids and _is_dimension(v) for _, _, v in everything)
+        rows = [(prefix, name, v) for prefix, name, v in everything if _per_sounding(v, ids, ambiguous)]
+        kept = {prefix + name for prefix, name, _ in rows}
+        others = [(prefix + name, v) for prefix, name, v in everything if prefix + name not in kept]
+        self.skipped = [path for path, v in others if not _is_bare_dimension(v)]
+        names, at_root = [name for _, name, _ in rows], {name for prefix, name, _ in rows if not prefix}
+        self.columns: dict[str, h5py.Dataset] = {"sounding_id": ids}
+        for prefix, name, variable in rows:
+            clash = prefix and (name in at_root or names.count(name) > 1)
+            column = (prefix + name).replace("/", "_") if clash else name
+            if _RENAMED.get(column, column) not in names:
+                column = _RENAMED.get(column, column)
+            self.columns[column] = variable
+
+    def _ids(self, found: list[h5py.Dataset]) -> h5py.Dataset:
+        if not found:
+            raise InputError(f"{self.label}: no variable sounding_id; this is not a Lite file of OCO-2 or OCO-3")
+        ids = found[0]
+        if ids.dtype.kind not in "iu" or ids.dtype.itemsize < 8:
+            raise InputError(f"{self.label}: sounding_id is {ids.dtype}, which loses digits of an id; fetch it again")
+        if ids.shape[0] > _MAX_SOUNDINGS:
+            raise InputError(f"{self.label}: says it holds {ids.shape[0]} soundings, which cannot be; fetch it again")
+        return ids
+
+    def read(self, column: str, rows: slice = slice(None)):
+        """The values of a column, fills missing."""
+        variable = self.columns[column]
+        array = np.atleast_1d(variable[rows]) if variable.shape[0] else np.empty(0, variable.dtype)
+        return _to_column(column, array, variable.attrs, self.label)
+
+# %% ../nbs/04_soundings.ipynb #fa6c8dbb
 def _declared_fills(attrs) -> list:
     """Values of `missing_value` and `_FillValue`, whatever shape they were written in."""
     values = [np.atleast_1d(attrs[key]) for key in ("missing_value", "_FillValue") if key in attrs]
@@ -702,7 +731,7 @@ def _missing(array: np.ndarray, declared: list) -> np.ndarray:
     return np.isin(array, np.array(fills, dtype=array.dtype))
 
 
-def _to_column(name: str, array: np.ndarray, attrs, label: str) -> np.ndarray | pd.api.extensions.ExtensionArray:
+def _to_column(name: str, array: np.ndarray, attrs, label: str):
     """Values of the file as values of the table: fills missing, ids int64, time UTC."""
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype.kind not in "iuf":
@@ -725,7 +754,7 @@ def _to_column(name: str, array: np.ndarray, attrs, label: str) -> np.ndarray | 
     return np.where(missing, np.nan, array.astype(np.float64))
 
 
-def _id_column(array: np.ndarray, declared: list) -> np.ndarray | pd.api.extensions.ExtensionArray:
+def _id_column(array: np.ndarray, declared: list):
     """int64; nullable Int64 where an id is missing."""
     missing = (array == 0) | _missing(array, declared)
     ids = array.astype(np.int64)
@@ -753,10 +782,10 @@ def _time_column(array: np.ndarray, missing: np.ndarray, attrs, label: str) -> n
     stamps[missing] = np.datetime64("NaT")
     return stamps
 
-# %% ../nbs/04_soundings.ipynb #9f4dab3b
+# %% ../nbs/04_soundings.ipynb #f0286688
 @contextmanager
 def _open_lite(path_or_file, label: str):
-    """An open netCDF file; whatever its bytes make the reader say becomes one line that names it."""
+    """An open Lite file; whatever its bytes make the reader say becomes one line that names it."""
     if hasattr(path_or_file, "read"):
         source = path_or_file
         if not (hasattr(source, "seekable") and source.seekable()):
@@ -766,8 +795,8 @@ def _open_lite(path_or_file, label: str):
         with open(source, "rb"):  # a missing or forbidden file says so itself, in the words of the system
             pass
     try:
-        with h5netcdf.File(source, "r", phony_dims="access") as file:
-            yield file
+        with h5py.File(source, "r") as file:
+            yield _LiteFile(file, label)
     except InputError:
         raise
     except Exception as error:  # broken bytes surface as OSError, KeyError, RuntimeError, ... deep in HDF5
@@ -783,8 +812,79 @@ def _label(path_or_file, name: str | None = None) -> str:
         raw = path_or_file
     return Path(str(raw)).name if raw is not None else "the file"
 
-# %% ../nbs/04_soundings.ipynb #c623566e
-def read_lite(path_or_file, *, columns=None, name: str | None = None) -> pd.DataFrame:
+# %% ../nbs/04_soundings.ipynb #6b564b22
+_MODES = {"nadir": 0, "glint": 1, "target": 2, "transition": 3, "sam": 4, "snapshot": 4}
+
+
+def _one_of(values, allowed) -> np.ndarray:
+    """True where a value is among the allowed ones (one, or several)."""
+    return np.isin(pd.Series(values).to_numpy(np.float64, na_value=np.nan), np.atleast_1d(allowed))
+
+
+def _in_box(lon: np.ndarray, lat: np.ndarray, box) -> np.ndarray:
+    """True inside (west, south, east, north); a box whose west is larger than its east crosses the dateline."""
+    try:
+        west, south, east, north = (float(edge) for edge in box)
+    except (TypeError, ValueError):
+        raise InputError(f"box must be (west, south, east, north) in degrees, not {box!r}") from None
+    if not (-90 <= south <= north <= 90 and abs(west) <= 360 and abs(east) <= 360):
+        raise InputError(f"box must be (west, south, east, north) in degrees, not {box!r}")
+    inside = (lat >= south) & (lat <= north)
+    # counted eastward from the western edge, where 360 degrees is the whole earth
+    width = east - west if abs(east - west) == 360 else (east - west) % 360
+    return inside & ((lon - west) % 360 <= width)
+
+
+def _in_dates(time: np.ndarray, dates) -> np.ndarray:
+    """True from the first to the last date, both included; a date without a clock means the whole day."""
+    try:
+        first, last = (pd.Timestamp(d).tz_convert("UTC").tz_localize(None) if pd.Timestamp(d).tz else pd.Timestamp(d)
+                       for d in dates)
+    except (TypeError, ValueError):
+        raise InputError(f"dates must be (first, last), such as ('2018-08-01', '2018-08-31'), not {dates!r}") from None
+    if last == last.normalize():
+        last += pd.Timedelta(days=1) - pd.Timedelta(milliseconds=1)
+    return (time >= first.to_datetime64()) & (time <= last.to_datetime64())
+
+
+def _on_land(fraction, land: bool) -> np.ndarray:
+    """Land from 80 percent, sea up to 20; between, a sounding is neither."""
+    fraction = pd.Series(fraction).to_numpy(np.float64, na_value=np.nan)
+    return fraction >= 80 if land else fraction <= 20
+
+# %% ../nbs/04_soundings.ipynb #ff1fdf33
+def _need(file: _LiteFile, column: str, for_what: str) -> str:
+    """`column`, if the file has it."""
+    if column not in file.columns:
+        raise InputError(f"{file.label}: has no {column}, which {for_what}= needs; read without {for_what}=")
+    return column
+
+
+def _rows(file: _LiteFile, box, dates, quality, mode, footprint, land) -> np.ndarray | None:
+    """Which rows are asked for: a mask, or None for all."""
+    masks = []
+    if box is not None:
+        lon, lat = (file.read(_need(file, c, "box")) for c in ("longitude", "latitude"))
+        masks.append(_in_box(lon, lat, box))
+    if dates is not None:
+        masks.append(_in_dates(file.read(_need(file, "time", "dates")), dates))
+    if quality is not None:
+        masks.append(_one_of(file.read(_need(file, "xco2_quality_flag", "quality")), quality))
+    if mode is not None:
+        asked = [_MODES.get(str(m).lower(), m) for m in ([mode] if isinstance(mode, (str, int)) else mode)]
+        if not all(isinstance(m, (int, np.integer)) for m in asked):
+            raise InputError(f"mode must be of {', '.join(_MODES)} or their numbers, not {mode!r}")
+        masks.append(_one_of(file.read(_need(file, "operation_mode", "mode")), asked))
+    if footprint is not None:
+        ids = pd.Series(file.read("sounding_id")).fillna(0)
+        masks.append(np.isin(sounding_footprint(ids), np.atleast_1d(footprint)))
+    if land is not None:
+        masks.append(_on_land(file.read(_need(file, "land_fraction", "land")), land))
+    return np.logical_and.reduce(masks) if masks else None
+
+# %% ../nbs/04_soundings.ipynb #19ce0871
+def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None, mode=None, footprint=None,
+              land: bool | None = None, name: str | None = None) -> pd.DataFrame:
     """
     Read an OCO-2 or OCO-3 Lite file, or a subset of one, into a table: one row per sounding.
 
@@ -796,6 +896,18 @@ def read_lite(path_or_file, *, columns=None, name: str | None = None) -> pd.Data
     columns : list of str, optional
         Read these only; `sounding_id` comes along. Default: every variable with one value per sounding, of the root
         and of every group.
+    box : (west, south, east, north), optional
+        Degrees, edges included; west > east crosses the dateline.
+    dates : (first, last), optional
+        UTC, both included; a date without a clock means the whole day.
+    quality : int or list of int, optional
+        Allowed values of `xco2_quality_flag`: 0 for good soundings.
+    mode : str, int or list, optional
+        `nadir`, `glint`, `target`, `transition`, `sam`, or their numbers in `operation_mode`.
+    footprint : int or list of int, optional
+        1 to 8, as the id says.
+    land : bool, optional
+        True keeps `land_fraction` of 80 and more, False of 20 and less.
     name : str, optional
         What to call the input in messages, where a file object has no name.
 
@@ -807,7 +919,8 @@ def read_lite(path_or_file, *, columns=None, name: str | None = None) -> pd.Data
         `xco2_uncert` of old files is `xco2_uncertainty`. `sounding_id` is int64, `time` datetime64[ms] in UTC, text
         is `str`; other
         columns keep the type of the file. `attrs["skipped"]` lists the variables that are not columns (profiles,
-        vertices), `attrs["fills"]` counts the fill values per column.
+        vertices),
+        `attrs["n_soundings"]` the soundings in the file. Nothing that fits gives an empty table.
 
     Raises
     ------
@@ -826,40 +939,48 @@ def read_lite(path_or_file, *, columns=None, name: str | None = None) -> pd.Data
     has 64 bits, so that no digit is lost). Nothing is converted between `xco2`, `xco2_x2019` and `xco2_raw`.
     Where `sounding_id` contradicts `time` (by over half a second) or `footprint`, a warning says for how many
     soundings.
+    Links to other files are not followed.
+
+    Examples
+    --------
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> write_lite(simulate_granule(0).soundings, file)
+    >>> good = read_lite(file, columns=["xco2", "xco2_quality_flag"], quality=0, footprint=[4, 5])
+    >>> list(good), int(good["xco2_quality_flag"].sum())
+    (['sounding_id', 'xco2', 'xco2_quality_flag'], 0)
     """
     label = _label(path_or_file, name)
     with _open_lite(path_or_file, label) as file:
-        variables, skipped = _columns(file, label)
-        variables = _wanted(variables, columns, label)
-        data = {v.column: _to_column(v.column, v.handle[...], v.handle.attrs, label) for v in variables}
-        fills = {v.column: n for v in variables if (n := _count_fills(v))}
-    soundings = pd.DataFrame(data)
-    soundings.attrs["skipped"] = skipped
-    soundings.attrs["fills"] = fills
+        wanted = _wanted(file, columns)
+        keep = _rows(file, box, dates, quality, mode, footprint, land)
+        span = _span(keep)
+        table = {column: file.read(column, span) for column in wanted}
+        skipped, n_soundings = file.skipped, file.n
+    soundings = pd.DataFrame(table)
+    if keep is not None:
+        soundings = soundings[keep[span]].reset_index(drop=True)
+    soundings.attrs.update(skipped=skipped, n_soundings=n_soundings)
     _warn_contradictions(soundings, label)
     return soundings
 
 
-def _count_fills(variable: _Variable) -> int:
-    """Values that the file or the product declares as "none"; a NaN counts only when declared."""
-    array, declared = variable.handle[...], _declared_fills(variable.handle.attrs)
-    if array.dtype.kind not in "iuf":
-        return 0
-    missing = _missing(array, declared)
-    if array.dtype.kind == "f" and not np.isnan(np.array(declared, dtype=np.float64)).any():
-        missing &= ~np.isnan(array)
-    return int(missing.sum())
+def _span(keep: np.ndarray | None) -> slice:
+    """From the first to the last row that is kept: all that has to be read."""
+    if keep is None:
+        return slice(None)
+    where = np.flatnonzero(keep)
+    return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0)
 
 
-def _wanted(variables: list[_Variable], columns, label: str) -> list[_Variable]:
-    """The variables that were asked for, in the order of the file."""
+def _wanted(file: _LiteFile, columns) -> list[str]:
+    """The columns that were asked for, in the order of the file."""
     if columns is None:
-        return variables
-    asked = [_RENAMED.get(c, c) for c in ([columns] if isinstance(columns, str) else columns)]
-    lacking = sorted(set(asked) - {v.column for v in variables})
-    if lacking:
-        raise InputError(f"{label}: has no {', '.join(lacking)}; it has {', '.join(v.column for v in variables)}")
-    return [v for v in variables if v.column in {"sounding_id", *asked}]
+        return list(file.columns)
+    asked = {_RENAMED.get(c, c) for c in ([columns] if isinstance(columns, str) else columns)}
+    if lacking := sorted(asked - set(file.columns)):
+        raise InputError(f"{file.label}: has no {', '.join(lacking)}; it has {', '.join(file.columns)}")
+    return [column for column in file.columns if column in {"sounding_id", *asked}]
 
 
 def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:

@@ -1,0 +1,490 @@
+"""04_soundings: Lite files of every layout, broken files, round trips, the generated granule, and 187 real files."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+
+import h5netcdf
+import h5py
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+
+from oco2_outliers.datasets import Datasets, InputError
+from oco2_outliers.soundings import (
+    make_sounding_id,
+    read_lite,
+    read_soundings,
+    simulate_granule,
+    sounding_footprint,
+    sounding_time,
+    write_lite,
+)
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def shared_data() -> Path:
+    """Real data lie beside the project; OCO2_SHARED_DATA says where else."""
+    given = os.environ.get("OCO2_SHARED_DATA")
+    return Path(given) if given else PROJECT.parent / "shared" / "data"
+
+
+LITE = shared_data() / "soundings" / "lite_v10r_ohio"
+needs_real = pytest.mark.skipif(not LITE.is_dir(), reason="no real Lite files beside the project (../shared/data)")
+
+
+@pytest.fixture(scope="module")
+def granule():
+    return simulate_granule(7, n_seconds=40)
+
+
+@pytest.fixture(scope="module")
+def lite_bytes(granule) -> bytes:
+    buffer = io.BytesIO()
+    write_lite(granule.soundings, buffer)
+    return buffer.getvalue()
+
+
+def lite_file(variables: dict, dimension: str = "sounding_id", n: int | None = None) -> io.BytesIO:
+    """A netCDF file from {path: (values, attrs)}; 2-D values get a second dimension `levels`."""
+    buffer = io.BytesIO()
+    with h5netcdf.File(buffer, "w") as file:
+        n = len(next(iter(variables.values()))[0]) if n is None else n
+        file.dimensions = {dimension: n, "levels": 20}
+        for path, (values, attrs) in variables.items():
+            group, _, name = path.rpartition("/")
+            where = file if not group else file.groups.get(group) or file.create_group(group)
+            values = np.asarray(values)
+            dims = (dimension, "levels")[: values.ndim]
+            dtype = h5py.string_dtype() if values.dtype.kind in "UO" else values.dtype
+            variable = where.create_variable(name, dims, dtype=dtype)
+            variable[...] = values.astype(object) if values.dtype.kind in "UO" else values
+            variable.attrs.update(attrs)
+    buffer.seek(0)
+    return buffer
+
+
+IDS = np.array([2016083112023031, 2016083112023032, 2016083112023033], np.uint64)
+
+
+# --- ids ---
+moments = st.datetimes(pd.Timestamp("2014-07-02"), pd.Timestamp("2050-01-01"))
+
+
+@given(moments, st.integers(1, 8))
+def test_id_and_time_are_one(moment, footprint):
+    tenth = np.datetime64(moment.replace(microsecond=moment.microsecond // 100_000 * 100_000), "ms")
+    made = make_sounding_id([tenth], [footprint])
+    assert made.dtype == np.int64
+    assert sounding_time(made)[0] == pd.Timestamp(tenth) and sounding_footprint(made)[0] == footprint
+    assert str(made[0]) == moment.strftime("%Y%m%d%H%M%S") + str(moment.microsecond // 100_000) + str(footprint)
+
+
+@given(st.integers(0, 10**16 - 1))
+def test_time_of_any_number_is_a_date_or_missing(number):
+    stamp = sounding_time([number])[0]
+    if stamp is not pd.NaT and number // 100 % 100 < 60:
+        assert make_sounding_id([stamp], [number % 10])[0] == number
+
+
+def test_ids_that_name_no_date_are_missing():
+    assert sounding_time([0, 2019063112000001, 2019013124000001, 2019013100600001, 20190131]).isna().all()
+    assert not sounding_time([2016123123596001]).isna().any()  # the leap second of 2016
+    assert len(sounding_time([])) == 0
+
+
+# --- the layout, as others see it ---
+def test_netcdf_library_reads_what_is_written(lite_bytes, granule, tmp_path):
+    netCDF4 = pytest.importorskip("netCDF4", reason="the netCDF library itself is not installed")
+    path = tmp_path / "granule.nc4"
+    path.write_bytes(lite_bytes)
+    with netCDF4.Dataset(path) as file:
+        assert {"Retrieval", "Sounding", "Meteorology"} <= set(file.groups)
+        assert file.data_model == "NETCDF4" and file.dimensions["sounding_id"].size == len(granule.soundings)
+        ids = file["sounding_id"]
+        assert ids.dtype == np.uint64 and (np.asarray(ids[:]) == granule.soundings["sounding_id"]).all()
+        for path, units in {"xco2": "ppm", "Retrieval/psurf": "hPa", "Meteorology/windspeed_u_met": "m s-1",
+                            "Sounding/altitude": "m", "time": "seconds since 1970-01-01 00:00:00"}.items():
+            assert file[path].units == units and file[path].missing_value == file[path]._FillValue == -999999
+            assert file[path].filters()["zlib"] and file[path].long_name
+        assert file["Sounding/footprint"]._FillValue == 127 and file["Sounding/orbit"]._FillValue == -9999
+        assert np.array_equal(file["xco2"][:], granule.soundings["xco2"])
+
+
+def test_lite_round_trip_keeps_every_value_and_type(granule, lite_bytes):
+    back = read_lite(io.BytesIO(lite_bytes))
+    pd.testing.assert_frame_equal(back[granule.soundings.columns], granule.soundings)
+    assert back.attrs["skipped"] == []
+
+
+def test_missing_values_survive_a_round_trip():
+    table = pd.DataFrame({
+        "sounding_id": IDS.astype(np.int64), "xco2": np.array([400, np.nan, 402], np.float32),
+        "time": np.array(["2016-08-31T12:02:30.195", "NaT", "2016-08-31T12:02:30.249"], "datetime64[ms]"),
+        "orbit": pd.array([11522, None, 11522], "Int32"), "footprint": pd.array([1, 2, None], "Int8"),
+        "own": [1.5, None, -2.5], "place": ["a", None, "ø"], "flag": pd.array([True, None, False], "boolean"),
+        "byte": np.array([127, 1, 2], np.int8), "big": np.array([2**60, 1, 2]),
+    })
+    buffer = io.BytesIO()
+    write_lite(table, buffer)
+    back = read_lite(buffer)
+    assert back["time"].equals(table["time"])
+    for name in ("xco2", "orbit", "footprint", "own", "flag"):
+        assert back[name].isna().tolist() == table[name].isna().tolist(), name
+        assert back[name].dropna().astype(float).tolist() == table[name].dropna().astype(float).tolist(), name
+    assert back["byte"].tolist() == [127, 1, 2] and back["big"].tolist() == [2**60, 1, 2]
+    assert back["place"].tolist() == ["a", "", "ø"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.bz2", ".csv.gz", ".json", ".parquet", ".nc4"])
+def test_ids_and_times_round_trip_through_every_kind(granule, tmp_path, ending):
+    soundings, path = granule.soundings, tmp_path / f"granule{ending}"
+    if ending == ".nc4":
+        write_lite(soundings, path)
+    elif ending == ".parquet":
+        soundings.to_parquet(path)
+    elif ending == ".json":
+        soundings.to_json(path, orient="records", date_format="iso", double_precision=15)
+    else:
+        soundings.to_csv(path, sep=";", index=False)
+    back = read_soundings(path)
+    assert back["sounding_id"].dtype == np.int64
+    assert (back["sounding_id"] == soundings["sounding_id"]).all()
+    pd.testing.assert_series_equal(back["time"], soundings["time"])
+    assert (back["xco2"].astype(np.float32) == soundings["xco2"]).all()
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")], "a temporary file stayed"
+
+
+def test_reading_through_a_store_and_any_file_object(granule, lite_bytes):
+    store = Datasets("memory://soundings-test")
+    with store.open("/granules/a.nc4", "wb") as file:
+        write_lite(granule.soundings, file)
+    back = read_soundings("/granules/a.nc4", store=store)
+    assert (back["sounding_id"] == granule.soundings["sounding_id"]).all()
+
+    class Stream(io.RawIOBase):  # reads forward only, as a socket does
+        def __init__(self, data):
+            self._data = io.BytesIO(data)
+
+        def readable(self):
+            return True
+
+        def readinto(self, into):
+            part = self._data.read(len(into))
+            into[: len(part)] = part
+            return len(part)
+
+    assert len(read_soundings(io.BufferedReader(Stream(lite_bytes)), name="a.nc4")) == len(granule.soundings)
+    with pytest.raises(InputError, match="name="):
+        read_soundings(io.BytesIO(lite_bytes))
+
+
+# --- every layout ---
+def test_fills_become_missing_and_other_values_stay():
+    back = read_lite(lite_file({
+        "sounding_id": (IDS, {}),
+        "xco2": (np.array([400, -999999, np.nan], "f4"), {}),
+        "Retrieval/undeclared": (np.array([-9999, 1, 9.969209968386869e36]), {}),
+        "Retrieval/declared": (np.array([7, 8, 9], "f8"), {"missing_value": 8.0, "_FillValue": np.array([9.0])}),
+        "Sounding/orbit": (np.array([11522, -9999, 11522], "i4"), {}),
+        "Sounding/mode": (np.array([0, 1, 127], "i1"), {}),
+        "Sounding/count": (np.array([127, -1, 5], "i2"), {}),
+        "Sounding/index": (np.array([65535, 1, 2], "u2"), {"missing_value": np.uint16(65535)}),
+        "Sounding/long": (np.array([2**60 + 1, -9999, 5]), {}),
+        "odd_attribute": (np.array([1, 2, 3], "f4"), {"missing_value": "none"}),
+    }))
+    missing = {name: back[name].isna().tolist() for name in back}
+    assert missing["xco2"] == [False, True, True] and back["xco2"].dtype == np.float32
+    assert missing["undeclared"] == [True, False, True] and missing["declared"] == [False, True, True]
+    assert missing["orbit"] == [False, True, False] and back["orbit"].dtype == np.float64
+    assert missing["mode"] == [False, False, True] and missing["index"] == [True, False, False]
+    assert back["count"].tolist() == [127, -1, 5] and back["count"].dtype == np.int16
+    assert back["long"].dtype == "Int64" and back["long"][0] == 2**60 + 1 and missing["long"] == [False, True, False]
+    assert back["odd_attribute"].tolist() == [1, 2, 3]
+
+
+def test_a_missing_id_is_missing_and_the_others_exact():
+    back = read_lite(lite_file({"sounding_id": (np.array([IDS[0], 0, IDS[2]], np.uint64), {})}))
+    assert back["sounding_id"].dtype == "Int64"
+    assert back["sounding_id"].isna().tolist() == [False, True, False] and back["sounding_id"][2] == int(IDS[2])
+
+
+def test_clashing_names_take_the_group_and_old_names_are_renamed():
+    back = read_lite(lite_file({
+        "sounding_id": (IDS, {}), "xco2": (np.array([1.0, 2, 3]), {}), "Retrieval/xco2": (np.array([4.0, 5, 6]), {}),
+        "Retrieval/psurf": (np.array([1.0, 1, 1]), {}), "Meteorology/psurf": (np.array([2.0, 2, 2]), {}),
+        "xco2_uncert": (np.array([0.5, 0.5, 0.5]), {}),
+        "co2_profile_apriori": (np.ones((3, 20)), {}), "Sounding/target": (np.array(["a", "b", ""]), {}),
+    }))
+    assert back["xco2"].tolist() == [1, 2, 3] and back["Retrieval_xco2"].tolist() == [4, 5, 6]
+    assert back["Retrieval_psurf"][0] == 1 and back["Meteorology_psurf"][0] == 2 and "psurf" not in back
+    assert back["xco2_uncertainty"].tolist() == [0.5] * 3 and back["target"].tolist() == ["a", "b", ""]
+    assert back.attrs["skipped"] == ["co2_profile_apriori"] and back.columns[0] == "sounding_id"
+
+
+@pytest.mark.parametrize(("units", "value"), [
+    ("seconds since 1970-01-01 00:00:00", 1472644950.195), ("seconds since 1970-1-1 0:0:0", 1472644950.195),
+    ("days since 2016-08-31", 43350.195 / 86400), ("milliseconds since 2016-08-31T12:00:00Z", 150195),
+    ("seconds since 1970-01-01 00:00:00 UTC", 1472644950.195)])
+def test_time_follows_its_units(units, value):
+    back = read_lite(lite_file({"sounding_id": (IDS[:1], {}), "time": (np.array([float(value)]), {"units": units})}))
+    assert back["time"].dtype == "datetime64[ms]" and back["time"][0] == pd.Timestamp("2016-08-31T12:02:30.195")
+
+
+def test_unknown_time_units_are_refused():
+    with pytest.raises(InputError, match="time units"):
+        read_lite(lite_file({"sounding_id": (IDS[:1], {}), "time": (np.array([1.0]), {"units": "fortnights"})}))
+
+
+def test_contradictions_are_told():
+    file = lite_file({"sounding_id": (IDS, {}), "Sounding/footprint": (np.array([1, 2, 4], "i1"), {}),
+                      "time": (np.array([1472644950.2, 1472644950.2, 0]), {})})
+    with pytest.warns(UserWarning) as caught:
+        read_lite(file)
+    assert sorted(str(w.message).split(": ")[1] for w in caught) == [
+        "sounding_id and footprint disagree for 1 of 3 soundings", "sounding_id and time disagree for 1 of 3 soundings"]
+
+
+def test_a_file_without_soundings_is_an_empty_table():
+    buffer = io.BytesIO()
+    write_lite(simulate_granule(1, n_seconds=5).soundings.iloc[:0], buffer)
+    back = read_lite(buffer)
+    assert len(back) == 0 and back["sounding_id"].dtype == np.int64 and back["time"].dtype == "datetime64[ms]"
+
+
+def test_big_endian_files_read_the_same():
+    xco2 = np.array([1, 2, -999999], ">f4")
+    back = read_lite(lite_file({"sounding_id": (IDS.astype(">u8"), {}), "xco2": (xco2, {})}))
+    assert back["sounding_id"].tolist() == IDS.tolist() and back["xco2"].tolist()[:2] == [1, 2]
+    assert back["xco2"].dtype == np.dtype("f4") and np.isnan(back["xco2"][2])
+
+
+def test_as_many_soundings_as_levels_or_footprints():
+    n = 20  # h5netcdf writes a dimension `levels` of 20 beside the soundings
+    ids = make_sounding_id(np.datetime64("2016-08-31", "ms") + np.arange(n) * 1000, np.full(n, 3))
+    file = lite_file({"sounding_id": (ids.astype("u8"), {}), "xco2": (np.arange(n), {})})
+    with h5netcdf.File(file, "a") as more:
+        for name in ("levels", "sigma"):
+            more.create_variable(name, ("levels",), dtype="f4")[...] = np.linspace(0, 1, n)
+    file.seek(0)
+    back = read_lite(file)
+    assert list(back) == ["sounding_id", "xco2"] and back.attrs["skipped"] == ["levels", "sigma"]
+
+
+def test_links_to_other_files_are_not_followed(tmp_path, lite_bytes, granule):
+    n, secret = len(granule.soundings), tmp_path / "secret.bin"
+    secret.write_bytes(np.arange(n, dtype="f8").tobytes())
+    (tmp_path / "other.nc4").write_bytes(lite_bytes)
+    path = tmp_path / "a.nc4"
+    path.write_bytes(lite_bytes)
+    with h5py.File(path, "a") as file:
+        file["linked"] = h5py.ExternalLink("other.nc4", "/xco2")
+        file["circle"] = h5py.SoftLink("/")
+        file["again"] = file["Retrieval"]
+        file["Retrieval/up"] = file["/"]  # a hard link that turns in a circle
+        file.create_dataset("raw", (n,), "f8", external=[(str(secret), 0, n * 8)])
+        layout = h5py.VirtualLayout((n,), "f4")
+        layout[:] = h5py.VirtualSource("other.nc4", "/xco2", (n,))
+        file.create_virtual_dataset("virtual", layout)
+    back = read_lite(path)
+    assert not {"linked", "raw", "virtual"} & set(back) and len(back) == n
+    assert (back["xco2"] == granule.soundings["xco2"]).all()
+
+
+# --- a part of a file ---
+def test_only_what_is_asked_equals_reading_all_and_choosing():
+    soundings = simulate_granule(3, n_seconds=60, center=(10.0, 179.9)).soundings
+    rng = np.random.default_rng(0)
+    soundings["operation_mode"] = rng.integers(0, 5, len(soundings)).astype(np.int8)
+    soundings["land_fraction"] = rng.choice([0, 20, 50, 80, 100, np.nan], len(soundings)).astype(np.float32)
+    file = io.BytesIO()
+    write_lite(soundings, file)
+    lon, lat, time = soundings["longitude"], soundings["latitude"], soundings["time"]
+    assert lon.max() > 179.5 and lon.min() < -179.5, "the track must cross the dateline"
+    cases = {
+        "box": ((179.5, 9.5, -179.5, 10.5), lat.between(9.5, 10.5) & (lon.abs() >= 179.5)),
+        "dates": ((str(time[100]), time[500]), time.between(time[100], time[500])),
+        "quality": (0, soundings["xco2_quality_flag"] == 0),
+        "mode": (["Glint", "target"], soundings["operation_mode"].isin([1, 2])),
+        "footprint": ([1, 8], soundings["footprint"].isin([1, 8])),
+        "land": (False, soundings["land_fraction"] <= 20),
+    }
+    every = np.ones(len(soundings), bool)
+    for name, (value, mask) in cases.items():
+        back = read_lite(file, **{name: value})
+        assert 0 < mask.sum() < len(soundings)
+        pd.testing.assert_frame_equal(back[soundings.columns], soundings[mask].reset_index(drop=True))
+        assert back.attrs["n_soundings"] == len(soundings)
+        every &= mask
+    back = read_lite(file, columns=["xco2"], **{name: value for name, (value, _) in cases.items()})
+    assert list(back) == ["sounding_id", "xco2"]
+    assert back["sounding_id"].tolist() == soundings["sounding_id"][every].tolist()
+    assert len(read_lite(file, box=(0, -90, 1, -80))) == 0
+    whole_day = read_lite(file, dates=("2019-07-15", "2019-07-15"))
+    assert len(whole_day) == (time.dt.strftime("%Y-%m-%d") == "2019-07-15").sum()
+    for earth in [(-180, -90, 180, 90), (0, -90, 360, 90)]:
+        assert len(read_lite(file, box=earth)) == len(soundings)
+
+
+@pytest.mark.parametrize("bad", [
+    {"box": (1, 2, 3)}, {"box": (0, 50, 1, 40)}, {"box": "all"}, {"dates": "2018"}, {"dates": ("x", "y")},
+    {"mode": "sideways"}])
+def test_what_cannot_be_asked_is_refused(lite_bytes, bad):
+    with pytest.raises(InputError, match=f"{next(iter(bad))} must be"):
+        read_lite(io.BytesIO(lite_bytes), **bad)
+
+
+@pytest.mark.parametrize("asked", [{"quality": 0}, {"mode": "nadir"}, {"land": True}, {"box": (0, 0, 1, 1)}])
+def test_asking_by_a_variable_that_is_not_there(asked):
+    with pytest.raises(InputError, match=f"has no .*, which {next(iter(asked))}= needs"):
+        read_lite(lite_file({"sounding_id": (IDS, {})}), **asked)
+
+
+# --- broken input ---
+def one_line(error) -> str:
+    text = str(error.value)
+    assert "\n" not in text and len(text) < 300
+    return text
+
+
+def test_truncated_files_are_refused_in_one_line(lite_bytes, tmp_path):
+    rng = np.random.default_rng(0)
+    for size in [0, 1, 4, 8, 100, *rng.integers(9, len(lite_bytes) - 1, 40), len(lite_bytes) - 1]:
+        path = tmp_path / "cut.nc4"
+        path.write_bytes(lite_bytes[:size])
+        with pytest.raises(InputError) as error:
+            read_lite(path)
+        assert one_line(error).startswith("cut.nc4:")
+        with pytest.raises(InputError):
+            read_soundings(io.BytesIO(lite_bytes[:size]), name="cut.nc4")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=3000), st.booleans())
+def test_random_bytes_are_refused_in_one_line(data, with_signature):
+    with pytest.raises(InputError) as error:
+        read_lite(io.BytesIO((b"\x89HDF\r\n\x1a\n" if with_signature else b"") + data), name="random.nc4")
+    assert one_line(error).startswith("random.nc4:")
+
+
+def test_other_products_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no variable sounding_id"):
+        read_lite(lite_file({"latitude": (np.zeros(3), {})}, dimension="nscan"))
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["a/b"] = np.zeros((3, 4))
+    with pytest.raises(InputError, match="plain.h5: no variable sounding_id"):
+        read_soundings(tmp_path / "plain.h5")
+    with pytest.raises(InputError, match="float64.*digits"):
+        read_lite(lite_file({"sounding_id": (IDS.astype(float), {})}))
+
+
+def test_missing_and_forbidden_files_say_so(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_lite(tmp_path / "none.nc4")
+    with pytest.raises((IsADirectoryError, PermissionError)):
+        read_lite(tmp_path)
+
+
+def test_asking_for_a_column_that_is_not_there(lite_bytes):
+    with pytest.raises(InputError, match="has no nothing; it has sounding_id"):
+        read_lite(io.BytesIO(lite_bytes), columns=["xco2", "nothing"])
+    assert list(read_lite(io.BytesIO(lite_bytes), columns=["xco2"])) == ["sounding_id", "xco2"]
+
+
+@pytest.mark.parametrize("table", [
+    pd.DataFrame({"xco2": [1.0]}), pd.DataFrame({"sounding_id": [1.0]}),
+    pd.DataFrame({"sounding_id": [1], "a/b": [1]}), pd.DataFrame([[1, 2, 3]], columns=["sounding_id", "a", "a"])])
+def test_tables_that_cannot_be_a_lite_file_are_refused_and_leave_nothing(table, tmp_path):
+    with pytest.raises(InputError):
+        write_lite(table, tmp_path / "a.nc4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file(granule, tmp_path, monkeypatch):
+    path = tmp_path / "a.nc4"
+    path.write_bytes(b"old")
+
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("oco2_outliers.soundings._write_variable", full)
+    with pytest.raises(OSError, match="disk full"):
+        write_lite(granule.soundings, path)
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+# --- the generated granule ---
+@pytest.mark.parametrize("seed", range(5))
+def test_granule_is_reproducible_and_names_its_bad_soundings(seed):
+    one, other = simulate_granule(seed, n_seconds=60), simulate_granule(seed, n_seconds=60)
+    pd.testing.assert_frame_equal(one.soundings, other.soundings)
+    pd.testing.assert_frame_equal(one.truth, other.truth)
+    soundings, truth = one
+    assert len(truth) == 8 and truth["sounding_id"].isin(soundings["sounding_id"]).all()
+    assert soundings["sounding_id"].is_unique and soundings["sounding_id"].is_monotonic_increasing
+    assert not soundings.isna().any().any()
+    assert (soundings["footprint"] == sounding_footprint(soundings["sounding_id"])).all()
+    off = soundings["time"] - pd.Series(sounding_time(soundings["sounding_id"]))
+    # -0.138 to 0.116 s, as in 89,125 real soundings
+    assert off.min() >= pd.Timedelta("-0.140s") and off.max() <= pd.Timedelta("0.118s")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.floats(-40, 40), st.floats(-180, 180), st.integers(0, 364), st.floats(1, 60))
+def test_granule_is_plausible_anywhere(seed, lat, lon, day, n_seconds):
+    date = str(np.datetime64("2015-01-01") + day)
+    soundings, _ = simulate_granule(seed, n_seconds, center=(lat, lon), date=date, n_bad=0)
+    assert soundings["latitude"].between(-82, 82).all() and soundings["longitude"].between(-180, 180).all()
+    assert soundings["xco2"].between(385, 425).all() and soundings["xco2_uncertainty"].between(0.3, 3).all()
+    assert soundings["psurf"].between(700, 1050).all() and soundings["tcwv"].between(0, 80).all()
+    assert soundings[["albedo_o2a", "albedo_wco2", "albedo_sco2"]].stack().between(0, 1).all()
+    assert set(sounding_time(soundings["sounding_id"]).strftime("%Y-%m-%d")) <= {
+        str(np.datetime64(date) + k) for k in (-1, 0, 1)}
+
+
+@pytest.mark.parametrize("bad", [
+    {"center": (70, 0), "date": "2019-12-21"}, {"n_seconds": 0},
+    {"n_seconds": 1e9}, {"n_seconds": float("nan")}, {"center": (89, 0)}, {"center": (0, 999)},
+    {"date": "yesterday"}, {"n_bad": -1}, {"sigma": 0}, {"cloud_fraction": 1}, {"delta": float("inf")}])
+def test_granule_parameters_are_checked(bad):
+    with pytest.raises(InputError):
+        simulate_granule(0, **bad)
+
+
+# --- real files ---
+@needs_real
+def test_all_real_files_read():
+    paths = sorted(LITE.glob("*.nc4"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a contradiction between id and time would warn
+        tables = [read_soundings(path) for path in paths]
+    assert len(paths) == 187 and sum(map(len, tables)) == 89_125
+    for path, table in zip(paths, tables):
+        assert table["sounding_id"].dtype == np.int64 and table["time"].dtype == "datetime64[ms]"
+        assert set(table["time"].dt.strftime("%y%m%d")) == {path.name[11:17]}
+        assert table["latitude"].between(37, 43).all() and table["longitude"].between(-82, -78).all()
+        assert table["xco2"].between(340, 435).all() and not table.isna().any().any()
+    every = pd.concat(tables)
+    assert every["sounding_id"].dtype == np.int64 and every["sounding_id"].is_unique
+    # what simulate_granule copies of the instrument: frames at 0, 3 and 7 tenths, footprints read one after the other
+    assert set(every["sounding_id"] // 10 % 10) == {0, 3, 7}
+    off = (every["time"].to_numpy() - sounding_time(every["sounding_id"]).to_numpy()) / np.timedelta64(1, "s")
+    assert off.min() > -0.1385 and off.max() < 0.1165
+
+
+@needs_real
+def test_a_real_file_round_trips_and_reads_as_through_the_netcdf_library(tmp_path):
+    netCDF4 = pytest.importorskip("netCDF4", reason="the netCDF library itself is not installed")
+    for path in sorted(LITE.glob("*.nc4"))[::40]:
+        table = read_lite(path)
+        with netCDF4.Dataset(path) as file:
+            for name in table.columns.drop("time"):
+                assert np.array_equal(np.asarray(file[name][:]), table[name].to_numpy()), name
+        write_lite(table, tmp_path / "again.nc4")
+        pd.testing.assert_frame_equal(read_lite(tmp_path / "again.nc4")[table.columns], table, check_dtype=False)
