@@ -24,7 +24,7 @@ from .datasets import InputError, read_table
 
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
-           'read_soundings', 'track_distance']
+           'read_soundings', 'track_distance', 'background', 'enhancement']
 
 # %% ../nbs/04_soundings.ipynb #353455e2
 _FRAMES_PER_SECOND = 3
@@ -854,22 +854,25 @@ def _on_land(fraction, land: bool) -> np.ndarray:
     fraction = pd.Series(fraction).to_numpy(np.float64, na_value=np.nan)
     return fraction >= 80 if land else fraction <= 20
 
-# %% ../nbs/04_soundings.ipynb #ff1fdf33
-def _need(file: _LiteFile, column: str, for_what: str) -> str:
+# %% ../nbs/04_soundings.ipynb #4b1aed91
+def _need(file, column: str, for_what: str) -> str:
     """`column`, if the file has it."""
     if column not in file.columns:
         raise InputError(f"{file.label}: has no {column}, which {for_what}= needs; read without {for_what}=")
     return column
 
 
-def _rows(file: _LiteFile, box, dates, quality, mode, footprint, land) -> np.ndarray | None:
+def _rows(file, box=None, dates=None, quality=None, mode=None, footprint=None, land=None) -> np.ndarray | None:
     """Which rows are asked for: a mask, or None for all."""
     masks = []
     if box is not None:
         lon, lat = (file.read(_need(file, c, "box")) for c in ("longitude", "latitude"))
         masks.append(_in_box(lon, lat, box))
     if dates is not None:
-        masks.append(_in_dates(file.read(_need(file, "time", "dates")), dates))
+        time = file.read(_need(file, "time", "dates"))
+        if time.dtype.kind != "M":
+            raise InputError(f"{file.label}: the times are not ISO 8601, so dates= cannot be met")
+        masks.append(_in_dates(time, dates))
     if quality is not None:
         masks.append(_one_of(file.read(_need(file, "xco2_quality_flag", "quality")), quality))
     if mode is not None:
@@ -878,13 +881,13 @@ def _rows(file: _LiteFile, box, dates, quality, mode, footprint, land) -> np.nda
             raise InputError(f"mode must be of {', '.join(_MODES)} or their numbers, not {mode!r}")
         masks.append(_one_of(file.read(_need(file, "operation_mode", "mode")), asked))
     if footprint is not None:
-        ids = pd.Series(file.read("sounding_id")).fillna(0)
+        ids = pd.Series(file.read(_need(file, "sounding_id", "footprint"))).fillna(0)
         masks.append(np.isin(sounding_footprint(ids), np.atleast_1d(footprint)))
     if land is not None:
         masks.append(_on_land(file.read(_need(file, "land_fraction", "land")), land))
     return np.logical_and.reduce(masks) if masks else None
 
-# %% ../nbs/04_soundings.ipynb #19ce0871
+# %% ../nbs/04_soundings.ipynb #9bca9f14
 def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None, mode=None, footprint=None,
               land: bool | None = None, name: str | None = None) -> pd.DataFrame:
     """
@@ -975,7 +978,7 @@ def _span(keep: np.ndarray | None) -> slice:
     return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0)
 
 
-def _wanted(file: _LiteFile, columns) -> list[str]:
+def _wanted(file, columns) -> list[str]:
     """The columns that were asked for, in the order of the file."""
     if columns is None:
         return list(file.columns)
@@ -999,11 +1002,11 @@ def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
         if n := int((rows & (ids != 0)).sum()):
             warnings.warn(f"{label}: sounding_id and {what} disagree for {n} of {len(ids)} soundings", stacklevel=3)
 
-# %% ../nbs/04_soundings.ipynb #3f42efab
+# %% ../nbs/04_soundings.ipynb #2c181e4b
 _GRANULE_ENDINGS = (".nc4", ".nc", ".h5", ".hdf5", ".hdf")
 
 
-def read_soundings(path_or_file, name: str | None = None, store=None) -> pd.DataFrame:
+def read_soundings(path_or_file, name: str | None = None, store=None, *, columns=None, **asked) -> pd.DataFrame:
     """
     Read soundings from a Lite file or a table, as its name tells.
 
@@ -1016,6 +1019,8 @@ def read_soundings(path_or_file, name: str | None = None, store=None) -> pd.Data
         Name of a file object that has none.
     store : Datasets, optional
         When given, `path_or_file` is the name of an object in it.
+    columns, box, dates, quality, mode, footprint, land
+        Read only these columns, only these rows: see `read_lite`. A table is read whole first.
 
     Returns
     -------
@@ -1033,13 +1038,26 @@ def read_soundings(path_or_file, name: str | None = None, store=None) -> pd.Data
     """
     if store is not None:
         with store.open(path_or_file, "rb") as file:
-            return read_soundings(file, name or str(path_or_file))
+            return read_soundings(file, name or str(path_or_file), columns=columns, **asked)
     label = name or getattr(path_or_file, "name", None) or getattr(path_or_file, "path", None) or path_or_file
     if hasattr(label, "read"):
         raise InputError("a file object without a name: say what it is with name=, for example name='granule.nc4'")
     if str(label).lower().endswith(_GRANULE_ENDINGS):
-        return read_lite(path_or_file, name=str(label))
-    return _tidy_table(read_table(path_or_file, name))
+        return read_lite(path_or_file, name=str(label), columns=columns, **asked)
+    table = _Table(_tidy_table(read_table(path_or_file, name)), _label(path_or_file, name))
+    wanted, keep = _wanted(table, columns), _rows(table, **asked)
+    return table.columns[wanted] if keep is None else table.columns.loc[keep, wanted].reset_index(drop=True)
+
+
+class _Table(NamedTuple):
+    """A table that `_rows` and `_wanted` can ask as they ask a file."""
+
+    columns: pd.DataFrame
+    label: str
+
+    def read(self, column: str):
+        """The values of a column."""
+        return self.columns[column].to_numpy()
 
 
 def _tidy_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -1233,3 +1251,128 @@ def _from_origin(soundings: pd.DataFrame, distance: np.ndarray, orbits: np.ndarr
     if not len(at) or np.isnan(distance[at[0]]):
         raise InputError(f"no sounding {origin} with a position to measure from")
     return np.where(orbits == orbits[at[0]], distance - distance[at[0]], np.nan)
+
+# %% ../nbs/04_soundings.ipynb #a96aeec1
+_LEAST = 20  # soundings a window needs
+
+
+def _robust_line(x: np.ndarray, y: np.ndarray) -> float:
+    """Value at x = 0 of a line through (x, y), by Tukey's biweight: soundings beyond 4.7 sigma do not count."""
+    line = np.array([0.0, np.median(y)])
+    for _ in range(10):
+        residual = y - np.polyval(line, x)
+        scale = 1.4826 * np.median(np.abs(residual)) or np.finfo(np.float64).tiny
+        weight = np.clip(1 - (residual / (4.685 * scale)) ** 2, 0, None) ** 2
+        sw, sx, sy = weight.sum(), weight @ x, weight @ y
+        spread = sw * (weight @ x**2) - sx**2
+        slope = (sw * (weight @ (x * y)) - sx * sy) / spread if spread > 1e-9 * sw**2 else 0.0
+        line = np.array([slope, (sy - slope * sx) / sw])
+    return float(line[1])
+
+
+def _definitions(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    """Median, robust line at x = 0, and mean less one standard deviation."""
+    if len(y) < _LEAST:
+        return np.nan, np.nan, np.nan
+    return float(np.median(y)), _robust_line(x, y), float(y.mean() - y.std())
+
+# %% ../nbs/04_soundings.ipynb #f82070e1
+def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float = 200.0) -> pd.DataFrame:
+    """
+    Background of every sounding under three definitions, from the soundings of a window of track around it.
+
+    Parameters
+    ----------
+    soundings : pandas.DataFrame
+        `latitude`, `longitude` and `column`; see `track_distance` for what tells orbits apart. Where
+        `xco2_quality_flag` is there, only soundings
+        with flag 0 make the background; all soundings get one.
+    column : str, default "xco2"
+        What to take the background of.
+    window : float, default 200
+        Whole width along the track, km.
+
+    Returns
+    -------
+    pandas.DataFrame
+        On the input's index: `median`, `linear` (a robust line at the sounding's place), `low` (mean less one
+        standard deviation), and
+        `uncertainty`, the standard deviation of the three; all in the unit of `column`. Missing where a window holds
+        fewer than 20 soundings.
+
+    Raises
+    ------
+    InputError
+        When a column is missing or `window` is not positive.
+
+    Notes
+    -----
+    Windows are taken every twentieth of `window` and interpolated between. A plume inside the window lifts its own
+    background: with sigma 12 km and 200 km by
+    about a tenth of its height in the median, an eighth in the robust line, more when it is wider. `low` lies one
+    standard deviation of noise below
+    the others by construction, so that
+    `uncertainty` is never below 0.58 of that. Time O(n), about a second for 50,000 soundings.
+    """
+    if column not in soundings:
+        raise InputError(f"no column {column} to take the background of")
+    if not (np.isfinite(window) and window > 0):
+        raise InputError(f"window must be a positive number of km, not {window}")
+    values = soundings[column].to_numpy(np.float64, na_value=np.nan)
+    usable = np.isfinite(values)
+    if "xco2_quality_flag" in soundings:
+        usable &= (soundings["xco2_quality_flag"] == 0).to_numpy(bool, na_value=False)
+    distance, orbits = track_distance(soundings).to_numpy(), _orbits(soundings)
+    result = np.full((len(soundings), 3), np.nan)
+    for orbit in pd.unique(orbits):
+        here = (orbits == orbit) & np.isfinite(distance)
+        result[here] = _windows(distance[here & usable], values[here & usable], distance[here], window)
+    table = pd.DataFrame(result, columns=["median", "linear", "low"], index=soundings.index)
+    table["uncertainty"] = table.std(axis=1, skipna=False)
+    return table
+
+
+def _windows(x: np.ndarray, y: np.ndarray, at: np.ndarray, window: float) -> np.ndarray:
+    """The three definitions at the places `at`, shape (len(at), 3)."""
+    if not len(x) or not len(at):
+        return np.full((len(at), 3), np.nan)
+    order = np.argsort(x, kind="stable")
+    x, y = x[order], y[order]
+    nodes = np.linspace(at.min(), at.max(), max(2, int(np.ceil(np.ptp(at) / window * 20)) + 1))
+    low, high = np.searchsorted(x, nodes - window / 2), np.searchsorted(x, nodes + window / 2, side="right")
+    found = np.array([_definitions(x[a:b] - node, y[a:b]) for node, a, b in zip(nodes, low, high)])
+    return np.stack([np.interp(at, nodes, found[:, k]) for k in range(3)], axis=1)
+
+# %% ../nbs/04_soundings.ipynb #8e6e6bc7
+def enhancement(soundings: pd.DataFrame, *, method: str = "median", column: str = "xco2",
+                window: float = 200.0) -> pd.DataFrame:
+    """
+    How far each sounding stands above its background.
+
+    Parameters
+    ----------
+    soundings : pandas.DataFrame
+        See `background`.
+    method : {"median", "linear", "low"}
+        The background that is subtracted.
+    column, window
+        See `background`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        On the input's index: `background`, `enhancement` (`xco2_enhancement` when `column` is xco2) and
+        `background_uncertainty`, in the unit of
+        `column`.
+
+    Raises
+    ------
+    InputError
+        When `method` is another word, or as `background`.
+    """
+    if method not in ("median", "linear", "low"):
+        raise InputError(f"method must be median, linear or low, not {method!r}")
+    found = background(soundings, column=column, window=window)
+    over = soundings[column].astype(np.float64) - found[method]
+    return pd.DataFrame({"background": found[method], f"{column}_enhancement": over,
+                         "background_uncertainty": found["uncertainty"]})

@@ -17,6 +17,8 @@ from hypothesis import given, settings
 
 from oco2_outliers.datasets import Datasets, InputError
 from oco2_outliers.soundings import (
+    background,
+    enhancement,
     make_sounding_id,
     read_lite,
     read_soundings,
@@ -334,6 +336,19 @@ def test_only_what_is_asked_equals_reading_all_and_choosing():
         assert len(read_lite(file, box=earth)) == len(soundings)
 
 
+def test_tables_are_asked_as_files_are(tmp_path):
+    soundings = simulate_granule(3, n_seconds=20).soundings
+    soundings.to_csv(tmp_path / "a.csv", index=False)
+    write_lite(soundings, tmp_path / "a.nc4")
+    time = soundings["time"]
+    asked = {"box": (-82, 39, -79, 41), "dates": (time[50], time[350]), "quality": 0, "footprint": [2, 3], "land": True}
+    one, other = (read_soundings(tmp_path / name, columns=["xco2"], **asked) for name in ("a.csv", "a.nc4"))
+    assert 0 < len(one) < len(soundings) and list(one) == ["sounding_id", "xco2"]
+    pd.testing.assert_frame_equal(one, other, check_dtype=False)
+    with pytest.raises(InputError, match="has no nothing"):
+        read_soundings(tmp_path / "a.csv", columns=["nothing"])
+
+
 @pytest.mark.parametrize("bad", [
     {"box": (1, 2, 3)}, {"box": (0, 50, 1, 40)}, {"box": "all"}, {"dates": "2018"}, {"dates": ("x", "y")},
     {"mode": "sideways"}])
@@ -550,7 +565,8 @@ def test_distance_of_little_or_bad_input():
 
 def test_distance_in_target_mode_stays_within_the_target():
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({"latitude": 36.6 + rng.uniform(-0.1, 0.1, 500), "longitude": -97.5 + rng.uniform(-0.05, 0.05, 500)})
+    north, east = rng.uniform(-0.1, 0.1, 500), rng.uniform(-0.05, 0.05, 500)
+    table = pd.DataFrame({"latitude": 36.6 + north, "longitude": -97.5 + east})
     assert 15 < np.ptp(track_distance(table)) < 27
 
 
@@ -577,6 +593,54 @@ def test_distance_grows_evenly_along_every_real_track():
                 assert 6.0 < fit[0] < 6.9, "km a second"
                 spread.append(float(np.std(distance[rows] - terms @ fit)))
     assert len(spread) > 100 and np.median(spread) < 0.1 and max(spread) < 0.5
+
+
+# --- background ---
+def naive_background(soundings, window):
+    """For every sounding: the window around it, sorted and averaged by the book."""
+    distance, good = track_distance(soundings), soundings["xco2_quality_flag"] == 0
+    rows = []
+    for here in distance:
+        y = soundings["xco2"].astype(float)[good & ((distance - here).abs() <= window / 2)]
+        rows.append((y.median(), y.mean() - y.std(ddof=0)) if len(y) >= 20 else (np.nan, np.nan))
+    return np.array(rows)
+
+
+def test_background_agrees_with_the_window_around_every_sounding():
+    soundings = simulate_granule(5, 60, n_bad=0).soundings
+    found, naive = background(soundings, window=100), naive_background(soundings, 100)
+    np.testing.assert_allclose(found["median"], naive[:, 0], atol=0.1)  # nodes are 5 km apart
+    np.testing.assert_allclose(found["low"], naive[:, 1], atol=0.15)
+    assert np.abs(found["median"] - naive[:, 0]).mean() < 0.02
+    np.testing.assert_allclose(found["uncertainty"], found[["median", "linear", "low"]].std(axis=1))
+
+
+def test_robust_line_finds_a_slope_through_outliers():
+    soundings = simulate_granule(6, 120, delta=0, n_bad=0).soundings
+    distance = track_distance(soundings).to_numpy()
+    noise = np.random.default_rng(0).normal(0, 0.5, len(distance))
+    soundings["xco2"] = 400 + 0.01 * distance + noise
+    soundings.loc[::10, "xco2"] += 20
+    found = background(soundings)
+    assert (found["linear"] - 400 - 0.01 * distance).abs().max() < 0.35  # to the very end, where the median is 0.5 off
+    assert (found["median"] - 400 - 0.01 * distance).abs().max() > 0.4
+
+
+def test_enhancement_is_the_difference_and_missing_where_nothing_is_known():
+    soundings = simulate_granule(6, 30).soundings
+    soundings.loc[3, "xco2"] = np.nan
+    for method in ("median", "linear", "low"):
+        above = enhancement(soundings, method=method)
+        expected = soundings["xco2"].astype(float) - background(soundings)[method]
+        np.testing.assert_array_equal(above["xco2_enhancement"], expected)
+        assert above["xco2_enhancement"].isna().sum() == 1 and np.isnan(above["xco2_enhancement"][3])
+    assert background(soundings.iloc[:10]).isna().all().all()
+    soundings["xco2_quality_flag"] = 1
+    assert background(soundings).isna().all().all()
+    assert len(enhancement(soundings.iloc[:0])) == 0
+    for bad in [{"method": "best"}, {"column": "co2"}, {"window": 0}, {"window": float("nan")}]:
+        with pytest.raises(InputError):
+            enhancement(soundings, **bad)
 
 
 # --- real files ---
