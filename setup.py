@@ -1,5 +1,6 @@
 """Build script: everything it knows stands in settings.ini."""
 from configparser import ConfigParser
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -15,10 +16,10 @@ def lines(key):
 setup(
     name=s["lib_name"], version=s["version"], description=s["description"], keywords=s["keywords"].split(),
     author=s["author"], author_email=s["author_email"], license="Apache-2.0",
-    long_description=open("README.md", encoding="utf-8").read(), long_description_content_type="text/markdown",
+    long_description=Path("README.md").read_text("utf-8"), long_description_content_type="text/markdown",
     packages=find_packages(include=[s["lib_path"], s["lib_path"] + ".*"]), package_data={s["lib_path"]: ["py.typed"]},
     python_requires=">=" + s["min_python"], install_requires=lines("requirements"),
-    extras_require={"dev": lines("dev_requirements"), "docs": lines("docs_requirements"), "lab": lines("lab_requirements")},
+    extras_require={extra: lines(f"{extra}_requirements") for extra in ("dev", "docs", "lab")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": [f"{s['lib_path']}={s['lib_path']}._modidx:d"]},
-    license_files=["LICENSE"], zip_safe=False,
+    zip_safe=False,
 )

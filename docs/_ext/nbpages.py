@@ -1,0 +1,215 @@
+"""Read an nbdev notebook as a page: which cells run, which are shown, and which names they export.
+
+Nothing here needs Sphinx: the site (`nbsite`) and the README (`readme`) are both made of what this module returns.
+
+What a directive does to a page
+
+================================  ============================================================================
+``default_exp``                   names the module; the cell is dropped
+``export``, ``exporti``           runs, not shown; ``export``: API entries of its public names follow
+``exports``                       runs, shown; API entries follow
+``hide``, ``include: false``      runs, not shown
+``echo: false``, ``hide_input``   runs, its output alone is shown
+``output: false``                 runs, its source alone is shown (``hide_output`` too)
+``eval: false``, ``notest``       shown, not run
+``slow``                          dropped
+``fig-alt: ...``, ``fig-cap:``    the words for the cell's picture, and its caption
+``label: fig-...``                the picture's file name in the README
+================================  ============================================================================
+
+A cell that calls ``show_doc`` or ``nbdev_export`` is dropped. Any other ``#|`` line is left out of the shown source.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+
+DIRECTIVE = re.compile(r"^\s*#\s*\|\s*(?P<key>[\w-]+)\s*:?\s*(?P<value>.*?)\s*$")
+CELL_MAGIC = re.compile(r"^\s*%%\w")
+DROPPED_CALLS = {"show_doc", "nbdev_export"}
+FALSE = {"false", "no", "0"}
+
+
+@dataclass
+class Cell:
+    """One cell as a page needs it: what runs, what is shown, what it exports."""
+
+    kind: str  # "markdown" or "code"
+    source: str
+    runs: bool = False
+    show_source: bool = True
+    show_output: bool = True
+    names: dict[str, str] = field(default_factory=dict)  # public names it exports -> "function", "class" or "data"
+    alt: str = ""
+    caption: str = ""
+    label: str = ""
+
+
+@dataclass
+class Page:
+    """A notebook read as a page."""
+
+    path: Path
+    title: str
+    lead: str
+    module: str | None
+    cells: list[Cell]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Public names of the module and their kinds, in the order in which the notebook tells them."""
+        return {name: kind for cell in self.cells for name, kind in cell.names.items()}
+
+    def summary(self, name: str) -> str:
+        """The first paragraph of a public name's docstring, on one line."""
+        if self.names[name] == "data":
+            return next(constant(cell.source, name)[1] for cell in self.cells if name in cell.names)
+        nodes = (node for cell in self.cells if name in cell.names for node in parse(cell.source).body)
+        doc = next((ast.get_docstring(node) for node in nodes if getattr(node, "name", None) == name), None)
+        return " ".join((doc or "").split("\n\n")[0].split())
+
+
+def directives(source: str) -> tuple[dict[str, str], str]:
+    """Split a code cell into its directives and its code."""
+    found, lines = {}, source.splitlines()
+    first = next((i for i, line in enumerate(lines)
+                  if line.strip() and not DIRECTIVE.match(line) and not CELL_MAGIC.match(line)), len(lines))
+    kept = []
+    for line in lines[:first]:
+        if match := DIRECTIVE.match(line):
+            found[match["key"]] = match["value"]
+        elif line.strip():
+            kept.append(line)  # a cell magic stays above the code
+    return found, "\n".join(kept + lines[first:]).strip("\n")
+
+
+def parse(code: str) -> ast.Module:
+    """The syntax tree of a cell; an empty one where the cell holds magics, which are not Python."""
+    try:
+        return ast.parse(code)
+    except SyntaxError:
+        return ast.parse("")
+
+
+def _assigned(node: ast.stmt) -> str:
+    """The one name that a statement assigns to, or an empty text."""
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+    return targets[0].id if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(targets[0], ast.Name) else ""
+
+
+def public_names(code: str) -> dict[str, str]:
+    """Public functions, classes and CONSTANTS that a cell defines at its top level, with their kinds."""
+    kinds = {ast.FunctionDef: "function", ast.AsyncFunctionDef: "function", ast.ClassDef: "class"}
+    names = {}
+    for node in parse(code).body:
+        if name := getattr(node, "name", "") if type(node) in kinds else _assigned(node):
+            names[name] = kinds.get(type(node), "data")
+    return {name: kind for name, kind in names.items()
+            if not name.startswith("_") and (kind != "data" or name.isupper())}
+
+
+def constant(code: str, name: str) -> tuple[str, str]:
+    """The value of a CONSTANT as source, and the words about it: the comment behind it, or the comment lines above."""
+    node = next(node for node in parse(code).body if _assigned(node) == name)
+    lines = code.splitlines()
+    if behind := re.search(r"\s#:?\s+(.*)$", lines[node.end_lineno - 1][node.end_col_offset:]):
+        return ast.unparse(node.value), behind[1]
+    above, at = [], node.lineno - 2
+    while at >= 0 and lines[at].startswith("#"):
+        above.insert(0, lines[at].lstrip("#: "))
+        at -= 1
+    return ast.unparse(node.value), " ".join(above)
+
+
+def calls_dropped(code: str) -> bool:
+    """Whether a cell is there for nbdev alone (`show_doc(...)`, `nbdev_export()`)."""
+    calls = [node.func for node in ast.walk(parse(code)) if isinstance(node, ast.Call)]
+    return any(getattr(func, "id", getattr(func, "attr", None)) in DROPPED_CALLS for func in calls)
+
+
+def _is_false(found: dict[str, str], key: str) -> bool:
+    return found.get(key, "").lower() in FALSE and key in found
+
+
+def read_code(source: str) -> Cell | None:
+    """A code cell as the page needs it, or None where it has no place there."""
+    found, code = directives(source)
+    if not code.strip() or "slow" in found or calls_dropped(code):
+        return None
+    hidden = {"export", "exporti", "hide"} & found.keys() or _is_false(found, "include")
+    return Cell(
+        kind="code",
+        source=code,
+        runs=not ("notest" in found or _is_false(found, "eval")),
+        show_source=not (hidden or _is_false(found, "echo") or "hide_input" in found),
+        show_output=not (hidden or _is_false(found, "output") or "hide_output" in found),
+        names=public_names(code) if {"export", "exports"} & found.keys() else {},
+        alt=found.get("fig-alt", "").strip("\"'"),
+        caption=found.get("fig-cap", "").strip("\"'"),
+        label=found.get("label", ""),
+    )
+
+
+def split_title(source: str) -> tuple[str, str, str]:
+    """Title, lead (the `> subtitle` under it) and the rest of a notebook's first markdown cell."""
+    match = re.match(r"\s*# +(?P<title>.+?) *\n(?P<lead>(?:\s*>.*(?:\n|$))*)", source + "\n")
+    if not match:
+        return "", "", source
+    lead = " ".join(line.strip().lstrip(">").strip() for line in match["lead"].splitlines())
+    return match["title"], lead.strip(), source[match.end():].strip("\n")
+
+
+def read_page(path: str | Path) -> Page:
+    """Read a notebook as a page. The file is not changed."""
+    notebook = nbformat.read(path, as_version=4)
+    page = Page(Path(path), "", "", None, [])
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            source = cell.source
+            if not page.title:
+                page.title, page.lead, source = split_title(source)
+            if source.strip():
+                page.cells.append(Cell("markdown", source))
+        elif cell.cell_type == "code":
+            page.module = directives(cell.source)[0].get("default_exp", page.module)
+            if made := read_code(cell.source):
+                page.cells.append(made)
+    if not page.title:
+        raise ValueError(f"{page.path.name}: the first markdown cell must open with '# Title'")
+    return page
+
+
+def notebooks(folder: str | Path) -> list[Path]:
+    """The notebooks of a folder in their order; names with a leading `_` or `.` are nobody's page."""
+    return sorted(path for path in Path(folder).glob("*.ipynb") if path.name[0] not in "_.")
+
+
+def imported_modules(source: str, package: str) -> set[str]:
+    """Modules of the package that Python source imports, as `module` names without the package."""
+    found = set()
+    for node in ast.walk(parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = f"{package}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
+            found |= {base} | {f"{base}.{name.name}" for name in node.names}
+    return {name.split(".")[1] for name in found if name.startswith(f"{package}.")}
+
+
+def fingerprint(page: Page, package: Path) -> str:
+    """A short hash of the package's modules a page runs, so that its outputs are made anew when one of them changes."""
+    todo = set().union(*(imported_modules(cell.source, package.name) for cell in page.cells if cell.runs), {"__init__"})
+    seen: dict[str, bytes] = {}
+    while todo:
+        name = todo.pop()
+        file = package / f"{name}.py"
+        if name not in seen and file.is_file():
+            seen[name] = file.read_bytes()
+            todo |= imported_modules(seen[name].decode("utf-8"), package.name)
+    return hashlib.sha256(b"".join(seen[name] for name in sorted(seen))).hexdigest()[:12]

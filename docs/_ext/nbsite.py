@@ -1,0 +1,265 @@
+"""Sphinx extension: the notebooks of an nbdev project become pages, with the API entries where the code stands.
+
+Before Sphinx looks for sources, every notebook of `nbsite_nbs` is written into the docs folder as a notebook that
+myst-nb can show (`docs/*.ipynb`, ignored by git), and `api.md` as the list of all public names. A file is
+written only when its content changed, so a second build reads and runs nothing twice. The notebooks themselves are
+never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from textwrap import shorten
+
+import nbformat
+from docutils import nodes
+from nbpages import Cell, Page, constant, fingerprint, notebooks, read_page
+from offline import external_resources, images_without_alt
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.errors import ConfigError
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util import logging
+
+LOG = logging.getLogger(__name__)
+MADE = "made_by_nbsite"  # marks our files, so that a page whose notebook went away is removed
+API_MARK = f"<!-- {MADE} -->\n"
+
+
+# ---------------------------------------------------------------- notebook to page
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Leave the file and its time alone when it already says this."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def api_entry(name: str, kind: str, cell: Cell, module: str) -> str:
+    """The directive that describes one exported name."""
+    if kind != "data":
+        return f".. auto{kind}:: {module}.{name}"
+    value, words = constant(cell.source, name)
+    return f".. py:data:: {module}.{name}\n   :value: {shorten(value, 160, placeholder=' ...')}\n\n   {words}"
+
+
+def api_entries(cell: Cell, module: str) -> str:
+    """The directives of what a cell exports."""
+    entries = "\n\n".join(api_entry(name, kind, cell, module) for name, kind in cell.names.items())
+    return f"```{{eval-rst}}\n{entries}\n```"
+
+
+def code_cell(cell: Cell):
+    """A running cell with myst-nb's tags for what is shown of it."""
+    made = nbformat.v4.new_code_cell(cell.source)
+    tags = {(False, False): ["remove-cell"], (False, True): ["remove-input"], (True, False): ["remove-output"]}
+    if hidden := tags.get((cell.show_source, cell.show_output)):
+        made.metadata["tags"] = hidden
+    if alt := cell.alt or cell.caption:
+        made.metadata["mystnb"] = {"image": {"alt": alt}}
+        if cell.caption:
+            made.metadata["mystnb"]["figure"] = {"caption": cell.caption}
+    return made
+
+
+def site_links(markdown: str, docs: Path) -> str:
+    """`../CHANGELOG.md` of the repository is the site's own page `changelog.md`, where there is such a page."""
+    def own_page(match: re.Match) -> str:
+        name = f"{match[1].lower()}.md"
+        return f"]({name}" if (docs / name).is_file() else match[0]
+
+    return re.sub(r"\]\(\.\./(\w+)\.md", own_page, markdown)
+
+
+def opening(page: Page) -> str:
+    """Title and lead of a page."""
+    lead = f"\n\n:::{{div}} lead\n{page.lead}\n:::" if page.lead else ""
+    return f"# {page.title}{lead}"
+
+
+def as_notebook(page: Page, package: Path, docs: Path, after: str = ""):
+    """The notebook that myst-nb shows for a page.
+
+    Its first cell runs unseen: it moves to the notebook's own folder, as in JupyterLab and in the tests, and names
+    the state of the package, so that the cache of outputs is left when the code behind them changed.
+    """
+    here = os.path.relpath(page.path.parent, docs)
+    start = Cell("code", f"import os\n\nos.chdir({here!r})  # package {fingerprint(page, package)}", runs=True,
+                 show_source=False, show_output=False)
+    cells = [nbformat.v4.new_markdown_cell(opening(page)), code_cell(start)]
+    for cell in page.cells:
+        if cell.kind == "markdown":
+            cells.append(nbformat.v4.new_markdown_cell(site_links(cell.source, docs)))
+        elif cell.runs:
+            cells.append(code_cell(cell))
+        elif cell.show_source:
+            cells.append(nbformat.v4.new_markdown_cell(f"```python\n{cell.source}\n```"))
+        if cell.names:
+            cells.append(nbformat.v4.new_markdown_cell(api_entries(cell, f"{package.name}.{page.module}")))
+    if after:
+        cells.append(nbformat.v4.new_markdown_cell(after))
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"
+    kernel = {"display_name": "python3", "language": "python", "name": "python3"}
+    meta = {"kernelspec": kernel, MADE: True, "myst": {"html_meta": {"description": page.lead or page.title}}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=meta)
+
+
+def toctree(caption: str, names: list[str]) -> str:
+    return "```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(names) + "\n```"
+
+
+def api_page(pages: list[Page], package: str) -> str:
+    """All public names, module by module, each linked to its entry."""
+    parts = [API_MARK + "# API reference\n\n:::{div} lead\nEvery public name, in the order of the notebooks\n:::"]
+    for page in pages:
+        if page.names:
+            module = f"{package}.{page.module}"
+            words = {name: page.summary(name).replace("|", "\\|") for name in page.names}
+            rows = [f"| {{py:obj}}`~{module}.{name}` | {said} |" for name, said in words.items()]
+            head = f"## {module}\n\nFrom [{page.title}]({page.path.name}).\n\n| name | what it does |"
+            parts.append("\n".join([head, "|:--|:--|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def link_names(pages: list[Page], package: str) -> dict[str, str]:
+    """What a backticked name in prose may be called -> the full name of its API entry."""
+    full = [(page.module, name) for page in pages for name in page.names]
+    short = [name for _, name in full]
+    names = {f"{module}.{name}": f"{package}.{module}.{name}" for module, name in full}
+    names |= {f"{package}.{key}": value for key, value in names.items()}
+    return names | {name: f"{package}.{module}.{name}" for module, name in full if short.count(name) == 1}
+
+
+def write_pages(app: Sphinx, config) -> None:
+    """Write the notebooks and the API page where Sphinx finds them."""
+    docs = Path(app.srcdir)
+    folder, package = docs / config.nbsite_nbs, docs / config.nbsite_package
+    try:
+        pages = [read_page(path) for path in notebooks(folder)]
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if not any(page.path.stem == "index" for page in pages):
+        raise ConfigError(f"No index.ipynb in {config.nbsite_nbs}: it is the site's first page.")
+    rest = [page for page in pages if page.path.stem != "index"]
+    after = "\n\n".join([toctree("Notebooks", [page.path.stem for page in rest]),
+                         toctree("Reference", ["api", *config.nbsite_pages])])
+    for page in pages:
+        made = as_notebook(page, package, docs, after if page.path.stem == "index" else "")
+        write_if_changed(docs / page.path.name, json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    write_if_changed(docs / "api.md", api_page(rest, package.name))
+    for stale in set(docs.glob("*.ipynb")) - {docs / page.path.name for page in pages}:
+        if MADE in json.loads(stale.read_text(encoding="utf-8")).get("metadata", {}):
+            stale.unlink()
+    config.nbsite_names = link_names(rest, package.name)
+
+
+# ---------------------------------------------------------------- names in prose
+
+class LinkNames(SphinxPostTransform):
+    """Link a name in backticks to its API entry, unless it stands in a heading or is a link already.
+
+    And call the attributes of a class its attributes.
+    """
+
+    default_priority = 5  # before pending references are resolved
+
+    def run(self, **kwargs) -> None:
+        for label in self.document.findall(nodes.field_name):
+            if label.astext() == "Variables":  # napoleon's word for what numpydoc calls Attributes
+                label.children = [nodes.Text("Attributes")]
+        names = self.config.nbsite_names
+        apart = (nodes.reference, pending_xref, nodes.title, nodes.term)
+        for literal in list(self.document.findall(nodes.literal)):
+            called = literal.astext().removesuffix("()")
+            head = called if called in names else called.rpartition(".")[0]  # a method is linked by its class's name
+            if head not in names or _inside(literal, apart):
+                continue
+            target = names[head] + called[len(head):]
+            link = pending_xref("", refdomain="py", reftype="obj", reftarget=target, refexplicit=True,
+                                refwarn=False, refdoc=self.env.docname)
+            literal.replace_self(link)
+            link += literal
+
+
+def _inside(node: nodes.Node, kinds: tuple) -> bool:
+    while node.parent is not None:
+        node = node.parent
+        if isinstance(node, kinds):
+            return True
+    return False
+
+
+# ---------------------------------------------------------------- docstrings
+
+FOOTNOTE = re.compile(r"^(?P<indent>\s*)\.\. \[(?P<mark>[\w-]+)\]\s+(?P<text>.*)$")
+
+
+def plain_references(app, what, name, obj, options, lines) -> None:
+    """numpydoc's `.. [1]` as a list: several entries on one page would otherwise all own footnote 1."""
+    out, indent = [], None
+    for line in lines:
+        if match := FOOTNOTE.match(line):
+            indent = len(match["indent"])
+            out.append(f"{match['indent']}- [{match['mark']}] {match['text']}")
+        elif indent is not None and line.strip() and len(line) - len(line.lstrip()) > indent:
+            out.append(" " * (indent + 2) + line.strip())
+        else:
+            indent = None if line.strip() else indent
+            out.append(re.sub(r"\[(\w+)\]_(?!\w)", r"[\1]", line))
+    lines[:] = out
+
+
+def skip_routing(app, what, name, obj, skip, options):
+    """scikit-learn's metadata methods (`set_fit_request`...) appear on every estimator and are not ours to document."""
+    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else skip
+
+
+def no_plain_base(app, name, obj, options, bases) -> None:
+    """`Bases: object` says nothing."""
+    bases[:] = [base for base in bases if base is not object]
+
+
+# ---------------------------------------------------------------- what the built site needs
+
+def copy_mathjax(app: Sphinx) -> None:
+    """Formulas without the network: the part of MathJax that a page needs (2 of 24 MB), and `conf.py` points there."""
+    if app.builder.format != "html":
+        return
+    spec = find_spec("sphinx-mathjax-offline")
+    if spec is None:
+        raise ConfigError("sphinx-mathjax-offline is missing: pip install -e '.[docs]'")
+    source, target = Path(spec.origin).parent / "static" / "mathjax", Path(app.outdir) / "_static" / "mathjax"
+    for part in ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts"):
+        if not (target / part).exists():
+            (target / part).parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if (source / part).is_dir() else shutil.copy)(source / part, target / part)
+
+
+def check_site(app: Sphinx, exception: Exception | None) -> None:
+    """The last word of a build: nothing from another host, no picture without words."""
+    if exception or app.builder.format != "html":
+        return
+    for found in external_resources(app.outdir):
+        LOG.warning("fetched from another host: %s", found)
+    for found in images_without_alt(app.outdir):
+        LOG.warning("no words for a picture: %s (add `#| fig-alt: what it shows` to the cell that draws it)", found)
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_config_value("nbsite_nbs", "../nbs", "env")
+    app.add_config_value("nbsite_package", "", "env")
+    app.add_config_value("nbsite_pages", [], "env")
+    app.add_config_value("nbsite_names", {}, "env")
+    app.connect("config-inited", write_pages)
+    app.connect("builder-inited", copy_mathjax)
+    app.connect("autodoc-process-docstring", plain_references, priority=900)
+    app.connect("autodoc-skip-member", skip_routing)
+    app.connect("autodoc-process-bases", no_plain_base)
+    app.connect("build-finished", check_site)
+    app.add_post_transform(LinkNames)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,77 @@
+"""Find what a built site would fetch from the network: `python docs/_ext/offline.py _build/html`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+# Attributes that a browser follows by itself; a link that a reader clicks (`a href`) is not one.
+FETCHED = {("script", "src"), ("link", "href"), ("img", "src"), ("img", "srcset"), ("source", "src"),
+           ("source", "srcset"), ("iframe", "src"), ("embed", "src"), ("object", "data"), ("video", "src"),
+           ("video", "poster"), ("audio", "src"), ("track", "src"), ("input", "src"), ("image", "href"),
+           ("use", "href"), ("use", "xlink:href"), ("image", "xlink:href")}
+INERT_LINKS = {"canonical", "author", "license", "next", "prev", "search", "index", "help"}
+FILE_NAME = re.compile(r"^\S+\.(png|svg|jpe?g|gif|webp)$", re.I)  # what docutils says where nobody said anything
+REMOTE = re.compile(r"^\s*(?:https?:)?//", re.I)
+CSS_REMOTE = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])\s*((?:https?:)?//[^"')\s]+)""", re.I)
+
+
+class _Fetches(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found: list[str] = []
+        self.images_without_alt: list[str] = []
+        self._images = 0
+        self._style = False
+
+    def handle_starttag(self, tag, attrs):
+        values = {key: value or "" for key, value in attrs}
+        self._style = tag == "style"
+        self.found += CSS_REMOTE.findall(values.get("style", ""))
+        if tag == "img" and "sidebar-logo" not in values.get("class", ""):
+            self._images += 1
+            alt = values.get("alt", "").strip()
+            if not alt or FILE_NAME.match(alt):
+                self.images_without_alt.append(f"picture {self._images}")
+        if tag == "link" and set(values.get("rel", "").lower().split()) & INERT_LINKS:
+            return
+        self.found += [values[key].strip() for key in values if (tag, key) in FETCHED and REMOTE.match(values[key])]
+
+    def handle_data(self, data):
+        if self._style:
+            self.found += CSS_REMOTE.findall(data)
+
+    def handle_endtag(self, tag):
+        self._style = False
+
+
+def _read(page: Path) -> _Fetches:
+    parser = _Fetches()
+    parser.feed(page.read_text(encoding="utf-8"))
+    return parser
+
+
+def external_resources(folder: str | Path) -> list[str]:
+    """Every script, stylesheet, font or picture from another host, as `file: address`."""
+    folder, found = Path(folder), []
+    for page in sorted(folder.rglob("*.html")):
+        found += [f"{page.relative_to(folder)}: {url}" for url in _read(page).found]
+    for sheet in sorted(folder.rglob("*.css")):
+        urls = CSS_REMOTE.findall(sheet.read_text(encoding="utf-8", errors="replace"))
+        found += [f"{sheet.relative_to(folder)}: {url}" for url in urls]
+    return found
+
+
+def images_without_alt(folder: str | Path) -> list[str]:
+    """Every picture that says nothing to a reader who cannot see it, as `file: picture 3`."""
+    folder = Path(folder)
+    return [f"{page.relative_to(folder)}: {src}"
+            for page in sorted(folder.rglob("*.html")) for src in _read(page).images_without_alt]
+
+
+if __name__ == "__main__":
+    problems = external_resources(sys.argv[1])
+    print("\n".join(problems) or "Nothing is fetched from another host.")
+    sys.exit(bool(problems))

@@ -1,0 +1,35 @@
+"""Shared by all tests: where things are, and no window ever."""
+
+import os
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+matplotlib.use("Agg")
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = Path(os.environ.get("OCO2_SHARED_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data, read in place; the tests that need it have a twin on generated input."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no real data at {SHARED_DATA}; the same path is tested on generated input")
+    return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def no_real_store(tmp_path, monkeypatch):
+    """Tests never touch the user's own store or credentials."""
+    monkeypatch.setenv("OCO2_STORE", str(tmp_path / "store"))
+    for name in list(os.environ):
+        if name.startswith("OS_"):
+            monkeypatch.delenv(name)

@@ -1,0 +1,54 @@
+"""One server for the whole test run; tests skip, and say why, where it cannot be made."""
+import atexit
+import functools
+import subprocess
+import uuid
+
+import pytest
+
+from oco2_outliers.datasets import Datasets, SwiftFileSystem
+
+from .launch import SwiftServer
+
+QUICK = {"backoff": 0.05, "timeout": 20}
+
+
+@functools.cache
+def the_server():
+    """The server, or the reason why there is none."""
+    try:
+        server = SwiftServer().start()
+    except (OSError, subprocess.CalledProcessError, RuntimeError) as e:
+        return None, f"no Swift server here: {e}"
+    atexit.register(server.stop)
+    return server, ""
+
+
+@pytest.fixture(scope="session")
+def server():
+    running, reason = the_server()
+    if running is None:
+        pytest.skip(reason)
+    for kind, daemon in running.daemons.items():
+        assert daemon.poll() is None, f"{kind} has ended: {(running.folder / f'{kind}.log').read_text()[-500:]}"
+    return running
+
+
+@pytest.fixture
+def container():
+    """A fresh name."""
+    return f"c{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def store(server, container):
+    """Datasets on a fresh container of the real server."""
+    store = Datasets(server.settings, container=container, **QUICK)
+    store.fs.ensure_container(container)
+    return store
+
+
+@pytest.fixture
+def swift(server):
+    """The filesystem on the real server."""
+    return SwiftFileSystem(server.settings, skip_instance_cache=True, **QUICK)

@@ -1,0 +1,374 @@
+"""The site: what each directive does to a page, and a whole small site built as the real one is."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXT = ROOT / "docs" / "_ext"
+sys.path.insert(0, str(EXT))
+
+import nbpages  # noqa: E402
+import offline  # noqa: E402
+
+# ---------------------------------------------------------------- small notebooks
+
+def notebook(path, *cells):
+    """Write a notebook; a cell is code, or Markdown when it is given as ("md", text)."""
+    made = [nbformat.v4.new_markdown_cell(cell[1]) if isinstance(cell, tuple) else nbformat.v4.new_code_cell(cell)
+            for cell in cells]
+    for number, cell in enumerate(made):
+        cell["id"] = f"c{number}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=made), path)
+    return path
+
+
+def page(tmp_path, *cells):
+    return nbpages.read_page(notebook(tmp_path / "00_rows.ipynb", ("md", "# Rows"), *cells))
+
+
+def only_cell(tmp_path, source):
+    cells = page(tmp_path, source).cells
+    assert len(cells) == 1
+    return cells[0]
+
+
+MODULE = '''
+import numpy as np
+
+LIMIT = 1.5  # standard deviations
+
+def spread(x, *, axis=0):
+    """The standard deviation along an axis.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, k), float64
+        Rows.
+
+    References
+    ----------
+    .. [1] Ester, M. and others (1996). A density-based
+       algorithm.
+    """
+    return np.std(x, axis=axis)
+
+class Ruler:
+    """Measures, as [1]_ says.
+
+    Attributes
+    ----------
+    unit : str
+        Its unit.
+
+    References
+    ----------
+    .. [1] Another work.
+    """
+
+    def measure(self, a, b):
+        """The distance from `a` to `b`; see ``spread``."""
+        return abs(a - b)
+
+def _private():
+    """Nobody's business."""
+'''.strip()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A project of two notebooks with the real `docs/`, built with warnings as errors."""
+    root = tmp_path_factory.mktemp("site")
+    project(root)
+    done = build(root)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return root
+
+
+def project(root):
+    """Everything that the real project's site is made of, but small."""
+    shutil.copytree(ROOT / "docs", root / "docs", ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__"))
+    (root / "tiny").mkdir()
+    (root / "tiny" / "__init__.py").write_text("", encoding="utf-8")
+    (root / "tiny" / "rows.py").write_text(MODULE + "\n", encoding="utf-8")
+    (root / "CHANGELOG.md").write_text("# Changelog\n\n## 0.1.0\n\n- First.\n", encoding="utf-8")
+    (root / "LICENSE").write_text("Free.\n", encoding="utf-8")
+    (root / "settings.ini").write_text(
+        "[DEFAULT]\nlib_path = tiny\ntitle = tiny\nauthor = The tiny authors\n"
+        "copyright = 2026, The tiny authors\nversion = 0.1.0\n", encoding="utf-8")
+    notebook(
+        root / "nbs" / "00_rows.ipynb",
+        "#| default_exp rows",
+        ("md", "# Rows apart\n\n> One line of lead.\n\nUse `spread` or `Ruler.measure`, not `len`; $r^2$."),
+        ("md", "A {term}`sounding`."),
+        "#| export\n" + MODULE,
+        "#| hide\nhidden_secret = 1",
+        "import os\nprint('ran in', os.path.basename(os.getcwd()))",
+        "#| echo: false\nprint('output without source')",
+        "#| eval: false\nraise RuntimeError('shown, not run')",
+        "#| slow\nraise RuntimeError('neither shown nor run')",
+        "#| fig-alt: A falling line\n#| fig-cap: It falls\nimport matplotlib.pyplot as plt\nplt.plot([2, 1]);",
+        "show_doc(Ruler)",
+        "#| hide\nimport nbdev; nbdev.nbdev_export()",
+    )
+    notebook(root / "nbs" / "index.ipynb", ("md", "# tiny\n\n> What it is.\n\nRead [rows](00_rows.ipynb#rows-apart); "
+                                            "[licence](../LICENSE); [what changed](../CHANGELOG.md)."))
+
+
+def build(root):
+    pytest.importorskip("myst_nb", reason="the documentation tools are not installed: pip install -e '.[docs]'")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", "_build/html"]
+    env = {**os.environ, "PYTHONPATH": "", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=300)
+
+
+def html(root, name="00_rows"):
+    return (root / "_build" / "html" / f"{name}.html").read_text(encoding="utf-8")
+
+
+# ---------------------------------------------------------------- directives
+
+@pytest.mark.parametrize("head, runs, source, output", [
+    ("", True, True, True),
+    ("#| hide", True, False, False),
+    ("#|hide", True, False, False),
+    ("# | hide:", True, False, False),
+    ("#| include: false", True, False, False),
+    ("#| export", True, False, False),
+    ("#| exporti", True, False, False),
+    ("#| exports", True, True, True),
+    ("#| echo: false", True, False, True),
+    ("#| hide_input", True, False, True),
+    ("#| output: false", True, True, False),
+    ("#| hide_output", True, True, False),
+    ("#| eval: false", False, True, True),
+    ("#| eval: true", True, True, True),
+    ("#| notest", False, True, True),
+    ("#| unheard-of: 3", True, True, True),
+])
+def test_directive(tmp_path, head, runs, source, output):
+    cell = only_cell(tmp_path, f"{head}\nx = 1  # one")
+    assert (cell.runs, cell.show_source, cell.show_output) == (runs, source, output)
+    assert cell.source == "x = 1  # one"
+
+
+@pytest.mark.parametrize("source", [
+    "#| default_exp rows", "#| slow\nlong()", "show_doc(Ruler)", "nbdev.show_doc(Ruler.measure)",
+    "#| hide\nimport nbdev; nbdev.nbdev_export()", "#| hide\nfrom nbdev import nbdev_export\nnbdev_export()", "",
+])
+def test_dropped(tmp_path, source):
+    assert page(tmp_path, source).cells == []
+
+
+def test_two_directives_and_an_ordinary_comment(tmp_path):
+    cell = only_cell(tmp_path, "#| eval: false\n#| fig-alt: 'A line: it falls'\n# why\ny = 2\n#| late\nz = 3")
+    assert not cell.runs and cell.alt == "A line: it falls"
+    assert cell.source == "# why\ny = 2\n#| late\nz = 3"  # nbdev too reads directives above the code alone
+
+
+def test_cell_magic_stays_on_top(tmp_path):
+    assert only_cell(tmp_path, "%%time\n#| echo: false\nx = 1").source == "%%time\nx = 1"
+    assert only_cell(tmp_path, "%matplotlib inline\nx = 1").names == {}
+
+
+def test_title_lead_and_module(tmp_path):
+    opening = ("md", "# Rows\n\n> one\n> line\n\ntext")
+    made = nbpages.read_page(notebook(tmp_path / "n.ipynb", "#| default_exp rows", opening))
+    assert (made.title, made.lead, made.module) == ("Rows", "one line", "rows")
+    assert [cell.source for cell in made.cells] == ["text"]
+
+
+def test_no_title_is_told(tmp_path):
+    with pytest.raises(ValueError, match="n.ipynb: the first markdown cell must open with '# Title'"):
+        nbpages.read_page(notebook(tmp_path / "n.ipynb", ("md", "text")))
+
+
+def test_public_names_of_exported_cells_alone(tmp_path):
+    made = page(tmp_path, "#| export\n" + MODULE, "def helper(): pass", "#| exporti\ndef inner(): pass")
+    assert made.names == {"LIMIT": "data", "spread": "function", "Ruler": "class"}
+    assert made.summary("spread") == "The standard deviation along an axis."
+    assert made.summary("LIMIT") == "standard deviations"
+    assert nbpages.constant("# One,\n# two.\nA = 'x # y'", "A") == ("'x # y'", "One, two.")
+
+
+def test_order_of_pages(tmp_path):
+    for name in ["90_cli", "04a_isolate", "04_soundings", "index", "_draft"]:
+        notebook(tmp_path / f"{name}.ipynb", ("md", "# T"))
+    assert [path.stem for path in nbpages.notebooks(tmp_path)] == ["04_soundings", "04a_isolate", "90_cli", "index"]
+
+
+def test_fingerprint_follows_imports(tmp_path):
+    """A page's outputs are made anew when a module it runs changed, also through another one, and not otherwise."""
+    package = tmp_path / "tiny"
+    package.mkdir()
+    for name, text in {"__init__": "", "a": "from tiny.b import f", "b": "f = 1", "c": "g = 1"}.items():
+        (package / f"{name}.py").write_text(text, encoding="utf-8")
+    made = page(tmp_path, "from tiny.a import f")
+    first = nbpages.fingerprint(made, package)
+    (package / "c.py").write_text("g = 2", encoding="utf-8")
+    assert nbpages.fingerprint(made, package) == first
+    (package / "b.py").write_text("f = 2", encoding="utf-8")
+    assert nbpages.fingerprint(made, package) != first
+
+
+def test_notebooks_of_this_project_are_pages():
+    paths = nbpages.notebooks(ROOT / "nbs")
+    pages = [nbpages.read_page(path) for path in paths]
+    assert all(made.lead for made in pages), "each notebook has a `> subtitle` under its title"
+    assert len({made.title for made in pages}) == len(pages)
+
+
+# ---------------------------------------------------------------- the site
+
+def test_hidden_cells_run_unseen(site):
+    text = html(site)
+    assert "hidden_secret" not in text and "default_exp" not in text and "nbdev_export" not in text
+    assert "output without source" in text and "echo" not in text
+    assert "shown, not run" in text and "neither shown nor run" not in text
+    assert "#|" not in text and "show_doc" not in text
+
+
+def test_runs_where_the_notebook_lies(site):
+    assert "ran in nbs" in html(site)
+
+
+def test_title_and_lead_on_the_page(site):
+    text = html(site)
+    assert "<title>Rows apart" in text
+    assert re.search(r'<div class="[^"]*\blead\b[^"]*">\s*<p>One line of lead.</p>', text)
+    assert '<meta content="One line of lead." name="description"' in text
+
+
+def test_api_entries_and_links(site):
+    text = html(site)
+    for name in ["LIMIT", "spread", "Ruler", "Ruler.measure"]:
+        assert f'id="tiny.rows.{name}"' in text
+    assert "_private" not in text
+    assert 'href="#tiny.rows.spread"' in text and 'href="#tiny.rows.Ruler.measure"' in text
+    assert re.search(r"not <code [^>]*><span [^>]*>len</span></code>", text)  # not ours: no link
+    assert 'href="00_rows.html#tiny.rows.spread"' in html(site, "api")
+    assert "Variables" not in text and "Bases: object" not in text
+
+
+def test_references_of_two_docstrings_live_on_one_page(site):
+    text = " ".join(re.sub(r"<[^>]+>", "", html(site)).split())
+    assert "[1] Ester, M. and others (1996). A density-based algorithm." in text and "[1] Another work." in text
+
+
+def test_landing_page(site):
+    text = html(site, "index")
+    assert "<h1>tiny" in text and 'href="00_rows.html#rows-apart"' in text
+    assert 'href="changelog.html"' in text
+
+
+def test_picture_has_words(site):
+    text = html(site)
+    assert 'alt="A falling line"' in text and "It falls" in text
+    assert offline.images_without_alt(site / "_build" / "html") == []
+
+
+def test_needs_no_network(site):
+    built = site / "_build" / "html"
+    assert offline.external_resources(built) == []
+    assert (built / "_static/mathjax/tex-chtml.js").is_file() and "_static/mathjax/tex-chtml.js" in html(site)
+    assert len(list((built / "_static/mathjax/output/chtml/fonts/woff-v2").glob("*.woff"))) > 20
+    assert (built / ".nojekyll").is_file()  # else a forge hides the folders that begin with _
+
+
+def test_no_local_path_on_any_page(site):
+    assert [path for path in (site / "_build/html").rglob("*.html") if str(site) in path.read_text("utf-8")] == []
+
+
+def test_notebooks_are_not_touched(site):
+    made = json.loads((site / "nbs/00_rows.ipynb").read_text(encoding="utf-8"))
+    assert all(cell["cell_type"] == "markdown" or not cell["outputs"] for cell in made["cells"])
+
+
+def test_second_build_runs_nothing_and_sees_a_change(site):
+    def executions():
+        return len(list((site / "_build/.jupyter_cache/executed").iterdir()))
+
+    before, page_time = executions(), (site / "_build/html/00_rows.html").stat().st_mtime_ns
+    assert build(site).returncode == 0
+    assert executions() == before and (site / "_build/html/00_rows.html").stat().st_mtime_ns == page_time
+    (site / "tiny/rows.py").write_text(MODULE.replace("an axis", "one axis") + "\n", encoding="utf-8")
+    path = site / "nbs/00_rows.ipynb"
+    told = path.read_text(encoding="utf-8")
+    path.write_text(told.replace("output without", "a new output without"), encoding="utf-8")
+    done = build(site)
+    assert done.returncode == 0, done.stderr
+    assert "a new output without source" in html(site) and "deviation along one axis" in html(site)
+
+
+@pytest.mark.parametrize("cells, told", [
+    (["1 / 0"], ["ZeroDivisionError"]),
+    (["#| hide\nassert 1 == 2, 'a hidden test fails'"], ["a hidden test fails"]),
+    (["import matplotlib.pyplot as plt\nplt.plot([2, 1]);", ("md", "See [nothing](01_absent.ipynb)."),
+      ("md", "![a mark](https://example.org/mark.svg)")],
+     ["no words for a picture: 00_rows.html: picture 1", "01_absent.ipynb",
+      "fetched from another host: 00_rows.html: https://example.org/mark.svg"]),
+])
+def test_failing_page_fails_the_build(site, tmp_path, cells, told):
+    for part in ["docs", "tiny", "CHANGELOG.md", "LICENSE", "settings.ini", "nbs"]:
+        (shutil.copytree if (site / part).is_dir() else shutil.copy)(site / part, tmp_path / part)
+    notebook(tmp_path / "nbs/00_rows.ipynb", ("md", "# Rows apart\n\n> Lead."), *cells)
+    done = build(tmp_path)
+    assert done.returncode != 0
+    assert [words for words in told if words not in done.stderr + done.stdout] == []
+
+
+def test_removed_notebook_takes_its_page_away(tmp_path):
+    nbsite = pytest.importorskip("nbsite", reason="the documentation tools are not installed")
+    project(tmp_path)
+
+    class Config:
+        nbsite_nbs, nbsite_package, nbsite_pages, nbsite_names = "../nbs", "../tiny", [], {}
+
+    class App:
+        srcdir = tmp_path / "docs"
+
+    nbsite.write_pages(App, Config)
+    assert Config.nbsite_names["Ruler"] == "tiny.rows.Ruler"
+    notebook(tmp_path / "docs/by_hand.ipynb", ("md", "# Kept"))
+    (tmp_path / "nbs/00_rows.ipynb").unlink()
+    nbsite.write_pages(App, Config)
+    assert {path.name for path in App.srcdir.glob("*.ipynb")} == {"index.ipynb", "by_hand.ipynb"}
+
+
+# ---------------------------------------------------------------- what a page fetches
+
+@pytest.mark.parametrize("text, found", [
+    ('<script src="https://cdn.example.org/a.js"></script>', ["https://cdn.example.org/a.js"]),
+    ('<link rel="stylesheet" href="//fonts.example.org/c.css">', ["//fonts.example.org/c.css"]),
+    ('<link rel="preconnect" href="https://fonts.example.org">', ["https://fonts.example.org"]),
+    ('<img alt="x" src=" http://example.org/i.png">', ["http://example.org/i.png"]),
+    ('<style>@import "https://example.org/a.css";</style>', ["https://example.org/a.css"]),
+    ('<p style="background: url(https://example.org/b.png)">', ["https://example.org/b.png"]),
+    ('<a href="https://example.org">a link is for the reader</a><link rel="canonical" href="https://example.org">', []),
+    ('<script src="_static/a.js"></script><img alt="" src="data:image/png;base64,AA//">', []),
+])
+def test_external_resources(tmp_path, text, found):
+    (tmp_path / "a.html").write_text(text, encoding="utf-8")
+    assert offline.external_resources(tmp_path) == [f"a.html: {url}" for url in found]
+
+
+def test_external_resources_in_stylesheets(tmp_path):
+    (tmp_path / "a.css").write_text("@font-face { src: url('https://example.org/f.woff') } i { src: url(x.png) }")
+    assert offline.external_resources(tmp_path) == ["a.css: https://example.org/f.woff"]
+
+
+# ---------------------------------------------------------------- this project's own site
+
+@pytest.mark.slow
+def test_the_real_site_builds():
+    done = build(ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert offline.external_resources(ROOT / "_build/html") == []

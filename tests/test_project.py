@@ -1,0 +1,127 @@
+"""The frame holds: notebooks and package agree, metadata has one source, rooms keep their order."""
+
+import ast
+import configparser
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+IMPORT = re.compile(r"^(?:from|import) oco2_outliers\.?(\w*)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def settings(root):
+    parser = configparser.ConfigParser(delimiters=["="])
+    parser.read(root / "settings.ini", encoding="utf-8")
+    return parser["DEFAULT"]
+
+
+def notebooks(root):
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((root / "nbs").glob("*.ipynb"))}
+
+
+def sources(notebook):
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def test_package_is_what_the_notebooks_export(root, tmp_path):
+    for name in ("settings.ini", "pyproject.toml", "setup.py"):
+        shutil.copy(root / name, tmp_path)
+    for name in ("nbs", "oco2_outliers"):
+        shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_*"))
+    subprocess.run([sys.executable, "-c", "import nbdev; nbdev.nbdev_export()"], cwd=tmp_path, check=True,
+                   capture_output=True, timeout=120)
+    exported = {path.name: path.read_text("utf-8") for path in (tmp_path / "oco2_outliers").glob("*.py")}
+    committed = {path.name: path.read_text("utf-8") for path in (root / "oco2_outliers").glob("*.py")}
+    assert exported.keys() == committed.keys()
+    stale = [name for name in committed if committed[name] != exported[name]]
+    assert not stale, f"run nbdev_export and commit: {stale} differ from the notebooks"
+
+
+def test_notebooks_are_clean(root):
+    for name, notebook in notebooks(root).items():
+        for cell in notebook["cells"]:
+            assert not cell.get("outputs") and not cell.get("execution_count"), f"{name}: run nbdev_clean"
+
+
+def test_a_notebook_imports_only_from_lower_numbered_ones(root):
+    order = {}
+    books = notebooks(root)
+    for position, notebook in enumerate(books.values()):
+        module = re.search(r"#\|\s*default_exp\s+(\w+)", "\n".join(sources(notebook)))
+        if module:
+            order[module[1]] = position
+    for position, (name, notebook) in enumerate(books.items()):
+        if name == "index":
+            continue
+        for module in IMPORT.findall("\n".join(sources(notebook))):
+            assert module == "" or order[module] < position, f"{name} imports {module}, which comes after it"
+
+
+def test_cells_do_not_mix_imports_and_code(root):
+    """The docs stage runs a cell with imports in it when it only looks for definitions."""
+    for name, notebook in notebooks(root).items():
+        for source in sources(notebook):
+            if "nbdev_export()" in source or source.lstrip().startswith("%"):
+                continue
+            kinds = {isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(source).body}
+            assert len(kinds) < 2, f"{name} mixes imports and code:\n{source[:200]}"
+
+
+def test_run_time_code_does_not_import_the_tools(root):
+    for path in (root / "oco2_outliers").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else \
+                [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {n.split(".")[0] for n in names} & {"nbdev", "fastcore", "execnb", "IPython"}, path.name
+
+
+def test_metadata_has_one_source(root, settings):
+    pyproject = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    assert pyproject["project"]["name"] == settings["lib_name"]
+    assert pyproject["project"]["requires-python"] == ">=" + settings["min_python"]
+    assert pyproject["project"]["urls"]["Repository"] == settings["git_url"]
+    assert pyproject["tool"]["nbdev"] == {"lib_path": settings["lib_path"], "tst_flags": settings["tst_flags"].split()}
+    assert {"version", "dependencies", "optional-dependencies", "scripts"} <= set(pyproject["project"]["dynamic"])
+    assert settings["doc_path"] != "docs", "nbdev_docs deletes its output folder"
+    assert not re.search(r"^\s*opencv-python\b(?!-headless)", settings["requirements"], re.MULTILINE)
+
+
+def test_every_requirement_is_used_and_pinned(root, settings):
+    """Nothing that no code uses, and nothing whose next release could break a fresh clone."""
+    module_of = {"scikit-learn": "sklearn", "opencv-python-headless": "cv2", "python-swiftclient": "swiftclient",
+                 # scipy, h5py and imutils are named beside what needs them without saying so or too loosely
+                 "pyarrow": "to_parquet"}
+    code = "\n".join(path.read_text("utf-8") for path in (root / "oco2_outliers").glob("*.py"))
+    pinned = {line.split("==")[0].lower().replace("_", "-")
+              for line in (root / "constraints.txt").read_text("utf-8").splitlines() if "==" in line}
+    for extra in ("requirements", "dev_requirements", "docs_requirements", "lab_requirements"):
+        for line in settings[extra].split("\n"):
+            name = re.match(r"[\w.-]+", line.strip())
+            if not name:
+                continue
+            assert name[0].lower().replace("_", "-") in pinned, f"{name[0]} has no exact version in constraints.txt"
+            if extra == "requirements":
+                module = module_of.get(name[0], name[0])
+                assert re.search(rf"\b{module}\b", code), f"{name[0]} is required, but no code uses it"
+
+
+def test_nothing_of_a_machine_is_committed(root):
+    """No absolute paths of a builder's machine, no addresses of a package registry."""
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True)
+    if files.returncode:
+        pytest.skip("not a git checkout; a clone runs this")
+    found = []
+    for name in filter(None, files.stdout.split("\0")):
+        path = root / name
+        if not path.is_file() or path.suffix == ".png" or path.resolve() == (root / "tests" / "test_project.py"):
+            continue
+        text = path.read_text("utf-8", errors="replace")
+        if re.search(r"/home/\w+/|/root/|extra-index-url|file:///opt|files\.pythonhosted", text):
+            found.append(name)
+    assert not found

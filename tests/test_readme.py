@@ -1,0 +1,97 @@
+"""README.md is what nbs/index.ipynb says; and the tool that makes it keeps to text that stays the same."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+
+import readme  # noqa: E402
+
+
+def check(root):
+    """Exit code and standard output of `readme.py --check`."""
+    command = [sys.executable, str(ROOT / "docs/_ext/readme.py"), "--check", "--root", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project of an index.ipynb with each kind of output, and the README.md made from it."""
+    root = tmp_path_factory.mktemp("project")
+    cells = [
+        nbformat.v4.new_markdown_cell("# tiny\n\n> What it is.\n\n[rows](00_rows.ipynb#top), [licence](../LICENSE), "
+                                      "[web](https://example.org/a.ipynb)."),
+        nbformat.v4.new_code_cell("#| hide\nprint('nobody reads this')"),
+        nbformat.v4.new_code_cell("import sys\nprint('read')\nprint('a path', file=sys.stderr)"),
+        nbformat.v4.new_code_cell("#| echo: false\nsource_unseen = 1\nprint('\\x1b[31mseen\\x1b[0m')"),
+        nbformat.v4.new_code_cell("import pandas as pd\n"
+                                  "pd.DataFrame({'name': ['a|b', 'c <d>'], 'value': [1.5, -2.0]}, index=[3, 4])"),
+        nbformat.v4.new_code_cell("#| label: falling\n#| fig-alt: A falling line\n#| fig-cap: It falls\n"
+                                  "import matplotlib.pyplot as plt\nplt.plot([2, 1]);"),
+        nbformat.v4.new_code_cell("#| eval: false\nrun_me()"),
+        nbformat.v4.new_code_cell("sum([1, 2])"),
+    ]
+    (root / "nbs").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "nbs/index.ipynb")
+    readme.write(root)
+    return root
+
+
+def test_readme_of_this_project_is_up_to_date():
+    assert check(ROOT) == (0, "")
+
+
+def test_every_kind_of_output(project):
+    text = (project / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("<!-- Made from nbs/index.ipynb") and "# tiny\n\n> What it is.\n" in text
+    assert "[rows](nbs/00_rows.ipynb#top), [licence](LICENSE), [web](https://example.org/a.ipynb)" in text
+    assert "nobody reads this" not in text and "a path\n" not in text and "source_unseen" not in text
+    assert "```text\nread\n```" in text and "```text\nseen\n```" in text and "```text\n3\n```" in text
+    assert "|  | name | value |\n| --: | :-- | --: |\n| 3 | a\\|b | 1.5 |\n| 4 | c <d> | -2.0 |" in text
+    assert "![A falling line](docs/images/falling.png)\n\n*It falls*" in text
+    assert "```python\nrun_me()\n```" in text and "#|" not in text
+    assert (project / "docs/images/falling.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_again_and_where_they_disagree(project):
+    path, picture = project / "README.md", project / "docs/images/falling.png"
+    said, drawn = path.read_text(encoding="utf-8"), picture.read_bytes()
+    now = readme.made_readme(project)
+    assert now[0] == said and list(now[1]) == ["docs/images/falling.png"]
+    try:
+        picture.write_bytes(drawn + b"another version of matplotlib")
+        assert readme.disagreement(project, now) is None
+        path.write_text(said.rstrip("\n") + "\n\nAdded by hand.\n", encoding="utf-8")
+        assert "makes it ''" in readme.disagreement(project, now)
+        path.unlink()
+        assert readme.disagreement(project, now).startswith("README.md line 1 says ''")
+        path.write_text(said.replace("It falls", "It rises"), encoding="utf-8")
+        code, line = check(project)
+        assert code == 1 and line.count("\n") == 1
+        assert "says '*It rises*', nbs/index.ipynb makes it '*It falls*': run `make readme`" in line
+        path.write_text(said, encoding="utf-8")
+        picture.unlink()
+        assert readme.disagreement(project, now) == "docs/images/falling.png is missing: run `make readme`"
+    finally:
+        path.write_text(said, encoding="utf-8")
+        picture.write_bytes(drawn)
+
+
+def test_a_failing_cell_is_told_and_nothing_is_written(tmp_path, capsys):
+    (tmp_path / "nbs").mkdir()
+    cells = [nbformat.v4.new_markdown_cell("# tiny"), nbformat.v4.new_code_cell("1 / 0")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "nbs/index.ipynb")
+    assert readme.main(["--root", str(tmp_path)]) == 1
+    assert capsys.readouterr().out == "index.ipynb does not run: ZeroDivisionError: division by zero\n"
+    assert not (tmp_path / "README.md").exists()
+
+
+def test_no_index_is_told(tmp_path, capsys):
+    assert readme.main(["--check", "--root", str(tmp_path)]) == 1
+    assert "index.ipynb" in capsys.readouterr().out
