@@ -1002,7 +1002,7 @@ def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
         if n := int((rows & (ids != 0)).sum()):
             warnings.warn(f"{label}: sounding_id and {what} disagree for {n} of {len(ids)} soundings", stacklevel=3)
 
-# %% ../nbs/04_soundings.ipynb #2c181e4b
+# %% ../nbs/04_soundings.ipynb #b8f928ad
 _GRANULE_ENDINGS = (".nc4", ".nc", ".h5", ".hdf5", ".hdf")
 
 
@@ -1044,7 +1044,7 @@ def read_soundings(path_or_file, name: str | None = None, store=None, *, columns
         raise InputError("a file object without a name: say what it is with name=, for example name='granule.nc4'")
     if str(label).lower().endswith(_GRANULE_ENDINGS):
         return read_lite(path_or_file, name=str(label), columns=columns, **asked)
-    table = _Table(_tidy_table(read_table(path_or_file, name)), _label(path_or_file, name))
+    table = _Table(_tidy_table(read_table(path_or_file, str(label))), _label(path_or_file, name))
     wanted, keep = _wanted(table, columns), _rows(table, **asked)
     return table.columns[wanted] if keep is None else table.columns.loc[keep, wanted].reset_index(drop=True)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
+from scipy.spatial import cKDTree
 
 from oco2_outliers.datasets import Datasets, InputError
 from oco2_outliers.soundings import (
@@ -239,6 +240,24 @@ def test_clashing_names_take_the_group_and_old_names_are_renamed():
 def test_time_follows_its_units(units, value):
     back = read_lite(lite_file({"sounding_id": (IDS[:1], {}), "time": (np.array([float(value)]), {"units": units})}))
     assert back["time"].dtype == "datetime64[ms]" and back["time"][0] == pd.Timestamp("2016-08-31T12:02:30.195")
+
+
+V9 = {"sounding_id": IDS.astype("i8"), "xco2": [400.0, 401, 402], "warn_level": np.array([1, 2, 127], "i1"),
+      "Meteorology/psurf_apriori": [1000.0, 1001, -999999], "Sounding/footprint": np.array([1, 2, 3], "i1")}
+V11 = {"sounding_id": IDS, "xco2": [400.0, 401, 402], "xco2_x2019": [400.2, 401.2, 402.2],
+       "Retrieval/psurf_apriori_o2a": [1000.0, 1001, 1002], "Sounding/operation_mode": np.array([4, 4, 4], "i1"),
+       "Sounding/target_id": ["fossil0001", "fossil0001", ""]}
+SUBSET = {"sounding_id": IDS, "xco2": [400.0, 401, -999999]}
+
+
+@pytest.mark.parametrize(("layout", "columns"), [
+    (V9, ["sounding_id", "xco2", "warn_level", "psurf_apriori", "footprint"]),
+    (V11, ["sounding_id", "xco2", "xco2_x2019", "psurf_apriori_o2a", "operation_mode", "target_id"]),
+    (SUBSET, ["sounding_id", "xco2"])], ids=["V9", "OCO-3 V11", "subset without groups"])
+def test_every_version_is_read_by_what_it_holds(layout, columns):
+    back = read_lite(lite_file({path: (values, {}) for path, values in layout.items()}))
+    assert sorted(back.columns) == sorted(columns) and back["sounding_id"].dtype == np.int64
+    assert back["xco2"].tolist()[:2] == [400, 401]
 
 
 def test_unknown_time_units_are_refused():
@@ -472,6 +491,42 @@ def test_granule_is_plausible_anywhere(seed, lat, lon, day, n_seconds):
 def test_granule_parameters_are_checked(bad):
     with pytest.raises(InputError):
         simulate_granule(0, **bad)
+
+
+def test_raw_xco2_is_the_bias_correction_undone():
+    soundings = simulate_granule(0, 60, n_bad=0).soundings.drop(columns="time").astype(float)
+    stripes = np.array([-0.51, -0.24, -0.20, -0.15, 0.11, 0.40, 0.20, 0.39])  # attribute Footprint_bias_land, v10r
+    corrected = (soundings["xco2_raw"] + 0.855 * soundings["dpfrac"] + 0.0335 * (soundings["co2_grad_del"] - 5)
+                 - stripes[soundings["footprint"].astype(int) - 1]) / 0.9959
+    np.testing.assert_allclose(corrected, soundings["xco2"], atol=2e-4)
+    dpfrac = soundings["xco2_raw"] * (1 - soundings["psurf_apriori_o2a"] / soundings["psurf"])
+    np.testing.assert_allclose(dpfrac, soundings["dpfrac"], atol=1e-3)
+    np.testing.assert_allclose(soundings["psurf"] - soundings["psurf_apriori_o2a"], soundings["dp_o2a"], atol=2e-4)
+
+
+def test_neighbours_share_their_error_and_strangers_do_not():
+    near, far = [], []
+    for seed in range(8):
+        soundings = simulate_granule(seed, 200, delta=0, n_bad=0, cloud_fraction=0).soundings
+        middle = soundings[soundings["footprint"] == 4]
+        error = (middle["xco2"] - middle["xco2"].rolling(45, center=True).mean()).dropna().to_numpy()
+        near.append(np.corrcoef(error[:-1], error[1:])[0, 1])  # 2.25 km
+        far.append(np.corrcoef(error[:-15], error[15:])[0, 1])  # 34 km
+    assert 0.15 < np.mean(near) < 0.5 and np.mean(far) < 0.05
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_bad_soundings_stand_alone_and_the_plume_does_not(seed):
+    soundings, truth = simulate_granule(seed, 130)
+    features = soundings.drop(columns=["sounding_id", "time", "latitude", "longitude", "orbit"]).astype(float)
+    features = features.loc[:, features.std() > 0]
+    tree = cKDTree((features - features.mean()) / features.std())
+    fourth = pd.Series(tree.query(tree.data, k=5)[0][:, 4])
+    bad = soundings["sounding_id"].isin(truth["sounding_id"])
+    assert fourth[bad].min() > 1.3 * fourth[~bad].max()
+    plume = truth.attrs["plume"]
+    inside = (soundings["latitude"] - plume["latitude"]).abs() < plume["sigma_km"] / 111
+    assert fourth[inside & ~bad].median() < 1.3 * fourth[~bad].median()
 
 
 # --- along the track ---
