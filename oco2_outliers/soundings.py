@@ -541,7 +541,7 @@ def _integer_values(values: pd.Series) -> tuple[np.ndarray, object]:
     fill = dtype.type(_BYTE_FILL if dtype == np.int8 else _INT_FILL)
     return values.fillna(fill).to_numpy(dtype), fill
 
-# %% ../nbs/04_soundings.ipynb #09d70fd9
+# %% ../nbs/04_soundings.ipynb #7a545003
 def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
     """One column into its group, with units, name and fill value."""
     group, units, long_name = _LAYOUT.get(name, ("", "none", name))
@@ -555,7 +555,9 @@ def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
         packed = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if len(array) else {}
         variable = where.create_variable(name, ("sounding_id",), dtype=array.dtype, fillvalue=fill, **packed)
         variable.attrs["missing_value"] = np.atleast_1d(fill)
-    variable.attrs.update({"units": units, "long_name": long_name})
+    # Texts of fixed length, as in the product: HDF5 keeps the others in a heap, and can loop for ever over a damaged
+    # one.
+    variable.attrs.update({"units": np.bytes_(units), "long_name": np.bytes_(long_name.encode())})
     if len(array):
         variable[...] = array
 
@@ -564,7 +566,8 @@ def _write_lite_to(target, soundings: pd.DataFrame) -> None:
     """Write a table into a path or a file object that can seek."""
     with h5netcdf.File(target, "w") as file:
         file.dimensions = {"sounding_id": len(soundings)}
-        file.attrs.update({"title": "Soundings in the layout of OCO-2 Lite files", "Conventions": "CF-1.7"})
+        file.attrs.update({"title": np.bytes_("Soundings in the layout of OCO-2 Lite files"),
+                           "Conventions": np.bytes_("CF-1.7")})
         for name in soundings.columns:
             _write_variable(file, str(name), soundings[name])
 
