@@ -26,7 +26,7 @@ from .datasets import InputError, read_table
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
            'read_soundings', 'track_distance', 'background', 'enhancement']
 
-# %% ../nbs/04_soundings.ipynb #353455e2
+# %% ../nbs/04_soundings.ipynb #8e9f3855
 _FRAMES_PER_SECOND = 3
 _FOOTPRINTS = 8
 # The slit is read out footprint after footprint. Measured on 89,125 soundings of the v10r product (2014-2017), where
@@ -51,8 +51,7 @@ def sounding_time(sounding_id) -> pd.DatetimeIndex:
     Notes
     -----
     The `time` variable of a Lite file is finer: it differs by up to 0.14 s, because the eight footprints of a frame
-    are
-    read out one after the other.
+    are read out one after the other.
 
     Examples
     --------
@@ -289,7 +288,7 @@ def _spoil(rng: np.random.Generator, columns: dict[str, np.ndarray], n_bad: int)
             columns[column][row] = columns[column][row] * amount if how == "*" else columns[column][row] + amount
     return where, kinds
 
-# %% ../nbs/04_soundings.ipynb #b3d3d1d6
+# %% ../nbs/04_soundings.ipynb #fcd31709
 class Granule(NamedTuple):
     """
     A generated granule: `soundings, truth = simulate_granule(0)`.
@@ -348,8 +347,7 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     Notes
     -----
     Nadir mode, northward half of the orbit, land only; nothing is measured where the sun is below 10 degrees. The
-    slit
-    stays across the track
+    slit stays across the track
     (the real one turns with the sun, and the swath narrows). About 0.1 s and 10 MB per 10,000 soundings.
 
     References
@@ -582,7 +580,7 @@ def _whole_file(path: Path):
     finally:
         part.unlink(missing_ok=True)
 
-# %% ../nbs/04_soundings.ipynb #a10113e2
+# %% ../nbs/04_soundings.ipynb #6979b158
 def write_lite(soundings: pd.DataFrame, path_or_file) -> None:
     """
     Write soundings as a netCDF-4 file in the layout of the OCO-2 Lite product.
@@ -602,10 +600,8 @@ def write_lite(soundings: pd.DataFrame, path_or_file) -> None:
     Notes
     -----
     Missing values become the product's fill: -999999 in floats, -9999 in integers, 127 in bytes, 0 in `sounding_id`;
-    each is declared as
-    `missing_value` and `_FillValue`. Floats keep their precision. Compressed with zlib; a file object gets one write
-    of the whole file,
-    which is held in memory.
+    each is declared as `missing_value` and `_FillValue`. Floats keep their precision. Compressed with zlib; a file
+    object gets one write of the whole file, which is held in memory.
     """
     _check_writable(soundings)
     if hasattr(path_or_file, "write"):
@@ -890,7 +886,7 @@ def _rows(file, box=None, dates=None, quality=None, mode=None, footprint=None, l
         masks.append(_on_land(file.read(_need(file, "land_fraction", "land")), land))
     return np.logical_and.reduce(masks) if masks else None
 
-# %% ../nbs/04_soundings.ipynb #9bca9f14
+# %% ../nbs/04_soundings.ipynb #11409547
 def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None, mode=None, footprint=None,
               land: bool | None = None, name: str | None = None) -> pd.DataFrame:
     """
@@ -925,10 +921,9 @@ def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None,
         Column names are those of the file; where two groups share one, the group is put before it
         (`Retrieval_psurf`), and
         `xco2_uncert` of old files is `xco2_uncertainty`. `sounding_id` is int64, `time` datetime64[ms] in UTC, text
-        is `str`; other
-        columns keep the type of the file. `attrs["skipped"]` lists the variables that are not columns (profiles,
-        vertices),
-        `attrs["n_soundings"]` the soundings in the file. Nothing that fits gives an empty table.
+        is `str`; other columns keep the type of the file. `attrs["skipped"]` lists the variables that are not columns
+        (profiles, vertices), `attrs["n_soundings"]` the soundings in the file. Nothing that fits gives an empty
+        table.
 
     Raises
     ------
@@ -941,12 +936,11 @@ def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None,
     Notes
     -----
     Fill values become missing: -999999 and -9999, 127 in bytes, 0 in `sounding_id`, and whatever `missing_value` or
-    `_FillValue` declares.
-    A float column then has NaN, an integer column without a fill stays integer, one with a fill becomes float64
+    `_FillValue` declares. A float column then has NaN, an integer column without a fill stays integer, one with a
+    fill becomes float64
     (Int64 with <NA> when it
-    has 64 bits, so that no digit is lost). Nothing is converted between `xco2`, `xco2_x2019` and `xco2_raw`.
-    Where `sounding_id` contradicts `time` (by over half a second) or `footprint`, a warning says for how many
-    soundings.
+    has 64 bits, so that no digit is lost). Nothing is converted between `xco2`, `xco2_x2019` and `xco2_raw`. Where
+    `sounding_id` contradicts `time` (by over half a second) or `footprint`, a warning says for how many soundings.
     Links to other files are not followed.
 
     Examples
@@ -1005,7 +999,7 @@ def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
         if n := int((rows & (ids != 0)).sum()):
             warnings.warn(f"{label}: sounding_id and {what} disagree for {n} of {len(ids)} soundings", stacklevel=3)
 
-# %% ../nbs/04_soundings.ipynb #b8f928ad
+# %% ../nbs/04_soundings.ipynb #2b889063
 _GRANULE_ENDINGS = (".nc4", ".nc", ".h5", ".hdf5", ".hdf")
 
 
@@ -1029,8 +1023,8 @@ def read_soundings(path_or_file, name: str | None = None, store=None, *, columns
     -------
     pandas.DataFrame
         In tables -999999 and -9999 are missing values too, `xco2_uncert` is renamed `xco2_uncertainty`, and a `time`
-        column of ISO 8601
-        texts becomes UTC datetime64[ms]. A table needs no `sounding_id`; where it has one, that is int64.
+        column of ISO 8601 texts becomes UTC datetime64[ms]. A table needs no `sounding_id`; where it has one, that is
+        int64.
 
     Raises
     ------
@@ -1157,7 +1151,7 @@ def _along(points: np.ndarray) -> np.ndarray:
     pair = np.clip(np.searchsorted(middle, rough) - 1, 0, count - 2)
     return place[pair] + _angle(points, first[pair], second[pair]) - begin[pair]
 
-# %% ../nbs/04_soundings.ipynb #02aed4fa
+# %% ../nbs/04_soundings.ipynb #1e5f4c21
 def _orbits(soundings: pd.DataFrame) -> np.ndarray:
     """Which track each row belongs to: the column `orbit`, or runs without a gap of half an hour, or all one."""
     if "orbit" in soundings and soundings["orbit"].notna().all():
@@ -1190,9 +1184,8 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
     ----------
     soundings : pandas.DataFrame
         `latitude` and `longitude` in degrees, in any order. `orbit`, or `time` or `sounding_id`, tell orbits apart (a
-        gap of half an hour
-        begins another) and the direction of flight; without them all rows are one track, in the direction of the
-        rows.
+        gap of half an hour begins another) and the direction of flight; without them all rows are one track, in the
+        direction of the rows.
     origin : int, optional
         The `sounding_id` that is 0. Other orbits than its own are missing. Default: the first sounding of each orbit
         along its track.
@@ -1212,8 +1205,8 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
     Notes
     -----
     Time O(n log n), memory about 200 bytes a sounding. On a sphere: up to 0.3 % off the ellipsoid. In target and
-    snapshot modes, where the satellite looks
-    around one place, the distance is the place along the longer axis of the area, and does not grow with time.
+    snapshot modes, where the satellite looks around one place, the distance is the place along the longer axis of the
+    area, and does not grow with time.
 
     Examples
     --------
@@ -1279,7 +1272,7 @@ def _definitions(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
         return np.nan, np.nan, np.nan
     return float(np.median(y)), _robust_line(x, y), float(y.mean() - y.std())
 
-# %% ../nbs/04_soundings.ipynb #f82070e1
+# %% ../nbs/04_soundings.ipynb #9229e3d3
 def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float = 200.0) -> pd.DataFrame:
     """
     Background of every sounding under three definitions, from the soundings of a window of track around it.
@@ -1288,8 +1281,7 @@ def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float =
     ----------
     soundings : pandas.DataFrame
         `latitude`, `longitude` and `column`; see `track_distance` for what tells orbits apart. Where
-        `xco2_quality_flag` is there, only soundings
-        with flag 0 make the background; all soundings get one.
+        `xco2_quality_flag` is there, only soundings with flag 0 make the background; all soundings get one.
     column : str, default "xco2"
         What to take the background of.
     window : float, default 200
@@ -1299,9 +1291,8 @@ def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float =
     -------
     pandas.DataFrame
         On the input's index: `median`, `linear` (a robust line at the sounding's place), `low` (mean less one
-        standard deviation), and
-        `uncertainty`, the standard deviation of the three; all in the unit of `column`. Missing where a window holds
-        fewer than 20 soundings.
+        standard deviation), and `uncertainty`, the standard deviation of the three; all in the unit of `column`.
+        Missing where a window holds fewer than 20 soundings.
 
     Raises
     ------
@@ -1311,10 +1302,8 @@ def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float =
     Notes
     -----
     Windows are taken every twentieth of `window` and interpolated between. A plume inside the window lifts its own
-    background: with sigma 12 km and 200 km by
-    about a tenth of its height in the median, an eighth in the robust line, more when it is wider. `low` lies one
-    standard deviation of noise below
-    the others by construction, so that
+    background: with sigma 12 km and 200 km by about a tenth of its height in the median, an eighth in the robust
+    line, more when it is wider. `low` lies one standard deviation of noise below the others by construction, so that
     `uncertainty` is never below 0.58 of that. Time O(n), about a second for 50,000 soundings.
     """
     if column not in soundings:
@@ -1346,7 +1335,7 @@ def _windows(x: np.ndarray, y: np.ndarray, at: np.ndarray, window: float) -> np.
     found = np.array([_definitions(x[a:b] - node, y[a:b]) for node, a, b in zip(nodes, low, high)])
     return np.stack([np.interp(at, nodes, found[:, k]) for k in range(3)], axis=1)
 
-# %% ../nbs/04_soundings.ipynb #8e6e6bc7
+# %% ../nbs/04_soundings.ipynb #11ab667c
 def enhancement(soundings: pd.DataFrame, *, method: str = "median", column: str = "xco2",
                 window: float = 200.0) -> pd.DataFrame:
     """
@@ -1365,8 +1354,7 @@ def enhancement(soundings: pd.DataFrame, *, method: str = "median", column: str 
     -------
     pandas.DataFrame
         On the input's index: `background`, `enhancement` (`xco2_enhancement` when `column` is xco2) and
-        `background_uncertainty`, in the unit of
-        `column`.
+        `background_uncertainty`, in the unit of `column`.
 
     Raises
     ------
