@@ -93,7 +93,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .hypothesis docs/*.ipynb docs/api.md
 
 distclean: clean
 	rm -rf $(VENV)

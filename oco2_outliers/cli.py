@@ -13,13 +13,15 @@ from typing import Annotated
 import typer
 
 # %% auto #0
-__all__ = ['app', 'soundings_app', 'main']
+__all__ = ['app', 'soundings_app', 'images_app', 'main']
 
-# %% ../nbs/90_cli.ipynb #e67cc093
+# %% ../nbs/90_cli.ipynb #47bee029
 app = typer.Typer(name="oco2-outliers", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="Find what does not belong in Earth-observation data, and say why.")
-soundings_app = typer.Typer(no_args_is_help=True, help="Make and look at OCO-2 soundings.")
+                  rich_markup_mode=None, help="Find what does not belong in Earth-observation data, and say why.")
+soundings_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make and look at OCO-2 soundings.")
+images_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Find the odd pictures of a folder.")
 app.add_typer(soundings_app, name="soundings")
+app.add_typer(images_app, name="images")
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2
 def _print_version(asked: bool) -> None:
@@ -41,6 +43,44 @@ def _names(text: str | None) -> list[str] | None:
     if text is None:
         return None
     return [name.strip() for name in text.split(",") if name.strip()]
+
+# %% ../nbs/90_cli.ipynb #15121693
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the program name; by default those of the process.
+
+    Returns
+    -------
+    int
+        0 done, 2 input that cannot be used (one line on standard error), 130 stopped by the user.
+
+    Examples
+    --------
+    >>> main(["isolate", "absent.csv"])
+    2
+    """
+    try:
+        app(args=None if argv is None else list(argv), prog_name="oco2-outliers")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:
+        if not _is_the_users_to_mend(error):
+            raise
+        print(f"oco2-outliers: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+# %% ../nbs/90_cli.ipynb #2cbd4d12
+def _is_the_users_to_mend(error: Exception) -> bool:
+    from oco2_outliers.datasets import InputError  # only now: --help should not wait for pandas
+
+    return isinstance(error, (InputError, OSError))
 
 # %% ../nbs/90_cli.ipynb #724ae3e5
 @app.command("isolate")
@@ -69,13 +109,13 @@ def _isolate_command(
     print(result)
     print(f"\nwrote {', '.join(result.FILES)} to {out}")
 
-# %% ../nbs/90_cli.ipynb #aadf82a0
+# %% ../nbs/90_cli.ipynb #558ab0f7
 @soundings_app.command("simulate")
 def _simulate_command(
     name: Annotated[str, typer.Argument(help="Name of the granule in the store, ending in .nc4.")] = "granule.nc4",
     store: Annotated[str | None, typer.Option(help="Store to write to: a folder or a URL. Default: OCO2_STORE, or the "
                                               "user data folder.")] = None,
-    random_state: Annotated[int, typer.Option(help="Seed; the same seed makes the same granule.")] = 0,
+    random_state: Annotated[int, typer.Option(help="Seed; the same seed makes the same granule.", min=0)] = 0,
 ) -> None:
     """Make a realistic granule with known bad soundings, and print which they are."""
     from oco2_outliers.datasets import Datasets, InputError
@@ -90,38 +130,90 @@ def _simulate_command(
     print(f"made {name} in {place}: {len(granule):,} soundings, {len(truth)} of them bad:")
     print(truth.to_string(index=False))
 
-# %% ../nbs/90_cli.ipynb #a128733c
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code.
+# %% ../nbs/90_cli.ipynb #1f6b2590
+def _three_bins(text: str) -> tuple[int, ...]:
+    """Bins of hue, saturation and value from ``3,3,3``."""
+    from oco2_outliers.datasets import InputError
 
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        Arguments after the program name; by default those of the process.
-
-    Returns
-    -------
-    int
-        0 done, 2 input that cannot be used (one line on standard error), 130 stopped by the user.
-
-    Examples
-    --------
-    >>> main(["isolate", "absent.csv"])
-    2
-    """
     try:
-        app(args=None if argv is None else list(argv), prog_name="oco2-outliers")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except (ValueError, OSError) as error:
-        if not _is_the_users_to_mend(error):
-            raise
-        print(f"oco2-outliers: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+        bins = tuple(int(part) for part in text.replace(" ", ",").split(",") if part)
+    except ValueError:
+        bins = ()
+    if len(bins) != 3:
+        raise InputError(f"bad bins {text!r}: give three whole numbers, like 3,3,3")
+    return bins
 
-# %% ../nbs/90_cli.ipynb #2cbd4d12
-def _is_the_users_to_mend(error: Exception) -> bool:
-    from oco2_outliers.datasets import InputError  # only now: --help should not wait for pandas
 
-    return isinstance(error, (InputError, OSError))
+_Fast = Annotated[bool, typer.Option("--fast", help="Decode at a quarter of the size: faster, other scores. The model "
+                                     "remembers it.")]
+_Trusted = Annotated[bool, typer.Option("--trusted", help="Read a pickle of the original scripts. It can run any code: "
+                                        "only for files you made yourself.")]
+_Bins = Annotated[str, typer.Option(help="Bins of hue, saturation and value.")]
+
+
+@images_app.command("train")
+def _train_command(
+    dataset: Annotated[str, typer.Option("-d", "--dataset", help="Folder of pictures to learn from.")],
+    model: Annotated[str, typer.Option("-m", "--model", help="Model file to write, ending in .npz.")],
+    bins: _Bins = "3,3,3",
+    trees: Annotated[int, typer.Option(help="Trees of the Isolation Forest.", min=1)] = 100,
+    contamination: Annotated[float, typer.Option(help="Share of the training pictures that may be odd.")] = 0.01,
+    random_state: Annotated[int, typer.Option(help="Seed.", min=0)] = 42,
+    fast: _Fast = False,
+) -> None:
+    """Learn what the pictures of a folder look like."""
+    from oco2_outliers.image_forest import train_model
+
+    train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees, contamination=contamination,
+                random_state=random_state, scale=4 if fast else 1, progress=sys.stderr.isatty())
+
+
+@images_app.command("test")
+def _test_command(
+    model: Annotated[str, typer.Option("-m", "--model", help="Model file.")],
+    image: Annotated[str, typer.Option("-i", "--image", help="Picture to judge.")],
+    output: Annotated[str | None, typer.Option(help="Where to write the picture with the verdict on it.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Open a window; needs a display.")] = False,
+    trusted: _Trusted = False,
+    bins: Annotated[str, typer.Option(help="Bins an old pickle was trained with.")] = "3,3,3",
+) -> None:
+    """Say whether a picture is an anomaly or normal, and why."""
+    from oco2_outliers.image_forest import judge_picture
+
+    verdict = judge_picture(model, image, output=output, show=show, trusted=trusted, bins=_three_bins(bins))
+    print(f"{verdict.label} (score {verdict.score:.3f}): {verdict.reason}")
+
+
+@images_app.command("scan")
+def _scan_command(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of pictures.")],
+    out: Annotated[str, typer.Option(help="Folder for scores.csv, skipped.csv and contact_sheet.png.")] = "scan",
+    top: Annotated[int, typer.Option(help="Pictures of each kind on the sheet.", min=1)] = 20,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="Judge by this model; without one the folder is "
+                                              "judged against itself.")] = None,
+    trusted: _Trusted = False,
+    fast: _Fast = False,
+) -> None:
+    """Score all pictures of a folder, the oddest first."""
+    from oco2_outliers.image_forest import scan_folder
+
+    settings = {"scale": 4} if fast else {}
+    table = scan_folder(folder, out, top=top, model=model, trusted=trusted, progress=sys.stderr.isatty(), **settings)
+    shown = table.head(top)[["path", "score", "outlier"]].assign(reason=table["reason"].str.split(";").str[0])
+    print(shown.to_string(index=False, float_format="{:.3f}".format))
+    print(f"\n{len(table):,} pictures scored, {int(table['outlier'].sum()):,} outliers, "
+          f"{len(table.attrs['skipped']):,} skipped; wrote scores.csv, skipped.csv, contact_sheet.png to {out}")
+
+
+@images_app.command("convert")
+def _convert_command(
+    old: Annotated[str, typer.Argument(help="Pickle of the original scripts.")],
+    new: Annotated[str, typer.Argument(help="Model file to write, ending in .npz.")],
+    bins: Annotated[str, typer.Option(help="Bins the pickle was trained with.")] = "3,3,3",
+    trusted: _Trusted = False,
+) -> None:
+    """Turn a pickle of the original scripts into a checked model file."""
+    from oco2_outliers.image_forest import convert_model
+
+    convert_model(old, new, bins=_three_bins(bins), trusted=trusted)
+    print(f"wrote {new}")

@@ -57,7 +57,7 @@ def test_a_missing_venv_module_is_named_in_one_line(clone):
 
 
 def test_the_second_call_installs_nothing(clone):
-    """A stand-in python counts what it is asked to install; the real installing is what `make test` itself just did."""
+    """A stand-in python counts what it is asked to install; `make test` itself did the real installing."""
     log = clone / "log"
     (clone / "README.md").touch()
     fake = script(clone / "python", f"""
