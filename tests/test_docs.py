@@ -330,7 +330,7 @@ def test_second_build_runs_nothing_and_sees_a_change(site):
     (["#| hide\nassert 1 == 2, 'a hidden test fails'"], ["a hidden test fails"]),
     (["import matplotlib.pyplot as plt\nplt.plot([2, 1]);", ("md", "See [nothing](01_absent.ipynb)."),
       ("md", "![a mark](https://example.org/mark.svg)")],
-     ["no words for a picture: 00_rows.html: picture 1", "01_absent.ipynb",
+     ["no words for a picture: 00_rows.html: picture 1, after 'plt.plot([2, 1]);'", "01_absent.ipynb",
       "fetched from another host: 00_rows.html: https://example.org/mark.svg"]),
 ])
 def test_failing_page_fails_the_build(site, tmp_path, cells, told):

@@ -243,9 +243,10 @@ def plain_references(app, what, name, obj, options, lines) -> None:
     lines[:] = out
 
 
-def skip_routing(app, what, name, obj, skip, options):
-    """scikit-learn's metadata methods (`set_fit_request`...) appear on every estimator and are not ours to document."""
-    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else skip
+def skip_inherited(app, what, name, obj, skip, options):
+    """Leave out what others put on our classes: scikit-learn's `set_fit_request`..., a NamedTuple's field numbers."""
+    routing = re.fullmatch(r"set_\w+_request|get_metadata_routing", name)
+    return True if routing or str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else skip
 
 
 def readable_defaults(app, what, name, obj, options, signature, returns):
@@ -287,7 +288,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", write_pages)
     app.connect("builder-inited", copy_mathjax)
     app.connect("autodoc-process-docstring", plain_references, priority=900)
-    app.connect("autodoc-skip-member", skip_routing)
+    app.connect("autodoc-skip-member", skip_inherited)
     app.connect("autodoc-process-signature", readable_defaults)
     app.connect("build-finished", check_site)
     app.add_post_transform(LinkNames)
