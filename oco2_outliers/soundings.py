@@ -384,7 +384,7 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     truth.attrs["plume"] = plume
     return Granule(soundings, truth.sort_values("sounding_id", ignore_index=True))
 
-# %% ../nbs/04_soundings.ipynb #a738815d
+# %% ../nbs/04_soundings.ipynb #1ad76d46
 def _check_simulation(n_seconds, center, date, n_bad, delta, sigma, cloud_fraction) -> None:
     """One clear line for each parameter that cannot be used."""
     if not 1 <= n_seconds <= 2960:
@@ -392,7 +392,8 @@ def _check_simulation(n_seconds, center, date, n_bad, delta, sigma, cloud_fracti
     if not (len(center) == 2 and abs(center[0]) <= 75 and abs(center[1]) <= 180):
         raise InputError(f"center must be (latitude -75..75, longitude -180..180), not {center}")
     try:
-        np.datetime64(date, "D")
+        if np.isnat(np.datetime64(date, "D")):
+            raise ValueError
     except (ValueError, TypeError):
         raise InputError(f"date must be YYYY-MM-DD, not {date!r}") from None
     if n_bad < 0 or not sigma > 0 or not np.isfinite(delta) or not 0 <= cloud_fraction < 0.9:
@@ -503,7 +504,7 @@ _LAYOUT = {
 }
 _FLOAT_FILL, _INT_FILL, _BYTE_FILL = -999999.0, -9999, 127
 
-# %% ../nbs/04_soundings.ipynb #683ee469
+# %% ../nbs/04_soundings.ipynb #e552a5b3
 _EPOCH = "seconds since 1970-01-01 00:00:00"
 
 
@@ -524,7 +525,10 @@ def _file_values(name: str, values: pd.Series) -> tuple[np.ndarray, object]:
         dtype = np.float32 if values.dtype == np.float32 else np.float64
         array = values.to_numpy(dtype, na_value=np.nan)
         return np.where(np.isnan(array), dtype(_FLOAT_FILL), array), dtype(_FLOAT_FILL)
-    return values.astype(object).where(values.notna(), "").astype(str).to_numpy(object), None
+    texts = values.astype(object).where(values.notna(), "").to_numpy(object)
+    if not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise InputError(f"column {name!r} holds what a Lite file cannot: numbers, times and texts without NUL only")
+    return texts, None
 
 
 def _integer_values(values: pd.Series) -> tuple[np.ndarray, object]:
@@ -580,7 +584,7 @@ def _whole_file(path: Path):
     finally:
         part.unlink(missing_ok=True)
 
-# %% ../nbs/04_soundings.ipynb #6979b158
+# %% ../nbs/04_soundings.ipynb #f93294f6
 def write_lite(soundings: pd.DataFrame, path_or_file) -> None:
     """
     Write soundings as a netCDF-4 file in the layout of the OCO-2 Lite product.
@@ -610,6 +614,8 @@ def write_lite(soundings: pd.DataFrame, path_or_file) -> None:
         path_or_file.write(buffer.getvalue())
         return
     path = Path(os.fspath(path_or_file))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.parent}")
     with _whole_file(path) as part:
         _write_lite_to(part, soundings)
         if len(read_lite(part, columns=["sounding_id"])) != len(soundings):
@@ -620,8 +626,9 @@ def _check_writable(soundings: pd.DataFrame) -> None:
     names = [str(name) for name in soundings.columns]
     if "sounding_id" not in names:
         raise InputError("a Lite file needs a sounding_id column: one integer YYYYMMDDhhmmssmf per row")
-    if len(set(names)) < len(names):
-        raise InputError("two columns have the same name; rename one before writing a Lite file")
+    groups = {group for group, _, _ in _LAYOUT.values()}
+    if len(set(names)) < len(names) or groups & set(names):
+        raise InputError("two columns have the same name, or one that of a group: rename it before writing")
     bad = [name for name in names if not re.fullmatch(r"[A-Za-z_][\w .+-]*(?<! )", name)]
     if bad:
         raise InputError(f"column {bad[0]!r} cannot be the name of a netCDF variable; rename it")
@@ -783,7 +790,7 @@ def _time_column(array: np.ndarray, missing: np.ndarray, attrs, label: str) -> n
     stamps[missing] = np.datetime64("NaT")
     return stamps
 
-# %% ../nbs/04_soundings.ipynb #f0286688
+# %% ../nbs/04_soundings.ipynb #c3822a12
 @contextmanager
 def _open_lite(path_or_file, label: str):
     """An open Lite file; whatever its bytes make the reader say becomes one line that names it."""
@@ -800,6 +807,8 @@ def _open_lite(path_or_file, label: str):
             yield _LiteFile(file, label)
     except InputError:
         raise
+    except MemoryError:
+        raise InputError(f"{label}: needs more memory than there is; ask for fewer columns=") from None
     except Exception as error:  # broken bytes surface as OSError, KeyError, RuntimeError, ... deep in HDF5
         detail = " ".join(str(error).split())[:120]
         what = f"{type(error).__name__}: {detail}"
@@ -813,12 +822,14 @@ def _label(path_or_file, name: str | None = None) -> str:
         raw = path_or_file
     return Path(str(raw)).name if raw is not None else "the file"
 
-# %% ../nbs/04_soundings.ipynb #6b564b22
+# %% ../nbs/04_soundings.ipynb #8b3488fa
 _MODES = {"nadir": 0, "glint": 1, "target": 2, "transition": 3, "sam": 4, "snapshot": 4}
 
 
-def _one_of(values, allowed) -> np.ndarray:
-    """True where a value is among the allowed ones (one, or several)."""
+def _one_of(values, allowed, what: str) -> np.ndarray:
+    """True where a value is among the allowed ones (one integer, or several)."""
+    if np.asarray(allowed).dtype.kind not in "iub":
+        raise InputError(f"{what} must be an integer or a list of them, not {allowed!r}")
     return np.isin(pd.Series(values).to_numpy(np.float64, na_value=np.nan), np.atleast_1d(allowed))
 
 
@@ -841,9 +852,10 @@ def _in_dates(time: np.ndarray, dates) -> np.ndarray:
     try:
         first, last = (pd.Timestamp(d).tz_convert("UTC").tz_localize(None) if pd.Timestamp(d).tz else pd.Timestamp(d)
                        for d in dates)
-    except (TypeError, ValueError):
+        whole_day = last == last.normalize()
+    except (TypeError, ValueError, AttributeError):  # AttributeError: a missing date
         raise InputError(f"dates must be (first, last), such as ('2018-08-01', '2018-08-31'), not {dates!r}") from None
-    if last == last.normalize():
+    if whole_day:
         last += pd.Timedelta(days=1) - pd.Timedelta(milliseconds=1)
     return (time >= first.to_datetime64()) & (time <= last.to_datetime64())
 
@@ -853,7 +865,7 @@ def _on_land(fraction, land: bool) -> np.ndarray:
     fraction = pd.Series(fraction).to_numpy(np.float64, na_value=np.nan)
     return fraction >= 80 if land else fraction <= 20
 
-# %% ../nbs/04_soundings.ipynb #4b1aed91
+# %% ../nbs/04_soundings.ipynb #050aa18d
 def _need(file, column: str, for_what: str) -> str:
     """`column`, if the file has it."""
     if column not in file.columns:
@@ -873,15 +885,15 @@ def _rows(file, box=None, dates=None, quality=None, mode=None, footprint=None, l
             raise InputError(f"{file.label}: the times are not ISO 8601, so dates= cannot be met")
         masks.append(_in_dates(time, dates))
     if quality is not None:
-        masks.append(_one_of(file.read(_need(file, "xco2_quality_flag", "quality")), quality))
+        masks.append(_one_of(file.read(_need(file, "xco2_quality_flag", "quality")), quality, "quality"))
     if mode is not None:
-        asked = [_MODES.get(str(m).lower(), m) for m in ([mode] if isinstance(mode, (str, int)) else mode)]
+        asked = [_MODES.get(str(m).lower(), m) for m in np.atleast_1d(np.asarray(mode, dtype=object))]
         if not all(isinstance(m, (int, np.integer)) for m in asked):
             raise InputError(f"mode must be of {', '.join(_MODES)} or their numbers, not {mode!r}")
-        masks.append(_one_of(file.read(_need(file, "operation_mode", "mode")), asked))
+        masks.append(_one_of(file.read(_need(file, "operation_mode", "mode")), asked, "mode"))
     if footprint is not None:
         ids = pd.Series(file.read(_need(file, "sounding_id", "footprint"))).fillna(0)
-        masks.append(np.isin(sounding_footprint(ids), np.atleast_1d(footprint)))
+        masks.append(_one_of(sounding_footprint(ids), footprint, "footprint"))
     if land is not None:
         masks.append(_on_land(file.read(_need(file, "land_fraction", "land")), land))
     return np.logical_and.reduce(masks) if masks else None
