@@ -683,7 +683,7 @@ def _per_sounding(variable: h5py.Dataset, ids: h5py.Dataset, ambiguous: bool) ->
     scales = variable.attrs["DIMENSION_LIST"][0]
     return any(ids.file[reference].name.split("/")[-1] == "sounding_id" for reference in scales)
 
-# %% ../nbs/04_soundings.ipynb #77e43f8c
+# %% ../nbs/04_soundings.ipynb #0d603cdd
 class _LiteFile:
     """An open Lite file: its columns by name, and what is not a column."""
 
@@ -692,11 +692,14 @@ class _LiteFile:
         ids = self._ids([v for _, name, v in everything if name == "sounding_id" and v.ndim == 1])
         self.n = ids.shape[0]
         ambiguous = any(v.shape == ids.shape and v != ids and _is_dimension(v) for _, _, v in everything)
-        rows = [(prefix, name, v) for prefix, name, v in everything if _per_sounding(v, ids, ambiguous)]
+        # Subsetting services add the row number in the file they cut from: a place, not a measurement.
+        rows = [(prefix, name, v) for prefix, name, v in everything
+                if _per_sounding(v, ids, ambiguous) and name != "sounding_id_idx"]
         kept = {prefix + name for prefix, name, _ in rows}
         others = [(prefix + name, v) for prefix, name, v in everything if prefix + name not in kept]
         self.skipped = [path for path, v in others if not _is_bare_dimension(v)]
         names, at_root = [name for _, name, _ in rows], {name for prefix, name, _ in rows if not prefix}
+        self.undeclared: dict[str, np.ndarray] = {}
         self.columns: dict[str, h5py.Dataset] = {"sounding_id": ids}
         for prefix, name, variable in rows:
             clash = prefix and (name in at_root or names.count(name) > 1)
@@ -719,6 +722,8 @@ class _LiteFile:
         """The values of a column, fills missing."""
         variable = self.columns[column]
         array = np.atleast_1d(variable[rows]) if variable.shape[0] else np.empty(0, variable.dtype)
+        if array.dtype.kind == "f" and not np.isnan(np.array(_declared_fills(variable.attrs), dtype=float)).any():
+            self.undeclared[column] = np.isnan(array)
         return _to_column(column, array, variable.attrs, self.label)
 
 # %% ../nbs/04_soundings.ipynb #fa6c8dbb
@@ -898,7 +903,7 @@ def _rows(file, box=None, dates=None, quality=None, mode=None, footprint=None, l
         masks.append(_on_land(file.read(_need(file, "land_fraction", "land")), land))
     return np.logical_and.reduce(masks) if masks else None
 
-# %% ../nbs/04_soundings.ipynb #11409547
+# %% ../nbs/04_soundings.ipynb #9104d02f
 def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None, mode=None, footprint=None,
               land: bool | None = None, name: str | None = None) -> pd.DataFrame:
     """
@@ -934,7 +939,8 @@ def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None,
         (`Retrieval_psurf`), and
         `xco2_uncert` of old files is `xco2_uncertainty`. `sounding_id` is int64, `time` datetime64[ms] in UTC, text
         is `str`; other columns keep the type of the file. `attrs["skipped"]` lists the variables that are not columns
-        (profiles, vertices), `attrs["n_soundings"]` the soundings in the file. Nothing that fits gives an empty
+        (profiles, vertices), `attrs["n_soundings"]` the soundings in the file, `attrs["fills"]` the fill
+        values per column. Nothing that fits gives an empty
         table.
 
     Raises
@@ -970,11 +976,13 @@ def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None,
         keep = _rows(file, box, dates, quality, mode, footprint, land)
         span = _span(keep)
         table = {column: file.read(column, span) for column in wanted}
-        skipped, n_soundings = file.skipped, file.n
+        skipped, n_soundings, undeclared = file.skipped, file.n, file.undeclared
     soundings = pd.DataFrame(table)
-    if keep is not None:
-        soundings = soundings[keep[span]].reset_index(drop=True)
-    soundings.attrs.update(skipped=skipped, n_soundings=n_soundings)
+    rows = slice(None) if keep is None else keep[span]
+    soundings = soundings[rows].reset_index(drop=True)
+    missing = {column: int(values.isna().sum() - undeclared.get(column, np.zeros(len(table[column])))[rows].sum())
+               for column, values in soundings.items()}
+    soundings.attrs.update(skipped=skipped, n_soundings=n_soundings, fills={c: n for c, n in missing.items() if n})
     _warn_contradictions(soundings, label)
     return soundings
 

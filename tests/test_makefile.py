@@ -72,7 +72,7 @@ exit 0
         assert make(clone, "run", f"PYTHON={fake}").returncode == 0
         assert make(clone, "test", f"PYTHON={fake}").returncode == 0
     done = log.read_text().split()
-    assert done.count("venv") == 1 and done.count("install") == 3, "the package, what the tests need, what the site needs"
+    assert done.count("venv") == 1 and done.count("install") == 3, "package, tests, site"
     # New pins are installed.
     later = (clone / "constraints.txt").stat().st_mtime + 5
     os.utime(clone / "constraints.txt", (later, later))
