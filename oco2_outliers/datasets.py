@@ -78,7 +78,7 @@ def _exact_ids(column: pd.Series, where: str) -> pd.Series:
     ids = [_exact_id(value, where) for value in column]
     return pd.Series(ids, index=column.index, name=column.name, dtype="int64")
 
-# %% ../nbs/00_datasets.ipynb #211f8e7c
+# %% ../nbs/00_datasets.ipynb #0ac4a2f3
 _PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _TABLES = (".csv", ".json", ".parquet")
 _GRANULES = (".nc4", ".nc", ".h5", ".hdf5")
@@ -104,6 +104,10 @@ def _separator(header: str) -> str:
     return max(",;", key=re.sub(r'"[^"]*"', "", header).count)
 
 
+# From 3.1 on pandas reads every float to its last digit, and the option is deprecated.
+_EXACT = {"float_precision": "round_trip"} if pd.__version__.startswith("3.0") else {}
+
+
 def _read_csv(file: IO[bytes]) -> pd.DataFrame:
     """CSV of either separator; numbers to the last digit, ids as text until they are checked."""
     header = file.readline().decode("utf-8-sig")
@@ -111,18 +115,24 @@ def _read_csv(file: IO[bytes]) -> pd.DataFrame:
     with warnings.catch_warnings():
         # index_col=False: a row longer than the header is an error, not a silent shift of every column.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(file, sep=_separator(header), dtype={"sounding_id": str}, float_precision="round_trip",
-                           index_col=False, encoding="utf-8-sig")
+        return pd.read_csv(file, sep=_separator(header), dtype={"sounding_id": str}, index_col=False,
+                           encoding="utf-8-sig", **_EXACT)
 
 
 def _read_json(file: IO[bytes]) -> pd.DataFrame:
-    """Records or columns as pandas writes them; no guessed dates, no text turned into numbers."""
-    return pd.read_json(io.BytesIO(file.read()), precise_float=True, dtype=False, convert_dates=False)
+    """Records, or columns as `DataFrame.to_json` writes them; no guessed dates, no text turned into numbers."""
+    data = json.load(file)
+    if isinstance(data, list) and all(isinstance(row, dict) for row in data):
+        return pd.DataFrame(data)
+    if isinstance(data, dict) and all(isinstance(column, (dict, list)) for column in data.values()):
+        df = pd.DataFrame(data)
+        return df.set_axis(df.index.astype("int64")) if len(df) and all(str(i).isdecimal() for i in df.index) else df
+    raise InputError("it holds neither records nor columns")
 
 
 _READ = {".csv": _read_csv, ".json": _read_json, ".parquet": pd.read_parquet}
 
-# %% ../nbs/00_datasets.ipynb #606c0b69
+# %% ../nbs/00_datasets.ipynb #19180b12
 def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None) -> pd.DataFrame:
     """Read a CSV, JSON or Parquet table.
 
@@ -165,9 +175,7 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
             raise InputError(f"{name} is empty")
         file.seek(0)
         df = _READ[ext](file)
-    except InputError:
-        raise
-    except (ValueError, EOFError, zlib.error, lzma.LZMAError, OverflowError, KeyError,
+    except (ValueError, RecursionError, EOFError, zlib.error, lzma.LZMAError, OverflowError, KeyError,
             pd.errors.ParserWarning) as e:
         raise InputError(f"{name} cannot be read as {ext[1:]}: {_one_line(e)}") from None
     except OSError as e:
@@ -399,7 +407,7 @@ def _check_settings(s: dict) -> None:
     if missing:
         raise InputError(f"Swift needs {', '.join(missing)}: set it in swift_storage, clouds.yaml or the environment")
 
-# %% ../nbs/00_datasets.ipynb #79143533
+# %% ../nbs/00_datasets.ipynb #cde9685f
 def _v3_session(s: dict):
     """A keystoneauth1 session; it renews its token, whatever the kind of credential."""
     from keystoneauth1 import session
@@ -483,6 +491,9 @@ class _Account:
                 url = s["storage_url"] or self._session.get_endpoint(
                     service_type="object-store", interface=s["interface"] or "public", region_name=s["region"])
                 token = self._session.get_token()
+                break
+            except (ka.EndpointNotFound, ka.EmptyCatalog):
+                url = token = None
                 break
             except (ka.ConnectFailure, ka.HttpServerError):
                 if attempt == self.retries:
@@ -570,7 +581,17 @@ class _Hashing(io.RawIOBase):
     def __len__(self) -> int:
         return self._size
 
-# %% ../nbs/00_datasets.ipynb #d1515d45
+# %% ../nbs/00_datasets.ipynb #63d64d19
+def _addressable(name: str) -> str:
+    """`name`, unless it would become another name in the URL.
+
+    HTTP clients resolve `.` and `..` before they send: a deletion of "a/../b" would delete "b".
+    """
+    if {".", ".."} & set(name.split("/")) or "\0" in name:
+        raise InputError(f"{name!r} is refused: with '.', '..' or NUL in it, a name may reach another object")
+    return name
+
+# %% ../nbs/00_datasets.ipynb #ab942308
 class SwiftFileSystem(fsspec.AbstractFileSystem):
     """OpenStack Swift for fsspec: `swift://container/object`.
 
@@ -621,7 +642,7 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
     @staticmethod
     def _split(path: str) -> tuple[str, str]:
         container, _, name = path.partition("/")
-        return container, name
+        return container, _addressable(name)
 
     @property
     def _conn(self):
@@ -658,8 +679,15 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
 
     def list_objects(self, container: str, prefix: str = "", delimiter: str | None = None) -> list[dict]:
         """Swift's own records of every object whose name begins with `prefix`, all pages of them."""
+        # A page shorter than the limit is the last; one more request would only find nothing.
+        listed, limit = [], int(self.limits.get("swift", {}).get("container_listing_limit", 0))
         with _swift_errors(f"{container}/{prefix}"):
-            return self._conn.get_container(container, prefix=prefix, delimiter=delimiter, full_listing=True)[1]
+            while True:
+                marker = listed[-1].get("name", listed[-1].get("subdir")) if listed else ""
+                page = self._conn.get_container(container, prefix=prefix, delimiter=delimiter, marker=marker)[1]
+                listed += page
+                if not page or len(page) < limit:
+                    return listed
 
     def find_record(self, container: str, name: str) -> list[dict]:
         """The record of exactly one name, in a list; empty if there is none."""
@@ -745,7 +773,7 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         folder = kind.startswith("application/directory") and not size
         return {"name": path, "size": size, "type": "directory" if folder else "file", "content_type": kind,
                 "etag": head.get("etag", "").strip('"'), "metadata": meta,
-                "slo": head.get("x-static-large-object", "").lower() == "true",
+                "slo": head.get("x-static-large-object", "").lower() == "true", "large": _is_large(head),
                 "last_modified": datetime.fromtimestamp(float(head.get("x-timestamp") or 0), UTC)}
 
     def modified(self, path):
@@ -817,7 +845,7 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         if slo is None:
             slo = self.info(f"{container}/{name}").get("slo", False)
         # Only a manifest may be asked to take its segments along.
-        self._conn.delete_object(container, name, query_string="multipart-manifest=delete" if slo else None)
+        self._conn.delete_object(container, _addressable(name), query_string="multipart-manifest=delete" if slo else None)
 
     def rm(self, path, recursive=False, maxdepth=None):
         paths = [path] if isinstance(path, str) else path
@@ -909,7 +937,7 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
                     if getattr(e, "http_status", 0) == 416:
                         return b"", {}
                     raise
-            if "Range" in headers or head.get("x-static-large-object") or _md5(data) == head.get("etag", "").strip('"'):
+            if "Range" in headers or _is_large(head) or _md5(data) == head.get("etag", "").strip('"'):
                 return data, head
             if attempt:
                 raise _damaged(path)
@@ -930,9 +958,9 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         for attempt in range(2):
             body = _Hashing(file, start, size, tell_bar)
             with _swift_errors(f"{container}/{name}"):
-                etag = self._conn.put_object(container, name, body if size else b"", content_length=size,
+                etag = self._conn.put_object(container, _addressable(name), body if size else b"", content_length=size,
                                              content_type=content_type or "application/octet-stream",
-                                             headers=headers, chunk_size=2**18)
+                                             headers=headers, chunk_size=2**18 if size else None)
             if body.md5.hexdigest() == (etag or "").strip('"'):
                 return body.md5.hexdigest()
             if attempt:
@@ -944,12 +972,19 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         """Make one object of the uploaded segments."""
         body = json.dumps(segments).encode()
         with _swift_errors(f"{container}/{name}"):
-            self._conn.put_object(container, name, io.BytesIO(body), content_length=len(body), headers=headers,
+            self._conn.put_object(container, _addressable(name), io.BytesIO(body), content_length=len(body), headers=headers,
                                   content_type=content_type or "application/octet-stream",
                                   query_string="multipart-manifest=put")
 
-    def segments(self, path: str) -> list[dict]:
-        """The segments of a large object: path, etag and size_bytes of each."""
+    def segments(self, path: str, dynamic: str | None = None) -> list[dict]:
+        """The segments of a large object: path, etag and size_bytes of each.
+
+        `dynamic`: container and prefix of the segments, where they are not listed but found (DLO, as rclone writes).
+        """
+        if dynamic:
+            container, _, prefix = urllib.parse.unquote(dynamic).partition("/")
+            return [{"path": f"/{container}/{o['name']}", "etag": o["hash"], "size_bytes": o["bytes"]}
+                    for o in self.list_objects(container, prefix)]
         with _swift_errors(path):
             body = self._conn.get_object(*self._split(path), query_string="multipart-manifest=get")[1]
         return [{"path": s["name"], "etag": s["hash"], "size_bytes": s["bytes"]} for s in json.loads(body)]
@@ -967,10 +1002,10 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
 
     def old_segments(self, path: str) -> list[dict]:
         """The segments that go when `path` is overwritten."""
-        try:
-            return self.segments(path) if self.info(path).get("slo") else []
-        except FileNotFoundError:
-            return []
+        with contextlib.suppress(FileNotFoundError):
+            if self._head(path).get("x-static-large-object"):
+                return self.segments(path)
+        return []
 
     def put_file(self, lpath, rpath, callback=None, mode="overwrite", **kwargs):
         if os.path.isdir(lpath):
@@ -1025,7 +1060,8 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         if hasattr(lpath, "write"):
             with self.open(path, "rb") as file:
                 return shutil.copyfileobj(file, lpath)
-        self.receive_file(path, Path(lpath))
+        record = None if info["large"] else {"hash": info["etag"], "bytes": info["size"]}
+        self.receive_file(path, Path(lpath), record)
 
     def receive_file(self, path: str, target: Path, record: dict | None = None, tell_bar=None) -> None:
         """Fetch into a temporary file beside `target`, verify, rename; a part left by an earlier run is continued.
@@ -1050,7 +1086,7 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
 
     def _receive(self, path: str, target: Path, head: dict, tell_bar) -> None:
         etag, size = head["etag"].strip('"'), int(head["content-length"])
-        segments = self.segments(path) if head.get("x-static-large-object") else None
+        segments = self.segments(path, head.get("x-object-manifest")) if _is_large(head) else None
         part = target.with_name(f".{target.name[:80]}.{etag[:16]}.part")
         head = self._receive_part(path, part, etag, size, tell_bar) or self._head(path)
         _verify_part(part, path, size, etag, segments)
@@ -1111,7 +1147,7 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         """The object's address, percent-quoted."""
         return f"{self.account.storage_url}/{urllib.parse.quote(self._strip_protocol(path))}"
 
-# %% ../nbs/00_datasets.ipynb #f52ab781
+# %% ../nbs/00_datasets.ipynb #ae701030
 class _SwiftFile(AbstractBufferedFile):
     """A Swift object: ranged reads, streamed writes in segments, complete or not there at all."""
 
@@ -1144,7 +1180,7 @@ class _SwiftFile(AbstractBufferedFile):
         if start <= self._md5_at < start + len(data):
             self._md5.update(data[self._md5_at - start:])
             self._md5_at = start + len(data)
-            if self._md5_at == self.size and not self.details.get("slo") and (
+            if self._md5_at == self.size and not self.details.get("large") and (
                     self._md5.hexdigest() != self.details["etag"]):
                 raise _damaged(self.path)
 
@@ -1201,7 +1237,12 @@ class _SwiftFile(AbstractBufferedFile):
         # A writer that nobody closed was not finished; its half is not published.
         self.closed = True
 
-# %% ../nbs/00_datasets.ipynb #2ba1be07
+# %% ../nbs/00_datasets.ipynb #4496a79e
+def _is_large(head: dict) -> bool:
+    """Whether an object stands on segments, so that its ETag is not the MD5 of its bytes."""
+    return bool(head.get("x-static-large-object") or head.get("x-object-manifest"))
+
+
 def _damaged(path: str) -> OSError:
     return OSError(f"{path}: the bytes received differ from the MD5 of the server; the object is damaged")
 
@@ -1345,7 +1386,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 _PART = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part$")
 
-# %% ../nbs/00_datasets.ipynb #1b99b610
+# %% ../nbs/00_datasets.ipynb #d612704c
 class Datasets:
     """The project's data, in a folder or in a Swift container.
 
@@ -1442,9 +1483,9 @@ class Datasets:
     def _path(self, name: str) -> str:
         """Where `name` lives."""
         if self._swift:
-            if not name or "\0" in name:
-                raise InputError(f"{name!r} is no object name")
-            return f"{self.root}/{name}"
+            if not name:
+                raise InputError("an object needs a name")
+            return f"{self.root}/{_addressable(name)}"
         relative = _safe_name(name.lstrip("/"))
         return str(_inside(Path(self.root), relative)) if self._local else f"{self.root}/{relative}"
 
@@ -1576,8 +1617,10 @@ class Datasets:
         jobs = _local_jobs(mask, prefix, recursive, flat)
         for file, name in jobs:
             self._path(name)
-            if len(name.encode("utf-8", "replace")) > 1024 or not name.isprintable() and "\0" in name:
+            if len(name.encode("utf-8", "surrogateescape")) > 1024:
                 raise InputError(f"{file!r}: its name is too long for an object (1,024 bytes)")
+            if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
+                raise InputError(f"{file!r}: its name is not UTF-8; rename it")
         there = {} if force else self._there([name for _, name in jobs])
         if self._swift:
             self.fs.ensure_container(self.root)
