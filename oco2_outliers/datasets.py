@@ -591,7 +591,7 @@ def _addressable(name: str) -> str:
         raise InputError(f"{name!r} is refused: with '.', '..' or NUL in it, a name may reach another object")
     return name
 
-# %% ../nbs/00_datasets.ipynb #ab942308
+# %% ../nbs/00_datasets.ipynb #447f400e
 class SwiftFileSystem(fsspec.AbstractFileSystem):
     """OpenStack Swift for fsspec: `swift://container/object`.
 
@@ -1105,12 +1105,13 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         if have == size and size:
             return None
         headers = {"If-Match": f'"{etag}"'} | ({"Range": f"bytes={have}-"} if have else {})
-        with open(part, "ab") as file, _swift_errors(path):
+        with _swift_errors(path):
             head, body = self._conn.get_object(*self._split(path), resp_chunk_size=2**18, headers=headers)
-            for chunk in body:
-                file.write(chunk)
-                if tell_bar:
-                    tell_bar(len(chunk))
+            with open(part, "ab") as file:
+                for chunk in body:
+                    file.write(chunk)
+                    if tell_bar:
+                        tell_bar(len(chunk))
         return head
 
     def cp_file(self, path1, path2, **kwargs):
@@ -1386,7 +1387,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 _PART = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part$")
 
-# %% ../nbs/00_datasets.ipynb #d612704c
+# %% ../nbs/00_datasets.ipynb #8d0da05f
 class Datasets:
     """The project's data, in a folder or in a Swift container.
 
@@ -1712,8 +1713,9 @@ class Datasets:
         with _Bar("download", sum(o["bytes"] for o, _ in jobs)) as bar:
             done = _run_all(lambda job: self._download_one(*job, force, bar), jobs, self.threads)
         if refused:
-            more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-            raise InputError(f"{refused[0]}{more}; the other {len(jobs)} are fetched")
+            names = ", ".join(repr(name) for name, _ in refused[1:20]) + (", ..." if len(refused) > 20 else "")
+            more = f"; so are {len(refused) - 1} more: {names}" if names else ""
+            raise InputError(f"{refused[0][1]}{more}; the other {len(jobs)} are fetched")
         return self._summary([o["name"] for o, _ in jobs], done)
 
     def _wanted(self, asked: str) -> list[dict]:
@@ -1729,7 +1731,7 @@ class Datasets:
             raise FileNotFoundError(f"no object matches {asked!r} in {self!r}")
         return exact or objects
 
-    def _local_targets(self, objects: list[dict], cut: int, to: Path) -> tuple[list[tuple[dict, Path]], list[str]]:
+    def _local_targets(self, objects: list[dict], cut: int, to: Path) -> tuple[list, list[tuple[str, str]]]:
         """Where each object goes, and why some go nowhere."""
         jobs, refused, taken = [], [], set()
         for o in objects:
@@ -1742,7 +1744,7 @@ class Datasets:
                     raise InputError(f"{name!r} is refused: another object already has that place")
             except InputError as e:
                 hint = "; ask for the prefix '/' to fetch names that begin with it" if name[cut:cut + 1] == "/" else ""
-                refused.append(f"{e}{hint}" if repr(name) in str(e) else f"{name!r}: {e}{hint}")
+                refused.append((name, f"{e}{hint}" if repr(name) in str(e) else f"{name!r}: {e}{hint}"))
                 continue
             taken.add(relative)
             jobs.append((o, target))

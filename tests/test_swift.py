@@ -304,8 +304,11 @@ def test_hostile_names_never_leave_the_folder(store, tmp_path):
     assert {p for p in map(str, tmp_path.rglob("*")) if not p.startswith(f"{to}/")} == {
         str(outside), str(to.parent), str(to)}
     assert list(outside.iterdir()) == []
+    store.delete_files("*", dry_run=False)
+    put_raw(store, "/etc/passwd")
     with pytest.raises(InputError, match="/etc/passwd.*prefix '/'"):
         store.download("", to)
+    assert store.download("/", to).sent == ["/etc/passwd"] and (to / "etc/passwd").exists()
 
 
 # --- who may, and secrets ---

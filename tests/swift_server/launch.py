@@ -238,8 +238,8 @@ class SwiftServer:
         subprocess.run(**self._run("update"), check=True, capture_output=True)
 
     def data_files(self) -> list[Path]:
-        """The objects on disk, oldest first."""
-        return sorted((self.folder / "devices/d1/objects").rglob("*.data"), key=lambda p: p.stat().st_mtime_ns)
+        """The objects on disk."""
+        return list((self.folder / "devices/d1/objects").rglob("*.data"))
 
     def stop(self) -> None:
         """End the daemons; remove the folder if it was ours."""
