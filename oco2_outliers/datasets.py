@@ -1436,7 +1436,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 _PART = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part$")
 
-# %% ../nbs/00_datasets.ipynb #1bddbbc7
+# %% ../nbs/00_datasets.ipynb #4528e9ba
 class Datasets:
     """The project's data, in a folder or in a Swift container.
 
@@ -1583,8 +1583,9 @@ class Datasets:
         for path, info in self.fs.find(self.root, detail=True).items():
             relative = path[len(self.root):].lstrip("/")
             if relative.startswith(prefix) and not _PART.search("/" + relative):
-                when = datetime.fromtimestamp(info["mtime"], UTC) if "mtime" in info else info.get("created")
-                found.append({"name": relative, "bytes": info["size"], "last_modified": when and when.isoformat()})
+                when = info.get("mtime", info.get("created", 0))
+                when = when if isinstance(when, datetime) else datetime.fromtimestamp(when, UTC)
+                found.append({"name": relative, "bytes": info["size"], "last_modified": when.isoformat()})
         return sorted(found, key=lambda o: o["name"])
 
     def _select(self, *args: str, prefix: str = "", pattern: str = "") -> list[dict]:
