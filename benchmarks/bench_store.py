@@ -1,7 +1,8 @@
-"""Upload to one real Swift server on loopback: ours, `swift upload --object-threads 10`, rclone. `python benchmarks/bench_store.py`
+"""Uploads to one real Swift server on loopback: ours, `swift upload --object-threads 10`, rclone.
 
-Every tool starts as a process of its own, sends the same files to a fresh container, and is timed by the wall clock. The tools take
-turns, round by round, so that none of them has the quiet hour; the median over the rounds is printed, with the spread.
+Every tool starts as a process of its own, sends the same files to a fresh container, and is timed by the wall clock.
+The tools take turns, round by round, so that none has the quiet hour; the median over the rounds is printed, with the
+spread. Run it with `python benchmarks/bench_store.py`.
 """
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def timed(command: list[str], env: dict, folder: Path) -> float:
     """Seconds of one run, started in `folder`; its failure is an error."""
     root = str(Path(__file__).parents[1])
     start = time.perf_counter()
-    subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": root, **env}, check=True, stdout=subprocess.DEVNULL)
+    env = {**os.environ, "PYTHONPATH": root, **env}
+    subprocess.run(command, cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
@@ -82,7 +84,8 @@ def main(argv: list[str] | None = None) -> dict:
     print(f"{args.small} files of 2 kB; one file of {args.megabytes} MB; {os.cpu_count()} cores; seconds, median of "
           f"{args.rounds} (least to most)")
     for key, values in seconds.items():
-        print(f"{key[0]:6} {key[1]:14} {key[2]:6} {statistics.median(values):8.2f}  ({min(values):.2f} to {max(values):.2f})")
+        spread = f"({min(values):.2f} to {max(values):.2f})"
+        print(f"{key[0]:6} {key[1]:14} {key[2]:6} {statistics.median(values):8.2f}  {spread}")
     return seconds
 
 

@@ -640,7 +640,7 @@ def _addressable(name: str) -> str:
         raise InputError(f"{name!r} is refused: with '.', '..' or NUL in it, a name may reach another object")
     return name
 
-# %% ../nbs/00_datasets.ipynb #ec43c5a0
+# %% ../nbs/00_datasets.ipynb #f451e9d9
 class SwiftFileSystem(fsspec.AbstractFileSystem):
     """OpenStack Swift for fsspec: `swift://container/object`.
 
@@ -894,7 +894,8 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         if slo is None:
             slo = self.info(f"{container}/{name}").get("slo", False)
         # Only a manifest may be asked to take its segments along.
-        self._conn.delete_object(container, _addressable(name), query_string="multipart-manifest=delete" if slo else None)
+        query = "multipart-manifest=delete" if slo else None
+        self._conn.delete_object(container, _addressable(name), query_string=query)
 
     def rm(self, path, recursive=False, maxdepth=None):
         paths = [path] if isinstance(path, str) else path
@@ -918,7 +919,8 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         bulk = self.limits.get("bulk_delete")
         plain = [o["name"] for o in listed if "slo_etag" not in o]
         slo = [o["name"] for o in listed if "slo_etag" in o]
-        step = min(1000, int((bulk or {}).get("max_deletes_per_request", 1000)))
+        # A hundred at a time: the server deletes them one by one, and must be done before the timeout.
+        step = min(100, int((bulk or {}).get("max_deletes_per_request", 100)))
         jobs = [("one", n) for n in slo]
         jobs += [("bulk", plain[i:i + step]) for i in range(0, len(plain), step)] if bulk else []
         jobs += [] if bulk else [("one", n) for n in plain]
@@ -1021,8 +1023,8 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         """Make one object of the uploaded segments."""
         body = json.dumps(segments).encode()
         with _swift_errors(f"{container}/{name}"):
-            self._conn.put_object(container, _addressable(name), io.BytesIO(body), content_length=len(body), headers=headers,
-                                  content_type=content_type or "application/octet-stream",
+            self._conn.put_object(container, _addressable(name), io.BytesIO(body), content_length=len(body),
+                                  headers=headers, content_type=content_type or "application/octet-stream",
                                   query_string="multipart-manifest=put")
 
     def segments(self, path: str, dynamic: str | None = None) -> list[dict]:
@@ -1436,7 +1438,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 _PART = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part$")
 
-# %% ../nbs/00_datasets.ipynb #4528e9ba
+# %% ../nbs/00_datasets.ipynb #195dd7f4
 class Datasets:
     """The project's data, in a folder or in a Swift container.
 
@@ -1709,7 +1711,7 @@ class Datasets:
         return True, size
 
     def _same_time(self, file: str, size: int, name: str) -> bool:
-        """Whether a large file has the size and the time of its object, as swift and rclone keep it: no need to hash it."""
+        """Whether a large file has the size and the time of its object (as swift and rclone keep it)."""
         if not self._swift or size < 2**24:
             return False
         info = self.fs.info(self._path(name))
