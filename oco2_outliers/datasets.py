@@ -1438,7 +1438,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 _PART = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part$")
 
-# %% ../nbs/00_datasets.ipynb #195dd7f4
+# %% ../nbs/00_datasets.ipynb #ff5ccbc7
 class Datasets:
     """The project's data, in a folder or in a Swift container.
 
@@ -1832,7 +1832,7 @@ class Datasets:
 
     # --- tables and soundings ---
     def get_dataframe(self, url_or_name: str | os.PathLike) -> pd.DataFrame:
-        """Read a table from a local path, a URL or the store; see `read_table`.
+        """Read a table from a local path (which comes first), a URL or the store; see `read_table`.
 
         A URL of this store is read with its credentials, so that a private container works too.
         """

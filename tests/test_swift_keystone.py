@@ -31,7 +31,8 @@ def test_a_revoked_token_is_renewed_mid_run(cloud, tmp_path, kind):
     given = {
         "password": {"user": "me", "key": "right horse", "tenant_name": "oco"},
         "user id": {"user_id": made["user"], "key": "right horse", "tenant_id": made["project"]},
-        "application credential": {"application_credential_id": made["id"], "application_credential_secret": made["secret"]},
+        "application credential": {"application_credential_id": made["id"],
+                                   "application_credential_secret": made["secret"]},
     }[kind]
     config = {"swift_storage": {"auth_url": keystone.url, "options": {"region_name": keystone.region}, **given}}
     store = Datasets(config, container=kind.replace(" ", "-"), **QUICK)

@@ -68,8 +68,8 @@ class Keystone:
         return FILTERS.format(url=self.url, password=self.password)
 
     def manage(self, *args: str) -> None:
-        subprocess.run([str(self.python.with_name("keystone-manage")), "--config-file", str(self.folder / "keystone.conf"),
-                        *args], check=True, capture_output=True)
+        command = [str(self.python.with_name("keystone-manage")), "--config-file", str(self.folder / "keystone.conf")]
+        subprocess.run([*command, *args], check=True, capture_output=True)
 
     def __enter__(self):
         user = __import__("pwd").getpwuid(os.getuid()).pw_name
@@ -105,8 +105,9 @@ class Keystone:
         from keystoneauth1 import session
         from keystoneauth1.identity import v3
 
-        return session.Session(auth=v3.Password(self.url, username="admin", password=self.password, project_name="admin",
-                                                user_domain_id="default", project_domain_id="default"))
+        return session.Session(auth=v3.Password(
+            self.url, username="admin", password=self.password, project_name="admin", user_domain_id="default",
+            project_domain_id="default"))
 
     def prepare(self, swift_url: str) -> dict:
         """A project, a member of it with an application credential, and the object-store in the catalog."""
@@ -128,8 +129,9 @@ class Keystone:
         from keystoneauth1.identity import v3
 
         own = session.Session(auth=v3.Password(self.url, user_id=user, password="right horse", project_id=project))
-        made = own.post(f"{self.url}/users/{user}/application_credentials", json={
-            "application_credential": {"name": "laptop", "roles": [{"name": "member"}]}}).json()["application_credential"]
+        wanted = {"application_credential": {"name": "laptop", "roles": [{"name": "member"}]}}
+        made = own.post(f"{self.url}/users/{user}/application_credentials", json=wanted).json()
+        made = made["application_credential"]
         return {"project": project, "user": user, "id": made["id"], "secret": made["secret"]}
 
     def revoke(self, token: str) -> None:

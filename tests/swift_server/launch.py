@@ -169,7 +169,8 @@ class SwiftServer:
 
     def _run(self, *args: str, **kw):
         env = {**os.environ, "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
-        return dict(args=[str(self.auth[0] if self.auth else swift_python()), str(HERE / "node.py"), *args, str(self.folder)], env=env, **kw)
+        python = self.auth[0] if self.auth else swift_python()
+        return dict(args=[str(python), str(HERE / "node.py"), *args, str(self.folder)], env=env, **kw)
 
     def start(self) -> SwiftServer:
         """Write the configuration, start the four, wait until the proxy answers."""
