@@ -22,8 +22,14 @@ KINDS = ("account", "container", "object", "proxy")
 
 def swift_python() -> Path:
     """The interpreter of the venv that holds swift, made on first use (OCO2_SWIFT_VENV moves it)."""
-    venv = Path(os.environ.get("OCO2_SWIFT_VENV") or HERE.parents[1] / ".venv-swift").absolute()
-    python, mark = venv / "bin" / "python", venv / f".{PIN}"
+    return make_venv("swift", [PIN], "constraints.txt")
+
+
+def make_venv(name: str, pins: list[str], constraints: str) -> Path:
+    """A venv `.venv-NAME` beside the project's own, made once; returns its interpreter."""
+    given = os.environ.get(f"OCO2_{name.upper()}_VENV")
+    venv = Path(given or HERE.parents[1] / f".venv-{name}").absolute()
+    python, mark = venv / "bin" / "python", venv / f".{pins[0]}"
     if mark.exists():
         return python
     venv.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +40,7 @@ def swift_python() -> Path:
             env = {k: v for k, v in os.environ.items() if k not in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT")}
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
             subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                            "--only-binary", ":all:", "-c", str(HERE / "constraints.txt"), PIN], check=True, env=env)
+                            "--only-binary", ":all:", "-c", str(HERE / constraints), *pins], check=True, env=env)
             mark.touch()
     return python
 
@@ -128,14 +134,16 @@ class SwiftServer:
         Small by default, so that paging and segments are cheap to test.
     folder : path, optional
         Where everything lies; a temporary folder, removed by stop(), when not given.
+    auth : (interpreter, text), optional
+        Another venv, and the filters `authtoken` and `keystoneauth` that take tempauth's place.
     """
 
     user, key, reader = "test:tester", "testing", ("test:reader", "reading")
 
     def __init__(self, container_listing_limit: int = 20, max_file_size: int = 5 * 2**20, node_timeout: int = 10,
-                 folder: str | os.PathLike | None = None):
+                 folder: str | os.PathLike | None = None, auth: tuple[Path, str] | None = None):
         self.limits = {"container_listing_limit": container_listing_limit, "max_file_size": max_file_size}
-        self.node_timeout, self._own = node_timeout, folder is None
+        self.node_timeout, self._own, self.auth = node_timeout, folder is None, auth
         self.folder = Path(folder or tempfile.mkdtemp(prefix="swift-"))
         self.ports = dict(zip(KINDS, free_ports(4)))
         self.daemons: dict[str, subprocess.Popen] = {}
@@ -161,7 +169,8 @@ class SwiftServer:
 
     def _run(self, *args: str, **kw):
         env = {**os.environ, "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
-        return dict(args=[str(swift_python()), str(HERE / "node.py"), *args, str(self.folder)], env=env, **kw)
+        python = self.auth[0] if self.auth else swift_python()
+        return dict(args=[str(python), str(HERE / "node.py"), *args, str(self.folder)], env=env, **kw)
 
     def start(self) -> SwiftServer:
         """Write the configuration, start the four, wait until the proxy answers."""
@@ -172,6 +181,8 @@ class SwiftServer:
         for kind, port in self.ports.items():
             body = PROXY if kind == "proxy" else STORAGE
             text = DAEMON + body
+            if kind == "proxy" and self.auth:
+                text = text.replace(" tempauth ", " authtoken keystoneauth ") + self.auth[1]
             (self.folder / f"{kind}-server.conf").write_text(text.format(
                 kind=kind, port=port, user=user, folder=self.folder, node_timeout=self.node_timeout, extra=""))
         subprocess.run(**self._run("rings", json.dumps(self.ports)), check=True)
@@ -238,8 +249,8 @@ class SwiftServer:
         subprocess.run(**self._run("update"), check=True, capture_output=True)
 
     def data_files(self) -> list[Path]:
-        """The objects on disk, oldest first."""
-        return sorted((self.folder / "devices/d1/objects").rglob("*.data"), key=lambda p: p.stat().st_mtime_ns)
+        """The objects on disk."""
+        return list((self.folder / "devices/d1/objects").rglob("*.data"))
 
     def stop(self) -> None:
         """End the daemons; remove the folder if it was ours."""
