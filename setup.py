@@ -20,6 +20,7 @@ setup(
     packages=find_packages(include=[s["lib_path"], s["lib_path"] + ".*"]), package_data={s["lib_path"]: ["py.typed"]},
     python_requires=">=" + s["min_python"], install_requires=lines("requirements"),
     extras_require={extra: lines(f"{extra}_requirements") for extra in ("dev", "docs", "lab")},
-    entry_points={"console_scripts": lines("console_scripts"), "nbdev": [f"{s['lib_path']}={s['lib_path']}._modidx:d"]},
+    entry_points={"console_scripts": lines("console_scripts"), "fsspec.specs": lines("fsspec_specs"),
+                  "nbdev": [f"{s['lib_path']}={s['lib_path']}._modidx:d"]},
     zip_safe=False,
 )
