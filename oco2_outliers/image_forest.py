@@ -385,7 +385,7 @@ def _list_pictures(folder: str | os.PathLike) -> list[str]:
         raise FileNotFoundError(f"no folder {os.fspath(folder)!r}")
     return sorted(image_paths.list_files(os.fspath(folder), validExts=image_paths.image_types + _FORMATS))
 
-# %% ../nbs/02_image_forest.ipynb #c948958a
+# %% ../nbs/02_image_forest.ipynb #67c8cf71
 def load_dataset(path: str | os.PathLike, bins: Sequence[int], n_jobs: int | None = -1) -> np.ndarray:
     """The colour histograms of the pictures under a folder.
 
@@ -433,11 +433,13 @@ def _colours(image: np.ndarray, bins: Sequence[int]) -> np.ndarray:
     return quantify_image(hsv, bins)
 
 
-def _quantify_file(path: str, describe, scale: int, max_pixels: int, known: _FeatureCache | None = None) -> _Row:
+def _quantify_file(
+    path: str, describe, scale: int, max_pixels: int, known: _FeatureCache | None = None, hashed: bool = False
+) -> _Row:
     "The row of one file, from the cache if its content is known; what is wrong with the file stands in the row."
     try:
         data = _read_bytes(path)
-        row = _Row(str(path), sha256=hashlib.sha256(data).hexdigest())
+        row = _Row(str(path), sha256=hashlib.sha256(data).hexdigest() if hashed or known else "")
         if known and (found := known.get(row.sha256)):
             row.width, row.height, row.note, row.features = found
             return row
@@ -709,7 +711,7 @@ class _Distances:
             return -self._judge.kneighbors(X)[0][:, -1]
         return self._judge.score_samples(X)
 
-# %% ../nbs/02_image_forest.ipynb #e6850a0c
+# %% ../nbs/02_image_forest.ipynb #23b69c49
 def _is_picture_input(X) -> bool:
     "Whether X names or holds pictures, rather than rows of numbers."
     if isinstance(X, (str, os.PathLike)):
@@ -798,8 +800,8 @@ class ImageForest(OutlierMixin, BaseEstimator):
         self.progress = progress
         self.cache = cache
 
-    def _rows(self, X) -> list[_Row]:
-        "The rows of a folder, paths or pictures."
+    def _rows(self, X, hashed: bool = False) -> list[_Row]:
+        "The rows of a folder, paths or pictures; their hashes only where a manifest needs them."
         _check_settings(self)
         if isinstance(X, (str, os.PathLike)):
             X = [X] if os.path.isfile(X) else _list_pictures(X)
@@ -808,7 +810,7 @@ class ImageForest(OutlierMixin, BaseEstimator):
         def row(item) -> _Row:
             if isinstance(item, np.ndarray):
                 return self._row_of_array(item)
-            return _quantify_file(os.fspath(item), self._describe, self.scale, self.max_pixels, known)
+            return _quantify_file(os.fspath(item), self._describe, self.scale, self.max_pixels, known, hashed)
 
         try:
             return _map_threads(row, list(X), self.n_jobs, self.progress, known.keep if known else None)
@@ -848,7 +850,7 @@ class ImageForest(OutlierMixin, BaseEstimator):
             None of the files can be used, or a setting makes no sense.
         """
         _check_settings(self)
-        rows = self._rows(X) if _is_picture_input(X) else []
+        rows = self._rows(X, hashed=True) if _is_picture_input(X) else []
         return self._fit_rows(rows) if _is_picture_input(X) else self._fit_table(X, [])
 
     def _fit_rows(self, rows: list[_Row]) -> ImageForest:
@@ -1493,7 +1495,7 @@ class _FeatureCache:
         self._write()
         self._base.close()
 
-# %% ../nbs/02_image_forest.ipynb #14325cd2
+# %% ../nbs/02_image_forest.ipynb #8bf3f650
 def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings) -> ImageForest:
     """Train on a folder of pictures and write the model file: the work of ``oco2-outliers images train``.
 
@@ -1508,7 +1510,7 @@ def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings
     """
     print("[INFO] preparing dataset...")
     forest = ImageForest(**settings)
-    rows = forest._rows(dataset)
+    rows = forest._rows(dataset, hashed=True)
     for row in rows:
         if row.features is None:
             print(f"[INFO] skipped {_printable(row.name)!r}: {row.reason}")
