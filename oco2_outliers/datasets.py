@@ -1438,7 +1438,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 _PART = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part$")
 
-# %% ../nbs/00_datasets.ipynb #ff5ccbc7
+# %% ../nbs/00_datasets.ipynb #13a0f1be
 class Datasets:
     """The project's data, in a folder or in a Swift container.
 
@@ -1514,6 +1514,15 @@ class Datasets:
 
     def __repr__(self) -> str:
         return f"Datasets({f'swift://{self.root}' if self._swift else self.base_url!r})"
+
+    def __getstate__(self) -> dict:
+        # A connection does not travel to another process; it is made anew there.
+        return self.__dict__ | {"conn": None}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if self._swift:
+            self.conn = self.fs.account.connection()
 
     @property
     def _swift(self) -> bool:
