@@ -1332,7 +1332,7 @@ def _verify_part(part: Path, path: str, size: int, etag: str, segments: list[dic
         part.unlink()
         raise _damaged(path)
 
-# %% ../nbs/00_datasets.ipynb #e9281e76
+# %% ../nbs/00_datasets.ipynb #819d3a63
 class Transfer(NamedTuple):
     """What `upload` and `download` did: names sent, names that were identical and stayed, bytes sent."""
 
@@ -1374,23 +1374,27 @@ def _run_all(work, jobs: list, threads: int) -> list:
                 results.append(future.result())
             except (OSError, InputError) as e:
                 failed.append(e)
-                if isinstance(e, PermissionError) or getattr(e, "errno", None) in (errno.EDQUOT, errno.ENOSPC):
+                # A refusal by the server has no errno, one by the local disk concerns that file alone.
+                number = getattr(e, "errno", None)
+                if number in (errno.EDQUOT, errno.ENOSPC) or (isinstance(e, PermissionError) and number is None):
                     stop.set()
+        stopped = stop.is_set()
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
     if failed:
-        _raise_failed(failed, len(jobs))
+        _raise_failed(failed, len(jobs), stopped)
     return results
 
 
-def _raise_failed(failed: list[Exception], n: int) -> None:
+def _raise_failed(failed: list[Exception], n: int, stopped: bool) -> None:
     """One failure as it is; more of them as one line, of their common kind."""
     if len(failed) == 1:
         raise failed[0]
     kinds = {type(e) for e in failed}
     kind = kinds.pop() if len(kinds) == 1 and kinds <= {PermissionError, FileNotFoundError, InputError} else OSError
-    raise kind(f"{len(failed)} of {n} files failed, the others are done; the first: {_one_line(failed[0])}")
+    rest = "the rest was not tried" if stopped else "the others are done"
+    raise kind(f"{len(failed)} of {n} files failed, {rest}; the first: {_one_line(failed[0])}")
 
 # %% ../nbs/00_datasets.ipynb #5f4effc9
 def _fixed_part(pattern: str) -> str:
@@ -1438,7 +1442,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 _PART = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part$")
 
-# %% ../nbs/00_datasets.ipynb #ff5ccbc7
+# %% ../nbs/00_datasets.ipynb #13a0f1be
 class Datasets:
     """The project's data, in a folder or in a Swift container.
 
@@ -1514,6 +1518,15 @@ class Datasets:
 
     def __repr__(self) -> str:
         return f"Datasets({f'swift://{self.root}' if self._swift else self.base_url!r})"
+
+    def __getstate__(self) -> dict:
+        # A connection does not travel to another process; it is made anew there.
+        return self.__dict__ | {"conn": None}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if self._swift:
+            self.conn = self.fs.account.connection()
 
     @property
     def _swift(self) -> bool:

@@ -6,6 +6,7 @@ import http.server
 import json
 import lzma
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -132,6 +133,11 @@ def test_the_same_calls_as_on_swift(store, files, tmp_path, capsys):
         store.upload(f"{files}/*.nothing")
     with pytest.raises(FileNotFoundError):
         store.get_container("another")
+
+
+def test_a_store_travels_to_another_process(store):
+    put(store, "x", "1")
+    assert pickle.loads(pickle.dumps(store)).open("x").read() == b"1"
 
 
 def test_two_files_for_one_name_are_refused(store, tmp_path):

@@ -425,6 +425,8 @@ def test_the_filesystem_pickles(swift, store):
     again = pickle.loads(pickle.dumps(store.fs))
     again.pipe(f"{store.root}/p", b"1")
     assert store.fs.cat(f"{store.root}/p") == b"1"
+    there = pickle.loads(pickle.dumps(store))  # as a worker of another process gets it
+    assert there.open("p").read() == b"1" and there.conn.head_object(store.root, "p")["content-length"] == "1"
 
 
 # --- peers ---

@@ -16,6 +16,8 @@ QUICK = {"backoff": 0.05, "timeout": 20}
 @functools.cache
 def the_server(**limits):
     """The server, or the reason why there is none."""
+    if limits and not the_server()[0]:
+        return the_server()  # one failed installation is enough
     try:
         server = SwiftServer(**limits).start()
     except (OSError, subprocess.CalledProcessError, RuntimeError) as e:
