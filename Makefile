@@ -96,4 +96,4 @@ clean:
 	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .hypothesis docs/*.ipynb docs/api.md
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-swift* $(VENV)-keystone*

@@ -130,6 +130,121 @@ def _simulate_command(
     print(f"made {name} in {place}: {len(granule):,} soundings, {len(truth)} of them bad:")
     print(truth.to_string(index=False))
 
+# %% ../nbs/90_cli.ipynb #42fa7e37
+store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")
+app.add_typer(store_app, name="store")
+
+_Store = Annotated[str | None, typer.Option(help="A folder or a URL (swift://container, file:///...). Default: "
+                                            "OCO2_STORE, or the user data folder.")]
+_Config = Annotated[str | None, typer.Option(help="A configuration file, see configs/.")]
+_Cloud = Annotated[str | None, typer.Option(help="Entry of clouds.yaml.")]
+_Container = Annotated[str, typer.Option(help="Container of the store.")]
+_Threads = Annotated[int, typer.Option(help="Transfers at a time.", min=1)]
+
+
+def _datasets(store, config, cloud, container, threads=10):
+    from oco2_outliers.datasets import Datasets, InputError
+
+    if store is not None and config is not None:
+        raise InputError("give either --store or --config")
+    return Datasets(config if store is None else store, cloud=cloud, container=container, threads=threads)
+
+
+def _size(n_bytes: float) -> str:
+    """Bytes for a person: 1.5 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            break
+        n_bytes, unit = n_bytes / 1000, "TB"
+    return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
+
+
+@store_app.command("ls")
+def _ls_command(
+    prefix: Annotated[str, typer.Argument(help="How the names begin.")] = "",
+    pattern: Annotated[str, typer.Option(help="What the names hold, or a glob.")] = "",
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+) -> None:
+    """List objects: size and name."""
+    found = _datasets(store, config, cloud, container).list_objects(prefix=prefix, pattern=pattern)
+    for each in found:
+        print(f"{each['bytes']:>14,}  {each['name']}")
+    print(f"{len(found):,} objects, {_size(sum(each['bytes'] for each in found))}")
+
+
+@store_app.command("put")
+def _put_command(
+    mask: Annotated[str, typer.Argument(help="File, folder or glob to send; quote a glob.")],
+    prefix: Annotated[str, typer.Option(help="Put before the names.")] = "/Trash/",
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Folders too.")] = False,
+    flat: Annotated[bool, typer.Option("--flat", help="Without the folders' names.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Send what is identical too.")] = False,
+    content_type: Annotated[str | None, typer.Option("--type", help="Content type. Default: by the name.")] = None,
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+    threads: _Threads = 10,
+) -> None:
+    """Send files; what is already there is skipped."""
+    done = _datasets(store, config, cloud, container, threads).upload(
+        mask, prefix, content_type=content_type, recursive=recursive, flat=flat, force=force)
+    print(f"sent {len(done.sent):,} ({_size(done.bytes)}), skipped {len(done.skipped):,} identical")
+
+
+@store_app.command("get")
+def _get_command(
+    name: Annotated[str, typer.Argument(metavar="PREFIX_OR_PATTERN", help="How the names begin, or a glob.")],
+    to: Annotated[Path, typer.Argument(help="Folder to write into.")] = Path("."),
+    force: Annotated[bool, typer.Option("--force", help="Fetch what is identical too.")] = False,
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+    threads: _Threads = 10,
+) -> None:
+    """Fetch objects into a folder; never outside it."""
+    done = _datasets(store, config, cloud, container, threads).download(name, to, force=force)
+    print(f"fetched {len(done.sent):,} ({_size(done.bytes)}), skipped {len(done.skipped):,} identical")
+
+
+@store_app.command("rm")
+def _rm_command(
+    pattern: Annotated[str, typer.Argument(help="What the names hold, or a glob.")] = "/Trash/",
+    prefix: Annotated[str, typer.Option(help="How the names begin.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Really delete; without it, only list.")] = False,
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+) -> None:
+    """Delete objects; without --yes, list what would go."""
+    listed = _datasets(store, config, cloud, container).delete_files(prefix=prefix, pattern=pattern, dry_run=not yes)
+    if listed and not yes:
+        print("nothing was deleted; add --yes to delete them")
+
+
+@store_app.command("url")
+def _url_command(
+    name: Annotated[str | None, typer.Argument(help="Name of an object.")] = None,
+    pattern: Annotated[str | None, typer.Option(help="All objects whose names hold this.")] = None,
+    sounding: Annotated[str | None, typer.Option(help="The peak file of this sounding id.")] = None,
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+) -> None:
+    """Print the addresses of objects."""
+    from oco2_outliers.datasets import InputError
+
+    if [name, pattern, sounding].count(None) != 2:
+        raise InputError("give one of NAME, --pattern and --sounding")
+    place = _datasets(store, config, cloud, container)
+    if pattern is not None:
+        print("\n".join(place.get_files_urls(pattern)))
+    else:
+        print(place.url(name) if name is not None else place.get_url_from_sounding_id(sounding))
+
+
+@store_app.command("cat")
+def _cat_command(
+    name: Annotated[str, typer.Argument(help="Name of an object.")],
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+) -> None:
+    """Write an object to standard output."""
+    import shutil
+
+    with _datasets(store, config, cloud, container).open(name, "rb") as file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+
 # %% ../nbs/90_cli.ipynb #1f6b2590
 def _three_bins(text: str) -> tuple[int, ...]:
     """Bins of hue, saturation and value from ``3,3,3``."""

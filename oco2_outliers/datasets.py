@@ -1442,7 +1442,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 _PART = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part$")
 
-# %% ../nbs/00_datasets.ipynb #13a0f1be
+# %% ../nbs/00_datasets.ipynb #66f325d7
 class Datasets:
     """The project's data, in a folder or in a Swift container.
 
@@ -1603,8 +1603,18 @@ class Datasets:
                 found.append({"name": relative, "bytes": info["size"], "last_modified": when.isoformat()})
         return sorted(found, key=lambda o: o["name"])
 
-    def _select(self, *args: str, prefix: str = "", pattern: str = "") -> list[dict]:
-        """One argument is a pattern; two are prefix and pattern."""
+    def list_objects(self, *args: str, prefix: str = "", pattern: str = "") -> list[dict]:
+        """The objects that fit: dicts with name and bytes, by name.
+
+        Parameters
+        ----------
+        *args : str
+            One is the pattern, two are prefix and pattern.
+        prefix : str
+            How the name begins, literally.
+        pattern : str
+            What the name holds, or a glob.
+        """
         if len(args) > 2:
             raise InputError("give (pattern) or (prefix, pattern)")
         if len(args) == 2:
@@ -1621,7 +1631,7 @@ class Datasets:
 
         `pattern` is a part of the name, or with `*?[` a shell pattern for all of it; the prefix goes to the server.
         """
-        return [self.url(o["name"]) for o in self._select(*args, prefix=prefix, pattern=pattern)]
+        return [self.url(o["name"]) for o in self.list_objects(*args, prefix=prefix, pattern=pattern)]
 
     def delete_files(self, *args: str, prefix: str = "", pattern: str = "", dry_run: bool = True) -> list[str]:
         """Delete `(pattern)` or `(prefix, pattern)`, by default "/Trash/"; a dry run, the default, lists what would go.
@@ -1633,7 +1643,7 @@ class Datasets:
         """
         if not any((*args, prefix, pattern)):
             pattern, args = "/Trash/", ()
-        listed = self._select(*args, prefix=prefix, pattern=pattern)
+        listed = self.list_objects(*args, prefix=prefix, pattern=pattern)
         names = [o["name"] for o in listed]
         if dry_run:
             print(f"{len(names)} objects would be deleted (dry_run=False deletes them):", *names[:20], sep="\n  ")
