@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 # %% auto #0
-__all__ = ['RowTree', 'row_tree', 'nearest_rows', 'labels_at']
+__all__ = ['RowTree', 'row_tree', 'nearest_rows', 'labels_at', 'squared_radii', 'NewRows', 'silhouette_rows']
 
 # %% ../nbs/00a_neighbours.ipynb #9cc6b36a
 LEAF = 32  # rows in a leaf: two AVX-512 or four AVX2 vectors of float32
@@ -397,14 +397,14 @@ def _least_beyond(gaps, roots, slack, swell, limits):
         least = min(least, gaps[t] - limits[t])
     return least
 
-# %% ../nbs/00a_neighbours.ipynb #ba13161a
+# %% ../nbs/00a_neighbours.ipynb #4511a685
 @_compiled()
 def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node, slack, unit, swell, index, squares):
     """The m nearest rows of the rows in leaves begin..end: index and squares (n, m), ascending, tree places."""
     n, m = squares.shape
     roots, gaps = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
     limits, found = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
-    stack = np.empty(128, np.int64)
+    stack, away = np.empty(128, np.int64), np.empty(128, np.float32)
     stretch = unit * (1 + 1e-12)
     for leaf in range(begin, end):
         home = leaf_node[leaf]
@@ -415,22 +415,27 @@ def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node,
         # Upwards from the home leaf: at each step the sibling's subtree, so that near leaves come first.
         node, came = home, -1
         while node >= 0:
-            stack[0], depth = node, 1
+            stack[0], away[0], depth = node, np.float32(0), 1
             if came >= 0:
                 right = node + 2 * ((last[node] - first[node] + 1) // 2)
                 stack[0] = right if came == node + 1 else node + 1
+                away[0] = _box_gap(lows, highs, home, stack[0])
             while depth > 0:
                 depth -= 1
                 v = stack[depth]
-                if v != home and _box_gap(lows, highs, home, v) > _reach(worst, slack[v], swell):
+                if away[depth] > _reach(worst, slack[v], swell):
                     continue
                 leaves = last[v] - first[v]
                 if leaves > 1:
                     left, right = v + 1, v + 2 * ((leaves + 1) // 2)
-                    if _box_gap(lows, highs, home, left) > _box_gap(lows, highs, home, right):
-                        left, right = right, left
-                    stack[depth], stack[depth + 1] = right, left
-                    depth += 2
+                    gap, other_gap = _box_gap(lows, highs, home, left), _box_gap(lows, highs, home, right)
+                    if gap > other_gap:
+                        left, right, gap, other_gap = right, left, other_gap, gap
+                    if other_gap <= _reach(worst, slack[right], swell):
+                        stack[depth], away[depth] = right, other_gap
+                        depth += 1
+                    stack[depth], away[depth] = left, gap
+                    depth += 1
                     continue
                 _box_lanes(blocks, leaf, lows, highs, v, gaps)
                 if _least_beyond(gaps, roots, slack[v], swell, limits) > 0:
@@ -576,24 +581,24 @@ def _fresh_status(root, status, first, last, v):
         status[v] = _find(root, status[v])
     return status[v]
 
-# %% ../nbs/00a_neighbours.ipynb #eb7c3158
+# %% ../nbs/00a_neighbours.ipynb #a9d10472
 @_compiled()
-def _unite_leaves(root, core2, limit, X, blocks, a, b, near, far, status_b, found):
+def _unite_leaves(root, core2, limit, X, blocks, lows, highs, a, b, node_b, status_b, near, far, gaps, found):
     """Join the core rows of leaf a with those of leaf b within eps that are still apart."""
     n = len(root)
     stop = min(b * LEAF + LEAF, n)
+    measured = False
     for p in range(a * LEAF, min(a * LEAF + LEAF, n)):
         if core2[p] > limit:
             continue
         mine = _find(root, p)
         if status_b >= 0 and _find(root, status_b) == mine:
             continue
-        apart = False
-        for q in range(b * LEAF, stop):
-            if core2[q] <= limit and root[q] != mine and _find(root, q) != mine:
-                apart = True
-                break
-        if not apart or _row_lanes(blocks, a, p - a * LEAF, b, far, found) > far:
+        if not measured:
+            _box_lanes(blocks, a, lows, highs, node_b, gaps)
+            measured = True
+        i = p - a * LEAF
+        if gaps[i] > far or _row_lanes(blocks, a, i, b, far, found) > far:
             continue
         for q in range(b * LEAF, stop):
             f = found[q - b * LEAF]
@@ -603,13 +608,32 @@ def _unite_leaves(root, core2, limit, X, blocks, a, b, near, far, status_b, foun
 
 
 @_compiled()
-def _unite_apart(root, core2, limit, X, blocks, lows, highs, first, last, slack, unit, swell, status):
-    """Join all core rows within eps of each other: pairs of nodes from the top, those in one set already left out."""
+def _split_pair(lows, highs, first, last, a, b, stack, depth):
+    """Put the pairs of children that make up the node pair (a, b) on the stack, the nearest on top; the new depth."""
+    leaves_a, leaves_b = last[a] - first[a], last[b] - first[b]
+    if a != b and leaves_a < leaves_b:
+        a, b, leaves_a = b, a, leaves_b
+    left, right = a + 1, a + 2 * ((leaves_a + 1) // 2)
+    if a == b:
+        stack[depth, 0], stack[depth, 1] = left, right
+        stack[depth + 1, 0], stack[depth + 1, 1] = right, right
+        stack[depth + 2, 0], stack[depth + 2, 1] = left, left
+        return depth + 3
+    if _box_gap(lows, highs, left, b) > _box_gap(lows, highs, right, b):
+        left, right = right, left
+    stack[depth, 0], stack[depth, 1] = right, b
+    stack[depth + 1, 0], stack[depth + 1, 1] = left, b
+    return depth + 2
+
+
+@_compiled()
+def _unite_pair(a, b, root, status, core2, limit, X, blocks, lows, highs, first, last, slack, unit, swell):
+    """Join all core rows of node a within eps of core rows of node b, leaving out what is in one set already."""
     n = len(root)
     stack = np.empty((512, 2), np.int64)
-    found = np.empty(LEAF, np.float32)
+    gaps, found = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
     radius, short = _root32(limit, unit * (1 + 1e-12), 0.0), np.sqrt(limit) * unit * (1 - 1e-12)
-    stack[0, 0] = stack[0, 1] = 0
+    stack[0, 0], stack[0, 1] = a, b
     depth = 1
     while depth > 0:
         depth -= 1
@@ -623,7 +647,6 @@ def _unite_apart(root, core2, limit, X, blocks, lows, highs, first, last, slack,
         if a != b and _box_gap(lows, highs, a, b) > far:
             continue
         near = np.float32((short - doubt) ** 2 / swell * (1 - 1e-6)) if short > doubt else np.float32(-1)
-        leaves_a, leaves_b = last[a] - first[a], last[b] - first[b]
         if _box_span(lows, highs, a, b) <= near:
             mine = -1
             for v in (a, b):
@@ -631,22 +654,66 @@ def _unite_apart(root, core2, limit, X, blocks, lows, highs, first, last, slack,
                     if core2[p] <= limit:
                         mine = _find(root, p) if mine < 0 else _unite(root, mine, p)
             status[a] = status[b] = mine
-        elif leaves_a == 1 and leaves_b == 1:
-            _unite_leaves(root, core2, limit, X, blocks, first[a], first[b], near, far, of_b, found)
-            status[a] = _leaf_status(root, core2, limit, first[a] * LEAF, min(last[a] * LEAF, n))
-            status[b] = _leaf_status(root, core2, limit, first[b] * LEAF, min(last[b] * LEAF, n))
-        elif a == b:
-            left, right = a + 1, a + 2 * ((leaves_a + 1) // 2)
-            stack[depth], stack[depth + 1], stack[depth + 2] = (left, right), (right, right), (left, left)
-            depth += 3
+        elif last[a] - first[a] == 1 and last[b] - first[b] == 1:
+            leaf_a, leaf_b = first[a], first[b]
+            if of_b == _MIXED and of_a >= 0:  # few rows of b can be new to a; many rows of a to b
+                leaf_a, leaf_b, a, b, of_b = leaf_b, leaf_a, b, a, of_a
+            _unite_leaves(root, core2, limit, X, blocks, lows, highs, leaf_a, leaf_b, b, of_b, near, far, gaps, found)
+            status[a] = _leaf_status(root, core2, limit, leaf_a * LEAF, min(leaf_a * LEAF + LEAF, n))
+            status[b] = _leaf_status(root, core2, limit, leaf_b * LEAF, min(leaf_b * LEAF + LEAF, n))
         else:
-            if leaves_a < leaves_b:
-                a, b, leaves_a = b, a, leaves_b
-            left, right = a + 1, a + 2 * ((leaves_a + 1) // 2)
-            if _box_gap(lows, highs, left, b) > _box_gap(lows, highs, right, b):
-                left, right = right, left
-            stack[depth], stack[depth + 1] = (right, b), (left, b)
-            depth += 2
+            depth = _split_pair(lows, highs, first, last, a, b, stack, depth)
+
+# %% ../nbs/00a_neighbours.ipynb #fa47330e
+@_compiled()
+def _unite_roots(root, other):
+    """Join in `root` all rows that are joined in `other`."""
+    for p in range(len(root)):
+        if other[p] != p:
+            _unite(root, p, other[p])
+
+
+@_compiled()
+def _flatten(root):
+    """Point every row at the root of its set."""
+    for p in range(len(root)):
+        root[p] = root[root[p]]  # roots are the smallest places, so the parent is flat already
+
+
+def _unite_apart(tree, root, core2, limit, status, threads):
+    """Join all core rows within eps of each other. Each thread joins in a copy of its own; then the copies are joined."""
+    work = (core2, limit, tree.X, tree.blocks, tree.lows, tree.highs, tree.first, tree.last, tree.slack, tree.unit,
+            tree.swell)
+    if threads == 1:
+        _unite_pair(0, 0, root, status, *work)
+        return
+    pairs = _top_pairs(tree, status, 64 * threads)
+    copies = [root, *(root.copy() for _ in range(threads - 1))]
+    statuses = [status, *(status.copy() for _ in range(threads - 1))]
+    todo = iter(pairs)
+
+    def task(t):
+        for a, b in todo:  # one iterator for all threads: next() on it is atomic
+            _unite_pair(a, b, copies[t], statuses[t], *work)
+
+    _run(task, range(threads), threads)
+    for other in copies[1:]:
+        _unite_roots(root, other)
+
+
+def _top_pairs(tree, status, parts):
+    """About `parts` pairs of nodes that cover all pairs of rows, the pairs of a node with itself first."""
+    pairs, stack = [(0, 0)], np.empty((3, 2), np.int64)
+    size = tree.last - tree.first
+    while len(pairs) < parts:
+        pairs.sort(key=lambda pair: size[pair[0]] * size[pair[1]])
+        a, b = pairs.pop()
+        if size[a] * size[b] <= 64:
+            pairs.append((a, b))
+            break
+        depth = _split_pair(tree.lows, tree.highs, tree.first, tree.last, a, b, stack, 0)
+        pairs += [(int(c), int(e)) for c, e in stack[:depth]]
+    return sorted(pairs, key=lambda pair: (pair[0] != pair[1], pair[1] - pair[0]))
 
 # %% ../nbs/00a_neighbours.ipynb #2e06fbc2
 @_compiled()
@@ -677,8 +744,9 @@ def _number(root, index, squares, m, limit, place, labels):
         labels[row] = lowest if lowest < n_clusters else -1
     return n_clusters
 
-# %% ../nbs/00a_neighbours.ipynb #60c43af0
-def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps, m: int) -> list[np.ndarray]:
+# %% ../nbs/00a_neighbours.ipynb #c63a8185
+def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps, m: int,
+              threads: int = 1) -> list[np.ndarray]:
     """DBSCAN labels at several eps.
 
     Parameters
@@ -690,6 +758,8 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps, m: int
         Radii, in any order.
     m : int
         min_samples.
+    threads : int
+        Cores to use.
 
     Returns
     -------
@@ -706,9 +776,401 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps, m: int
     for i in sorted(range(len(eps)), key=eps.__getitem__):
         limit = eps[i] * eps[i]
         _unite_listed(root, index, squares, m, limit)
+        _flatten(root)
         _statuses(root, core2, limit, tree.first, tree.last, status)
-        _unite_apart(root, core2, limit, tree.X, tree.blocks, tree.lows, tree.highs, tree.first, tree.last,
-                     tree.slack, tree.unit, tree.swell, status)
+        _unite_apart(tree, root, core2, limit, status, threads)
+        _flatten(root)
         labels[i] = np.empty(tree.n, np.int32)
         _number(root, index, squares, m, limit, place, labels[i])
     return labels
+
+# %% ../nbs/00a_neighbours.ipynb #062600b9
+@_compiled()
+def _squared_radii(index, squares, m, order, out):
+    """Squared isolation radius of every row, in input order: min over the listed q of max(core2(q), d2), and core2."""
+    for p in range(len(squares)):
+        best = squares[p, m - 1]
+        for k in range(m):
+            d2 = squares[p, k]
+            if d2 >= best:
+                break
+            best = min(best, max(squares[index[p, k], m - 1], d2))
+        out[order[p]] = best
+
+# %% ../nbs/00a_neighbours.ipynb #30894813
+def squared_radii(tree: RowTree, index: np.ndarray, squares: np.ndarray, m: int) -> np.ndarray:
+    """Squared isolation radius of every row.
+
+    Parameters
+    ----------
+    tree : RowTree
+    index, squares : ndarray, shape (n, at least m)
+        From `nearest_rows`.
+    m : int
+        min_samples.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        In input order.
+    """
+    out = np.empty(tree.n)
+    _squared_radii(index, squares, m, tree.order, out)
+    return out
+
+# %% ../nbs/00a_neighbours.ipynb #472c586e
+@_compiled()
+def _plain_boxes(X, core2, first, last, lows, highs, least):
+    """Boxes of all nodes in the coordinates of X, float64, and the smallest core distance (squared) below each."""
+    n, d = X.shape
+    for v in range(len(first) - 1, -1, -1):
+        leaves = last[v] - first[v]
+        if leaves == 1:
+            begin = first[v] * LEAF
+            lows[v], highs[v], least[v] = X[begin], X[begin], core2[begin]
+            for p in range(begin + 1, min(begin + LEAF, n)):
+                least[v] = min(least[v], core2[p])
+                for j in range(d):
+                    lows[v, j], highs[v, j] = min(lows[v, j], X[p, j]), max(highs[v, j], X[p, j])
+        else:
+            left, right = v + 1, v + 2 * ((leaves + 1) // 2)
+            least[v] = min(least[left], least[right])
+            for j in range(d):
+                lows[v, j] = min(lows[left, j], lows[right, j])
+                highs[v, j] = max(highs[left, j], highs[right, j])
+
+
+@_compiled()
+def _plain_gap(x, i, lows, highs, v):
+    """Squared distance of row i of x to the box of v: added in feature order, so never above that of a row inside."""
+    total = 0.0
+    for j in range(x.shape[1]):
+        gap = max(0.0, max(lows[v, j] - x[i, j], x[i, j] - highs[v, j]))
+        total += gap * gap
+    return total
+
+
+@_compiled()
+def _best_of_new(begin, end, new, X, core2, order, first, last, lows, highs, least, best, where):
+    """For new rows: the least max(core2(q), d2(x, q)) over all rows q of X, and that q; of equals the lowest row."""
+    n = len(X)
+    stack, away = np.empty(128, np.int64), np.empty(128)
+    for i in range(begin, end):
+        best[i], where[i] = np.inf, -1
+        stack[0], away[0], depth = 0, 0.0, 1
+        while depth > 0:
+            depth -= 1
+            v = stack[depth]
+            if away[depth] > best[i]:
+                continue
+            leaves = last[v] - first[v]
+            if leaves > 1:
+                left, right = v + 1, v + 2 * ((leaves + 1) // 2)
+                near = max(least[left], _plain_gap(new, i, lows, highs, left))
+                far = max(least[right], _plain_gap(new, i, lows, highs, right))
+                if near > far:
+                    left, right, near, far = right, left, far, near
+                stack[depth], away[depth] = right, far
+                stack[depth + 1], away[depth + 1] = left, near
+                depth += 2
+                continue
+            for q in range(first[v] * LEAF, min(last[v] * LEAF, n)):
+                if core2[q] <= best[i]:
+                    reach2 = max(core2[q], _squared(new, i, X, q))
+                    if reach2 < best[i] or (reach2 == best[i] and order[q] < where[i]):
+                        best[i], where[i] = reach2, order[q]
+
+# %% ../nbs/00a_neighbours.ipynb #44526d1b
+@_compiled()
+def _least_move(gap2, total, eps2, best):
+    """The least change of one feature that leaves a squared distance of eps2, if below `best`; its feature or -1."""
+    feature = -1
+    for j in range(len(gap2)):
+        room = eps2 - (total - gap2[j])
+        if room >= 0:
+            move = max(0.0, np.sqrt(gap2[j]) - np.sqrt(room))
+            if move < best:
+                best, feature = move, j
+    return best, feature
+
+
+@_compiled()
+def _smallest_moves(begin, end, new, X, eps2, first, last, lows, highs, move, feature):
+    """For new rows: the smallest change of a single feature that brings a row within eps of some row of X.
+
+    The same formula on the gaps to a box bounds it from below for all rows in the box. `move` carries the sign.
+    """
+    n, d = X.shape
+    stack, away = np.empty(128, np.int64), np.empty(128)
+    gap2 = np.empty(d)
+    for i in range(begin, end):
+        best, feature[i], move[i] = np.inf, -1, np.nan
+        stack[0], away[0], depth = 0, 0.0, 1
+        while depth > 0:
+            depth -= 1
+            v = stack[depth]
+            if away[depth] >= best:
+                continue
+            leaves = last[v] - first[v]
+            if leaves > 1:
+                left, right = v + 1, v + 2 * ((leaves + 1) // 2)
+                near = _box_move(new, i, lows, highs, left, eps2, best, gap2)
+                far = _box_move(new, i, lows, highs, right, eps2, best, gap2)
+                if near > far:
+                    left, right, near, far = right, left, far, near
+                stack[depth], away[depth] = right, far
+                stack[depth + 1], away[depth + 1] = left, near
+                depth += 2
+                continue
+            for q in range(first[v] * LEAF, min(last[v] * LEAF, n)):
+                total = widest = 0.0
+                for j in range(d):
+                    gap2[j] = (new[i, j] - X[q, j]) ** 2
+                    total += gap2[j]
+                    widest = max(widest, gap2[j])
+                if total - widest > eps2:
+                    continue
+                found, j = _least_move(gap2, total, eps2, best)
+                if j >= 0:
+                    best, feature[i] = found, j
+                    move[i] = found if X[q, j] >= new[i, j] else -found
+
+
+@_compiled()
+def _box_move(new, i, lows, highs, v, eps2, best, gap2):
+    total = widest = 0.0
+    for j in range(len(gap2)):
+        gap = max(0.0, max(lows[v, j] - new[i, j], new[i, j] - highs[v, j]))
+        gap2[j] = gap * gap
+        total += gap2[j]
+        widest = max(widest, gap2[j])
+    # A hair of room: total - gap2 rounds differently for a box and for a row in it.
+    if total - widest > eps2 * (1 + 1e-9):
+        return np.inf
+    return _least_move(gap2, total, eps2 * (1 + 1e-9), np.inf)[0]
+
+# %% ../nbs/00a_neighbours.ipynb #0c889746
+class NewRows:
+    """Questions about rows that need not be among the fitted ones.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n, d)
+        Fitted rows, n >= 1.
+    core2 : ndarray of float64, shape (n,)
+        Their squared core distances.
+    threads : int
+        Cores to use.
+    """
+
+    def __init__(self, X: np.ndarray, core2: np.ndarray, threads: int = 1):
+        tree = row_tree(X, threads)
+        self._threads = threads
+        self._boxes = (np.empty(tree.lows.shape), np.empty(tree.lows.shape), np.empty(len(tree.first)))
+        self._tree, self._core2 = tree, core2[tree.order]
+        _plain_boxes(tree.X, self._core2, tree.first, tree.last, *self._boxes)
+
+    def nearest(self, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """min over q of max(core2(q), d2(x, q)) for each row x of `new`, and the row q; both of shape (len(new),)."""
+        best, where = np.empty(len(new)), np.empty(len(new), np.int64)
+        t = self._tree
+        self._each(new, lambda a, b: _best_of_new(a, b, new, t.X, self._core2, t.order, t.first, t.last, *self._boxes,
+                                                  best, where))
+        return best, where
+
+    def smallest_moves(self, new: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest change (signed, NaN where none is enough) of one feature, and that feature (-1 where none)."""
+        move, feature = np.empty(len(new)), np.empty(len(new), np.int64)
+        t = self._tree
+        self._each(new, lambda a, b: _smallest_moves(a, b, new, t.X, eps * eps, t.first, t.last, *self._boxes[:2],
+                                                     move, feature))
+        return move, feature
+
+    def _each(self, new, task):
+        _run(lambda a: task(a, min(a + 256, len(new))), range(0, len(new), 256), self._threads)
+
+# %% ../nbs/00a_neighbours.ipynb #680d1371
+_TILE = 256  # rows whose distances to one row are worked out together: 2 kB, they stay in the fastest cache
+
+
+@_compiled(fastmath=_LOOSE)
+def _tile_distances(XT, p, begin, end, out):
+    """Distances of row p to rows begin..end, float64. XT is (d, n)."""
+    d, j = XT.shape[0], 0
+    k = end - begin
+    for t in range(k):
+        out[t] = 0
+    while j + 4 <= d:
+        a, b, c, e = XT[j, p], XT[j + 1, p], XT[j + 2, p], XT[j + 3, p]
+        for t in range(k):
+            q = begin + t
+            q0, q1, q2, q3 = XT[j, q] - a, XT[j + 1, q] - b, XT[j + 2, q] - c, XT[j + 3, q] - e
+            out[t] += (q0 * q0 + q1 * q1) + (q2 * q2 + q3 * q3)
+        j += 4
+    while j < d:
+        a = XT[j, p]
+        for t in range(k):
+            q0 = XT[j, begin + t] - a
+            out[t] += q0 * q0
+        j += 1
+    for t in range(k):
+        out[t] = np.sqrt(out[t])
+
+
+@_compiled(fastmath=_LOOSE)
+def _part_sum(values, begin, end):
+    total = 0.0
+    for t in range(begin, end):
+        total += values[t]
+    return total
+
+
+@_compiled()
+def _sums_of_rows(rows, XT, group, sums):
+    """sums[i, g] = distances of row rows[i] to the rows of group g. Rows stand in the order of their groups."""
+    n = XT.shape[1]
+    found = np.empty(_TILE)
+    for i in range(len(rows)):
+        sums[i] = 0
+    for begin in range(0, n, _TILE):
+        end = min(begin + _TILE, n)
+        for i in range(len(rows)):
+            _tile_distances(XT, rows[i], begin, end, found)
+            q = begin
+            while q < end:
+                g, start = group[q], q
+                while q < end and group[q] == g:
+                    q += 1
+                sums[i, g] += _part_sum(found, start - begin, q - begin)
+
+
+@_compiled(fastmath=_LOOSE)
+def _sums_of_block(first, last, XT, group, sums):
+    """Add the distances between rows first..last and all later rows (and each other) to `sums` of both, once a pair."""
+    n = XT.shape[1]
+    found, column = np.empty(_TILE), np.empty(_TILE)
+    for begin in range(first, n, _TILE):
+        end = min(begin + _TILE, n)
+        p = first
+        while p < last:
+            mine, start = group[p], p
+            for t in range(end - begin):
+                column[t] = 0
+            while p < last and group[p] == mine:
+                _tile_distances(XT, p, begin, end, found)
+                if begin == first:  # the block against itself: every pair would come twice
+                    for t in range(p - begin + 1):
+                        found[t] = 0
+                for t in range(end - begin):
+                    column[t] += found[t]
+                q = begin
+                while q < end:
+                    g, run = group[q], q
+                    while q < end and group[q] == g:
+                        q += 1
+                    sums[p, g] += _part_sum(found, run - begin, q - begin)
+                p += 1
+            for t in range(end - begin):
+                sums[begin + t, mine] += column[t]
+
+# %% ../nbs/00a_neighbours.ipynb #0a1e6a1c
+@_compiled()
+def _scores(sums, own_group, cluster_of_group, sizes, n_clusters, score, score_clusters):
+    """Silhouette of each row in one labelling: noise (cluster n_clusters) as one more cluster, and left out."""
+    per_cluster = np.empty(n_clusters + 1)
+    n_groups = len(cluster_of_group)
+    noise = n_clusters
+    for i in range(len(sums)):
+        per_cluster[:] = 0
+        for g in range(n_groups):
+            per_cluster[cluster_of_group[g]] += sums[i, g]
+        own = cluster_of_group[own_group[i]]
+        a = per_cluster[own] / max(sizes[own] - 1, 1)
+        b = np.inf
+        for c in range(n_clusters):
+            if c != own:
+                b = min(b, per_cluster[c] / sizes[c])
+        score_clusters[i] = np.nan if own == noise else _score(a, b, sizes[own])
+        if own != noise and sizes[noise] > 0:
+            b = min(b, per_cluster[noise] / sizes[noise])
+        score[i] = _score(a, b, sizes[own])
+
+
+@_compiled()
+def _score(a, b, size):
+    widest = max(a, b)
+    if size == 1 or widest == 0:  # by definition, as in scikit-learn
+        return 0.0
+    return np.nan if widest == np.inf else (b - a) / widest
+
+# %% ../nbs/00a_neighbours.ipynb #e26b196e
+def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarray, sampled: np.ndarray | None,
+                    threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Silhouettes of rows in several labelings, from one pass over the distances.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n, d)
+        Rows.
+    group : ndarray of int, shape (n,)
+        Group of each row: rows of a group have the same labels in every labelling.
+    labels_of_group : ndarray of int, shape (n_groups, n_labelings)
+        Labels, -1 for noise, numbered from 0 without holes.
+    sampled : ndarray of int or None
+        Rows to score; all when None.
+    threads : int
+        Cores to use.
+
+    Returns
+    -------
+    score, score_clusters : ndarray of float64, shape (n_labelings, n_scored)
+        With noise as one more cluster, and with noise left out (NaN for noise rows).
+    """
+    order = np.argsort(group, kind="stable")
+    place = np.empty(len(X), np.int64)
+    place[order] = np.arange(len(X))
+    XT, group = np.ascontiguousarray(X[order].T), np.ascontiguousarray(group[order])
+    n_groups, n_labelings = labels_of_group.shape
+    scored = place if sampled is None else place[sampled]
+    out = np.empty((2, n_labelings, len(scored)))
+    parts = [_clusters_of_groups(labels_of_group[:, j], group) for j in range(n_labelings)]
+
+    def score(begin, end, sums):
+        own = group[scored[begin:end]]
+        for j, part in enumerate(parts):
+            _scores(sums, own, *part, out[0, j, begin:end], out[1, j, begin:end])
+
+    # Half the distances when the sums of all rows fit (256 MB a thread); else each row sees all others on its own.
+    if sampled is None and len(X) * n_groups <= 32_000_000:
+        sums = _all_sums(XT, group, n_groups, threads)
+        score(0, len(X), sums[place])
+        return out[0], out[1]
+
+    def task(begin):
+        rows = scored[begin : begin + 128]
+        sums = np.empty((len(rows), n_groups))
+        _sums_of_rows(rows, XT, group, sums)
+        score(begin, begin + len(rows), sums)
+
+    _run(task, range(0, len(scored), 128), threads)
+    return out[0], out[1]
+
+
+def _clusters_of_groups(labels, group):
+    """Cluster of each group with noise as the last one, rows in each cluster, and the number of clusters."""
+    n_clusters = int(labels.max()) + 1
+    cluster = np.where(labels < 0, n_clusters, labels).astype(np.int64)
+    return cluster, np.bincount(cluster[group], minlength=n_clusters + 1), n_clusters
+
+
+def _all_sums(XT, group, n_groups, threads):
+    n = XT.shape[1]
+    all_sums = [np.zeros((n, n_groups)) for _ in range(threads)]
+    todo = iter(range(0, n, _TILE))
+
+    def task(t):
+        for begin in todo:
+            _sums_of_block(begin, min(begin + _TILE, n), XT, group, all_sums[t])
+
+    _run(task, range(threads), threads)
+    return sum(all_sums[1:], start=all_sums[0])
