@@ -227,7 +227,7 @@ def _standardise(values: pd.DataFrame, keep_all: bool, empty: list[str], n_dropp
     return FeatureMatrix(X=Z, mean=mean[Z.columns], scale=scale[Z.columns], constant=constant, duplicate=duplicate,
                          empty=empty, n_dropped=n_dropped)
 
-# %% ../nbs/01_dbscan.ipynb #f7ca3b7f
+# %% ../nbs/01_dbscan.ipynb #7d31f580
 def _squared_distance(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Sum of squared differences along the last axis, added in feature order as scikit-learn's kd_tree does."""
     total = np.zeros(np.broadcast_shapes(A.shape, B.shape)[:-1])
@@ -240,9 +240,10 @@ def _squared_distance(A: np.ndarray, B: np.ndarray) -> np.ndarray:
 def _exact_root(square: np.ndarray) -> np.ndarray:
     """The smallest float r with r*r >= square, so that ``eps < r`` holds exactly when ``eps*eps < square``."""
     root = np.sqrt(square)
-    root = np.where(root * root < square, np.nextafter(root, np.inf), root)
-    below = np.nextafter(root, 0)
-    return np.where((below * below >= square) & (root > 0), below, root)
+    with np.errstate(over="ignore"):
+        root = np.where(root * root < square, np.nextafter(root, np.inf), root)
+        below = np.nextafter(root, 0)
+        return np.where((below * below >= square) & (root > 0) & np.isfinite(square), below, root)
 
 # %% ../nbs/01_dbscan.ipynb #f44d6da7
 class _FullMatrix:
@@ -855,7 +856,7 @@ def _median(values: np.ndarray, weight: np.ndarray) -> float:
     low, high = np.searchsorted(share, half, "left"), np.searchsorted(share, half, "right")
     return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2)
 
-# %% ../nbs/01_dbscan.ipynb #e87bff37
+# %% ../nbs/01_dbscan.ipynb #cc53ee9a
 class IsolatedSoundings(OutlierMixin, BaseEstimator):
     """DBSCAN noise as an outlier detector: a score for each row, prediction for new rows, and reasons.
 
@@ -864,7 +865,7 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
     eps : float, "auto" or "silhouette", default "auto"
         Radius, in the units of X. ``"auto"`` takes the fence of the radii, see `choose_eps`. ``"silhouette"`` tries ten
         quantiles of the radii between a half and 0.999 and takes the one with the best silhouette (noise as one more
-        cluster, 2,000 rows drawn).
+        cluster, every row counted once, 2,000 rows drawn).
     min_samples : int, default 5
         Rows that make a core row, itself counted.
     n_jobs : int, optional
