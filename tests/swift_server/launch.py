@@ -1,9 +1,11 @@
 """Make the server's venv once, write its configuration, start and stop the daemons."""
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -46,14 +48,20 @@ def make_venv(name: str, pins: list[str], constraints: str) -> Path:
 
 
 def free_ports(n: int) -> list[int]:
-    """`n` ports nobody listens on now."""
-    socks = [socket.socket() for _ in range(n)]
-    for sock in socks:
-        sock.bind(("127.0.0.1", 0))
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
+    """`n` ports nobody listens on now.
+
+    Below the range that the system gives to outgoing connections (from 32768 on Linux): a daemon that is killed and
+    started again must find its port free, and another server on this machine must not pick it in between.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 1_000):
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == n:
+            return found
+    raise RuntimeError("no free ports between 20000 and 30000")
 
 
 DAEMON = """[DEFAULT]
@@ -208,11 +216,15 @@ class SwiftServer:
                 break
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.ports[kind]}{path}", timeout=5).close()
-                return
             except urllib.error.HTTPError:
-                return
+                pass
             except OSError:
                 time.sleep(0.05)
+                continue
+            # Somebody answers; it is ours only if ours did not end because the port was taken.
+            time.sleep(0.05)
+            if self.daemons[kind].poll() is None:
+                return
         raise RuntimeError(f"swift {kind} did not start: {(self.folder / f'{kind}.log').read_text()[-2000:]}")
 
     def kill(self, kind: str) -> None:
