@@ -513,7 +513,7 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
         steps, counts = np.r_[0.0, steps], np.r_[0, counts]
     return pd.DataFrame({"eps": steps, "n_isolated": counts.sum() - np.cumsum(counts)})
 
-# %% ../nbs/01_dbscan.ipynb #6cfa6252
+# %% ../nbs/01_dbscan.ipynb #bf4a25e6
 def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Group of each row (n,), and the labels of each group (n_groups, n_labelings) numbered from 0, noise -1."""
     columns = []
@@ -530,7 +530,7 @@ def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _silhouette_rows(X, group, labels_of_group, sampled, n_jobs):
-    """Silhouette of each (sampled) row in each labelling, noise as a cluster and left out: two (n_labelings, n_scored)."""
+    """Silhouette of each (sampled) row in each labelling, noise as a cluster and left out; (2, n_labelings, n_scored)."""
     path = _path(len(X))
     if path in ("serial", "parallel"):
         from oco2_outliers import neighbours
@@ -856,7 +856,7 @@ def _median(values: np.ndarray, weight: np.ndarray) -> float:
     low, high = np.searchsorted(share, half, "left"), np.searchsorted(share, half, "right")
     return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2)
 
-# %% ../nbs/01_dbscan.ipynb #cc53ee9a
+# %% ../nbs/01_dbscan.ipynb #2f36b04b
 class IsolatedSoundings(OutlierMixin, BaseEstimator):
     """DBSCAN noise as an outlier detector: a score for each row, prediction for new rows, and reasons.
 
@@ -955,9 +955,15 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
             return _checked_eps(self.eps)
         if self.eps not in ("auto", "silhouette"):
             raise InputError(f"eps must be 'auto', 'silhouette' or a number above 0, not {self.eps!r}")
+        radius = self.radius_
+        if sample_weight is not None and (sample_weight == 0).any():
+            # A row of weight 0 must not move the choice, though scikit-learn lets it be core.
+            counted = sample_weight > 0
+            X, sample_weight = X[counted], sample_weight[counted]
+            search = self._searched(X, min_samples, sample_weight)
+            radius = self._as_radius(search.radii2(min_samples))
+        usable = radius[np.isfinite(radius) & (radius > 0)]
         # Too few rows, or all the same: any radius gives the same answer, so none needs to be chosen.
-        counts = True if sample_weight is None else sample_weight > 0
-        usable = self.radius_[np.isfinite(self.radius_) & (self.radius_ > 0) & counts]
         if len(usable) == 0:
             return 1.0
         if self.eps == "silhouette":
@@ -966,7 +972,7 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
                                  n_jobs=self.n_jobs)["silhouette"]
             if scores.notna().any():
                 return float(candidates[scores.idxmax()])
-        return choose_eps(self.radius_, sample_weight=sample_weight)
+        return choose_eps(radius, sample_weight=sample_weight)
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> np.ndarray:
         """Fit, and return -1 for isolated rows, +1 for the others; shape (n_rows,)."""
