@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,8 @@ import cv2
 import numpy as np
 
 SIZES = {"256x256": (256, 256, 300), "1280x720": (1280, 720, 40)}
-VARIANTS = ("original loop", "decoding alone", "features", "features --fast")
+# Name of each variant and the scale at which it decodes.
+VARIANTS = {"original loop": 1, "decoding alone": 1, "features": 1, "features --fast": 4, "features at 1/8": 8}
 BINS = (3, 3, 3)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
@@ -61,7 +63,7 @@ def run(variant: str, folder: str) -> np.ndarray | None:
         return None
     from oco2_outliers.image_forest import ImageForest
 
-    forest = ImageForest(BINS, scale=4 if variant.endswith("--fast") else 1)
+    forest = ImageForest(BINS, scale=VARIANTS[variant])
     return np.array([row.features for row in forest._rows(folder)])
 
 
@@ -102,7 +104,32 @@ def measure(folder: Path, turns: int) -> dict[str, dict]:
     return found
 
 
-def fast_against_whole(folder: Path) -> str:
+def from_cold(folder: Path, n_pictures: int) -> dict[str, tuple[float, float]]:
+    "Seconds and processor seconds of each variant over so many pictures, each in a process of its own."
+    many = folder.with_name(f"{folder.name}_many")
+    many.mkdir()
+    pictures = sorted(folder.iterdir())
+    for number in range(n_pictures):
+        os.link(pictures[number % len(pictures)], many / f"{number:06d}.jpg")
+    command = [sys.executable, "-m", "benchmarks.bench_images", "--cold"]
+    found = {}
+    for variant in ("original loop", "decoding alone", "features", "features --fast"):
+        done = subprocess.run([*command, variant, str(many)], check=True, capture_output=True, text=True)
+        found[variant] = tuple(json.loads(done.stdout))
+    shutil.rmtree(many)
+    return found
+
+
+def cold(variant: str, folder: str) -> None:
+    "Print the seconds and processor seconds of one pass in this process, imports apart."
+    import oco2_outliers.image_forest  # noqa: F401  every variant carries the same imports
+
+    start, start_cpu = time.perf_counter(), time.process_time()
+    run(variant, folder)
+    print(json.dumps([time.perf_counter() - start, time.process_time() - start_cpu]))
+
+
+def scaled_against_whole(folder: Path, scale: int) -> str:
     "How far scaled decoding changes scores and verdicts."
     from scipy.stats import spearmanr
 
@@ -110,11 +137,11 @@ def fast_against_whole(folder: Path) -> str:
 
     words = []
     for contamination in (0.01, 0.1):
-        whole, fast = (ImageForest(scale=s, contamination=contamination).fit(folder) for s in (1, 4))
+        whole, fast = (ImageForest(scale=s, contamination=contamination).fit(folder) for s in (1, scale))
         changed = np.mean(whole.predict(folder) != fast.predict(folder))
         words.append(f"{changed:.1%} of verdicts change at contamination {contamination}")
     correlation = spearmanr(whole.score_samples(folder), fast.score_samples(folder)).statistic
-    return f"{'; '.join(words)}; rank correlation of the scores {correlation:.3f}"
+    return f"at 1/{scale}: {'; '.join(words)}; rank correlation of the scores {correlation:.3f}"
 
 
 def table(size: str, n_pictures: int, found: dict[str, dict]) -> list[str]:
@@ -132,10 +159,13 @@ def table(size: str, n_pictures: int, found: dict[str, dict]) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--cold", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--turns", type=int, default=20)
     options = parser.parse_args(argv)
     if options.child:
         return child(*options.child)
+    if options.cold:
+        return cold(*options.cold)
     import sklearn
 
     print(f"{CORES} cores, {platform.machine()}, Python {platform.python_version()}, OpenCV {cv2.__version__}, "
@@ -152,7 +182,12 @@ def main(argv: list[str] | None = None) -> None:
             print("\n".join(table(size, n_pictures, measure(folder, options.turns))), flush=True)
             bits = 8 * sum(p.stat().st_size for p in folder.iterdir()) / (width * height * n_pictures)
             notes.append(f"- {size}: {n_pictures} pictures of {bits:.1f} bits a pixel; features equal the original's "
-                         f"to the bit; --fast: {fast_against_whole(folder)}.")
+                         f"to the bit.")
+            notes += [f"- {size} {scaled_against_whole(folder, scale)}." for scale in (4, 8)]
+            many = n_pictures * 25
+            for variant, (seconds, cpu) in from_cold(folder, many).items():
+                notes.append(f"- {size}, {many:,} pictures in a process of its own: {variant} {seconds:.2f} s, "
+                             f"{cpu:.2f} s of processor.")
     print("\n" + "\n".join(notes))
 
 

@@ -198,6 +198,128 @@ def quantify_image(image: np.ndarray, bins: Sequence[int] = (4, 6, 3)) -> np.nda
     counts = cv2.calcHist([image], [0, 1, 2], None, list(bins), [0, 180, 0, 256, 0, 256])
     return cv2.normalize(counts, counts).flatten()
 
+# %% ../nbs/02_image_forest.ipynb #7a55b024
+# The table is made after this many pixels: by then it would have saved what it costs, and no folder pays twice.
+_PIXELS_BEFORE_TABLE = 1 << 26
+_MAX_TABLE_BINS = 256
+
+
+def _colour_bins(bins: Sequence[int]) -> np.ndarray:
+    "The bin of each colour, at blue + 256 * green + 65536 * red; (2**24,) uint8."
+    parts = np.zeros((1, 256, 3), np.uint8)
+    for channel, (n, top) in enumerate(zip(bins, (180, 256, 256))):
+        # Bins follow one another, so how many bytes each takes says which bytes they are.
+        taken = cv2.calcHist([np.arange(top, dtype=np.uint8)], [0], None, [n], [0, top]).ravel().astype(int)
+        parts[0, :top, channel] = np.repeat(np.arange(n), taken) * np.prod(bins[channel + 1 :], dtype=int)
+    table = np.empty((256, 256, 256), np.uint8)
+    plane = np.empty((256, 256, 3), np.uint8)
+    plane[..., 0], plane[..., 1] = np.arange(256), np.arange(256)[:, None]
+    for red in range(256):
+        plane[..., 2] = red
+        part = cv2.LUT(cv2.cvtColor(plane, cv2.COLOR_BGR2HSV), parts)
+        table[red] = part[..., 0] + part[..., 1] + part[..., 2]
+    return table.ravel()
+
+
+_COLOUR, _BYTE, _TWO_BYTES = np.uint64(0xFFFFFF), np.uint64(0xFF), np.uint64(0xFFFF)
+_U8, _U16, _U24, _U32, _U40, _U48, _U56 = (np.uint64(bits) for bits in (8, 16, 24, 32, 40, 48, 56))
+
+
+def _count_bins(words: np.ndarray, table: np.ndarray) -> np.ndarray:
+    "Pixels in each of 256 bins, in eight parts, (8, 256) uint32; three uint64 of `words` hold eight BGR pixels."
+    # Eight counts side by side: neighbours are often of one bin, and would wait for each other.
+    counts = np.zeros((8, 256), np.uint32)
+    for at in range(0, len(words) - 2, 3):
+        first, second, third = words[at], words[at + 1], words[at + 2]
+        counts[0, table[first & _COLOUR]] += 1
+        counts[1, table[(first >> _U24) & _COLOUR]] += 1
+        counts[2, table[(first >> _U48) | ((second & _BYTE) << _U16)]] += 1
+        counts[3, table[(second >> _U8) & _COLOUR]] += 1
+        counts[4, table[(second >> _U32) & _COLOUR]] += 1
+        counts[5, table[(second >> _U56) | ((third & _TWO_BYTES) << _U8)]] += 1
+        counts[6, table[(third >> _U16) & _COLOUR]] += 1
+        counts[7, table[third >> _U40]] += 1
+    return counts
+
+
+@lru_cache(maxsize=1)
+def _compiled_count():
+    "`_count_bins` as machine code that runs outside Python's global lock, kept on disk where that is possible."
+    import numba  # here, because only many pictures need it
+
+    signature = "uint32[:, ::1](uint64[::1], uint8[::1])"
+    try:
+        return numba.njit(signature, nogil=True, cache=True)(_count_bins)
+    except RuntimeError:  # no folder to keep it in
+        return numba.njit(signature, nogil=True)(_count_bins)
+
+# %% ../nbs/02_image_forest.ipynb #46967392
+class _ColourCounter:
+    "Counts the colours of BGR pictures in HSV bins: with OpenCV, and from a table once that pays."
+
+    def __init__(self, bins: tuple[int, ...]):
+        self.bins = bins
+        self._seen = 0
+        self._table = None
+        # Taken by the thread that makes the table, and never given back: it is made once, or cannot be made.
+        self._made = threading.Lock()
+
+    def counts(self, image: np.ndarray) -> np.ndarray:
+        "Pixels of a BGR picture in each bin; (bins) float32, the same to the bit either way."
+        if self._table is None:
+            self._seen += image.size // 3
+            if self._seen >= _PIXELS_BEFORE_TABLE and self._made.acquire(blocking=False):
+                self._make()
+        words = image.reshape(-1)[: image.size // 24 * 24].view(np.uint64)
+        if self._table is None or not words.flags.carray:
+            return self._by_opencv(image)
+        return self._by_table(words, image.reshape(-1, 3)[len(words) // 3 * 8 :], self._table)
+
+    def _make(self) -> None:
+        "Make the table, and keep it if it says of a random picture what OpenCV says."
+        if np.prod(self.bins) > _MAX_TABLE_BINS or sys.byteorder != "little":
+            return
+        table = _colour_bins(self.bins)
+        image = np.random.default_rng(0).integers(0, 256, (97, 8, 3), dtype=np.uint8)
+        try:
+            found = self._by_table(image.reshape(-1).view(np.uint64), image[:0, 0], table)
+        except Exception:  # numba is absent, or cannot compile here: OpenCV goes on counting
+            return
+        if np.array_equal(found, self._by_opencv(image)):
+            self._table = table
+
+    def _by_opencv(self, image: np.ndarray) -> np.ndarray:
+        "Turned to HSV, then counted."
+        # HSV is written over that of this thread's last picture: fresh memory for each would cost a third more.
+        hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV, dst=getattr(_SCRATCH, "hsv", None))
+        _SCRATCH.hsv = hsv if hsv.nbytes <= _MAX_SCRATCH else None
+        return cv2.calcHist([hsv], [0, 1, 2], None, list(self.bins), [0, 180, 0, 256, 0, 256])
+
+    def _by_table(self, words: np.ndarray, rest: np.ndarray, table: np.ndarray) -> np.ndarray:
+        "Looked up: the pixels in `words`, and the last few that fill no three words."
+        counts = _compiled_count()(words, table).sum(axis=0, dtype=np.int64)
+        counts += np.bincount(table[rest @ np.array([1, 256, 65536])], minlength=256)
+        return counts[: np.prod(self.bins)].astype(np.float32).reshape(self.bins)
+
+
+# What each thread keeps from its last picture. Fresh memory for every picture would come from the system page by page,
+# which costs a third of the time of decoding; memory that is still held is used again.
+_SCRATCH = threading.local()
+_MAX_SCRATCH = 1 << 26
+
+
+@lru_cache(maxsize=4)
+def _colour_counter(bins: tuple[int, ...]) -> _ColourCounter:
+    "The counter of these bins that this process shares."
+    return _ColourCounter(bins)
+
+
+def _colours(image: np.ndarray, bins: Sequence[int]) -> np.ndarray:
+    "`quantify_image` of a BGR picture, faster where there are many."
+    counts = _colour_counter(tuple(bins)).counts(image)
+    _SCRATCH.image = image if image.nbytes <= _MAX_SCRATCH else None
+    return cv2.normalize(counts, counts).flatten()
+
 # %% ../nbs/02_image_forest.ipynb #f437709e
 # More than this many pixels unfold into more memory than a picture should take.
 MAX_PIXELS = 100_000_000
@@ -385,7 +507,7 @@ def _list_pictures(folder: str | os.PathLike) -> list[str]:
         raise FileNotFoundError(f"no folder {os.fspath(folder)!r}")
     return sorted(image_paths.list_files(os.fspath(folder), validExts=image_paths.image_types + _FORMATS))
 
-# %% ../nbs/02_image_forest.ipynb #67c8cf71
+# %% ../nbs/02_image_forest.ipynb #15c4f3ad
 def load_dataset(path: str | os.PathLike, bins: Sequence[int], n_jobs: int | None = -1) -> np.ndarray:
     """The colour histograms of the pictures under a folder.
 
@@ -418,19 +540,6 @@ def load_dataset(path: str | os.PathLike, bins: Sequence[int], n_jobs: int | Non
     _warn_skipped(rows)
     used = [row.features for row in rows if row.features is not None]
     return np.array(used, dtype=np.float32).reshape(len(used), int(np.prod(bins)))
-
-
-# Each thread keeps its last file, picture and HSV twin. Fresh memory for every picture would come from the system page
-# by page, which costs a third of the time of decoding; memory that is still held is used again.
-_SCRATCH = threading.local()
-_MAX_SCRATCH = 1 << 26
-
-
-def _colours(image: np.ndarray, bins: Sequence[int]) -> np.ndarray:
-    "`quantify_image` of a BGR picture."
-    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV, dst=getattr(_SCRATCH, "hsv", None))
-    _SCRATCH.hsv, _SCRATCH.image = (hsv, image) if image.nbytes <= _MAX_SCRATCH else (None, None)
-    return quantify_image(hsv, bins)
 
 
 def _quantify_file(
