@@ -24,7 +24,7 @@ from .datasets import InputError, read_table
 
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
-           'read_soundings']
+           'read_soundings', 'track_distance', 'background', 'enhancement']
 
 # %% ../nbs/04_soundings.ipynb #353455e2
 _FRAMES_PER_SECOND = 3
@@ -122,12 +122,13 @@ def make_sounding_id(frame_time, footprint) -> np.ndarray:
     tenth = when.microsecond.to_numpy(np.int64) // 100_000
     return ((day * 10**6 + clock) * 10 + tenth) * 10 + np.asarray(footprint, np.int64)
 
-# %% ../nbs/04_soundings.ipynb #0be49873
+# %% ../nbs/04_soundings.ipynb #0d790d64
 _EARTH_RADIUS = 6371.0088  # km, mean radius (IUGG)
 _INCLINATION = np.radians(98.2)  # OCO-2 Data User's Guide
 _PERIOD = 98.8 * 60  # s, same source
 _NODE_HOUR = 13.6  # local solar time of the ascending node, same source
 _ALTITUDE = 705.0  # km
+_LAUNCH = 1404294960  # 2014-07-02 09:56 UTC, seconds since 1970
 _DARK = 80.0  # solar zenith angle beyond which hardly any sounding passes the product's filters, degrees
 _FLATTENING = 1 / 298.257223563  # WGS 84
 
@@ -385,7 +386,7 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     truth.attrs["plume"] = plume
     return Granule(soundings, truth.sort_values("sounding_id", ignore_index=True))
 
-# %% ../nbs/04_soundings.ipynb #86bd5191
+# %% ../nbs/04_soundings.ipynb #a738815d
 def _check_simulation(n_seconds, center, date, n_bad, delta, sigma, cloud_fraction) -> None:
     """One clear line for each parameter that cannot be used."""
     if not 1 <= n_seconds <= 2960:
@@ -445,7 +446,8 @@ def _product_columns(c: dict[str, np.ndarray], near_cloud: np.ndarray) -> pd.Dat
     ratio = dp / c["psurf"]
     raw = (_BIAS_SCALE * c["xco2"] - gradient + bias) / (1 + _BIAS_DPFRAC * ratio)
     flag = near_cloud | (np.abs(dp) > 15) | (c["aod_total"] > 0.6) | (c["xco2_uncertainty"] > 1.5)
-    days = (c["time"] - np.datetime64("2014-07-02T09:56", "ms")) / np.timedelta64(1, "D")
+    # one granule is a part of one orbit; orbits are counted from the launch
+    seconds = (np.median(c["time"].astype(np.int64)) / 1000) - _LAUNCH
     floats = {
         "latitude": c["latitude"], "longitude": c["longitude"], "xco2": c["xco2"],
         "xco2_x2019": 1.00079 * c["xco2"] - 0.142, "xco2_uncertainty": c["xco2_uncertainty"],
@@ -462,7 +464,7 @@ def _product_columns(c: dict[str, np.ndarray], near_cloud: np.ndarray) -> pd.Dat
     table.insert(table.columns.get_loc("xco2_uncertainty") + 1, "xco2_quality_flag", flag.astype(np.int8))
     table["footprint"] = c["footprint"].astype(np.int8)
     table["operation_mode"] = np.int8(0)
-    table["orbit"] = (days * 86400 / _PERIOD).astype(np.int32)
+    table["orbit"] = np.int32(seconds // _PERIOD)
     return table
 
 # %% ../nbs/04_soundings.ipynb #f9ddacad
@@ -852,22 +854,25 @@ def _on_land(fraction, land: bool) -> np.ndarray:
     fraction = pd.Series(fraction).to_numpy(np.float64, na_value=np.nan)
     return fraction >= 80 if land else fraction <= 20
 
-# %% ../nbs/04_soundings.ipynb #ff1fdf33
-def _need(file: _LiteFile, column: str, for_what: str) -> str:
+# %% ../nbs/04_soundings.ipynb #4b1aed91
+def _need(file, column: str, for_what: str) -> str:
     """`column`, if the file has it."""
     if column not in file.columns:
         raise InputError(f"{file.label}: has no {column}, which {for_what}= needs; read without {for_what}=")
     return column
 
 
-def _rows(file: _LiteFile, box, dates, quality, mode, footprint, land) -> np.ndarray | None:
+def _rows(file, box=None, dates=None, quality=None, mode=None, footprint=None, land=None) -> np.ndarray | None:
     """Which rows are asked for: a mask, or None for all."""
     masks = []
     if box is not None:
         lon, lat = (file.read(_need(file, c, "box")) for c in ("longitude", "latitude"))
         masks.append(_in_box(lon, lat, box))
     if dates is not None:
-        masks.append(_in_dates(file.read(_need(file, "time", "dates")), dates))
+        time = file.read(_need(file, "time", "dates"))
+        if time.dtype.kind != "M":
+            raise InputError(f"{file.label}: the times are not ISO 8601, so dates= cannot be met")
+        masks.append(_in_dates(time, dates))
     if quality is not None:
         masks.append(_one_of(file.read(_need(file, "xco2_quality_flag", "quality")), quality))
     if mode is not None:
@@ -876,13 +881,13 @@ def _rows(file: _LiteFile, box, dates, quality, mode, footprint, land) -> np.nda
             raise InputError(f"mode must be of {', '.join(_MODES)} or their numbers, not {mode!r}")
         masks.append(_one_of(file.read(_need(file, "operation_mode", "mode")), asked))
     if footprint is not None:
-        ids = pd.Series(file.read("sounding_id")).fillna(0)
+        ids = pd.Series(file.read(_need(file, "sounding_id", "footprint"))).fillna(0)
         masks.append(np.isin(sounding_footprint(ids), np.atleast_1d(footprint)))
     if land is not None:
         masks.append(_on_land(file.read(_need(file, "land_fraction", "land")), land))
     return np.logical_and.reduce(masks) if masks else None
 
-# %% ../nbs/04_soundings.ipynb #19ce0871
+# %% ../nbs/04_soundings.ipynb #9bca9f14
 def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None, mode=None, footprint=None,
               land: bool | None = None, name: str | None = None) -> pd.DataFrame:
     """
@@ -973,7 +978,7 @@ def _span(keep: np.ndarray | None) -> slice:
     return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0)
 
 
-def _wanted(file: _LiteFile, columns) -> list[str]:
+def _wanted(file, columns) -> list[str]:
     """The columns that were asked for, in the order of the file."""
     if columns is None:
         return list(file.columns)
@@ -997,11 +1002,11 @@ def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
         if n := int((rows & (ids != 0)).sum()):
             warnings.warn(f"{label}: sounding_id and {what} disagree for {n} of {len(ids)} soundings", stacklevel=3)
 
-# %% ../nbs/04_soundings.ipynb #3f42efab
+# %% ../nbs/04_soundings.ipynb #b8f928ad
 _GRANULE_ENDINGS = (".nc4", ".nc", ".h5", ".hdf5", ".hdf")
 
 
-def read_soundings(path_or_file, name: str | None = None, store=None) -> pd.DataFrame:
+def read_soundings(path_or_file, name: str | None = None, store=None, *, columns=None, **asked) -> pd.DataFrame:
     """
     Read soundings from a Lite file or a table, as its name tells.
 
@@ -1014,6 +1019,8 @@ def read_soundings(path_or_file, name: str | None = None, store=None) -> pd.Data
         Name of a file object that has none.
     store : Datasets, optional
         When given, `path_or_file` is the name of an object in it.
+    columns, box, dates, quality, mode, footprint, land
+        Read only these columns, only these rows: see `read_lite`. A table is read whole first.
 
     Returns
     -------
@@ -1031,13 +1038,26 @@ def read_soundings(path_or_file, name: str | None = None, store=None) -> pd.Data
     """
     if store is not None:
         with store.open(path_or_file, "rb") as file:
-            return read_soundings(file, name or str(path_or_file))
+            return read_soundings(file, name or str(path_or_file), columns=columns, **asked)
     label = name or getattr(path_or_file, "name", None) or getattr(path_or_file, "path", None) or path_or_file
     if hasattr(label, "read"):
         raise InputError("a file object without a name: say what it is with name=, for example name='granule.nc4'")
     if str(label).lower().endswith(_GRANULE_ENDINGS):
-        return read_lite(path_or_file, name=str(label))
-    return _tidy_table(read_table(path_or_file, name))
+        return read_lite(path_or_file, name=str(label), columns=columns, **asked)
+    table = _Table(_tidy_table(read_table(path_or_file, str(label))), _label(path_or_file, name))
+    wanted, keep = _wanted(table, columns), _rows(table, **asked)
+    return table.columns[wanted] if keep is None else table.columns.loc[keep, wanted].reset_index(drop=True)
+
+
+class _Table(NamedTuple):
+    """A table that `_rows` and `_wanted` can ask as they ask a file."""
+
+    columns: pd.DataFrame
+    label: str
+
+    def read(self, column: str):
+        """The values of a column."""
+        return self.columns[column].to_numpy()
 
 
 def _tidy_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -1070,3 +1090,289 @@ def _parse_times(values: pd.Series) -> pd.Series:
     if getattr(stamps.dt, "tz", None) is not None:
         stamps = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
     return stamps.astype("datetime64[ms]")
+
+# %% ../nbs/04_soundings.ipynb #0255118c
+_STRETCH = 250.0  # km of track that one great circle is fitted to, together with the next stretch
+_ORBIT_GAP = np.timedelta64(30, "m")  # the sun-lit half of an orbit lasts 50 minutes, the night after it as long
+
+
+def _unit_vectors(lat, lon) -> np.ndarray:
+    """Points of the unit sphere, shape (n, 3)."""
+    lat, lon = np.radians(np.asarray(lat, np.float64)), np.radians(np.asarray(lon, np.float64))
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+
+
+def _planes(scatter: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Best great circles through sets of points, as two axes each: the direction of `start`, and forward to `end`.
+
+    `scatter` holds the sums of x x^T, shape (k, 3, 3): the normal of the circle is the eigenvector of the smallest
+    eigenvalue.
+    """
+    normal = np.linalg.eigh(scatter)[1][:, :, 0]
+    forward = np.cross(normal, start)
+    normal *= np.where((forward * end).sum(1) < 0, -1.0, 1.0)[:, None]
+    first = start - (start * normal).sum(1, keepdims=True) * normal
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    return first, np.cross(normal, first)
+
+
+def _angle(points: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Angle of each point in the plane of two axes, radians."""
+    return np.arctan2((points * second).sum(-1), (points * first).sum(-1))
+
+# %% ../nbs/04_soundings.ipynb #e73c45b1
+def _one_circle(points: np.ndarray) -> np.ndarray:
+    """Angle along the great circle that fits all points, from 0 at one end of them."""
+    _, vectors = np.linalg.eigh(points.T @ points)
+    angle = _angle(points, vectors[:, 2], vectors[:, 1])
+    # cut the circle in the middle of its longest empty arc, so that no track is cut
+    order = np.sort(angle)
+    gaps = np.diff(order, append=order[0] + 2 * np.pi)
+    cut = int(np.argmax(gaps))
+    start = order[(cut + 1) % len(order)]
+    return (angle - start) % (2 * np.pi)
+
+
+def _along(points: np.ndarray) -> np.ndarray:
+    """Distance along the track in radians, for points in any order; the direction is not settled here."""
+    rough = _one_circle(points)
+    stretch = (rough * _EARTH_RADIUS // _STRETCH).astype(np.int64)
+    if stretch.max() < 2:
+        return rough
+    used, stretch = np.unique(stretch, return_inverse=True)
+    count = len(used)
+    outer = np.einsum("ni,nj->nij", points, points).reshape(len(points), 9)
+    scatter = np.stack([np.bincount(stretch, outer[:, k], count) for k in range(9)], axis=1).reshape(count, 3, 3)
+    center = np.stack([np.bincount(stretch, points[:, k], count) for k in range(3)], axis=1)
+    center /= np.linalg.norm(center, axis=1, keepdims=True)
+    first, second = _planes(scatter[:-1] + scatter[1:], center[:-1], center[1:])
+    begin = _angle(center[:-1], first, second)
+    place = np.concatenate([[0.0], np.cumsum(_angle(center[1:], first, second) - begin)])
+    # a point belongs to the pair of stretches between whose centres it lies
+    middle = np.bincount(stretch, rough, count) / np.bincount(stretch)
+    pair = np.clip(np.searchsorted(middle, rough) - 1, 0, count - 2)
+    return place[pair] + _angle(points, first[pair], second[pair]) - begin[pair]
+
+# %% ../nbs/04_soundings.ipynb #02aed4fa
+def _orbits(soundings: pd.DataFrame) -> np.ndarray:
+    """Which track each row belongs to: the column `orbit`, or runs without a gap of half an hour, or all one."""
+    if "orbit" in soundings and soundings["orbit"].notna().all():
+        return soundings["orbit"].to_numpy()
+    clock = _clock(soundings)
+    if clock is None:
+        return np.zeros(len(soundings), np.int64)
+    order = np.argsort(clock, kind="stable")
+    number = np.empty(len(soundings), np.int64)
+    number[order] = np.concatenate([[0], np.cumsum(np.diff(clock[order]) > _ORBIT_GAP)])[: len(soundings)]
+    return number
+
+
+def _clock(soundings: pd.DataFrame) -> np.ndarray | None:
+    """UTC of each row, of `time` or else of the id; None when neither is there for every row."""
+    if "time" in soundings and pd.api.types.is_datetime64_any_dtype(soundings["time"].dtype):
+        clock = _parse_times(soundings["time"]).to_numpy()
+    elif "sounding_id" in soundings:
+        clock = sounding_time(soundings["sounding_id"].fillna(0)).to_numpy()
+    else:
+        return None
+    return None if np.isnat(clock).any() else clock
+
+
+def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius: float = _EARTH_RADIUS) -> pd.Series:
+    """
+    Distance along the ground track in km, for each orbit on its own.
+
+    Parameters
+    ----------
+    soundings : pandas.DataFrame
+        `latitude` and `longitude` in degrees, in any order. `orbit`, or `time` or `sounding_id`, tell orbits apart (a
+        gap of half an hour
+        begins another) and the direction of flight; without them all rows are one track, in the direction of the
+        rows.
+    origin : int, optional
+        The `sounding_id` that is 0. Other orbits than its own are missing. Default: the first sounding of each orbit
+        along its track.
+    radius : float, default 6371.0088
+        Of the earth, km. The search of Chevallier et al. (2020) used 6367.
+
+    Returns
+    -------
+    pandas.Series of float64
+        Named `distance`, on the input's index. Missing where the position is.
+
+    Raises
+    ------
+    InputError
+        When positions are not there or not on earth, or no sounding is called `origin`.
+
+    Notes
+    -----
+    Time O(n log n), memory about 200 bytes a sounding. On a sphere: up to 0.3 % off the ellipsoid. In target and
+    snapshot modes, where the satellite looks
+    around one place, the distance is the place along the longer axis of the area, and does not grow with time.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"latitude": [0.0, 0.0, 0.0], "longitude": [179.0, -179.0, 180.0]})
+    >>> track_distance(table).round(1).tolist()
+    [0.0, 222.4, 111.2]
+    """
+    lat, lon = (_positions(soundings, name, limit) for name, limit in (("latitude", 90), ("longitude", 360)))
+    orbits, clock = _orbits(soundings), _clock(soundings)
+    known = np.isfinite(lat) & np.isfinite(lon)
+    distance = np.full(len(soundings), np.nan)
+    for orbit in pd.unique(orbits[known]):
+        rows = np.flatnonzero(known & (orbits == orbit))
+        along = _along(_unit_vectors(lat[rows], lon[rows]))
+        when = np.arange(len(rows)) if clock is None else (clock[rows] - clock[rows].min()).astype(np.float64)
+        if np.dot(when - when.mean(), along - along.mean()) < 0:
+            along = -along
+        distance[rows] = (along - along.min()) * radius
+    if origin is not None:
+        distance = _from_origin(soundings, distance, orbits, origin)
+    return pd.Series(distance, index=soundings.index, name="distance")
+
+
+def _positions(soundings: pd.DataFrame, name: str, limit: float) -> np.ndarray:
+    """A column of degrees as float64, or one line that says what is wrong with it."""
+    if name not in soundings:
+        raise InputError(f"no column {name}; a track needs latitude and longitude")
+    values = pd.to_numeric(soundings[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    if (np.abs(values[np.isfinite(values)]) > limit).any():
+        raise InputError(f"{name} has values beyond {limit} degrees; correct or drop those rows")
+    return values
+
+
+def _from_origin(soundings: pd.DataFrame, distance: np.ndarray, orbits: np.ndarray, origin: int) -> np.ndarray:
+    """Distances from the sounding `origin`, in its orbit."""
+    at = np.flatnonzero((soundings["sounding_id"] == int(origin)).to_numpy(bool, na_value=False)) \
+        if "sounding_id" in soundings else []
+    if not len(at) or np.isnan(distance[at[0]]):
+        raise InputError(f"no sounding {origin} with a position to measure from")
+    return np.where(orbits == orbits[at[0]], distance - distance[at[0]], np.nan)
+
+# %% ../nbs/04_soundings.ipynb #a96aeec1
+_LEAST = 20  # soundings a window needs
+
+
+def _robust_line(x: np.ndarray, y: np.ndarray) -> float:
+    """Value at x = 0 of a line through (x, y), by Tukey's biweight: soundings beyond 4.7 sigma do not count."""
+    line = np.array([0.0, np.median(y)])
+    for _ in range(10):
+        residual = y - np.polyval(line, x)
+        scale = 1.4826 * np.median(np.abs(residual)) or np.finfo(np.float64).tiny
+        weight = np.clip(1 - (residual / (4.685 * scale)) ** 2, 0, None) ** 2
+        sw, sx, sy = weight.sum(), weight @ x, weight @ y
+        spread = sw * (weight @ x**2) - sx**2
+        slope = (sw * (weight @ (x * y)) - sx * sy) / spread if spread > 1e-9 * sw**2 else 0.0
+        line = np.array([slope, (sy - slope * sx) / sw])
+    return float(line[1])
+
+
+def _definitions(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    """Median, robust line at x = 0, and mean less one standard deviation."""
+    if len(y) < _LEAST:
+        return np.nan, np.nan, np.nan
+    return float(np.median(y)), _robust_line(x, y), float(y.mean() - y.std())
+
+# %% ../nbs/04_soundings.ipynb #f82070e1
+def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float = 200.0) -> pd.DataFrame:
+    """
+    Background of every sounding under three definitions, from the soundings of a window of track around it.
+
+    Parameters
+    ----------
+    soundings : pandas.DataFrame
+        `latitude`, `longitude` and `column`; see `track_distance` for what tells orbits apart. Where
+        `xco2_quality_flag` is there, only soundings
+        with flag 0 make the background; all soundings get one.
+    column : str, default "xco2"
+        What to take the background of.
+    window : float, default 200
+        Whole width along the track, km.
+
+    Returns
+    -------
+    pandas.DataFrame
+        On the input's index: `median`, `linear` (a robust line at the sounding's place), `low` (mean less one
+        standard deviation), and
+        `uncertainty`, the standard deviation of the three; all in the unit of `column`. Missing where a window holds
+        fewer than 20 soundings.
+
+    Raises
+    ------
+    InputError
+        When a column is missing or `window` is not positive.
+
+    Notes
+    -----
+    Windows are taken every twentieth of `window` and interpolated between. A plume inside the window lifts its own
+    background: with sigma 12 km and 200 km by
+    about a tenth of its height in the median, an eighth in the robust line, more when it is wider. `low` lies one
+    standard deviation of noise below
+    the others by construction, so that
+    `uncertainty` is never below 0.58 of that. Time O(n), about a second for 50,000 soundings.
+    """
+    if column not in soundings:
+        raise InputError(f"no column {column} to take the background of")
+    if not (np.isfinite(window) and window > 0):
+        raise InputError(f"window must be a positive number of km, not {window}")
+    values = soundings[column].to_numpy(np.float64, na_value=np.nan)
+    usable = np.isfinite(values)
+    if "xco2_quality_flag" in soundings:
+        usable &= (soundings["xco2_quality_flag"] == 0).to_numpy(bool, na_value=False)
+    distance, orbits = track_distance(soundings).to_numpy(), _orbits(soundings)
+    result = np.full((len(soundings), 3), np.nan)
+    for orbit in pd.unique(orbits):
+        here = (orbits == orbit) & np.isfinite(distance)
+        result[here] = _windows(distance[here & usable], values[here & usable], distance[here], window)
+    table = pd.DataFrame(result, columns=["median", "linear", "low"], index=soundings.index)
+    table["uncertainty"] = table.std(axis=1, skipna=False)
+    return table
+
+
+def _windows(x: np.ndarray, y: np.ndarray, at: np.ndarray, window: float) -> np.ndarray:
+    """The three definitions at the places `at`, shape (len(at), 3)."""
+    if not len(x) or not len(at):
+        return np.full((len(at), 3), np.nan)
+    order = np.argsort(x, kind="stable")
+    x, y = x[order], y[order]
+    nodes = np.linspace(at.min(), at.max(), max(2, int(np.ceil(np.ptp(at) / window * 20)) + 1))
+    low, high = np.searchsorted(x, nodes - window / 2), np.searchsorted(x, nodes + window / 2, side="right")
+    found = np.array([_definitions(x[a:b] - node, y[a:b]) for node, a, b in zip(nodes, low, high)])
+    return np.stack([np.interp(at, nodes, found[:, k]) for k in range(3)], axis=1)
+
+# %% ../nbs/04_soundings.ipynb #8e6e6bc7
+def enhancement(soundings: pd.DataFrame, *, method: str = "median", column: str = "xco2",
+                window: float = 200.0) -> pd.DataFrame:
+    """
+    How far each sounding stands above its background.
+
+    Parameters
+    ----------
+    soundings : pandas.DataFrame
+        See `background`.
+    method : {"median", "linear", "low"}
+        The background that is subtracted.
+    column, window
+        See `background`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        On the input's index: `background`, `enhancement` (`xco2_enhancement` when `column` is xco2) and
+        `background_uncertainty`, in the unit of
+        `column`.
+
+    Raises
+    ------
+    InputError
+        When `method` is another word, or as `background`.
+    """
+    if method not in ("median", "linear", "low"):
+        raise InputError(f"method must be median, linear or low, not {method!r}")
+    found = background(soundings, column=column, window=window)
+    over = soundings[column].astype(np.float64) - found[method]
+    return pd.DataFrame({"background": found[method], f"{column}_enhancement": over,
+                         "background_uncertainty": found["uncertainty"]})

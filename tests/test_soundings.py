@@ -14,15 +14,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
+from scipy.spatial import cKDTree
 
 from oco2_outliers.datasets import Datasets, InputError
 from oco2_outliers.soundings import (
+    background,
+    enhancement,
     make_sounding_id,
     read_lite,
     read_soundings,
     simulate_granule,
     sounding_footprint,
     sounding_time,
+    track_distance,
     write_lite,
 )
 
@@ -36,6 +40,7 @@ def shared_data() -> Path:
 
 
 LITE = shared_data() / "soundings" / "lite_v10r_ohio"
+SECUNDA = shared_data() / "soundings" / "orbit11522_20160831_secunda.csv"
 needs_real = pytest.mark.skipif(not LITE.is_dir(), reason="no real Lite files beside the project (../shared/data)")
 
 
@@ -237,6 +242,24 @@ def test_time_follows_its_units(units, value):
     assert back["time"].dtype == "datetime64[ms]" and back["time"][0] == pd.Timestamp("2016-08-31T12:02:30.195")
 
 
+V9 = {"sounding_id": IDS.astype("i8"), "xco2": [400.0, 401, 402], "warn_level": np.array([1, 2, 127], "i1"),
+      "Meteorology/psurf_apriori": [1000.0, 1001, -999999], "Sounding/footprint": np.array([1, 2, 3], "i1")}
+V11 = {"sounding_id": IDS, "xco2": [400.0, 401, 402], "xco2_x2019": [400.2, 401.2, 402.2],
+       "Retrieval/psurf_apriori_o2a": [1000.0, 1001, 1002], "Sounding/operation_mode": np.array([4, 4, 4], "i1"),
+       "Sounding/target_id": ["fossil0001", "fossil0001", ""]}
+SUBSET = {"sounding_id": IDS, "xco2": [400.0, 401, -999999]}
+
+
+@pytest.mark.parametrize(("layout", "columns"), [
+    (V9, ["sounding_id", "xco2", "warn_level", "psurf_apriori", "footprint"]),
+    (V11, ["sounding_id", "xco2", "xco2_x2019", "psurf_apriori_o2a", "operation_mode", "target_id"]),
+    (SUBSET, ["sounding_id", "xco2"])], ids=["V9", "OCO-3 V11", "subset without groups"])
+def test_every_version_is_read_by_what_it_holds(layout, columns):
+    back = read_lite(lite_file({path: (values, {}) for path, values in layout.items()}))
+    assert sorted(back.columns) == sorted(columns) and back["sounding_id"].dtype == np.int64
+    assert back["xco2"].tolist()[:2] == [400, 401]
+
+
 def test_unknown_time_units_are_refused():
     with pytest.raises(InputError, match="time units"):
         read_lite(lite_file({"sounding_id": (IDS[:1], {}), "time": (np.array([1.0]), {"units": "fortnights"})}))
@@ -330,6 +353,19 @@ def test_only_what_is_asked_equals_reading_all_and_choosing():
     assert len(whole_day) == (time.dt.strftime("%Y-%m-%d") == "2019-07-15").sum()
     for earth in [(-180, -90, 180, 90), (0, -90, 360, 90)]:
         assert len(read_lite(file, box=earth)) == len(soundings)
+
+
+def test_tables_are_asked_as_files_are(tmp_path):
+    soundings = simulate_granule(3, n_seconds=20).soundings
+    soundings.to_csv(tmp_path / "a.csv", index=False)
+    write_lite(soundings, tmp_path / "a.nc4")
+    time = soundings["time"]
+    asked = {"box": (-82, 39, -79, 41), "dates": (time[50], time[350]), "quality": 0, "footprint": [2, 3], "land": True}
+    one, other = (read_soundings(tmp_path / name, columns=["xco2"], **asked) for name in ("a.csv", "a.nc4"))
+    assert 0 < len(one) < len(soundings) and list(one) == ["sounding_id", "xco2"]
+    pd.testing.assert_frame_equal(one, other, check_dtype=False)
+    with pytest.raises(InputError, match="has no nothing"):
+        read_soundings(tmp_path / "a.csv", columns=["nothing"])
 
 
 @pytest.mark.parametrize("bad", [
@@ -455,6 +491,211 @@ def test_granule_is_plausible_anywhere(seed, lat, lon, day, n_seconds):
 def test_granule_parameters_are_checked(bad):
     with pytest.raises(InputError):
         simulate_granule(0, **bad)
+
+
+def test_raw_xco2_is_the_bias_correction_undone():
+    soundings = simulate_granule(0, 60, n_bad=0).soundings.drop(columns="time").astype(float)
+    stripes = np.array([-0.51, -0.24, -0.20, -0.15, 0.11, 0.40, 0.20, 0.39])  # attribute Footprint_bias_land, v10r
+    corrected = (soundings["xco2_raw"] + 0.855 * soundings["dpfrac"] + 0.0335 * (soundings["co2_grad_del"] - 5)
+                 - stripes[soundings["footprint"].astype(int) - 1]) / 0.9959
+    np.testing.assert_allclose(corrected, soundings["xco2"], atol=2e-4)
+    dpfrac = soundings["xco2_raw"] * (1 - soundings["psurf_apriori_o2a"] / soundings["psurf"])
+    np.testing.assert_allclose(dpfrac, soundings["dpfrac"], atol=1e-3)
+    np.testing.assert_allclose(soundings["psurf"] - soundings["psurf_apriori_o2a"], soundings["dp_o2a"], atol=2e-4)
+
+
+def test_neighbours_share_their_error_and_strangers_do_not():
+    near, far = [], []
+    for seed in range(8):
+        soundings = simulate_granule(seed, 200, delta=0, n_bad=0, cloud_fraction=0).soundings
+        middle = soundings[soundings["footprint"] == 4]
+        error = (middle["xco2"] - middle["xco2"].rolling(45, center=True).mean()).dropna().to_numpy()
+        near.append(np.corrcoef(error[:-1], error[1:])[0, 1])  # 2.25 km
+        far.append(np.corrcoef(error[:-15], error[15:])[0, 1])  # 34 km
+    assert 0.15 < np.mean(near) < 0.5 and np.mean(far) < 0.05
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_bad_soundings_stand_alone_and_the_plume_does_not(seed):
+    soundings, truth = simulate_granule(seed, 130)
+    features = soundings.drop(columns=["sounding_id", "time", "latitude", "longitude", "orbit"]).astype(float)
+    features = features.loc[:, features.std() > 0]
+    tree = cKDTree((features - features.mean()) / features.std())
+    fourth = pd.Series(tree.query(tree.data, k=5)[0][:, 4])
+    bad = soundings["sounding_id"].isin(truth["sounding_id"])
+    assert fourth[bad].min() > 1.3 * fourth[~bad].max()
+    plume = truth.attrs["plume"]
+    inside = (soundings["latitude"] - plume["latitude"]).abs() < plume["sigma_km"] / 111
+    assert fourth[inside & ~bad].median() < 1.3 * fourth[~bad].median()
+
+
+# --- along the track ---
+def circle(pole_lat, pole_lon, degrees):
+    """Points (lat, lon) at these angles on the great circle around a pole."""
+    a, b = np.radians(pole_lat), np.radians(pole_lon)
+    normal = np.array([np.cos(a) * np.cos(b), np.cos(a) * np.sin(b), np.sin(a)])
+    first = np.cross(normal, [0.0, 0, 1] if abs(normal[2]) < 0.9 else [1.0, 0, 0])
+    first /= np.linalg.norm(first)
+    t = np.radians(degrees)[:, None]
+    x = np.cos(t) * first + np.sin(t) * np.cross(normal, first)
+    return np.degrees(np.arcsin(np.clip(x[:, 2], -1, 1))), np.degrees(np.arctan2(x[:, 1], x[:, 0]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-90, 90), st.floats(-180, 180), st.floats(0, 360), st.floats(0.05, 300), st.integers(2, 200),
+       st.integers(0, 99))
+def test_distance_on_any_great_circle_is_the_arc(pole_lat, pole_lon, start, length, n, seed):
+    degrees = np.sort(np.random.default_rng(seed).uniform(0, length, n))
+    # an arc of more than half the circle is known only when no gap in it is larger than the part left out
+    if np.diff(degrees).max() > (360 - (degrees[-1] - degrees[0])) * 0.9 or (n == 2 and length > 170):
+        return
+    lat, lon = circle(pole_lat, pole_lon, start + degrees)
+    distance = track_distance(pd.DataFrame({"latitude": lat, "longitude": lon}))
+    expected = np.radians(degrees - degrees[0]) * 6371.0088
+    np.testing.assert_allclose(distance, expected, atol=2e-4)  # 0.2 m: what arccos-free float64 holds
+
+
+def test_distance_crosses_the_pole_and_the_dateline():
+    over_pole = pd.DataFrame({"latitude": [88.0, 89, 90, 89, 88], "longitude": [10.0, 10, 55, -170, -170]})
+    np.testing.assert_allclose(track_distance(over_pole), np.arange(5) * np.radians(1) * 6371.0088, atol=1e-6)
+    dateline = pd.DataFrame({"latitude": [0.0] * 5, "longitude": [178.0, 179, 180, -179, 182]})
+    np.testing.assert_allclose(track_distance(dateline), np.array([0, 1, 2, 3, 4]) * np.radians(1) * 6371.0088)
+
+
+@pytest.mark.parametrize("center", [(0.0, 179.9), (60.0, 30.0), (-60.0, -120.0), (75.0, 0.0)])
+def test_distance_follows_the_generated_track(center):
+    soundings = simulate_granule(2, 900, center=center, date="2019-06-21" if center[0] > -1 else "2019-12-21").soundings
+    distance = track_distance(soundings)
+    for footprint in (1, 8):  # one footprint alone draws the track: its own steps are the truth, but for gaps
+        rows = soundings["footprint"] == footprint
+        steps, seconds = distance[rows].diff(), soundings["time"][rows].diff() / pd.Timedelta("1s")
+        assert (steps / seconds)[1:].between(6.55, 6.95).all()
+    # within one frame all footprints are 0.19 s of flight apart, and stand side by side
+    spread = distance.groupby(soundings["sounding_id"] // 10).agg(np.ptp)
+    assert spread.max() < 1.4
+
+
+def test_distance_does_not_fold_nor_grow_with_disorder():
+    soundings = simulate_granule(4, 120).soundings
+    distance = track_distance(soundings)
+    assert distance.min() == 0 and distance.max() == pytest.approx(120 * 6.79, rel=0.02)
+    mixed = soundings.sample(frac=1, random_state=1)
+    np.testing.assert_allclose(track_distance(mixed).sort_index(), distance, atol=1e-6)
+    few = soundings.sample(60, random_state=2)
+    kept = track_distance(few)
+    np.testing.assert_allclose(kept - kept.min(), (d := distance[few.index]) - d.min(), atol=0.5)
+    backwards = soundings[["latitude", "longitude"]][::-1]  # no clock: the order of rows is the direction
+    np.testing.assert_allclose(track_distance(backwards).to_numpy()[::-1], (distance.max() - distance), atol=1e-6)
+
+
+def test_distance_by_orbit_and_from_a_chosen_sounding():
+    one = simulate_granule(1, 60).soundings
+    two = simulate_granule(1, 60, center=(40.0, -105.7)).soundings
+    both = pd.concat([one, two], ignore_index=True)
+    assert both["orbit"].nunique() == 2
+    distance = track_distance(both)
+    pd.testing.assert_series_equal(distance[: len(one)], track_distance(one), atol=1e-9)
+    pd.testing.assert_series_equal(track_distance(both.drop(columns="orbit")), distance)  # by the gap in time
+    pd.testing.assert_series_equal(track_distance(both.drop(columns=["orbit", "time"])), distance, atol=1e-9)
+    origin = int(one["sounding_id"][500])
+    relative = track_distance(both, origin=origin)
+    assert relative[500] == 0 and relative.min() < 0 < relative.max() and relative[len(one):].isna().all()
+    np.testing.assert_allclose(relative[: len(one)], distance[: len(one)] - distance[500])
+    with pytest.raises(InputError, match="no sounding 42"):
+        track_distance(both, origin=42)
+
+
+def test_distance_of_little_or_bad_input():
+    empty = pd.DataFrame({"latitude": [], "longitude": []})
+    assert len(track_distance(empty)) == 0
+    assert track_distance(pd.DataFrame({"latitude": [10.0], "longitude": [20.0]})).tolist() == [0]
+    same = pd.DataFrame({"latitude": [10.0] * 9, "longitude": [20.0] * 9})
+    np.testing.assert_allclose(track_distance(same), 0, atol=1e-6)
+    gap = pd.DataFrame({"latitude": [0.0, np.nan, 1.0], "longitude": [0.0, 0.0, 0.0]})
+    assert track_distance(gap).isna().tolist() == [False, True, False]
+    for bad in [{"latitude": [1.0]}, {"latitude": [91.0], "longitude": [0.0]}]:
+        with pytest.raises(InputError, match=r"l\w+itude"):
+            track_distance(pd.DataFrame(bad))
+
+
+def test_distance_in_target_mode_stays_within_the_target():
+    rng = np.random.default_rng(0)
+    north, east = rng.uniform(-0.1, 0.1, 500), rng.uniform(-0.05, 0.05, 500)
+    table = pd.DataFrame({"latitude": 36.6 + north, "longitude": -97.5 + east})
+    assert 15 < np.ptp(track_distance(table)) < 27
+
+
+@pytest.mark.skipif(not SECUNDA.is_file(), reason="no real track beside the project (../shared/data)")
+def test_distance_equals_the_published_one_of_a_real_track():
+    track = pd.read_csv(SECUNDA)
+    difference = track_distance(track, radius=6367) - track["distance_rel_km"]
+    assert (difference - difference.median()).abs().max() < 0.15
+
+
+@needs_real
+def test_distance_grows_evenly_along_every_real_track():
+    spread = []
+    for path in sorted(LITE.glob("*.nc4")):
+        table = read_lite(path)
+        distance = track_distance(table)
+        seconds = (table["time"] - table["time"].min()) / pd.Timedelta("1s")
+        for orbit in np.unique(passes := (seconds // 2000)):
+            rows = passes == orbit
+            if rows.sum() >= 50:
+                # the slit is turned against the track, so that footprints of a frame are not abreast
+                terms = np.stack([seconds[rows], table["sounding_id"][rows] % 10, np.ones(rows.sum())], axis=1)
+                fit, *_ = np.linalg.lstsq(terms, distance[rows])
+                assert 6.0 < fit[0] < 6.9, "km a second"
+                spread.append(float(np.std(distance[rows] - terms @ fit)))
+    assert len(spread) > 100 and np.median(spread) < 0.1 and max(spread) < 0.5
+
+
+# --- background ---
+def naive_background(soundings, window):
+    """For every sounding: the window around it, sorted and averaged by the book."""
+    distance, good = track_distance(soundings), soundings["xco2_quality_flag"] == 0
+    rows = []
+    for here in distance:
+        y = soundings["xco2"].astype(float)[good & ((distance - here).abs() <= window / 2)]
+        rows.append((y.median(), y.mean() - y.std(ddof=0)) if len(y) >= 20 else (np.nan, np.nan))
+    return np.array(rows)
+
+
+def test_background_agrees_with_the_window_around_every_sounding():
+    soundings = simulate_granule(5, 60, n_bad=0).soundings
+    found, naive = background(soundings, window=100), naive_background(soundings, 100)
+    np.testing.assert_allclose(found["median"], naive[:, 0], atol=0.1)  # nodes are 5 km apart
+    np.testing.assert_allclose(found["low"], naive[:, 1], atol=0.15)
+    assert np.abs(found["median"] - naive[:, 0]).mean() < 0.02
+    np.testing.assert_allclose(found["uncertainty"], found[["median", "linear", "low"]].std(axis=1))
+
+
+def test_robust_line_finds_a_slope_through_outliers():
+    soundings = simulate_granule(6, 120, delta=0, n_bad=0).soundings
+    distance = track_distance(soundings).to_numpy()
+    noise = np.random.default_rng(0).normal(0, 0.5, len(distance))
+    soundings["xco2"] = 400 + 0.01 * distance + noise
+    soundings.loc[::10, "xco2"] += 20
+    found = background(soundings)
+    assert (found["linear"] - 400 - 0.01 * distance).abs().max() < 0.35  # to the very end, where the median is 0.5 off
+    assert (found["median"] - 400 - 0.01 * distance).abs().max() > 0.4
+
+
+def test_enhancement_is_the_difference_and_missing_where_nothing_is_known():
+    soundings = simulate_granule(6, 30).soundings
+    soundings.loc[3, "xco2"] = np.nan
+    for method in ("median", "linear", "low"):
+        above = enhancement(soundings, method=method)
+        expected = soundings["xco2"].astype(float) - background(soundings)[method]
+        np.testing.assert_array_equal(above["xco2_enhancement"], expected)
+        assert above["xco2_enhancement"].isna().sum() == 1 and np.isnan(above["xco2_enhancement"][3])
+    assert background(soundings.iloc[:10]).isna().all().all()
+    soundings["xco2_quality_flag"] = 1
+    assert background(soundings).isna().all().all()
+    assert len(enhancement(soundings.iloc[:0])) == 0
+    for bad in [{"method": "best"}, {"column": "co2"}, {"window": 0}, {"window": float("nan")}]:
+        with pytest.raises(InputError):
+            enhancement(soundings, **bad)
 
 
 # --- real files ---
