@@ -974,7 +974,7 @@ def _delta_bic(x, y, error, fit: dict, factor: float) -> float:
     n = max(len(x) / factor**2, 2.0)
     return float(n * np.log(rss_line / max(rss_peak, 1e-300)) - 3 * np.log(n))
 
-# %% ../nbs/05_peaks.ipynb #e5422bbe
+# %% ../nbs/05_peaks.ipynb #288a0993
 _GROUND = ("albedo_o2a", "albedo_wco2", "albedo_sco2", "aod_total", "altitude", "altitude_stddev", "dp")
 
 
@@ -1002,7 +1002,7 @@ def _like_the_ground(track: _Track, peak) -> list[str]:
             continue
         line = np.polynomial.polynomial.polyfit(u[near], values[near], 1)
         r = np.corrcoef(over[near], values[near] - np.polynomial.polynomial.polyval(u[near], line))[0, 1]
-        if abs(r) >= 0.5 and (rare := _rarity(track.x[known], values[known], peak)) <= 0.05:
+        if abs(r) >= 0.5 and (rare := _rarity(track.x[known], values[known], peak)) <= 0.02:
             found.append(f"{name} has the same bump (R {r:.2f}; so strong at {rare:.0%} of the track)")
     return found
 
