@@ -130,6 +130,52 @@ def _simulate_command(
     print(f"made {name} in {place}: {len(granule):,} soundings, {len(truth)} of them bad:")
     print(truth.to_string(index=False))
 
+# %% ../nbs/90_cli.ipynb #cf797714
+def _box(text: str | None) -> tuple[float, ...] | None:
+    """west, south, east, north from text."""
+    from oco2_outliers.datasets import InputError
+
+    if text is None:
+        return None
+    try:
+        box = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        box = ()
+    if len(box) != 4:
+        raise InputError(f"bad box {text!r}: give west,south,east,north in degrees, like 5,45,12,50")
+    return box
+
+
+@app.command("peaks")
+def _peaks_command(
+    inputs: Annotated[list[str], typer.Argument(metavar="FILES...", help="Lite .nc4, CSV, JSON or Parquet with "
+                                                "latitude, longitude and xco2.")],
+    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, summary.json and a figure per "
+                                      "peak.")] = Path("peaks"),
+    store: Annotated[str | None, typer.Option(help="Store that holds FILES: a folder or a URL. Default: local "
+                                              "paths.")] = None,
+    preset: Annotated[str | None, typer.Option(help="chevallier2020: the published search, several rows per plume, no "
+                                               "errors.")] = None,
+    alpha: Annotated[float, typer.Option(help="Share of plume-free orbits that may show a peak.")] = 0.05,
+    surrogates: Annotated[int, typer.Option(help="Surrogate tracks per orbit.", min=39)] = 200,
+    box: Annotated[str | None, typer.Option(help="Only soundings in west,south,east,north; degrees.")] = None,
+    column: Annotated[str, typer.Option(help="Column to search, ppm.")] = "xco2",
+    keep_flagged: Annotated[bool, typer.Option("--keep-flagged", help="Use soundings with a bad quality flag "
+                                               "too.")] = False,
+    wind_error: Annotated[float, typer.Option(help="1-sigma error of each wind component, m/s.")] = 1.0,
+    figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
+    random_state: Annotated[int, typer.Option(help="Seed of the surrogates.", min=0)] = 0,
+) -> None:
+    """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
+    from oco2_outliers.peaks import find_peaks
+
+    search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates, box=_box(box),
+                        column=column, keep_flagged=keep_flagged, wind_error=wind_error, figures=figures,
+                        random_state=random_state, progress=sys.stderr.isatty())
+    print(search)
+    print(f"\nwrote peaks.csv, orbits.csv, summary.json and {len(search.peaks):,} figures to {out}" if figures else
+          f"\nwrote peaks.csv, orbits.csv and summary.json to {out}")
+
 # %% ../nbs/90_cli.ipynb #42fa7e37
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")
 app.add_typer(store_app, name="store")
