@@ -21,6 +21,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from oco2_outliers.datasets import InputError
 from oco2_outliers.image_forest import (
     ImageForest,
+    _colour_bins,
+    _ColourCounter,
+    _count_bins,
     compare_detectors,
     convert_model,
     judge_picture,
@@ -53,6 +56,94 @@ def test_scikit_learn_estimator(estimator, check):
 def test_features_equal_the_original_to_the_bit(pictures, bins):
     folder, truth = pictures
     np.testing.assert_array_equal(load_dataset(folder, bins), [original_features(p, bins) for p in truth.path])
+
+
+# --- the table of colours, and what it stands for ---
+
+
+def opencv_counts(image, bins):
+    "The counts as OpenCV gives them."
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+    return cv2.calcHist([hsv], [0, 1, 2], None, list(bins), [0, 180, 0, 256, 0, 256])
+
+
+def table_counter(bins):
+    counter = _ColourCounter(bins)
+    counter._make()
+    assert counter._table is not None
+    return counter
+
+
+@pytest.mark.parametrize("bins", [(3, 3, 3), (4, 6, 3), (1, 1, 1), (16, 2, 5), (256, 1, 1), (1, 256, 1), (7, 6, 6)])
+def test_the_table_counts_what_opencv_counts(bins):
+    rng = np.random.default_rng(5)
+    counter = table_counter(bins)
+    for _ in range(60):
+        height, width = rng.integers(1, 90, 2)
+        low, high = np.sort(rng.integers(0, 256, 2))
+        image = rng.integers(low, high + 1, (height, width, 3), dtype=np.uint8)
+        counts = counter.counts(image)
+        np.testing.assert_array_equal(counts, opencv_counts(image, bins), strict=True)
+        assert counts.sum() == height * width
+
+
+def test_pictures_of_any_memory_layout_are_counted_alike():
+    counter = table_counter((3, 3, 3))
+    memory = np.random.default_rng(6).integers(0, 256, 3 * 40 * 50 + 7, dtype=np.uint8)
+    for shift in range(8):
+        image = memory[shift : shift + 3 * 40 * 49].reshape(40, 49, 3)
+        image.flags.writeable = bool(shift % 2)
+        np.testing.assert_array_equal(counter.counts(image), opencv_counts(image, (3, 3, 3)))
+
+
+def test_the_compiled_count_is_the_plain_one():
+    image = np.random.default_rng(7).integers(0, 256, (8, 9, 3), dtype=np.uint8)
+    plain = _count_bins(image.reshape(-1).view(np.uint64), _colour_bins((3, 3, 3))).sum(axis=0)[:27]
+    np.testing.assert_array_equal(plain, opencv_counts(image, (3, 3, 3)).ravel())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bins", [(3, 3, 3), (4, 6, 3), (16, 4, 4)])
+def test_the_table_holds_for_every_colour(bins):
+    table = _colour_bins(bins)
+    colours = np.random.default_rng(0).permutation(1 << 24).astype("<u4")
+    colours = colours[np.argsort(table[colours], kind="stable")]
+    image = colours.view(np.uint8).reshape(4096, 4096, 4)[:, :, :3].copy()
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV).reshape(1, -1, 3)
+    sizes = np.bincount(table, minlength=256)
+    for at, last in enumerate(np.cumsum(sizes)[: int(np.prod(bins))]):
+        if sizes[at]:
+            part = np.ascontiguousarray(hsv[:, last - sizes[at] : last])
+            counts = cv2.calcHist([part], [0, 1, 2], None, list(bins), [0, 180, 0, 256, 0, 256]).ravel()
+            assert counts[at] == counts.sum() == sizes[at]
+    np.testing.assert_array_equal(table_counter(bins).counts(image), opencv_counts(image, bins))
+
+
+def test_the_table_is_made_once_it_pays_and_never_where_it_cannot(pictures, monkeypatch):
+    monkeypatch.setattr("oco2_outliers.image_forest._PIXELS_BEFORE_TABLE", 3 * 128 * 96)
+    image = cv2.imread(pictures[1].path[0])
+    counter = _ColourCounter((3, 3, 3))
+    there = []
+    for _ in range(4):
+        np.testing.assert_array_equal(counter.counts(image), opencv_counts(image, (3, 3, 3)))
+        there.append(counter._table is not None)
+    assert there == [False, False, True, True]
+    many = _ColourCounter((16, 16, 16))
+    for _ in range(4):
+        np.testing.assert_array_equal(many.counts(image), opencv_counts(image, (16, 16, 16)))
+    assert many._table is None
+
+
+@pytest.mark.parametrize("broken", [lambda: (_ for _ in ()).throw(ImportError("numba")),
+                                    lambda: lambda words, table: np.zeros((8, 256), np.uint32)])
+def test_opencv_goes_on_counting_where_the_table_fails(monkeypatch, broken):
+    monkeypatch.setattr("oco2_outliers.image_forest._compiled_count", broken)
+    monkeypatch.setattr("oco2_outliers.image_forest._PIXELS_BEFORE_TABLE", 0)
+    counter = _ColourCounter((3, 3, 3))
+    image = np.random.default_rng(9).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    for _ in range(2):
+        np.testing.assert_array_equal(counter.counts(image), opencv_counts(image, (3, 3, 3)))
+    assert counter._table is None
 
 
 def test_scores_equal_scikit_learn_to_the_bit(pictures):
@@ -349,6 +440,39 @@ def test_hostile_arrays_are_refused_with_the_reason(pictures, tmp_path):
     for arrays, reason in hostile:
         with pytest.raises(InputError, match=f"refused: .*({reason})"):
             ImageForest.load(repacked(arrays, tmp_path / "bad.npz"))
+
+
+def test_a_tree_that_is_one_long_chain_is_refused(pictures, tmp_path):
+    ImageForest(n_estimators=1).fit(pictures[0]).save(tmp_path / "m.npz")
+    good = dict(np.load(tmp_path / "m.npz"))
+    links, end = 100_000, 200_001
+    left, right = np.full(end, -1, np.int32), np.full(end, -1, np.int32)
+    left[0:-1:2], right[0:-1:2] = np.arange(1, end, 2), np.arange(2, end, 2)
+    size = np.ones(end, np.int64)
+    size[::2] = np.arange(links + 1, 0, -1)
+    chain = {"left": left, "right": right, "column": np.where(left < 0, -1, 0).astype(np.int32), "size": size,
+             "threshold": np.zeros(end), "n_nodes": np.array([end])}
+    with pytest.raises(InputError, match="deeper"):
+        ImageForest.load(repacked(good | chain, tmp_path / "chain.npz"))
+
+
+def test_thumbnails_stay_with_the_model(pictures, tmp_path):
+    folder, truth = pictures
+    forest = train_model(folder, tmp_path / "m.npz", thumbnails=True, cache=tmp_path / "c.sqlite")
+    kept = ImageForest.load(tmp_path / "m.npz")
+    expected = [cv2.resize(cv2.imread(p), (32, 24), interpolation=cv2.INTER_AREA) for p in truth.path]
+    np.testing.assert_array_equal(kept.thumbnails_, expected)
+    kept.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "m.npz").read_bytes()
+    in_memory = ImageForest(thumbnails=True).fit([cv2.imread(p) for p in truth.path])
+    np.testing.assert_array_equal(in_memory.thumbnails_, expected)
+    known = ImageForest(thumbnails=True, cache=tmp_path / "c.sqlite").fit(folder)
+    assert known.thumbnails_.shape == forest.thumbnails_.shape
+    arrays = dict(np.load(tmp_path / "m.npz"))
+    arrays["thumbnails"] = arrays["thumbnails"][:-1]
+    with pytest.raises(InputError, match="thumbnails"):
+        ImageForest.load(repacked(arrays, tmp_path / "bad.npz"))
+    assert ImageForest().fit(folder).thumbnails_ is None
 
 
 def test_a_model_that_unfolds_to_gigabytes_is_refused(tmp_path):
