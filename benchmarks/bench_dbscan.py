@@ -1,8 +1,7 @@
 """DBSCAN at seven eps, and silhouettes, beside scikit-learn, hdbscan, fast_hdbscan, PyPI `dbscan` and PyOD.
 
-Run ``python -m benchmarks.bench_dbscan`` on an otherwise idle machine (``--list`` names the cases, ``--only`` picks some);
-the peers come with ``pip install -e ".[bench]"``. Labels of exact peers are compared row for row, and the rows that differ
-are counted.
+Run ``python -m benchmarks.bench_dbscan`` on an otherwise idle machine (``--list`` names the cases, ``--only`` picks
+some); the peers come with ``pip install -e ".[bench]"``. Labels are compared row for row, and rows that differ are counted.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def ours(kind, n, d, eps, silhouette, warm=0, save=None):
     from oco2_outliers.dbscan import sweep
 
     X = data(kind, n, d)
-    if n > 2000:  # compiled code is on disk after the first run of a version; the first run is timed apart
+    if n > 2000 or warm:  # warm: an earlier table has loaded the engine; compiling is timed apart
         sweep(oco_like(2500, d), eps=eps, silhouette=silhouette)
     return _timed(lambda: _ours(sweep, X, eps, silhouette), warm, save)
 
@@ -116,7 +115,7 @@ def ours_silhouettes(kind, n, d, eps):
 
 
 def sklearn_share(kind, n, d, eps, share=0.005):
-    """scikit-learn's radius queries for a share of the rows, scaled up: a lower bound of its DBSCAN, which then clusters."""
+    """scikit-learn's radius queries for a share of the rows, scaled up: a lower bound of its DBSCAN."""
     from sklearn.neighbors import NearestNeighbors
 
     X = data(kind, n, d)
@@ -173,8 +172,8 @@ def first_compile():
     import os
     import subprocess
 
-    code = ("import time; t = time.perf_counter(); from oco2_outliers.dbscan import sweep, IsolatedSoundings, silhouettes\n"
-            "import numpy as np; X = np.random.default_rng(0).normal(size=(2500, 3)); t = time.perf_counter(); sweep(X)\n"
+    code = ("import time, numpy as np; from oco2_outliers.dbscan import sweep, IsolatedSoundings\n"
+            "X = np.random.default_rng(0).normal(size=(2500, 3)); t = time.perf_counter(); sweep(X)\n"
             "m = IsolatedSoundings().fit(X); m.explain(X[:5]); print(time.perf_counter() - t)")
     with tempfile.TemporaryDirectory() as folder:
         spent = [float(subprocess.run([sys.executable, "-c", code], env={**os.environ, "NUMBA_CACHE_DIR": folder},
@@ -211,7 +210,8 @@ CASES = {  # name: (goal, data, options, peers)
     "1M labels": ("250x, < 1 GB", ("oco", 1_000_000, 13), {"eps": SEVEN, "silhouette": False}, ["sklearn share"]),
     "10M labels": ("finishes, < 6 GB", ("oco", 10_000_000, 13), {"eps": SEVEN, "silhouette": False}, []),
     "1M dense": ("finishes, < 1 GB", ("dense", 1_000_000, 13), {"eps": [0.3], "silhouette": False}, ["sklearn"]),
-    "100k blobs 2": ("1.2x of dbscan", ("blobs", 100_000, 2), {"eps": [0.1], "silhouette": False}, ["dbscan", "sklearn"]),
+    "100k blobs 2": ("1.2x of dbscan", ("blobs", 100_000, 2), {"eps": [0.1], "silhouette": False},
+                     ["dbscan", "sklearn"]),
     "1M blobs 2": ("1.2x of dbscan", ("blobs", 1_000_000, 2), {"eps": [0.03], "silhouette": False}, ["dbscan"]),
     "100k blobs 3": ("", ("blobs", 100_000, 3), {"eps": [0.3], "silhouette": False}, ["dbscan", "sklearn"]),
     "100k blobs 5": ("", ("blobs", 100_000, 5), {"eps": [0.8], "silhouette": False}, ["dbscan", "sklearn"]),
@@ -231,8 +231,8 @@ def run(name, repeat, timeout, folder):
     silent = "silhouettes" in name
     memory = 12 if kind == "dense" else None
     mine = Path(folder, "ours.npy")
-    done = measure(HERE + ("ours_silhouettes" if silent else "ours"), arguments | ({} if silent else {"save": str(mine)}),
-                   1 if n > 1_000_000 else repeat, timeout, memory)
+    mode, more = ("ours_silhouettes", {}) if silent else ("ours", {"save": str(mine)})
+    done = measure(HERE + mode, arguments | more, 1 if n > 1_000_000 else repeat, timeout, memory)
     yield [name, goal, "this package", seconds(done.seconds), "", f"{done.peak_mb:.0f} MB", done.ending, ""]
     for peer in peers:
         function, package, more = PEERS[peer]
@@ -290,8 +290,8 @@ def main():
         return
     print(machine(PACKAGES), flush=True)
     compiled = measure(HERE + "first_compile", {}, 1)
-    print(f"Compiling the engine: {seconds(compiled.seconds)} once, {seconds(compiled.facts.get('again', float('nan')))} "
-          "from disk in later processes.\n", flush=True)
+    again = compiled.facts.get("again", float("nan"))
+    print(f"Compiling the engine: {seconds(compiled.seconds)} once, {seconds(again)} from disk later.\n", flush=True)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name in given.only or CASES:

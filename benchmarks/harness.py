@@ -1,8 +1,8 @@
 """Measure a function in fresh processes: seconds, peak memory, and how it ended.
 
-A case is the name of a function, ``module:function``, and its arguments (JSON). The function does its own timing, so that
-starting Python and making the data do not count, and returns ``{"seconds": ..., ...}``; the peak is that of the whole
-process.
+A case is the name of a function, ``module:function``, and its arguments (JSON). The function does its own timing, so
+that starting Python and making the data do not count, and returns ``{"seconds": ..., ...}``; the peak is that of the
+whole process.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def machine(packages: Sequence[str]) -> str:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0] if names else model
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":")[1].strip() if names else model
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages if installed(name))
