@@ -245,50 +245,44 @@ def _exact_root(square: np.ndarray) -> np.ndarray:
         below = np.nextafter(root, 0)
         return np.where((below * below >= square) & (root > 0) & np.isfinite(square), below, root)
 
-# %% ../nbs/01_dbscan.ipynb #f44d6da7
+# %% ../nbs/01_dbscan.ipynb #8a2f8f75
 class _FullMatrix:
     """All squared distances at once: the plainest exact path, and the quickest to start."""
 
     def __init__(self, X: np.ndarray, m: int):
-        self._square = _all_squares(X)
+        self.squares = _all_squares(X)
 
     def core2(self, m: int) -> np.ndarray:
         """Squared core distance of every row."""
-        return np.partition(self._square, m - 1, axis=1)[:, m - 1]
+        return np.partition(self.squares, m - 1, axis=1)[:, m - 1]
 
     def radii2(self, m: int) -> np.ndarray:
         """Squared isolation radius of every row."""
-        return np.maximum(self.core2(m), self._square).min(axis=1)
+        return np.maximum(self.core2(m), self.squares).min(axis=1)
 
     def labels(self, eps: Sequence[float], m: int) -> list[np.ndarray]:
         """Labels at every eps."""
-        core2 = self.core2(m)
-        return [_labels_of_matrix(self._square <= e * e, core2 <= e * e) for e in eps]
+        return [_labels_of_matrix(self.squares <= e * e, m) for e in eps]
 
 
-def _all_squares(X: np.ndarray, block: int = 32) -> np.ndarray:
-    """Squared distances (n, n), each pair once. Blocks of rows keep the intermediate results in the cache."""
-    n, d = X.shape
-    squares, columns = np.empty((n, n)), np.ascontiguousarray(X.T)
-    room = np.empty((block, n))
-    for begin in range(0, n, block):
-        end = min(begin + block, n)
-        total, step = squares[begin:end, begin:], room[: end - begin, begin:]
-        np.subtract(columns[0, begin:end, None], columns[0, begin:], out=total)
-        total *= total
-        for j in range(1, d):
-            np.subtract(columns[j, begin:end, None], columns[j, begin:], out=step)
-            step *= step
-            total += step
-        squares[end:, begin:end] = total[:, end - begin :].T
-    return squares
+def _all_squares(X: np.ndarray) -> np.ndarray:
+    """Squared distances (n, n), added in feature order."""
+    squares = cdist(X, X, "sqeuclidean")
+    # scipy adds in the same order where its compiler did not fuse or regroup: true of its x86 builds, so look.
+    probe = slice(None, None, max(1, len(X) // 4))
+    if (squares[probe] == _squared_distance(X[probe, None], X)).all():
+        return squares
+    return np.vstack([_squared_distance(X[i : i + 1], X) for i in range(len(X))])
 
 
-def _labels_of_matrix(near: np.ndarray, core: np.ndarray) -> np.ndarray:
+def _labels_of_matrix(near: np.ndarray, m: int) -> np.ndarray:
     """DBSCAN labels from the matrix of who is within eps of whom."""
-    n = len(core)
-    labels = np.full(n, -1)
-    step = near & core  # from any row to the core rows within eps
+    n = len(near)
+    core = np.count_nonzero(near, axis=1) >= m
+    labels = np.full(n, -1, np.int32)
+    if not core.any():
+        return labels
+    near &= core  # from any row to the core rows within eps
     waiting = core.copy()
     cluster = 0
     for row in np.flatnonzero(core):
@@ -298,15 +292,15 @@ def _labels_of_matrix(near: np.ndarray, core: np.ndarray) -> np.ndarray:
         labels[row] = cluster
         frontier = np.array([row])
         while len(frontier):
-            frontier = np.flatnonzero(step[frontier].any(axis=0) & waiting)
+            reached = near[frontier[0]] if len(frontier) == 1 else near[frontier].any(axis=0)
+            frontier = np.flatnonzero(reached & waiting)
             waiting[frontier] = False
             labels[frontier] = cluster
         cluster += 1
-    if cluster and not core.all():
-        # A border row takes the lowest label among the core rows within eps, not that of the nearest one.
-        border = np.flatnonzero(~core)
-        lowest = np.where(step[border], np.where(core, labels, cluster), cluster).min(axis=1)
-        labels[border] = np.where(lowest < cluster, lowest, -1)
+    # A border row takes the lowest label among the core rows within eps, not that of the nearest one.
+    border = np.flatnonzero(near.any(axis=1) & ~core)
+    for row in border:
+        labels[row] = labels[near[row]].min()
     return labels
 
 # %% ../nbs/01_dbscan.ipynb #e3d64207
@@ -513,7 +507,7 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
         steps, counts = np.r_[0.0, steps], np.r_[0, counts]
     return pd.DataFrame({"eps": steps, "n_isolated": counts.sum() - np.cumsum(counts)})
 
-# %% ../nbs/01_dbscan.ipynb #bf4a25e6
+# %% ../nbs/01_dbscan.ipynb #af5b84f5
 def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Group of each row (n,), and the labels of each group (n_groups, n_labelings) numbered from 0, noise -1."""
     columns = []
@@ -529,16 +523,19 @@ def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return code, np.column_stack([column[first] for column in columns])
 
 
-def _silhouette_rows(X, group, labels_of_group, sampled, n_jobs):
+def _silhouette_rows(X, group, labels_of_group, sampled, n_jobs, squares=None):
     """Silhouette of each (sampled) row in each labelling, noise as a cluster and left out; (2, n_labelings, n_scored)."""
     path = _path(len(X))
-    if path in ("serial", "parallel"):
+    if path in ("serial", "parallel") and squares is None:
         from oco2_outliers import neighbours
 
-        return neighbours.silhouette_rows(X, group, labels_of_group, sampled, _threads(path, n_jobs))
+        # All pairs are much work: threads pay for themselves from some 5,000 rows.
+        pairs = len(X) * (len(X) if sampled is None else len(sampled))
+        threads = _threads("parallel" if pairs > 25_000_000 else path, n_jobs)
+        return neighbours.silhouette_rows(X, group, labels_of_group, sampled, threads)
     rows = np.arange(len(X)) if sampled is None else sampled
     n_groups, n_labelings = labels_of_group.shape
-    sums = _sums_per_group(X, group, n_groups, rows)
+    sums = _sums_per_group(X, group, n_groups, rows, squares)
     sizes = np.bincount(group, minlength=n_groups)
     out = np.empty((2, n_labelings, len(rows)))
     for j in range(n_labelings):
@@ -546,10 +543,13 @@ def _silhouette_rows(X, group, labels_of_group, sampled, n_jobs):
     return out
 
 
-def _sums_per_group(X, group, n_groups, rows):
+def _sums_per_group(X, group, n_groups, rows, squares=None):
     """Distances from `rows` to all rows, summed per group, in tiles of about 64 MB."""
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(n_groups))
+    if squares is not None:  # the search has them all
+        distances = np.take(squares if len(rows) == len(X) else squares[rows], order, axis=1)
+        return np.add.reduceat(np.sqrt(distances, out=distances), starts, axis=1)
     ordered, sums = X[order], np.empty((len(rows), n_groups))
     tile = max(1, 8_000_000 // len(X))
     for begin in range(0, len(rows), tile):
@@ -620,7 +620,7 @@ def _by_cluster(labels: np.ndarray, score: np.ndarray, score_clusters: np.ndarra
         table["silhouette_clusters"] = np.bincount(at, score_clusters, n_clusters + 1) / seen
     return table[table["n_rows"] > 0].reset_index(drop=True)
 
-# %% ../nbs/01_dbscan.ipynb #6250e596
+# %% ../nbs/01_dbscan.ipynb #c902cb60
 def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | None = 10_000,
                 random_state: int | np.random.RandomState | None = None, by_cluster: bool = False,
                 n_jobs: int | None = None) -> pd.DataFrame:
@@ -671,18 +671,23 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | No
             raise InputError(f"labels of shape {labels.shape} for {len(X)} rows")
     if not labelings:
         raise InputError("no labels to score")
-    group, labels_of_group = _groups(labelings)
-    sampled = None
-    if max_rows is not None and len(X) > max_rows:
-        sampled = np.sort(check_random_state(random_state).choice(len(X), max_rows, replace=False))
-    score, score_clusters = _silhouette_rows(X, group, labels_of_group, sampled, n_jobs)
-    rows = np.arange(len(X)) if sampled is None else sampled
-    each = [(labels_of_group[group, j], score[j], score_clusters[j], rows) for j in range(len(labelings))]
+    each = _scored(X, labelings, max_rows, random_state, n_jobs)
     if by_cluster:
         tables = [_by_cluster(*one).assign(labelling=j) for j, one in enumerate(each)]
         return pd.concat(tables, ignore_index=True)[
             ["labelling", "cluster", "n_rows", "silhouette", "silhouette_clusters"]]
     return pd.DataFrame([_summary(*one) for one in each])
+
+
+def _scored(X, labelings, max_rows, random_state, n_jobs, squares=None):
+    """For each labelling: labels, the two silhouettes of the scored rows, and which rows those are."""
+    group, labels_of_group = _groups(labelings)
+    sampled = None
+    if max_rows is not None and len(X) > max_rows:
+        sampled = np.sort(check_random_state(random_state).choice(len(X), max_rows, replace=False))
+    score, score_clusters = _silhouette_rows(X, group, labels_of_group, sampled, n_jobs, squares)
+    rows = np.arange(len(X)) if sampled is None else sampled
+    return [(labels_of_group[group, j], score[j], score_clusters[j], rows) for j in range(len(labelings))]
 
 # %% ../nbs/01_dbscan.ipynb #353ad89c
 @dataclass(frozen=True)
@@ -703,7 +708,7 @@ class SweepResult:
         """Labels (n_rows,) of one row of `table`, -1 for isolated, numbered as scikit-learn does."""
         return self._labels[row].astype(np.intp)
 
-# %% ../nbs/01_dbscan.ipynb #4a24ee71
+# %% ../nbs/01_dbscan.ipynb #96b27c18
 def sweep(X: ArrayLike, eps: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1), min_samples: Sequence[int] = (5,),
           silhouette: bool = True, max_rows: int | None = 10_000, random_state: int | None = None,
           n_jobs: int | None = None, progress: bool = False) -> SweepResult:
@@ -753,37 +758,34 @@ def sweep(X: ArrayLike, eps: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.
     radii, counts = [_checked_eps(e) for e in eps], [_checked_min_samples(m) for m in min_samples]
     if not radii or not counts:
         raise InputError("nothing to sweep: give at least one eps and one min_samples")
-    labels = _sweep_labels(X, radii, counts, n_jobs, progress)
-    table = pd.DataFrame({
+    labels, squares = _sweep_labels(X, radii, counts, n_jobs, progress)
+    columns = {
         "eps": radii * len(counts),
         "min_samples": np.repeat(counts, len(radii)),
         "n_clusters": [int(each.max()) + 1 for each in labels],
-        "n_isolated": [int((each == -1).sum()) for each in labels],
-    })
+        "n_isolated": [int(np.count_nonzero(each == -1)) for each in labels],
+        "silhouette": np.nan,
+    }
     if silhouette:
-        scores = silhouettes(X, labels, max_rows=max_rows, random_state=random_state, n_jobs=n_jobs)
-        for name, column in scores.items():
-            table[name] = column
-    else:
-        table["silhouette"] = np.nan
-    return SweepResult(table, tuple(labels))
+        scores = [_summary(*one) for one in _scored(X, labels, max_rows, random_state, n_jobs, squares)]
+        columns |= {name: [row[name] for row in scores] for name in scores[0]}
+    return SweepResult(pd.DataFrame(columns), tuple(labels))
 
 
 def _sweep_labels(X, radii, counts, n_jobs, progress):
-    """Labels of every setting: for each min_samples all eps."""
+    """Labels of every setting, for each min_samples all eps; and all squared distances where the search has them."""
     labels = [np.full(len(X), -1, np.int32)] * (len(radii) * len(counts))
-    possible = [m for m in counts if m <= len(X)]
-    if not possible:
-        return labels
     settings = [(i, m) for i, m in enumerate(counts) if m <= len(X)]
+    if not settings:
+        return labels, None
     if progress:
         from tqdm.auto import tqdm
 
         settings = tqdm(settings, desc="DBSCAN", unit="min_samples", leave=False)
-    search = _search(X, max(possible), n_jobs)
+    search = _search(X, max(m for m in counts if m <= len(X)), n_jobs)
     for i, m in settings:
         labels[i * len(radii) : (i + 1) * len(radii)] = search.labels(radii, m)
-    return labels
+    return labels, getattr(search, "squares", None)
 
 # %% ../nbs/01_dbscan.ipynb #aac1a28d
 def _checked_eps(eps: float) -> float:

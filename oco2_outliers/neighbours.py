@@ -988,7 +988,7 @@ class NewRows:
     def _each(self, new, task):
         _run(lambda a: task(a, min(a + 256, len(new))), range(0, len(new), 256), self._threads)
 
-# %% ../nbs/00a_neighbours.ipynb #d5c69dea
+# %% ../nbs/00a_neighbours.ipynb #630f8610
 _TILE = 256  # rows whose distances to one row are worked out together: 2 kB, they stay in the fastest cache
 
 
@@ -1001,15 +1001,16 @@ def _tile_distances(XT, p, begin, end, out):
         out[t] = 0
     while j + 4 <= d:
         a, b, c, e = XT[j, p], XT[j + 1, p], XT[j + 2, p], XT[j + 3, p]
+        # Slices: an index that could be negative would keep the loop from using vectors.
+        x, y, z, w = XT[j, begin:end], XT[j + 1, begin:end], XT[j + 2, begin:end], XT[j + 3, begin:end]
         for t in range(k):
-            q = begin + t
-            q0, q1, q2, q3 = XT[j, q] - a, XT[j + 1, q] - b, XT[j + 2, q] - c, XT[j + 3, q] - e
+            q0, q1, q2, q3 = x[t] - a, y[t] - b, z[t] - c, w[t] - e
             out[t] += (q0 * q0 + q1 * q1) + (q2 * q2 + q3 * q3)
         j += 4
     while j < d:
-        a = XT[j, p]
+        a, x = XT[j, p], XT[j, begin:end]
         for t in range(k):
-            q0 = XT[j, begin + t] - a
+            q0 = x[t] - a
             out[t] += q0 * q0
         j += 1
     for t in range(k):
@@ -1102,7 +1103,7 @@ def _score(a, b, size):
         return 0.0
     return np.nan if widest == np.inf else (b - a) / widest
 
-# %% ../nbs/00a_neighbours.ipynb #e26b196e
+# %% ../nbs/00a_neighbours.ipynb #146abfd4
 def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarray, sampled: np.ndarray | None,
                     threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Silhouettes of rows in several labelings, from one pass over the distances.
@@ -1142,7 +1143,7 @@ def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarra
     # Half the distances when the sums of all rows fit (256 MB a thread); else each row sees all others on its own.
     if sampled is None and len(X) * n_groups <= 32_000_000:
         sums = _all_sums(XT, group, n_groups, threads)
-        score(0, len(X), sums[place])
+        _run(lambda a: score(a, min(a + 2048, len(X)), sums[place[a : a + 2048]]), range(0, len(X), 2048), threads)
         return out[0], out[1]
 
     def task(begin):
