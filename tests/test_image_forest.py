@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from sklearn.ensemble import IsolationForest
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_limits
 
 from oco2_outliers.datasets import InputError
 from oco2_outliers.image_forest import (
@@ -32,6 +33,13 @@ from oco2_outliers.image_forest import (
     simulate_pictures,
     train_model,
 )
+
+
+@pytest.fixture(autouse=True)
+def one_thread_for_small_matrices():
+    "On a busy machine threads wait for each other far longer than these matrices take."
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")
