@@ -495,7 +495,7 @@ def _support(x: np.ndarray, centres: np.ndarray, widths: np.ndarray) -> np.ndarr
     zones = [count(low, high) for low, high in ((-1, 0), (0, 1), (-3, -2), (2, 3))]
     return np.minimum.reduce(zones) / np.maximum(np.floor(widths), 1)
 
-# %% ../nbs/05_peaks.ipynb #d30e3627
+# %% ../nbs/05_peaks.ipynb #4f8d2b50
 def plot_scan(scan: TrackScan, peaks: pd.DataFrame | None = None, ax: Axes | None = None) -> Axes:
     """Map of a scan: place along the track, width, and how far the amplitude stands from 0.
 
@@ -520,11 +520,12 @@ def plot_scan(scan: TrackScan, peaks: pd.DataFrame | None = None, ax: Axes | Non
     ax = _axes(ax, figsize=(8, 2.8))
     order = np.argsort(scan.width)
     shown = np.where(scan.support >= _LEAST_SUPPORT, scan.t, np.nan)[:, order]
-    limit = float(np.nanmax(np.abs(shown), initial=1.0)) if np.isfinite(shown).any() else 1.0
+    # a strong plume would leave the rest pale: colours end where one fit in fifty lies beyond
+    limit = max(float(np.nanquantile(np.abs(shown), 0.98)), 3.0) if np.isfinite(shown).any() else 3.0
     if len(scan.centre) > 1 and len(scan.width) > 1:
         mesh = ax.pcolormesh(scan.centre, scan.width[order], shown.T, cmap="RdBu_r", vmin=-limit, vmax=limit,
                              shading="nearest", rasterized=True)
-        ax.figure.colorbar(mesh, ax=ax, label="amplitude / error")
+        ax.figure.colorbar(mesh, ax=ax, label="amplitude / error", location="bottom", aspect=60, extend="both")
     if peaks is not None and len(peaks):
         ax.plot(peaks["centre"], peaks["sigma"], "o", mfc="none", mec="black", ms=10, label="peaks")
         ax.legend(loc="upper right", frameon=False)
@@ -719,47 +720,66 @@ def _grid(x: np.ndarray, w: np.ndarray) -> _Grid:
     return _Grid(np.bincount(inverse, w * x) / weight, weight, cell, inverse, centres,
                  _support(x, centres, WIDTHS) >= _LEAST_SUPPORT)
 
-# %% ../nbs/05_peaks.ipynb #ebb12653
+# %% ../nbs/05_peaks.ipynb #159df4a8
 _LAG = 250  # km: the autocovariance is followed this far, fading to 0
 
 
-def _without_trend(grid: _Grid, values: np.ndarray) -> np.ndarray:
-    """Less a polynomial of the whole track, one degree and one more per 1,000 km."""
+def _without_trend(grid: _Grid, series: np.ndarray) -> np.ndarray:
+    """Series (n_cells, n) less a polynomial of the whole track, one degree and one more per 1,000 km."""
     degree = min(1 + int(np.ptp(grid.x) // 1000), 20)
     place = 2 * (grid.x - grid.x[0]) / max(np.ptp(grid.x), 1e-9) - 1
-    fit = np.polynomial.chebyshev.chebfit(place, values, degree, w=np.sqrt(grid.weight))
-    return values - np.polynomial.chebyshev.chebval(place, fit)
+    fit = np.polynomial.chebyshev.chebfit(place, series, degree, w=np.sqrt(grid.weight))
+    return series - np.polynomial.chebyshev.chebval(place, fit).T
 
 
-def _autocovariance(grid: _Grid, values: np.ndarray, lags: int) -> np.ndarray:
-    """Mean product of pairs of kilometres 0, 1, ... `lags` apart; gaps are no pairs."""
-    n = grid.cell[-1] + 1
-    series, there = np.zeros(n), np.zeros(n)
-    series[grid.cell], there[grid.cell] = values, 1
+def _lags(grid: _Grid) -> int:
+    """A short track says little about long lags, and a spectrum that follows their noise is too sure of itself."""
+    return int(min(_LAG, max(grid.cell[-1] // _SHARE, 1)))
+
+
+_SHARE = 12
+
+
+def _autocovariance(grid: _Grid, series: np.ndarray) -> np.ndarray:
+    """Mean product of pairs of kilometres 0, 1, ... apart, for each series (n_cells, n); gaps are no pairs."""
+    n, lags = grid.cell[-1] + 1, _lags(grid)
+    filled, there = np.zeros((n, series.shape[1])), np.zeros((n, 1))
+    filled[grid.cell], there[grid.cell] = series, 1
     size = next_fast_len(int(n + lags + 1))
-    products = np.fft.irfft(np.abs(np.fft.rfft(series, size)) ** 2, size)[: lags + 1]
-    pairs = np.fft.irfft(np.abs(np.fft.rfft(there, size)) ** 2, size)[: lags + 1]
+    products, pairs = (np.fft.irfft(np.abs(np.fft.rfft(v, size, axis=0)) ** 2, size, axis=0)[: lags + 1]
+                       for v in (filled, there))
     return np.where(pairs > 0.5, products / np.maximum(pairs, 1), 0.0)
 
 
-def _surrogates(rng: np.random.Generator, grid: _Grid, residual: np.ndarray, single: float, n: int) -> np.ndarray:
-    """Series like `residual` with random phases, shape (n_cells, n); `single` is the variance of weight 1."""
-    lags = int(min(_LAG, max(grid.cell[-1] // 2, 1)))
-    covariance = _autocovariance(grid, residual, lags)
-    # what the noise of single soundings adds at lag 0 comes back below, cell by cell
-    covariance[0] = max(covariance[0] - single * np.mean(1 / grid.weight), covariance[1], 0.0)
-    covariance *= 0.5 * (1 + np.cos(np.pi * np.arange(lags + 1) / lags))
-    size = next_fast_len(int(2 * (grid.cell[-1] + 1 + lags)))
-    circle = np.zeros(size)
+def _spectrum(grid: _Grid, series: np.ndarray, single: float) -> np.ndarray:
+    """Spectrum of each series without the noise of single soundings, whose variance is `single` at weight 1."""
+    covariance = _autocovariance(grid, series)
+    lags = len(covariance) - 1
+    white = single * np.mean(1 / grid.weight)
+    covariance[0] = np.maximum(np.maximum(covariance[0] - white, covariance[1]), 0.0)
+    covariance *= 0.5 * (1 + np.cos(np.pi * np.arange(lags + 1) / lags))[:, None]
+    circle = np.zeros((next_fast_len(int(2 * (grid.cell[-1] + 1 + lags)), real=True), series.shape[1]))
     circle[: lags + 1], circle[-lags:] = covariance, covariance[:0:-1]
-    spectrum = np.maximum(np.fft.fft(circle).real, 0)  # an estimate may dip below 0, a spectrum cannot
-    if spectrum.sum() > 0:
-        spectrum *= circle[0] * size / spectrum.sum()
+    spectrum = np.maximum(np.fft.rfft(circle, axis=0).real, 0)  # an estimate may dip below 0, a spectrum cannot
+    # the dips that were cut off had a variance too
+    return spectrum * circle[0] / np.maximum(_variance(spectrum, len(circle)), 1e-300)
+
+
+def _variance(spectrum: np.ndarray, size: int) -> np.ndarray:
+    """Variance of the series of `size` that has this half of a spectrum."""
+    twice = np.full((len(spectrum), 1), 2.0)
+    twice[0], twice[-1] = 1, 1 if size % 2 == 0 else 2
+    return (twice * spectrum).sum(axis=0) / size
+
+
+def _surrogates(rng: np.random.Generator, grid: _Grid, spectrum: np.ndarray, single: float, n: int) -> np.ndarray:
+    """Series with this spectrum (or one each) and random phases, and the noise of single soundings: (n_cells, n)."""
+    size = next_fast_len(int(2 * (grid.cell[-1] + 1 + _lags(grid))), real=True)
     noise = np.fft.rfft(rng.standard_normal((size, n)), axis=0)
-    smooth = np.fft.irfft(noise * np.sqrt(spectrum[: len(noise)])[:, None], size, axis=0)[grid.cell]
+    smooth = np.fft.irfft(noise * np.sqrt(spectrum), size, axis=0)[grid.cell]
     return smooth + rng.standard_normal((len(grid.x), n)) * np.sqrt(single / grid.weight)[:, None]
 
-# %% ../nbs/05_peaks.ipynb #7ae4d985
+# %% ../nbs/05_peaks.ipynb #672f6745
 class _Noise(NamedTuple):
     """What noise does on one orbit."""
 
@@ -812,14 +832,29 @@ def _calibrate(x: np.ndarray, y: np.ndarray, w: np.ndarray, grid: _Grid, n_surro
     mean = grid.means(y, w)
     single = float((w * (y - mean[grid.inverse]) ** 2).sum() / max(len(y) - len(mean), 1))
     series = _strip_twice(grid, mean[:, None], every)
-    factor = _typical(grid.scan(series, every))[:, 0]
-    residual, largest = _without_trend(grid, series[:, 0]), []
+    factor, largest = _typical(grid.scan(series, every))[:, 0], []
+    spectrum = _spectrum(grid, _without_trend(grid, series), single)
     for part in np.array_split(np.arange(n_surrogates), -(-n_surrogates // 50)):  # 50 at a time: memory
-        made = _surrogates(rng, grid, residual, single, len(part))
+        made = _surrogates(rng, grid, _as_uncertain(rng, grid, spectrum, single, len(part), every), single, len(part))
         t = grid.scan(made)
         typical = _typical(grid.scan(_strip_twice(grid, made, every, t[::every]), every))
         largest.append(np.nanmax(t / typical, axis=(0, 1), initial=0.0))
     return _Noise(factor, np.sort(np.concatenate(largest).astype(np.float64)))
+
+
+def _as_uncertain(rng, grid: _Grid, spectrum: np.ndarray, single: float, n: int, every: int) -> np.ndarray:
+    """Spectra that may have led to this one: one of 500 km of track says little about waves of 200 km.
+
+    What a trial makes of `spectrum`, once bumps and trend are taken out, tells how far off and in which direction an
+    estimate is; the same factor the other way leads back from the estimate.
+    """
+    trial = _strip_twice(grid, _surrogates(rng, grid, spectrum, single, n), every)
+    seen = _spectrum(grid, _without_trend(grid, trial), single)
+    floor = 1e-3 * spectrum.max() + 1e-12
+    return spectrum * np.clip((spectrum + floor) / (seen + floor), 1 / _DOUBT, _DOUBT)
+
+
+_DOUBT = 5.0
 
 
 def _strip_twice(grid: _Grid, series: np.ndarray, every: int, t: np.ndarray | None = None) -> np.ndarray:
@@ -1286,7 +1321,7 @@ class PeakSearch:
     def __str__(self) -> str:
         return _describe_search(self)
 
-# %% ../nbs/05_peaks.ipynb #68482ee7
+# %% ../nbs/05_peaks.ipynb #a3a81565
 def _save_figure(folder: Path, number: int, peak: pd.Series, around: pd.DataFrame, column: str) -> None:
     from matplotlib.figure import Figure  # without pyplot: needs no display, and leaves nothing behind
 
@@ -1297,7 +1332,7 @@ def _save_figure(folder: Path, number: int, peak: pd.Series, around: pd.DataFram
     if peak["suspect"]:
         ax.text(0.99, 0.97, str(peak["suspect"]).replace("; ", "\n"), transform=ax.transAxes, ha="right", va="top",
                 fontsize="x-small", color="0.3")
-    ident = f"_{int(peak['sounding_id'])}" if pd.notna(peak["sounding_id"]) else ""
+    ident = f"_{int(peak['sounding_id'])}" if pd.notna(peak.get("sounding_id")) else ""
     figure.savefig(folder / f"peak_{number:03d}{ident}.png", dpi=120)
 
 
@@ -1570,7 +1605,7 @@ def _place_on_track(track: _Track, centre: float) -> tuple[float, float, float]:
     return (float(np.degrees(np.arcsin(np.clip(place[2], -1, 1)))), float(np.degrees(np.arctan2(place[1], place[0]))),
             _heading_of(place, along))
 
-# %% ../nbs/05_peaks.ipynb #d6f78c63
+# %% ../nbs/05_peaks.ipynb #41827b56
 def _q_values(p_values: np.ndarray, of_orbits: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg over the strongest places of all orbits, evaluated at each p-value."""
     family = np.sort(of_orbits[np.isfinite(of_orbits)])
@@ -1593,6 +1628,8 @@ def _assemble(peaks, slices, orbits, notes, read, parameters) -> PeakSearch:
     if table["sounding_id"].notna().any():
         ids = [None if pd.isna(p.get("sounding_id")) else int(p["sounding_id"]) for p in peaks]
         table["sounding_id"] = pd.array(ids, dtype="Int64" if None in ids else "int64")
+    # a column that no input could fill is no column
+    table = table.drop(columns=[c for c in ("sounding_id", "time") if len(table) and table[c].isna().all()])
     order = np.arange(len(table)) if parameters["preset"] else \
         np.lexsort([-table["score"].to_numpy(np.float64), table["p_value"].to_numpy(np.float64)])
     searched = int(about["p_value"].notna().sum()) if not parameters["preset"] else \
