@@ -1,7 +1,8 @@
 """DBSCAN at seven eps, and silhouettes, beside scikit-learn, hdbscan, fast_hdbscan, PyPI `dbscan` and PyOD.
 
 Run ``python -m benchmarks.bench_dbscan`` on an otherwise idle machine (``--list`` names the cases, ``--only`` picks
-some); the peers come with ``pip install -e ".[bench]"``. Labels are compared row for row, and rows that differ are counted.
+some); the peers come with ``pip install -e ".[bench]"``. Labels are compared row for row; rows that differ are
+counted.
 """
 
 from __future__ import annotations

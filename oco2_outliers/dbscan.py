@@ -507,7 +507,7 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
         steps, counts = np.r_[0.0, steps], np.r_[0, counts]
     return pd.DataFrame({"eps": steps, "n_isolated": counts.sum() - np.cumsum(counts)})
 
-# %% ../nbs/01_dbscan.ipynb #af5b84f5
+# %% ../nbs/01_dbscan.ipynb #477d1924
 def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Group of each row (n,), and the labels of each group (n_groups, n_labelings) numbered from 0, noise -1."""
     columns = []
@@ -524,7 +524,7 @@ def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _silhouette_rows(X, group, labels_of_group, sampled, n_jobs, squares=None):
-    """Silhouette of each (sampled) row in each labelling, noise as a cluster and left out; (2, n_labelings, n_scored)."""
+    """Silhouette of each (sampled) row in each labelling, with noise and without; (2, n_labelings, n_scored)."""
     path = _path(len(X))
     if path in ("serial", "parallel") and squares is None:
         from oco2_outliers import neighbours
