@@ -457,13 +457,15 @@ def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] = 5, n_jobs:
                 radii[:, i] = _exact_root(search.radii2(m))
     return radii
 
-# %% ../nbs/01_dbscan.ipynb #01a37237
+# %% ../nbs/01_dbscan.ipynb #b398eb3b
 def _checked_rows(X: ArrayLike) -> np.ndarray:
     """Finite float64 rows, or one error that names the column."""
     if isinstance(X, pd.DataFrame):
         _refuse_missing(X.astype(np.float64))
         X = X.to_numpy(dtype=np.float64)
-    X = check_array(X, dtype=np.float64, order="C", ensure_all_finite=False)
+    # Plain rows need no more looking at; scikit-learn's first check of a process takes longer than a small table.
+    if not (type(X) is np.ndarray and X.dtype == np.float64 and X.ndim == 2 and X.size and X.flags.c_contiguous):
+        X = check_array(X, dtype=np.float64, order="C", ensure_all_finite=False)
     if not np.isfinite(X).all():
         _refuse_missing(pd.DataFrame(X))
     return X
