@@ -457,13 +457,15 @@ def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] = 5, n_jobs:
                 radii[:, i] = _exact_root(search.radii2(m))
     return radii
 
-# %% ../nbs/01_dbscan.ipynb #01a37237
+# %% ../nbs/01_dbscan.ipynb #b398eb3b
 def _checked_rows(X: ArrayLike) -> np.ndarray:
     """Finite float64 rows, or one error that names the column."""
     if isinstance(X, pd.DataFrame):
         _refuse_missing(X.astype(np.float64))
         X = X.to_numpy(dtype=np.float64)
-    X = check_array(X, dtype=np.float64, order="C", ensure_all_finite=False)
+    # Plain rows need no more looking at; scikit-learn's first check of a process takes longer than a small table.
+    if not (type(X) is np.ndarray and X.dtype == np.float64 and X.ndim == 2 and X.size and X.flags.c_contiguous):
+        X = check_array(X, dtype=np.float64, order="C", ensure_all_finite=False)
     if not np.isfinite(X).all():
         _refuse_missing(pd.DataFrame(X))
     return X
@@ -507,7 +509,7 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
         steps, counts = np.r_[0.0, steps], np.r_[0, counts]
     return pd.DataFrame({"eps": steps, "n_isolated": counts.sum() - np.cumsum(counts)})
 
-# %% ../nbs/01_dbscan.ipynb #af5b84f5
+# %% ../nbs/01_dbscan.ipynb #477d1924
 def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Group of each row (n,), and the labels of each group (n_groups, n_labelings) numbered from 0, noise -1."""
     columns = []
@@ -524,7 +526,7 @@ def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _silhouette_rows(X, group, labels_of_group, sampled, n_jobs, squares=None):
-    """Silhouette of each (sampled) row in each labelling, noise as a cluster and left out; (2, n_labelings, n_scored)."""
+    """Silhouette of each (sampled) row in each labelling, with noise and without; (2, n_labelings, n_scored)."""
     path = _path(len(X))
     if path in ("serial", "parallel") and squares is None:
         from oco2_outliers import neighbours
