@@ -1,8 +1,9 @@
 """Pictures per second against the original loop, and against decoding alone.
 
-Run ``python -m benchmarks.bench_images`` on an otherwise idle machine; it prints a markdown table. The variants take
-turns and the best of many turns counts: other work on the machine only ever adds time. Peak memory is that of a process
-of its own.
+Run ``python -m benchmarks.bench_images`` on an otherwise idle machine; it prints a markdown table. Each variant passes
+over the folder in a process of its own, as a command does: memory that an earlier pass left behind would make the next
+one faster. Imports do not count; making the table of colours does. The variants take turns and the best turn counts:
+other work on the machine only ever adds time.
 """
 from __future__ import annotations
 
@@ -13,7 +14,6 @@ import os
 import platform
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +24,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-SIZES = {"256x256": (256, 256, 300), "1280x720": (1280, 720, 40)}
+# Width, height, how many different pictures, and how often each stands in the folder.
+SIZES = {"256x256": (256, 256, 300, 10), "1280x720": (1280, 720, 40, 25)}
 # Name of each variant and the scale at which it decodes.
 VARIANTS = {"original loop": 1, "decoding alone": 1, "features": 1, "features --fast": 4, "features at 1/8": 8}
 BINS = (3, 3, 3)
@@ -76,57 +77,34 @@ def peak_rss() -> int:
 
 
 def child(variant: str, folder: str) -> None:
-    "Print what one pass in this process adds to its peak memory, and the peak."
+    "Print what one pass in this process takes: seconds, processor seconds, added memory and peak memory."
     import oco2_outliers.image_forest  # noqa: F401  every variant carries the same imports
 
-    before = peak_rss()
+    before, start, start_cpu = peak_rss(), time.perf_counter(), time.process_time()
     run(variant, folder)
-    print(json.dumps([peak_rss() - before, peak_rss()]))
+    print(json.dumps([time.perf_counter() - start, time.process_time() - start_cpu, peak_rss() - before, peak_rss()]))
 
 
-def memory(variant: str, folder: Path) -> list[int]:
-    "Peak memory of a variant in a process of its own: what the pictures add, and all of it."
-    command = [sys.executable, "-m", "benchmarks.bench_images", "--child", variant, str(folder)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def measure(folder: Path, turns: int) -> dict[str, dict]:
-    "Least time, processor time and memory of each variant; the variants take turns."
-    found = {variant: {"seconds": np.inf, "cpu": np.inf} for variant in VARIANTS}
+def measure(folder: Path, turns: int) -> dict[str, np.ndarray]:
+    "The least of what each variant takes, in the order of `child`."
+    found = {}
     for _ in range(turns):
-        for variant, best in found.items():
-            start, start_cpu = time.perf_counter(), time.process_time()
-            run(variant, str(folder))
-            best["seconds"] = min(best["seconds"], time.perf_counter() - start)
-            best["cpu"] = min(best["cpu"], time.process_time() - start_cpu)
-    for variant, best in found.items():
-        best["added"], best["rss"] = memory(variant, folder)
+        for variant in VARIANTS:
+            command = [sys.executable, "-m", "benchmarks.bench_images", "--child", variant, str(folder)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            taken = np.array(json.loads(done.stdout), dtype=float)
+            found[variant] = np.minimum(found.get(variant, taken), taken)
     return found
 
 
-def from_cold(folder: Path, n_pictures: int) -> dict[str, tuple[float, float]]:
-    "Seconds and processor seconds of each variant over so many pictures, each in a process of its own."
+def repeated(folder: Path, times: int) -> Path:
+    "A folder in which each picture stands so many times."
     many = folder.with_name(f"{folder.name}_many")
     many.mkdir()
-    pictures = sorted(folder.iterdir())
-    for number in range(n_pictures):
-        os.link(pictures[number % len(pictures)], many / f"{number:06d}.jpg")
-    command = [sys.executable, "-m", "benchmarks.bench_images", "--cold"]
-    found = {}
-    for variant in ("original loop", "decoding alone", "features", "features --fast"):
-        done = subprocess.run([*command, variant, str(many)], check=True, capture_output=True, text=True)
-        found[variant] = tuple(json.loads(done.stdout))
-    shutil.rmtree(many)
-    return found
-
-
-def cold(variant: str, folder: str) -> None:
-    "Print the seconds and processor seconds of one pass in this process, imports apart."
-    import oco2_outliers.image_forest  # noqa: F401  every variant carries the same imports
-
-    start, start_cpu = time.perf_counter(), time.process_time()
-    run(variant, folder)
-    print(json.dumps([time.perf_counter() - start, time.process_time() - start_cpu]))
+    for at in range(times):
+        for picture in folder.iterdir():
+            os.link(picture, many / f"{at:03d}_{picture.name}")
+    return many
 
 
 def scaled_against_whole(folder: Path, scale: int) -> str:
@@ -144,14 +122,15 @@ def scaled_against_whole(folder: Path, scale: int) -> str:
     return f"at 1/{scale}: {'; '.join(words)}; rank correlation of the scores {correlation:.3f}"
 
 
-def table(size: str, n_pictures: int, found: dict[str, dict]) -> list[str]:
+def table(size: str, n_pictures: int, found: dict[str, np.ndarray]) -> list[str]:
     "Rows of the table for one size."
-    first, decoding = found["original loop"]["seconds"], found["decoding alone"]["seconds"]
+    first, decoding = found["original loop"], found["decoding alone"]
     rows = []
-    for variant, f in found.items():
-        cells = [size, variant, f"{n_pictures / f['seconds']:,.0f}", f"{first / f['seconds']:.2f}",
-                 f"{f['seconds'] / decoding:.2f}", f"{f['cpu'] / n_pictures * 1e3:.2f}", f"{f['rss'] / 1e6:.0f}",
-                 f"{f['added'] / 1e6:.0f}"]
+    for variant, taken in found.items():
+        seconds, cpu, added, peak = taken
+        cells = [size, variant, f"{n_pictures / seconds:,.0f}", f"{first[0] / seconds:.2f}",
+                 f"{seconds / decoding[0]:.2f}", f"{cpu / n_pictures * 1e3:.2f}", f"{first[1] / cpu:.2f}",
+                 f"{cpu / decoding[1]:.2f}", f"{peak / 1e6:.0f}", f"{added / 1e6:.0f}"]
         rows.append(f"| {' | '.join(cells)} |")
     return rows
 
@@ -159,35 +138,29 @@ def table(size: str, n_pictures: int, found: dict[str, dict]) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--cold", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args(argv)
     if options.child:
         return child(*options.child)
-    if options.cold:
-        return cold(*options.cold)
     import sklearn
 
     print(f"{CORES} cores, {platform.machine()}, Python {platform.python_version()}, OpenCV {cv2.__version__}, "
           f"numpy {np.__version__}, scikit-learn {sklearn.__version__}; load at the start {os.getloadavg()[0]:.1f}\n")
     print("| JPEG | variant | pictures/s | times the original | time against decoding alone | CPU ms a picture | "
-          "peak RSS MB | of it for pictures |")
-    print("|---|---|---|---|---|---|---|---|")
+          "original's CPU against its | its CPU against decoding's | peak RSS MB | of it for pictures |")
+    print("|---" * 10 + "|")
     notes = []
     with tempfile.TemporaryDirectory() as work:
-        for size, (width, height, n_pictures) in SIZES.items():
+        for size, (width, height, n_pictures, times) in SIZES.items():
             folder = Path(work) / size
             make_pictures(folder, width, height, n_pictures)
-            np.testing.assert_array_equal(run("original loop", str(folder)), run("features", str(folder)))
-            print("\n".join(table(size, n_pictures, measure(folder, options.turns))), flush=True)
+            many = repeated(folder, times)
+            np.testing.assert_array_equal(run("original loop", str(many)), run("features", str(many)))
+            print("\n".join(table(size, n_pictures * times, measure(many, options.turns))), flush=True)
             bits = 8 * sum(p.stat().st_size for p in folder.iterdir()) / (width * height * n_pictures)
-            notes.append(f"- {size}: {n_pictures} pictures of {bits:.1f} bits a pixel; features equal the original's "
-                         f"to the bit.")
+            notes.append(f"- {size}: {n_pictures * times:,} pictures of {bits:.1f} bits a pixel; features equal the "
+                         f"original's to the bit.")
             notes += [f"- {size} {scaled_against_whole(folder, scale)}." for scale in (4, 8)]
-            many = n_pictures * 25
-            for variant, (seconds, cpu) in from_cold(folder, many).items():
-                notes.append(f"- {size}, {many:,} pictures in a process of its own: {variant} {seconds:.2f} s, "
-                             f"{cpu:.2f} s of processor.")
     print("\n" + "\n".join(notes))
 
 
