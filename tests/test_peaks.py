@@ -278,9 +278,9 @@ def test_plume_free_orbits_are_flagged_as_often_as_promised(seconds, cloud, n):
 
 def test_plume_free_orbits_are_rarely_flagged():
     p = np.array([find_peaks(simulate_granule(80_000 + k, 90, delta=0)[0], n_surrogates=79).orbits["p_value"][0]
-                  for k in range(40)])
+                  for k in range(30)])
     p = p[np.isfinite(p)]
-    assert len(p) >= 36 and (p <= 0.05).sum() <= 7  # 1 in 1,000 for 5 %
+    assert len(p) >= 27 and (p <= 0.05).sum() <= 6  # beyond that 1 in 1,000 for 5 %
     assert 0.2 < np.median(p) < 0.8
 
 
