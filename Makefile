@@ -16,7 +16,7 @@ export OCO2_STORE ?= $(CURDIR)/_store
 META := settings.ini setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet
 
-.PHONY: help run test test-slow docs bench lab check lint clean distclean
+.PHONY: help run test test-slow docs bench lab readme check lint clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make docs       the site, in _build/html"
 	@echo "make bench      speed and memory beside peers"
 	@echo "make lab        JupyterLab on the notebooks"
+	@echo "make readme     README.md from nbs/index.ipynb"
 	@echo "make check      notebooks clean, package in step with them, ruff"
 	@echo "make clean      remove what was built (distclean: and .venv)"
 
@@ -62,10 +63,16 @@ else
 	@$(BIN)/oco2-outliers isolate "$(DATA)" --out "$(OUT)" $(ARGS)
 endif
 
-test: $(VENV)/.dev
+# The server that the store is tested against lives in an environment of its own, installed before the tests start.
+$(VENV)/.swift: $(VENV)/.dev
+	@$(BIN)/python -c 'import sys; sys.path.insert(0, "tests"); from swift_server.launch import swift_python; swift_python()' \
+	  && touch $@ || echo "OpenStack Swift cannot be installed here: its tests will be skipped" >&2
+
+# The site is built by a test too: a page that breaks should not wait for `make docs`.
+test: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-slow: $(VENV)/.dev
+test-slow: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 docs: $(VENV)/.docs
@@ -81,6 +88,9 @@ lab: $(VENV)/.lab
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 
+readme: $(VENV)/.docs
+	$(BIN)/python docs/_ext/readme.py
+
 check: $(VENV)/.dev
 	$(BIN)/nbdev_clean
 	$(BIN)/nbdev_export
@@ -88,7 +98,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .hypothesis docs/*.ipynb docs/api.md
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-swift* $(VENV)-keystone*

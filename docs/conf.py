@@ -40,7 +40,7 @@ exclude_patterns = ["_ext", "images", "README.md", "**.ipynb_checkpoints"]
 # --- notebooks to pages ---
 nbsite_nbs = "../nbs"
 nbsite_package = "../" + _meta["lib_path"]
-nbsite_pages = ["glossary", "changelog"]
+nbsite_pages = ["glossary", "changelog", "contributing"]
 nb_execution_mode = "cache"
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True

@@ -13,13 +13,15 @@ from typing import Annotated
 import typer
 
 # %% auto #0
-__all__ = ['app', 'soundings_app', 'main']
+__all__ = ['app', 'soundings_app', 'images_app', 'main']
 
-# %% ../nbs/90_cli.ipynb #e67cc093
+# %% ../nbs/90_cli.ipynb #47bee029
 app = typer.Typer(name="oco2-outliers", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="Find what does not belong in Earth-observation data, and say why.")
-soundings_app = typer.Typer(no_args_is_help=True, help="Make and look at OCO-2 soundings.")
+                  rich_markup_mode=None, help="Find what does not belong in Earth-observation data, and say why.")
+soundings_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make and look at OCO-2 soundings.")
+images_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Find the odd pictures of a folder.")
 app.add_typer(soundings_app, name="soundings")
+app.add_typer(images_app, name="images")
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2
 def _print_version(asked: bool) -> None:
@@ -41,6 +43,44 @@ def _names(text: str | None) -> list[str] | None:
     if text is None:
         return None
     return [name.strip() for name in text.split(",") if name.strip()]
+
+# %% ../nbs/90_cli.ipynb #15121693
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the program name; by default those of the process.
+
+    Returns
+    -------
+    int
+        0 done, 2 input that cannot be used (one line on standard error), 130 stopped by the user.
+
+    Examples
+    --------
+    >>> main(["isolate", "absent.csv"])
+    2
+    """
+    try:
+        app(args=None if argv is None else list(argv), prog_name="oco2-outliers")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:
+        if not _is_the_users_to_mend(error):
+            raise
+        print(f"oco2-outliers: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+# %% ../nbs/90_cli.ipynb #2cbd4d12
+def _is_the_users_to_mend(error: Exception) -> bool:
+    from oco2_outliers.datasets import InputError  # only now: --help should not wait for pandas
+
+    return isinstance(error, (InputError, OSError))
 
 # %% ../nbs/90_cli.ipynb #724ae3e5
 @app.command("isolate")
@@ -69,13 +109,13 @@ def _isolate_command(
     print(result)
     print(f"\nwrote {', '.join(result.FILES)} to {out}")
 
-# %% ../nbs/90_cli.ipynb #aadf82a0
+# %% ../nbs/90_cli.ipynb #558ab0f7
 @soundings_app.command("simulate")
 def _simulate_command(
     name: Annotated[str, typer.Argument(help="Name of the granule in the store, ending in .nc4.")] = "granule.nc4",
     store: Annotated[str | None, typer.Option(help="Store to write to: a folder or a URL. Default: OCO2_STORE, or the "
                                               "user data folder.")] = None,
-    random_state: Annotated[int, typer.Option(help="Seed; the same seed makes the same granule.")] = 0,
+    random_state: Annotated[int, typer.Option(help="Seed; the same seed makes the same granule.", min=0)] = 0,
 ) -> None:
     """Make a realistic granule with known bad soundings, and print which they are."""
     from oco2_outliers.datasets import Datasets, InputError
@@ -90,38 +130,251 @@ def _simulate_command(
     print(f"made {name} in {place}: {len(granule):,} soundings, {len(truth)} of them bad:")
     print(truth.to_string(index=False))
 
-# %% ../nbs/90_cli.ipynb #a128733c
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code.
+# %% ../nbs/90_cli.ipynb #cf797714
+def _box(text: str | None) -> tuple[float, ...] | None:
+    """west, south, east, north from text."""
+    from oco2_outliers.datasets import InputError
 
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        Arguments after the program name; by default those of the process.
-
-    Returns
-    -------
-    int
-        0 done, 2 input that cannot be used (one line on standard error), 130 stopped by the user.
-
-    Examples
-    --------
-    >>> main(["isolate", "absent.csv"])
-    2
-    """
+    if text is None:
+        return None
     try:
-        app(args=None if argv is None else list(argv), prog_name="oco2-outliers")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except (ValueError, OSError) as error:
-        if not _is_the_users_to_mend(error):
-            raise
-        print(f"oco2-outliers: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+        box = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        box = ()
+    if len(box) != 4:
+        raise InputError(f"bad box {text!r}: give west,south,east,north in degrees, like 5,45,12,50")
+    return box
 
-# %% ../nbs/90_cli.ipynb #2cbd4d12
-def _is_the_users_to_mend(error: Exception) -> bool:
-    from oco2_outliers.datasets import InputError  # only now: --help should not wait for pandas
 
-    return isinstance(error, (InputError, OSError))
+@app.command("peaks")
+def _peaks_command(
+    inputs: Annotated[list[str], typer.Argument(metavar="FILES...", help="Lite .nc4, CSV, JSON or Parquet with "
+                                                "latitude, longitude and xco2.")],
+    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, summary.json and a figure per "
+                                      "peak.")] = Path("peaks"),
+    store: Annotated[str | None, typer.Option(help="Store that holds FILES: a folder or a URL. Default: local "
+                                              "paths.")] = None,
+    preset: Annotated[str | None, typer.Option(help="chevallier2020: the published search, several rows per plume, no "
+                                               "errors.")] = None,
+    alpha: Annotated[float, typer.Option(help="Share of plume-free orbits that may show a peak.")] = 0.05,
+    surrogates: Annotated[int, typer.Option(help="Surrogate tracks per orbit.", min=39)] = 200,
+    box: Annotated[str | None, typer.Option(help="Only soundings in west,south,east,north; degrees.")] = None,
+    column: Annotated[str, typer.Option(help="Column to search, ppm.")] = "xco2",
+    keep_flagged: Annotated[bool, typer.Option("--keep-flagged", help="Use soundings with a bad quality flag "
+                                               "too.")] = False,
+    wind_error: Annotated[float, typer.Option(help="1-sigma error of each wind component, m/s.")] = 1.0,
+    figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
+    random_state: Annotated[int, typer.Option(help="Seed of the surrogates.", min=0)] = 0,
+) -> None:
+    """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
+    from oco2_outliers.peaks import find_peaks
+
+    search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates, box=_box(box),
+                        column=column, keep_flagged=keep_flagged, wind_error=wind_error, figures=figures,
+                        random_state=random_state, progress=sys.stderr.isatty())
+    print(search)
+    print(f"\nwrote peaks.csv, orbits.csv, summary.json and {len(search.peaks):,} figures to {out}" if figures else
+          f"\nwrote peaks.csv, orbits.csv and summary.json to {out}")
+
+# %% ../nbs/90_cli.ipynb #42fa7e37
+store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")
+app.add_typer(store_app, name="store")
+
+_Store = Annotated[str | None, typer.Option(help="A folder or a URL (swift://container, file:///...). Default: "
+                                            "OCO2_STORE, or the user data folder.")]
+_Config = Annotated[str | None, typer.Option(help="A configuration file, see configs/.")]
+_Cloud = Annotated[str | None, typer.Option(help="Entry of clouds.yaml.")]
+_Container = Annotated[str, typer.Option(help="Container of the store.")]
+_Threads = Annotated[int, typer.Option(help="Transfers at a time.", min=1)]
+
+
+def _datasets(store, config, cloud, container, threads=10):
+    from oco2_outliers.datasets import Datasets, InputError
+
+    if store is not None and config is not None:
+        raise InputError("give either --store or --config")
+    return Datasets(config if store is None else store, cloud=cloud, container=container, threads=threads)
+
+
+def _size(n_bytes: float) -> str:
+    """Bytes for a person: 1.5 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            break
+        n_bytes, unit = n_bytes / 1000, "TB"
+    return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
+
+
+@store_app.command("ls")
+def _ls_command(
+    prefix: Annotated[str, typer.Argument(help="How the names begin.")] = "",
+    pattern: Annotated[str, typer.Option(help="What the names hold, or a glob.")] = "",
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+) -> None:
+    """List objects: size and name."""
+    found = _datasets(store, config, cloud, container).list_objects(prefix=prefix, pattern=pattern)
+    for each in found:
+        print(f"{each['bytes']:>14,}  {each['name']}")
+    print(f"{len(found):,} objects, {_size(sum(each['bytes'] for each in found))}")
+
+
+@store_app.command("put")
+def _put_command(
+    mask: Annotated[str, typer.Argument(help="File, folder or glob to send; quote a glob.")],
+    prefix: Annotated[str, typer.Option(help="Put before the names.")] = "/Trash/",
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Folders too.")] = False,
+    flat: Annotated[bool, typer.Option("--flat", help="Without the folders' names.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Send what is identical too.")] = False,
+    content_type: Annotated[str | None, typer.Option("--type", help="Content type. Default: by the name.")] = None,
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+    threads: _Threads = 10,
+) -> None:
+    """Send files; what is already there is skipped."""
+    done = _datasets(store, config, cloud, container, threads).upload(
+        mask, prefix, content_type=content_type, recursive=recursive, flat=flat, force=force)
+    print(f"sent {len(done.sent):,} ({_size(done.bytes)}), skipped {len(done.skipped):,} identical")
+
+
+@store_app.command("get")
+def _get_command(
+    name: Annotated[str, typer.Argument(metavar="PREFIX_OR_PATTERN", help="How the names begin, or a glob.")],
+    to: Annotated[Path, typer.Argument(help="Folder to write into.")] = Path("."),
+    force: Annotated[bool, typer.Option("--force", help="Fetch what is identical too.")] = False,
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+    threads: _Threads = 10,
+) -> None:
+    """Fetch objects into a folder; never outside it."""
+    done = _datasets(store, config, cloud, container, threads).download(name, to, force=force)
+    print(f"fetched {len(done.sent):,} ({_size(done.bytes)}), skipped {len(done.skipped):,} identical")
+
+
+@store_app.command("rm")
+def _rm_command(
+    pattern: Annotated[str, typer.Argument(help="What the names hold, or a glob.")] = "/Trash/",
+    prefix: Annotated[str, typer.Option(help="How the names begin.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Really delete; without it, only list.")] = False,
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+) -> None:
+    """Delete objects; without --yes, list what would go."""
+    listed = _datasets(store, config, cloud, container).delete_files(prefix=prefix, pattern=pattern, dry_run=not yes)
+    if listed and not yes:
+        print("nothing was deleted; add --yes to delete them")
+
+
+@store_app.command("url")
+def _url_command(
+    name: Annotated[str | None, typer.Argument(help="Name of an object.")] = None,
+    pattern: Annotated[str | None, typer.Option(help="All objects whose names hold this.")] = None,
+    sounding: Annotated[str | None, typer.Option(help="The peak file of this sounding id.")] = None,
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+) -> None:
+    """Print the addresses of objects."""
+    from oco2_outliers.datasets import InputError
+
+    if [name, pattern, sounding].count(None) != 2:
+        raise InputError("give one of NAME, --pattern and --sounding")
+    place = _datasets(store, config, cloud, container)
+    if pattern is not None:
+        print("\n".join(place.get_files_urls(pattern)))
+    else:
+        print(place.url(name) if name is not None else place.get_url_from_sounding_id(sounding))
+
+
+@store_app.command("cat")
+def _cat_command(
+    name: Annotated[str, typer.Argument(help="Name of an object.")],
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+) -> None:
+    """Write an object to standard output."""
+    import shutil
+
+    with _datasets(store, config, cloud, container).open(name, "rb") as file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+
+# %% ../nbs/90_cli.ipynb #1f6b2590
+def _three_bins(text: str) -> tuple[int, ...]:
+    """Bins of hue, saturation and value from ``3,3,3``."""
+    from oco2_outliers.datasets import InputError
+
+    try:
+        bins = tuple(int(part) for part in text.replace(" ", ",").split(",") if part)
+    except ValueError:
+        bins = ()
+    if len(bins) != 3:
+        raise InputError(f"bad bins {text!r}: give three whole numbers, like 3,3,3")
+    return bins
+
+
+_Fast = Annotated[bool, typer.Option("--fast", help="Decode at a quarter of the size: faster, other scores. The model "
+                                     "remembers it.")]
+_Trusted = Annotated[bool, typer.Option("--trusted", help="Read a pickle of the original scripts. It can run any code: "
+                                        "only for files you made yourself.")]
+_Bins = Annotated[str, typer.Option(help="Bins of hue, saturation and value.")]
+
+
+@images_app.command("train")
+def _train_command(
+    dataset: Annotated[str, typer.Option("-d", "--dataset", help="Folder of pictures to learn from.")],
+    model: Annotated[str, typer.Option("-m", "--model", help="Model file to write, ending in .npz.")],
+    bins: _Bins = "3,3,3",
+    trees: Annotated[int, typer.Option(help="Trees of the Isolation Forest.", min=1)] = 100,
+    contamination: Annotated[float, typer.Option(help="Share of the training pictures that may be odd.")] = 0.01,
+    random_state: Annotated[int, typer.Option(help="Seed.", min=0)] = 42,
+    fast: _Fast = False,
+) -> None:
+    """Learn what the pictures of a folder look like."""
+    from oco2_outliers.image_forest import train_model
+
+    train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees, contamination=contamination,
+                random_state=random_state, scale=4 if fast else 1, progress=sys.stderr.isatty())
+
+
+@images_app.command("test")
+def _test_command(
+    model: Annotated[str, typer.Option("-m", "--model", help="Model file.")],
+    image: Annotated[str, typer.Option("-i", "--image", help="Picture to judge.")],
+    output: Annotated[str | None, typer.Option(help="Where to write the picture with the verdict on it.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Open a window; needs a display.")] = False,
+    trusted: _Trusted = False,
+    bins: Annotated[str, typer.Option(help="Bins an old pickle was trained with.")] = "3,3,3",
+) -> None:
+    """Say whether a picture is an anomaly or normal, and why."""
+    from oco2_outliers.image_forest import judge_picture
+
+    verdict = judge_picture(model, image, output=output, show=show, trusted=trusted, bins=_three_bins(bins))
+    print(f"{verdict.label} (score {verdict.score:.3f}): {verdict.reason}")
+
+
+@images_app.command("scan")
+def _scan_command(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of pictures.")],
+    out: Annotated[str, typer.Option(help="Folder for scores.csv, skipped.csv and contact_sheet.png.")] = "scan",
+    top: Annotated[int, typer.Option(help="Pictures of each kind on the sheet.", min=1)] = 20,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="Judge by this model; without one the folder is "
+                                              "judged against itself.")] = None,
+    trusted: _Trusted = False,
+    fast: _Fast = False,
+) -> None:
+    """Score all pictures of a folder, the oddest first."""
+    from oco2_outliers.image_forest import scan_folder
+
+    settings = {"scale": 4} if fast else {}
+    table = scan_folder(folder, out, top=top, model=model, trusted=trusted, progress=sys.stderr.isatty(), **settings)
+    shown = table.head(top)[["path", "score", "outlier"]].assign(reason=table["reason"].str.split(";").str[0])
+    print(shown.to_string(index=False, float_format="{:.3f}".format))
+    print(f"\n{len(table):,} pictures scored, {int(table['outlier'].sum()):,} outliers, "
+          f"{len(table.attrs['skipped']):,} skipped; wrote scores.csv, skipped.csv, contact_sheet.png to {out}")
+
+
+@images_app.command("convert")
+def _convert_command(
+    old: Annotated[str, typer.Argument(help="Pickle of the original scripts.")],
+    new: Annotated[str, typer.Argument(help="Model file to write, ending in .npz.")],
+    bins: Annotated[str, typer.Option(help="Bins the pickle was trained with.")] = "3,3,3",
+    trusted: _Trusted = False,
+) -> None:
+    """Turn a pickle of the original scripts into a checked model file."""
+    from oco2_outliers.image_forest import convert_model
+
+    convert_model(old, new, bins=_three_bins(bins), trusted=trusted)
+    print(f"wrote {new}")

@@ -26,7 +26,7 @@ from .datasets import InputError, read_table
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
            'read_soundings', 'track_distance', 'background', 'enhancement']
 
-# %% ../nbs/04_soundings.ipynb #353455e2
+# %% ../nbs/04_soundings.ipynb #8e9f3855
 _FRAMES_PER_SECOND = 3
 _FOOTPRINTS = 8
 # The slit is read out footprint after footprint. Measured on 89,125 soundings of the v10r product (2014-2017), where
@@ -51,8 +51,7 @@ def sounding_time(sounding_id) -> pd.DatetimeIndex:
     Notes
     -----
     The `time` variable of a Lite file is finer: it differs by up to 0.14 s, because the eight footprints of a frame
-    are
-    read out one after the other.
+    are read out one after the other.
 
     Examples
     --------
@@ -289,7 +288,7 @@ def _spoil(rng: np.random.Generator, columns: dict[str, np.ndarray], n_bad: int)
             columns[column][row] = columns[column][row] * amount if how == "*" else columns[column][row] + amount
     return where, kinds
 
-# %% ../nbs/04_soundings.ipynb #b3d3d1d6
+# %% ../nbs/04_soundings.ipynb #fcd31709
 class Granule(NamedTuple):
     """
     A generated granule: `soundings, truth = simulate_granule(0)`.
@@ -348,8 +347,7 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     Notes
     -----
     Nadir mode, northward half of the orbit, land only; nothing is measured where the sun is below 10 degrees. The
-    slit
-    stays across the track
+    slit stays across the track
     (the real one turns with the sun, and the swath narrows). About 0.1 s and 10 MB per 10,000 soundings.
 
     References
@@ -386,7 +384,7 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     truth.attrs["plume"] = plume
     return Granule(soundings, truth.sort_values("sounding_id", ignore_index=True))
 
-# %% ../nbs/04_soundings.ipynb #a738815d
+# %% ../nbs/04_soundings.ipynb #1ad76d46
 def _check_simulation(n_seconds, center, date, n_bad, delta, sigma, cloud_fraction) -> None:
     """One clear line for each parameter that cannot be used."""
     if not 1 <= n_seconds <= 2960:
@@ -394,7 +392,8 @@ def _check_simulation(n_seconds, center, date, n_bad, delta, sigma, cloud_fracti
     if not (len(center) == 2 and abs(center[0]) <= 75 and abs(center[1]) <= 180):
         raise InputError(f"center must be (latitude -75..75, longitude -180..180), not {center}")
     try:
-        np.datetime64(date, "D")
+        if np.isnat(np.datetime64(date, "D")):
+            raise ValueError
     except (ValueError, TypeError):
         raise InputError(f"date must be YYYY-MM-DD, not {date!r}") from None
     if n_bad < 0 or not sigma > 0 or not np.isfinite(delta) or not 0 <= cloud_fraction < 0.9:
@@ -505,7 +504,7 @@ _LAYOUT = {
 }
 _FLOAT_FILL, _INT_FILL, _BYTE_FILL = -999999.0, -9999, 127
 
-# %% ../nbs/04_soundings.ipynb #683ee469
+# %% ../nbs/04_soundings.ipynb #e552a5b3
 _EPOCH = "seconds since 1970-01-01 00:00:00"
 
 
@@ -526,7 +525,10 @@ def _file_values(name: str, values: pd.Series) -> tuple[np.ndarray, object]:
         dtype = np.float32 if values.dtype == np.float32 else np.float64
         array = values.to_numpy(dtype, na_value=np.nan)
         return np.where(np.isnan(array), dtype(_FLOAT_FILL), array), dtype(_FLOAT_FILL)
-    return values.astype(object).where(values.notna(), "").astype(str).to_numpy(object), None
+    texts = values.astype(object).where(values.notna(), "").to_numpy(object)
+    if not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise InputError(f"column {name!r} holds what a Lite file cannot: numbers, times and texts without NUL only")
+    return texts, None
 
 
 def _integer_values(values: pd.Series) -> tuple[np.ndarray, object]:
@@ -541,7 +543,7 @@ def _integer_values(values: pd.Series) -> tuple[np.ndarray, object]:
     fill = dtype.type(_BYTE_FILL if dtype == np.int8 else _INT_FILL)
     return values.fillna(fill).to_numpy(dtype), fill
 
-# %% ../nbs/04_soundings.ipynb #09d70fd9
+# %% ../nbs/04_soundings.ipynb #7a545003
 def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
     """One column into its group, with units, name and fill value."""
     group, units, long_name = _LAYOUT.get(name, ("", "none", name))
@@ -555,7 +557,9 @@ def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
         packed = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if len(array) else {}
         variable = where.create_variable(name, ("sounding_id",), dtype=array.dtype, fillvalue=fill, **packed)
         variable.attrs["missing_value"] = np.atleast_1d(fill)
-    variable.attrs.update({"units": units, "long_name": long_name})
+    # Texts of fixed length, as in the product: HDF5 keeps the others in a heap, and can loop for ever over a damaged
+    # one.
+    variable.attrs.update({"units": np.bytes_(units), "long_name": np.bytes_(long_name.encode())})
     if len(array):
         variable[...] = array
 
@@ -564,7 +568,8 @@ def _write_lite_to(target, soundings: pd.DataFrame) -> None:
     """Write a table into a path or a file object that can seek."""
     with h5netcdf.File(target, "w") as file:
         file.dimensions = {"sounding_id": len(soundings)}
-        file.attrs.update({"title": "Soundings in the layout of OCO-2 Lite files", "Conventions": "CF-1.7"})
+        file.attrs.update({"title": np.bytes_("Soundings in the layout of OCO-2 Lite files"),
+                           "Conventions": np.bytes_("CF-1.7")})
         for name in soundings.columns:
             _write_variable(file, str(name), soundings[name])
 
@@ -579,7 +584,7 @@ def _whole_file(path: Path):
     finally:
         part.unlink(missing_ok=True)
 
-# %% ../nbs/04_soundings.ipynb #a10113e2
+# %% ../nbs/04_soundings.ipynb #f93294f6
 def write_lite(soundings: pd.DataFrame, path_or_file) -> None:
     """
     Write soundings as a netCDF-4 file in the layout of the OCO-2 Lite product.
@@ -599,10 +604,8 @@ def write_lite(soundings: pd.DataFrame, path_or_file) -> None:
     Notes
     -----
     Missing values become the product's fill: -999999 in floats, -9999 in integers, 127 in bytes, 0 in `sounding_id`;
-    each is declared as
-    `missing_value` and `_FillValue`. Floats keep their precision. Compressed with zlib; a file object gets one write
-    of the whole file,
-    which is held in memory.
+    each is declared as `missing_value` and `_FillValue`. Floats keep their precision. Compressed with zlib; a file
+    object gets one write of the whole file, which is held in memory.
     """
     _check_writable(soundings)
     if hasattr(path_or_file, "write"):
@@ -611,6 +614,8 @@ def write_lite(soundings: pd.DataFrame, path_or_file) -> None:
         path_or_file.write(buffer.getvalue())
         return
     path = Path(os.fspath(path_or_file))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.parent}")
     with _whole_file(path) as part:
         _write_lite_to(part, soundings)
         if len(read_lite(part, columns=["sounding_id"])) != len(soundings):
@@ -621,8 +626,9 @@ def _check_writable(soundings: pd.DataFrame) -> None:
     names = [str(name) for name in soundings.columns]
     if "sounding_id" not in names:
         raise InputError("a Lite file needs a sounding_id column: one integer YYYYMMDDhhmmssmf per row")
-    if len(set(names)) < len(names):
-        raise InputError("two columns have the same name; rename one before writing a Lite file")
+    groups = {group for group, _, _ in _LAYOUT.values()}
+    if len(set(names)) < len(names) or groups & set(names):
+        raise InputError("two columns have the same name, or one that of a group: rename it before writing")
     bad = [name for name in names if not re.fullmatch(r"[A-Za-z_][\w .+-]*(?<! )", name)]
     if bad:
         raise InputError(f"column {bad[0]!r} cannot be the name of a netCDF variable; rename it")
@@ -677,7 +683,7 @@ def _per_sounding(variable: h5py.Dataset, ids: h5py.Dataset, ambiguous: bool) ->
     scales = variable.attrs["DIMENSION_LIST"][0]
     return any(ids.file[reference].name.split("/")[-1] == "sounding_id" for reference in scales)
 
-# %% ../nbs/04_soundings.ipynb #77e43f8c
+# %% ../nbs/04_soundings.ipynb #0d603cdd
 class _LiteFile:
     """An open Lite file: its columns by name, and what is not a column."""
 
@@ -686,11 +692,14 @@ class _LiteFile:
         ids = self._ids([v for _, name, v in everything if name == "sounding_id" and v.ndim == 1])
         self.n = ids.shape[0]
         ambiguous = any(v.shape == ids.shape and v != ids and _is_dimension(v) for _, _, v in everything)
-        rows = [(prefix, name, v) for prefix, name, v in everything if _per_sounding(v, ids, ambiguous)]
+        # Subsetting services add the row number in the file they cut from: a place, not a measurement.
+        rows = [(prefix, name, v) for prefix, name, v in everything
+                if _per_sounding(v, ids, ambiguous) and name != "sounding_id_idx"]
         kept = {prefix + name for prefix, name, _ in rows}
         others = [(prefix + name, v) for prefix, name, v in everything if prefix + name not in kept]
         self.skipped = [path for path, v in others if not _is_bare_dimension(v)]
         names, at_root = [name for _, name, _ in rows], {name for prefix, name, _ in rows if not prefix}
+        self.undeclared: dict[str, np.ndarray] = {}
         self.columns: dict[str, h5py.Dataset] = {"sounding_id": ids}
         for prefix, name, variable in rows:
             clash = prefix and (name in at_root or names.count(name) > 1)
@@ -713,6 +722,8 @@ class _LiteFile:
         """The values of a column, fills missing."""
         variable = self.columns[column]
         array = np.atleast_1d(variable[rows]) if variable.shape[0] else np.empty(0, variable.dtype)
+        if array.dtype.kind == "f" and not np.isnan(np.array(_declared_fills(variable.attrs), dtype=float)).any():
+            self.undeclared[column] = np.isnan(array)
         return _to_column(column, array, variable.attrs, self.label)
 
 # %% ../nbs/04_soundings.ipynb #fa6c8dbb
@@ -784,7 +795,7 @@ def _time_column(array: np.ndarray, missing: np.ndarray, attrs, label: str) -> n
     stamps[missing] = np.datetime64("NaT")
     return stamps
 
-# %% ../nbs/04_soundings.ipynb #f0286688
+# %% ../nbs/04_soundings.ipynb #c3822a12
 @contextmanager
 def _open_lite(path_or_file, label: str):
     """An open Lite file; whatever its bytes make the reader say becomes one line that names it."""
@@ -801,6 +812,8 @@ def _open_lite(path_or_file, label: str):
             yield _LiteFile(file, label)
     except InputError:
         raise
+    except MemoryError:
+        raise InputError(f"{label}: needs more memory than there is; ask for fewer columns=") from None
     except Exception as error:  # broken bytes surface as OSError, KeyError, RuntimeError, ... deep in HDF5
         detail = " ".join(str(error).split())[:120]
         what = f"{type(error).__name__}: {detail}"
@@ -814,12 +827,14 @@ def _label(path_or_file, name: str | None = None) -> str:
         raw = path_or_file
     return Path(str(raw)).name if raw is not None else "the file"
 
-# %% ../nbs/04_soundings.ipynb #6b564b22
+# %% ../nbs/04_soundings.ipynb #8b3488fa
 _MODES = {"nadir": 0, "glint": 1, "target": 2, "transition": 3, "sam": 4, "snapshot": 4}
 
 
-def _one_of(values, allowed) -> np.ndarray:
-    """True where a value is among the allowed ones (one, or several)."""
+def _one_of(values, allowed, what: str) -> np.ndarray:
+    """True where a value is among the allowed ones (one integer, or several)."""
+    if np.asarray(allowed).dtype.kind not in "iub":
+        raise InputError(f"{what} must be an integer or a list of them, not {allowed!r}")
     return np.isin(pd.Series(values).to_numpy(np.float64, na_value=np.nan), np.atleast_1d(allowed))
 
 
@@ -842,9 +857,10 @@ def _in_dates(time: np.ndarray, dates) -> np.ndarray:
     try:
         first, last = (pd.Timestamp(d).tz_convert("UTC").tz_localize(None) if pd.Timestamp(d).tz else pd.Timestamp(d)
                        for d in dates)
-    except (TypeError, ValueError):
+        whole_day = last == last.normalize()
+    except (TypeError, ValueError, AttributeError):  # AttributeError: a missing date
         raise InputError(f"dates must be (first, last), such as ('2018-08-01', '2018-08-31'), not {dates!r}") from None
-    if last == last.normalize():
+    if whole_day:
         last += pd.Timedelta(days=1) - pd.Timedelta(milliseconds=1)
     return (time >= first.to_datetime64()) & (time <= last.to_datetime64())
 
@@ -854,7 +870,7 @@ def _on_land(fraction, land: bool) -> np.ndarray:
     fraction = pd.Series(fraction).to_numpy(np.float64, na_value=np.nan)
     return fraction >= 80 if land else fraction <= 20
 
-# %% ../nbs/04_soundings.ipynb #4b1aed91
+# %% ../nbs/04_soundings.ipynb #050aa18d
 def _need(file, column: str, for_what: str) -> str:
     """`column`, if the file has it."""
     if column not in file.columns:
@@ -874,20 +890,20 @@ def _rows(file, box=None, dates=None, quality=None, mode=None, footprint=None, l
             raise InputError(f"{file.label}: the times are not ISO 8601, so dates= cannot be met")
         masks.append(_in_dates(time, dates))
     if quality is not None:
-        masks.append(_one_of(file.read(_need(file, "xco2_quality_flag", "quality")), quality))
+        masks.append(_one_of(file.read(_need(file, "xco2_quality_flag", "quality")), quality, "quality"))
     if mode is not None:
-        asked = [_MODES.get(str(m).lower(), m) for m in ([mode] if isinstance(mode, (str, int)) else mode)]
+        asked = [_MODES.get(str(m).lower(), m) for m in np.atleast_1d(np.asarray(mode, dtype=object))]
         if not all(isinstance(m, (int, np.integer)) for m in asked):
             raise InputError(f"mode must be of {', '.join(_MODES)} or their numbers, not {mode!r}")
-        masks.append(_one_of(file.read(_need(file, "operation_mode", "mode")), asked))
+        masks.append(_one_of(file.read(_need(file, "operation_mode", "mode")), asked, "mode"))
     if footprint is not None:
         ids = pd.Series(file.read(_need(file, "sounding_id", "footprint"))).fillna(0)
-        masks.append(np.isin(sounding_footprint(ids), np.atleast_1d(footprint)))
+        masks.append(_one_of(sounding_footprint(ids), footprint, "footprint"))
     if land is not None:
         masks.append(_on_land(file.read(_need(file, "land_fraction", "land")), land))
     return np.logical_and.reduce(masks) if masks else None
 
-# %% ../nbs/04_soundings.ipynb #9bca9f14
+# %% ../nbs/04_soundings.ipynb #9104d02f
 def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None, mode=None, footprint=None,
               land: bool | None = None, name: str | None = None) -> pd.DataFrame:
     """
@@ -922,10 +938,10 @@ def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None,
         Column names are those of the file; where two groups share one, the group is put before it
         (`Retrieval_psurf`), and
         `xco2_uncert` of old files is `xco2_uncertainty`. `sounding_id` is int64, `time` datetime64[ms] in UTC, text
-        is `str`; other
-        columns keep the type of the file. `attrs["skipped"]` lists the variables that are not columns (profiles,
-        vertices),
-        `attrs["n_soundings"]` the soundings in the file. Nothing that fits gives an empty table.
+        is `str`; other columns keep the type of the file. `attrs["skipped"]` lists the variables that are not columns
+        (profiles, vertices), `attrs["n_soundings"]` the soundings in the file, `attrs["fills"]` the fill
+        values per column. Nothing that fits gives an empty
+        table.
 
     Raises
     ------
@@ -938,12 +954,11 @@ def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None,
     Notes
     -----
     Fill values become missing: -999999 and -9999, 127 in bytes, 0 in `sounding_id`, and whatever `missing_value` or
-    `_FillValue` declares.
-    A float column then has NaN, an integer column without a fill stays integer, one with a fill becomes float64
+    `_FillValue` declares. A float column then has NaN, an integer column without a fill stays integer, one with a
+    fill becomes float64
     (Int64 with <NA> when it
-    has 64 bits, so that no digit is lost). Nothing is converted between `xco2`, `xco2_x2019` and `xco2_raw`.
-    Where `sounding_id` contradicts `time` (by over half a second) or `footprint`, a warning says for how many
-    soundings.
+    has 64 bits, so that no digit is lost). Nothing is converted between `xco2`, `xco2_x2019` and `xco2_raw`. Where
+    `sounding_id` contradicts `time` (by over half a second) or `footprint`, a warning says for how many soundings.
     Links to other files are not followed.
 
     Examples
@@ -961,11 +976,13 @@ def read_lite(path_or_file, *, columns=None, box=None, dates=None, quality=None,
         keep = _rows(file, box, dates, quality, mode, footprint, land)
         span = _span(keep)
         table = {column: file.read(column, span) for column in wanted}
-        skipped, n_soundings = file.skipped, file.n
+        skipped, n_soundings, undeclared = file.skipped, file.n, file.undeclared
     soundings = pd.DataFrame(table)
-    if keep is not None:
-        soundings = soundings[keep[span]].reset_index(drop=True)
-    soundings.attrs.update(skipped=skipped, n_soundings=n_soundings)
+    rows = slice(None) if keep is None else keep[span]
+    soundings = soundings[rows].reset_index(drop=True)
+    missing = {column: int(values.isna().sum() - undeclared.get(column, np.zeros(len(table[column])))[rows].sum())
+               for column, values in soundings.items()}
+    soundings.attrs.update(skipped=skipped, n_soundings=n_soundings, fills={c: n for c, n in missing.items() if n})
     _warn_contradictions(soundings, label)
     return soundings
 
@@ -1002,7 +1019,7 @@ def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
         if n := int((rows & (ids != 0)).sum()):
             warnings.warn(f"{label}: sounding_id and {what} disagree for {n} of {len(ids)} soundings", stacklevel=3)
 
-# %% ../nbs/04_soundings.ipynb #b8f928ad
+# %% ../nbs/04_soundings.ipynb #2b889063
 _GRANULE_ENDINGS = (".nc4", ".nc", ".h5", ".hdf5", ".hdf")
 
 
@@ -1026,8 +1043,8 @@ def read_soundings(path_or_file, name: str | None = None, store=None, *, columns
     -------
     pandas.DataFrame
         In tables -999999 and -9999 are missing values too, `xco2_uncert` is renamed `xco2_uncertainty`, and a `time`
-        column of ISO 8601
-        texts becomes UTC datetime64[ms]. A table needs no `sounding_id`; where it has one, that is int64.
+        column of ISO 8601 texts becomes UTC datetime64[ms]. A table needs no `sounding_id`; where it has one, that is
+        int64.
 
     Raises
     ------
@@ -1154,7 +1171,7 @@ def _along(points: np.ndarray) -> np.ndarray:
     pair = np.clip(np.searchsorted(middle, rough) - 1, 0, count - 2)
     return place[pair] + _angle(points, first[pair], second[pair]) - begin[pair]
 
-# %% ../nbs/04_soundings.ipynb #02aed4fa
+# %% ../nbs/04_soundings.ipynb #1e5f4c21
 def _orbits(soundings: pd.DataFrame) -> np.ndarray:
     """Which track each row belongs to: the column `orbit`, or runs without a gap of half an hour, or all one."""
     if "orbit" in soundings and soundings["orbit"].notna().all():
@@ -1187,9 +1204,8 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
     ----------
     soundings : pandas.DataFrame
         `latitude` and `longitude` in degrees, in any order. `orbit`, or `time` or `sounding_id`, tell orbits apart (a
-        gap of half an hour
-        begins another) and the direction of flight; without them all rows are one track, in the direction of the
-        rows.
+        gap of half an hour begins another) and the direction of flight; without them all rows are one track, in the
+        direction of the rows.
     origin : int, optional
         The `sounding_id` that is 0. Other orbits than its own are missing. Default: the first sounding of each orbit
         along its track.
@@ -1209,8 +1225,8 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
     Notes
     -----
     Time O(n log n), memory about 200 bytes a sounding. On a sphere: up to 0.3 % off the ellipsoid. In target and
-    snapshot modes, where the satellite looks
-    around one place, the distance is the place along the longer axis of the area, and does not grow with time.
+    snapshot modes, where the satellite looks around one place, the distance is the place along the longer axis of the
+    area, and does not grow with time.
 
     Examples
     --------
@@ -1276,7 +1292,7 @@ def _definitions(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
         return np.nan, np.nan, np.nan
     return float(np.median(y)), _robust_line(x, y), float(y.mean() - y.std())
 
-# %% ../nbs/04_soundings.ipynb #f82070e1
+# %% ../nbs/04_soundings.ipynb #9229e3d3
 def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float = 200.0) -> pd.DataFrame:
     """
     Background of every sounding under three definitions, from the soundings of a window of track around it.
@@ -1285,8 +1301,7 @@ def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float =
     ----------
     soundings : pandas.DataFrame
         `latitude`, `longitude` and `column`; see `track_distance` for what tells orbits apart. Where
-        `xco2_quality_flag` is there, only soundings
-        with flag 0 make the background; all soundings get one.
+        `xco2_quality_flag` is there, only soundings with flag 0 make the background; all soundings get one.
     column : str, default "xco2"
         What to take the background of.
     window : float, default 200
@@ -1296,9 +1311,8 @@ def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float =
     -------
     pandas.DataFrame
         On the input's index: `median`, `linear` (a robust line at the sounding's place), `low` (mean less one
-        standard deviation), and
-        `uncertainty`, the standard deviation of the three; all in the unit of `column`. Missing where a window holds
-        fewer than 20 soundings.
+        standard deviation), and `uncertainty`, the standard deviation of the three; all in the unit of `column`.
+        Missing where a window holds fewer than 20 soundings.
 
     Raises
     ------
@@ -1308,10 +1322,8 @@ def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float =
     Notes
     -----
     Windows are taken every twentieth of `window` and interpolated between. A plume inside the window lifts its own
-    background: with sigma 12 km and 200 km by
-    about a tenth of its height in the median, an eighth in the robust line, more when it is wider. `low` lies one
-    standard deviation of noise below
-    the others by construction, so that
+    background: with sigma 12 km and 200 km by about a tenth of its height in the median, an eighth in the robust
+    line, more when it is wider. `low` lies one standard deviation of noise below the others by construction, so that
     `uncertainty` is never below 0.58 of that. Time O(n), about a second for 50,000 soundings.
     """
     if column not in soundings:
@@ -1343,7 +1355,7 @@ def _windows(x: np.ndarray, y: np.ndarray, at: np.ndarray, window: float) -> np.
     found = np.array([_definitions(x[a:b] - node, y[a:b]) for node, a, b in zip(nodes, low, high)])
     return np.stack([np.interp(at, nodes, found[:, k]) for k in range(3)], axis=1)
 
-# %% ../nbs/04_soundings.ipynb #8e6e6bc7
+# %% ../nbs/04_soundings.ipynb #11ab667c
 def enhancement(soundings: pd.DataFrame, *, method: str = "median", column: str = "xco2",
                 window: float = 200.0) -> pd.DataFrame:
     """
@@ -1362,8 +1374,7 @@ def enhancement(soundings: pd.DataFrame, *, method: str = "median", column: str 
     -------
     pandas.DataFrame
         On the input's index: `background`, `enhancement` (`xco2_enhancement` when `column` is xco2) and
-        `background_uncertainty`, in the unit of
-        `column`.
+        `background_uncertainty`, in the unit of `column`.
 
     Raises
     ------

@@ -74,6 +74,9 @@ class Ruler:
     .. [1] Another work.
     """
 
+    def __init__(self, unit="km", kind=object()):
+        self.unit = unit
+
     def measure(self, a, b):
         """The distance from `a` to `b`; see ``spread``."""
         return abs(a - b)
@@ -100,6 +103,7 @@ def project(root):
     (root / "tiny" / "__init__.py").write_text("", encoding="utf-8")
     (root / "tiny" / "rows.py").write_text(MODULE + "\n", encoding="utf-8")
     (root / "CHANGELOG.md").write_text("# Changelog\n\n## 0.1.0\n\n- First.\n", encoding="utf-8")
+    (root / "CONTRIBUTING.md").write_text("# Contributing\n", encoding="utf-8")
     (root / "LICENSE").write_text("Free.\n", encoding="utf-8")
     (root / "settings.ini").write_text(
         "[DEFAULT]\nlib_path = tiny\ntitle = tiny\nauthor = The tiny authors\n"
@@ -113,6 +117,7 @@ def project(root):
         "#| hide\nhidden_secret = 1",
         "import os\nprint('ran in', os.path.basename(os.getcwd()))",
         "#| echo: false\nprint('output without source')",
+        "import pandas as pd\npd.DataFrame({'name': ['a', 'b'], 'value': [1.5, -2.0]})",
         "#| eval: false\nraise RuntimeError('shown, not run')",
         "#| slow\nraise RuntimeError('neither shown nor run')",
         "#| fig-alt: A falling line\n#| fig-cap: It falls\nimport matplotlib.pyplot as plt\nplt.plot([2, 1]);",
@@ -226,6 +231,12 @@ def test_notebooks_of_this_project_are_pages():
     assert len({made.title for made in pages}) == len(pages)
 
 
+def test_the_first_page_names_every_notebook():
+    index = (ROOT / "nbs/index.ipynb").read_text(encoding="utf-8")
+    others = [path.name for path in nbpages.notebooks(ROOT / "nbs") if path.stem != "index"]
+    assert [name for name in others if f"]({name})" not in index] == []
+
+
 # ---------------------------------------------------------------- the site
 
 def test_hidden_cells_run_unseen(site):
@@ -267,6 +278,12 @@ def test_landing_page(site):
     text = html(site, "index")
     assert "<h1>tiny" in text and 'href="00_rows.html#rows-apart"' in text
     assert 'href="changelog.html"' in text
+
+
+def test_words_of_a_table_stand_left(site):
+    text = html(site)
+    assert '<th class="words">name</th>' in text and '<td class="words">a</td>' in text
+    assert "<th>value</th>" in text and "<td>1.5</td>" in text
 
 
 def test_picture_has_words(site):
@@ -313,11 +330,11 @@ def test_second_build_runs_nothing_and_sees_a_change(site):
     (["#| hide\nassert 1 == 2, 'a hidden test fails'"], ["a hidden test fails"]),
     (["import matplotlib.pyplot as plt\nplt.plot([2, 1]);", ("md", "See [nothing](01_absent.ipynb)."),
       ("md", "![a mark](https://example.org/mark.svg)")],
-     ["no words for a picture: 00_rows.html: picture 1", "01_absent.ipynb",
+     ["no words for a picture: 00_rows.html: picture 1, after 'plt.plot([2, 1]);'", "01_absent.ipynb",
       "fetched from another host: 00_rows.html: https://example.org/mark.svg"]),
 ])
 def test_failing_page_fails_the_build(site, tmp_path, cells, told):
-    for part in ["docs", "tiny", "CHANGELOG.md", "LICENSE", "settings.ini", "nbs"]:
+    for part in ["docs", "tiny", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "settings.ini", "nbs"]:
         (shutil.copytree if (site / part).is_dir() else shutil.copy)(site / part, tmp_path / part)
     notebook(tmp_path / "nbs/00_rows.ipynb", ("md", "# Rows apart\n\n> Lead."), *cells)
     done = build(tmp_path)

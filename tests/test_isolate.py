@@ -75,7 +75,7 @@ def test_every_input_kind_gives_the_same_answer(granule, suffix, tmp_path):
     if suffix == ".nc4":
         write_lite(granule, path)
     elif suffix == ".json":
-        granule.to_json(path, orient="records", double_precision=15)
+        granule.to_json(path, orient="records", double_precision=15, date_format="iso")
     elif suffix == ".parquet":
         granule.to_parquet(path)
     else:
@@ -186,3 +186,19 @@ def test_help_starts_fast_enough_to_be_read():
             "print([m for m in ('pandas', 'sklearn', 'cv2', 'matplotlib') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip().endswith("[]"), done.stdout + done.stderr
+
+
+def test_fills_of_a_granule_are_dropped_and_counted_a_nan_is_refused(granule, tmp_path, capfd):
+    """The file says which values are none; a NaN that it does not declare is somebody's mistake."""
+    import h5py
+
+    filled = granule.assign(xco2=granule["xco2"].mask(granule.index < 4))
+    write_lite(filled, tmp_path / "g.nc4")
+    result = isolate(tmp_path / "g.nc4", eps=3)
+    assert result.summary["counts"]["dropped"] == 4 and result.summary["counts"]["fill_values"] == {"xco2": 4}
+    assert "dropped 4 rows" in str(result)
+    with h5py.File(tmp_path / "g.nc4", "r+") as file:
+        file["xco2"][7] = np.nan
+    assert main(["isolate", str(tmp_path / "g.nc4"), "--out", str(tmp_path / "out")]) == 2
+    assert "column 'xco2' holds 1 missing" in capfd.readouterr().err
+    assert isolate(tmp_path / "g.nc4", eps=3, drop_missing=True).summary["counts"]["dropped"] == 5

@@ -370,7 +370,7 @@ def test_tables_are_asked_as_files_are(tmp_path):
 
 @pytest.mark.parametrize("bad", [
     {"box": (1, 2, 3)}, {"box": (0, 50, 1, 40)}, {"box": "all"}, {"dates": "2018"}, {"dates": ("x", "y")},
-    {"mode": "sideways"}])
+    {"dates": (None, None)}, {"mode": "sideways"}, {"mode": 1.5}, {"footprint": "x"}, {"quality": "good"}])
 def test_what_cannot_be_asked_is_refused(lite_bytes, bad):
     with pytest.raises(InputError, match=f"{next(iter(bad))} must be"):
         read_lite(io.BytesIO(lite_bytes), **bad)
@@ -423,6 +423,8 @@ def test_other_products_are_refused(tmp_path):
 def test_missing_and_forbidden_files_say_so(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_lite(tmp_path / "none.nc4")
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        write_lite(pd.DataFrame({"sounding_id": [1]}), tmp_path / "none" / "a.nc4")
     with pytest.raises((IsADirectoryError, PermissionError)):
         read_lite(tmp_path)
 
@@ -435,7 +437,10 @@ def test_asking_for_a_column_that_is_not_there(lite_bytes):
 
 @pytest.mark.parametrize("table", [
     pd.DataFrame({"xco2": [1.0]}), pd.DataFrame({"sounding_id": [1.0]}),
-    pd.DataFrame({"sounding_id": [1], "a/b": [1]}), pd.DataFrame([[1, 2, 3]], columns=["sounding_id", "a", "a"])])
+    pd.DataFrame({"sounding_id": [1], "a/b": [1]}), pd.DataFrame({"sounding_id": [1], "a": [1j]}),
+    pd.DataFrame({"sounding_id": [1], "a": ["a\0b"]}), pd.DataFrame({"sounding_id": [1], "Retrieval": [1.0]}),
+    pd.DataFrame({"sounding_id": [1], "a": [pd.Timedelta("1s")]}),
+    pd.DataFrame([[1, 2, 3]], columns=["sounding_id", "a", "a"])])
 def test_tables_that_cannot_be_a_lite_file_are_refused_and_leave_nothing(table, tmp_path):
     with pytest.raises(InputError):
         write_lite(table, tmp_path / "a.nc4")
@@ -487,6 +492,7 @@ def test_granule_is_plausible_anywhere(seed, lat, lon, day, n_seconds):
 @pytest.mark.parametrize("bad", [
     {"center": (70, 0), "date": "2019-12-21"}, {"n_seconds": 0},
     {"n_seconds": 1e9}, {"n_seconds": float("nan")}, {"center": (89, 0)}, {"center": (0, 999)},
+    {"date": "NaT"},
     {"date": "yesterday"}, {"n_bad": -1}, {"sigma": 0}, {"cloud_fraction": 1}, {"delta": float("inf")}])
 def test_granule_parameters_are_checked(bad):
     with pytest.raises(InputError):

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from textwrap import shorten
 
@@ -20,7 +21,7 @@ import nbformat
 from docutils import nodes
 from nbpages import Cell, Page, constant, fingerprint, notebooks, read_page
 from offline import external_resources, images_without_alt
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import desc_content, pending_xref
 from sphinx.application import Sphinx
 from sphinx.errors import ConfigError
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -161,17 +162,11 @@ def write_pages(app: Sphinx, config) -> None:
 # ---------------------------------------------------------------- names in prose
 
 class LinkNames(SphinxPostTransform):
-    """Link a name in backticks to its API entry, unless it stands in a heading or is a link already.
-
-    And call the attributes of a class its attributes.
-    """
+    """Link a name in backticks to its API entry, unless it stands in a heading or is a link already."""
 
     default_priority = 5  # before pending references are resolved
 
     def run(self, **kwargs) -> None:
-        for label in self.document.findall(nodes.field_name):
-            if label.astext() == "Variables":  # napoleon's word for what numpydoc calls Attributes
-                label.children = [nodes.Text("Attributes")]
         names = self.config.nbsite_names
         apart = (nodes.reference, pending_xref, nodes.title, nodes.term)
         for literal in list(self.document.findall(nodes.literal)):
@@ -184,6 +179,40 @@ class LinkNames(SphinxPostTransform):
                                 refwarn=False, refdoc=self.env.docname)
             literal.replace_self(link)
             link += literal
+
+
+class TidyEntries(SphinxPostTransform):
+    """Small corrections of what autodoc, napoleon and pandas wrote."""
+
+    default_priority = 6
+
+    def run(self, **kwargs) -> None:
+        for label in self.document.findall(nodes.field_name):
+            if label.astext() == "Variables":  # napoleon's word for what numpydoc calls Attributes
+                label.children = [nodes.Text("Attributes")]
+        for line in list(self.document.findall(nodes.paragraph)):
+            if line.astext() == "Bases: object" and isinstance(line.parent, desc_content):
+                line.parent.remove(line)
+        for raw in self.document.findall(nodes.raw):
+            if 'class="dataframe"' in raw.astext():
+                raw.children = [nodes.Text(words_left(raw.astext()))]
+
+
+NUMBER = re.compile(r"[-+\d.,:%]*|-?inf|NaN|NaT|True|False|None|<NA>|&lt;NA&gt;|[-+\d.]+e[-+]?\d+", re.I)
+
+
+def words_left(html: str) -> str:
+    """Mark the columns of a pandas table that hold words, which read better from the left; numbers stay right."""
+    if "span=" in html:
+        return html  # merged cells: the place in the row does not tell the column
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in re.findall(r"<tr.*?</tr>", html, re.S)]
+    words = {i for row in rows[1:] for i, cell in enumerate(row) if not NUMBER.fullmatch(cell.strip())}
+
+    def mark_row(row: re.Match) -> str:
+        place = count()
+        return re.sub(r"<t[hd](?=>)", lambda cell: cell[0] + ' class="words"' * (next(place) in words), row[0])
+
+    return re.sub(r"<tr.*?</tr>", mark_row, html, flags=re.S)
 
 
 def _inside(node: nodes.Node, kinds: tuple) -> bool:
@@ -214,14 +243,15 @@ def plain_references(app, what, name, obj, options, lines) -> None:
     lines[:] = out
 
 
-def skip_routing(app, what, name, obj, skip, options):
-    """scikit-learn's metadata methods (`set_fit_request`...) appear on every estimator and are not ours to document."""
-    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else skip
+def skip_inherited(app, what, name, obj, skip, options):
+    """Leave out what others put on our classes: scikit-learn's `set_fit_request`..., a NamedTuple's field numbers."""
+    routing = re.fullmatch(r"set_\w+_request|get_metadata_routing", name)
+    return True if routing or str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else skip
 
 
-def no_plain_base(app, name, obj, options, bases) -> None:
-    """`Bases: object` says nothing."""
-    bases[:] = [base for base in bases if base is not object]
+def readable_defaults(app, what, name, obj, options, signature, returns):
+    """A default without a source form (`<factory>`, `<object at ...>`) would keep Sphinx from reading the signature."""
+    return signature and re.sub(r"= ?<[^<>]*>", "= ...", signature), returns
 
 
 # ---------------------------------------------------------------- what the built site needs
@@ -258,8 +288,9 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", write_pages)
     app.connect("builder-inited", copy_mathjax)
     app.connect("autodoc-process-docstring", plain_references, priority=900)
-    app.connect("autodoc-skip-member", skip_routing)
-    app.connect("autodoc-process-bases", no_plain_base)
+    app.connect("autodoc-skip-member", skip_inherited)
+    app.connect("autodoc-process-signature", readable_defaults)
     app.connect("build-finished", check_site)
     app.add_post_transform(LinkNames)
+    app.add_post_transform(TidyEntries)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -24,27 +24,37 @@ class _Fetches(HTMLParser):
         self.found: list[str] = []
         self.images_without_alt: list[str] = []
         self._images = 0
+        self._code: list[str] | None = None  # text of the `pre` we are in
+        self._last_line = ""  # of the last `pre` before a picture, which tells the author where it is
         self._style = False
 
     def handle_starttag(self, tag, attrs):
         values = {key: value or "" for key, value in attrs}
         self._style = tag == "style"
+        if tag == "pre":
+            self._code = []
         self.found += CSS_REMOTE.findall(values.get("style", ""))
         if tag == "img" and "sidebar-logo" not in values.get("class", ""):
             self._images += 1
             alt = values.get("alt", "").strip()
             if not alt or FILE_NAME.match(alt):
-                self.images_without_alt.append(f"picture {self._images}")
+                after = f", after {self._last_line!r}" if self._last_line else ""
+                self.images_without_alt.append(f"picture {self._images}{after}")
         if tag == "link" and set(values.get("rel", "").lower().split()) & INERT_LINKS:
             return
         self.found += [values[key].strip() for key in values if (tag, key) in FETCHED and REMOTE.match(values[key])]
 
     def handle_data(self, data):
+        if self._code is not None:
+            self._code.append(data)
         if self._style:
             self.found += CSS_REMOTE.findall(data)
 
     def handle_endtag(self, tag):
         self._style = False
+        if tag == "pre" and self._code is not None:
+            self._last_line = "".join(self._code).strip().split("\n")[-1][:80]
+            self._code = None
 
 
 def _read(page: Path) -> _Fetches:
@@ -65,7 +75,7 @@ def external_resources(folder: str | Path) -> list[str]:
 
 
 def images_without_alt(folder: str | Path) -> list[str]:
-    """Every picture that says nothing to a reader who cannot see it, as `file: picture 3`."""
+    """Every picture that says nothing to a reader who cannot see it, as `file: picture 3, after 'plt.show()'`."""
     folder = Path(folder)
     return [f"{page.relative_to(folder)}: {src}"
             for page in sorted(folder.rglob("*.html")) for src in _read(page).images_without_alt]

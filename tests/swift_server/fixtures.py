@@ -14,24 +14,36 @@ QUICK = {"backoff": 0.05, "timeout": 20}
 
 
 @functools.cache
-def the_server():
+def the_server(**limits):
     """The server, or the reason why there is none."""
+    if limits and not the_server()[0]:
+        return the_server()  # one failed installation is enough
     try:
-        server = SwiftServer().start()
+        server = SwiftServer(**limits).start()
     except (OSError, subprocess.CalledProcessError, RuntimeError) as e:
         return None, f"no Swift server here: {e}"
     atexit.register(server.stop)
     return server, ""
 
 
-@pytest.fixture(scope="session")
-def server():
-    running, reason = the_server()
+def running_server(**limits):
+    running, reason = the_server(**limits)
     if running is None:
         pytest.skip(reason)
     for kind, daemon in running.daemons.items():
         assert daemon.poll() is None, f"{kind} has ended: {(running.folder / f'{kind}.log').read_text()[-500:]}"
     return running
+
+
+@pytest.fixture(scope="session")
+def server():
+    return running_server()
+
+
+@pytest.fixture(scope="session")
+def usual_server():
+    """A second one with the page limit of most servers; rclone asks for a thousand names at a time."""
+    return running_server(container_listing_limit=10000)
 
 
 @pytest.fixture

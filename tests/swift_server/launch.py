@@ -1,9 +1,11 @@
 """Make the server's venv once, write its configuration, start and stop the daemons."""
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,8 +24,14 @@ KINDS = ("account", "container", "object", "proxy")
 
 def swift_python() -> Path:
     """The interpreter of the venv that holds swift, made on first use (OCO2_SWIFT_VENV moves it)."""
-    venv = Path(os.environ.get("OCO2_SWIFT_VENV") or HERE.parents[1] / ".venv-swift").absolute()
-    python, mark = venv / "bin" / "python", venv / f".{PIN}"
+    return make_venv("swift", [PIN], "constraints.txt")
+
+
+def make_venv(name: str, pins: list[str], constraints: str) -> Path:
+    """A venv `.venv-NAME` beside the project's own, made once; returns its interpreter."""
+    given = os.environ.get(f"OCO2_{name.upper()}_VENV")
+    venv = Path(given or HERE.parents[1] / f".venv-{name}").absolute()
+    python, mark = venv / "bin" / "python", venv / f".{pins[0]}"
     if mark.exists():
         return python
     venv.parent.mkdir(parents=True, exist_ok=True)
@@ -34,20 +42,26 @@ def swift_python() -> Path:
             env = {k: v for k, v in os.environ.items() if k not in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT")}
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
             subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                            "--only-binary", ":all:", "-c", str(HERE / "constraints.txt"), PIN], check=True, env=env)
+                            "--only-binary", ":all:", "-c", str(HERE / constraints), *pins], check=True, env=env)
             mark.touch()
     return python
 
 
 def free_ports(n: int) -> list[int]:
-    """`n` ports nobody listens on now."""
-    socks = [socket.socket() for _ in range(n)]
-    for sock in socks:
-        sock.bind(("127.0.0.1", 0))
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
+    """`n` ports nobody listens on now.
+
+    Below the range that the system gives to outgoing connections (from 32768 on Linux): a daemon that is killed and
+    started again must find its port free, and another server on this machine must not pick it in between.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 1_000):
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == n:
+            return found
+    raise RuntimeError("no free ports between 20000 and 30000")
 
 
 DAEMON = """[DEFAULT]
@@ -128,14 +142,16 @@ class SwiftServer:
         Small by default, so that paging and segments are cheap to test.
     folder : path, optional
         Where everything lies; a temporary folder, removed by stop(), when not given.
+    auth : (interpreter, text), optional
+        Another venv, and the filters `authtoken` and `keystoneauth` that take tempauth's place.
     """
 
     user, key, reader = "test:tester", "testing", ("test:reader", "reading")
 
     def __init__(self, container_listing_limit: int = 20, max_file_size: int = 5 * 2**20, node_timeout: int = 10,
-                 folder: str | os.PathLike | None = None):
+                 folder: str | os.PathLike | None = None, auth: tuple[Path, str] | None = None):
         self.limits = {"container_listing_limit": container_listing_limit, "max_file_size": max_file_size}
-        self.node_timeout, self._own = node_timeout, folder is None
+        self.node_timeout, self._own, self.auth = node_timeout, folder is None, auth
         self.folder = Path(folder or tempfile.mkdtemp(prefix="swift-"))
         self.ports = dict(zip(KINDS, free_ports(4)))
         self.daemons: dict[str, subprocess.Popen] = {}
@@ -161,7 +177,8 @@ class SwiftServer:
 
     def _run(self, *args: str, **kw):
         env = {**os.environ, "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
-        return dict(args=[str(swift_python()), str(HERE / "node.py"), *args, str(self.folder)], env=env, **kw)
+        python = self.auth[0] if self.auth else swift_python()
+        return dict(args=[str(python), str(HERE / "node.py"), *args, str(self.folder)], env=env, **kw)
 
     def start(self) -> SwiftServer:
         """Write the configuration, start the four, wait until the proxy answers."""
@@ -172,6 +189,8 @@ class SwiftServer:
         for kind, port in self.ports.items():
             body = PROXY if kind == "proxy" else STORAGE
             text = DAEMON + body
+            if kind == "proxy" and self.auth:
+                text = text.replace(" tempauth ", " authtoken keystoneauth ") + self.auth[1]
             (self.folder / f"{kind}-server.conf").write_text(text.format(
                 kind=kind, port=port, user=user, folder=self.folder, node_timeout=self.node_timeout, extra=""))
         subprocess.run(**self._run("rings", json.dumps(self.ports)), check=True)
@@ -197,11 +216,15 @@ class SwiftServer:
                 break
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.ports[kind]}{path}", timeout=5).close()
-                return
             except urllib.error.HTTPError:
-                return
+                pass
             except OSError:
                 time.sleep(0.05)
+                continue
+            # Somebody answers; it is ours only if ours did not end because the port was taken.
+            time.sleep(0.05)
+            if self.daemons[kind].poll() is None:
+                return
         raise RuntimeError(f"swift {kind} did not start: {(self.folder / f'{kind}.log').read_text()[-2000:]}")
 
     def kill(self, kind: str) -> None:
@@ -238,8 +261,8 @@ class SwiftServer:
         subprocess.run(**self._run("update"), check=True, capture_output=True)
 
     def data_files(self) -> list[Path]:
-        """The objects on disk, oldest first."""
-        return sorted((self.folder / "devices/d1/objects").rglob("*.data"), key=lambda p: p.stat().st_mtime_ns)
+        """The objects on disk."""
+        return list((self.folder / "devices/d1/objects").rglob("*.data"))
 
     def stop(self) -> None:
         """End the daemons; remove the folder if it was ours."""

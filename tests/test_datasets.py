@@ -1,0 +1,359 @@
+"""The embedded store, tables and names: what the notebook does not show."""
+import bz2
+import contextlib
+import gzip
+import http.server
+import json
+import lzma
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oco2_outliers.datasets import Datasets, InputError, SwiftFileSystem, read_table
+
+ID = 2018082505140535
+REAL = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request, tmp_path):
+    return Datasets(root=tmp_path / "store") if request.param == "folder" else Datasets(f"memory://{tmp_path.name}")
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name, text in {"a/x.csv": "1", "a/b/y.json": "[]", "a/b/z.csv": "3"}.items():
+        path = tmp_path / "src" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "src"
+
+
+def put(store, name, text="x"):
+    with store.open(name, "w") as file:
+        file.write(text)
+
+
+# --- where the store is ---
+def test_the_default_is_a_folder_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.delenv("OCO2_STORE", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    if sys.platform == "linux":
+        assert Datasets().root == str(tmp_path / "data/oco2_outliers")
+    monkeypatch.setenv("OCO2_STORE", str(tmp_path / "x y"))
+    assert Datasets().root == str(tmp_path / "x y")
+    monkeypatch.setenv("OCO2_STORE", (tmp_path / "x y").as_uri())
+    assert Datasets().root == str(tmp_path / "x y")
+    monkeypatch.setenv("OCO2_STORE", "memory://m")
+    assert repr(Datasets()) == "Datasets('memory:///m/')"
+    assert Datasets(root=tmp_path).root == str(tmp_path)
+    assert not (tmp_path / "x y").exists()  # nothing is made before something is written
+
+
+def test_configurations(tmp_path, monkeypatch):
+    for name in ("a", "a.json"):
+        path = tmp_path / name
+        path.write_text(json.dumps({"root": str(tmp_path / "r")}))
+    assert Datasets(tmp_path / "a.json").root == str(tmp_path / "r")
+    assert Datasets({"root": "memory://r"}).root == "/r"
+    with pytest.raises(InputError, match="is a file"):
+        Datasets(tmp_path / "a")
+    with pytest.raises(FileNotFoundError, match="no such configuration"):
+        Datasets("none.json")
+    for text in ("{", "[]", '{"swift_storage": 3}', '"key"'):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(InputError):
+            Datasets(tmp_path / "bad.json")
+    for shipped in (Path(__file__).parents[1] / "configs").glob("*.json"):
+        config = json.loads(shipped.read_text())
+        assert not config.get("swift_storage", {}).get("key")  # no secrets are shipped
+
+
+def test_missing_credentials_are_named(monkeypatch):
+    for k in list(os.environ):
+        if k.startswith(("OS_", "ST_")):
+            monkeypatch.delenv(k)
+    with pytest.raises(InputError, match=r"user \(OS_USERNAME\), key \(OS_PASSWORD\)"):
+        Datasets({"swift_storage": {"auth_url": "https://x/v3"}})
+    with pytest.raises(InputError, match="auth_version 2"):
+        Datasets({"swift_storage": {"auth_url": "https://x/v2", "user": "u", "key": "k", "auth_version": "2"}})
+    with pytest.raises(InputError, match="name one container"):
+        Datasets("swift://a/b")
+    with pytest.raises(InputError, match="OS_APPLICATION_CREDENTIAL_SECRET"):
+        Datasets({"swift_storage": {"auth_url": "https://x/v3", "application_credential_id": "1"}})
+    s = Datasets({"swift_storage": {"auth_url": "https://x/v3", "user": "u", "key": "hush", "base_url": "https://y/v1/A/oco2/"}})
+    assert s.get_url_from_sounding_id(ID) == (
+        f"https://y/v1/A/oco2//datasets/oco-2/peaks-detected-details/peak_data-si_{ID}.json")
+    assert "hush" not in repr(s) + repr(s.config) + repr(vars(s))
+
+
+def test_a_secret_that_others_can_read_is_warned_about(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"swift_storage": {"auth_url": "https://x/v3", "user": "u", "key": "hush"}}))
+    path.chmod(0o644)
+    with pytest.warns(UserWarning, match="chmod 600") as w:
+        Datasets(path)
+    assert "hush" not in str(w[0].message)
+    path.chmod(0o600)
+    Datasets(path)
+
+
+# --- files ---
+def test_the_same_calls_as_on_swift(store, files, tmp_path, capsys):
+    assert sorted(store.upload(f"{files}/**", "/Trash/", recursive=True).sent) == [
+        "/Trash/a/b/y.json", "/Trash/a/b/z.csv", "/Trash/a/x.csv"]
+    assert store.upload(f"{files}/**", "/Trash/", recursive=True).sent == []
+    (files / "a/x.csv").write_text("2")
+    assert store.upload(f"{files}/**", "/Trash/", recursive=True).sent == ["/Trash/a/x.csv"]
+    assert store.upload(f"{files}/a/**/*.csv", "flat/", recursive=True, flat=True).sent == ["flat/z.csv", "flat/x.csv"]
+    assert [o["name"] for o in store.get_container(prefix="/Trash/a/b/")] == ["Trash/a/b/y.json", "Trash/a/b/z.csv"]
+    assert store.get_containers()[0] == {"name": "oco2", "count": 5, "bytes": 6}
+    assert len(store.get_files_urls("/Trash/")) == 3 and len(store.get_files_urls("/Trash/", ".csv")) == 2
+    assert len(store.get_files_urls("*/x.csv")) == 2 and len(store.get_files_urls()) == 5
+    got = store.download("/Trash/a/", tmp_path / "got")
+    assert sorted(got.sent) == ["Trash/a/b/y.json", "Trash/a/b/z.csv", "Trash/a/x.csv"]
+    assert (tmp_path / "got/x.csv").read_text() == "2" and (tmp_path / "got/b/z.csv").read_text() == "3"
+    assert store.download("/Trash/a/", tmp_path / "got").sent == []
+    assert store.download("flat/x.csv", tmp_path / "one").sent == ["flat/x.csv"]
+    assert len(store.delete_files()) == 3 and len(store.get_container()) == 5
+    assert len(store.delete_files(dry_run=False)) == 3 and len(store.get_container()) == 2
+    assert "would be deleted" in capsys.readouterr().out
+    with pytest.raises(FileNotFoundError, match="no file matches"):
+        store.upload(f"{files}/*.nothing")
+    with pytest.raises(FileNotFoundError):
+        store.get_container("another")
+
+
+def test_a_store_travels_to_another_process(store):
+    put(store, "x", "1")
+    assert pickle.loads(pickle.dumps(store)).open("x").read() == b"1"
+
+
+def test_two_files_for_one_name_are_refused(store, tmp_path):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x").write_text(folder)
+    with pytest.raises(InputError, match="both become"):
+        store.upload(f"{tmp_path}/?/x", flat=True)
+
+
+def test_writes_are_whole(store):
+    put(store, "x", "old")
+    for mode in ("w", "wb"):
+        with pytest.raises(KeyError), store.open("x", mode) as file:
+            file.write("new" if mode == "w" else b"new")
+            raise KeyError
+    file = store.open("x", "wb")
+    file.write(b"half")
+    file.discard()
+    with store.open("x", "r") as file:
+        assert file.read() == "old"
+    assert [o["name"] for o in store.get_container()] == ["x"]
+    with pytest.raises(FileNotFoundError, match="no 'y'"):
+        store.open("y")
+    with pytest.raises(InputError, match="mode"):
+        store.open("x", "a")
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path):
+    code = ("import os, sys; from oco2_outliers.datasets import Datasets\n"
+            "f = Datasets(root=sys.argv[1]).open('x', 'wb'); f.write(b'n' * 10**6); f.flush(); os._exit(1)")
+    put(Datasets(root=tmp_path), "x", "old")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert (tmp_path / "x").read_text() == "old"
+    assert [o["name"] for o in Datasets(root=tmp_path).get_container()] == ["x"]
+    assert len(list(tmp_path.iterdir())) == 2  # the part that was left is not listed
+
+
+HOSTILE = ["../x", "a/../../x", "..", ".", "", "/", "a\\..\\x", "C:\\x", "c:x", "a\0b", "x\n", "link/x", "./x", "a/",
+           "\x1b[2J"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("mode", ["rb", "wb"])
+def test_hostile_names_are_refused(tmp_path, name, mode):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/link").symlink_to("../outside")
+    with pytest.raises(InputError, match="refused"):
+        Datasets(root=tmp_path / "store").open(name, mode)
+    assert sorted(os.listdir(tmp_path)) == ["outside", "store"] and os.listdir(tmp_path / "outside") == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet=st.sampled_from("ab./\\:~ \0\n"), max_size=12))
+def test_no_name_leaves_the_folder(name):
+    import tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "root"
+        with contextlib.suppress(InputError, OSError):
+            put(Datasets(root=root), name)
+        assert {p.name for p in Path(folder).iterdir()} <= {"root"}
+
+
+# --- tables ---
+def test_every_kind_of_table_comes_back_the_same(store, tmp_path):
+    df = pd.DataFrame({"sounding_id": np.array([ID, ID + 8]), "xco2": [400.878540, 0.1 + 0.2], "name": ["a;b", "c,d"]})
+    comma, semicolon = df.to_csv(index=False).encode(), df.to_csv(index=False, sep=";").encode()
+    records, columns = df.to_json(orient="records", double_precision=15), df.to_json(double_precision=15)
+    made = {"a.csv": comma, "b.csv": semicolon, "c.csv.gz": gzip.compress(comma), "d.csv.bz2": bz2.compress(semicolon),
+            "e.csv.xz": lzma.compress(comma), "f.xz": lzma.compress(semicolon), "g.json": records.encode(),
+            "h.json": columns.encode(), "i.CSV": comma, "j.csv": b"\xef\xbb\xbf" + comma,
+            "k.json.gz": gzip.compress(records.encode())}
+    df.to_parquet(tmp_path / "l.parquet")
+    made["l.parquet"] = (tmp_path / "l.parquet").read_bytes()
+    for name, data in made.items():
+        with store.open(name, "wb") as file:
+            file.write(data)
+        (tmp_path / name).write_bytes(data)
+        local = tmp_path / name
+        for got in (store.get_dataframe(name), store.get_dataframe(store.url(name)), store.get_dataframe(local),
+                    read_table(local), store.get_dataframe(local.as_uri())):
+            assert got.sounding_id.dtype == "int64"
+            pd.testing.assert_frame_equal(got, df, rtol=0 if "json" not in name else 1e-14, atol=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+def test_floats_keep_their_last_digit(values):
+    import io
+    text = "x,y\n" + "".join(f"{v!r},1\n" for v in values)
+    assert read_table(io.BytesIO(text.encode()), "a.csv").x.astype(float).tolist() == values
+    text = json.dumps([{"x": v} for v in values])
+    assert read_table(io.BytesIO(text.encode()), "a.json").x.astype(float).tolist() == values
+
+
+@pytest.mark.parametrize("text", [f"{ID}", f"{ID}.0", "2.018082505140535e15", "2.018082505140535E+15"])
+@pytest.mark.parametrize("kind", ["csv", "json", "json text"])
+def test_ids_are_exact(tmp_path, text, kind):
+    path = tmp_path / f"a.{kind[:4].strip()}"
+    path.write_text({"csv": f"sounding_id\n{text}\n", "json": f'[{{"sounding_id": {text}}}]',
+                     "json text": f'[{{"sounding_id": "{text}"}}]'}[kind])
+    df = read_table(path)
+    assert df.sounding_id.dtype == "int64" and df.sounding_id.tolist() == [ID]
+
+
+@pytest.mark.parametrize(("name", "data", "says"), [
+    ("a.csv", b"", "empty"), ("a.json", b"", "empty"), ("a.parquet", b"", "empty"),
+    ("a.csv.gz", gzip.compress(b""), "empty"),
+    ("a.csv", b"sounding_id,x\n,1\n", "missing"), ("a.csv", b"sounding_id\n2.018e15\n", "all its digits"),
+    ("a.csv", b"sounding_id\n2018x\n", "all its digits"), ("a.json", b'[{"sounding_id": null}]', "missing"),
+    ("a.json", b'[{"sounding_id": 1.5}]', "all its digits"), ("a.json", b'[{"sounding_id": 1e300}]', "all its digits"),
+    ("a.csv", b"a,b\n1,2,3\n", "cannot be read"), ("a.csv", b"a,b\n1,2\n1,2,3\n", "cannot be read"),
+    ("a.csv", b"\xff\xfe\x00", "cannot be read"), ("a.json", b"{", "cannot be read"), ("a.json", b"3", "neither"),
+    ("a.json", b"[" * 100000, "cannot be read"), ("a.parquet", b"PAR1 no", "cannot be read"),
+    ("a.csv.gz", b"no", "cannot be read"), ("a.csv.bz2", b"no", "cannot be read"),
+    ("a.csv.xz", b"no", "cannot be read"),
+    ("a.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-6], "cannot be read"),
+    ("a.nc4", b"x", "read_lite"), ("a.h5", b"x", "read_lite"), ("a.pkl", b"x", "unknown"), ("a", b"x", "unknown"),
+])
+def test_what_cannot_be_read_says_so_in_one_line(store, tmp_path, name, data, says):
+    with store.open(name, "wb") as file:
+        file.write(data)
+    (tmp_path / name).write_bytes(data)
+    for read in (lambda: store.get_dataframe(name), lambda: read_table(tmp_path / name)):
+        with pytest.raises(InputError, match=says) as e:
+            read()
+        assert "\n" not in str(e.value) and len(str(e.value)) < 500
+
+
+def test_what_is_not_there(store, tmp_path):
+    for where in ("none.csv", tmp_path / "none.csv", (tmp_path / "none.csv").as_uri(), store.url("none.csv")):
+        with pytest.raises(FileNotFoundError) as e:
+            store.get_dataframe(where)
+        assert "\n" not in str(e.value)
+
+
+def test_nothing_is_invented(store):
+    put(store, "a.csv", "sounding_id,xco2\n1,\n")
+    df = store.get_dataframe("a.csv")
+    assert list(df.columns) == ["sounding_id", "xco2"] and df.xco2.isna().all()
+
+
+def test_gaussian_param(store):
+    df = pd.DataFrame({"sounding_id": [float(ID), float(ID + 8)], "slope": [1.5, 2.5], "n": [1, 2]})
+    got = store.get_gaussian_param(str(ID + 8), df)
+    assert got["slope"] == 2.5 and got["n"] == 2 and store.get_peak_param(ID, df)["slope"] == 1.5
+    with pytest.raises(KeyError, match=str(ID + 1)):
+        store.get_gaussian_param(ID + 1, df)
+    with pytest.raises(InputError, match="no column"):
+        store.get_gaussian_param(ID, df[["slope"]])
+    with pytest.raises(InputError):
+        store.get_url_from_sounding_id("../../x")
+
+
+def test_http(store, tmp_path):
+    (tmp_path / "a b.csv").write_text(f"sounding_id;x\n{ID};1\n")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):  # noqa: N802
+            if "secret" in self.path:
+                return self.send_error(403)
+            if "short" in self.path:
+                self.send_response(200)
+                self.send_header("Content-Length", "100")
+                self.end_headers()
+                return self.wfile.write(b"a,b\n1,2\n")
+            return super().do_GET()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        for url in (f"{base}/a b.csv", f"{base}/a%20b.csv", f"{base}//a%20b.csv?sig=1"):
+            assert store.get_dataframe(url).sounding_id.tolist() == [ID]
+        with pytest.raises(FileNotFoundError, match="404"):
+            store.get_dataframe(f"{base}/none.csv")
+        with pytest.raises(PermissionError, match="403") as e:
+            store.get_dataframe(f"{base}/secret.csv?sig=abc")
+        assert "sig=abc" not in str(e.value)
+        with pytest.raises(OSError, match="broke|Incomplete"):
+            store.get_dataframe(f"{base}/short.csv")
+        server.shutdown()
+    with pytest.raises(OSError, match="cannot be reached"):
+        store.get_dataframe(f"{base}/a.csv")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_permissions(tmp_path):
+    store = Datasets(root=tmp_path)
+    put(store, "a/x.csv")
+    (tmp_path / "a").chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(PermissionError):
+        put(store, "a/y.csv")
+    (tmp_path / "a").chmod(0o700)
+
+
+def test_the_module_starts_without_what_a_folder_does_not_need():
+    code = ("import sys, oco2_outliers.datasets as d; d.Datasets('memory://x').get_container()\n"
+            "print([m for m in ('swiftclient', 'keystoneauth1', 'pandas', 'pyarrow', 'requests') if m in sys.modules])")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_entry_point():
+    import fsspec
+    assert fsspec.get_filesystem_class("swift") is SwiftFileSystem
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real data is not here")
+def test_real_tables():
+    for path in [*REAL.glob("peaks/**/*.csv"), *REAL.glob("soundings/*.csv")]:
+        df = read_table(path)
+        assert len(df)
+        if "sounding_id" in df.columns:
+            # Digit for digit what stands in the file.
+            assert df.sounding_id.astype(str).tolist() == pd.read_csv(
+                path, sep=None, engine="python", dtype=str).sounding_id.str.replace(r"\.0$", "", regex=True).tolist()

@@ -1,0 +1,468 @@
+"""Every path of the search gives the labels of scikit-learn and of the definition, to the last bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import DBSCAN
+from sklearn.metrics import silhouette_samples, silhouette_score
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.utils.estimator_checks import check_estimator
+
+from oco2_outliers import dbscan
+from oco2_outliers.datasets import InputError
+from oco2_outliers.dbscan import (
+    IsolatedSoundings,
+    bench_kmeans,
+    do_dbcluster,
+    eps_profile,
+    feature_matrix,
+    isolation_radius,
+    search_optimal,
+    silhouettes,
+    sweep,
+)
+
+PATHS = ["numpy", "serial", "parallel", "library"]
+GAUSSIAN = ["slope", "intercept", "amplitude", "sigma", "delta", "R"]
+ALL_NINE = ["latitude", "longitude", *GAUSSIAN, "surf_pres"]
+
+
+@contextmanager
+def forced(path):
+    """Take one path of the search, whatever the number of rows."""
+    before, dbscan._forced_path = dbscan._forced_path, path
+    try:
+        yield
+    finally:
+        dbscan._forced_path = before
+
+
+def squares(X):
+    total = np.zeros((len(X), len(X)))
+    for j in range(X.shape[1]):
+        total += (X[:, None, j] - X[None, :, j]) ** 2
+    return total
+
+
+def by_definition(square, eps, m):
+    """DBSCAN as the words say it: clusters by ascending smallest core row, a border row to the lowest label."""
+    near = square <= eps * eps
+    core = near.sum(axis=1) >= m
+    labels, n_clusters = np.full(len(square), -1), 0
+    for row in np.flatnonzero(core):
+        if labels[row] >= 0:
+            continue
+        labels[row], todo = n_clusters, [row]
+        while todo:
+            for q in np.flatnonzero(near[todo.pop()] & core & (labels < 0)):
+                labels[q] = n_clusters
+                todo.append(q)
+        n_clusters += 1
+    for row in np.flatnonzero(~core):
+        reached = labels[near[row] & core]
+        labels[row] = reached.min() if len(reached) else -1
+    return labels
+
+
+@st.composite
+def cases(draw, most_rows=400):
+    """Rows of many shapes, min_samples, and radii that fall exactly on distances that occur."""
+    n = draw(st.one_of(st.integers(1, 12), st.integers(1, most_rows)))
+    d = draw(st.one_of(st.integers(1, 4), st.integers(1, 30)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["cloud", "blobs", "lattice", "copies", "flat", "tail"]))
+    X = rng.normal(size=(n, d))
+    if kind == "blobs":
+        X = 0.2 * X + rng.normal(size=(5, d))[rng.integers(0, 5, n)] * 3
+    if kind == "lattice":
+        X = rng.integers(0, draw(st.integers(1, 5)), (n, d)) * draw(st.sampled_from([1.0, 0.1, 3.0]))
+    if kind == "copies":
+        X = X[rng.integers(0, max(1, n // draw(st.integers(1, 20))), n)]
+    if kind == "flat":
+        X[:, rng.random(d) < 0.5] = draw(st.sampled_from([0.0, 0.1, -7.0]))
+    if kind == "tail":
+        X = X * np.exp(4 * rng.normal(size=(n, 1)))
+    X = X * draw(st.sampled_from([1.0, 1.0, 1e-9, 1e12])) + draw(st.sampled_from([0.0, 0.0, 1e3, 1e8]))
+    if draw(st.booleans()):
+        X = X.astype(np.float32)
+    exact = X.astype(np.float64)
+    square = squares(exact)
+    pairs = rng.integers(0, n, (draw(st.integers(1, 4)), 2))
+    eps = dbscan._exact_root(square[pairs[:, 0], pairs[:, 1]])
+    eps = np.where(eps > 0, eps, 1.0) * draw(st.sampled_from([1.0, 1.0, np.nextafter(1, 0), 0.5, 0.3]))
+    counts = draw(st.lists(st.integers(1, 20), min_size=1, max_size=3, unique=True))
+    return X, square, sorted(set(eps.tolist()), key=eps.tolist().index), counts
+
+
+def check(case, path):
+    X, square, eps, counts = case
+    with forced(path):
+        result = sweep(X, eps=eps, min_samples=counts, silhouette=False)
+        radius = isolation_radius(X, counts)
+    for i, row in enumerate(result.table.itertuples()):
+        labels = result.labels(i)
+        np.testing.assert_array_equal(labels, by_definition(square, row.eps, row.min_samples))
+        np.testing.assert_array_equal(labels == -1, row.eps < radius[:, counts.index(row.min_samples)])
+        theirs = DBSCAN(eps=row.eps, min_samples=row.min_samples, algorithm="kd_tree").fit(X).labels_
+        if (labels != theirs).any():
+            # Only where its shortcut by whole boxes can bite, see the test of it below.
+            assert ((square > row.eps * row.eps) & (np.sqrt(square) <= row.eps)).any()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(case=cases())
+def test_labels_are_those_of_the_definition_and_of_scikit_learn(path, case):
+    check(case, path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS)
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(case=cases())
+def test_labels_on_thousands_of_cases(path, case):
+    check(case, path)
+
+
+@pytest.mark.parametrize("n, d, eps", [(3000, 2, (0.02, 0.05, 0.2)), (3000, 13, (2.0, 2.6, 3.2)),
+                                       (6000, 5, (0.3, 0.5, 0.8))])
+@pytest.mark.parametrize("path", ["serial", "parallel"])
+def test_labels_of_larger_tables(n, d, eps, path):
+    rng = np.random.default_rng(n + d)
+    X = np.vstack([rng.normal(size=(n // 2, d)), rng.normal(size=(n - n // 2, d)) * 0.5 + 4])
+    with forced(path):
+        result = sweep(X, eps=eps, min_samples=[3, 10], silhouette=False)
+    for i, row in enumerate(result.table.itertuples()):
+        theirs = DBSCAN(eps=row.eps, min_samples=row.min_samples, algorithm="kd_tree").fit(X).labels_
+        np.testing.assert_array_equal(result.labels(i), theirs)
+
+
+@pytest.mark.parametrize("path", ["serial", "parallel"])
+def test_dense_rows_need_no_memory_for_neighbours(path):
+    X = np.random.default_rng(0).normal(size=(4000, 2)) * 1e-3
+    with forced(path):
+        result = sweep(X, eps=[1.0, 1e-4], min_samples=[5], silhouette=False)
+    assert result.table["n_clusters"][0] == 1 and result.table["n_isolated"][0] == 0
+    theirs = DBSCAN(eps=1e-4, min_samples=5, algorithm="kd_tree").fit(X).labels_
+    np.testing.assert_array_equal(result.labels(1), theirs)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_one_row_all_equal_rows_and_fewer_rows_than_min_samples(path):
+    with forced(path):
+        for X, m in [([[1.0]], 1), ([[1.0]], 2), (np.ones((50, 3)), 5), (np.ones((70, 1)), 71), ([[0.0], [0.0]], 2)]:
+            theirs = DBSCAN(eps=0.5, min_samples=m, algorithm="kd_tree").fit(X).labels_
+            np.testing.assert_array_equal(sweep(X, eps=[0.5], min_samples=[m], silhouette=False).labels(0), theirs)
+            np.testing.assert_array_equal(IsolatedSoundings(eps=0.5, min_samples=m).fit(X).labels_, theirs)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e160])
+def test_numbers_whose_squares_leave_the_range(path, scale):
+    X = np.random.default_rng(0).normal(size=(60, 3)) * scale
+    with forced(path), np.errstate(over="ignore", under="ignore"):
+        theirs = DBSCAN(eps=scale, min_samples=3, algorithm="kd_tree").fit(X).labels_
+        np.testing.assert_array_equal(sweep(X, eps=[scale], min_samples=[3], silhouette=False).labels(0), theirs)
+
+
+# Where scikit-learn's algorithms disagree, and why "the same" means kd_tree.
+
+def test_scikit_learn_takes_whole_boxes_by_their_root():
+    """Its kd_tree compares squares row by row, but takes a whole box when the root of its reach is at most eps."""
+    rng = np.random.default_rng(5)
+    departures = 0
+    for _ in range(400):
+        X = rng.normal(size=(2, 3))
+        square = squares(X)
+        eps = np.sqrt(square[0, 1])
+        ours = sweep(X, eps=[eps], min_samples=[1], silhouette=False).labels(0)
+        np.testing.assert_array_equal(ours, by_definition(square, eps, 1))
+        departures += (ours != DBSCAN(eps=eps, min_samples=1, algorithm="kd_tree").fit(X).labels_).any()
+    print(departures)
+    assert departures < 200  # only where eps*eps < d2 although eps is the root of d2
+
+
+# The published labels
+
+def published(shared_data):
+    path = shared_data / "peaks" / "peaks_201808_labelled.csv"
+    if not path.exists():
+        pytest.skip(f"no published table of peaks at {path}")
+    return pd.read_csv(path)
+
+
+@pytest.mark.parametrize("features, column, n", [(ALL_NINE, "y_class_dbscan", 775),
+                                                 (GAUSSIAN, "y_class_dbscan_only_gaussian_param", 136)])
+@pytest.mark.parametrize("path", PATHS)
+def test_published_dbscan_labels(shared_data, features, column, n, path):
+    peaks = published(shared_data)
+    X = feature_matrix(peaks, features=features).X
+    with forced(path):
+        ours = IsolatedSoundings(eps=1.0, min_samples=5).fit_predict(X)
+    assert (ours == -1).sum() == n
+    np.testing.assert_array_equal(ours, np.where(peaks[column] == -1, -1, 1))
+
+
+@pytest.mark.parametrize("features, column, n", [(ALL_NINE, "y_class_lof", 49),
+                                                 (GAUSSIAN, "y_class_lof_only_gaussian_param", 51)])
+def test_published_lof_labels_come_from_the_same_features(shared_data, features, column, n):
+    peaks = published(shared_data)
+    ours = LocalOutlierFactor(n_neighbors=10).fit_predict(feature_matrix(peaks, features=features).X)
+    assert (ours == -1).sum() == n
+    np.testing.assert_array_equal(ours, peaks[column])
+
+
+def test_generated_peaks_take_the_same_route():
+    rng = np.random.default_rng(0)
+    peaks = pd.DataFrame(rng.normal(size=(700, 9)) * np.exp(rng.normal(size=9)), columns=ALL_NINE)
+    X = feature_matrix(peaks, features=ALL_NINE).X
+    Z = (peaks - peaks.mean()) / peaks.std(ddof=0)
+    np.testing.assert_array_equal(IsolatedSoundings(eps=1.0).fit(X).labels_,
+                                  DBSCAN(eps=1.0, min_samples=5, algorithm="kd_tree").fit(Z).labels_)
+
+
+# Silhouettes
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("n, d", [(40, 2), (700, 13), (1100, 3)])
+def test_silhouettes_are_those_of_scikit_learn(path, n, d):
+    rng = np.random.default_rng(n)
+    X = np.vstack([rng.normal(size=(n // 2, d)), rng.normal(size=(n - n // 2, d)) + 3])
+    labelings = [rng.integers(-1, 3, n), rng.integers(-1, 40, n) // 3 * 2, DBSCAN(eps=0.6 * d**0.5).fit(X).labels_,
+                 np.zeros(n, int), np.full(n, -1), np.arange(n), (np.arange(n) < 1).astype(int)]
+    with forced(path):
+        table = silhouettes(X, labelings)
+        each = silhouettes(X, labelings, by_cluster=True)
+    for j, labels in enumerate(labelings):
+        noise = labels < 0
+        everything = np.where(noise, -1, labels)
+        for name, kept in [("silhouette", np.ones(n, bool)), ("silhouette_clusters", ~noise)]:
+            possible = 2 <= len(set(everything[kept])) < kept.sum()
+            expected = silhouette_score(X[kept], everything[kept]) if possible else np.nan
+            np.testing.assert_allclose(table[name][j], expected, rtol=1e-9, atol=1e-12)
+        if 2 <= len(set(everything)) < n:
+            rows = pd.Series(silhouette_samples(X, everything)).groupby(np.unique(everything, return_inverse=True)[1])
+            np.testing.assert_allclose(each[each["labelling"] == j]["silhouette"], rows.mean(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_sampled_silhouettes_are_unbiased_and_know_their_error(path):
+    rng = np.random.default_rng(1)
+    X = np.vstack([rng.normal(size=(600, 3)), rng.normal(size=(600, 3)) + 2])
+    labels = [np.repeat([0, 1], 600), rng.integers(-1, 2, 1200)]
+    with forced(path):
+        exact = silhouettes(X, labels)
+        draws = [silhouettes(X, labels, max_rows=150, random_state=seed) for seed in range(60)]
+    for name in ("silhouette", "silhouette_clusters"):
+        off = np.array([(draw[name] - exact[name]) / draw[name + "_error"] for draw in draws])
+        assert np.abs(off.mean(axis=0)).max() < 0.5 and np.abs(off).max() < 5 and off.std() < 1.5
+
+
+def test_many_groups_take_the_other_route_to_the_same_silhouettes(monkeypatch):
+    from oco2_outliers import neighbours
+
+    rng = np.random.default_rng(2)
+    X, labels = rng.normal(size=(900, 4)), rng.integers(-1, 300, 900)
+    with forced("serial"):
+        half = silhouettes(X, [labels])
+        # Asking for every row as a sample takes the route for tables whose sums do not fit.
+        group, of_group = dbscan._groups([labels])
+        score, _ = neighbours.silhouette_rows(X, group, of_group, np.arange(900))
+    np.testing.assert_allclose(score.mean(), half["silhouette"][0], rtol=1e-10)
+
+
+# The estimator
+
+@pytest.mark.parametrize("path", PATHS)
+def test_check_estimator(path):
+    with forced(path):
+        check_estimator(IsolatedSoundings())
+        check_estimator(IsolatedSoundings(eps=0.5, min_samples=2))
+
+
+def test_check_estimator_with_silhouette_and_another_metric():
+    check_estimator(IsolatedSoundings(eps="silhouette"), expected_failed_checks={
+        "check_sample_weight_equivalence_on_dense_data": "silhouettes count every row once, and the docstring says so"})
+    skewed = "the fence of the radii lies beyond all rows of this sample, which is an answer"
+    check_estimator(IsolatedSoundings(metric="manhattan"), expected_failed_checks={
+        "check_outliers_fit_predict": skewed, "check_outliers_train": skewed})
+
+
+@pytest.mark.parametrize("path", PATHS)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(case=cases(most_rows=150))
+def test_new_rows_are_isolated_where_no_core_row_is_within_eps(path, case):
+    X, square, eps, counts = case
+    X = X.astype(np.float64)
+    with forced(path):
+        model = IsolatedSoundings(eps=eps[0], min_samples=counts[0]).fit(X)
+        np.testing.assert_array_equal(model.predict(X), np.where(model.labels_ == -1, -1, 1))
+        np.testing.assert_array_equal(-model.score_samples(X), model.radius_)
+        rng = np.random.default_rng(len(X))
+        new = X[rng.integers(0, len(X), 30)] + rng.normal(size=(30, X.shape[1])) * eps[0]
+        core = X[model.core_sample_indices_]
+        reached = (dbscan._squared_distance(new[:, None], core[None]) <= eps[0] * eps[0]).any(axis=1)
+        np.testing.assert_array_equal(model.predict(new) == 1, reached)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("d", [1, 3, 13])
+def test_explanations_are_those_of_a_search_through_all_core_rows(path, d):
+    rng = np.random.default_rng(d)
+    X = np.vstack([rng.normal(size=(500, d)), rng.normal(size=(30, d)) * 4])
+    with forced(path):
+        model = IsolatedSoundings(eps={1: 0.1, 3: 0.8, 13: 3.2}[d]).fit(X)
+        assert 5 < (model.labels_ == -1).sum() < 200
+        strays = X[model.labels_ == -1]
+        why = model.explain(strays, scale=np.arange(1.0, d + 1))
+    core = X[model.core_sample_indices_]
+    for x, row in zip(strays, why.itertuples()):
+        gap = core - x
+        square = (gap**2).sum(axis=1)
+        assert row.nearest_core == model.core_sample_indices_[square.argmin()]
+        np.testing.assert_allclose(row.distance, np.sqrt(square.min()))
+        room = model.eps_**2 - (square[:, None] - gap**2)
+        need = np.where(room >= 0, np.abs(gap) - np.sqrt(np.maximum(room, 0)), np.inf)
+        if np.isinf(need.min()):
+            assert row.feature is None or pd.isna(row.feature)
+        else:
+            j = int(row.feature.split()[1])
+            np.testing.assert_allclose(abs(row.change) / (j + 1), need.min(), rtol=1e-6, atol=1e-9)
+            with forced(path):
+                mended = x.copy()
+                mended[j] += row.change / (j + 1) * (1 + 1e-9)
+                assert model.predict([mended]) == 1
+
+
+def test_weights_count_as_in_scikit_learn():
+    rng = np.random.default_rng(3)
+    X, weight = rng.normal(size=(200, 2)), rng.integers(0, 6, 200)
+    for eps in (0.1, 0.2, 0.4):
+        model = IsolatedSoundings(eps=eps, min_samples=8).fit(X, sample_weight=weight)
+        theirs = DBSCAN(eps=eps, min_samples=8, algorithm="kd_tree").fit(X, sample_weight=weight)
+        np.testing.assert_array_equal(model.labels_, theirs.labels_)
+        np.testing.assert_array_equal(model.core_sample_indices_, theirs.core_sample_indices_)
+        np.testing.assert_array_equal(model.labels_ == -1, eps < model.radius_)
+    # A row heavy enough is core by itself; one of weight 0 can still be.
+    for weight in ([5, 5], [6, 5], [6, 6], [6, 0], [5, 1]):
+        for eps in (0.5, 1.5):
+            ours = IsolatedSoundings(eps=eps, min_samples=6).fit([[0.0], [1.0]], sample_weight=weight)
+            theirs = DBSCAN(eps=eps, min_samples=6, algorithm="kd_tree").fit([[0.0], [1.0]], sample_weight=weight)
+            np.testing.assert_array_equal(ours.core_sample_indices_, theirs.core_sample_indices_)
+    with pytest.raises(ValueError, match="[Nn]egative"):
+        IsolatedSoundings().fit([[0.0], [1.0]], sample_weight=[1, -1])
+
+
+@pytest.mark.parametrize("metric, params", [("manhattan", None), ("cosine", None), ("minkowski", {"p": 3}),
+                                            (lambda a, b: np.abs(a - b).max(), None)])
+def test_other_metrics(metric, params):
+    X = np.random.default_rng(4).normal(size=(120, 3)) + 1
+    model = IsolatedSoundings(eps=0.3, min_samples=4, metric=metric, metric_params=params).fit(X)
+    theirs = DBSCAN(eps=0.3, min_samples=4, metric=metric, metric_params=params).fit(X)
+    np.testing.assert_array_equal(model.labels_, theirs.labels_)
+    np.testing.assert_array_equal(model.labels_ == -1, model.radius_ > 0.3)
+    np.testing.assert_allclose(-model.score_samples(X), model.radius_, atol=1e-12)
+    with pytest.raises(InputError, match="euclidean"):
+        model.explain(X[:1])
+
+
+def test_min_samples_one_leaves_no_row_isolated():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    model = IsolatedSoundings(eps=0.1, min_samples=1).fit(X)
+    assert (model.labels_ >= 0).all() and (model.radius_ == 0).all() and len(model.core_sample_indices_) == 50
+
+
+def test_eps_by_silhouette_is_the_best_of_its_candidates():
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(200, 2)) * 0.2, rng.normal(size=(200, 2)) * 0.2 + 3, [[10.0, 10.0]]])
+    model = IsolatedSoundings(eps="silhouette").fit(X)
+    assert model.labels_.max() == 1 and model.labels_[-1] == -1
+    with pytest.raises(InputError, match="eps must be"):
+        IsolatedSoundings(eps="best").fit(X)
+
+
+# The names of the original, and errors
+
+def test_search_optimal_and_k_means(capsys):
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(60, 2)) * 0.3, rng.normal(size=(60, 2)) * 0.3 + 5])
+    table = search_optimal(X)
+    assert len(table) == 36 and table["silhouette"].iloc[0] == table["silhouette"].max()
+    means = bench_kmeans(X)
+    assert means["k"].tolist() == list(range(2, 19)) and means["silhouette"].idxmax() == 0
+    assert means["inertia"].is_monotonic_decreasing
+    assert bench_kmeans(X[:3], k=[2, 5])["k"].tolist() == [2]
+    db, mask = do_dbcluster(X, eps=0.9, min_samples=10)
+    theirs = DBSCAN(eps=0.9, min_samples=10).fit(X)
+    np.testing.assert_array_equal(db.labels_, theirs.labels_)
+    np.testing.assert_array_equal(db.components_, theirs.components_)
+    assert capsys.readouterr().out.splitlines()[0] == "Estimated number of clusters: 2"
+
+
+def test_profiles_of_several_min_samples():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    radius = isolation_radius(X, [3, 5, 200])
+    np.testing.assert_array_equal(radius[:, 1], isolation_radius(X, 5))
+    profile = eps_profile(radius, [3, 5, 200])
+    assert profile["min_samples"].unique().tolist() == [3, 5, 200]
+    pd.testing.assert_frame_equal(profile.query("min_samples == 3")[["eps", "n_isolated"]], eps_profile(radius[:, 0]))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_missing_values_are_refused_with_the_column_and_the_count(bad):
+    X = pd.DataFrame({"a": [1.0, 2.0, 3.0], "xco2": [1.0, bad, 3.0]})
+    for call in (isolation_radius, sweep, lambda X: silhouettes(X, [[0, 1, 1]])):
+        with pytest.raises(InputError, match="column 'xco2' holds 1"):
+            call(X)
+        with pytest.raises(InputError, match="column 1 holds 1"):
+            call(X.to_numpy())
+    for m in (0, 2.5, "5", None, np.nan, True):
+        with pytest.raises(InputError, match="min_samples"):
+            isolation_radius([[1.0], [2.0]], m)
+
+
+# Life without numba, without a writable folder
+
+def run(code, **environment):
+    return subprocess.run([sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True,
+                          text=True)
+
+
+def test_small_tables_never_load_the_compiler():
+    code = ("import sys, numpy as np; from oco2_outliers.dbscan import sweep, IsolatedSoundings\n"
+            "X = np.random.default_rng(0).normal(size=(600, 5)); sweep(X)\n"
+            "m = IsolatedSoundings().fit(X); m.predict(X); m.explain(X[:3])\n"
+            "assert 'numba' not in sys.modules")
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_numba_the_library_answers_and_says_so():
+    code = ("import sys, numpy as np; sys.modules['numba'] = None\n"
+            "from oco2_outliers.dbscan import sweep; from sklearn.cluster import DBSCAN\n"
+            "X = np.random.default_rng(0).normal(size=(2500, 2)); r = sweep(X, eps=[0.1], max_rows=300)\n"
+            "assert (r.labels(0) == DBSCAN(eps=0.1, algorithm='kd_tree').fit(X).labels_).all()")
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("compiled engine not available") == 1
+
+
+def test_where_no_folder_is_writable_the_engine_compiles_in_memory(tmp_path):
+    code = ("import numpy as np\n"
+            "from numba.core import caching\n"
+            "caching.CacheImpl._locator_classes = []\n"
+            "caching._CacheLocator = None\n"
+            "from oco2_outliers import neighbours as n\n"
+            "tree = n.row_tree(np.random.default_rng(0).normal(size=(100, 2)))\n"
+            "print(n.nearest_rows(tree, 3)[0].shape)")
+    done = run(code)
+    assert done.returncode == 0 and done.stdout.strip() == "(100, 3)", done.stderr
