@@ -439,6 +439,20 @@ def test_candidate_sources_across_the_dateline_are_upwind_and_ranked():
     assert found["distance"].iloc[0] == pytest.approx(16.4, abs=0.3)
 
 
+def test_whole_job_with_an_inventory(tmp_path):
+    track = a_track(delta=4).assign(windspeed_u=5.0, windspeed_v=0.0, surface_pressure=1000.0, tcwv=20.0)
+    lat, lon = _destination(*_destination(20.0, 10.0, 345.0, 200.0), 270.0, 20.0)
+    plants = pd.DataFrame({"name": ["plant"], "latitude": [float(lat)], "longitude": [float(lon)], "emission": [3.0]})
+    plants.to_csv(tmp_path / "plants.csv", index=False)
+    found = find_peaks(track, tmp_path / "out", inventory=tmp_path / "plants.csv", figures=False)
+    written = pd.read_csv(tmp_path / "out" / "sources.csv")
+    assert written["name"].tolist() == ["plant"] and written["peak"].tolist() == [0]
+    assert found.sources["distance"][0] == pytest.approx(20, abs=4)
+    assert len(find_peaks(a_track(), inventory=plants).sources) == 0
+    with pytest.raises(InputError, match="emission"):
+        find_peaks(track, inventory=plants.drop(columns="emission"))
+
+
 def test_wind_along_the_track_is_warned_of_and_error_grows():
     peak = {"amplitude": 100.0, "amplitude_error": 5.0, "surface_pressure": 1000.0, "tcwv": 20.0, "windspeed_u": 0.5,
             "windspeed_v": 5.0, "heading": 0.0}
