@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.metadata
 import os
-import platform
 import time
 import warnings
 from pathlib import Path
@@ -20,27 +18,16 @@ import pandas as pd
 from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.stats import binomtest
 
+from benchmarks.harness import machine, table
 from oco2_outliers.peaks import WIDTHS, find_peaks, peak_model, scan_track
 from oco2_outliers.soundings import _distance, simulate_granule, track_distance
 
 SHARED = Path(os.environ.get("OCO2_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
-def machine() -> str:
-    """One line about where the numbers come from."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-        model = f"{names[0]}, {len(names)} cores" if names else model
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "numba", "pandas"))
-    return f"{model}; Python {platform.python_version()}, {versions}"
-
-
-def markdown(table: pd.DataFrame) -> str:
+def markdown(found: pd.DataFrame) -> str:
     """A table as markdown."""
-    rows = [list(map(str, table.columns)), ["---"] * table.shape[1], *table.astype(str).to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return table(list(found.columns), found.to_numpy().tolist())
 
 
 def published_loop(track: pd.DataFrame, seconds: float) -> tuple[int, float]:
@@ -106,7 +93,7 @@ def speed(seconds: float) -> pd.DataFrame:
         tracks["real, orbit 11522, 500 km"] = (rows["distance_rel_km"].to_numpy(), rows["xco2"].to_numpy(),
                                                np.ones(len(rows)))
     scan_track(np.arange(300.0), np.zeros(300))  # compile
-    table = []
+    found = []
     for name, (x, y, error) in tracks.items():
         order = np.argsort(x, kind="stable")
         x, y, error = x[order], y[order], error[order]
@@ -118,12 +105,12 @@ def speed(seconds: float) -> pd.DataFrame:
             scan = scan_track(x, y, error)
             times.append(time.perf_counter() - started)
         ours = scan.t.size / np.median(times)
-        table.append({
+        found.append({
             "track": name, "soundings": f"{len(x):,}", "published loop, fits/s": f"{rates[0]:,.0f}",
             "bare curve_fit, fits/s": f"{rates[1]:,.0f}", "scan_track, fits": f"{scan.t.size:,}",
             "seconds (median of 3)": f"{np.median(times):.3f}", "fits/s": f"{ours:,.0f}",
             "times the loop": f"{ours / rates[0]:,.0f}", "times bare fits": f"{ours / rates[1]:,.0f}"})
-    return pd.DataFrame(table)
+    return pd.DataFrame(found)
 
 
 def agreement(n: int = 200) -> str:
@@ -148,7 +135,7 @@ def agreement(n: int = 200) -> str:
 
 def false_alarms(n: int) -> pd.DataFrame:
     """Share of plume-free orbits flagged at 5 %."""
-    table = []
+    found = []
     for name, seconds, cloud in (("1,770 km, 12 % cloud", 260, 0.12), ("610 km, 12 % cloud", 90, 0.12),
                                  ("1,770 km, 50 % cloud", 260, 0.5)):
         p = [find_peaks(simulate_granule(50_000 + k, seconds, delta=0, cloud_fraction=cloud)[0]).orbits["p_value"][0]
@@ -156,21 +143,21 @@ def false_alarms(n: int) -> pd.DataFrame:
         p = np.array(p)[np.isfinite(p)]
         hit = int((p <= 0.05).sum())
         interval = binomtest(hit, len(p)).proportion_ci(0.95, method="exact")
-        table.append({"orbits without a plume": name, "searched": len(p), "flagged at 5 %": hit,
+        found.append({"orbits without a plume": name, "searched": len(p), "flagged at 5 %": hit,
                       "share": f"{hit / len(p):.1%}", "95 % interval": f"{interval.low:.1%} to {interval.high:.1%}",
                       "median p": f"{np.median(p):.2f}"})
-    return pd.DataFrame(table)
+    return pd.DataFrame(found)
 
 
 def power(n: int) -> pd.DataFrame:
     """Share of plumes found at 5 %, against delta and sigma, on 1,770 km of track."""
-    table = []
+    found = []
     for sigma in (4, 8, 12, 20, 30):
         row = {"sigma (km)": sigma}
         for delta in (0.75, 1.0, 1.5, 2.0, 3.0, 4.0):
             row[f"{delta} ppm"] = f"{np.mean([_found(k, delta, sigma) for k in range(n)]):.0%}"
-        table.append(row)
-    return pd.DataFrame(table)
+        found.append(row)
+    return pd.DataFrame(found)
 
 
 def _found(seed: int, delta: float, sigma: float) -> bool:
@@ -189,7 +176,7 @@ def main() -> None:
     parser.add_argument("--orbits", type=int, default=300, help="plume-free orbits per row")
     parser.add_argument("--plumes", type=int, default=40, help="plumes per cell of the power table")
     asked = parser.parse_args()
-    print(f"{machine()}\n")
+    print(machine(("numpy", "scipy", "numba", "pandas")) + "\n")
     print(markdown(speed(asked.seconds)), "\n")
     print(agreement(), "\n")
     if asked.calibration:

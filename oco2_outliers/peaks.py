@@ -1239,7 +1239,7 @@ def read_peaks(path_or_file, name: str | None = None) -> pd.DataFrame:
                          f"has: {', '.join(map(str, table.columns[:12]))}")
     return table
 
-# %% ../nbs/05_peaks.ipynb #691b19fb
+# %% ../nbs/05_peaks.ipynb #a40cb80b
 _COLUMNS = ("sounding_id", "time", "latitude", "longitude", "orbit", "source", "score", "outlier", "reason", "suspect",
             "p_value", "q_value", "amplitude", "amplitude_error", "sigma", "sigma_error", "delta", "delta_error",
             "centre", "centre_error", "slope", "slope_error", "intercept", "intercept_error", "R", "chi2", "dbic",
@@ -1267,6 +1267,8 @@ class PeakSearch:
         `p_value` of its strongest place, `n_peaks`, `note`.
     slices : list of DataFrame
         Soundings within 100 km of each peak, `distance` from its centre.
+    sources : DataFrame
+        Rows of the inventory upwind of each peak (see `candidate_sources`), with `peak`, its row in `peaks`.
     summary : dict
         Inputs with SHA-256, version, parameters and counts; what `summary.json` holds.
     notes : list of str
@@ -1276,11 +1278,14 @@ class PeakSearch:
     peaks: pd.DataFrame
     orbits: pd.DataFrame
     slices: list[pd.DataFrame]
+    sources: pd.DataFrame
     summary: dict[str, Any]
     notes: list[str] = field(default_factory=list)
 
     def save(self, out: str | os.PathLike, *, figures: bool = True) -> list[Path]:
-        """Write `peaks.csv`, `orbits.csv`, `summary.json` and a figure per peak, all or none.
+        """Write `peaks.csv`, `orbits.csv`, `summary.json`, `sources.csv` if asked for, and a figure per peak.
+
+        All or none.
 
         Parameters
         ----------
@@ -1308,6 +1313,8 @@ class PeakSearch:
     def _write(self, folder: Path, figures: bool) -> None:
         self.peaks.to_csv(folder / "peaks.csv", index=False)
         self.orbits.to_csv(folder / "orbits.csv", index=False)
+        if self.summary["inventory"] is not None:
+            self.sources.to_csv(folder / "sources.csv", index=False)
         if self.summary["parameters"]["preset"]:
             name = re.sub(r"[^\w.-]", "_", Path(str(self.summary["inputs"][0]["name"])).name.split(".")[0])
             _write_published(folder, name or "run", self.peaks, self.slices)
@@ -1370,11 +1377,12 @@ def _describe_search(search: PeakSearch, top: int = 20) -> str:
             blocks.append(f"... and {len(peaks) - top} more, in peaks.csv")
     return "\n".join(blocks)
 
-# %% ../nbs/05_peaks.ipynb #0a77a79c
+# %% ../nbs/05_peaks.ipynb #40168d66
 def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
                out: str | os.PathLike | None = None, *, store: Datasets | str | None = None, preset: str | None = None,
                alpha: float = 0.05, n_surrogates: int = 200, box: Sequence[float] | None = None, column: str = "xco2",
-               keep_flagged: bool = False, wind_error: float = 1.0, figures: bool = True,
+               keep_flagged: bool = False, wind_error: float = 1.0,
+               inventory: str | os.PathLike | pd.DataFrame | None = None, figures: bool = True,
                random_state: int | None = 0, progress: bool = False) -> PeakSearch:
     """Find the plumes along the tracks of one or more files.
 
@@ -1403,6 +1411,8 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
         Use soundings whose `xco2_quality_flag` is not 0 as well.
     wind_error : float, default 1.0
         See `estimate_emission`.
+    inventory : path or DataFrame, optional
+        Sources with `latitude`, `longitude`, `emission`; those upwind of a peak with a wind come in `sources`.
     figures : bool, default True
         Draw the figures when `out` is given.
     random_state : int or None, default 0
@@ -1450,17 +1460,20 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
                   "box": None if box is None else [float(b) for b in box], "keep_flagged": keep_flagged,
                   "wind_error": wind_error, "random_state": random_state}
     if out is None:
-        return _find(inputs, store, parameters, progress)
+        return _find(inputs, store, parameters, inventory, progress)
     with _whole_folder(out) as scratch:
-        search = _find(inputs, store, parameters, progress)
+        search = _find(inputs, store, parameters, inventory, progress)
         search._write(scratch, figures)
         _remove_earlier(Path(out), {file.name for file in scratch.iterdir()})
     return search
 
-# %% ../nbs/05_peaks.ipynb #492c3224
-def _find(inputs, store, parameters: dict[str, Any], progress: bool) -> PeakSearch:
+# %% ../nbs/05_peaks.ipynb #4c6ad5be
+def _find(inputs, store, parameters: dict[str, Any], inventory, progress: bool) -> PeakSearch:
     if store is not None and not isinstance(store, Datasets):
         store = Datasets(store)
+    known = None if inventory is None else _read_input(inventory, store)
+    if known is not None:
+        candidate_sources(dict.fromkeys(("latitude", "longitude", "windspeed_u", "windspeed_v"), 1.0), known.table)
     peaks, slices, orbits, notes, read = [], [], [], [], []
     for source in tqdm(_as_list(inputs), desc="peaks", unit="file", disable=not progress, leave=False):
         one = _read_input(source, store)  # one input in memory at a time
@@ -1472,7 +1485,17 @@ def _find(inputs, store, parameters: dict[str, Any], progress: bool) -> PeakSear
             peaks += [peak | {"orbit": orbit, "source": one.name} for peak in found]
             slices += around
             orbits.append({"source": one.name, "orbit": orbit, **about})
-    return _assemble(peaks, slices, orbits, _said_once(notes), read, parameters)
+    return _assemble(peaks, slices, orbits, _said_once(notes), read, parameters, known)
+
+
+def _sources(peaks: pd.DataFrame, known: _Input | None) -> pd.DataFrame:
+    """Candidate sources of all peaks that have a wind."""
+    if known is None:
+        return pd.DataFrame()
+    windy = peaks[peaks[["windspeed_u", "windspeed_v"]].notna().all(axis=1)]
+    found = [candidate_sources(peak, known.table).assign(peak=k) for k, peak in windy.iterrows()]
+    empty = known.table.head(0).assign(distance=0.0, angle=0.0, score=0.0, peak=0)
+    return pd.concat(found or [empty], ignore_index=True)
 
 
 def _said_once(notes: list[str]) -> list[str]:
@@ -1605,7 +1628,7 @@ def _place_on_track(track: _Track, centre: float) -> tuple[float, float, float]:
     return (float(np.degrees(np.arcsin(np.clip(place[2], -1, 1)))), float(np.degrees(np.arctan2(place[1], place[0]))),
             _heading_of(place, along))
 
-# %% ../nbs/05_peaks.ipynb #41827b56
+# %% ../nbs/05_peaks.ipynb #469f96cb
 def _q_values(p_values: np.ndarray, of_orbits: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg over the strongest places of all orbits, evaluated at each p-value."""
     family = np.sort(of_orbits[np.isfinite(of_orbits)])
@@ -1617,7 +1640,7 @@ def _q_values(p_values: np.ndarray, of_orbits: np.ndarray) -> np.ndarray:
     return np.minimum(np.minimum(len(family) * p_values / count, later), 1.0)
 
 
-def _assemble(peaks, slices, orbits, notes, read, parameters) -> PeakSearch:
+def _assemble(peaks, slices, orbits, notes, read, parameters, known: _Input | None) -> PeakSearch:
     from oco2_outliers import __version__
 
     about = pd.DataFrame(orbits, columns=["source", "orbit", "n_soundings", "length", "n_outliers", "p_value",
@@ -1635,12 +1658,14 @@ def _assemble(peaks, slices, orbits, notes, read, parameters) -> PeakSearch:
     searched = int(about["p_value"].notna().sum()) if not parameters["preset"] else \
         int((about["n_soundings"] >= 500).sum())
     notes += _notes_of_orbits(about)
+    table = table.iloc[order].reset_index(drop=True)
     summary = {"package": "oco2_outliers", "version": __version__, "inputs": read, "parameters": parameters,
+               "inventory": known and known.summary(),
                "counts": {"rows": sum(r["rows"] for r in read), "orbits": len(about), "orbits_searched": searched,
                           "peaks": len(table), "outliers": int(table["outlier"].sum()),
                           "single_outliers_left_out": int(about["n_outliers"].sum())},
                "notes": notes}
-    return PeakSearch(table.iloc[order].reset_index(drop=True), about, [slices[k] for k in order], summary, notes)
+    return PeakSearch(table, about, [slices[k] for k in order], _sources(table, known), summary, notes)
 
 
 def _notes_of_orbits(about: pd.DataFrame) -> list[str]:

@@ -278,9 +278,9 @@ def test_plume_free_orbits_are_flagged_as_often_as_promised(seconds, cloud, n):
 
 def test_plume_free_orbits_are_rarely_flagged():
     p = np.array([find_peaks(simulate_granule(80_000 + k, 90, delta=0)[0], n_surrogates=79).orbits["p_value"][0]
-                  for k in range(40)])
+                  for k in range(30)])
     p = p[np.isfinite(p)]
-    assert len(p) >= 36 and (p <= 0.05).sum() <= 7  # 1 in 1,000 for 5 %
+    assert len(p) >= 27 and (p <= 0.05).sum() <= 6  # beyond that 1 in 1,000 for 5 %
     assert 0.2 < np.median(p) < 0.8
 
 
@@ -437,6 +437,20 @@ def test_candidate_sources_across_the_dateline_are_upwind_and_ranked():
     found = candidate_sources(peak, table)
     assert found["name"].tolist() == ["near", "far", "none"] and found["score"].is_monotonic_decreasing
     assert found["distance"].iloc[0] == pytest.approx(16.4, abs=0.3)
+
+
+def test_whole_job_with_an_inventory(tmp_path):
+    track = a_track(delta=4).assign(windspeed_u=5.0, windspeed_v=0.0, surface_pressure=1000.0, tcwv=20.0)
+    lat, lon = _destination(*_destination(20.0, 10.0, 345.0, 200.0), 270.0, 20.0)
+    plants = pd.DataFrame({"name": ["plant"], "latitude": [float(lat)], "longitude": [float(lon)], "emission": [3.0]})
+    plants.to_csv(tmp_path / "plants.csv", index=False)
+    found = find_peaks(track, tmp_path / "out", inventory=tmp_path / "plants.csv", figures=False)
+    written = pd.read_csv(tmp_path / "out" / "sources.csv")
+    assert written["name"].tolist() == ["plant"] and written["peak"].tolist() == [0]
+    assert found.sources["distance"][0] == pytest.approx(20, abs=4)
+    assert len(find_peaks(a_track(), inventory=plants).sources) == 0
+    with pytest.raises(InputError, match="emission"):
+        find_peaks(track, inventory=plants.drop(columns="emission"))
 
 
 def test_wind_along_the_track_is_warned_of_and_error_grows():
