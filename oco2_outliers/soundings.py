@@ -289,7 +289,7 @@ def _spoil(rng: np.random.Generator, columns: dict[str, np.ndarray], n_bad: int)
             columns[column][row] = columns[column][row] * amount if how == "*" else columns[column][row] + amount
     return where, kinds
 
-# %% ../nbs/04_soundings.ipynb #fcd31709
+# %% ../nbs/04_soundings.ipynb #a56054f3
 class Granule(NamedTuple):
     """
     A generated granule: `soundings, truth = simulate_granule(0)`.
@@ -343,20 +343,23 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     Raises
     ------
     InputError
-        When a parameter is out of range, or the whole track is in the dark.
+        When a parameter is out of range or of another type, or the whole track is in the dark.
 
     Notes
     -----
+    Columns have the names, types and (by `write_lite`) groups of V11: `xco2_x2019`, `Meteorology/psurf_apriori_o2a`,
+    `Sounding/operation_mode`. Profiles, vertices, bit flags and the groups Preprocessors and Auxiliary are not made.
     Nadir mode, northward half of the orbit, land only; nothing is measured where the sun is below 10 degrees. The
-    slit stays across the track
-    (the real one turns with the sun, and the swath narrows). About 0.1 s and 10 MB per 10,000 soundings.
+    slit stays across the track (the real one turns with the sun, and the swath narrows). About 0.1 s and 10 MB per
+    10,000 soundings. Where each number comes from is in the table of the notebook.
 
     References
     ----------
     .. [1] OCO-2 and OCO-3 Data User's Guide: orbit, 8 footprints, 3 frames a second, 1.29 km x 2.25 km.
     .. [2] Worden et al. (2017), Atmos. Meas. Tech. 10, 2759: noise and correlated error of neighbouring soundings.
     .. [3] Nassar et al. (2017), Geophys. Res. Lett. 44, 10045: enhancements of single power plants.
-    .. [4] Hall et al. (2021), Atmos. Meas. Tech. 14, 3015: the scale X2019 = 1.00079 X2007 - 0.142 ppm.
+    .. [4] Torres et al. (2019), J. Geophys. Res. Atmos. 124: spatial correlation of errors along the track.
+    .. [5] Hall et al. (2021), Atmos. Meas. Tech. 14, 3015: the scale X2019 = 1.00079 X2007 - 0.142 ppm.
 
     Examples
     --------
@@ -365,7 +368,10 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     True
     """
     _check_simulation(n_seconds, center, date, n_bad, delta, sigma, cloud_fraction)
-    rng = np.random.default_rng(random_state)
+    try:
+        rng = np.random.default_rng(random_state)
+    except (TypeError, ValueError):
+        raise InputError(f"random_state must be None, an integer from 0 or a Generator, not {random_state!r}") from None
     shape = (round(n_seconds * _FRAMES_PER_SECOND), _FOOTPRINTS)
     place = _observe(shape, center, date)
     scene = _scene(rng, shape)
@@ -385,20 +391,32 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     truth.attrs["plume"] = plume
     return Granule(soundings, truth.sort_values("sounding_id", ignore_index=True))
 
-# %% ../nbs/04_soundings.ipynb #1ad76d46
+# %% ../nbs/04_soundings.ipynb #fc1bc62a
 def _check_simulation(n_seconds, center, date, n_bad, delta, sigma, cloud_fraction) -> None:
     """One clear line for each parameter that cannot be used."""
+    numbers = {"n_seconds": n_seconds, "delta": delta, "sigma": sigma, "cloud_fraction": cloud_fraction}
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise InputError(f"{name} must be a number, not {value!r}")
+    if isinstance(n_bad, bool) or not isinstance(n_bad, (int, np.integer)):
+        raise InputError(f"n_bad must be a whole number, not {n_bad!r}")
     if not 1 <= n_seconds <= 2960:
         raise InputError(f"n_seconds must be from 1 to 2960 (half a revolution), not {n_seconds}")
-    if not (len(center) == 2 and abs(center[0]) <= 75 and abs(center[1]) <= 180):
-        raise InputError(f"center must be (latitude -75..75, longitude -180..180), not {center}")
     try:
-        if np.isnat(np.datetime64(date, "D")):
+        lat, lon = (float(degrees) for degrees in center)
+    except (TypeError, ValueError):
+        lat, lon = np.nan, np.nan
+    if not (abs(lat) <= 75 and abs(lon) <= 180):
+        raise InputError(f"center must be (latitude -75..75, longitude -180..180), not {center!r}")
+    try:
+        # as an integer 2019 would be a day after 1970; a later or earlier year has no id of 16 digits
+        if isinstance(date, (int, float)) or not 1900 < int(str(np.datetime64(date, "Y"))) < 10_000:
             raise ValueError
     except (ValueError, TypeError):
         raise InputError(f"date must be YYYY-MM-DD, not {date!r}") from None
-    if n_bad < 0 or not sigma > 0 or not np.isfinite(delta) or not 0 <= cloud_fraction < 0.9:
-        raise InputError("n_bad must be 0 or more, sigma above 0, delta finite, cloud_fraction from 0 to below 0.9")
+    if n_bad < 0 or not 0 < sigma <= 20_000 or not abs(delta) <= 10_000 or not 0 <= cloud_fraction < 0.9:
+        raise InputError("n_bad must be 0 or more, sigma above 0 and up to 20,000 km, delta up to 10,000 ppm either "
+                         "way, cloud_fraction from 0 to below 0.9")
 
 
 def _observe(shape: tuple[int, int], center: tuple[float, float], date: str) -> dict[str, np.ndarray]:
@@ -644,7 +662,7 @@ def _check_writable(soundings: pd.DataFrame) -> None:
     if not pd.api.types.is_integer_dtype(soundings["sounding_id"].dtype):
         raise InputError(f"sounding_id must be integers, not {soundings['sounding_id'].dtype}: a float has lost digits")
 
-# %% ../nbs/04_soundings.ipynb #bb33fb34
+# %% ../nbs/04_soundings.ipynb #5ccf27f0
 # Fill values of the product, also where a subset lost the attribute that declares them. The last is what the
 # netCDF library puts where nothing was written.
 _FLOAT_FILLS = (-999999.0, -9999.0, 9.969209968386869e36)
@@ -668,7 +686,9 @@ def _walk(group: h5py.Group, prefix: str = "", seen: frozenset = frozenset()):
 
 def _is_dimension(variable: h5py.Dataset) -> bool:
     """True for the scale of a dimension: footprint numbers, level numbers, or a dimension without values."""
-    return bytes(np.bytes_(variable.attrs.get("CLASS", b""))) == b"DIMENSION_SCALE"
+    if not h5py.h5a.exists(variable.id, b"CLASS"):  # most have none, and asking costs a tenth of reading
+        return False
+    return bytes(np.bytes_(variable.attrs["CLASS"])) == b"DIMENSION_SCALE"
 
 
 def _is_bare_dimension(variable: h5py.Dataset) -> bool:
@@ -692,7 +712,7 @@ def _per_sounding(variable: h5py.Dataset, ids: h5py.Dataset, ambiguous: bool) ->
     scales = variable.attrs["DIMENSION_LIST"][0]
     return any(ids.file[reference].name.split("/")[-1] == "sounding_id" for reference in scales)
 
-# %% ../nbs/04_soundings.ipynb #0d603cdd
+# %% ../nbs/04_soundings.ipynb #3546d07d
 class _LiteFile:
     """An open Lite file: its columns by name, and what is not a column."""
 
@@ -707,11 +727,14 @@ class _LiteFile:
         kept = {prefix + name for prefix, name, _ in rows}
         others = [(prefix + name, v) for prefix, name, v in everything if prefix + name not in kept]
         self.skipped = [path for path, v in others if not _is_bare_dimension(v)]
-        names, at_root = [name for _, name, _ in rows], {name for prefix, name, _ in rows if not prefix}
+        # Some V11 files repeat orbit, mode and position in a group L1b: a copy must not take the original's name.
+        names = [name for prefix, name, _ in rows if prefix != "L1b/"]
+        at_root = {name for prefix, name, _ in rows if not prefix}
         self.undeclared: dict[str, np.ndarray] = {}
+        self._whole: dict = {}  # columns that were read in full, to choose rows by them
         self.columns: dict[str, h5py.Dataset] = {"sounding_id": ids}
         for prefix, name, variable in rows:
-            clash = prefix and (name in at_root or names.count(name) > 1)
+            clash = prefix and (name in at_root or names.count(name) > (prefix != "L1b/"))
             column = (prefix + name).replace("/", "_") if clash else name
             if _RENAMED.get(column, column) not in names:
                 column = _RENAMED.get(column, column)
@@ -729,11 +752,20 @@ class _LiteFile:
 
     def read(self, column: str, rows: slice = slice(None)):
         """The values of a column, fills missing."""
+        if column in self._whole:
+            values, unknown = self._whole.pop(column)
+            self.undeclared[column] = unknown[rows]
+            return values[rows]
         variable = self.columns[column]
         array = np.atleast_1d(variable[rows]) if variable.shape[0] else np.empty(0, variable.dtype)
+        unknown = np.zeros(len(array), bool)
         if array.dtype.kind == "f" and not np.isnan(np.array(_declared_fills(variable.attrs), dtype=float)).any():
-            self.undeclared[column] = np.isnan(array)
-        return _to_column(column, array, variable.attrs, self.label)
+            unknown = np.isnan(array)
+        self.undeclared[column] = unknown
+        values = _to_column(column, array, variable.attrs, self.label)
+        if rows == slice(None):
+            self._whole[column] = values, unknown
+        return values
 
 # %% ../nbs/04_soundings.ipynb #fa6c8dbb
 def _declared_fills(attrs) -> list:

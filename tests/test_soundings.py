@@ -470,6 +470,16 @@ def test_every_version_is_read_by_what_it_holds(layout, columns):
     assert back["xco2"].tolist()[:2] == [400, 401]
 
 
+def test_copies_in_the_group_l1b_do_not_take_names():
+    back = read_lite(lite_file({
+        "sounding_id": (IDS, {}), "latitude": ([1.0, 2, 3], {}), "L1b/latitude": ([7.0, 8, 9], {}),
+        "Sounding/orbit": ([4, 5, 6], {}), "L1b/orbit": ([1, 1, 1], {}), "L1b/own": ([0, 0, 1], {}),
+        "Sounding/operation_mode": ([0, 1, 1], {}), "L1b/operation_mode": ([3, 3, 3], {})}), mode="glint")
+    assert back["orbit"].tolist() == [5, 6] and back["latitude"].tolist() == [2, 3]
+    assert back["L1b_orbit"].tolist() == [1, 1] and back["L1b_latitude"].tolist() == [8, 9]
+    assert back["own"].tolist() == [0, 1] and back["L1b_operation_mode"].tolist() == [3, 3]
+
+
 def test_unknown_time_units_are_refused():
     with pytest.raises(InputError, match="time units"):
         read_lite(lite_file({"sounding_id": (IDS[:1], {}), "time": (np.array([1.0]), {"units": "fortnights"})}))
@@ -703,10 +713,15 @@ def test_granule_is_plausible_anywhere(seed, lat, lon, day, n_seconds):
     {"center": (70, 0), "date": "2019-12-21"}, {"n_seconds": 0},
     {"n_seconds": 1e9}, {"n_seconds": float("nan")}, {"center": (89, 0)}, {"center": (0, 999)},
     {"date": "NaT"},
+    {"date": 2019}, {"date": None}, {"date": "20190-01-01"}, {"n_seconds": "60"}, {"n_seconds": None}, {"n_bad": 1.5},
+    {"n_bad": "8"}, {"center": 40}, {"center": ("a", "b")}, {"center": (1, 2, 3)}, {"center": (np.nan, 0)},
+    {"sigma": "x"}, {"delta": None}, {"cloud_fraction": [0.1]}, {"random_state": "x"}, {"random_state": -1},
+    {"random_state": 1.5}, {"delta": 10**400}, {"n_seconds": True},
     {"date": "yesterday"}, {"n_bad": -1}, {"sigma": 0}, {"cloud_fraction": 1}, {"delta": float("inf")}])
 def test_granule_parameters_are_checked(bad):
-    with pytest.raises(InputError):
-        simulate_granule(0, **bad)
+    with pytest.raises(InputError) as error:
+        simulate_granule(**{"random_state": 0, **bad})
+    assert "\n" not in str(error.value)
 
 
 def test_raw_xco2_is_the_bias_correction_undone():
