@@ -1580,7 +1580,7 @@ def _write_parquet(soundings: pd.DataFrame, target, geo: bool) -> None:
     if len(back) != len(table) or (key == "sounding_id" and not (back[key].to_numpy() == table[key].to_numpy()).all()):
         raise OSError("what was written as Parquet cannot be read back; is the disk full?")
 
-# %% ../nbs/04_soundings.ipynb #1ca6b4ca
+# %% ../nbs/04_soundings.ipynb #307916cf
 _TARGET = re.compile(r"(?is).+\.(?:(parquet)|(geoparquet|gpq)|(nc4)|(csv|json)(?:\.(gz|bz2|xz))?)")
 _PACKINGS = {"gz": {"method": "gzip", "mtime": 1}, "bz2": "bz2", "xz": "xz"}
 
@@ -1603,6 +1603,14 @@ def _write_text(soundings: pd.DataFrame, path: Path, kind: str, packed: str | No
         ids = "sounding_id" if "sounding_id" in back else None
         if len(back) != len(table) or (ids and not (back[ids] == table[ids]).all()):
             raise OSError(f"{path.name}: what was written cannot be read back; is the disk full?")
+
+
+def _same_file(source, path: Path, store) -> bool:
+    """Whether a source, maybe an object of a store that is a folder, is the file `path`."""
+    if store is not None:
+        source = Path(store.root) / str(source).lstrip("/") if "file" in store.fs.protocol else ""
+    return (isinstance(source, (str, os.PathLike)) and path.exists() and os.path.exists(source)
+            and os.path.samefile(source, path))
 
 
 def convert_soundings(source, target, *, store=None, columns=None, box=None, dates=None, quality=None, mode=None,
@@ -1644,8 +1652,8 @@ def convert_soundings(source, target, *, store=None, columns=None, box=None, dat
     if not match:
         raise InputError(f"{path.name}: the ending says what to write; use .parquet, .geoparquet, .nc4, .csv or .json "
                          "(the last two also with .gz, .bz2 or .xz)")
-    sources = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-    if store is None and path.exists() and any(os.path.exists(s) and os.path.samefile(s, path) for s in sources):
+    sources = list(source) if isinstance(source, (list, tuple)) else [source]
+    if any(_same_file(one, path, store) for one in sources):
         raise InputError(f"{path.name} is the input itself; give the output another name")
     asked = {"box": box, "dates": dates, "quality": quality, "mode": mode, "footprint": footprint, "land": land}
     soundings = read_soundings(sources, store=store, columns=columns, **asked)

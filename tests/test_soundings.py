@@ -332,6 +332,10 @@ def test_several_files_become_one_table(granule, tmp_path):
     assert mixed["tcwv"].isna().sum() == len(two) and mixed["sounding_id"].dtype == np.int64
     store = Datasets(f"file://{tmp_path}")
     assert len(convert_soundings("/a.nc4", tmp_path / "from_store.csv", store=store)) == len(one)
+    with pytest.raises(InputError, match="input itself"):
+        convert_soundings("/a.nc4", tmp_path / "a.nc4", store=store)
+    with (tmp_path / "a.nc4").open("rb") as file:
+        assert len(convert_soundings(file, tmp_path / "a.csv")) == len(one)
 
 
 # --- what is in a table ---
