@@ -24,7 +24,8 @@ from .datasets import InputError, read_table
 
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
-           'read_soundings', 'track_distance', 'background', 'enhancement']
+           'read_soundings', 'track_distance', 'background', 'enhancement', 'to_parquet', 'convert_soundings',
+           'soundings_per_day', 'describe_soundings']
 
 # %% ../nbs/04_soundings.ipynb #8e9f3855
 _FRAMES_PER_SECOND = 3
@@ -288,7 +289,7 @@ def _spoil(rng: np.random.Generator, columns: dict[str, np.ndarray], n_bad: int)
             columns[column][row] = columns[column][row] * amount if how == "*" else columns[column][row] + amount
     return where, kinds
 
-# %% ../nbs/04_soundings.ipynb #fcd31709
+# %% ../nbs/04_soundings.ipynb #a56054f3
 class Granule(NamedTuple):
     """
     A generated granule: `soundings, truth = simulate_granule(0)`.
@@ -342,20 +343,23 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     Raises
     ------
     InputError
-        When a parameter is out of range, or the whole track is in the dark.
+        When a parameter is out of range or of another type, or the whole track is in the dark.
 
     Notes
     -----
+    Columns have the names, types and (by `write_lite`) groups of V11: `xco2_x2019`, `Meteorology/psurf_apriori_o2a`,
+    `Sounding/operation_mode`. Profiles, vertices, bit flags and the groups Preprocessors and Auxiliary are not made.
     Nadir mode, northward half of the orbit, land only; nothing is measured where the sun is below 10 degrees. The
-    slit stays across the track
-    (the real one turns with the sun, and the swath narrows). About 0.1 s and 10 MB per 10,000 soundings.
+    slit stays across the track (the real one turns with the sun, and the swath narrows). About 0.1 s and 10 MB per
+    10,000 soundings. Where each number comes from is in the table of the notebook.
 
     References
     ----------
     .. [1] OCO-2 and OCO-3 Data User's Guide: orbit, 8 footprints, 3 frames a second, 1.29 km x 2.25 km.
     .. [2] Worden et al. (2017), Atmos. Meas. Tech. 10, 2759: noise and correlated error of neighbouring soundings.
     .. [3] Nassar et al. (2017), Geophys. Res. Lett. 44, 10045: enhancements of single power plants.
-    .. [4] Hall et al. (2021), Atmos. Meas. Tech. 14, 3015: the scale X2019 = 1.00079 X2007 - 0.142 ppm.
+    .. [4] Torres et al. (2019), J. Geophys. Res. Atmos. 124: spatial correlation of errors along the track.
+    .. [5] Hall et al. (2021), Atmos. Meas. Tech. 14, 3015: the scale X2019 = 1.00079 X2007 - 0.142 ppm.
 
     Examples
     --------
@@ -364,7 +368,10 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     True
     """
     _check_simulation(n_seconds, center, date, n_bad, delta, sigma, cloud_fraction)
-    rng = np.random.default_rng(random_state)
+    try:
+        rng = np.random.default_rng(random_state)
+    except (TypeError, ValueError):
+        raise InputError(f"random_state must be None, an integer from 0 or a Generator, not {random_state!r}") from None
     shape = (round(n_seconds * _FRAMES_PER_SECOND), _FOOTPRINTS)
     place = _observe(shape, center, date)
     scene = _scene(rng, shape)
@@ -384,20 +391,32 @@ def simulate_granule(random_state=None, n_seconds: float = 260, *, center: tuple
     truth.attrs["plume"] = plume
     return Granule(soundings, truth.sort_values("sounding_id", ignore_index=True))
 
-# %% ../nbs/04_soundings.ipynb #1ad76d46
+# %% ../nbs/04_soundings.ipynb #fc1bc62a
 def _check_simulation(n_seconds, center, date, n_bad, delta, sigma, cloud_fraction) -> None:
     """One clear line for each parameter that cannot be used."""
+    numbers = {"n_seconds": n_seconds, "delta": delta, "sigma": sigma, "cloud_fraction": cloud_fraction}
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise InputError(f"{name} must be a number, not {value!r}")
+    if isinstance(n_bad, bool) or not isinstance(n_bad, (int, np.integer)):
+        raise InputError(f"n_bad must be a whole number, not {n_bad!r}")
     if not 1 <= n_seconds <= 2960:
         raise InputError(f"n_seconds must be from 1 to 2960 (half a revolution), not {n_seconds}")
-    if not (len(center) == 2 and abs(center[0]) <= 75 and abs(center[1]) <= 180):
-        raise InputError(f"center must be (latitude -75..75, longitude -180..180), not {center}")
     try:
-        if np.isnat(np.datetime64(date, "D")):
+        lat, lon = (float(degrees) for degrees in center)
+    except (TypeError, ValueError):
+        lat, lon = np.nan, np.nan
+    if not (abs(lat) <= 75 and abs(lon) <= 180):
+        raise InputError(f"center must be (latitude -75..75, longitude -180..180), not {center!r}")
+    try:
+        # as an integer 2019 would be a day after 1970; a later or earlier year has no id of 16 digits
+        if isinstance(date, (int, float)) or not 1900 < int(str(np.datetime64(date, "Y"))) < 10_000:
             raise ValueError
     except (ValueError, TypeError):
         raise InputError(f"date must be YYYY-MM-DD, not {date!r}") from None
-    if n_bad < 0 or not sigma > 0 or not np.isfinite(delta) or not 0 <= cloud_fraction < 0.9:
-        raise InputError("n_bad must be 0 or more, sigma above 0, delta finite, cloud_fraction from 0 to below 0.9")
+    if n_bad < 0 or not 0 < sigma <= 20_000 or not abs(delta) <= 10_000 or not 0 <= cloud_fraction < 0.9:
+        raise InputError("n_bad must be 0 or more, sigma above 0 and up to 20,000 km, delta up to 10,000 ppm either "
+                         "way, cloud_fraction from 0 to below 0.9")
 
 
 def _observe(shape: tuple[int, int], center: tuple[float, float], date: str) -> dict[str, np.ndarray]:
@@ -573,7 +592,7 @@ def _write_lite_to(target, soundings: pd.DataFrame) -> None:
         for name in soundings.columns:
             _write_variable(file, str(name), soundings[name])
 
-# %% ../nbs/04_soundings.ipynb #225e88dd
+# %% ../nbs/04_soundings.ipynb #4311b533
 @contextmanager
 def _whole_file(path: Path):
     """A path beside `path` to write to; it takes the name of `path` when the block ends well, and is gone when not."""
@@ -584,7 +603,17 @@ def _whole_file(path: Path):
     finally:
         part.unlink(missing_ok=True)
 
-# %% ../nbs/04_soundings.ipynb #f93294f6
+
+def _target(path) -> Path:
+    """A path that can be written to, or the system's error before any work is done."""
+    path = Path(os.fspath(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.parent}")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
+    return path
+
+# %% ../nbs/04_soundings.ipynb #4be47c63
 def write_lite(soundings: pd.DataFrame, path_or_file) -> None:
     """
     Write soundings as a netCDF-4 file in the layout of the OCO-2 Lite product.
@@ -613,9 +642,7 @@ def write_lite(soundings: pd.DataFrame, path_or_file) -> None:
         _write_lite_to(buffer, soundings)
         path_or_file.write(buffer.getvalue())
         return
-    path = Path(os.fspath(path_or_file))
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"no such folder: {path.parent}")
+    path = _target(path_or_file)
     with _whole_file(path) as part:
         _write_lite_to(part, soundings)
         if len(read_lite(part, columns=["sounding_id"])) != len(soundings):
@@ -635,7 +662,7 @@ def _check_writable(soundings: pd.DataFrame) -> None:
     if not pd.api.types.is_integer_dtype(soundings["sounding_id"].dtype):
         raise InputError(f"sounding_id must be integers, not {soundings['sounding_id'].dtype}: a float has lost digits")
 
-# %% ../nbs/04_soundings.ipynb #bb33fb34
+# %% ../nbs/04_soundings.ipynb #5ccf27f0
 # Fill values of the product, also where a subset lost the attribute that declares them. The last is what the
 # netCDF library puts where nothing was written.
 _FLOAT_FILLS = (-999999.0, -9999.0, 9.969209968386869e36)
@@ -659,7 +686,9 @@ def _walk(group: h5py.Group, prefix: str = "", seen: frozenset = frozenset()):
 
 def _is_dimension(variable: h5py.Dataset) -> bool:
     """True for the scale of a dimension: footprint numbers, level numbers, or a dimension without values."""
-    return bytes(np.bytes_(variable.attrs.get("CLASS", b""))) == b"DIMENSION_SCALE"
+    if not h5py.h5a.exists(variable.id, b"CLASS"):  # most have none, and asking costs a tenth of reading
+        return False
+    return bytes(np.bytes_(variable.attrs["CLASS"])) == b"DIMENSION_SCALE"
 
 
 def _is_bare_dimension(variable: h5py.Dataset) -> bool:
@@ -683,7 +712,7 @@ def _per_sounding(variable: h5py.Dataset, ids: h5py.Dataset, ambiguous: bool) ->
     scales = variable.attrs["DIMENSION_LIST"][0]
     return any(ids.file[reference].name.split("/")[-1] == "sounding_id" for reference in scales)
 
-# %% ../nbs/04_soundings.ipynb #0d603cdd
+# %% ../nbs/04_soundings.ipynb #3546d07d
 class _LiteFile:
     """An open Lite file: its columns by name, and what is not a column."""
 
@@ -698,11 +727,14 @@ class _LiteFile:
         kept = {prefix + name for prefix, name, _ in rows}
         others = [(prefix + name, v) for prefix, name, v in everything if prefix + name not in kept]
         self.skipped = [path for path, v in others if not _is_bare_dimension(v)]
-        names, at_root = [name for _, name, _ in rows], {name for prefix, name, _ in rows if not prefix}
+        # Some V11 files repeat orbit, mode and position in a group L1b: a copy must not take the original's name.
+        names = [name for prefix, name, _ in rows if prefix != "L1b/"]
+        at_root = {name for prefix, name, _ in rows if not prefix}
         self.undeclared: dict[str, np.ndarray] = {}
+        self._whole: dict = {}  # columns that were read in full, to choose rows by them
         self.columns: dict[str, h5py.Dataset] = {"sounding_id": ids}
         for prefix, name, variable in rows:
-            clash = prefix and (name in at_root or names.count(name) > 1)
+            clash = prefix and (name in at_root or names.count(name) > (prefix != "L1b/"))
             column = (prefix + name).replace("/", "_") if clash else name
             if _RENAMED.get(column, column) not in names:
                 column = _RENAMED.get(column, column)
@@ -720,11 +752,20 @@ class _LiteFile:
 
     def read(self, column: str, rows: slice = slice(None)):
         """The values of a column, fills missing."""
+        if column in self._whole:
+            values, unknown = self._whole.pop(column)
+            self.undeclared[column] = unknown[rows]
+            return values[rows]
         variable = self.columns[column]
         array = np.atleast_1d(variable[rows]) if variable.shape[0] else np.empty(0, variable.dtype)
+        unknown = np.zeros(len(array), bool)
         if array.dtype.kind == "f" and not np.isnan(np.array(_declared_fills(variable.attrs), dtype=float)).any():
-            self.undeclared[column] = np.isnan(array)
-        return _to_column(column, array, variable.attrs, self.label)
+            unknown = np.isnan(array)
+        self.undeclared[column] = unknown
+        values = _to_column(column, array, variable.attrs, self.label)
+        if rows == slice(None):
+            self._whole[column] = values, unknown
+        return values
 
 # %% ../nbs/04_soundings.ipynb #fa6c8dbb
 def _declared_fills(attrs) -> list:
@@ -1019,8 +1060,9 @@ def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
         if n := int((rows & (ids != 0)).sum()):
             warnings.warn(f"{label}: sounding_id and {what} disagree for {n} of {len(ids)} soundings", stacklevel=3)
 
-# %% ../nbs/04_soundings.ipynb #2b889063
+# %% ../nbs/04_soundings.ipynb #6e869548
 _GRANULE_ENDINGS = (".nc4", ".nc", ".h5", ".hdf5", ".hdf")
+_GEO_ENDINGS = (".geoparquet", ".gpq")
 
 
 def read_soundings(path_or_file, name: str | None = None, store=None, *, columns=None, **asked) -> pd.DataFrame:
@@ -1029,9 +1071,9 @@ def read_soundings(path_or_file, name: str | None = None, store=None, *, columns
 
     Parameters
     ----------
-    path_or_file : str, os.PathLike or binary file object
-        `.nc4`, `.nc`, `.h5` are read by `read_lite`; CSV (`,` or `;`, also .gz .bz2 .xz), JSON and Parquet by
-        `read_table`.
+    path_or_file : str, os.PathLike or binary file object, or a list of them
+        Several are joined in the order given. `.nc4`, `.nc`, `.h5` are read by `read_lite`; CSV (`,` or `;`, also .gz
+        .bz2 .xz), JSON and Parquet (also `.geoparquet`, `.gpq`) by `read_table`.
     name : str, optional
         Name of a file object that has none.
     store : Datasets, optional
@@ -1044,7 +1086,8 @@ def read_soundings(path_or_file, name: str | None = None, store=None, *, columns
     pandas.DataFrame
         In tables -999999 and -9999 are missing values too, `xco2_uncert` is renamed `xco2_uncertainty`, and a `time`
         column of ISO 8601 texts becomes UTC datetime64[ms]. A table needs no `sounding_id`; where it has one, that is
-        int64.
+        int64. The `geometry` of a GeoParquet file is left out (`attrs["skipped"]`): position is `latitude`,
+        `longitude`.
 
     Raises
     ------
@@ -1053,6 +1096,8 @@ def read_soundings(path_or_file, name: str | None = None, store=None, *, columns
     FileNotFoundError
         No such file or object.
     """
+    if isinstance(path_or_file, (list, tuple)):
+        return _join([read_soundings(one, name, store, columns=columns, **asked) for one in path_or_file])
     if store is not None:
         with store.open(path_or_file, "rb") as file:
             return read_soundings(file, name or str(path_or_file), columns=columns, **asked)
@@ -1061,9 +1106,29 @@ def read_soundings(path_or_file, name: str | None = None, store=None, *, columns
         raise InputError("a file object without a name: say what it is with name=, for example name='granule.nc4'")
     if str(label).lower().endswith(_GRANULE_ENDINGS):
         return read_lite(path_or_file, name=str(label), columns=columns, **asked)
-    table = _Table(_tidy_table(read_table(path_or_file, str(label))), _label(path_or_file, name))
+    # read_table knows the kind by the last ending
+    kind = f"{label}.parquet" if str(label).lower().endswith(_GEO_ENDINGS) else str(label)
+    table = _Table(_tidy_table(read_table(path_or_file, kind)), _label(path_or_file, name))
     wanted, keep = _wanted(table, columns), _rows(table, **asked)
     return table.columns[wanted] if keep is None else table.columns.loc[keep, wanted].reset_index(drop=True)
+
+
+def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Tables under each other; what one of them lacks is missing there, and said."""
+    if not tables:
+        raise InputError("no input: give at least one file of soundings")
+    if len(tables) == 1:
+        return tables[0]
+    every = list(dict.fromkeys(name for table in tables for name in table.columns))
+    if lacking := [name for name in every if not all(name in table for table in tables)]:
+        if "sounding_id" in lacking:
+            raise InputError("some inputs have a sounding_id and some have none; read them one by one")
+        warnings.warn(f"not every input has {', '.join(lacking)}: missing there", stacklevel=3)
+    joined = pd.concat(tables, ignore_index=True)
+    fills = pd.DataFrame([table.attrs["fills"] for table in tables]).sum().astype(int)
+    joined.attrs = {"skipped": list(dict.fromkeys(name for table in tables for name in table.attrs["skipped"])),
+                    "n_soundings": sum(table.attrs["n_soundings"] for table in tables), "fills": fills.to_dict()}
+    return joined
 
 
 class _Table(NamedTuple):
@@ -1078,8 +1143,10 @@ class _Table(NamedTuple):
 
 
 def _tidy_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Fills to missing, old names to new, ISO times to UTC."""
+    """Fills to missing, old names to new, ISO times to UTC; a shape is no column."""
     table = table.rename(columns={old: new for old, new in _RENAMED.items() if new not in table.columns})
+    skipped = [name for name in table if name == "geometry"]
+    table = table.drop(columns=skipped)
     counted: dict[str, int] = {}
     for name in table.columns:
         values = table[name]
@@ -1092,7 +1159,7 @@ def _tidy_table(table: pd.DataFrame) -> pd.DataFrame:
                 counted[name] = int(fills.sum())
         elif name == "time":
             table[name] = _parse_times(values)
-    table.attrs["fills"] = counted
+    table.attrs.update(skipped=skipped, n_soundings=len(table), fills=counted)
     return table
 
 
@@ -1171,7 +1238,7 @@ def _along(points: np.ndarray) -> np.ndarray:
     pair = np.clip(np.searchsorted(middle, rough) - 1, 0, count - 2)
     return place[pair] + _angle(points, first[pair], second[pair]) - begin[pair]
 
-# %% ../nbs/04_soundings.ipynb #1e5f4c21
+# %% ../nbs/04_soundings.ipynb #62b2eb13
 def _orbits(soundings: pd.DataFrame) -> np.ndarray:
     """Which track each row belongs to: the column `orbit`, or runs without a gap of half an hour, or all one."""
     if "orbit" in soundings and soundings["orbit"].notna().all():
@@ -1196,7 +1263,11 @@ def _clock(soundings: pd.DataFrame) -> np.ndarray | None:
     return None if np.isnat(clock).any() else clock
 
 
-def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius: float = _EARTH_RADIUS) -> pd.Series:
+_PRESET_RADIUS = {"chevallier2020": 6367.0}  # km
+
+
+def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius: float | None = None,
+                   preset: str | None = None) -> pd.Series:
     """
     Distance along the ground track in km, for each orbit on its own.
 
@@ -1210,7 +1281,10 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
         The `sounding_id` that is 0. Other orbits than its own are missing. Default: the first sounding of each orbit
         along its track.
     radius : float, default 6371.0088
-        Of the earth, km. The search of Chevallier et al. (2020) used 6367.
+        Of the earth, km.
+    preset : {"chevallier2020"}, optional
+        The radius of a published search, in place of `radius`: Chevallier et al. (2020) used 6367 km. Only the radius
+        is theirs: they took the great-circle distance to the first sounding, which folds where that is not the end.
 
     Returns
     -------
@@ -1220,7 +1294,8 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
     Raises
     ------
     InputError
-        When positions are not there or not on earth, or no sounding is called `origin`.
+        When positions are not there or not on earth, no sounding is called `origin`, `radius` is not positive, or the
+        preset is not known.
 
     Notes
     -----
@@ -1234,6 +1309,7 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
     >>> track_distance(table).round(1).tolist()
     [0.0, 222.4, 111.2]
     """
+    radius = _radius(radius, preset)
     lat, lon = (_positions(soundings, name, limit) for name, limit in (("latitude", 90), ("longitude", 360)))
     orbits, clock = _orbits(soundings), _clock(soundings)
     known = np.isfinite(lat) & np.isfinite(lon)
@@ -1248,6 +1324,16 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
     if origin is not None:
         distance = _from_origin(soundings, distance, orbits, origin)
     return pd.Series(distance, index=soundings.index, name="distance")
+
+
+def _radius(radius: float | None, preset: str | None) -> float:
+    """Radius of the earth in km: as given, of a preset, or the mean radius."""
+    if preset is not None and (preset not in _PRESET_RADIUS or radius is not None):
+        raise InputError(f"preset must be {' or '.join(_PRESET_RADIUS)}, without radius=, not {preset!r}")
+    radius = _PRESET_RADIUS.get(preset, _EARTH_RADIUS) if radius is None else radius
+    if not (isinstance(radius, (int, float, np.number)) and np.isfinite(radius) and radius > 0):
+        raise InputError(f"radius must be a positive number of km, not {radius!r}")
+    return float(radius)
 
 
 def _positions(soundings: pd.DataFrame, name: str, limit: float) -> np.ndarray:
@@ -1387,3 +1473,353 @@ def enhancement(soundings: pd.DataFrame, *, method: str = "median", column: str 
     over = soundings[column].astype(np.float64) - found[method]
     return pd.DataFrame({"background": found[method], f"{column}_enhancement": over,
                          "background_uncertainty": found["uncertainty"]})
+
+# %% ../nbs/04_soundings.ipynb #6db2cc21
+def _table_to_write(soundings: pd.DataFrame) -> pd.DataFrame:
+    """A table as it goes into Parquet, CSV and JSON: ids int64, times UTC to the millisecond, no index."""
+    table = soundings.set_axis([str(name) for name in soundings.columns], axis=1).reset_index(drop=True)
+    table.attrs = {}
+    if not len(table.columns) or table.columns.has_duplicates:
+        raise InputError("a table to write needs columns, each with a name of its own")
+    if "sounding_id" in table:
+        ids = table["sounding_id"]
+        if not pd.api.types.is_integer_dtype(ids.dtype):
+            raise InputError(f"sounding_id must be integers, not {ids.dtype}: a float has lost digits")
+        if ids.isna().any() or (ids > np.iinfo(np.int64).max).any():
+            raise InputError(f"{int(ids.isna().sum())} of {len(ids)} rows have no usable sounding_id; drop those rows")
+        table["sounding_id"] = ids.astype(np.int64)
+    for name in table.columns:
+        if pd.api.types.is_datetime64_any_dtype(table[name].dtype):
+            table[name] = _parse_times(table[name]).dt.tz_localize("UTC")
+    return table
+
+
+def _with_points(table: pd.DataFrame):
+    """The table as a GeoDataFrame: one point per row in EPSG:4326, none where the position is missing."""
+    try:
+        import geopandas  # an extra: few need it, and it takes a second to import
+    except ImportError:
+        raise InputError("GeoParquet needs geopandas: pip install 'oco2_outliers[geo]'") from None
+    if "geometry" in table:
+        raise InputError("the table has a column geometry already; drop it: points are made of latitude and longitude")
+    lat, lon = (_positions(table, name, limit) for name, limit in (("latitude", 90), ("longitude", 360)))
+    points = geopandas.GeoSeries.from_xy(lon - 360 * np.round(lon / 360), lat, crs=4326)
+    return geopandas.GeoDataFrame(table, geometry=points.where(np.isfinite(lat) & np.isfinite(lon)))
+
+
+@contextmanager
+def _writing(what: str):
+    """Whatever a table library says against a column becomes one line; errors of the system stay what they are."""
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # pyarrow and pandas raise half a dozen classes here
+        raise InputError(f"the table cannot be written as {what}: {' '.join(str(error).split())[:160]}") from None
+
+# %% ../nbs/04_soundings.ipynb #f6d54f0e
+def to_parquet(soundings: pd.DataFrame, path_or_file, *, geo: bool = False) -> None:
+    """
+    Write soundings as Parquet, or as GeoParquet with a point per row.
+
+    Parameters
+    ----------
+    soundings : pandas.DataFrame
+        `sounding_id`, where it is there, must be integers; the index is not written.
+    path_or_file : str, os.PathLike or binary file object
+        A path is written whole: beside it first, ids read back, then renamed. A file object needs only `write`.
+    geo : bool, default False
+        Add `geometry`, points in EPSG:4326 made of `latitude` and `longitude`. Needs geopandas.
+
+    Raises
+    ------
+    InputError
+        When an id is missing or a float, a column cannot be stored, `geo` finds no positions or no geopandas.
+    FileNotFoundError
+        When the folder is not there.
+
+    Notes
+    -----
+    `sounding_id` is int64, times are UTC to the millisecond, other columns keep their type; packed with zstd. About
+    0.2 s and 50 MB per million values of memory beside the table. `read_soundings` gives back the same values.
+
+    Examples
+    --------
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> to_parquet(simulate_granule(0).soundings, file)
+    >>> _ = file.seek(0)
+    >>> back = read_soundings(file, "granule.parquet")
+    >>> back["sounding_id"].dtype, back["time"].dtype
+    (dtype('int64'), dtype('<M8[ms]'))
+    """
+    if hasattr(path_or_file, "write"):
+        buffer = io.BytesIO()
+        _write_parquet(soundings, buffer, geo)
+        path_or_file.write(buffer.getvalue())
+        return
+    with _whole_file(_target(path_or_file)) as part:
+        _write_parquet(soundings, part, geo)
+
+
+def _write_parquet(soundings: pd.DataFrame, target, geo: bool) -> None:
+    """Write, and read the ids back."""
+    import pyarrow as pa  # half a second to import, and only Parquet needs it
+    import pyarrow.parquet as pq
+
+    table = _table_to_write(soundings)
+    with _writing("Parquet"):
+        if geo:
+            _with_points(table).to_parquet(target, index=False, compression="zstd")
+        else:
+            pq.write_table(pa.Table.from_pandas(table, preserve_index=False), target, compression="zstd")
+    if hasattr(target, "seek"):
+        target.seek(0)
+    key = "sounding_id" if "sounding_id" in table else table.columns[0]
+    back = pq.read_table(target, columns=[key])
+    if len(back) != len(table) or (key == "sounding_id" and not (back[key].to_numpy() == table[key].to_numpy()).all()):
+        raise OSError("what was written as Parquet cannot be read back; is the disk full?")
+
+# %% ../nbs/04_soundings.ipynb #307916cf
+_TARGET = re.compile(r"(?is).+\.(?:(parquet)|(geoparquet|gpq)|(nc4)|(csv|json)(?:\.(gz|bz2|xz))?)")
+_PACKINGS = {"gz": {"method": "gzip", "mtime": 1}, "bz2": "bz2", "xz": "xz"}
+
+
+def _write_text(soundings: pd.DataFrame, path: Path, kind: str, packed: str | None) -> None:
+    """CSV with `;`, as the original pipeline, or JSON records; ids read back before the file takes its name."""
+    table = _table_to_write(soundings)
+    with _whole_file(path) as part, _writing(kind.upper()):
+        packing = _PACKINGS.get(packed)
+        if kind == "json":
+            table.to_json(part, orient="records", date_format="iso", date_unit="ms", double_precision=15,
+                          compression=packing)
+        else:
+            texts = {name: np.datetime_as_string(_parse_times(values).to_numpy(), unit="ms", timezone="UTC")
+                     for name, values in table.items() if isinstance(values.dtype, pd.DatetimeTZDtype)}
+            texts = {name: np.where(values == "NaT", "", values) for name, values in texts.items()}
+            table.assign(**texts).to_csv(part, sep=";", index=False, compression=packing)
+        with part.open("rb") as file:
+            back = read_table(file, path.name)
+        ids = "sounding_id" if "sounding_id" in back else None
+        if len(back) != len(table) or (ids and not (back[ids] == table[ids]).all()):
+            raise OSError(f"{path.name}: what was written cannot be read back; is the disk full?")
+
+
+def _same_file(source, path: Path, store) -> bool:
+    """Whether a source, maybe an object of a store that is a folder, is the file `path`."""
+    if store is not None:
+        source = Path(store.root) / str(source).lstrip("/") if "file" in store.fs.protocol else ""
+    return (isinstance(source, (str, os.PathLike)) and path.exists() and os.path.exists(source)
+            and os.path.samefile(source, path))
+
+
+def convert_soundings(source, target, *, store=None, columns=None, box=None, dates=None, quality=None, mode=None,
+                      footprint=None, land: bool | None = None) -> pd.DataFrame:
+    """
+    Read soundings of any kind and write them as another; the ending of `target` says which.
+
+    Parameters
+    ----------
+    source : str, os.PathLike, or list of them
+        What `read_soundings` reads. Several are joined in the order given.
+    target : str or os.PathLike
+        `.parquet`, `.geoparquet` or `.gpq`, `.nc4`, `.csv` (`;`) or `.json`, these two also with `.gz`, `.bz2`, `.xz`.
+        Written whole; an older file of that name is replaced then.
+    store : Datasets, optional
+        When given, `source` is the name of an object in it. `target` is always a local file.
+    columns, box, dates, quality, mode, footprint, land
+        Convert only these columns, only these rows: see `read_lite`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What was written.
+
+    Raises
+    ------
+    InputError
+        When the input cannot be used, the ending is unknown, `target` is an input, or no sounding fits what was asked.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        From the system.
+
+    Notes
+    -----
+    JSON keeps 15 digits of a number, the other kinds keep all. CSV and JSON have no types, so that an integer column
+    with gaps comes back as floats; `sounding_id` never has gaps and is int64 in all kinds.
+    """
+    path = _target(target)
+    match = _TARGET.fullmatch(path.name)
+    if not match:
+        raise InputError(f"{path.name}: the ending says what to write; use .parquet, .geoparquet, .nc4, .csv or .json "
+                         "(the last two also with .gz, .bz2 or .xz)")
+    sources = list(source) if isinstance(source, (list, tuple)) else [source]
+    if any(_same_file(one, path, store) for one in sources):
+        raise InputError(f"{path.name} is the input itself; give the output another name")
+    asked = {"box": box, "dates": dates, "quality": quality, "mode": mode, "footprint": footprint, "land": land}
+    soundings = read_soundings(sources, store=store, columns=columns, **asked)
+    if not len(soundings) and any(value is not None for value in asked.values()):
+        raise InputError(f"none of {soundings.attrs['n_soundings']} soundings fits what was asked; nothing was written")
+    parquet, geo, lite, text, packed = match.groups()
+    if lite:
+        write_lite(soundings, path)
+    elif text:
+        _write_text(soundings, path, text.lower(), packed and packed.lower())
+    else:
+        to_parquet(soundings, path, geo=bool(geo))
+    return soundings
+
+# %% ../nbs/04_soundings.ipynb #b342d05d
+def soundings_per_day(soundings: pd.DataFrame) -> pd.DataFrame:
+    """
+    Count the soundings of each UTC day.
+
+    Parameters
+    ----------
+    soundings : pandas.DataFrame
+        With `time`, or `sounding_id` that tells it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by `day` (datetime64), `soundings`, and where `xco2_quality_flag` is there `good` (flag 0). Days
+        without soundings have no row.
+
+    Raises
+    ------
+    InputError
+        When a row has neither a time nor an id that is one.
+
+    Examples
+    --------
+    >>> soundings_per_day(pd.DataFrame({"sounding_id": [2016083112023031, 2016083112023032]}))["soundings"].tolist()
+    [2]
+    """
+    clock = _clock(soundings)
+    if clock is None:
+        raise InputError("no time for every row: counts per day need `time`, or a sounding_id that tells it")
+    counts = {"soundings": np.ones(len(soundings), np.int64)}
+    if "xco2_quality_flag" in soundings:
+        counts["good"] = (soundings["xco2_quality_flag"] == 0).to_numpy(bool, na_value=False).astype(np.int64)
+    return pd.DataFrame(counts).groupby(pd.DatetimeIndex(clock, name="day").normalize()).sum()
+
+# %% ../nbs/04_soundings.ipynb #f503af54
+def describe_soundings(soundings: pd.DataFrame) -> str:
+    """
+    What a table of soundings holds, as text for a terminal.
+
+    Parameters
+    ----------
+    soundings : pandas.DataFrame
+        As `read_soundings` gives it.
+
+    Returns
+    -------
+    str
+        Lines for size, layout, time range, box, orbits, quality, modes, quantiles of each xco2 column, missing values
+        and fill values per column, skipped variables, and the counts per day. What the table does not tell is said.
+
+    Notes
+    -----
+    The box is the smallest that holds all soundings; its west is larger than its east when it crosses the dateline.
+    Missing values are what the table has now, fill values what the reader found and turned into missing.
+
+    Examples
+    --------
+    >>> print(describe_soundings(simulate_granule(0).soundings).splitlines()[0])
+    soundings  5,491 in 1 day
+    """
+    clock, attrs = _clock(soundings), soundings.attrs
+    size = f"{len(soundings):,}" + ("" if clock is None else f" in {_some(len(soundings_per_day(soundings)), 'day')}")
+    if attrs.get("n_soundings", len(soundings)) != len(soundings):
+        size += f" of {attrs['n_soundings']:,} in the input"
+    lines = {
+        "soundings": size, "layout": _layout_name(soundings), "time": _time_range(clock), "box": _box_text(soundings),
+        "orbits": _orbits_text(soundings, clock), "quality": _quality_text(soundings), "modes": _modes_text(soundings),
+        **{name: _quantiles(soundings[name]) for name in ("xco2", "xco2_x2019", "xco2_raw") if name in soundings},
+        "missing": _per_column({str(c): int(soundings[c].isna().sum()) for c in soundings.columns}),
+        "fills": _per_column(attrs.get("fills", {})) if "fills" in attrs else "not known: not read from a file",
+        "skipped": ", ".join(map(_plain, attrs.get("skipped", []))) or "nothing",
+        "columns": ", ".join(map(_plain, soundings.columns)),
+    }
+    text = "\n".join(f"{name:<10} {value}" for name, value in lines.items())
+    if clock is None or not len(soundings):
+        return text
+    per_day = soundings_per_day(soundings)
+    per_day.index = per_day.index.strftime("%Y-%m-%d")
+    return f"{text}\n\n{per_day.rename_axis(None).to_string()}"
+
+
+def _plain(name: object) -> str:
+    """A name from outside without control characters, which could move the cursor of a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in str(name))
+
+
+def _some(n: int, what: str) -> str:
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
+def _layout_name(soundings: pd.DataFrame) -> str:
+    """The product version whose variables these are."""
+    marks = [("xco2_x2019", "V11"), ("psurf_apriori_o2a", "V10"), ("warn_level", "V9 or earlier"),
+             ("psurf_apriori", "V9 or earlier")]
+    mark = next(((column, layout) for column, layout in marks if column in soundings), None)
+    told = f"{mark[1]}, by {mark[0]}" if mark else "not told by the columns (a subset, or a table)"
+    mode = soundings["operation_mode"] if "operation_mode" in soundings else pd.Series(dtype=float)
+    return told + (", of OCO-3, by its area maps" if (mode == 4).any() else "")
+
+
+def _time_range(clock: np.ndarray | None) -> str:
+    if clock is None or not len(clock):
+        return "not known for every row" if clock is None else "none"
+    first, last = (str(moment)[:19].replace("T", " ") for moment in (clock.min(), clock.max()))
+    return f"{first} to {last} UTC"
+
+
+def _box_text(soundings: pd.DataFrame) -> str:
+    """West, south, east, north of the smallest box around all soundings."""
+    if not {"latitude", "longitude"} <= set(soundings.columns):
+        return "no latitude, longitude"
+    lat, lon = (_positions(soundings, name, limit) for name, limit in (("latitude", 90), ("longitude", 360)))
+    known = np.isfinite(lat) & np.isfinite(lon)
+    if not known.any():
+        return "no positions"
+    east = np.unique((lon[known] + 180) % 360 - 180)
+    gap = int(np.argmax(np.diff(east, append=east[0] + 360)))  # the widest empty arc is outside
+    west = east[(gap + 1) % len(east)]
+    return (f"west {west:.3f}, south {lat[known].min():.3f}, east {east[gap]:.3f}, north {lat[known].max():.3f}"
+            + (" (crosses the dateline)" if west > east[gap] else ""))
+
+
+def _orbits_text(soundings: pd.DataFrame, clock: np.ndarray | None) -> str:
+    if "orbit" in soundings and soundings["orbit"].notna().all():
+        return f"{soundings['orbit'].nunique():,}"
+    return "not known" if clock is None else f"{len(np.unique(_orbits(soundings))):,}, by gaps of half an hour"
+
+
+def _quality_text(soundings: pd.DataFrame) -> str:
+    if "xco2_quality_flag" not in soundings:
+        return "no xco2_quality_flag"
+    flag = soundings["xco2_quality_flag"]
+    good, missing = int((flag == 0).sum()), int(flag.isna().sum())
+    return f"{good:,} good, {len(flag) - good - missing:,} bad" + (f", {missing:,} without a flag" if missing else "")
+
+
+def _modes_text(soundings: pd.DataFrame) -> str:
+    if "operation_mode" not in soundings:
+        return "no operation_mode"
+    names = {0: "nadir", 1: "glint", 2: "target", 3: "transition", 4: "area map"}
+    counts = soundings["operation_mode"].value_counts().sort_index()
+    return ", ".join(f"{names.get(mode, _plain(mode))} {n:,}" for mode, n in counts.items()) or "none"
+
+
+def _quantiles(values: pd.Series) -> str:
+    known = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return "no values"
+    parts = zip(("min", "5 %", "median", "95 %", "max"), np.quantile(known, [0, 0.05, 0.5, 0.95, 1]))
+    return ", ".join(f"{name} {value:.2f}" for name, value in parts) + " ppm"
+
+
+def _per_column(counts: dict) -> str:
+    return ", ".join(f"{_plain(name)} {n:,}" for name, n in counts.items() if n) or "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from scipy.spatial import cKDTree
 from oco2_outliers.datasets import Datasets, InputError
 from oco2_outliers.soundings import (
     background,
+    convert_soundings,
+    describe_soundings,
     enhancement,
     make_sounding_id,
     read_lite,
@@ -26,6 +29,8 @@ from oco2_outliers.soundings import (
     simulate_granule,
     sounding_footprint,
     sounding_time,
+    soundings_per_day,
+    to_parquet,
     track_distance,
     write_lite,
 )
@@ -166,6 +171,215 @@ def test_ids_and_times_round_trip_through_every_kind(granule, tmp_path, ending):
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")], "a temporary file stayed"
 
 
+KINDS = [".csv", ".csv.bz2", ".csv.gz", ".CSV.xz", ".json", ".json.gz", ".parquet", ".geoparquet", ".gpq", ".nc4"]
+
+
+@pytest.fixture
+def needs_geopandas(request):
+    if "ending" in request.fixturenames and request.getfixturevalue("ending") in (".geoparquet", ".gpq"):
+        pytest.importorskip("geopandas", reason="geopandas is an extra: pip install 'oco2_outliers[geo]'")
+
+
+@pytest.mark.parametrize("ending", KINDS)
+def test_conversion_to_every_kind_and_back_keeps_ids_times_and_values(granule, tmp_path, ending, needs_geopandas):
+    source, target = tmp_path / "granule.nc4", tmp_path / "out" / f"granule{ending}"
+    target.parent.mkdir()
+    write_lite(granule.soundings, source)
+    target.write_bytes(b"an older file")
+    written = convert_soundings(source, target)
+    back = read_soundings(target)
+    assert back["sounding_id"].dtype == np.int64 and back["sounding_id"].tolist() == written["sounding_id"].tolist()
+    assert list(back) == list(written) and back["time"].dtype == "datetime64[ms]"
+    for name in written:
+        assert (back[name].to_numpy(written[name].dtype) == written[name].to_numpy()).all(), name
+    again = tmp_path / "again.nc4"  # and to nc4 from there
+    convert_soundings(target, again)
+    assert read_lite(again)["sounding_id"].tolist() == written["sounding_id"].tolist()
+    assert list(target.parent.iterdir()) == [target], "a temporary file stayed"
+
+
+@settings(max_examples=20, deadline=None)
+@given(ids=st.lists(st.integers(1, 2**53 - 1), min_size=1, max_size=5), kind=st.sampled_from([".csv", ".json", ".nc4"]))
+def test_any_id_survives(tmp_path_factory, ids, kind):
+    folder = tmp_path_factory.mktemp("ids")
+    to_parquet(pd.DataFrame({"sounding_id": ids}), folder / "a.parquet")
+    convert_soundings(folder / "a.parquet", folder / f"b{kind}")
+    assert read_soundings(folder / f"b{kind}")["sounding_id"].tolist() == ids
+
+
+def test_missing_values_times_and_texts_survive_conversion(tmp_path):
+    table = pd.DataFrame({
+        "sounding_id": IDS.astype(np.int64), "xco2": np.array([400, np.nan, 402], np.float32),
+        "time": pd.DatetimeIndex(["2016-08-31T14:02:30.195+02:00", None, "2016-08-31T14:02:30.249+02:00"]),
+        "target_id": ["a;b", 'say "x"', "line\nbreak ø"]})
+    to_parquet(table, tmp_path / "a.parquet")
+    for kind in (".csv", ".json", ".nc4", ".parquet"):
+        convert_soundings(tmp_path / "a.parquet", tmp_path / f"b{kind}")
+        back = read_soundings(tmp_path / f"b{kind}")
+        assert back["target_id"].tolist() == table["target_id"].tolist(), kind
+        assert back["xco2"].isna().tolist() == back["time"].isna().tolist() == [False, True, False], kind
+        assert back["time"][0] == pd.Timestamp("2016-08-31T12:02:30.195"), kind
+    assert (tmp_path / "b.csv").read_text().splitlines()[:2] == [
+        "sounding_id;xco2;time;target_id", '2016083112023031;400.0;2016-08-31T12:02:30.195Z;"a;b"']
+
+
+def test_parquet_says_what_it_holds(granule, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    to_parquet(granule.soundings.set_index("latitude", drop=False), tmp_path / "a.parquet")
+    schema = pq.read_schema(tmp_path / "a.parquet")
+    assert schema.field("sounding_id").type == pa.int64() and schema.names == list(granule.soundings)
+    assert schema.field("time").type == pa.timestamp("ms", "UTC")
+    assert schema.field("xco2").type == pa.float32() and schema.field("footprint").type == pa.int8()
+    buffer = io.BytesIO()
+    to_parquet(granule.soundings.assign(sounding_id=granule.soundings["sounding_id"].astype("uint64")), buffer)
+    buffer.seek(0)
+    pd.testing.assert_frame_equal(read_soundings(buffer, "a.parquet"), granule.soundings)
+
+
+def test_geoparquet_opens_as_a_map(tmp_path):
+    geopandas = pytest.importorskip("geopandas", reason="geopandas is an extra: pip install 'oco2_outliers[geo]'")
+    table = pd.DataFrame({"sounding_id": IDS.astype(np.int64), "latitude": [10.0, np.nan, -20.0],
+                          "longitude": [190.0, 0.0, -180.0], "xco2": [400.0, 401.0, 402.0]})
+    to_parquet(table, tmp_path / "a.geoparquet", geo=True)
+    layer = geopandas.read_parquet(tmp_path / "a.geoparquet")
+    assert layer.crs.to_epsg() == 4326 and layer["sounding_id"].tolist() == IDS.tolist()
+    assert layer.geometry.isna().tolist() == [False, True, False]
+    assert (layer.geometry[0].x, layer.geometry[0].y) == (-170, 10) and layer.geometry[2].y == -20
+    back = read_soundings(tmp_path / "a.geoparquet")
+    assert back.attrs["skipped"] == ["geometry"]
+    pd.testing.assert_frame_equal(back, table)
+    with pytest.raises(InputError, match="geometry already"):
+        to_parquet(layer, tmp_path / "b.gpq", geo=True)
+    with pytest.raises(InputError, match="latitude"):
+        to_parquet(table[["sounding_id"]], tmp_path / "b.gpq", geo=True)
+
+
+def test_geoparquet_without_geopandas_says_how_to_get_it(granule, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "geopandas", None)
+    with pytest.raises(InputError, match=r"pip install 'oco2_outliers\[geo\]'") as error:
+        to_parquet(granule.soundings, tmp_path / "a.gpq", geo=True)
+    assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("table", [
+    pd.DataFrame({"sounding_id": [1.0]}), pd.DataFrame({"sounding_id": pd.array([1, None], "Int64")}),
+    pd.DataFrame(), pd.DataFrame([[1, 2]], columns=["a", "a"]), pd.DataFrame({"a": [1, "x"]}),
+    pd.DataFrame({"a": [1 + 2j]}), pd.DataFrame({"sounding_id": np.array([2**63], np.uint64)})])
+def test_tables_that_parquet_cannot_keep_are_refused_and_leave_nothing(table, tmp_path):
+    with pytest.raises(InputError) as error:
+        to_parquet(table, tmp_path / "a.parquet")
+    assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
+
+
+def test_conversion_refuses_its_own_input_and_unknown_endings(granule, tmp_path):
+    path, link, out = tmp_path / "a.nc4", tmp_path / "link.nc4", tmp_path / "out"
+    write_lite(granule.soundings, path)
+    link.symlink_to(path)
+    out.mkdir()
+    before = path.read_bytes()
+    for target in (path, link, tmp_path / "out" / ".." / "a.nc4"):
+        for source in (path, [out / "none.nc4", path]):
+            with pytest.raises(InputError, match="input itself"):
+                convert_soundings(source, target)
+    for name in ("a", "a.txt", "a.parquet.gz", "a.nc4.bz2", ".csv", "a.xlsx", "a.csv.zip"):
+        with pytest.raises(InputError, match="ending says"):
+            convert_soundings(path, out / name)
+    with pytest.raises(InputError, match="none of .* soundings fits"):
+        convert_soundings(path, out / "a.csv", box=(0, 0, 1, 1))
+    with pytest.raises(InputError, match="no input"):
+        convert_soundings([], out / "a.csv")
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        convert_soundings(path, out / "none" / "a.csv")
+    (out / "folder.csv").mkdir()
+    with pytest.raises(IsADirectoryError):
+        convert_soundings(path, out / "folder.csv")
+    assert path.read_bytes() == before and [p.name for p in out.iterdir()] == ["folder.csv"]
+
+
+@pytest.mark.parametrize(("ending", "broken"), [
+    (".csv", "pandas.DataFrame.to_csv"), (".json", "pandas.DataFrame.to_json"),
+    (".parquet", "pyarrow.parquet.write_table"), (".nc4", "oco2_outliers.soundings._write_variable")])
+def test_a_failed_conversion_leaves_the_old_file(granule, tmp_path, monkeypatch, ending, broken):
+    import pyarrow.parquet  # noqa: F401  so that monkeypatch finds it
+
+    write_lite(granule.soundings, tmp_path / "a.nc4")
+    (tmp_path / f"b{ending}").write_bytes(b"old")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(broken, full)
+    with pytest.raises(OSError, match="No space"):
+        convert_soundings(tmp_path / "a.nc4", tmp_path / f"b{ending}")
+    assert (tmp_path / f"b{ending}").read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_several_files_become_one_table(granule, tmp_path):
+    one, two = granule.soundings, simulate_granule(8, n_seconds=20, date="2019-07-16").soundings
+    two.loc[3, "xco2"] = np.nan
+    for name, table in (("a.nc4", one), ("b.nc4", two)):
+        write_lite(table, tmp_path / name)
+    to_parquet(two.drop(columns="tcwv"), tmp_path / "c.parquet")
+    paths = [tmp_path / "a.nc4", tmp_path / "b.nc4"]
+    both = convert_soundings(paths, tmp_path / "all.parquet", columns=["time", "xco2"])
+    assert len(both) == both.attrs["n_soundings"] == len(one) + len(two) and both.attrs["fills"] == {"xco2": 1}
+    assert both["sounding_id"].tolist() == [*one["sounding_id"], *two["sounding_id"]]
+    assert soundings_per_day(both)["soundings"].tolist() == [len(one), len(two)]
+    with pytest.warns(UserWarning, match="not every input has tcwv: missing there"):
+        mixed = read_soundings([tmp_path / "a.nc4", tmp_path / "c.parquet"])
+    assert mixed["tcwv"].isna().sum() == len(two) and mixed["sounding_id"].dtype == np.int64
+    store = Datasets(f"file://{tmp_path}")
+    assert len(convert_soundings("/a.nc4", tmp_path / "from_store.csv", store=store)) == len(one)
+    with pytest.raises(InputError, match="input itself"):
+        convert_soundings("/a.nc4", tmp_path / "a.nc4", store=store)
+    with (tmp_path / "a.nc4").open("rb") as file:
+        assert len(convert_soundings(file, tmp_path / "a.csv")) == len(one)
+
+
+# --- what is in a table ---
+def test_description_of_a_file(granule, tmp_path):
+    soundings = granule.soundings.copy()
+    soundings.loc[:4, "tcwv"] = np.nan
+    soundings["operation_mode"] = np.where(soundings.index < 10, 1, 4).astype(np.int8)
+    write_lite(soundings, tmp_path / "a.nc4")
+    text = describe_soundings(read_lite(tmp_path / "a.nc4", quality=0))
+    good = int((soundings["xco2_quality_flag"] == 0).sum())
+    assert f"soundings  {good:,} in 1 day of {len(soundings):,} in the input" in text
+    assert "V11, by xco2_x2019, of OCO-3, by its area maps" in text
+    assert "modes      glint 10, area map" in text and f"quality    {good:,} good, 0 bad" in text
+    assert "missing    tcwv 5" in text and "fills      tcwv 5" in text
+    assert text.splitlines()[-1].split() == ["2019-07-15", str(good), str(good)]
+
+
+@pytest.mark.parametrize("table", [
+    pd.DataFrame(), pd.DataFrame({"xco2": [400.0]}), pd.DataFrame({"latitude": [np.nan], "longitude": [0.0]}),
+    pd.DataFrame({"sounding_id": np.array([], np.int64), "time": np.array([], "M8[ms]"), "xco2": []}),
+    pd.DataFrame({"sounding_id": [0], "xco2_quality_flag": [None], "operation_mode": [None], "xco2": ["x"]})])
+def test_description_of_little_says_what_is_not_known(table):
+    text = describe_soundings(table)
+    assert text.startswith(f"soundings  {len(table)}") and "layout     not told" in text
+
+
+def test_description_is_safe_and_right_at_the_dateline():
+    table = pd.DataFrame({"latitude": [1.0, 2, 3], "longitude": [179.0, -179, 180], "\x1b[2Jx\n": [1, 2, None]})
+    text = describe_soundings(table)
+    assert "west 179.000, south 1.000, east -179.000, north 3.000 (crosses the dateline)" in text
+    assert "\x1b" not in text and "?[2Jx? 1" in text
+    with pytest.raises(InputError, match="counts per day need"):
+        soundings_per_day(table)
+
+
+@pytest.mark.parametrize(("layout", "says"), [("V9", "V9 or earlier, by warn_level"), ("V10", "V10, by psurf"),
+                                              ("V11", "V11, by xco2_x2019"), ("SUBSET", "not told")])
+def test_description_tells_the_layout(layout, says):
+    variables = {"V9": V9, "V11": V11, "SUBSET": SUBSET,
+                 "V10": {"sounding_id": IDS, "Meteorology/psurf_apriori_o2a": [1.0, 2, 3]}}[layout]
+    table = read_lite(lite_file({path: (values, {}) for path, values in variables.items()}))
+    assert f"layout     {says}" in describe_soundings(table)
+
+
 def test_reading_through_a_store_and_any_file_object(granule, lite_bytes):
     store = Datasets("memory://soundings-test")
     with store.open("/granules/a.nc4", "wb") as file:
@@ -258,6 +472,16 @@ def test_every_version_is_read_by_what_it_holds(layout, columns):
     back = read_lite(lite_file({path: (values, {}) for path, values in layout.items()}))
     assert sorted(back.columns) == sorted(columns) and back["sounding_id"].dtype == np.int64
     assert back["xco2"].tolist()[:2] == [400, 401]
+
+
+def test_copies_in_the_group_l1b_do_not_take_names():
+    back = read_lite(lite_file({
+        "sounding_id": (IDS, {}), "latitude": ([1.0, 2, 3], {}), "L1b/latitude": ([7.0, 8, 9], {}),
+        "Sounding/orbit": ([4, 5, 6], {}), "L1b/orbit": ([1, 1, 1], {}), "L1b/own": ([0, 0, 1], {}),
+        "Sounding/operation_mode": ([0, 1, 1], {}), "L1b/operation_mode": ([3, 3, 3], {})}), mode="glint")
+    assert back["orbit"].tolist() == [5, 6] and back["latitude"].tolist() == [2, 3]
+    assert back["L1b_orbit"].tolist() == [1, 1] and back["L1b_latitude"].tolist() == [8, 9]
+    assert back["own"].tolist() == [0, 1] and back["L1b_operation_mode"].tolist() == [3, 3]
 
 
 def test_unknown_time_units_are_refused():
@@ -493,10 +717,15 @@ def test_granule_is_plausible_anywhere(seed, lat, lon, day, n_seconds):
     {"center": (70, 0), "date": "2019-12-21"}, {"n_seconds": 0},
     {"n_seconds": 1e9}, {"n_seconds": float("nan")}, {"center": (89, 0)}, {"center": (0, 999)},
     {"date": "NaT"},
+    {"date": 2019}, {"date": None}, {"date": "20190-01-01"}, {"n_seconds": "60"}, {"n_seconds": None}, {"n_bad": 1.5},
+    {"n_bad": "8"}, {"center": 40}, {"center": ("a", "b")}, {"center": (1, 2, 3)}, {"center": (np.nan, 0)},
+    {"sigma": "x"}, {"delta": None}, {"cloud_fraction": [0.1]}, {"random_state": "x"}, {"random_state": -1},
+    {"random_state": 1.5}, {"delta": 10**400}, {"n_seconds": True},
     {"date": "yesterday"}, {"n_bad": -1}, {"sigma": 0}, {"cloud_fraction": 1}, {"delta": float("inf")}])
 def test_granule_parameters_are_checked(bad):
-    with pytest.raises(InputError):
-        simulate_granule(0, **bad)
+    with pytest.raises(InputError) as error:
+        simulate_granule(**{"random_state": 0, **bad})
+    assert "\n" not in str(error.value)
 
 
 def test_raw_xco2_is_the_bias_correction_undone():
@@ -624,6 +853,17 @@ def test_distance_of_little_or_bad_input():
             track_distance(pd.DataFrame(bad))
 
 
+def test_distance_has_the_published_radius_as_a_preset():
+    soundings = simulate_granule(4, 20).soundings
+    published = track_distance(soundings, preset="chevallier2020")
+    pd.testing.assert_series_equal(published, track_distance(soundings, radius=6367))
+    np.testing.assert_allclose(published * 6371.0088 / 6367, track_distance(soundings))
+    for bad in [{"preset": "other"}, {"preset": "chevallier2020", "radius": 1.0}, {"radius": 0}, {"radius": "x"},
+                {"radius": np.nan}]:
+        with pytest.raises(InputError, match=next(iter(bad))):
+            track_distance(soundings, **bad)
+
+
 def test_distance_in_target_mode_stays_within_the_target():
     rng = np.random.default_rng(0)
     north, east = rng.uniform(-0.1, 0.1, 500), rng.uniform(-0.05, 0.05, 500)
@@ -717,12 +957,33 @@ def test_all_real_files_read():
         assert set(table["time"].dt.strftime("%y%m%d")) == {path.name[11:17]}
         assert table["latitude"].between(37, 43).all() and table["longitude"].between(-82, -78).all()
         assert table["xco2"].between(340, 435).all() and not table.isna().any().any()
-    every = pd.concat(tables)
+    every = read_soundings(paths)
+    per_day = soundings_per_day(every)
+    print(f"\n{per_day.to_string()}")  # the counts by day: pytest -s
+    assert per_day["soundings"].tolist() == [len(table) for table in tables] and per_day.index.is_monotonic_increasing
+    assert describe_soundings(every).startswith("soundings  89,125 in 187 days")
     assert every["sounding_id"].dtype == np.int64 and every["sounding_id"].is_unique
     # what simulate_granule copies of the instrument: frames at 0, 3 and 7 tenths, footprints read one after the other
     assert set(every["sounding_id"] // 10 % 10) == {0, 3, 7}
     off = (every["time"].to_numpy() - sounding_time(every["sounding_id"]).to_numpy()) / np.timedelta64(1, "s")
     assert off.min() > -0.1385 and off.max() < 0.1165
+
+
+@pytest.fixture(scope="module")
+def real_parquet(tmp_path_factory):
+    path = tmp_path_factory.mktemp("real") / "all.parquet"
+    return path, convert_soundings(sorted(LITE.glob("*.nc4")), path)
+
+
+@needs_real
+@pytest.mark.parametrize("ending", [".csv", ".csv.bz2", ".json", ".parquet", ".geoparquet", ".nc4"])
+def test_all_real_soundings_survive_conversion(tmp_path, ending, real_parquet, needs_geopandas):
+    source, every = real_parquet
+    convert_soundings(source, tmp_path / f"all{ending}")
+    back = read_soundings(tmp_path / f"all{ending}")
+    assert len(back) == 89_125 and back["sounding_id"].dtype == np.int64
+    for name in every:
+        assert (back[name].to_numpy(every[name].dtype) == every[name].to_numpy()).all(), name
 
 
 @needs_real
