@@ -130,7 +130,14 @@ def _simulate_command(
     print(f"made {name} in {place}: {len(granule):,} soundings, {len(truth)} of them bad:")
     print(truth.to_string(index=False))
 
-# %% ../nbs/90_cli.ipynb #cf797714
+# %% ../nbs/90_cli.ipynb #b7e9f039
+_Columns = Annotated[str | None, typer.Option(help="Only these columns, a,b,c.")]
+_BoxOption = Annotated[str | None, typer.Option(help="Only soundings in west,south,east,north; degrees.")]
+_Dates = Annotated[str | None, typer.Option(help="Only these days, FIRST,LAST, like 2016-08-01,2016-08-31.")]
+_Quality = Annotated[int | None, typer.Option(help="Only soundings with this quality flag; 0 is good.")]
+_From = Annotated[str | None, typer.Option(help="Store that holds INPUT: a folder or a URL. Default: local paths.")]
+
+
 def _box(text: str | None) -> tuple[float, ...] | None:
     """west, south, east, north from text."""
     from oco2_outliers.datasets import InputError
@@ -146,6 +153,48 @@ def _box(text: str | None) -> tuple[float, ...] | None:
     return box
 
 
+def _days(text: str | None) -> tuple[str, str] | None:
+    """First and last day from text; one day is both."""
+    days = _names(text)
+    return None if days is None else (days[0], days[-1])
+
+
+def _store_of(store: str | None):
+    from oco2_outliers.datasets import Datasets
+
+    return None if store is None else Datasets(store)
+
+
+@soundings_app.command("info")
+def _info_command(
+    name: Annotated[str, typer.Argument(metavar="INPUT", help="Lite .nc4, CSV, JSON or Parquet.")],
+    store: _From = None,
+) -> None:
+    """Say what a file of soundings holds."""
+    from oco2_outliers.soundings import describe_soundings, read_soundings
+
+    print(describe_soundings(read_soundings(name, store=_store_of(store))))
+
+
+@soundings_app.command("convert")
+def _convert_soundings_command(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT... OUT", help="What to read, and last what to write: "
+                                                ".parquet, .geoparquet, .csv, .json (also .gz .bz2 .xz) or .nc4.")],
+    store: _From = None, columns: _Columns = None, box: _BoxOption = None, dates: _Dates = None,
+    quality: _Quality = None,
+) -> None:
+    """Write soundings as another kind of file; several inputs are joined."""
+    from oco2_outliers.datasets import InputError
+    from oco2_outliers.soundings import convert_soundings
+
+    *sources, target = inputs
+    if not sources:
+        raise InputError("give at least one INPUT and OUT")
+    written = convert_soundings(sources, target, store=_store_of(store), columns=_names(columns), box=_box(box),
+                                dates=_days(dates), quality=quality)
+    print(f"wrote {len(written):,} soundings with {written.shape[1]} columns to {target}")
+
+# %% ../nbs/90_cli.ipynb #9e64cf02
 @app.command("peaks")
 def _peaks_command(
     inputs: Annotated[list[str], typer.Argument(metavar="FILES...", help="Lite .nc4, CSV, JSON or Parquet with "
@@ -158,7 +207,7 @@ def _peaks_command(
                                                "errors.")] = None,
     alpha: Annotated[float, typer.Option(help="Share of plume-free orbits that may show a peak.")] = 0.05,
     surrogates: Annotated[int, typer.Option(help="Surrogate tracks per orbit.", min=39)] = 200,
-    box: Annotated[str | None, typer.Option(help="Only soundings in west,south,east,north; degrees.")] = None,
+    box: _BoxOption = None,
     column: Annotated[str, typer.Option(help="Column to search, ppm.")] = "xco2",
     keep_flagged: Annotated[bool, typer.Option("--keep-flagged", help="Use soundings with a bad quality flag "
                                                "too.")] = False,
@@ -291,7 +340,7 @@ def _cat_command(
     with _datasets(store, config, cloud, container).open(name, "rb") as file:
         shutil.copyfileobj(file, sys.stdout.buffer)
 
-# %% ../nbs/90_cli.ipynb #1f6b2590
+# %% ../nbs/90_cli.ipynb #9b167d02
 def _three_bins(text: str) -> tuple[int, ...]:
     """Bins of hue, saturation and value from ``3,3,3``."""
     from oco2_outliers.datasets import InputError
@@ -309,6 +358,8 @@ _Fast = Annotated[bool, typer.Option("--fast", help="Decode at a quarter of the 
                                      "remembers it.")]
 _Trusted = Annotated[bool, typer.Option("--trusted", help="Read a pickle of the original scripts. It can run any code: "
                                         "only for files you made yourself.")]
+_Features = Annotated[str, typer.Option(help="colour, layout, texture, thumbnail, or several joined with +.")]
+_Detector = Annotated[str, typer.Option(help="forest, neighbours, lof, svm or radius.")]
 _Bins = Annotated[str, typer.Option(help="Bins of hue, saturation and value.")]
 
 
@@ -320,13 +371,16 @@ def _train_command(
     trees: Annotated[int, typer.Option(help="Trees of the Isolation Forest.", min=1)] = 100,
     contamination: Annotated[float, typer.Option(help="Share of the training pictures that may be odd.")] = 0.01,
     random_state: Annotated[int, typer.Option(help="Seed.", min=0)] = 42,
+    features: _Features = "colour",
+    detector: _Detector = "forest",
     fast: _Fast = False,
 ) -> None:
     """Learn what the pictures of a folder look like."""
     from oco2_outliers.image_forest import train_model
 
     train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees, contamination=contamination,
-                random_state=random_state, scale=4 if fast else 1, progress=sys.stderr.isatty())
+                random_state=random_state, features=features, detector=detector, scale=4 if fast else 1,
+                progress=sys.stderr.isatty())
 
 
 @images_app.command("test")
@@ -353,12 +407,18 @@ def _scan_command(
     model: Annotated[str | None, typer.Option("-m", "--model", help="Judge by this model; without one the folder is "
                                               "judged against itself.")] = None,
     trusted: _Trusted = False,
+    contamination: Annotated[float, typer.Option(help="Share of the pictures to call odd; not with a model.")] = 0.01,
+    features: _Features = "colour",
+    detector: _Detector = "forest",
     fast: _Fast = False,
 ) -> None:
     """Score all pictures of a folder, the oddest first."""
     from oco2_outliers.image_forest import scan_folder
 
-    settings = {"scale": 4} if fast else {}
+    asked = {"contamination": contamination, "features": features, "detector": detector, "scale": 4 if fast else 1}
+    usual = {"contamination": 0.01, "features": "colour", "detector": "forest", "scale": 1}
+    # A model brings its settings along; only what was asked for beside it is passed on, and refused there.
+    settings = asked if model is None else {name: value for name, value in asked.items() if value != usual[name]}
     table = scan_folder(folder, out, top=top, model=model, trusted=trusted, progress=sys.stderr.isatty(), **settings)
     shown = table.head(top)[["path", "score", "outlier"]].assign(reason=table["reason"].str.split(";").str[0])
     print(shown.to_string(index=False, float_format="{:.3f}".format))
