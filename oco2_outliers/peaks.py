@@ -1009,7 +1009,7 @@ def _delta_bic(x, y, error, fit: dict, factor: float) -> float:
     n = max(len(x) / factor**2, 2.0)
     return float(n * np.log(rss_line / max(rss_peak, 1e-300)) - 3 * np.log(n))
 
-# %% ../nbs/05_peaks.ipynb #288a0993
+# %% ../nbs/05_peaks.ipynb #6339c8c9
 _GROUND = ("albedo_o2a", "albedo_wco2", "albedo_sco2", "aod_total", "altitude", "altitude_stddev", "dp")
 
 
@@ -1038,7 +1038,8 @@ def _like_the_ground(track: _Track, peak) -> list[str]:
         line = np.polynomial.polynomial.polyfit(u[near], values[near], 1)
         r = np.corrcoef(over[near], values[near] - np.polynomial.polynomial.polyval(u[near], line))[0, 1]
         if abs(r) >= 0.5 and (rare := _rarity(track.x[known], values[known], peak)) <= 0.02:
-            found.append(f"{name} has the same bump (R {r:.2f}; so strong at {rare:.0%} of the track)")
+            where = f"so strong at {rare:.1%} of the track" if rare >= 0.001 else "nowhere else so strong"
+            found.append(f"{name} has the same bump (R {r:.2f}, {where})")
     return found
 
 
@@ -1328,7 +1329,7 @@ class PeakSearch:
     def __str__(self) -> str:
         return _describe_search(self)
 
-# %% ../nbs/05_peaks.ipynb #a3a81565
+# %% ../nbs/05_peaks.ipynb #8d39cc66
 def _save_figure(folder: Path, number: int, peak: pd.Series, around: pd.DataFrame, column: str) -> None:
     from matplotlib.figure import Figure  # without pyplot: needs no display, and leaves nothing behind
 
@@ -1371,13 +1372,15 @@ def _describe_search(search: PeakSearch, top: int = 20) -> str:
     if len(peaks):
         names = ["latitude", "longitude", "sigma", "delta", "amplitude", "p_value", "q_value", "MtCO2_per_yr",
                  "suspect"]
-        shown = peaks.head(top)[[n for n in names if peaks[n].notna().any()]]
+        shown = peaks.head(top)[[n for n in names if peaks[n].notna().any()]].copy()
+        for name in {"p_value", "q_value"} & set(shown):  # three decimals would print 0
+            shown[name] = [f"{value:.2g}" for value in shown[name]]
         blocks += ["", _text_table(shown)]
         if len(peaks) > top:
             blocks.append(f"... and {len(peaks) - top} more, in peaks.csv")
     return "\n".join(blocks)
 
-# %% ../nbs/05_peaks.ipynb #40168d66
+# %% ../nbs/05_peaks.ipynb #eaae82c1
 def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
                out: str | os.PathLike | None = None, *, store: Datasets | str | None = None, preset: str | None = None,
                alpha: float = 0.05, n_surrogates: int = 200, box: Sequence[float] | None = None, column: str = "xco2",
@@ -1436,8 +1439,8 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     -----
     The p-values assume that the orbit's noise has the same statistics all along it, and Gaussian tails beyond what
     the clipping of single soundings removes; that most of the orbit is free of plumes; and that 1 km means tell all.
-    A second or so per 1,700 km of dense track with 200 surrogates, in proportion to length; memory about 100 MB per
-    10,000 km.
+    About half a second per 1,700 km of dense track on one core with 200 surrogates, in proportion to length (5 s for
+    the day side of an orbit); memory about 200 MB per 10,000 km.
 
     References
     ----------
