@@ -194,7 +194,7 @@ def _convert_soundings_command(
                                 dates=_days(dates), quality=quality)
     print(f"wrote {len(written):,} soundings with {written.shape[1]} columns to {target}")
 
-# %% ../nbs/90_cli.ipynb #9e64cf02
+# %% ../nbs/90_cli.ipynb #9550913a
 @app.command("peaks")
 def _peaks_command(
     inputs: Annotated[list[str], typer.Argument(metavar="FILES...", help="Lite .nc4, CSV, JSON or Parquet with "
@@ -212,6 +212,8 @@ def _peaks_command(
     keep_flagged: Annotated[bool, typer.Option("--keep-flagged", help="Use soundings with a bad quality flag "
                                                "too.")] = False,
     wind_error: Annotated[float, typer.Option(help="1-sigma error of each wind component, m/s.")] = 1.0,
+    inventory: Annotated[str | None, typer.Option(help="Table of point sources (latitude, longitude, emission) to look "
+                                                  "for candidates upwind.")] = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
     random_state: Annotated[int, typer.Option(help="Seed of the surrogates.", min=0)] = 0,
 ) -> None:
@@ -219,8 +221,8 @@ def _peaks_command(
     from oco2_outliers.peaks import find_peaks
 
     search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates, box=_box(box),
-                        column=column, keep_flagged=keep_flagged, wind_error=wind_error, figures=figures,
-                        random_state=random_state, progress=sys.stderr.isatty())
+                        column=column, keep_flagged=keep_flagged, wind_error=wind_error, inventory=inventory,
+                        figures=figures, random_state=random_state, progress=sys.stderr.isatty())
     print(search)
     print(f"\nwrote peaks.csv, orbits.csv, summary.json and {len(search.peaks):,} figures to {out}" if figures else
           f"\nwrote peaks.csv, orbits.csv and summary.json to {out}")
