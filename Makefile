@@ -55,6 +55,10 @@ $(VENV)/.lab: $(VENV)/.base
 	$(INSTALL) -e ".[lab]"
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.base
+	$(INSTALL) -e ".[bench]"
+	@touch $@
+
 run: $(VENV)/.base
 ifeq ($(strip $(DATA)),)
 	@$(BIN)/oco2-outliers soundings simulate granule.nc4
@@ -79,7 +83,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs _build/html
 	@echo "Open _build/html/index.html"
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lab: $(VENV)/.lab

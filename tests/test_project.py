@@ -106,7 +106,8 @@ def test_every_requirement_is_used_and_pinned(root, settings):
     code = "\n".join(path.read_text("utf-8") for path in (root / "oco2_outliers").glob("*.py"))
     pinned = {line.split("==")[0].lower().replace("_", "-")
               for line in (root / "constraints.txt").read_text("utf-8").splitlines() if "==" in line}
-    for extra in ("requirements", "dev_requirements", "docs_requirements", "lab_requirements"):
+    for extra in ("requirements", "dev_requirements", "docs_requirements", "lab_requirements", "geo_requirements",
+                  "bench_requirements"):
         for line in settings[extra].split("\n"):
             name = re.match(r"[\w.-]+", line.strip())
             if not name:
