@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -21,7 +22,9 @@ def wheel(root, tmp_path_factory):
     environment = {**os.environ, "PIP_CONSTRAINT": str(source / "constraints.txt")}
     subprocess.run([sys.executable, "-m", "build", "--wheel", "--sdist", "--outdir", "dist", "."], cwd=source,
                    env=environment, check=True, capture_output=True, timeout=300)
-    assert len(list((source / "dist").glob("*.tar.gz"))) == 1
+    (archive,) = (source / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as inside:
+        assert any(name.endswith("oco2_outliers/data/coastline-110m.npz") for name in inside.getnames())
     (built,) = (source / "dist").glob("*.whl")
     return built
 
@@ -31,7 +34,10 @@ def test_wheel_holds_package_types_and_commands(root, wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         modules = {path.name for path in (root / "oco2_outliers").glob("*.py")}
-        assert {name.split("/")[-1] for name in names if name.startswith("oco2_outliers/")} == modules | {"py.typed"}
+        data = {f"data/{path.name}" for path in (root / "oco2_outliers" / "data").iterdir()}
+        assert {"data/NOTICE", "data/coastline-110m.npz", "data/coastline-50m.npz"} == data
+        assert {name.split("/", 1)[1] for name in names if name.startswith("oco2_outliers/")} == \
+            modules | data | {"py.typed"}
         entries = archive.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
         assert "oco2-outliers = oco2_outliers.cli:main" in entries and "SwiftFileSystem" in entries
         assert not [name for name in names if name.startswith(("tests", "nbs", "benchmarks", "docs"))]
