@@ -344,7 +344,7 @@ def _positions(table: pd.DataFrame, centre: float | None = None) -> tuple[np.nda
         raise InputError("latitude must lie between -90 and 90 degrees, longitude between -180 and 360")
     return _in_one_run(longitude, centre), latitude
 
-# %% ../nbs/03_plots.ipynb #68201075
+# %% ../nbs/03_plots.ipynb #2457f873
 def isolated_map(table: pd.DataFrame, isolated: str = "isolated", ax: Axes | None = None, *,
                  resolution: str | None = None, borders: bool = True, central_longitude: float | None = None,
                  margin: float | None = None) -> Axes:
@@ -397,6 +397,7 @@ def isolated_map(table: pd.DataFrame, isolated: str = "isolated", ax: Axes | Non
         _require(table, ["latitude", "longitude", isolated])
     elif not isinstance(table, pd.DataFrame):
         raise InputError("the table must be a DataFrame")
+    _world_lines(resolution or "110m", "coast")  # an unknown resolution is refused before anything is drawn
     room, least = (0.3, 7.0) if margin is None else (_checked_margin(margin), 0.1)
     longitude, latitude = _positions(table, central_longitude) if len(table) else (np.empty(0), np.empty(0))
     odd = _flags(table, isolated) if len(table) else np.empty(0, bool)
@@ -407,7 +408,7 @@ def isolated_map(table: pd.DataFrame, isolated: str = "isolated", ax: Axes | Non
     ax.legend(loc=_legend_place(len(table)), markerscale=1.3, fontsize="small", framealpha=0.85, edgecolor="none")
     return ax
 
-# %% ../nbs/03_plots.ipynb #cf0234b3
+# %% ../nbs/03_plots.ipynb #0931e609
 def eps_profile(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float | None = None,
                 ax: Axes | None = None) -> Axes:
     """Exact number of isolated rows against eps.
@@ -443,13 +444,14 @@ def eps_profile(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float
         raise InputError("radius must be a row of numbers, 0 or above, one for each row of the table, none missing")
     endless = int(np.isinf(radii).sum())
     profile = exact_profile(radii[np.isfinite(radii)])
+    if sweep is not None:
+        _require(sweep, ["eps", "n_isolated"], "the sweep")
+        marks = _values(sweep, "eps", "the sweep"), _values(sweep, "n_isolated", "the sweep")
     ax = _axes(ax)
     ax.step(profile["eps"], profile["n_isolated"] + endless, where="post", color="0.25", lw=1.2,
             label="exact, every eps")
     if sweep is not None:
-        _require(sweep, ["eps", "n_isolated"], "the sweep")
-        ax.plot(_values(sweep, "eps"), _values(sweep, "n_isolated"), "o", color=REST_COLOUR, markeredgecolor="black",
-                label="swept")
+        ax.plot(*marks, "o", color=REST_COLOUR, markeredgecolor="black", label="swept")
     if eps is not None:
         ax.axvline(eps, color=ISOLATED_COLOUR, lw=1.5, label=f"eps in use, {eps:.3g}")
     positive = profile.loc[profile["eps"] > 0, "eps"]
@@ -513,7 +515,7 @@ def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | N
         ax.legend(loc="best", frameon=False)
     return ax
 
-# %% ../nbs/03_plots.ipynb #8b445987
+# %% ../nbs/03_plots.ipynb #92456b48
 def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | None = None,
                 min_samples: int | None = None, ax: Axes | None = None) -> Axes:
     """A sweep as a table in colours: eps from left to right, min_samples upwards.
@@ -550,6 +552,7 @@ def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | Non
         raise InputError("the sweep has a setting twice; give one row for each eps and min_samples")
     cells = sweep.pivot(index="min_samples", columns="eps", values=value).astype(np.float64)
     rows, columns = cells.shape
+    framed = None if eps is None and min_samples is None else _frame_of(cells, eps, min_samples)
     ax = _axes(ax, figsize=(min(2.2 + 0.8 * columns, 11), min(1.4 + 0.45 * rows, 8)))
     shown, counts = cells.to_numpy(), _are_counts(cells)
     scale = _colour_scale(shown, counts)
@@ -564,11 +567,11 @@ def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | Non
     ax.set_yticks(range(rows), [f"{y:g}" for y in cells.index])
     ax.tick_params(length=0)
     ax.set(xlabel="eps (standard deviations)", ylabel="min_samples (rows)")
-    if eps is not None or min_samples is not None:
-        _frame_cell(ax, cells, eps, min_samples)
+    if framed is not None:
+        ax.add_patch(framed)
     return ax
 
-# %% ../nbs/03_plots.ipynb #2ffd210b
+# %% ../nbs/03_plots.ipynb #c079fdf8
 _CELL_NAMES = {"n_isolated": "isolated rows", "n_clusters": "clusters", "silhouette": "mean silhouette",
                "silhouette_clusters": "mean silhouette, noise left out"}
 
@@ -593,12 +596,12 @@ def _write_cells(ax: Axes, values: np.ndarray, depth: np.ndarray, form: str) -> 
                 color="white" if known and depth[row, column] > 0.6 else "black")
 
 
-def _frame_cell(ax: Axes, cells: pd.DataFrame, eps: float | None, min_samples: int | None) -> None:
+def _frame_of(cells: pd.DataFrame, eps: float | None, min_samples: int | None) -> Rectangle:
     if eps is None or min_samples is None or eps not in cells.columns or min_samples not in cells.index:
         raise InputError(f"no setting eps={eps}, min_samples={min_samples} in the sweep; give both, as they are there")
     column, row = int(np.argmax(cells.columns == eps)), int(np.argmax(cells.index == min_samples))
-    ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=ISOLATED_COLOUR, lw=3, zorder=3,
-                           clip_on=False))
+    return Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=ISOLATED_COLOUR, lw=3, zorder=3,
+                     clip_on=False)
 
 # %% ../nbs/03_plots.ipynb #d630f7ba
 def silhouette_plot(labels: ArrayLike, silhouette: ArrayLike | None = None, *, X: ArrayLike | None = None,
@@ -987,7 +990,7 @@ def pairs(table: pd.DataFrame, features: Sequence[str] | None = None, isolated: 
     _pairs_legend(axes[0, -1], axes[1, 0], len(rest), int((~odd).sum()), int(odd.sum()), random_state)
     return axes
 
-# %% ../nbs/03_plots.ipynb #a4387f50
+# %% ../nbs/03_plots.ipynb #c1fc2467
 _NO_FEATURES = {"latitude", "longitude", "sounding_id", "orbit", "score", "time", "outlier", "xco2_quality_flag"}
 
 
@@ -1005,7 +1008,8 @@ def _pair(ax: Axes, rest: np.ndarray, odd: np.ndarray) -> None:
 def _spread(ax: Axes, rest: np.ndarray, odd: np.ndarray) -> None:
     both = np.concatenate([rest, odd])
     ax.hist(rest, bins=30, range=(both.min(), both.max()), color=REST_COLOUR)
-    ax.plot(odd, np.zeros(len(odd)), "|", color=ISOLATED_COLOUR, ms=14, mew=1.5, zorder=3, clip_on=False)
+    if len(odd):
+        ax.plot(odd, np.zeros(len(odd)), "|", color=ISOLATED_COLOUR, ms=14, mew=1.5, zorder=3, clip_on=False)
     ax.set_yticks([])
 
 
@@ -1461,7 +1465,7 @@ def _checked_picture(image: np.ndarray) -> np.ndarray:
                          f"not {image.dtype} of shape {image.shape}")
     return np.ascontiguousarray(np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image)
 
-# %% ../nbs/03_plots.ipynb #9b431daf
+# %% ../nbs/03_plots.ipynb #bbd3777f
 def image_grid(images: Sequence[np.ndarray | str | os.PathLike], scores: ArrayLike | None = None,
                odd: ArrayLike | None = None, titles: Sequence[str] | None = None, columns: int = 6,
                ax: Axes | None = None) -> Axes:
@@ -1508,7 +1512,7 @@ def image_grid(images: Sequence[np.ndarray | str | os.PathLike], scores: ArrayLi
         raise InputError(f"a sheet holds 1 to 500 pictures, not {len(shown):,}; choose some")
     if isinstance(columns, bool) or not isinstance(columns, (int, np.integer)) or columns < 1:
         raise InputError("columns must be a whole number above 0")
-    framed = _framed(len(shown), odd)
+    framed, pictures = _framed(len(shown), odd), [_small_picture(image) for image in shown]
     across = min(int(columns), len(shown))
     rows = -(-len(shown) // across)
     room = _room(1.5 if ax is None else ax.get_window_extent().width / ax.figure.dpi / across)
@@ -1517,12 +1521,12 @@ def image_grid(images: Sequence[np.ndarray | str | os.PathLike], scores: ArrayLi
     # before the pictures: they would set the limits each for itself
     ax.set(xlim=(0, across), ylim=(rows * _TILE, 0), aspect="equal")
     ax.set_axis_off()
-    for number, (image, caption, frame) in enumerate(zip(shown, captions, framed)):
+    for number, (picture, caption, frame) in enumerate(zip(pictures, captions, framed)):
         row, column = divmod(number, across)
-        _tile(ax, column, row * _TILE, _small_picture(image), caption, bool(frame))
+        _tile(ax, column, row * _TILE, picture, caption, bool(frame))
     return ax
 
-# %% ../nbs/03_plots.ipynb #1495e055
+# %% ../nbs/03_plots.ipynb #a737334a
 _TILE, _PICTURE = 1.0, 0.72  # height of a tile, and of the picture in it, over the width of the tile
 
 
@@ -1572,7 +1576,7 @@ def _small_picture(image: np.ndarray | str | os.PathLike) -> np.ndarray | None:
     else:
         try:
             picture = read_picture(image)
-        except (InputError, OSError):
+        except (ValueError, OSError):  # InputError is a ValueError, and so is a name that no file can have
             return None
     shrink = min(1.0, 256 / max(picture.shape[:2]))
     size = max(round(picture.shape[1] * shrink), 1), max(round(picture.shape[0] * shrink), 1)
