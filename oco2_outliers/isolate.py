@@ -248,7 +248,7 @@ class IsolationResult:
     def __str__(self) -> str:
         return _describe(self)
 
-# %% ../nbs/04a_isolate.ipynb #c9446a55
+# %% ../nbs/04a_isolate.ipynb #6aae14d3
 def _save_figures(result: IsolationResult, folder: Path) -> None:
     # Figures made without pyplot need no display and leave nothing behind.
     from matplotlib.figure import Figure
@@ -257,9 +257,9 @@ def _save_figures(result: IsolationResult, folder: Path) -> None:
     with_map = {"latitude", "longitude"} <= set(shown)
     figure = Figure(figsize=(12, 4.5) if with_map else (9, 4), layout="constrained")
     panels = figure.subplots(1, 1 + with_map, squeeze=False, width_ratios=[2, 1][:1 + with_map])[0]
-    left_out = f"; {len(result.table) - len(shown):,} without {y} or place not drawn" if len(shown) < len(result.table) \
-        else ""
-    panels[0].set_title(f"{len(result.isolated):,} of {len(result.table):,} isolated, eps {result.eps:.3g}{left_out}")
+    left_out = len(result.table) - len(shown)
+    panels[0].set_title(f"{len(result.isolated):,} of {len(result.table):,} isolated, eps {result.eps:.3g}"
+                        + (f"; {left_out:,} without {y} or place not drawn" if left_out else ""))
     isolated_along_track(shown, y=y, ax=panels[0])
     if with_map:
         isolated_map(shown, ax=panels[1])
@@ -276,7 +276,7 @@ def _save_figures(result: IsolationResult, folder: Path) -> None:
 
 
 def _drawable(table: pd.DataFrame, feature: str) -> tuple[str, pd.DataFrame]:
-    """What to draw against the track, and the rows where it and the place are known; a place no row knows is dropped."""
+    """What to draw along the track, and the rows where it and the place are known; a place no row knows is left out."""
     numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(np.float64)
                for name in ("xco2", "latitude", "longitude") if name in table}
     for name, limit in (("xco2", np.inf), ("latitude", 90.0), ("longitude", 360.0)):

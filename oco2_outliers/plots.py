@@ -832,7 +832,7 @@ def _cluster_styles(names: np.ndarray, marked: np.ndarray, labelled: bool) -> li
                                 "label": f"stray ({marked.sum():,})"}))
     return styles
 
-# %% ../nbs/03_plots.ipynb #419c8af8
+# %% ../nbs/03_plots.ipynb #1ee6dc8f
 def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None) -> Axes:
     """Which features make rows odd: one bar a row, its parts the shares of the features.
 
@@ -851,7 +851,8 @@ def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None
     -------
     Axes
         The oddest row on top, named by its `sounding_id` or else its index. The six features with the largest shares
-        have a colour; the rest of each bar is grey. A single row is drawn as one bar per feature.
+        have a colour; up to four more are grey, with their name where it has room, and what is left is pale. A single
+        row is drawn as one bar per feature.
 
     Raises
     ------
@@ -862,7 +863,7 @@ def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None
     --------
     >>> ax = feature_reasons(pd.DataFrame({"reason": ["xco2 80%, albedo 20%", "albedo 95%"], "score": [3.0, 2.0]}))
     >>> [t.get_text() for t in ax.get_legend().get_texts()]
-    ['albedo', 'xco2', 'other features']
+    ['albedo', 'xco2', 'the rest']
     """
     if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or not 1 <= top <= 100:
         raise InputError(f"top must be a whole number from 1 to 100, not {top!r}")
@@ -872,12 +873,19 @@ def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None
     order = shares.sum().sort_values(ascending=False, kind="stable").index
     ax = _axes(ax, figsize=(8, 1.5 + 0.28 * len(shares)))
     place, left = np.arange(len(shares)), np.zeros(len(shares))
+    inches = ax.get_window_extent().width / ax.figure.dpi
     for number, name in enumerate(order[:6]):
         ax.barh(place, shares[name], left=left, color=_REASON_COLOURS[number], edgecolor="white", lw=0.8,
                 label=_plain(name))
         left += shares[name].to_numpy()
+    for number, (names, share) in enumerate(_by_rank(shares[order[6:]])):
+        ax.barh(place, share, left=left, color="0.78", edgecolor="white", lw=0.8,
+                label="another feature" if number == 0 else "_another")
+        for at in np.flatnonzero(share * inches > 0.075 * np.char.str_len(names)):  # where its name has room
+            ax.text(left[at] + share[at] / 2, at, _plain(names[at]), ha="center", va="center", fontsize="x-small")
+        left += share
     if (left < 0.995).any():
-        ax.barh(place, 1 - left, left=left, color="0.88", edgecolor="white", lw=0.8, label="other features")
+        ax.barh(place, 1 - left, left=left, color="0.93", edgecolor="white", lw=0.8, label="the rest")
     ax.set_yticks(place, [_plain(name) for name in shares.index], fontsize="small")
     ax.set(xlim=(0, 1), xlabel="share of squared distance to nearest core row", ylim=(len(shares) - 0.4, -0.6))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
@@ -886,7 +894,7 @@ def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize="small", borderaxespad=0.2)
     return ax
 
-# %% ../nbs/03_plots.ipynb #4c89a224
+# %% ../nbs/03_plots.ipynb #b7aad51e
 _REASON_COLOURS = (ISOLATED_COLOUR, "#0072B2", "#E69F00", "#009E73", "#CC79A7", REST_COLOUR)
 _SHARE = re.compile(r"(?:^|, )(.+?) (\d+(?:\.\d+)?)%(?=, |$)")
 
@@ -913,6 +921,15 @@ def _shares(reasons: pd.DataFrame, top: int) -> pd.DataFrame:
     if (shares < 0).any(axis=None) or (shares.sum(axis=1) > 1.02).any():  # whole percent may add up to 101 or 102
         raise InputError("shares must be 0 or above and add up to 1 at most in each row")
     return shares
+
+
+def _by_rank(shares: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Name and share of the largest feature of each row, of the second largest, and so on; four at most."""
+    values, names = shares.to_numpy(), np.array([str(name) for name in shares], dtype=np.str_)
+    order = np.argsort(-values, axis=1, kind="stable")
+    ranked = np.take_along_axis(values, order, axis=1)
+    n_ranks = min(int((ranked > 0).sum(axis=1).max(initial=0)), 4)
+    return [(names[order[:, rank]], ranked[:, rank]) for rank in range(n_ranks)]
 
 
 def _one_row_of_shares(shares: pd.Series, name: object, ax: Axes | None) -> Axes:

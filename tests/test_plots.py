@@ -30,6 +30,7 @@ import oco2_outliers.plots as plots
 from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import bench_kmeans, isolation_radius
 from oco2_outliers.image_forest import draw_verdict
+from oco2_outliers.isolate import _drawable, isolate
 from oco2_outliers.peaks import peak_model, plot_peak, plot_scan, scan_track
 
 BASELINE = Path(__file__).resolve().parent / "baseline"
@@ -428,17 +429,20 @@ def test_reasons_are_drawn_oddest_first():
     ax = plots.feature_reasons(table, top=3)
     expected = table[table["isolated"]].sort_values("score", ascending=False)["sounding_id"].head(3)
     assert [t.get_text() for t in ax.get_yticklabels()] == list(map(str, expected))
-    assert texts(ax.get_legend()) == ["xco2", "a, b (c)", "other features"]
+    assert texts(ax.get_legend()) == ["xco2", "a, b (c)", "the rest"]
     assert [bar.get_width() for bar in ax.containers[1]] == pytest.approx([0.25] * 3)
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first on top
 
 
 def test_many_features_share_the_grey():
-    shares = pd.DataFrame(np.full((4, 10), 0.1), columns=list("abcdefghij"))
+    shares = pd.DataFrame(np.full((4, 12), 1 / 12), columns=list("abcdefghijkl"))
     ax = plots.feature_reasons(shares)
-    assert len(ax.containers) == 7 and [bar.get_width() for bar in ax.containers[6]] == pytest.approx([0.4] * 4)
+    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
+    assert widths == [pytest.approx([1 / 12] * 4)] * 10 + [pytest.approx([2 / 12] * 4)]
+    assert [text.get_text() for text in ax.texts[:4]] == ["g"] * 4  # named in the bar, the legend has no room
+    assert texts(ax.get_legend())[6:] == ["another feature", "the rest"]
     one = plots.feature_reasons(shares.head(1))
-    assert len(one.patches) == 10 and one.get_title() == "row 0"
+    assert len(one.patches) == 12 and one.get_title() == "row 0"
 
 
 def test_pairs_draw_all_isolated_rows_and_a_stated_draw_of_the_rest():
@@ -471,6 +475,22 @@ def test_histograms_of_one_value_and_of_infinite_ones():
     assert texts(plots.score_histogram([1.0, np.inf], 2.0).get_legend())[1] == "odd (1, 1 of them infinite)"
     plots.score_histogram([np.inf, np.inf], 2.0).figure.canvas.draw()
     plots.score_histogram(RNG.random(10), np.inf).figure.canvas.draw()
+
+
+def test_the_figure_of_isolate_says_what_it_cannot_draw(tmp_path):
+    far = TABLE["longitude"].mask(TABLE.index % 3 == 0, -999.0)
+    for name, table in (("all", TABLE), ("nowhere", TABLE.drop(columns=["latitude", "longitude"])),
+                        ("row", TABLE.assign(latitude=np.nan)), ("gaps", TABLE.assign(longitude=far)),
+                        ("no_xco2", TABLE.drop(columns="xco2")), ("words", TABLE.assign(longitude="east"))):
+        given = table.drop(columns=["isolated", "score", "reason"])
+        isolate(given, out=tmp_path / name, eps=2.0, features=["albedo"], progress=False)
+        picture = cv2.imread(str(tmp_path / name / "isolated_along_track.png"))
+        assert picture.shape[1] == (1440 if name in ("all", "gaps", "no_xco2") else 1080)
+    y, shown = _drawable(TABLE.assign(longitude=far), "albedo")
+    assert y == "xco2" and len(shown) == (TABLE.index % 3 != 0).sum()
+    nothing = TABLE.assign(latitude=TABLE["latitude"].where(TABLE.index < 9), xco2=TABLE["xco2"].where(TABLE.index > 9))
+    y, shown = _drawable(nothing, "albedo")
+    assert y == "albedo" and len(shown) == len(TABLE)
 
 
 # ---------------------------------------------------------------- plumes
