@@ -344,7 +344,7 @@ def _positions(table: pd.DataFrame, centre: float | None = None) -> tuple[np.nda
         raise InputError("latitude must lie between -90 and 90 degrees, longitude between -180 and 360")
     return _in_one_run(longitude, centre), latitude
 
-# %% ../nbs/03_plots.ipynb #2457f873
+# %% ../nbs/03_plots.ipynb #0c484c5e
 def isolated_map(table: pd.DataFrame, isolated: str = "isolated", ax: Axes | None = None, *,
                  resolution: str | None = None, borders: bool = True, central_longitude: float | None = None,
                  margin: float | None = None) -> Axes:
@@ -404,7 +404,7 @@ def isolated_map(table: pd.DataFrame, isolated: str = "isolated", ax: Axes | Non
     view = _view(longitude, latitude, room, least)
     ax = _map_axes(ax, view)
     _draw_map(ax, view, resolution, borders)
-    _two_colours(ax, longitude, latitude, odd, size=4)
+    _two_colours(ax, longitude, latitude, odd, size=float(np.clip(4000 / max(len(odd), 1), 4, 12)))
     ax.legend(loc=_legend_place(len(table)), markerscale=1.3, fontsize="small", framealpha=0.85, edgecolor="none")
     return ax
 
@@ -832,7 +832,7 @@ def _cluster_styles(names: np.ndarray, marked: np.ndarray, labelled: bool) -> li
                                 "label": f"stray ({marked.sum():,})"}))
     return styles
 
-# %% ../nbs/03_plots.ipynb #1ee6dc8f
+# %% ../nbs/03_plots.ipynb #d3eeb2ac
 def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None) -> Axes:
     """Which features make rows odd: one bar a row, its parts the shares of the features.
 
@@ -882,7 +882,8 @@ def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None
         ax.barh(place, share, left=left, color="0.78", edgecolor="white", lw=0.8,
                 label="another feature" if number == 0 else "_another")
         for at in np.flatnonzero(share * inches > 0.075 * np.char.str_len(names)):  # where its name has room
-            ax.text(left[at] + share[at] / 2, at, _plain(names[at]), ha="center", va="center", fontsize="x-small")
+            ax.text(left[at] + share[at] / 2, float(at), _plain(names[at]), ha="center", va="center",
+                    fontsize="x-small")
         left += share
     if (left < 0.995).any():
         ax.barh(place, 1 - left, left=left, color="0.93", edgecolor="white", lw=0.8, label="the rest")
@@ -1123,9 +1124,10 @@ def _edges(values: np.ndarray, threshold: float | None, bins: int) -> list[float
     edges[np.isclose(edges, inside[0], rtol=1e-9, atol=width * 1e-6)] = np.nextafter(inside[0], np.inf)
     return np.unique(np.r_[min(edges[0], low), edges, max(edges[-1], high)]).tolist()
 
-# %% ../nbs/03_plots.ipynb #6cc4e8d3
-def peak_fit(soundings: pd.DataFrame, peak: Mapping[str, Any], ax: Axes | None = None, column: str = "xco2", *,
-             covariance: ArrayLike | None = None, false_alarm: float | None = None) -> Axes:
+# %% ../nbs/03_plots.ipynb #9536d900
+def peak_fit(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, ax: Axes | None = None,
+             column: str = "xco2", *, covariance: ArrayLike | None = None,
+             false_alarm: float | None = None) -> Axes:
     """Soundings around a peak, the fit with its error, and the background under it.
 
     Parameters
@@ -1194,7 +1196,7 @@ def peak_fit(soundings: pd.DataFrame, peak: Mapping[str, Any], ax: Axes | None =
     ax.legend(loc="upper left", frameon=False, fontsize="small", ncols=2)
     return ax
 
-# %% ../nbs/03_plots.ipynb #6bffc1fb
+# %% ../nbs/03_plots.ipynb #2c1627a7
 _ROOT_2PI = np.sqrt(2 * np.pi)
 
 
@@ -1203,7 +1205,7 @@ def _gaussian_on_line(x: np.ndarray, slope: float, intercept: float, amplitude: 
     return slope * x + intercept + amplitude / (sigma * _ROOT_2PI) * np.exp(-0.5 * (x / sigma) ** 2)
 
 
-def _number(values: Mapping[str, Any], name: str) -> float:
+def _number(values: Mapping[str, Any] | pd.Series, name: str) -> float:
     try:
         value = values[name]
         return float("nan") if value is None else float(value)
@@ -1211,7 +1213,7 @@ def _number(values: Mapping[str, Any], name: str) -> float:
         return float("nan")
 
 
-def _with_error(values: Mapping[str, Any], name: str) -> str:
+def _with_error(values: Mapping[str, Any] | pd.Series, name: str) -> str:
     value, error = abs(_number(values, name)), _number(values, f"{name}_error")
     if not np.isfinite(value):
         return "?"
@@ -1221,7 +1223,7 @@ def _with_error(values: Mapping[str, Any], name: str) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
-def _delta(peak: Mapping[str, Any], fit: Sequence[float], covariance: np.ndarray | None) -> str:
+def _delta(peak: Mapping[str, Any] | pd.Series, fit: Sequence[float], covariance: np.ndarray | None) -> str:
     """Height of the Gaussian as the row says it, or else from amplitude and sigma, which err together."""
     if np.isfinite(_number(peak, "delta")):
         return _with_error(peak, "delta")
@@ -1238,7 +1240,7 @@ def _limits_of_peak(ax: Axes, y: np.ndarray, top: float) -> None:
     height = max(top - low, 1e-3)
     ax.set_ylim(low - 0.15 * height, top + 0.4 * height)
 
-# %% ../nbs/03_plots.ipynb #76060c22
+# %% ../nbs/03_plots.ipynb #60dab2d8
 def _fit_error(x: np.ndarray, fit: Sequence[float], covariance: np.ndarray) -> np.ndarray:
     """1-sigma error of the curve: derivatives after the parameters on both sides of their covariance."""
     slope, _, amplitude, sigma = fit
@@ -1256,7 +1258,7 @@ def _checked_covariance(covariance: ArrayLike) -> np.ndarray:
     return matrix
 
 
-def _covariance_of(peak: Mapping[str, Any], fit: Sequence[float]) -> np.ndarray | None:
+def _covariance_of(peak: Mapping[str, Any] | pd.Series, fit: Sequence[float]) -> np.ndarray | None:
     """What a row of peaks says of it; None when it knows no error of the amplitude."""
     amplitude, sigma = fit[2:]
     names = ("slope", "intercept", "amplitude", "sigma", "centre")
@@ -1345,8 +1347,8 @@ def track_scan(scan: _Scan, peaks: pd.DataFrame | None = None, ax: Axes | None =
 # %% ../nbs/03_plots.ipynb #b4d09fe0
 LEAST_SUPPORT = 1.0  # soundings per km on both sides of a place, in the core and in the flanks, for a fit to be trusted
 
-# %% ../nbs/03_plots.ipynb #1a712a67
-def plume_map(soundings: pd.DataFrame, peak: Mapping[str, Any], sources: pd.DataFrame | None = None,
+# %% ../nbs/03_plots.ipynb #171bb6b5
+def plume_map(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, sources: pd.DataFrame | None = None,
               ax: Axes | None = None, column: str | None = None, *, margin: float = 0.15) -> Axes:
     """Soundings around a peak on a map, coloured by their value, with the wind and known sources.
 
@@ -1409,8 +1411,8 @@ def plume_map(soundings: pd.DataFrame, peak: Mapping[str, Any], sources: pd.Data
     ax.legend(handles, words, loc="upper right", fontsize="small", framealpha=0.85, edgecolor="none")
     return ax
 
-# %% ../nbs/03_plots.ipynb #c03b322b
-def _draw_wind(ax: Axes, peak: Mapping[str, Any], place: np.ndarray, view: _View) -> float:
+# %% ../nbs/03_plots.ipynb #2b99b6cf
+def _draw_wind(ax: Axes, peak: Mapping[str, Any] | pd.Series, place: np.ndarray, view: _View) -> float:
     """An arrow of a fixed length on paper, ending at the peak, in the direction on the ground; gives the speed."""
     wind = np.array([_number(peak, "windspeed_u"), _number(peak, "windspeed_v")])
     speed = float(np.hypot(*wind))
