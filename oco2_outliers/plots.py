@@ -408,7 +408,7 @@ def isolated_map(table: pd.DataFrame, isolated: str = "isolated", ax: Axes | Non
     ax.legend(loc=_legend_place(len(table)), markerscale=1.3, fontsize="small", framealpha=0.85, edgecolor="none")
     return ax
 
-# %% ../nbs/03_plots.ipynb #0931e609
+# %% ../nbs/03_plots.ipynb #1d762ec2
 def eps_profile(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float | None = None,
                 ax: Axes | None = None) -> Axes:
     """Exact number of isolated rows against eps.
@@ -453,7 +453,7 @@ def eps_profile(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float
     if sweep is not None:
         ax.plot(*marks, "o", color=REST_COLOUR, markeredgecolor="black", label="swept")
     if eps is not None:
-        ax.axvline(eps, color=ISOLATED_COLOUR, lw=1.5, label=f"eps in use, {eps:.3g}")
+        ax.axvline(eps, color=ISOLATED_COLOUR, lw=1.8, ls="--", label=f"eps in use, {eps:.3g}")
     positive = profile.loc[profile["eps"] > 0, "eps"]
     if len(positive) and positive.iloc[-1] > 20 * positive.iloc[0]:
         ax.set_xscale("log")
@@ -461,12 +461,12 @@ def eps_profile(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float
         ax.xaxis.set_major_formatter("{x:g}")
     ax.set_yscale("symlog", linthresh=1)
     ax.yaxis.set_major_formatter("{x:,.0f}")
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 2 * max(len(radii), 1))
     ax.set(xlabel="eps (standard deviations)", ylabel="isolated rows")
     ax.legend(loc="best", frameon=False)
     return ax
 
-# %% ../nbs/03_plots.ipynb #5d87fa42
+# %% ../nbs/03_plots.ipynb #5d2f421c
 def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | None = None) -> Axes:
     """Silhouettes of a sweep against eps, with noise as one more cluster and with noise left out.
 
@@ -509,13 +509,13 @@ def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | N
     if not ax.has_data():
         ax.text(0.5, 0.5, "no setting with two labels: no silhouette", ha="center", transform=ax.transAxes)
     if eps is not None:
-        ax.axvline(eps, color=ISOLATED_COLOUR, lw=1.5)
+        ax.axvline(eps, color=ISOLATED_COLOUR, lw=1.8, ls="--")
     ax.set(xlabel="eps (standard deviations)", ylabel="mean silhouette")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="best", frameon=False)
     return ax
 
-# %% ../nbs/03_plots.ipynb #92456b48
+# %% ../nbs/03_plots.ipynb #f2f46a05
 def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | None = None,
                 min_samples: int | None = None, ax: Axes | None = None) -> Axes:
     """A sweep as a table in colours: eps from left to right, min_samples upwards.
@@ -534,7 +534,7 @@ def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | Non
     Returns
     -------
     Axes
-        With one image, and numbers in the cells when there are at most 200.
+        With one image, and numbers in the cells where they have room.
 
     Raises
     ------
@@ -561,8 +561,7 @@ def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | Non
     if counts:
         bar.ax.yaxis.set_major_formatter("{x:,.0f}")
         bar.minorticks_off()
-    if cells.size <= 200:
-        _write_cells(ax, shown, np.asarray(scale(shown)), "{:,.0f}" if counts else "{:.2f}")
+    _write_cells(ax, shown, np.asarray(scale(shown)), "{:,.0f}" if counts else "{:.2f}")
     ax.set_xticks(range(columns), [f"{x:.3g}" for x in cells.columns], rotation=45 if columns > 12 else 0)
     ax.set_yticks(range(rows), [f"{y:g}" for y in cells.index])
     ax.tick_params(length=0)
@@ -571,7 +570,7 @@ def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | Non
         ax.add_patch(framed)
     return ax
 
-# %% ../nbs/03_plots.ipynb #c079fdf8
+# %% ../nbs/03_plots.ipynb #95edb2e4
 _CELL_NAMES = {"n_isolated": "isolated rows", "n_clusters": "clusters", "silhouette": "mean silhouette",
                "silhouette_clusters": "mean silhouette, noise left out"}
 
@@ -585,15 +584,21 @@ def _colour_scale(values: np.ndarray, counts: bool) -> Normalize:
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     if counts and high > 50:
-        return SymLogNorm(linthresh=1, vmin=0, vmax=high)
+        return SymLogNorm(linthresh=1, vmin=0 if low < 10 else low, vmax=high)
     return Normalize(min(low, 0.0) if counts else low, high if high > low else low + 1)
 
 
 def _write_cells(ax: Axes, values: np.ndarray, depth: np.ndarray, form: str) -> None:
+    """The numbers, in a size that fits the cells; none where it would be too small to read."""
+    words = [[form.format(value) if np.isfinite(value) else "–" for value in row] for row in values]
+    box = ax.get_window_extent()
+    width, height = (72 / ax.figure.dpi * side / n for side, n in zip((box.width, box.height), values.shape[::-1]))
+    size = min(width / (0.65 * max(len(word) for row in words for word in row)), 0.8 * height, 9.0)
+    if size < 5.5:
+        return
     for (row, column), value in np.ndenumerate(values):
-        known = bool(np.isfinite(value))
-        ax.text(column, row, form.format(value) if known else "–", ha="center", va="center", fontsize="small",
-                color="white" if known and depth[row, column] > 0.6 else "black")
+        ax.text(column, row, words[row][column], ha="center", va="center", fontsize=size,
+                color="white" if np.isfinite(value) and depth[row, column] > 0.6 else "black")
 
 
 def _frame_of(cells: pd.DataFrame, eps: float | None, min_samples: int | None) -> Rectangle:
