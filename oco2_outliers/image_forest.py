@@ -199,8 +199,9 @@ def quantify_image(image: np.ndarray, bins: Sequence[int] = (4, 6, 3)) -> np.nda
     counts = cv2.calcHist([image], [0, 1, 2], None, list(bins), [0, 180, 0, 256, 0, 256])
     return cv2.normalize(counts, counts).flatten()
 
-# %% ../nbs/02_image_forest.ipynb #9c828bfd
-# The table is made after this many pixels: going without has then cost as much (2 ns a pixel) as the table (0.4 s).
+# %% ../nbs/02_image_forest.ipynb #a791a262
+# The table is made once so many pixels are seen or known to come: going without would cost as much (2 ns a pixel) as
+# the table and the compiler it needs (0.45 s).
 _PIXELS_BEFORE_TABLE = 200_000_000
 _MAX_TABLE_BINS = 256
 
@@ -227,9 +228,10 @@ _U8, _U16, _U24, _U32, _U40, _U48, _U56 = (np.uint64(bits) for bits in (8, 16, 2
 
 
 def _count_bins(words: np.ndarray, table: np.ndarray) -> np.ndarray:
-    "Pixels in each of 256 bins, in eight parts, (8, 256) uint32; three uint64 of `words` hold eight BGR pixels."
+    "Pixels in each of 256 bins and 16 empty ones, in eight parts, (8, 272) uint32; three of `words` hold eight pixels."
     # Eight counts side by side: neighbours are often of one bin, and would wait for each other.
-    counts = np.zeros((8, 256), np.uint32)
+    # A little apart: rows whole pages from each other would wait for each other again.
+    counts = np.zeros((8, 272), np.uint32)
     for at in range(0, len(words) - 2, 3):
         first, second, third = words[at], words[at + 1], words[at + 2]
         counts[0, table[first & _COLOUR]] += 1
@@ -254,22 +256,29 @@ def _compiled_count():
     except RuntimeError:  # no folder to keep it in
         return numba.njit(signature, nogil=True)(_count_bins)
 
-# %% ../nbs/02_image_forest.ipynb #46967392
+# %% ../nbs/02_image_forest.ipynb #b79dd4f1
 class _ColourCounter:
     "Counts the colours of BGR pictures in HSV bins: with OpenCV, and from a table once that pays."
 
     def __init__(self, bins: tuple[int, ...]):
         self.bins = bins
         self._seen = 0
+        self._to_come = 0
         self._table = None
         # Taken by the thread that makes the table, and never given back: it is made once, or cannot be made.
         self._made = threading.Lock()
 
+    def expect(self, n_pictures: int) -> None:
+        "So many pictures are about to come; a guess that moves the moment of the table, never a count."
+        self._to_come = n_pictures
+
     def counts(self, image: np.ndarray) -> np.ndarray:
         "Pixels of a BGR picture in each bin; (bins) float32, the same to the bit either way."
         if self._table is None:
-            self._seen += image.size // 3
-            if self._seen >= _PIXELS_BEFORE_TABLE and self._made.acquire(blocking=False):
+            pixels = image.size // 3
+            self._seen, self._to_come = self._seen + pixels, max(self._to_come - 1, 0)
+            # Those to come are taken to be as large as this one.
+            if self._seen + self._to_come * pixels >= _PIXELS_BEFORE_TABLE and self._made.acquire(blocking=False):
                 self._make()
         words = image.reshape(-1)[: image.size // 24 * 24].view(np.uint64)
         if self._table is None or not words.flags.carray:
@@ -298,7 +307,7 @@ class _ColourCounter:
 
     def _by_table(self, words: np.ndarray, rest: np.ndarray, table: np.ndarray) -> np.ndarray:
         "Looked up: the pixels in `words`, and the last few that fill no three words."
-        counts = _compiled_count()(words, table).sum(axis=0, dtype=np.int64)
+        counts = _compiled_count()(words, table)[:, :256].sum(axis=0, dtype=np.int64)
         counts += np.bincount(table[rest @ np.array([1, 256, 65536])], minlength=256)
         return counts[: np.prod(self.bins)].astype(np.float32).reshape(self.bins)
 
@@ -509,7 +518,7 @@ def _list_pictures(folder: str | os.PathLike) -> list[str]:
         raise FileNotFoundError(f"no folder {os.fspath(folder)!r}")
     return sorted(image_paths.list_files(os.fspath(folder), validExts=image_paths.image_types + _FORMATS))
 
-# %% ../nbs/02_image_forest.ipynb #dfd7680a
+# %% ../nbs/02_image_forest.ipynb #23c32c79
 def load_dataset(path: str | os.PathLike, bins: Sequence[int], n_jobs: int | None = -1) -> np.ndarray:
     """The colour histograms of the pictures under a folder.
 
@@ -538,7 +547,9 @@ def load_dataset(path: str | os.PathLike, bins: Sequence[int], n_jobs: int | Non
     def row(name: str) -> _Row:
         return _quantify_file(name, lambda image: _colours(image, bins), 1, MAX_PIXELS)
 
-    rows = _map_threads(row, sorted(image_paths.list_images(os.fspath(path))), n_jobs)
+    names = sorted(image_paths.list_images(os.fspath(path)))
+    _colour_counter(tuple(bins)).expect(len(names))
+    rows = _map_threads(row, names, n_jobs)
     _warn_skipped(rows)
     used = [row.features for row in rows if row.features is not None]
     return np.array(used, dtype=np.float32).reshape(len(used), int(np.prod(bins)))
@@ -840,7 +851,7 @@ class _Distances:
             return -self._judge.kneighbors(X)[0][:, -1]
         return self._judge.score_samples(X)
 
-# %% ../nbs/02_image_forest.ipynb #e30601f6
+# %% ../nbs/02_image_forest.ipynb #87093434
 def _is_picture_input(X) -> bool:
     "Whether X names or holds pictures, rather than rows of numbers."
     if isinstance(X, (str, os.PathLike)):
@@ -948,8 +959,10 @@ class ImageForest(OutlierMixin, BaseEstimator):
                 return self._row_of_array(item)
             return _quantify_file(os.fspath(item), self._describe, self.scale, self.max_pixels, known, hashed, small)
 
+        items = list(X)
+        _colour_counter(tuple(self.bins)).expect(len(items) - (known.n_known if known else 0))
         try:
-            return _map_threads(row, list(X), self.n_jobs, self.progress, known.keep if known else None)
+            return _map_threads(row, items, self.n_jobs, self.progress, known.keep if known else None)
         finally:
             if known:
                 known.close()
@@ -1596,7 +1609,7 @@ def convert_model(
     forest.save(new)
     return forest
 
-# %% ../nbs/02_image_forest.ipynb #6a13b41d
+# %% ../nbs/02_image_forest.ipynb #c0261861
 class _FeatureCache:
     "Features by content hash, for the settings of one forest; a broken cache file is made anew."
 
@@ -1622,6 +1635,11 @@ class _FeatureCache:
         query = "SELECT sha256, width, height, note, row FROM features WHERE settings = ?"
         # A dict, because threads ask and SQLite serves one.
         self._known = {sha256: rest for sha256, *rest in self._base.execute(query, (self._settings,))}
+
+    @property
+    def n_known(self) -> int:
+        "Pictures of these settings whose features are kept."
+        return len(self._known)
 
     def get(self, sha256: str) -> tuple | None:
         "Width, height, note and features of known content."
