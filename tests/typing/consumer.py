@@ -66,7 +66,8 @@ def own_table(table: pd.DataFrame) -> np.ndarray:
     radii: np.ndarray = isolation_radius(matrix.X, min_samples=5)
     labels: np.ndarray = IsolatedSoundings(eps=1.0).fit(matrix.X).labels_
     print(sweep(matrix.X), do_dbcluster, search_optimal)
-    return radii[labels == -1]
+    odd: np.ndarray = radii[labels == -1]
+    return odd
 
 
 def soundings(path: Path) -> pd.DataFrame:
