@@ -98,7 +98,7 @@ def site(tmp_path_factory):
 
 def project(root):
     """Everything that the real project's site is made of, but small."""
-    shutil.copytree(ROOT / "docs", root / "docs", 
+    shutil.copytree(ROOT / "docs", root / "docs",
                     ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__", "methods.md", "coming_from_*.md"))
     (root / "tiny").mkdir()
     (root / "tiny" / "__init__.py").write_text("", encoding="utf-8")
