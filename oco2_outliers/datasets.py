@@ -645,7 +645,7 @@ def _addressable(name: str) -> str:
         raise InputError(f"{name!r} is refused: with '.', '..' or NUL in it, a name may reach another object")
     return name
 
-# %% ../nbs/00_datasets.ipynb #27ef3684
+# %% ../nbs/00_datasets.ipynb #4873cf1b
 class SwiftFileSystem(fsspec.AbstractFileSystem):
     """OpenStack Swift for fsspec: `swift://container/object`.
 
@@ -1182,6 +1182,7 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
         return head
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> Any:
+        """Copy on the server, without fetching; a folder marker makes a folder."""
         path1, path2 = self._strip_protocol(path1), self._strip_protocol(path2)
         info = self.info(path1)
         if info["type"] == "directory":
@@ -1353,9 +1354,25 @@ def _verify_part(part: Path, path: str, size: int, etag: str, segments: list[dic
         part.unlink()
         raise _damaged(path)
 
-# %% ../nbs/00_datasets.ipynb #8c88e843
+# %% ../nbs/00_datasets.ipynb #3af2eb88
 class Transfer(NamedTuple):
-    """What `upload` and `download` did: names sent, names that were identical and stayed, bytes sent."""
+    """What `upload` and `download` did.
+
+    Attributes
+    ----------
+    sent : list of str
+        Names of the objects that were sent or fetched.
+    skipped : list of str
+        Names of those that were identical and stayed.
+    bytes : int
+        Bytes that went over the line.
+
+    Examples
+    --------
+    >>> done = Transfer(sent=["a.csv"], skipped=["b.csv", "c.csv"], bytes=120)
+    >>> f"{len(done.sent)} sent, {len(done.skipped)} already there"
+    '1 sent, 2 already there'
+    """
 
     sent: list[str]
     skipped: list[str]

@@ -405,7 +405,7 @@ def _picture_head(data: bytes) -> tuple[int, int, str]:
         return _png_head(data)
     return _other_head(data)
 
-# %% ../nbs/02_image_forest.ipynb #8bcde225
+# %% ../nbs/02_image_forest.ipynb #afeded21
 _SCALES = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
            8: cv2.IMREAD_REDUCED_COLOR_8}
 
@@ -445,6 +445,13 @@ def read_picture(path: str | os.PathLike, scale: int = 1, max_pixels: int = MAX_
     ------
     InputError
         The file is empty, cut short, too large or not a picture; the message says which.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = simulate_pictures(tempfile.mkdtemp(), n_pictures=1, odd_kinds=[])["path"].iloc[0]
+    >>> read_picture(path).shape, read_picture(path, scale=2).shape
+    ((96, 128, 3), (48, 64, 3))
     """
     try:
         return _decode(_read_bytes(path), scale, max_pixels)[0]
@@ -511,7 +518,7 @@ def _list_pictures(folder: str | os.PathLike) -> list[str]:
         raise FileNotFoundError(f"no folder {os.fspath(folder)!r}")
     return sorted(image_paths.list_files(os.fspath(folder), validExts=image_paths.image_types + _FORMATS))
 
-# %% ../nbs/02_image_forest.ipynb #a145ed8a
+# %% ../nbs/02_image_forest.ipynb #58f3ad26
 def load_dataset(path: str | os.PathLike, bins: Sequence[int], n_jobs: int | None = -1) -> np.ndarray:
     """The colour histograms of the pictures under a folder.
 
@@ -529,10 +536,23 @@ def load_dataset(path: str | os.PathLike, bins: Sequence[int], n_jobs: int | Non
     ndarray of shape (n_pictures, bins[0] * bins[1] * bins[2]), float32
         One row per picture that can be read, in the order of the sorted paths.
 
+    Raises
+    ------
+    InputError
+        No such folder, no picture in it, or bins that cannot be used.
+
     Warns
     -----
     UserWarning
         Names each file that was left out, and why.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = simulate_pictures(folder, n_pictures=3, odd_kinds=[])
+    >>> load_dataset(folder, bins=(3, 3, 3)).shape
+    (3, 27)
     """
     if not os.path.isdir(path):
         raise FileNotFoundError(f"no folder {os.fspath(path)!r}")
@@ -1237,10 +1257,28 @@ def _column_names(features: str, bins: tuple[int, ...]) -> list[str]:
     }
     return [name for part in _sets(features) for name in names[part]]
 
-# %% ../nbs/02_image_forest.ipynb #6efdf565
+# %% ../nbs/02_image_forest.ipynb #d26d90e4
 @dataclass(frozen=True)
 class Explanation:
-    "Why a picture is odd: `words`, the `table` behind them, and a `swatch` (BGR). In a notebook it shows the swatch."
+    """Why a picture is odd. In a notebook it shows the swatch.
+
+    Attributes
+    ----------
+    words : str
+        The largest departures, in words.
+    table : DataFrame
+        What they were taken from: one row per column of the features.
+    swatch : ndarray of shape (height, width, 3), uint8, BGR
+        The colours that are too many or missing, as patches.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> truth = simulate_pictures(tempfile.mkdtemp(), n_pictures=30, odd_kinds=["desert"])
+    >>> why = ImageForest(contamination=0.03).fit(truth["path"]).explain(truth["path"][truth["odd"]].iloc[0])
+    >>> why.words.split(":")[0]
+    'too much'
+    """
 
     words: str
     table: pd.DataFrame = field(repr=False)
@@ -1566,7 +1604,7 @@ def _checked_reference(values: np.ndarray, n_features: int) -> np.ndarray:
         raise InputError("its training rows do not have the number of columns it names")
     return values.reshape(rows, n_features)
 
-# %% ../nbs/02_image_forest.ipynb #ae3b66fb
+# %% ../nbs/02_image_forest.ipynb #f5b45431
 def _unpickled(path: str | os.PathLike, bins: Sequence[int]) -> ImageForest:
     "A forest from a pickle of the original scripts; whoever calls this trusts the file."
     import pickle
@@ -1601,6 +1639,24 @@ def convert_model(
         The bins the pickle was trained with.
     trusted : bool, default=False
         Must be True: reading a pickle runs whatever its author put into it.
+
+    Returns
+    -------
+    ImageForest
+        The forest of the pickle, as it was written to `new`.
+
+    Raises
+    ------
+    InputError
+        Not trusted, no Isolation Forest in the pickle, or bins that do not fit it.
+
+    Examples
+    --------
+    >>> import pickle, tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "old.pickle").write_bytes(pickle.dumps(IsolationForest(n_estimators=5).fit(np.eye(27))))
+    >>> convert_model(folder / "old.pickle", folder / "new.npz", bins=(3, 3, 3), trusted=True).n_features_in_
+    27
     """
     forest = ImageForest.load(old, trusted=trusted, bins=bins)
     forest.save(new)
@@ -1661,7 +1717,7 @@ class _FeatureCache:
         self._write()
         self._base.close()
 
-# %% ../nbs/02_image_forest.ipynb #d6c16fa0
+# %% ../nbs/02_image_forest.ipynb #1b1aae48
 def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings: Any) -> ImageForest:
     """Train on a folder of pictures and write the model file: the work of ``oco2-outliers images train``.
 
@@ -1673,6 +1729,27 @@ def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings
         The file to write.
     **settings
         Parameters of `ImageForest`: bins, n_estimators, contamination, random_state, scale, features, detector, ...
+
+    Returns
+    -------
+    ImageForest
+        The fitted forest, as it was written to `model`.
+
+    Raises
+    ------
+    InputError
+        No usable picture in the folder, or a setting that cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = simulate_pictures(folder / "good", n_pictures=20, odd_kinds=[])
+    >>> forest = train_model(folder / "good", folder / "forest.npz")
+    [INFO] preparing dataset...
+    [INFO] fitting anomaly detection model...
+    >>> bool((ImageForest.load(folder / "forest.npz").predict(folder / "good") == 1).any())
+    True
     """
     print("[INFO] preparing dataset...")
     forest = ImageForest(**settings)
@@ -1685,10 +1762,26 @@ def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings
     forest.save(model)
     return forest
 
-# %% ../nbs/02_image_forest.ipynb #7c0de859
+# %% ../nbs/02_image_forest.ipynb #e321f28c
 @dataclass(frozen=True)
 class Verdict:
-    "What a model says of one picture. In a notebook it shows the picture with the verdict drawn on it."
+    """What a model says of one picture. In a notebook it shows the picture with the verdict drawn on it.
+
+    Attributes
+    ----------
+    label : {"anomaly", "normal"}
+    score : float
+        Higher is odder.
+    reason : str
+        The largest departures in words.
+    picture : ndarray of shape (height, width, 3), uint8, BGR
+        The picture with the label on it.
+
+    Examples
+    --------
+    >>> Verdict("normal", 0.4, "", np.zeros((96, 128, 3), np.uint8))
+    Verdict(label='normal', score=0.4, reason='')
+    """
 
     label: str
     score: float
@@ -1700,7 +1793,24 @@ class Verdict:
 
 
 def draw_verdict(image: np.ndarray, label: str) -> np.ndarray:
-    """A copy of a BGR picture with the label at (10, 25), red for "anomaly" and green for any other."""
+    """A copy of a BGR picture with the label at (10, 25), red for "anomaly" and green for any other.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, 3), uint8, BGR
+    label : str
+        What to write.
+
+    Returns
+    -------
+    ndarray of the same shape, uint8, BGR
+
+    Examples
+    --------
+    >>> drawn = draw_verdict(np.zeros((40, 120, 3), np.uint8), "anomaly")
+    >>> [int(value) for value in drawn.max(axis=(0, 1))]  # blue, green, red
+    [0, 0, 255]
+    """
     colour = (0, 0, 255) if label == "anomaly" else (0, 255, 0)
     return cv2.putText(image.copy(), label, (10, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.7, colour, 2)
 
@@ -1732,6 +1842,22 @@ def judge_picture(
     -------
     Verdict
         `label` ("anomaly" or "normal"), `score` (higher is odder), `reason`, and the drawn `picture`.
+
+    Raises
+    ------
+    InputError
+        A model or picture that cannot be read, or `show` where there is no display.
+
+    Examples
+    --------
+    >>> import contextlib, tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> pictures = simulate_pictures(folder / "good", n_pictures=20, odd_kinds=[])
+    >>> with contextlib.redirect_stdout(None):
+    ...     _ = train_model(folder / "good", folder / "forest.npz")
+    ...     verdict = judge_picture(folder / "forest.npz", pictures["path"].iloc[0])
+    >>> verdict.label
+    'normal'
     """
     print("[INFO] loading anomaly detection model...")
     forest = ImageForest.load(model, trusted=trusted, bins=bins)
@@ -1760,7 +1886,7 @@ def _show_window(picture: np.ndarray) -> None:
 
     Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).show("Output")
 
-# %% ../nbs/02_image_forest.ipynb #faf2e25e
+# %% ../nbs/02_image_forest.ipynb #e6955c65
 def scan_folder(
     folder: str | os.PathLike,
     out: str | os.PathLike,
@@ -1781,6 +1907,8 @@ def scan_folder(
         How many of the oddest, and of the most normal, the sheet shows.
     model : str, path or None
         Judge by this model; without one the folder is judged against itself.
+    trusted : bool, default=False
+        Read a pickle as the model; it runs whatever its author put into it.
     **settings
         Parameters of `ImageForest`; not together with `model`.
 
@@ -1788,6 +1916,20 @@ def scan_folder(
     -------
     DataFrame
         What scores.csv holds; the skipped files in ``.attrs["skipped"]``.
+
+    Raises
+    ------
+    InputError
+        No usable picture, a model that cannot be read, or settings beside a model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> truth = simulate_pictures(folder / "mixed", n_pictures=30, odd_kinds=["desert"])
+    >>> scores = scan_folder(folder / "mixed", folder / "out", contamination=0.03)
+    >>> scores["path"].iloc[0] == truth["path"][truth["odd"]].iloc[0]
+    True
     """
     out, top = Path(out), _checked_top(top)
     if model is not None and set(settings) - {"n_jobs", "progress", "max_pixels"}:
@@ -1822,7 +1964,7 @@ def _write_scan(out: Path, table: pd.DataFrame, top: int) -> None:
             file.write(text.encode())
     _write_picture(out / "contact_sheet.png", contact_sheet(table, top))
 
-# %% ../nbs/02_image_forest.ipynb #9bb9db51
+# %% ../nbs/02_image_forest.ipynb #70739b4d
 def _tile(path: str, title: str, width: int = 160, height: int = 120) -> np.ndarray:
     "A thumbnail on white over a title line."
     board = np.full((height + 24, width, 3), 255, dtype=np.uint8)
@@ -1849,6 +1991,19 @@ def contact_sheet(table: pd.DataFrame, top: int = 20, columns: int = 5) -> np.nd
     top : int, default=20
         How many of each; no picture is shown twice.
     columns : int, default=5
+        Pictures side by side.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8, BGR
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> pictures = simulate_pictures(tempfile.mkdtemp(), n_pictures=12, odd_kinds=["desert"])["path"]
+    >>> sheet = contact_sheet(ImageForest().fit(pictures).result_table(pictures), top=4, columns=4)
+    >>> sheet.ndim, sheet.dtype
+    (3, dtype('uint8'))
     """
     ranked = table.iloc[np.argsort(-table["score"].to_numpy(), kind="stable")]
     odd = ranked.head(top)
@@ -1869,7 +2024,7 @@ def _sheet_part(title: str, rows: Any, columns: int) -> np.ndarray:
     _label(head, title, 8, 20)
     return np.vstack([head, grid])
 
-# %% ../nbs/02_image_forest.ipynb #14867b42
+# %% ../nbs/02_image_forest.ipynb #01326c9d
 def compare_detectors(
     train: Sequence,
     test: Sequence,
@@ -1886,12 +2041,23 @@ def compare_detectors(
         The same list twice measures outlier detection; a clean `train` measures novelty detection.
     odd : sequence of bool, one per picture of `test`
         Both values must occur, and each file must be readable.
+    features, detectors : sequence of str
+        What to combine; see `ImageForest`.
+    random_state : int or None, default=42
+        For the forests and for the random row.
 
     Returns
     -------
     DataFrame
         One row per pair, with `features`, `detector`, `roc_auc` and `average_precision` (0 to 1), best first; one row
         named random for scores at random, the mean of a hundred draws.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> truth = simulate_pictures(tempfile.mkdtemp(), n_pictures=30, odd_kinds=["desert"])
+    >>> compare_detectors(truth["path"], truth["path"], truth["odd"], ["colour"], ["forest"])["features"].tolist()
+    ['colour', 'random']
     """
     is_odd = np.asarray(odd, dtype=bool)
     tables = []

@@ -173,7 +173,7 @@ def _remove_empty(folders: list[Path]) -> None:
         except OSError:
             return
 
-# %% ../nbs/04a_isolate.ipynb #0b355bde
+# %% ../nbs/04a_isolate.ipynb #d6e4a882
 @dataclass(frozen=True)
 class IsolationResult:
     """What `isolate` found.
@@ -199,6 +199,13 @@ class IsolationResult:
         Inputs with SHA-256, version, parameters and counts; what `summary.json` holds.
     notes : list of str
         What a person should know about this run.
+
+    Examples
+    --------
+    >>> from oco2_outliers.soundings import simulate_granule
+    >>> result = isolate(simulate_granule(0, 20).soundings, eps=4.0)
+    >>> result.eps, result.rule, len(result.isolated) == int(result.table["isolated"].sum())
+    (4.0, 'as asked', True)
     """
 
     FILES: ClassVar[tuple[str, ...]] = ("isolated.csv", "scores.parquet", "sweep.csv", "summary.json",

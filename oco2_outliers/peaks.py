@@ -391,7 +391,7 @@ def _scan_kernel(x: np.ndarray, y: np.ndarray, w: np.ndarray, first: np.ndarray,
             q = gy - g0 * sy / s0 - gx * cxy / sxx
             delta[j, m], information[j, m], rest[j, m] = q / gg, gg, line[j] - q * q / gg
 
-# %% ../nbs/05_peaks.ipynb #e0d000ee
+# %% ../nbs/05_peaks.ipynb #1cf18240
 class TrackScan(NamedTuple):
     """Fits at every centre and width: arrays of shape (n_centres, n_widths), NaN where no fit is possible.
 
@@ -405,6 +405,13 @@ class TrackScan(NamedTuple):
         Amplitude over its error.
     support : ndarray
         Soundings per km in the emptiest of four zones: each side within sigma, each side from 2 to 3 sigma.
+
+    Examples
+    --------
+    >>> x = np.arange(300.0)
+    >>> scan = scan_track(x, peak_model(x - 150, 0, 400, 80, 16), centres=[100.0, 150.0], widths=[8.0, 16.0, 32.0])
+    >>> scan.amplitude.shape, scan.width.tolist()
+    ((2, 3), [8.0, 16.0, 32.0])
     """
 
     centre: np.ndarray
@@ -1253,7 +1260,7 @@ def read_peaks(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
                          f"has: {', '.join(map(str, table.columns[:12]))}")
     return table
 
-# %% ../nbs/05_peaks.ipynb #a40cb80b
+# %% ../nbs/05_peaks.ipynb #565a4907
 _COLUMNS = ("sounding_id", "time", "latitude", "longitude", "orbit", "source", "score", "outlier", "reason", "suspect",
             "p_value", "q_value", "amplitude", "amplitude_error", "sigma", "sigma_error", "delta", "delta_error",
             "centre", "centre_error", "slope", "slope_error", "intercept", "intercept_error", "R", "chi2", "dbic",
@@ -1287,6 +1294,13 @@ class PeakSearch:
         Inputs with SHA-256, version, parameters and counts; what `summary.json` holds.
     notes : list of str
         What a person should know about this run.
+
+    Examples
+    --------
+    >>> from oco2_outliers.soundings import simulate_granule
+    >>> search = find_peaks(simulate_granule(0).soundings, n_surrogates=39)
+    >>> search.orbits["n_peaks"].tolist(), len(search.slices) == len(search.peaks)
+    ([1], True)
     """
 
     peaks: pd.DataFrame
