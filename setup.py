@@ -28,7 +28,9 @@ setup(
     classifiers=["Development Status :: 3 - Alpha", f"Intended Audience :: {s['audience']}",
                  "Programming Language :: Python :: 3", "Topic :: Scientific/Engineering :: Atmospheric Science",
                  "Typing :: Typed"],
-    packages=find_packages(include=[s["lib_path"], s["lib_path"] + ".*"]), package_data={s["lib_path"]: ["py.typed"]},
+    packages=find_packages(include=[s["lib_path"], s["lib_path"] + ".*"]),
+    # data: coastlines; static: the explorer's page; both with a NOTICE of where they are from
+    package_data={s["lib_path"]: ["py.typed", "data/*", "static/*"]},
     python_requires=">=" + s["min_python"], install_requires=lines("requirements"),
     extras_require={extra: lines(f"{extra}_requirements") for extra in ("dev", "docs", "lab", "geo", "bench")},
     entry_points={"console_scripts": lines("console_scripts"), "fsspec.specs": lines("fsspec_specs"),
