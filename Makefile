@@ -27,7 +27,7 @@ help:
 	@echo "make bench      speed and memory beside peers"
 	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make readme     README.md from nbs/index.ipynb"
-	@echo "make check      notebooks clean, package in step with them, ruff"
+	@echo "make check      notebooks clean, package in step with them, ruff, mypy"
 	@echo "make clean      remove what was built (distclean: and .venv)"
 
 $(VENV)/.made:
@@ -91,6 +91,7 @@ lab: $(VENV)/.lab
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 readme: $(VENV)/.docs
 	$(BIN)/python docs/_ext/readme.py
@@ -100,9 +101,10 @@ check: $(VENV)/.dev
 	$(BIN)/nbdev_export
 	git diff --exit-code -- nbs oco2_outliers
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 clean:
-	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .hypothesis docs/*.ipynb docs/api.md
+	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis docs/*.ipynb docs/api.md
 
 distclean: clean
 	rm -rf $(VENV) $(VENV)-swift* $(VENV)-keystone*

@@ -342,7 +342,7 @@ def _cat_command(
     with _datasets(store, config, cloud, container).open(name, "rb") as file:
         shutil.copyfileobj(file, sys.stdout.buffer)
 
-# %% ../nbs/90_cli.ipynb #9b167d02
+# %% ../nbs/90_cli.ipynb #1de0627c
 def _three_bins(text: str) -> tuple[int, ...]:
     """Bins of hue, saturation and value from ``3,3,3``."""
     from oco2_outliers.datasets import InputError
@@ -356,8 +356,19 @@ def _three_bins(text: str) -> tuple[int, ...]:
     return bins
 
 
+def _decoding_scale(fast: bool, scale: int | None) -> int:
+    """One over which pictures are decoded, of ``--fast`` and ``--scale``."""
+    from oco2_outliers.datasets import InputError
+
+    if fast and scale not in (None, 4):
+        raise InputError(f"--fast decodes at 1/4 and --scale {scale} at 1/{scale}; give one of them")
+    return 4 if fast else 1 if scale is None else scale
+
+
 _Fast = Annotated[bool, typer.Option("--fast", help="Decode at a quarter of the size: faster, other scores. The model "
                                      "remembers it.")]
+_Scale = Annotated[int | None, typer.Option(help="Decode at one over 1, 2, 4 or 8; --fast is 4.", show_default=False)]
+_Jobs = Annotated[int, typer.Option(help="Threads; -1 is one a core.")]
 _Trusted = Annotated[bool, typer.Option("--trusted", help="Read a pickle of the original scripts. It can run any code: "
                                         "only for files you made yourself.")]
 _Features = Annotated[str, typer.Option(help="colour, layout, texture, thumbnail, or several joined with +.")]
@@ -376,13 +387,17 @@ def _train_command(
     features: _Features = "colour",
     detector: _Detector = "forest",
     fast: _Fast = False,
+    scale: _Scale = None,
+    thumbnails: Annotated[bool, typer.Option("--thumbnails", help="Keep small copies of the training pictures in the "
+                                             "model.")] = False,
+    jobs: _Jobs = -1,
 ) -> None:
     """Learn what the pictures of a folder look like."""
     from oco2_outliers.image_forest import train_model
 
     train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees, contamination=contamination,
-                random_state=random_state, features=features, detector=detector, scale=4 if fast else 1,
-                progress=sys.stderr.isatty())
+                random_state=random_state, features=features, detector=detector,
+                scale=_decoding_scale(fast, scale), thumbnails=thumbnails, n_jobs=jobs, progress=sys.stderr.isatty())
 
 
 @images_app.command("test")
@@ -412,16 +427,23 @@ def _scan_command(
     contamination: Annotated[float, typer.Option(help="Share of the pictures to call odd; not with a model.")] = 0.01,
     features: _Features = "colour",
     detector: _Detector = "forest",
+    bins: _Bins = "3,3,3",
+    random_state: Annotated[int, typer.Option(help="Seed; not with a model.", min=0)] = 42,
     fast: _Fast = False,
+    scale: _Scale = None,
+    jobs: _Jobs = -1,
 ) -> None:
     """Score all pictures of a folder, the oddest first."""
     from oco2_outliers.image_forest import scan_folder
 
-    asked = {"contamination": contamination, "features": features, "detector": detector, "scale": 4 if fast else 1}
-    usual = {"contamination": 0.01, "features": "colour", "detector": "forest", "scale": 1}
+    asked = {"contamination": contamination, "features": features, "detector": detector, "bins": _three_bins(bins),
+             "random_state": random_state, "scale": _decoding_scale(fast, scale)}
+    usual = {"contamination": 0.01, "features": "colour", "detector": "forest", "bins": (3, 3, 3), "random_state": 42,
+             "scale": 1}
     # A model brings its settings along; only what was asked for beside it is passed on, and refused there.
     settings = asked if model is None else {name: value for name, value in asked.items() if value != usual[name]}
-    table = scan_folder(folder, out, top=top, model=model, trusted=trusted, progress=sys.stderr.isatty(), **settings)
+    table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, progress=sys.stderr.isatty(),
+                        **settings)
     shown = table.head(top)[["path", "score", "outlier"]].assign(reason=table["reason"].str.split(";").str[0])
     print(shown.to_string(index=False, float_format="{:.3f}".format))
     print(f"\n{len(table):,} pictures scored, {int(table['outlier'].sum()):,} outliers, "

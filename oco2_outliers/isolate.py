@@ -38,7 +38,7 @@ from .soundings import read_soundings
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate']
 
-# %% ../nbs/04a_isolate.ipynb #d73a1b9b
+# %% ../nbs/04a_isolate.ipynb #1fea7f2f
 @dataclass
 class _Input:
     """One input as it was read."""
@@ -81,7 +81,8 @@ def _pool(inputs: list[_Input]) -> tuple[pd.DataFrame, list[str]]:
     """All rows in one table, and the columns that not every input has (they cannot be features)."""
     tables = [each.table if "source" in each.table else each.table.assign(source=each.name) for each in inputs]
     shared = set(tables[0]).intersection(*tables[1:])
-    partial = [name for name in dict.fromkeys(c for t in tables for c in t) if name not in shared]
+    every: dict[Any, None] = dict.fromkeys(c for t in tables for c in t)
+    partial = [name for name in every if name not in shared]
     if len(tables) == 1:
         return tables[0].copy(), partial
     return pd.concat(tables, ignore_index=True), partial
@@ -95,7 +96,7 @@ def _fill_counts(inputs: list[_Input]) -> dict[str, int]:
             total[name] = total.get(name, 0) + int(n)
     return total
 
-# %% ../nbs/04a_isolate.ipynb #36ac7f95
+# %% ../nbs/04a_isolate.ipynb #4ce2adf3
 _RESULT_COLUMNS = ("score", "isolated", "outlier", "reason", "change")
 
 
@@ -126,7 +127,8 @@ def _features_of(table: pd.DataFrame, features: Sequence[str] | None, partial: l
     if "xco2" in (asked or seen) and "xco2" in seen and seen["xco2"].isna().all():
         raise InputError("no row can be judged: xco2 is a fill or missing value in all rows")
     if not drop_missing:
-        used = asked or [name for name in seen.select_dtypes("number") if name not in NOT_FEATURES]
+        numeric: list[Any] = list(seen.select_dtypes("number"))
+        used = asked or [name for name in numeric if name not in NOT_FEATURES]
         _refuse_undeclared(seen, [name for name in used if name in seen], fills)
     return feature_matrix(seen, features=asked, missing="drop")
 
@@ -171,7 +173,7 @@ def _remove_empty(folders: list[Path]) -> None:
         except OSError:
             return
 
-# %% ../nbs/04a_isolate.ipynb #0b355bde
+# %% ../nbs/04a_isolate.ipynb #d6e4a882
 @dataclass(frozen=True)
 class IsolationResult:
     """What `isolate` found.
@@ -197,6 +199,13 @@ class IsolationResult:
         Inputs with SHA-256, version, parameters and counts; what `summary.json` holds.
     notes : list of str
         What a person should know about this run.
+
+    Examples
+    --------
+    >>> from oco2_outliers.soundings import simulate_granule
+    >>> result = isolate(simulate_granule(0, 20).soundings, eps=4.0)
+    >>> result.eps, result.rule, len(result.isolated) == int(result.table["isolated"].sum())
+    (4.0, 'as asked', True)
     """
 
     FILES: ClassVar[tuple[str, ...]] = ("isolated.csv", "scores.parquet", "sweep.csv", "summary.json",
@@ -248,7 +257,7 @@ class IsolationResult:
     def __str__(self) -> str:
         return _describe(self)
 
-# %% ../nbs/04a_isolate.ipynb #6aae14d3
+# %% ../nbs/04a_isolate.ipynb #8111e81f
 def _save_figures(result: IsolationResult, folder: Path) -> None:
     # Figures made without pyplot need no display and leave nothing behind.
     from matplotlib.figure import Figure
@@ -322,7 +331,7 @@ def _wrapped(text: str) -> str:
 def _text_table(table: pd.DataFrame) -> str:
     """Numbers to the right, words to the left; missing numbers as a dash."""
     texts = table.copy()
-    for name in texts:
+    for name in map(str, table):
         if pd.api.types.is_float_dtype(texts[name]):
             texts[name] = ["-" if np.isnan(value) else f"{value:.3f}" for value in texts[name]]
         elif not pd.api.types.is_numeric_dtype(texts[name]):
@@ -331,7 +340,7 @@ def _text_table(table: pd.DataFrame) -> str:
             texts = texts.rename(columns={name: name.ljust(width)})
     return "\n".join(line.rstrip() for line in texts.to_string(index=False).splitlines())
 
-# %% ../nbs/04a_isolate.ipynb #c9c71be4
+# %% ../nbs/04a_isolate.ipynb #c86bd386
 _AUTO_STEPS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
 
 
@@ -360,9 +369,9 @@ def _best_by_silhouette(table: pd.DataFrame, fence: float) -> tuple[float, str]:
     if len(table) == 1:
         return float(table["eps"].iloc[0]), "as asked"
     if table["silhouette"].notna().any():
-        return float(table.loc[table["silhouette"].idxmax(), "eps"]), "highest silhouette of the list"
-    nearest = (table["eps"] - fence).abs().idxmin()
-    return float(table.loc[nearest, "eps"]), "no silhouette is defined on this list; nearest to the fence of the radii"
+        return float(table["eps"].iloc[np.nanargmax(table["silhouette"])]), "highest silhouette of the list"
+    nearest = (table["eps"] - fence).abs().argmin()
+    return float(table["eps"].iloc[nearest]), "no silhouette is defined on this list; nearest to the fence of the radii"
 
 # %% ../nbs/04a_isolate.ipynb #f5138ce8
 def _change_in_words(feature: str | None, change: float) -> str:
@@ -447,7 +456,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         result._write(scratch)
     return result
 
-# %% ../nbs/04a_isolate.ipynb #1ed206fd
+# %% ../nbs/04a_isolate.ipynb #82038c8b
 def _as_list(inputs: Any) -> list:
     if isinstance(inputs, (str, os.PathLike, pd.DataFrame)):
         inputs = [inputs]
@@ -457,7 +466,8 @@ def _as_list(inputs: Any) -> list:
     return inputs
 
 
-def _isolate(inputs, store, wanted, min_samples, features, drop_missing, random_state, n_jobs, progress):
+def _isolate(inputs: Any, store: Any, wanted: Any, min_samples: int, features: Sequence[str] | None, drop_missing: bool,
+             random_state: int | None, n_jobs: int | None, progress: bool) -> IsolationResult:
     if store is not None and not isinstance(store, Datasets):
         store = Datasets(store)
     bar = tqdm(_as_list(inputs), desc="read", unit="file", disable=not progress, leave=False)
@@ -486,7 +496,8 @@ def _isolate(inputs, store, wanted, min_samples, features, drop_missing, random_
     return IsolationResult(scored, swept, chosen, min_samples, rule, matrix, summary, notes)
 
 
-def _notes(read, table, matrix, fills, partial, earlier) -> list[str]:
+def _notes(read: list[_Input], table: pd.DataFrame, matrix: FeatureMatrix, fills: dict[str, int], partial: list[str],
+           earlier: Any) -> list[str]:
     notes = [f"read {each.name}: {len(each.table):,} rows" for each in read[:10]]
     if len(read) > 10:
         notes.append(f"... and {len(read) - 10} more inputs, {len(table):,} rows in all")
@@ -504,7 +515,8 @@ def _notes(read, table, matrix, fills, partial, earlier) -> list[str]:
     return notes
 
 
-def _summary(read, table, matrix, model, fills, partial, parameters) -> dict[str, Any]:
+def _summary(read: list[_Input], table: pd.DataFrame, matrix: FeatureMatrix, model: IsolatedSoundings,
+             fills: dict[str, int], partial: list[str], parameters: dict[str, Any]) -> dict[str, Any]:
     from oco2_outliers import __version__
 
     return {

@@ -98,7 +98,8 @@ def site(tmp_path_factory):
 
 def project(root):
     """Everything that the real project's site is made of, but small."""
-    shutil.copytree(ROOT / "docs", root / "docs", ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__"))
+    shutil.copytree(ROOT / "docs", root / "docs",
+                    ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__", "methods.md", "coming_from_*.md"))
     (root / "tiny").mkdir()
     (root / "tiny" / "__init__.py").write_text("", encoding="utf-8")
     (root / "tiny" / "rows.py").write_text(MODULE + "\n", encoding="utf-8")
@@ -380,6 +381,63 @@ def test_external_resources(tmp_path, text, found):
 def test_external_resources_in_stylesheets(tmp_path):
     (tmp_path / "a.css").write_text("@font-face { src: url('https://example.org/f.woff') } i { src: url(x.png) }")
     assert offline.external_resources(tmp_path) == ["a.css: https://example.org/f.woff"]
+
+
+# ---------------------------------------------------------------- the pages beside the notebooks
+
+TEXT_PAGES = sorted((ROOT / "docs").glob("coming_from_*.md"))
+
+
+def code_cells(page):
+    """The code of a MyST notebook's cells, without their options."""
+    found = re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+    return [re.sub(r"^:.*\n", "", source, flags=re.M).strip() for source in found]
+
+
+@pytest.mark.parametrize("page", TEXT_PAGES, ids=lambda path: path.stem)
+def test_the_code_of_a_page_runs(page, tmp_path):
+    script = tmp_path / "page.py"
+    script.write_text("\n\n".join(code_cells(page)), encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", "TQDM_DISABLE": "1"}
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [path.name for path in tmp_path.iterdir()] == ["page.py"], "a page leaves nothing behind"
+
+
+@pytest.mark.parametrize("page", [*TEXT_PAGES, ROOT / "docs/methods.md"], ids=lambda path: path.stem)
+def test_a_page_names_what_there_is(page):
+    """Each `Name.method` of ours in a table or card exists."""
+    ours = {name for path in nbpages.notebooks(ROOT / "nbs") for name in nbpages.read_page(path).names}
+    classes = {"Datasets", "ImageForest", "IsolatedSoundings"}
+    text = page.read_text(encoding="utf-8")
+    assert classes <= ours
+    import oco2_outliers.datasets
+    import oco2_outliers.image_forest
+
+    for name, method in re.findall(r"`(Datasets|ImageForest)\.(\w+)", text):
+        module = oco2_outliers.datasets if name == "Datasets" else oco2_outliers.image_forest
+        assert hasattr(getattr(module, name), method), f"{page.name}: no {name}.{method}"
+    if page.stem == "coming_from_notebooks":
+        store = oco2_outliers.datasets.Datasets
+        rows = [row.split("|")[2] for row in re.findall(r"^\|.*\|$", text, re.M)]
+        assert [m for row in rows for m in re.findall(r"`\.(\w+)", row) if not hasattr(store, m)] == []
+    called = set(re.findall(r"`(\w+)\(", "".join(row.split("|")[2] for row in re.findall(r"^\|.*\|$", text, re.M))))
+    assert {name for name in called if name in ours or name.islower() and "_" in name and name not in {
+        "fit_predict", "score_samples", "read_csv"}} <= ours
+
+
+CARD = ["Question", "Use it when", "It fails when", "Input", "Output", "Parameters that matter", "Score", "Cost",
+        "Where it is explained", "References"]
+
+
+def test_method_cards_share_one_layout():
+    """Every card answers the same questions in the same order."""
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    cards = text.split("\n## ")[1:]
+    assert len(cards) >= 4
+    for card in cards:
+        assert re.findall(r"^(\S.*)\n: ", card, re.M) == CARD, card.split("\n")[0]
 
 
 # ---------------------------------------------------------------- this project's own site
