@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXT = ROOT / "docs" / "_ext"
 sys.path.insert(0, str(EXT))
 
+import disksearch  # noqa: E402
 import nbpages  # noqa: E402
 import offline  # noqa: E402
 
@@ -359,6 +360,23 @@ def test_removed_notebook_takes_its_page_away(tmp_path):
     (tmp_path / "nbs/00_rows.ipynb").unlink()
     nbsite.write_pages(App, Config)
     assert {path.name for path in App.srcdir.glob("*.ipynb")} == {"index.ipynb", "by_hand.ipynb"}
+
+
+# ---------------------------------------------------------------- search from disk
+
+def test_words_of_a_page():
+    page = ('<html><nav>menu</nav><article role="main"><section id="a"><h1>Rows &lt;x&gt;<a class="headerlink" '
+            'href="#a">¶</a></h1><img alt="no"><p>one<br>two <b>three</b></p><script>code()</script></section>'
+            '<dt id="t.f">f</dt></article><footer>end</footer></html>')
+    assert disksearch.words_of(page) == ('<div role="main"><div id="a"> Rows &lt;x&gt; one two three</div>'
+                                         ' <div id="t.f">f</div></div>')
+
+
+def test_the_words_come_along_as_a_script(site):
+    text = (site / "_build/html/_static/search_texts.js").read_text(encoding="utf-8")
+    pages = json.loads(text.removeprefix("window.SEARCH_TEXTS = ").rstrip(";\n"))
+    assert "ran in nbs" in pages["00_rows.html"] and 'id="tiny.rows.spread"' in pages["00_rows.html"]
+    assert "search_texts.js" in html(site, "search") and "search_texts.js" not in html(site, "00_rows")
 
 
 # ---------------------------------------------------------------- what a page fetches
