@@ -43,7 +43,10 @@ def only_cell(tmp_path, source):
 
 
 MODULE = '''
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 LIMIT = 1.5  # standard deviations
 
@@ -77,6 +80,10 @@ class Ruler:
 
     def __init__(self, unit="km", kind=object()):
         self.unit = unit
+
+    def along(self, x: ArrayLike | None = None) -> ArrayLike | None:
+        """Itself."""
+        return x
 
     def measure(self, a, b):
         """The distance from `a` to `b`; see ``spread``."""
@@ -269,6 +276,7 @@ def test_api_entries_and_links(site):
     assert re.search(r"not <code [^>]*><span [^>]*>len</span></code>", text)  # not ours: no link
     assert 'href="00_rows.html#tiny.rows.spread"' in html(site, "api")
     assert "Variables" not in text and "Bases: object" not in text
+    assert "ArrayLike" in text and "ForwardRef" not in text
 
 
 def test_references_of_two_docstrings_live_on_one_page(site):
@@ -456,6 +464,29 @@ def test_method_cards_share_one_layout():
     assert len(cards) >= 4
     for card in cards:
         assert re.findall(r"^(\S.*)\n: ", card, re.M) == CARD, card.split("\n")[0]
+
+
+def glossary_entries():
+    """Each term of the glossary with its words."""
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^:::\{glossary\}\n(.*?)^:::", text, re.S | re.M)
+    return dict(re.findall(r"^(\S.*)\n((?:(?:  .*)?\n)+)", "\n".join(blocks) + "\n", re.M))
+
+
+def test_glossary_speaks_three_languages():
+    entries = glossary_entries()
+    assert len(entries) > 60
+    assert [term for term, words in entries.items() if not re.search(r"\*fr\* \S.* · \*es\* \S", words)] == []
+
+
+def test_glossary_has_the_words_of_the_pages():
+    """The columns of every result table, the parameters of the detectors, the words of the design."""
+    text = " ".join(glossary_entries()).lower()
+    wanted = ["sounding", "sounding_id", "xco2", "xco2_uncertainty", "enhancement", "background", "isolated", "score",
+              "isolation radius", "core distance", "eps", "min_samples", "reason", "outlier", "peak", "sigma", "amplitude",
+              "delta", "p-value", "q-value", "surrogate", "suspect", "contamination", "silhouette", "sweep", "store",
+              "container", "dry run", "unit", "manifest", "explorer"]
+    assert [word for word in wanted if word not in text] == []
 
 
 # ---------------------------------------------------------------- this project's own site

@@ -250,8 +250,14 @@ def skip_inherited(app, what, name, obj, skip, options):
 
 
 def readable_defaults(app, what, name, obj, options, signature, returns):
-    """A default without a source form (`<factory>`, `<object at ...>`) would keep Sphinx from reading the signature."""
-    return signature and re.sub(r"= ?<[^<>]*>", "= ...", signature), returns
+    """A default without a source form (`<factory>`, `<object at ...>`) would keep Sphinx from reading the signature.
+
+    And an alias that is kept by its name (`autodoc_type_aliases`) is told by its name alone, also inside a union.
+    """
+    def plain(text):
+        return text and re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", re.sub(r"= ?<[^<>]*>", "= ...", text))
+
+    return plain(signature), plain(returns)
 
 
 # ---------------------------------------------------------------- what the built site needs
