@@ -68,12 +68,15 @@ def code_cell(cell: Cell):
 
 
 def site_links(markdown: str, docs: Path) -> str:
-    """`../CHANGELOG.md` of the repository is the site's own page `changelog.md`, where there is such a page."""
+    """`../CHANGELOG.md` of the repository is the site's own page `changelog.md`, where there is such a page.
+
+    `../docs/methods.md` is `methods.md`.
+    """
     def own_page(match: re.Match) -> str:
         name = f"{match[1].lower()}.md"
         return f"]({name}" if (docs / name).is_file() else match[0]
 
-    return re.sub(r"\]\(\.\./(\w+)\.md", own_page, markdown)
+    return re.sub(r"\]\(\.\./(?:docs/)?(\w+)\.md", own_page, markdown)
 
 
 def opening(page: Page) -> str:
