@@ -233,13 +233,13 @@ def test_jupyterlab_opens_a_notebook_and_runs_it(root, laboratory, tmp_path):
             except (urllib.error.URLError, ConnectionError):
                 assert lab.poll() is None, (tmp_path / "log").read_text()
                 time.sleep(0.2)
-        with urllib.request.urlopen(urllib.request.Request(f"{server}/lab/tree/03_plots.ipynb", headers={
+        with urllib.request.urlopen(urllib.request.Request(f"{server}/lab/tree/04a_isolate.ipynb", headers={
                 "Authorization": f"token {token}"}), timeout=30) as page:
             assert "JupyterLab" in page.read().decode()
         listed = {entry["name"] for entry in ask(f"{server}/api/contents", token)["content"]}
         assert {path.name for path in (root / "nbs").glob("*.ipynb")} <= listed
-        notebook = ask(f"{server}/api/contents/03_plots.ipynb", token)["content"]
-        session = ask(f"{server}/api/sessions", token, {"path": "03_plots.ipynb", "name": "", "type": "notebook",
+        notebook = ask(f"{server}/api/contents/04a_isolate.ipynb", token)["content"]
+        session = ask(f"{server}/api/sessions", token, {"path": "04a_isolate.ipynb", "name": "", "type": "notebook",
                                                         "kernel": {"name": "python3"}})
         channel = websocket.create_connection(f"ws://127.0.0.1:{port}/api/kernels/{session['kernel']['id']}/channels",
                                               header=[f"Authorization: token {token}"], timeout=300)
