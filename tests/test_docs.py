@@ -484,8 +484,8 @@ def test_glossary_has_the_words_of_the_pages():
     text = " ".join(glossary_entries()).lower()
     wanted = ["sounding", "sounding_id", "xco2", "xco2_uncertainty", "enhancement", "background", "isolated", "score",
               "isolation radius", "core distance", "eps", "min_samples", "reason", "outlier", "peak", "sigma",
-              "amplitude", "delta", "p-value", "q-value", "surrogate", "suspect", "contamination", "silhouette", "sweep",
-              "store", "container", "dry run", "unit", "manifest", "explorer"]
+              "amplitude", "delta", "p-value", "q-value", "surrogate", "suspect", "contamination", "silhouette",
+              "sweep", "store", "container", "dry run", "unit", "manifest", "explorer"]
     assert [word for word in wanted if word not in text] == []
 
 
