@@ -34,6 +34,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "nbsite",
+    "disksearch",
 ]
 exclude_patterns = ["_ext", "images", "README.md", "**.ipynb_checkpoints"]
 

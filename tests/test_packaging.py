@@ -1,12 +1,19 @@
 """What a user of `pip install` gets: the wheel alone, in an empty environment, away from the source tree."""
 
 import configparser
+import json
 import os
 import re
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
+import time
+import urllib.error
+import urllib.request
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -175,3 +182,73 @@ def test_notebook_runs_without_the_source_tree(laboratory, notebook, tmp_path):
                           capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} == {notebook.name}
+
+
+# ---------------------------------------------------------------- JupyterLab, as `make lab` starts it
+
+def ask(address, token, body=None, method=None):
+    """One call of the server's REST interface; an empty answer is None."""
+    request = urllib.request.Request(address, None if body is None else json.dumps(body).encode(), method=method,
+                                     headers={"Authorization": f"token {token}", "Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def run_cell(channel, source):
+    """Send a cell to the kernel as JupyterLab does; the error it ends in, or None."""
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": "test", "username": "",
+              "version": "5.3"}
+    content = {"code": source, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+    channel.send(json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content,
+                             "channel": "shell", "buffers": []}))
+    while True:
+        message = json.loads(channel.recv())
+        if message["msg_type"] == "execute_reply" and message["parent_header"].get("msg_id") == header["msg_id"]:
+            answer = message["content"]
+            return None if answer["status"] == "ok" else f"{answer.get('ename')}: {answer.get('evalue')}"
+
+
+@pytest.mark.slow
+def test_jupyterlab_opens_a_notebook_and_runs_it(root, laboratory, tmp_path):
+    """The command of `make lab` on a loopback port, with no browser; ended by its process."""
+    websocket = pytest.importorskip("websocket", reason="websocket-client is not installed: pip install -e '.[dev]'")
+    programs, environment = laboratory
+    (line,) = re.findall(r"^\t@?\$\(BIN\)/(jupyter lab .*?) \$\(ARGS\)$", (root / "Makefile").read_text("utf-8"), re.M)
+    program, *arguments = shlex.split(line)
+    shutil.copytree(root / "nbs", tmp_path / "nbs", ignore=shutil.ignore_patterns(".*"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = uuid.uuid4().hex
+    server, log = f"http://127.0.0.1:{port}", (tmp_path / "log").open("wb")
+    lab = subprocess.Popen([programs / program, *arguments, "--no-browser", f"--ServerApp.port={port}", "--allow-root",
+                            "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={token}"], cwd=tmp_path,
+                           env={**environment, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}, stdout=log,
+                           stderr=log)
+    try:
+        for _ in range(300):
+            try:
+                ask(f"{server}/api/status", token)
+                break
+            except (urllib.error.URLError, ConnectionError):
+                assert lab.poll() is None, (tmp_path / "log").read_text()
+                time.sleep(0.2)
+        with urllib.request.urlopen(urllib.request.Request(f"{server}/lab/tree/04a_isolate.ipynb", headers={
+                "Authorization": f"token {token}"}), timeout=30) as page:
+            assert "JupyterLab" in page.read().decode()
+        listed = {entry["name"] for entry in ask(f"{server}/api/contents", token)["content"]}
+        assert {path.name for path in (root / "nbs").glob("*.ipynb")} <= listed
+        notebook = ask(f"{server}/api/contents/04a_isolate.ipynb", token)["content"]
+        session = ask(f"{server}/api/sessions", token, {"path": "04a_isolate.ipynb", "name": "", "type": "notebook",
+                                                        "kernel": {"name": "python3"}})
+        channel = websocket.create_connection(f"ws://127.0.0.1:{port}/api/kernels/{session['kernel']['id']}/channels",
+                                              header=[f"Authorization: token {token}"], timeout=300)
+        errors = [error for cell in notebook["cells"] if cell["cell_type"] == "code"
+                  if (error := run_cell(channel, "".join(cell["source"])))]
+        channel.close()
+        ask(f"{server}/api/sessions/{session['id']}", token, method="DELETE")
+        assert errors == []
+    finally:
+        lab.terminate()
+        lab.wait(30)
+        log.close()
