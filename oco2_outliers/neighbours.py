@@ -33,22 +33,23 @@ def _compiled(**options):
             return numba.njit(nogil=True, error_model="numpy", **options)(function)
     return decorate
 
-# %% ../nbs/00a_neighbours.ipynb #8f83d874
+# %% ../nbs/00a_neighbours.ipynb #0c14938a
 @_compiled()
-def _select(keys, order, begin, end, k):
-    """Put the k-th smallest key at place k, smaller ones before it, larger ones after it; `order` moves along."""
+def _select(Y, order, side, begin, end, k):
+    """Put the row with the k-th smallest coordinate `side` at place k, smaller before it, larger after it."""
     low, high = begin, end - 1
     while low < high:
-        a, b, c = keys[low], keys[(low + high) // 2], keys[high]
+        a, b, c = Y[low, side], Y[(low + high) // 2, side], Y[high, side]
         pivot = max(min(a, b), min(max(a, b), c))
         i, j = low, high
         while i <= j:
-            while keys[i] < pivot:
+            while Y[i, side] < pivot:
                 i += 1
-            while keys[j] > pivot:
+            while Y[j, side] > pivot:
                 j -= 1
             if i <= j:
-                keys[i], keys[j] = keys[j], keys[i]
+                for c in range(Y.shape[1]):
+                    Y[i, c], Y[j, c] = Y[j, c], Y[i, c]
                 order[i], order[j] = order[j], order[i]
                 i += 1
                 j -= 1
@@ -59,55 +60,41 @@ def _select(keys, order, begin, end, k):
         else:
             return
 
-# %% ../nbs/00a_neighbours.ipynb #a9250cdc
+# %% ../nbs/00a_neighbours.ipynb #4cc9831d
 @_compiled(fastmath=_LOOSE)
-def _extent(values):
-    """Least, greatest, and mean distance from the mean."""
-    low = high = values[0]
-    total = away = np.float32(0)
-    for y in values:
-        low, high = min(low, y), max(high, y)
-        total += y
-    mean = total / np.float32(len(values))
-    for y in values:
-        away += abs(y - mean)
-    return low, high, away
+def _widest(Y, begin, end, mean, away):
+    """Coordinate with the largest mean distance from its mean, judged by some thousand rows; -1 where all are equal."""
+    step = max(1, (end - begin) // 1024)
+    mean[:], away[:] = 0, 0
+    for i in range(begin, end, step):
+        for j in range(Y.shape[1]):
+            mean[j] += Y[i, j]
+    for j in range(Y.shape[1]):
+        mean[j] /= len(range(begin, end, step))
+    for i in range(begin, end, step):
+        for j in range(Y.shape[1]):
+            away[j] += abs(Y[i, j] - mean[j])
+    side = away.argmax()
+    return side if away[side] > 0 else -1
 
 
 @_compiled()
-def _split(Y, order, keys, moved, lows, highs, first, last, v, n):
-    """Box of node v; then halve its rows across their widest coordinate. Y is (d, n), permuted in place."""
-    d = Y.shape[0]
+def _split(Y, order, mean, away, first, last, v):
+    """Halve the rows (n, D) of node v, in place."""
+    n, leaves = len(Y), last[v] - first[v]
     begin, end = first[v] * LEAF, min(last[v] * LEAF, n)
-    widest, side = np.float32(-1), 0
-    for j in range(d):
-        lows[v, j], highs[v, j], away = _extent(Y[j, begin:end])
-        if away > widest and highs[v, j] > lows[v, j]:
-            widest, side = away, j
-    leaves = last[v] - first[v]
-    if leaves == 1 or widest < 0:
-        return
-    middle = (first[v] + (leaves + 1) // 2) * LEAF
-    for i in range(begin, end):
-        keys[i] = Y[side, i]
-        order[i] = i
-    _select(keys, order, begin, end, middle)
-    for j in range(d):
-        for i in range(begin, end):
-            keys[i] = Y[j, order[i]]
-        for i in range(begin, end):
-            Y[j, i] = keys[i]
-    for i in range(begin, end):
-        order[i] = moved[order[i]]
-    for i in range(begin, end):
-        moved[i] = order[i]
+    if leaves > 1:
+        side = _widest(Y, begin, end, mean, away)
+        if side >= 0:
+            _select(Y, order, side, begin, end, (first[v] + (leaves + 1) // 2) * LEAF)
 
 
 @_compiled()
-def _grow(Y, order, keys, moved, lows, highs, first, last, root, n):
-    """Split every node of the subtree under `root`. Nodes are numbered root, left subtree, right subtree."""
-    for v in range(root, root + 2 * (last[root] - first[root]) - 1):
-        _split(Y, order, keys, moved, lows, highs, first, last, v, n)
+def _grow(Y, order, first, last, begin, end):
+    """Split the nodes begin..end. Nodes are numbered root, left subtree, right subtree."""
+    mean, away = np.empty(Y.shape[1], np.float32), np.empty(Y.shape[1], np.float32)
+    for v in range(begin, end):
+        _split(Y, order, mean, away, first, last, v)
 
 # %% ../nbs/00a_neighbours.ipynb #a91414eb
 def _nodes(n_leaves):
@@ -129,27 +116,39 @@ def _number_nodes(first, last, parent, n_leaves):
             first[left], last[left], parent[left] = first[v], middle, v
             first[right], last[right], parent[right] = middle, last[v], v
 
-# %% ../nbs/00a_neighbours.ipynb #145bec02
+# %% ../nbs/00a_neighbours.ipynb #2aeeaee2
 @_compiled()
-def _fill_blocks(Y, norm, blocks, slack, leaf_of_node, first, last):
-    """Leaves side by side, coordinates from d on 0; slack of a node is the largest rounding error of its rows."""
-    d, n = Y.shape
-    for leaf in range(blocks.shape[0]):
-        blocks[leaf, d:] = 0
-        for j in range(d):
-            for i in range(LEAF):
-                row = leaf * LEAF + i
-                blocks[leaf, j, i] = Y[j, row] if row < n else _PAD
+def _fill_blocks(Y, blocks):
+    """Leaves side by side, coordinate by coordinate."""
+    for leaf in range(len(blocks)):
+        for i in range(LEAF):
+            row = leaf * LEAF + i
+            for j in range(Y.shape[1]):
+                blocks[leaf, j, i] = Y[row, j] if row < len(Y) else _PAD
+
+
+@_compiled()
+def _measure(Y, first, last, lows, highs, slack):
+    """Box of every node, and the largest rounding error of its rows; from the leaves upwards."""
+    n, d = Y.shape
     for v in range(len(first) - 1, -1, -1):
-        if last[v] - first[v] == 1:
-            leaf_of_node[v] = first[v]
-            worst = np.float32(0)
-            for row in range(first[v] * LEAF, min(last[v] * LEAF, n)):
-                worst = max(worst, norm[row])
-            slack[v] = worst
-        else:
-            leaf_of_node[v] = -1
-            slack[v] = max(slack[v + 1], slack[v + 2 * ((last[v] - first[v] + 1) // 2)])
+        leaves = last[v] - first[v]
+        if leaves > 1:
+            left, right = v + 1, v + 2 * ((leaves + 1) // 2)
+            slack[v] = max(slack[left], slack[right])
+            for j in range(d):
+                lows[v, j], highs[v, j] = min(lows[left, j], lows[right, j]), max(highs[left, j], highs[right, j])
+            continue
+        lows[v], highs[v] = Y[first[v] * LEAF], Y[first[v] * LEAF]
+        longest = 0.0
+        for row in range(first[v] * LEAF, min(last[v] * LEAF, n)):
+            length = 0.0
+            for j in range(d):
+                y = Y[row, j]
+                lows[v, j], highs[v, j] = min(lows[v, j], y), max(highs[v, j], y)
+                length += np.float64(y) * y
+            longest = max(longest, length)
+        slack[v] = np.sqrt(longest) * (1.02 * 2.0**-24) + 1e-30
 
 # %% ../nbs/00a_neighbours.ipynb #67d61e73
 @dataclass(frozen=True)
@@ -184,7 +183,7 @@ class RowTree:
     def n(self):
         return len(self.X)
 
-# %% ../nbs/00a_neighbours.ipynb #c9d8e90f
+# %% ../nbs/00a_neighbours.ipynb #5ac23fbd
 def _rotation(centred):
     """Principal axes, widest first: early coordinates then carry most of a distance, and boxes fit tightly."""
     d = centred.shape[1]
@@ -192,27 +191,33 @@ def _rotation(centred):
     with np.errstate(over="ignore", invalid="ignore"):
         spread = centred.T @ centred
     if np.isfinite(spread).all():
-        axes = np.linalg.eigh(spread)[1][:, ::-1]
+        axes = np.ascontiguousarray(np.linalg.eigh(spread)[1][:, ::-1])
     # The error bound below assumes lengths are kept; a failed decomposition would break it silently.
     return axes if np.abs(axes.T @ axes - np.eye(d)).max() < 1e-13 * d else np.eye(d)
 
 
-def _shadow(X, centre, unit, axes):
-    """Float32 image (d, n) of the rows, and a bound (n,) on how far each row may have moved by rounding.
+@_compiled(fastmath=_LOOSE)
+def _shadow(X, begin, end, centre, unit, axes, Y):
+    """Float32 image (n, D) of the rows begin..end; coordinates from d on are 0.
 
     x - c carries a relative error of 2^-53 a coordinate, the rotation about d 2^-53 of the length, the cast to float32
     2^-24 of the length: 1.01 * 2^-24 of it covers all three, and 1e-30 what falls below the smallest float32.
     """
-    Y = np.empty((X.shape[1], len(X)), np.float32)
-    error = np.empty(len(X), np.float32)
-    for begin in range(0, len(X), 65536):
-        part = slice(begin, begin + 65536)
-        turned = ((X[part] - centre) * unit) @ axes
-        Y[:, part] = turned.T
-        error[part] = np.sqrt(np.einsum("ij,ij->i", turned, turned)) * (1.02 * 2.0**-24) + 1e-30
-    return Y, error
+    d = X.shape[1]
+    turned = np.zeros(Y.shape[1])
+    for i in range(begin, end):
+        turned[:d] = 0
+        for k in range(d):
+            x = (X[i, k] - centre[k]) * unit
+            for j in range(d):
+                turned[j] += x * axes[k, j]
+        Y[i] = turned
 
-# %% ../nbs/00a_neighbours.ipynb #c630bc4c
+
+def _parts(n, size=8192):
+    return [slice(begin, begin + size) for begin in range(0, n, size)]
+
+# %% ../nbs/00a_neighbours.ipynb #904105c2
 def row_tree(X: np.ndarray, threads: int = 1) -> RowTree:
     """Build the tree.
 
@@ -230,25 +235,27 @@ def row_tree(X: np.ndarray, threads: int = 1) -> RowTree:
     n, d = X.shape
     sample = X[:: max(1, n // 20_000)]
     centre = np.median(sample, axis=0)
-    widest = max(np.abs(X.max(axis=0) - centre).max(), np.abs(X.min(axis=0) - centre).max())
-    # A power of two: multiplying by it is exact. After it no coordinate is larger than 1.
+    ends = _run(lambda part: (X[part].max(axis=0), X[part].min(axis=0)), _parts(n), threads)
+    widest = np.abs(np.reshape(ends, (-1, d)) - centre).max()
+    # A power of two: multiplying by it is exact. After it no row is longer than 1.
     exponent = np.frexp(widest)[1] if widest > 0 else 0
     unit = float(np.ldexp(1.0, -int(exponent))) / 2 ** int(np.ceil(np.log2(d) / 2))
-    axes = _rotation((sample - centre) * unit)
-    Y, error = _shadow(X, centre, unit, axes)
-    first, last, parent = _nodes(-(-n // LEAF))
     wide = -(-d // 4) * 4  # coordinates are worked off four at a time
-    lows, highs = np.zeros((len(first), wide), np.float32), np.zeros((len(first), wide), np.float32)
-    order, moved, keys = np.arange(n), np.arange(n), np.empty(n, np.float32)
-    work = (Y, order, keys, moved, lows, highs, first, last)
+    axes = _rotation((sample - centre) * unit)
+    Y = np.empty((n, wide), np.float32)
+    _run(lambda part: _shadow(X, part.start, min(part.stop, n), centre, unit, axes, Y), _parts(n), threads)
+    first, last, parent = _nodes(-(-n // LEAF))
+    order = np.arange(n)
     tops, roots = _tops(first, last, 1 if threads == 1 else 8 * threads)
     for v in tops:
-        _split(*work, v, n)
-    _run(lambda v: _grow(*work, v, n), roots, threads)
+        _grow(Y, order, first, last, v, v + 1)
+    _run(lambda v: _grow(Y, order, first, last, v, v + 2 * (last[v] - first[v]) - 1), roots, threads)
     blocks = np.empty((-(-n // LEAF), wide, LEAF), np.float32)
-    slack, leaf_of_node = np.empty(len(first), np.float32), np.empty(len(first), np.int64)
-    _fill_blocks(Y, error[moved], blocks, slack, leaf_of_node, first, last)
-    return RowTree(X[moved], moved, blocks, lows, highs, first, last, parent, slack, unit,
+    lows, highs = np.empty((len(first), wide), np.float32), np.empty((len(first), wide), np.float32)
+    slack = np.empty(len(first), np.float32)
+    _fill_blocks(Y, blocks)
+    _measure(Y, first, last, lows, highs, slack)
+    return RowTree(X[order], order, blocks, lows, highs, first, last, parent, slack, unit,
                    np.float32(1 + (2 * d + 48) * 2.0**-24), centre, axes)
 
 
@@ -563,17 +570,16 @@ def _unite(root, p, q):
     root[p] = q
     return q
 
-# %% ../nbs/00a_neighbours.ipynb #b4b1026d
+# %% ../nbs/00a_neighbours.ipynb #9dd717d6
 @_compiled()
-def _unite_listed(root, index, squares, m, limit):
+def _unite_listed(root, index, core2, m, limit):
     """Join core rows with the core rows in their own lists of m, as far as `limit` (eps squared)."""
     for p in range(len(root)):
-        if squares[p, m - 1] > limit:
-            continue
-        for k in range(m):
-            q = index[p, k]
-            if squares[q, m - 1] <= limit and root[p] != root[q]:
-                _unite(root, p, q)
+        if core2[p] <= limit:
+            for k in range(m):
+                q = index[p, k]
+                if root[p] != root[q] and core2[q] <= limit:
+                    _unite(root, p, q)
 
 # %% ../nbs/00a_neighbours.ipynb #d6680c41
 _NONE, _MIXED = -2, -1  # a node without core rows; one whose core rows lie in several sets
@@ -760,36 +766,36 @@ def _top_pairs(tree, status, parts):
         pairs += [(int(c), int(e)) for c, e in stack[:depth]]
     return sorted(pairs, key=lambda pair: (pair[0] != pair[1], pair[1] - pair[0]))
 
-# %% ../nbs/00a_neighbours.ipynb #62486e88
+# %% ../nbs/00a_neighbours.ipynb #ca3f9060
 @_compiled()
-def _number(root, index, squares, m, limit, place, labels):
+def _number(root, index, squares, core2, m, limit, place, labels):
     """Labels in input order: clusters by ascending smallest core row, a border row to the lowest of its core rows."""
     n = len(root)
     label_of = np.full(n, -1, np.int32)
     n_clusters = 0
     for row in range(n):
         p = place[row]
-        if squares[p, m - 1] <= limit:
-            r = _find(root, p)
+        if core2[p] <= limit:
+            r = root[p]
             if label_of[r] < 0:
                 label_of[r] = n_clusters
                 n_clusters += 1
             labels[row] = label_of[r]
     for row in range(n):
         p = place[row]
-        if squares[p, m - 1] <= limit:
+        if core2[p] <= limit:
             continue
         lowest = n_clusters
         for k in range(m):
             if squares[p, k] > limit:
                 break
             q = index[p, k]
-            if squares[q, m - 1] <= limit:
-                lowest = min(lowest, label_of[_find(root, q)])
+            if core2[q] <= limit:
+                lowest = min(lowest, label_of[root[q]])
         labels[row] = lowest if lowest < n_clusters else -1
     return n_clusters
 
-# %% ../nbs/00a_neighbours.ipynb #c63a8185
+# %% ../nbs/00a_neighbours.ipynb #3df9bfff
 def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps, m: int,
               threads: int = 1) -> list[np.ndarray]:
     """DBSCAN labels at several eps.
@@ -820,13 +826,13 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps, m: int
     place[tree.order] = np.arange(tree.n, dtype=np.int32)
     for i in sorted(range(len(eps)), key=eps.__getitem__):
         limit = eps[i] * eps[i]
-        _unite_listed(root, index, squares, m, limit)
+        _unite_listed(root, index, core2, m, limit)
         _flatten(root)
         _statuses(root, core2, limit, tree.first, tree.last, status)
         _unite_apart(tree, root, core2, limit, status, threads)
         _flatten(root)
         labels[i] = np.empty(tree.n, np.int32)
-        _number(root, index, squares, m, limit, place, labels[i])
+        _number(root, index, squares, core2, m, limit, place, labels[i])
     return labels
 
 # %% ../nbs/00a_neighbours.ipynb #062600b9
