@@ -385,7 +385,7 @@ def _near_lanes(A, i, B, limit, found):
         near = _which_within(found, limit)
     return near
 
-# %% ../nbs/00a_neighbours.ipynb #a62a31bf
+# %% ../nbs/00a_neighbours.ipynb #261f416b
 @_compiled()
 def _insert(index, squares, q, d2):
     """Keep the list of nearest rows sorted; the farthest falls off."""
@@ -408,24 +408,26 @@ def _root32(square, stretch, slack):
     return np.float32(min(1e7, (np.sqrt(square) * stretch + slack) * (1 + 1e-6)))
 
 
-@_compiled()
+@_compiled(fastmath=_LOOSE)
 def _seed(A, n_rows, found, nearest, slack, swell, cap, roots):
-    """A radius (as `_root32`) for every row of leaf A that its m-th nearest row cannot lie beyond; at most `cap`."""
+    """A radius (as `_root32`) for every row of leaf A that its m-th nearest row cannot lie beyond; at most `cap`.
+
+    nearest (m, LEAF) holds the m smallest squares of all rows; each new one sinks through them, with no branch.
+    """
     m = len(nearest)
+    nearest[:] = 1e14
+    for t in range(n_rows if m <= n_rows else 0):
+        _first_squares(A, t, A, found)
+        _other_squares(A, t, A, found)
+        for k in range(m):
+            for i in range(LEAF):
+                less = min(nearest[k, i], found[i])
+                found[i] = max(nearest[k, i], found[i])
+                nearest[k, i] = less
     roots[:] = 0
     for i in range(n_rows):
-        _first_squares(A, i, A, found)
-        _other_squares(A, i, A, found)
-        nearest[:] = np.float32(1e14)
-        for t in range(n_rows):
-            if found[t] < nearest[m - 1]:
-                k = m - 1
-                while k > 0 and nearest[k - 1] > found[t]:
-                    nearest[k] = nearest[k - 1]
-                    k -= 1
-                nearest[k] = found[t]
         # Three slacks: of this row, of the other, and the one `_root32` carries for this row.
-        roots[i] = min(cap, np.float32((np.sqrt(nearest[m - 1] * np.float64(swell)) + 3 * slack) * (1 + 1e-6)))
+        roots[i] = min(cap, (np.sqrt(nearest[m - 1, i] * swell) + 3 * slack) * np.float32(1 + 1e-6))
 
 
 @_compiled()
@@ -461,14 +463,14 @@ def _keep_nearest(k, rows, lanes, start, other, X, within, stretch, slack, index
                 roots[rows[c]] = min(roots[rows[c]], _root32(squares[p, m - 1], stretch, slack))
     return roots.max()
 
-# %% ../nbs/00a_neighbours.ipynb #573379f7
+# %% ../nbs/00a_neighbours.ipynb #689628d2
 @_compiled()
 def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node, slack, unit, swell, within, index,
              squares):
     """The m nearest rows of the rows in leaves begin..end: index and squares (n, m), ascending, tree places."""
     n, m = squares.shape
     roots, limits = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
-    gaps, found, nearest = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32), np.empty(m, np.float32)
+    gaps, found, nearest = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32), np.empty((m, LEAF), np.float32)
     rows, lanes = np.empty(LEAF * LEAF, np.int32), np.empty(LEAF * LEAF, np.int32)
     stack, away = np.empty(128, np.int64), np.empty(128, np.float32)
     stretch = unit * (1 + 1e-12)
