@@ -303,19 +303,20 @@ def _labels_of_matrix(near: np.ndarray, m: int) -> np.ndarray:
         labels[row] = labels[near[row]].min()
     return labels
 
-# %% ../nbs/01_dbscan.ipynb #d3f7c14b
+# %% ../nbs/01_dbscan.ipynb #1bf371a6
 class _Engine:
     """The m nearest rows of every row, exact, from compiled code: memory O(n m) whatever the density.
 
-    With `within` only rows up to that distance are listed: enough for the labels at every eps up to it.
+    With `eps` given the lists serve for labels at those alone, and are found sooner.
     """
 
-    def __init__(self, X: np.ndarray, m: int, threads: int, within: float = np.inf):
+    def __init__(self, X: np.ndarray, m: int, threads: int, eps: Sequence[float] | None = None):
         from oco2_outliers import neighbours  # here, because importing numba takes longer than a small table
 
         self._engine, self._threads = neighbours, threads
         self._tree = neighbours.row_tree(X, threads)
-        self._index, self._squares = neighbours.nearest_rows(self._tree, m, threads, within * within)
+        self._index, self._squares = neighbours.nearest_rows(
+            self._tree, m, threads, *((-1, np.inf) if eps is None else (min(eps) * min(eps), max(eps) * max(eps))))
 
     def core2(self, m: int) -> np.ndarray:
         """Squared core distance of every row."""
@@ -358,7 +359,7 @@ class _Library:
         return [DBSCAN(eps=e, min_samples=m, algorithm="kd_tree", n_jobs=self._n_jobs).fit(self._X).labels_
                 for e in eps]
 
-# %% ../nbs/01_dbscan.ipynb #f6a7d8a3
+# %% ../nbs/01_dbscan.ipynb #24c70709
 _SMALL, _SERIAL = 2_000, 20_000  # rows up to which the full matrix, and one core, are quicker
 _forced_path: str | None = None  # tests set it to "numpy", "serial", "parallel" or "library"
 
@@ -397,10 +398,10 @@ def _threads(path: str, n_jobs: int | None) -> int:
     return cores if n_jobs in (None, 0) else n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
 
 
-def _search(X: np.ndarray, m: int, n_jobs: int | None = None, within: float = np.inf):
+def _search(X: np.ndarray, m: int, n_jobs: int | None = None, eps: Sequence[float] | None = None):
     """What answers `core2`, `radii2` and `labels` for these rows, for every min_samples up to m.
 
-    With `within`, the largest eps of interest, only `labels` may be asked.
+    With `eps` given, only `labels` at these may be asked.
     """
     path = _path(len(X))
     extent = np.abs(X).max(initial=0)
@@ -409,7 +410,7 @@ def _search(X: np.ndarray, m: int, n_jobs: int | None = None, within: float = np
         path = "library"
     if path == "numpy":
         return _FullMatrix(X, m)
-    return _Library(X, m, n_jobs) if path == "library" else _Engine(X, m, _threads(path, n_jobs), within)
+    return _Library(X, m, n_jobs) if path == "library" else _Engine(X, m, _threads(path, n_jobs), eps)
 
 # %% ../nbs/01_dbscan.ipynb #65df235c
 def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] = 5, n_jobs: int | None = None) -> np.ndarray:
@@ -716,7 +717,7 @@ class SweepResult:
         """Labels (n_rows,) of one row of `table`, -1 for isolated, numbered as scikit-learn does."""
         return self._labels[row].astype(np.intp)
 
-# %% ../nbs/01_dbscan.ipynb #6afc9406
+# %% ../nbs/01_dbscan.ipynb #a8d1785a
 def sweep(X: ArrayLike, eps: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1), min_samples: Sequence[int] = (5,),
           silhouette: bool = True, max_rows: int | None = 10_000, random_state: int | None = None,
           n_jobs: int | None = None, progress: bool = False) -> SweepResult:
@@ -790,7 +791,7 @@ def _sweep_labels(X, radii, counts, n_jobs, progress):
         from tqdm.auto import tqdm
 
         settings = tqdm(settings, desc="DBSCAN", unit="min_samples", leave=False)
-    search = _search(X, max(m for m in counts if m <= len(X)), n_jobs, within=max(radii))
+    search = _search(X, max(m for m in counts if m <= len(X)), n_jobs, radii)
     for i, m in settings:
         labels[i * len(radii) : (i + 1) * len(radii)] = search.labels(radii, m)
     return labels, getattr(search, "squares", None)

@@ -385,7 +385,7 @@ def _near_lanes(A, i, B, limit, found):
         near = _which_within(found, limit)
     return near
 
-# %% ../nbs/00a_neighbours.ipynb #261f416b
+# %% ../nbs/00a_neighbours.ipynb #a84d1dd2
 @_compiled()
 def _insert(index, squares, q, d2):
     """Keep the list of nearest rows sorted; the farthest falls off."""
@@ -398,8 +398,8 @@ def _insert(index, squares, q, d2):
 
 @_compiled()
 def _reach(root, slack, swell):
-    """Largest float32 squared distance that a row within the radius `root` can show, rounding included."""
-    return (root + slack) * (root + slack) * swell
+    """Largest float32 squared distance a row within `root` can show, rounding included; -1 for a row that is done."""
+    return (root + slack) * (root + slack) * swell if root >= 0 else np.float32(-1)
 
 
 @_compiled()
@@ -424,18 +424,17 @@ def _seed(A, n_rows, found, nearest, slack, swell, cap, roots):
                 less = min(nearest[k, i], found[i])
                 found[i] = max(nearest[k, i], found[i])
                 nearest[k, i] = less
-    roots[:] = 0
+    roots[:] = -1
     for i in range(n_rows):
         # Three slacks: of this row, of the other, and the one `_root32` carries for this row.
         roots[i] = min(cap, (np.sqrt(nearest[m - 1, i] * swell) + 3 * slack) * np.float32(1 + 1e-6))
 
 
 @_compiled()
-def _candidates(A, n_rows, B, low, high, roots, slack, swell, limits, gaps, found, rows, lanes):
+def _candidates(A, B, low, high, roots, slack, swell, limits, gaps, found, rows, lanes):
     """Pairs (row of leaf A, row of leaf B) that may be within the radius of the row of A; how many."""
     for t in range(LEAF):
         limits[t] = _reach(roots[t], slack, swell)
-    limits[n_rows:] = -1
     _box_gaps(A, low, high, gaps)
     todo = _which_within(gaps, limits)
     k = 0
@@ -451,7 +450,7 @@ def _candidates(A, n_rows, B, low, high, roots, slack, swell, limits, gaps, foun
 
 
 @_compiled()
-def _keep_nearest(k, rows, lanes, start, other, X, within, stretch, slack, index, squares, roots):
+def _keep_nearest(k, rows, lanes, start, other, X, enough, within, stretch, slack, index, squares, roots):
     """Look at k candidates again, exactly; list those that are nearer; returns the largest radius left."""
     m = squares.shape[1]
     for c in range(k):
@@ -459,14 +458,16 @@ def _keep_nearest(k, rows, lanes, start, other, X, within, stretch, slack, index
         d2 = _squared(X, p, X, q)
         if d2 < squares[p, m - 1] and d2 <= within:
             _insert(index[p], squares[p], q, d2)
-            if squares[p, m - 1] < np.inf:
+            if squares[p, m - 1] <= enough:
+                roots[rows[c]] = -1
+            elif squares[p, m - 1] < np.inf:
                 roots[rows[c]] = min(roots[rows[c]], _root32(squares[p, m - 1], stretch, slack))
     return roots.max()
 
-# %% ../nbs/00a_neighbours.ipynb #689628d2
+# %% ../nbs/00a_neighbours.ipynb #9d6138bb
 @_compiled()
-def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node, slack, unit, swell, within, index,
-             squares):
+def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node, slack, unit, swell, enough, within,
+             index, squares):
     """The m nearest rows of the rows in leaves begin..end: index and squares (n, m), ascending, tree places."""
     n, m = squares.shape
     roots, limits = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
@@ -483,7 +484,7 @@ def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node,
         worst = roots.max()
         # Upwards from the home leaf: at each step the sibling's subtree, so that near leaves come first.
         node, came = home, -1
-        while node >= 0:
+        while node >= 0 and worst >= 0:
             stack[0], away[0], depth = node, np.float32(0), 1
             if came >= 0:
                 right = node + 2 * ((last[node] - first[node] + 1) // 2)
@@ -506,15 +507,16 @@ def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node,
                     stack[depth], away[depth] = left, gap
                     depth += 1
                     continue
-                k = _candidates(blocks[leaf], stop - start, blocks[first[v]], lows[v], highs[v], roots, slack[v], swell,
-                                limits, gaps, found, rows, lanes)
+                k = _candidates(blocks[leaf], blocks[first[v]], lows[v], highs[v], roots, slack[v], swell, limits, gaps,
+                                found, rows, lanes)
                 if k > 0:
-                    worst = _keep_nearest(k, rows, lanes, start, first[v] * LEAF, X, within, stretch, slack[home],
-                                          index, squares, roots)
+                    worst = _keep_nearest(k, rows, lanes, start, first[v] * LEAF, X, enough, within, stretch,
+                                          slack[home], index, squares, roots)
             came, node = node, parent[node]
 
-# %% ../nbs/00a_neighbours.ipynb #592dcf42
-def nearest_rows(tree: RowTree, m: int, threads: int = 1, within: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
+# %% ../nbs/00a_neighbours.ipynb #99082b48
+def nearest_rows(tree: RowTree, m: int, threads: int = 1, enough: float = -1,
+                 within: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
     """The m nearest rows of every row, itself counted, exactly.
 
     Parameters
@@ -524,6 +526,8 @@ def nearest_rows(tree: RowTree, m: int, threads: int = 1, within: float = np.inf
         1 <= m <= n.
     threads : int
         Cores to use.
+    enough : float
+        Squared distance within which any m rows will do. By default they are always the nearest.
     within : float
         Squared distance beyond which no row is listed. Where fewer than m rows are left, the list ends in -1.
 
@@ -541,7 +545,8 @@ def nearest_rows(tree: RowTree, m: int, threads: int = 1, within: float = np.inf
 
     def task(begin):
         _nearest(begin, min(begin + step, n_leaves), tree.X, tree.blocks, tree.lows, tree.highs, tree.first, tree.last,
-                 tree.parent, leaf_node, tree.slack, tree.unit, tree.swell, float(within), index, squares)
+                 tree.parent, leaf_node, tree.slack, tree.unit, tree.swell, float(enough), float(within), index,
+                 squares)
 
     _run(task, range(0, n_leaves, step), threads)
     return index, squares
@@ -717,7 +722,7 @@ def _unite_pair(a, b, root, status, core2, limit, X, blocks, lows, highs, first,
         else:
             depth = _split_pair(lows, highs, first, last, a, b, stack, depth)
 
-# %% ../nbs/00a_neighbours.ipynb #d3f8e350
+# %% ../nbs/00a_neighbours.ipynb #d309ed9c
 @_compiled()
 def _unite_roots(root, other):
     """Join in `root` all rows that are joined in `other`."""
@@ -734,27 +739,30 @@ def _flatten(root):
 
 
 def _unite_apart(tree, root, core2, limit, status, threads):
-    """Join all core rows within eps of each other. Each thread joins in a copy; then the copies are joined."""
-    work = (core2, limit, tree.X, tree.blocks, tree.lows, tree.highs, tree.first, tree.last, tree.slack, tree.unit,
-            tree.swell)
+    """Join all core rows within eps of each other."""
     if threads == 1:
-        _unite_pair(0, 0, root, status, *work)
+        _statuses(root, core2, limit, tree.first, tree.last, status)
+        _unite_pairs([(0, 0)], root, status, tree, core2, limit)
         return
-    pairs = _top_pairs(tree, status, 64 * threads)
-    copies = [root, *(root.copy() for _ in range(threads - 1))]
-    statuses = [status, *(status.copy() for _ in range(threads - 1))]
-    todo = iter(pairs)
-
-    def task(t):
-        for a, b in todo:  # one iterator for all threads: next() on it is atomic
-            _unite_pair(a, b, copies[t], statuses[t], *work)
-
-    _run(task, range(threads), threads)
-    for other in copies[1:]:
-        _unite_roots(root, other)
+    pairs = _top_pairs(tree, 64 * threads)
+    for part in ([(a, b) for a, b in pairs if a == b], [(a, b) for a, b in pairs if a != b]):
+        _statuses(root, core2, limit, tree.first, tree.last, status)
+        # Each thread joins in a copy, and takes the next pair from a common list: next() on an iterator is atomic.
+        todo = iter(part)
+        copies = [(todo, root, status), *((todo, root.copy(), status.copy()) for _ in range(threads - 1))]
+        _run(lambda own: _unite_pairs(*own, tree, core2, limit), copies, threads)
+        for _, other, _ in copies[1:]:
+            _unite_roots(root, other)
+        _flatten(root)
 
 
-def _top_pairs(tree, status, parts):
+def _unite_pairs(pairs, root, status, tree, core2, limit):
+    for a, b in pairs:
+        _unite_pair(a, b, root, status, core2, limit, tree.X, tree.blocks, tree.lows, tree.highs, tree.first, tree.last,
+                    tree.slack, tree.unit, tree.swell)
+
+
+def _top_pairs(tree, parts):
     """About `parts` pairs of nodes that cover all pairs of rows, the pairs of a node with itself first."""
     pairs, stack = [(0, 0)], np.empty((3, 2), np.int64)
     size = tree.last - tree.first
@@ -766,7 +774,7 @@ def _top_pairs(tree, status, parts):
             break
         depth = _split_pair(tree.lows, tree.highs, tree.first, tree.last, a, b, stack, 0)
         pairs += [(int(c), int(e)) for c, e in stack[:depth]]
-    return sorted(pairs, key=lambda pair: (pair[0] != pair[1], pair[1] - pair[0]))
+    return sorted(pairs, key=lambda pair: pair[1] - pair[0])
 
 # %% ../nbs/00a_neighbours.ipynb #ca3f9060
 @_compiled()
@@ -797,7 +805,7 @@ def _number(root, index, squares, core2, m, limit, place, labels):
         labels[row] = lowest if lowest < n_clusters else -1
     return n_clusters
 
-# %% ../nbs/00a_neighbours.ipynb #3df9bfff
+# %% ../nbs/00a_neighbours.ipynb #ef1d75a1
 def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps, m: int,
               threads: int = 1) -> list[np.ndarray]:
     """DBSCAN labels at several eps.
@@ -830,7 +838,6 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps, m: int
         limit = eps[i] * eps[i]
         _unite_listed(root, index, core2, m, limit)
         _flatten(root)
-        _statuses(root, core2, limit, tree.first, tree.last, status)
         _unite_apart(tree, root, core2, limit, status, threads)
         _flatten(root)
         labels[i] = np.empty(tree.n, np.int32)
