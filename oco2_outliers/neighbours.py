@@ -1165,7 +1165,7 @@ def _score(a, b, size):
         return 0.0
     return np.nan if widest == np.inf else (b - a) / widest
 
-# %% ../nbs/00a_neighbours.ipynb #146abfd4
+# %% ../nbs/00a_neighbours.ipynb #fa9d0163
 def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarray, sampled: np.ndarray | None,
                     threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Silhouettes of rows in several labelings, from one pass over the distances.
@@ -1199,8 +1199,11 @@ def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarra
 
     def score(begin, end, sums):
         own = group[scored[begin:end]]
-        for j, part in enumerate(parts):
-            _scores(sums, own, *part, out[0, j, begin:end], out[1, j, begin:end])
+        for j, (cluster, sizes, n_clusters) in enumerate(parts):
+            if n_clusters == 0:  # all noise
+                out[:, j, begin:end] = np.nan
+            else:
+                _scores(sums, own, cluster, sizes, n_clusters, out[0, j, begin:end], out[1, j, begin:end])
 
     # Half the distances when the sums of all rows fit (256 MB a thread); else each row sees all others on its own.
     if sampled is None and len(X) * n_groups <= 32_000_000:
