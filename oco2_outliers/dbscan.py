@@ -512,7 +512,7 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
         steps, counts = np.r_[0.0, steps], np.r_[0, counts]
     return pd.DataFrame({"eps": steps, "n_isolated": counts.sum() - np.cumsum(counts)})
 
-# %% ../nbs/01_dbscan.ipynb #f60b4565
+# %% ../nbs/01_dbscan.ipynb #e52287f3
 def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Group of each row (n,), and the labels of each group (n_groups, n_labelings) numbered from 0, noise -1."""
     columns = [_from_zero(labels) for labels in labelings]
@@ -532,8 +532,9 @@ def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def _from_zero(labels: np.ndarray) -> np.ndarray:
     """Labels numbered 0, 1, 2 ... in their order, -1 for noise; those of a sweep are so already."""
     if labels.dtype.kind == "i" and labels.min() >= -1 and labels.max() < len(labels):
-        if np.bincount(labels + 1)[1:].all():
-            return labels
+        codes = labels.astype(np.int64)
+        if np.bincount(codes + 1)[1:].all():
+            return codes
     codes, names = pd.factorize(labels, sort=True)
     return np.maximum(codes - int((names < 0).sum()), -1)  # noise sorts first: it gets -1
 
@@ -885,7 +886,7 @@ def _median(values: np.ndarray, weight: np.ndarray) -> float:
     low, high = np.searchsorted(share, half, "left"), np.searchsorted(share, half, "right")
     return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2)
 
-# %% ../nbs/01_dbscan.ipynb #2f36b04b
+# %% ../nbs/01_dbscan.ipynb #96e9b29b
 class IsolatedSoundings(OutlierMixin, BaseEstimator):
     """DBSCAN noise as an outlier detector: a score for each row, prediction for new rows, and reasons.
 
@@ -1020,8 +1021,16 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """-1 where no fitted core row lies within eps, +1 elsewhere; shape (n_rows,)."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        """-1 where no fitted core row lies within eps, +1 elsewhere; shape (n_rows,).
+
+        Quicker than `score_samples`: how far away the nearest core row is does not matter.
+        """
+        check_is_fitted(self)
+        if self.metric != "euclidean":
+            return np.where(self.decision_function(X) < 0, -1, 1)
+        X = validate_data(self, X, dtype=np.float64, order="C", reset=False)
+        reach2 = _squared_radius_of_new(X, self._fit_X, self._core, self.n_jobs, self.eps_)
+        return np.where(reach2 <= self.eps_ * self.eps_, 1, -1)
 
     def explain(self, X: ArrayLike, scale: ArrayLike | None = None) -> pd.DataFrame:
         """Say why rows are isolated, against the fitted rows.
@@ -1129,15 +1138,19 @@ def _radius_of_new_any_metric(X, fitted, core, metric, params):
         radius[rows] = np.maximum(core, _pairs(X[rows], fitted, metric, params)).min(axis=1)
     return radius
 
-# %% ../nbs/01_dbscan.ipynb #0f24f659
+# %% ../nbs/01_dbscan.ipynb #b0dba0a1
 def _squared_radius_of_new(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray,
-                           n_jobs: int | None = None) -> np.ndarray:
-    """min over fitted q of max(core2(q), d2(x, q)), exactly, for rows that need not be among the fitted."""
+                           n_jobs: int | None = None, eps: float | None = None) -> np.ndarray:
+    """min over fitted q of max(core2(q), d2(x, q)), exactly, for rows that need not be among the fitted.
+
+    With `eps` given only the side of it on which the answer falls is exact.
+    """
     path = _path(max(len(fitted), len(X)))
     if path in ("serial", "parallel"):
         from oco2_outliers.neighbours import NewRows
 
-        return NewRows(fitted, core2, _threads(path, n_jobs)).nearest(X)[0]
+        bounds = () if eps is None else (eps * eps, eps * eps)
+        return NewRows(fitted, core2, _threads(path, n_jobs)).nearest(X, *bounds)[0]
     best = np.full(len(X), np.inf)
     todo = np.arange(len(X))
     tree = KDTree(fitted)

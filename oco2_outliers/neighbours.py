@@ -183,7 +183,7 @@ class RowTree:
     def n(self):
         return len(self.X)
 
-# %% ../nbs/00a_neighbours.ipynb #5ac23fbd
+# %% ../nbs/00a_neighbours.ipynb #ccb0fe25
 def _rotation(centred):
     """Principal axes, widest first: early coordinates then carry most of a distance, and boxes fit tightly."""
     d = centred.shape[1]
@@ -214,11 +214,23 @@ def _shadow(X, begin, end, centre, unit, axes, Y):
         Y[i] = turned
 
 
+def _frame(X, threads):
+    """Centre, unit and rotation."""
+    sample = X[:: max(1, len(X) // 20_000)]
+    centre = np.median(sample, axis=0)
+    ends = _run(lambda part: (X[part].max(axis=0), X[part].min(axis=0)), _parts(len(X)), threads)
+    widest = np.abs(np.reshape(ends, (-1, X.shape[1])) - centre).max()
+    # A power of two: multiplying by it is exact. After it no row is longer than 1.
+    exponent = np.frexp(widest)[1] if widest > 0 else 0
+    unit = float(np.ldexp(1.0, -int(exponent))) / 2 ** int(np.ceil(np.log2(X.shape[1]) / 2))
+    return centre, unit, _rotation((sample - centre) * unit)
+
+
 def _parts(n, size=8192):
     return [slice(begin, begin + size) for begin in range(0, n, size)]
 
-# %% ../nbs/00a_neighbours.ipynb #904105c2
-def row_tree(X: np.ndarray, threads: int = 1) -> RowTree:
+# %% ../nbs/00a_neighbours.ipynb #52106ac2
+def row_tree(X: np.ndarray, threads: int = 1, like: RowTree | None = None) -> RowTree:
     """Build the tree.
 
     Parameters
@@ -227,21 +239,17 @@ def row_tree(X: np.ndarray, threads: int = 1) -> RowTree:
         Finite rows, C-contiguous, n >= 1.
     threads : int
         Cores to use.
+    like : RowTree, optional
+        Take its centre, unit and rotation, so that the shadows of both trees can be compared. No row may be longer
+        than 8 in them.
 
     Returns
     -------
     RowTree
     """
     n, d = X.shape
-    sample = X[:: max(1, n // 20_000)]
-    centre = np.median(sample, axis=0)
-    ends = _run(lambda part: (X[part].max(axis=0), X[part].min(axis=0)), _parts(n), threads)
-    widest = np.abs(np.reshape(ends, (-1, d)) - centre).max()
-    # A power of two: multiplying by it is exact. After it no row is longer than 1.
-    exponent = np.frexp(widest)[1] if widest > 0 else 0
-    unit = float(np.ldexp(1.0, -int(exponent))) / 2 ** int(np.ceil(np.log2(d) / 2))
+    centre, unit, axes = _frame(X, threads) if like is None else (like.centre, like.unit, like.rotation)
     wide = -(-d // 4) * 4  # coordinates are worked off four at a time
-    axes = _rotation((sample - centre) * unit)
     Y = np.empty((n, wide), np.float32)
     _run(lambda part: _shadow(X, part.start, min(part.stop, n), centre, unit, axes, Y), _parts(n), threads)
     first, last, parent = _nodes(-(-n // LEAF))
@@ -280,7 +288,7 @@ def _run(task, items, threads):
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(task, items))
 
-# %% ../nbs/00a_neighbours.ipynb #f6345782
+# %% ../nbs/00a_neighbours.ipynb #544e17c6
 @_compiled()
 def _squared(X, p, Z, q):
     """Squared distance as scikit-learn's kd_tree adds it up: in feature order, float64, nothing fused."""
@@ -292,11 +300,11 @@ def _squared(X, p, Z, q):
 
 
 @_compiled(fastmath=_LOOSE)
-def _box_gap(lows, highs, a, b):
-    """Squared distance between two boxes in their first eight coordinates, the widest: a lower bound."""
+def _box_gap(low, high, lows, highs, v):
+    """Squared distance of a box to that of node v in the first eight coordinates, the widest: a lower bound."""
     total = np.float32(0)
-    for j in range(min(8, lows.shape[1])):
-        gap = max(np.float32(0), max(lows[a, j] - highs[b, j], lows[b, j] - highs[a, j]))
+    for j in range(min(8, len(low))):
+        gap = max(np.float32(0), max(low[j] - highs[v, j], lows[v, j] - high[j]))
         total += gap * gap
     return total
 
@@ -464,7 +472,7 @@ def _keep_nearest(k, rows, lanes, start, other, X, enough, within, stretch, slac
                 roots[rows[c]] = min(roots[rows[c]], _root32(squares[p, m - 1], stretch, slack))
     return roots.max()
 
-# %% ../nbs/00a_neighbours.ipynb #9d6138bb
+# %% ../nbs/00a_neighbours.ipynb #c81ff8f5
 @_compiled()
 def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node, slack, unit, swell, enough, within,
              index, squares):
@@ -477,6 +485,7 @@ def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node,
     stretch = unit * (1 + 1e-12)
     for leaf in range(begin, end):
         home = leaf_node[leaf]
+        low, high = lows[home], highs[home]
         start, stop = leaf * LEAF, min(leaf * LEAF + LEAF, n)
         squares[start:stop], index[start:stop] = np.inf, -1
         cap = _root32(within, stretch, slack[home])
@@ -489,7 +498,7 @@ def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node,
             if came >= 0:
                 right = node + 2 * ((last[node] - first[node] + 1) // 2)
                 stack[0] = right if came == node + 1 else node + 1
-                away[0] = _box_gap(lows, highs, home, stack[0])
+                away[0] = _box_gap(low, high, lows, highs, stack[0])
             while depth > 0:
                 depth -= 1
                 v = stack[depth]
@@ -498,7 +507,8 @@ def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node,
                 leaves = last[v] - first[v]
                 if leaves > 1:
                     left, right = v + 1, v + 2 * ((leaves + 1) // 2)
-                    gap, other_gap = _box_gap(lows, highs, home, left), _box_gap(lows, highs, home, right)
+                    gap = _box_gap(low, high, lows, highs, left)
+                    other_gap = _box_gap(low, high, lows, highs, right)
                     if gap > other_gap:
                         left, right, gap, other_gap = right, left, other_gap, gap
                     if other_gap <= _reach(worst, slack[right], swell):
@@ -637,7 +647,7 @@ def _fresh_status(root, status, first, last, v):
         status[v] = _find(root, status[v])
     return status[v]
 
-# %% ../nbs/00a_neighbours.ipynb #11506973
+# %% ../nbs/00a_neighbours.ipynb #b62a3eff
 @_compiled()
 def _unite_leaves(root, core2, limit, X, blocks, low, high, a, b, status_b, near, far, limits, gaps, found):
     """Join the core rows of leaf a with those of leaf b within eps that are still apart. b has the box low, high."""
@@ -676,7 +686,7 @@ def _split_pair(lows, highs, first, last, a, b, stack, depth):
         stack[depth + 1, 0], stack[depth + 1, 1] = right, right
         stack[depth + 2, 0], stack[depth + 2, 1] = left, left
         return depth + 3
-    if _box_gap(lows, highs, left, b) > _box_gap(lows, highs, right, b):
+    if _box_gap(lows[b], highs[b], lows, highs, left) > _box_gap(lows[b], highs[b], lows, highs, right):
         left, right = right, left
     stack[depth, 0], stack[depth, 1] = right, b
     stack[depth + 1, 0], stack[depth + 1, 1] = left, b
@@ -701,7 +711,7 @@ def _unite_pair(a, b, root, status, core2, limit, X, blocks, lows, highs, first,
             continue
         doubt = slack[a] + slack[b]
         far = _reach(radius, doubt, swell)
-        if a != b and _box_gap(lows, highs, a, b) > far:
+        if a != b and _box_gap(lows[a], highs[a], lows, highs, b) > far:
             continue
         near = np.float32((short - doubt) ** 2 / swell * (1 - 1e-6)) if short > doubt else np.float32(-1)
         if _box_span(lows, highs, a, b) <= near:
@@ -878,7 +888,7 @@ def squared_radii(tree: RowTree, index: np.ndarray, squares: np.ndarray, m: int)
     _squared_radii(index, squares, m, tree.order, out)
     return out
 
-# %% ../nbs/00a_neighbours.ipynb #472c586e
+# %% ../nbs/00a_neighbours.ipynb #4ce8936b
 @_compiled()
 def _plain_boxes(X, core2, first, last, lows, highs, least):
     """Boxes of all nodes in the coordinates of X, float64, and the smallest core distance (squared) below each."""
@@ -911,8 +921,8 @@ def _plain_gap(x, i, lows, highs, v):
 
 
 @_compiled()
-def _best_of_new(begin, end, new, X, core2, order, first, last, lows, highs, least, best, where):
-    """For new rows: the least max(core2(q), d2(x, q)) over all rows q of X, and that q; of equals the lowest row."""
+def _best_of_far(begin, end, new, X, core2, order, first, last, lows, highs, least, best, where):
+    """For new rows one by one: the least max(core2(q), d2(x, q)) over all rows q of X; of equals the lowest row."""
     n = len(X)
     stack, away = np.empty(128, np.int64), np.empty(128)
     for i in range(begin, end):
@@ -939,6 +949,60 @@ def _best_of_new(begin, end, new, X, core2, order, first, last, lows, highs, lea
                     reach2 = max(core2[q], _squared(new, i, X, q))
                     if reach2 < best[i] or (reach2 == best[i] and order[q] < where[i]):
                         best[i], where[i] = reach2, order[q]
+
+# %% ../nbs/00a_neighbours.ipynb #c6e24686
+@_compiled()
+def _keep_best(k, rows, lanes, start, other, new, X, core2, order, enough, stretch, slack, best, where, roots):
+    """Look at k candidates again, exactly; keep the best, of equals the lowest row; returns the largest radius."""
+    for c in range(k):
+        i, q = start + rows[c], other + lanes[c]
+        if core2[q] <= best[i]:
+            reach2 = max(core2[q], _squared(new, i, X, q))
+            if reach2 < best[i] or (reach2 == best[i] and order[q] < where[i]):
+                best[i], where[i] = reach2, order[q]
+                if reach2 <= enough:
+                    roots[rows[c]] = -1
+                elif roots[rows[c]] >= 0:
+                    roots[rows[c]] = min(roots[rows[c]], _root32(reach2, stretch, slack))
+    return roots.max()
+
+
+@_compiled()
+def _best_of_new(begin, end, new, new_blocks, new_lows, new_highs, new_slack, X, core2, order, blocks, lows, highs,
+                 first, last, slack, least, unit, swell, enough, within, best, where):
+    """For the new rows in leaves begin..end: the least max(core2(q), d2(x, q)) over all rows q of X, and that q."""
+    roots, limits = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
+    gaps, found = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
+    rows, lanes = np.empty(LEAF * LEAF, np.int32), np.empty(LEAF * LEAF, np.int32)
+    stack, away = np.empty(128, np.int64), np.empty(128, np.float32)
+    stretch = unit * (1 + 1e-12)
+    for leaf in range(begin, end):
+        low, high, mine = new_lows[leaf], new_highs[leaf], new_slack[leaf]
+        start, stop = leaf * LEAF, min(leaf * LEAF + LEAF, len(new))
+        roots[:] = -1
+        roots[: stop - start] = worst = _root32(within, stretch, mine)
+        stack[0], away[0], depth = 0, np.float32(0), 1
+        while depth > 0:
+            depth -= 1
+            v = stack[depth]
+            if away[depth] > _reach(worst, slack[v], swell) or least[v] > best[start:stop].max():
+                continue
+            leaves = last[v] - first[v]
+            if leaves > 1:
+                left, right = v + 1, v + 2 * ((leaves + 1) // 2)
+                near = _box_gap(low, high, lows, highs, left)
+                far = _box_gap(low, high, lows, highs, right)
+                if near > far:
+                    left, right, near, far = right, left, far, near
+                stack[depth], away[depth] = right, far
+                stack[depth + 1], away[depth + 1] = left, near
+                depth += 2
+                continue
+            k = _candidates(new_blocks[leaf], blocks[first[v]], lows[v], highs[v], roots, slack[v], swell, limits, gaps,
+                            found, rows, lanes)
+            if k > 0:
+                worst = _keep_best(k, rows, lanes, start, first[v] * LEAF, new, X, core2, order, enough, stretch, mine,
+                                   best, where, roots)
 
 # %% ../nbs/00a_neighbours.ipynb #44526d1b
 @_compiled()
@@ -1009,7 +1073,7 @@ def _box_move(new, i, lows, highs, v, eps2, best, gap2):
         return np.inf
     return _least_move(gap2, total, eps2 * (1 + 1e-9), np.inf)[0]
 
-# %% ../nbs/00a_neighbours.ipynb #c1e2b6d6
+# %% ../nbs/00a_neighbours.ipynb #5a597aba
 class NewRows:
     """Questions about rows that need not be among the fitted ones.
 
@@ -1024,20 +1088,43 @@ class NewRows:
     """
 
     def __init__(self, X: np.ndarray, core2: np.ndarray, threads: int = 1):
-        tree = row_tree(X, threads)
-        self._threads = threads
-        shape = len(tree.first), X.shape[1]
-        self._boxes = np.empty(shape), np.empty(shape), np.empty(len(tree.first))
-        self._tree, self._core2 = tree, core2[tree.order]
-        _plain_boxes(tree.X, self._core2, tree.first, tree.last, *self._boxes)
+        self._tree, self._threads = row_tree(X, threads), threads
+        self._core2 = core2[self._tree.order]
+        shape = len(self._tree.first), X.shape[1]
+        self._boxes = np.empty(shape), np.empty(shape), np.empty(shape[0])
+        _plain_boxes(self._tree.X, self._core2, self._tree.first, self._tree.last, *self._boxes)
 
-    def nearest(self, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """min over q of max(core2(q), d2(x, q)) for each row x of `new`, and the row q; both of shape (len(new),)."""
-        best, where = np.empty(len(new)), np.empty(len(new), np.int64)
+    def nearest(self, new: np.ndarray, enough: float = -1, within: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
+        """min over q of max(core2(q), d2(x, q)) for each row x of `new`, and the row q; both of shape (len(new),).
+
+        Any value up to `enough` will do for the minimum, and any above `within` (or infinity and -1) if it is above.
+        """
+        best, where = np.full(len(new), np.inf), np.full(len(new), -1)
         t = self._tree
-        self._each(new, lambda a, b: _best_of_new(a, b, new, t.X, self._core2, t.order, t.first, t.last, *self._boxes,
-                                                  best, where))
+        with np.errstate(over="ignore"):
+            far = np.abs((new - t.centre) * t.unit).max(axis=1) > 4 / np.sqrt(new.shape[1])
+        if not far.all():
+            best[~far], where[~far] = self._nearest_of_close(new[~far], enough, within)
+        if far.any():
+            away, b, w = new[far], np.empty(far.sum()), np.empty(far.sum(), np.int64)
+            self._each(away, lambda i, j: _best_of_far(i, j, away, t.X, self._core2, t.order, t.first, t.last,
+                                                       *self._boxes, b, w))
+            best[far], where[far] = b, w
         return best, where
+
+    def _nearest_of_close(self, new, enough, within):
+        t, asked = self._tree, row_tree(new, self._threads, self._tree)
+        best, where = np.full(len(new), np.inf), np.full(len(new), -1)
+        at = _leaf_nodes(asked)
+        boxes = asked.lows[at], asked.highs[at], asked.slack[at]
+        step = max(1, min(64, len(at) // (4 * self._threads)))
+        _run(lambda a: _best_of_new(a, min(a + step, len(at)), asked.X, asked.blocks, *boxes, t.X, self._core2, t.order,
+                                    t.blocks, t.lows, t.highs, t.first, t.last, t.slack, self._boxes[2], t.unit,
+                                    t.swell, float(enough), float(within), best, where),
+             range(0, len(at), step), self._threads)
+        out = np.empty_like(best), np.empty_like(where)
+        out[0][asked.order], out[1][asked.order] = best, where
+        return out
 
     def smallest_moves(self, new: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
         """Smallest change (signed, NaN where none is enough) of one feature, and that feature (-1 where none)."""
