@@ -886,7 +886,7 @@ def _median(values: np.ndarray, weight: np.ndarray) -> float:
     low, high = np.searchsorted(share, half, "left"), np.searchsorted(share, half, "right")
     return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2)
 
-# %% ../nbs/01_dbscan.ipynb #96e9b29b
+# %% ../nbs/01_dbscan.ipynb #db75bc20
 class IsolatedSoundings(OutlierMixin, BaseEstimator):
     """DBSCAN noise as an outlier detector: a score for each row, prediction for new rows, and reasons.
 
@@ -901,8 +901,8 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
     n_jobs : int, optional
         Cores to use on more than 20,000 rows; all by default.
     metric : str or callable, default "euclidean"
-        As in scikit-learn's `DBSCAN` (not "precomputed"). Others than "euclidean" take scikit-learn's search, which is
-        slower, and all pairs for new rows.
+        As in scikit-learn's `DBSCAN`; "precomputed" takes a dense matrix of distances, and for new rows their distances
+        to the fitted ones. Others than "euclidean" look at all pairs of rows, which is slower.
     metric_params : dict, optional
         For the metric.
 
@@ -967,8 +967,8 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         return self
 
     def _searched(self, X, min_samples, sample_weight):
-        if self.metric == "precomputed":
-            raise InputError("metric 'precomputed' has no features to explain with; give the rows")
+        if self.metric == "precomputed" and X.shape[0] != X.shape[1]:
+            raise InputError(f"a matrix of distances has as many columns as rows, not {X.shape[0]} x {X.shape[1]}")
         if self.metric != "euclidean" or sample_weight is not None:
             weight = np.ones(len(X)) if sample_weight is None else sample_weight
             return _AllPairs(X, weight, self.metric, self.metric_params, self.n_jobs)
@@ -985,11 +985,14 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
             return _checked_eps(self.eps)
         if self.eps not in ("auto", "silhouette"):
             raise InputError(f"eps must be 'auto', 'silhouette' or a number above 0, not {self.eps!r}")
+        if (self.eps, self.metric) == ("silhouette", "precomputed"):
+            raise InputError("eps 'silhouette' needs the rows, not their distances; take 'auto' or a number")
         radius = self.radius_
         if sample_weight is not None and (sample_weight == 0).any():
             # A row of weight 0 must not move the choice, though scikit-learn lets it be core.
             counted = sample_weight > 0
-            X, sample_weight = X[counted], sample_weight[counted]
+            X = X[np.ix_(counted, counted)] if self.metric == "precomputed" else X[counted]
+            sample_weight = sample_weight[counted]
             search = self._searched(X, min_samples, sample_weight)
             radius = self._as_radius(search.radii2(min_samples))
         usable = radius[np.isfinite(radius) & (radius > 0)]
@@ -1032,6 +1035,16 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         reach2 = _squared_radius_of_new(X, self._fit_X, self._core, self.n_jobs, self.eps_)
         return np.where(reach2 <= self.eps_ * self.eps_, 1, -1)
 
+    @property
+    def components_(self) -> np.ndarray:
+        """The core rows among the fitted ones, shape (n_core, n_features)."""
+        return self._fit_X[self.core_sample_indices_]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.metric == "precomputed"
+        return tags
+
     def explain(self, X: ArrayLike, scale: ArrayLike | None = None) -> pd.DataFrame:
         """Say why rows are isolated, against the fitted rows.
 
@@ -1070,7 +1083,7 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
 # Candidates for eps="silhouette": below the median radius most rows are isolated.
 _QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
-# %% ../nbs/01_dbscan.ipynb #add60c0b
+# %% ../nbs/01_dbscan.ipynb #595a09dd
 class _TooFew:
     """Fewer rows than min_samples: none is ever core."""
 
@@ -1094,11 +1107,13 @@ class _AllPairs:
     def __init__(self, X, weight, metric, metric_params, n_jobs):
         self._X, self._weight, self._metric, self._params, self._n_jobs = X, weight, metric, metric_params, n_jobs
 
-    def _blocks(self):
+    def _blocks(self, to_all=False):
+        """Distances of some rows to all, or from all to some: a matrix that was given need not be symmetric."""
         step = max(1, 8_000_000 // len(self._X))
         for begin in range(0, len(self._X), step):
             rows = slice(begin, begin + step)
-            yield rows, _pairs(self._X[rows], self._X, self._metric, self._params)
+            given = self._X.T if to_all and self._metric == "precomputed" else self._X
+            yield rows, _pairs(given[rows], self._X, self._metric, self._params)
 
     def core2(self, m: int) -> np.ndarray:
         """Distance (squared if euclidean) at which the weights add up to m; infinite where they never do."""
@@ -1113,9 +1128,9 @@ class _AllPairs:
     def radii2(self, m: int) -> np.ndarray:
         """Isolation radius (squared if euclidean) of every row."""
         core, radius = self.core2(m), np.empty(len(self._X))
-        for rows, distance in self._blocks():
+        for rows, distance in self._blocks(to_all=True):
             radius[rows] = np.maximum(core, distance).min(axis=1)
-        return radius
+        return np.minimum(radius, core)
 
     def labels(self, eps: Sequence[float], m: int) -> list[np.ndarray]:
         """Labels at every eps."""
@@ -1126,6 +1141,8 @@ class _AllPairs:
 
 
 def _pairs(A, B, metric, params):
+    if metric == "precomputed":
+        return A
     if metric == "euclidean":
         return _squared_distance(A[:, None, :], B[None, :, :])
     return pairwise_distances(A, B, metric=metric, **(params or {}))
