@@ -31,7 +31,7 @@ from .plots import axis_label, coastlines
 from .soundings import track_distance
 
 # %% auto #0
-__all__ = ['ExplorerPage', 'explore']
+__all__ = ['ExplorerPage', 'explore', 'IsolationWidget']
 
 # %% ../nbs/07_explorer.ipynb #816228c7
 @dataclass
@@ -150,7 +150,7 @@ class _Pack:
 def _planes(array: np.ndarray) -> bytes:
     return array.view(np.uint8).reshape(len(array), array.dtype.itemsize).T.tobytes()
 
-# %% ../nbs/07_explorer.ipynb #9c48f9ec
+# %% ../nbs/07_explorer.ipynb #f088195f
 _PER_MS = {"s": 0, "ms": 1, "us": 1_000, "ns": 1_000_000}
 
 
@@ -159,7 +159,7 @@ def _encode(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _as_words(column)
-    if pd.api.types.is_bool_dtype(dtype) and dtype != object:
+    if pd.api.types.is_bool_dtype(dtype):
         missing = column.isna().to_numpy()
         return {"kind": "bool"}, np.where(missing, 2, column.to_numpy(bool, na_value=False)).astype(np.uint8)
     if pd.api.types.is_datetime64_any_dtype(dtype):
@@ -167,8 +167,8 @@ def _encode(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
     if pd.api.types.is_integer_dtype(dtype):
         return _as_integers(column)
     if pd.api.types.is_float_dtype(dtype):
-        values = column.to_numpy(np.float64 if dtype.itemsize > 4 else np.float32, na_value=np.nan)
-        return {"kind": "number"}, values
+        single = str(dtype).lower() in ("float16", "float32")
+        return {"kind": "number"}, column.to_numpy(np.float32 if single else np.float64, na_value=np.nan)
     return _as_words(column)
 
 
@@ -181,8 +181,7 @@ def _as_time(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
 
 def _as_integers(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
     if not column.isna().any():
-        return {"kind": "number"}, column.to_numpy(column.dtype.type if isinstance(column.dtype, np.dtype)
-                                                   else column.dtype.numpy_dtype)
+        return {"kind": "number"}, column.to_numpy(np.dtype(str(column.dtype).lower()))
     values = column.to_numpy(np.float64, na_value=np.nan)
     if np.nanmax(np.abs(values), initial=0) < 2**53:
         return {"kind": "number"}, values
@@ -196,7 +195,7 @@ def _as_words(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
     kind = np.uint8 if len(words) < 2**8 - 1 else np.uint16 if len(words) < 2**16 - 1 else np.uint32
     return {"kind": "text", "words": [str(word) for word in words]}, codes.astype(kind)
 
-# %% ../nbs/07_explorer.ipynb #f11d3c8f
+# %% ../nbs/07_explorer.ipynb #6d50d5f4
 _IDS = ("sounding_id", "id", "path", "name")
 _VERDICTS = ("isolated", "outlier", "score")
 
@@ -231,7 +230,7 @@ def _with_position(table):
     return table
 
 
-def _is_plain_number(table: pd.DataFrame, name: str) -> bool:
+def _is_plain_number(table: pd.DataFrame, name: Any) -> bool:
     return name in table and pd.api.types.is_numeric_dtype(table[name]) and \
         not pd.api.types.is_bool_dtype(table[name]) and np.isfinite(table[name].to_numpy(float, na_value=np.nan)).any()
 
@@ -246,7 +245,7 @@ def _unroll(longitude: np.ndarray) -> float:
     outside = 360 - (values[-1] - values[0])
     return float(values[widest + 1]) if gaps[widest] > outside else -180.0
 
-# %% ../nbs/07_explorer.ipynb #47634ae5
+# %% ../nbs/07_explorer.ipynb #34ddac8f
 def _coast_array(span: float) -> np.ndarray:
     """Coastlines and borders as lon, lat, lon, lat ..., lines parted by NaN; coarse for a view of half the world."""
     lines = coastlines("110m" if span > 90 else "50m", borders=True)
@@ -262,7 +261,8 @@ def _first_features(table: pd.DataFrame, features: list[str]) -> list[str]:
             for rank, part in enumerate(reason.split(", ")):
                 named[part.rsplit(" ", 1)[0]] += 3 - min(rank, 2)
     common = [name for name, _ in named.most_common() if name in features]
-    numbers = [name for name in table if _is_plain_number(table, name) and name not in (*_VERDICTS, "latitude", "longitude")]
+    place = (*_VERDICTS, "latitude", "longitude")
+    numbers = [str(name) for name in table if _is_plain_number(table, name) and name not in place]
     found = list(dict.fromkeys([*common, *features, *numbers]))
     return (found + ["score", "row"])[:2]
 
@@ -277,7 +277,7 @@ def _track_axes(table: pd.DataFrame) -> tuple[str, str]:
     y = next((name for name in ("xco2", "delta", "enhancement") if _is_plain_number(table, name)), "score")
     return x, y
 
-# %% ../nbs/07_explorer.ipynb #3138a11b
+# %% ../nbs/07_explorer.ipynb #3ec42286
 _SHEET = 4096
 
 
@@ -285,7 +285,8 @@ def _thumbnails(table: pd.DataFrame, size: int, limit: int, root: Path) -> tuple
     """JPEG sheets of the oddest pictures, and the tile of each row (-1: none)."""
     import cv2  # here, because few tables have pictures
 
-    tiles, of = [], np.full(len(table), -1, np.int32)
+    tiles: list[np.ndarray] = []
+    of = np.full(len(table), -1, np.int32)
     for row in table["score"].sort_values(ascending=False, kind="stable").index[:limit]:
         try:
             picture = read_picture(root / os.fspath(table["path"][row]))
@@ -357,7 +358,7 @@ def _content(result: Any, options: _Options) -> _Content:
     meta.update(_words(source, table, meta, options))
     return _Content(meta, pack.compressed())
 
-# %% ../nbs/07_explorer.ipynb #86d76d1f
+# %% ../nbs/07_explorer.ipynb #a3fe43ea
 def _verdict(source: _Source, table: pd.DataFrame, pack: _Pack, options: _Options) -> dict[str, Any]:
     """Scores, the threshold that gives the verdict of the table, and radii for other min_samples."""
     score = table["score"].to_numpy(np.float64, na_value=np.nan)
@@ -370,7 +371,8 @@ def _verdict(source: _Source, table: pd.DataFrame, pack: _Pack, options: _Option
         eps = _threshold(score, flagged)
     common = {"eps": eps, "min_samples": source.min_samples, "fixed": None}
     if eps is None:
-        return {**common, "fixed": pack.add(flagged.astype(np.uint8)), "settings": [{"min_samples": None, **pack.add(score)}]}
+        return {**common, "min_samples": None, "fixed": pack.add(flagged.astype(np.uint8)),
+                "settings": [{"min_samples": None, **pack.add(score)}]}
     radii = {source.min_samples: score}
     if source.X is not None and word == "isolated":
         radii = _radii(source, score, options.min_samples)
@@ -379,6 +381,7 @@ def _verdict(source: _Source, table: pd.DataFrame, pack: _Pack, options: _Option
 
 def _radii(source: _Source, score: np.ndarray, min_samples: Sequence[int]) -> dict[int | None, np.ndarray]:
     """Radii for every min_samples; only the known one where the features are not those of the score."""
+    assert source.X is not None
     wanted = sorted({int(source.min_samples or 0), *(int(m) for m in min_samples if int(m) <= len(score))})
     radii = isolation_radius(source.X, wanted)
     if not np.array_equal(radii[:, wanted.index(int(source.min_samples or 0))], score):
@@ -387,7 +390,7 @@ def _radii(source: _Source, score: np.ndarray, min_samples: Sequence[int]) -> di
         return {source.min_samples: score}
     return dict(zip(wanted, radii.T))
 
-# %% ../nbs/07_explorer.ipynb #a1e09263
+# %% ../nbs/07_explorer.ipynb #c322a6ab
 def _with_distance(table: pd.DataFrame) -> pd.DataFrame:
     """Distance along the track, where rows have a position and no distance yet."""
     here = all(_is_plain_number(table, name) for name in ("latitude", "longitude"))
@@ -423,8 +426,8 @@ def _columns(table, view, features, pack: _Pack, options: _Options) -> tuple[lis
         absent = [name for name in options.columns if name not in table]
         if absent:
             raise InputError(f"no column {absent[0]!r} in the table; it has: {', '.join(table.columns)}")
-    first = [name for name in (*view["table"], *view["exported"], view["x"], view["y"], view["fx"], view["fy"], "reason",
-                               "change") if name in kept]
+    seen = (*view["table"], *view["exported"], *(view[axis] for axis in ("x", "y", "fx", "fy")), "reason", "change")
+    first = [name for name in seen if name in kept]
     asked = kept if options.columns is None else [name for name in options.columns if name in kept]
     order = list(dict.fromkeys([*first, *[name for name in features if name in asked], *asked]))
     room = options.max_mb * 1e6 * 0.74 - len(pack.compressed())  # base64 needs four characters for three bytes
@@ -436,8 +439,10 @@ def _columns(table, view, features, pack: _Pack, options: _Options) -> tuple[lis
             continue
         room -= size
         made[name] = info, values
-    columns = [{"name": name, "label": _label(name), "id": name == view["id"], **made[name][0], **pack.add(made[name][1])}
-               for name in kept if name in made]
+    columns = []
+    for name in (name for name in kept if name in made):
+        info, values = made[name]
+        columns.append({"name": name, "label": _label(name), "id": name == view["id"], **info, **pack.add(values)})
     return columns, [name for name in kept if name not in made]
 
 
@@ -446,25 +451,25 @@ def _label(name: str) -> str:
            "longitude": "longitude (°E)"}
     return own.get(name) or axis_label(name)
 
-# %% ../nbs/07_explorer.ipynb #fe3e7ed9
+# %% ../nbs/07_explorer.ipynb #e859c7b8
 _N_NEIGHBOURS = 5
 
 
 def _neighbours(source: _Source, features: list[str], left_out: set[str], pack: _Pack) -> dict[str, Any] | None:
-    """What the page needs to find the nearest rows; for the 1,000 oddest they are found here if a feature is left out."""
-    if source.X is None:
+    """What the page needs to find the nearest rows; if a feature is left out, those of the 1,000 oddest."""
+    if source.X is None or source.mean is None or source.scale is None:
         return None
-    mean, scale = source.mean, source.scale
-    told = {"k": min(_N_NEIGHBOURS, len(source.X) - 1), "rows": None,
+    mean, scale, k = source.mean, source.scale, min(_N_NEIGHBOURS, len(source.X) - 1)
+    told: dict[str, Any] = {"k": k, "rows": None,
             "features": [{"name": name, "mean": float(mean[name]), "scale": float(scale[name])} for name in features]}
-    if left_out.isdisjoint(features) or not told["k"]:
-        return told if told["k"] else None
+    if left_out.isdisjoint(features) or not k:
+        return told if k else None
     from sklearn.neighbors import KDTree  # here, because small tables need none
 
     X = source.X.to_numpy()
     oddest = np.argsort(-source.table["score"].to_numpy(np.float64), kind="stable")[:1000]
-    found = KDTree(X).query(X[oddest], k=told["k"] + 1, return_distance=False)
-    rows = [[j for j in near if j != i][: told["k"]] for i, near in zip(oddest, found)]
+    found = KDTree(X).query(X[oddest], k=k + 1, return_distance=False)
+    rows = [[j for j in near if j != i][:k] for i, near in zip(oddest, found)]
     return {**told, "features": [], "of": pack.add(oddest.astype(np.uint32)),
             "rows": pack.add(np.array(rows, np.uint32).ravel())}
 
@@ -476,8 +481,8 @@ def _pictures(table: pd.DataFrame, pack: _Pack, options: _Options) -> dict[str, 
     if not sheets:
         return None
     across = min(_SHEET // options.thumbnail, int((of >= 0).sum()))
-    return {"size": options.thumbnail, "across": across, "per_sheet": (_SHEET // options.thumbnail) ** 2, "type": "image/jpeg",
-            "sheets": [{"offset": pack.add_bytes(sheet), "n": len(sheet)} for sheet in sheets], "of": pack.add(of)}
+    return {"size": options.thumbnail, "across": across, "per_sheet": (_SHEET // options.thumbnail) ** 2,
+            "type": "image/jpeg", "sheets": [{"offset": pack.add_bytes(sheet), "n": len(sheet)} for sheet in sheets], "of": pack.add(of)}
 
 
 def _words(source: _Source, table: pd.DataFrame, meta: dict, options: _Options) -> dict[str, Any]:
@@ -558,7 +563,7 @@ def _page(content: _Content) -> str:
 </html>
 """
 
-# %% ../nbs/07_explorer.ipynb #44029d95
+# %% ../nbs/07_explorer.ipynb #94a957f8
 @dataclass(frozen=True)
 class ExplorerPage:
     """The page that `explore` wrote; JupyterLab shows it below the cell.
@@ -582,7 +587,8 @@ class ExplorerPage:
 
     def _repr_html_(self, height: int = 900, limit: int = 8_000_000) -> str:
         if self.n_bytes > limit:
-            return f"<p>{self.n_rows:,} rows, {self.n_bytes / 1e6:.0f} MB: open <code>{html.escape(str(self.path))}</code>"
+            name = html.escape(str(self.path))
+            return f"<p>{self.n_rows:,} rows, {self.n_bytes / 1e6:.0f} MB: open <code>{name}</code>"
         page = html.escape(self.path.read_text("utf-8"))
         return (f'<iframe title="Explorer" srcdoc="{page}" style="width: 100%; height: {height}px; border: 0" '
                 'loading="lazy"></iframe>')
@@ -672,3 +678,134 @@ def _write_whole(path: Path, text: str) -> None:
                 raise
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+
+# %% ../nbs/07_explorer.ipynb #d3336856
+try:
+    import anywidget
+    import traitlets
+except ImportError:  # only the widget needs them
+    anywidget = traitlets = None  # type: ignore[assignment]
+
+# %% ../nbs/07_explorer.ipynb #b978b2a2
+_Widget = object if anywidget is None else anywidget.AnyWidget
+
+
+def _trait(kind: str, *default: Any, sync: bool = True) -> Any:
+    """A trait, or nothing where there are no traits."""
+    return None if traitlets is None else getattr(traitlets, kind)(*default).tag(sync=sync)
+
+
+def _when(event: str, name: str) -> Any:
+    """Mark a method as the one that validates or observes a trait."""
+    return (lambda method: method) if traitlets is None else getattr(traitlets, event)(name)
+
+
+def _radii_of(content: _Content) -> dict[int, np.ndarray]:
+    """The scores of each setting, as the browser reads them."""
+    data = zlib.decompress(content.data)
+    found = {}
+    for each in content.meta["settings"]:
+        planes = np.frombuffer(data, np.uint8, 8 * each["n"], each["offset"]).reshape(8, each["n"])
+        m = each["min_samples"]
+        found[-1 if m is None else m] = np.ascontiguousarray(planes.T).view("<f8")[:, 0]
+    return found
+
+# %% ../nbs/07_explorer.ipynb #9dc2dd14
+class IsolationWidget(_Widget):  # type: ignore[misc, valid-type]
+    """The explorer on a live result in JupyterLab.
+
+    Parameters
+    ----------
+    result : IsolationResult, DataFrame, or path
+        As for `explore`.
+    **options
+        `title`, `min_samples`, `columns`, `thumbnail`, `max_pictures`, `picture_root`, as for `explore`.
+
+    Attributes
+    ----------
+    eps : float
+        Where the slider stands; set it to move the slider.
+    min_samples : int
+        One of the settings that the widget was made with; -1 for a table that does not tell.
+    selected : list
+        Index labels of the selected rows, in the order of the table; set it to select. A label that several rows
+        share selects them all.
+    table : DataFrame
+        The rows, on their own index.
+    isolated : DataFrame
+        The rows that are isolated (flagged) at the eps and min_samples that are set, oddest first.
+
+    Raises
+    ------
+    InputError
+        As `explore`; and when anywidget is not installed.
+    TraitError
+        When `eps` is NaN, or `min_samples` is not one of the settings.
+
+    Notes
+    -----
+    The data travel to the browser once, packed as in the page; a move of the slider sends one number.
+
+    Examples
+    --------
+    >>> from oco2_outliers.isolate import isolate
+    >>> table = pd.DataFrame({"xco2": [*np.linspace(400, 402, 50), 420.0]})
+    >>> widget = IsolationWidget(isolate(table, eps=0.5))
+    >>> widget.eps = 10
+    >>> len(widget.isolated)
+    0
+    """
+
+    _esm = _program()
+    _css = _style()
+    _meta = _trait("Unicode")
+    _data = _trait("Bytes")
+    _rows = _trait("List")
+    eps = _trait("Float")
+    min_samples = _trait("Int", -1)
+    selected = _trait("List", sync=False)
+
+    def __init__(self, result: Any, *, title: str | None = None, min_samples: Sequence[int] = (3, 5, 10, 20),
+                 columns: Sequence[str] | None = None, thumbnail: int = 96, max_pictures: int = 2000,
+                 picture_root: str | os.PathLike = ""):
+        if traitlets is None:
+            raise InputError("IsolationWidget needs anywidget: pip install 'oco2_outliers[lab]'")
+        options = _Options(title, min_samples, columns, 1e6, thumbnail, max_pictures, picture_root)
+        content = _content(result, options)
+        meta = content.meta
+        self.table = _source_of(result).table
+        self._fixed = meta["fixed"] is not None
+        self._radii = _radii_of(content)
+        run = meta["min_samples"]
+        super().__init__(_meta=_safe_json(meta), _data=content.data, eps=0.0 if meta["eps"] is None else meta["eps"],
+                         min_samples=-1 if run is None else run)
+
+    @_when("validate", "eps")
+    def _check_eps(self, proposal: dict) -> float:
+        if np.isnan(proposal["value"]):
+            raise traitlets.TraitError("eps must be a number, not NaN")
+        return proposal["value"]
+
+    @_when("validate", "min_samples")
+    def _check_min_samples(self, proposal: dict) -> int:
+        if proposal["value"] not in self._radii:
+            raise traitlets.TraitError(f"min_samples must be one of {sorted(self._radii)}, not {proposal['value']}")
+        return proposal["value"]
+
+    @_when("observe", "_rows")
+    def _rows_changed(self, change: dict) -> None:
+        self.selected = self.table.index[change["new"]].tolist()
+
+    @_when("observe", "selected")
+    def _selected_changed(self, change: dict) -> None:
+        if self.table.index[self._rows].tolist() != change["new"]:
+            self._rows = np.flatnonzero(self.table.index.isin(change["new"])).tolist()
+
+    @property
+    def isolated(self) -> pd.DataFrame:
+        """The rows that are flagged at the eps and min_samples that are set, oddest first."""
+        if self._fixed:
+            return self.table[self.table["outlier"].to_numpy(bool)]
+        radius = self._radii[self.min_samples]
+        order = np.argsort(-radius, kind="stable")
+        return self.table.iloc[order[self.eps < radius[order]]]

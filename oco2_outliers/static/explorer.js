@@ -4,6 +4,7 @@
 const TOP_ROWS = 1000;
 const PAGE = 20;
 const TILES = 60;
+const MARGIN = 24; // pixels to the right and below, so that no point need be clipped
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 let serial = 0;
 
@@ -50,13 +51,19 @@ const iso = (ms) => new Date(ms).toISOString().replace("T", " ").replace(/(\.000
 class Column {
   constructor(info, bytes) {
     Object.assign(this, info);
-    this.raw = unpack(bytes, info);
+    this.bytes = bytes;
     this.numeric = this.kind === "number" || this.kind === "time" || this.kind === "bool";
+  }
+
+  // Put together when first looked at: most columns never are.
+  get raw() {
+    this._raw ??= unpack(this.bytes, this);
+    return this._raw;
   }
 
   // Floats for the axes. Whole numbers of 64 bits are rounded here, and nowhere else.
   get plot() {
-    this._plot ??= this.kind === "number" && !(this.raw instanceof BigInt64Array || this.raw instanceof BigUint64Array)
+    this._plot ??= this.kind === "number" && this.type !== "i8" && this.type !== "u8"
       ? this.raw : Float64Array.from(this.raw, this.asFloat());
     return this._plot;
   }
@@ -105,13 +112,23 @@ class Column {
   }
 }
 
+class Setting {
+  constructor(info, bytes) {
+    [this.min_samples, this.info, this.bytes] = [info.min_samples, info, bytes];
+  }
+
+  get radius() {
+    this._radius ??= unpack(this.bytes, this.info);
+    return this._radius;
+  }
+}
+
 export class Table {
   constructor(meta, bytes) {
     this.meta = meta;
     this.n = meta.n;
     this.columns = new Map(meta.columns.map((info) => [info.name, new Column(info, bytes)]));
-    this.settings = meta.settings.map((each) => ({ ...each, radius: unpack(bytes, each),
-      core: each.core ? unpack(bytes, each.core) : null }));
+    this.settings = meta.settings.map((each) => new Setting(each, bytes));
     this.fixed = meta.fixed ? unpack(bytes, meta.fixed) : null;
     this.coast = meta.coast ? unpack(bytes, meta.coast) : null;
     this.sheets = (meta.pictures?.sheets ?? []).map(({ offset, n }) => bytes.subarray(offset, offset + n));
@@ -220,7 +237,7 @@ class View {
     const time = (column) => column.kind === "time";
     const axis = (column, side) => ({
       side, stroke: () => this.app.colour("--ink2"), font: FONT, labelFont: FONT, label: this.axisLabel(column, side),
-      labelSize: 18, labelGap: 2, size: side === 3 ? 54 : 30, gap: 4, space: side === 3 ? 34 : time(column) ? 76 : 60,
+      labelSize: 18, labelGap: 2, size: side === 3 ? 54 : 30, gap: 4, space: side === 3 ? 34 : time(column) ? 62 : 60,
       grid: { stroke: () => this.app.colour("--grid"), width: 1 }, ticks: { stroke: () => this.app.colour("--grid"), width: 1, size: 4 },
       values: column.ticks ?? (time(column) ? (...told) => timeTicks(this.oneDay, ...told) : (_, values) => values.map(tick)),
     });
@@ -294,7 +311,7 @@ class View {
     const x = this.uplot.scales.x;
     const y = this.uplot.scales.y;
     const key = [w, h, x.min, x.max, y.min, y.max, this.x.name, this.y.name].join();
-    this.scale = { w, h, ratio, x0: x.min, kx: w / (x.max - x.min), y1: y.max, ky: h / (y.max - y.min) };
+    this.scale = { w, h, ratio, wide: w + MARGIN, x0: x.min, kx: w / (x.max - x.min), y1: y.max, ky: h / (y.max - y.min) };
     if (key !== this.key) {
       this.key = key;
       this.locate();
@@ -305,31 +322,31 @@ class View {
 
   // Pixel of each row, or -1: kept, because colours change oftener than places.
   locate() {
-    const { w, h, x0, kx, y1, ky } = this.scale;
+    const { w, h, x0, kx, y1, ky, wide } = this.scale;
     const n = this.app.table.n;
     this.at ??= new Int32Array(n);
     const [xs, ys, at] = [this.xs, this.ys, this.at];
     for (let i = 0; i < n; i++) {
       const px = (xs[i] - x0) * kx;
       const py = (y1 - ys[i]) * ky;
-      at[i] = px >= 0 && px < w && py >= 0 && py < h ? (py | 0) * w + (px | 0) : -1;
+      at[i] = px >= 0 && px < w && py >= 0 && py < h ? (py | 0) * wide + (px | 0) : -1;
     }
   }
 
   paint() {
     if (!this.scale) return;
-    const { w, h, ratio } = this.scale;
+    const { w, h, ratio, wide } = this.scale;
     const { flag, shown, selected, table, nSelected, nShown } = this.app;
     const context = this.points.getContext("2d");
-    if (!this.image || this.image.width !== w || this.image.height !== h) {
-      this.image = context.createImageData(w, h);
+    if (!this.image || this.image.width !== wide || this.image.height !== h + MARGIN) {
+      this.image = context.createImageData(wide, h + MARGIN);
       this.pixels = new Uint32Array(this.image.data.buffer);
-      this.crowd = new Uint8Array(w * h);
+      this.crowd = new Uint8Array(this.pixels.length);
     }
     const { at, pixels, crowd } = this;
     const base = nShown > 60000 ? 1.5 : nShown > 8000 ? 2 : nShown > 800 ? 3 : 5;
-    const size = Math.max(1, Math.round(base * ratio));
-    const odd = Math.max(size + 1, Math.round((base + 1.5) * ratio));
+    const size = Math.min(MARGIN, Math.max(1, Math.round(base * ratio)));
+    const odd = Math.min(MARGIN, Math.max(size + 1, Math.round((base + 1.5) * ratio)));
     crowd.fill(0);
     const late = [];
     let nFlag = 0;
@@ -345,9 +362,7 @@ class View {
         late.push(i);
         continue;
       }
-      const left = Math.min(place % w, w - size);
-      const top = Math.min((place / w) | 0, h - size);
-      for (let r = 0, p = top * w + left; r < size; r++, p += w)
+      for (let p = place, last = place + size * wide; p < last; p += wide)
         for (let q = p; q < p + size; q++) if (crowd[q] < 250) crowd[q] += 1;
     }
     const shades = this.app.shades;
@@ -360,26 +375,24 @@ class View {
   }
 
   stamp(rows, size) {
-    const { w, h } = this.scale;
+    const { wide } = this.scale;
     const { at, pixels, app } = this;
     const [oddColour, selectedColour] = [packed(rgba(app.colour("--odd"))), packed(rgba(app.colour("--pick")))];
     for (const chosen of [0, 1]) {
       for (const i of rows) {
         if (app.selected[i] !== chosen) continue;
-        const left = Math.min(at[i] % w, w - size);
-        const top = Math.min((at[i] / w) | 0, h - size);
         const colour = chosen ? selectedColour : oddColour;
-        for (let r = 0, p = top * w + left; r < size; r++, p += w) pixels.fill(colour, p, p + size);
+        for (let p = at[i], last = at[i] + size * wide; p < last; p += wide) pixels.fill(colour, p, p + size);
       }
     }
   }
 
   discs(context, rows, radius) {
-    const { w, ratio } = this.scale;
+    const { wide, ratio } = this.scale;
     const { at, app } = this;
     const circle = (i, r) => {
       context.beginPath();
-      context.arc((at[i] % w) + 0.5, ((at[i] / w) | 0) + 0.5, r, 0, 2 * Math.PI);
+      context.arc((at[i] % wide) + 0.5, ((at[i] / wide) | 0) + 0.5, r, 0, 2 * Math.PI);
     };
     context.lineWidth = ratio;
     context.strokeStyle = app.colour("--paper");
@@ -421,14 +434,14 @@ class View {
   // The current row, the row under the pointer and the lasso, on a layer of their own.
   mark() {
     if (!this.scale) return;
-    const { w, h, ratio } = this.scale;
+    const { w, h, ratio, wide } = this.scale;
     const context = this.marks.getContext("2d");
     context.clearRect(0, 0, w, h);
     const ring = (i, colour, radius, width) => {
       const place = i >= 0 ? this.at[i] : -1;
       if (place < 0) return;
       context.beginPath();
-      context.arc((place % w) + 0.5, ((place / w) | 0) + 0.5, radius * ratio, 0, 2 * Math.PI);
+      context.arc((place % wide) + 0.5, ((place / wide) | 0) + 0.5, radius * ratio, 0, 2 * Math.PI);
       context.lineWidth = (width + 2) * ratio;
       context.strokeStyle = this.app.colour("--paper");
       context.stroke();
@@ -455,17 +468,17 @@ class View {
 
   // The nearest row in sight within 10 pixels.
   nearest(x, y) {
-    const { w, ratio } = this.scale;
+    const { wide, ratio } = this.scale;
     const [px, py] = [x * ratio, y * ratio];
     const { at, app } = this;
     let best = -1;
     let least = (10 * ratio) ** 2;
-    const [low, high] = [Math.max(0, Math.floor(py - 10 * ratio)) * w, Math.ceil(py + 11 * ratio) * w];
+    const [low, high] = [Math.max(0, Math.floor(py - 10 * ratio)) * wide, Math.ceil(py + 11 * ratio) * wide];
     for (let i = 0; i < at.length; i++) {
       const place = at[i];
       if (place < low || place > high || place < 0 || app.shown[i] === 0) continue;
-      const dx = (place % w) - px;
-      const dy = ((place / w) | 0) - py;
+      const dx = (place % wide) - px;
+      const dy = ((place / wide) | 0) - py;
       // An odd row is easier to hit than the crowd it stands in.
       const distance = (dx * dx + dy * dy) * (app.flag[i] ? 0.3 : 1);
       if (distance < least) [least, best] = [distance, i];
@@ -556,7 +569,7 @@ class View {
 
   // Rows whose pixel lies inside a polygon given in CSS pixels.
   inside(polygon) {
-    const { w, ratio } = this.scale;
+    const { wide, ratio } = this.scale;
     const corners = polygon.map(([x, y]) => [x * ratio, y * ratio]);
     const xs = corners.map(([x]) => x);
     const ys = corners.map(([, y]) => y);
@@ -564,8 +577,8 @@ class View {
     return (i) => {
       const place = this.at[i];
       if (place < 0) return false;
-      const x = (place % w) + 0.5;
-      const y = ((place / w) | 0) + 0.5;
+      const x = (place % wide) + 0.5;
+      const y = ((place / wide) | 0) + 0.5;
       if (x < left || x > right || y < top || y > bottom) return false;
       let within = false;
       for (let a = 0, b = corners.length - 1; a < corners.length; b = a++) {
@@ -1054,9 +1067,9 @@ export class Explorer {
     this.tableColumns = names.map((name) => this.table.columns.get(name)).filter(Boolean);
     this.caption = element("caption");
     this.body = element("tbody");
-    const heads = ["", ...this.tableColumns.map((column) => column.label), "score", "reason"];
+    const heads = [" ", ...this.tableColumns.map((column) => column.label), "score", "reason"];
     const head = element("tr", {}, ...heads.map((text, k) => element("th", { scope: "col", class: this.cellClass(k) },
-      ...headText(k ? text : this.word))));
+      ...(k ? headText(text) : [element("span", { class: "ox-unseen", text: this.word })]))));
     const page = (text, label, by) => element("button", { type: "button", class: "ox-button", text, "aria-label": label, onclick: () => {
       this.page += by;
       this.fillTable();
