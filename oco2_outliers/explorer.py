@@ -195,7 +195,7 @@ def _as_words(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
     kind = np.uint8 if len(words) < 2**8 - 1 else np.uint16 if len(words) < 2**16 - 1 else np.uint32
     return {"kind": "text", "words": [str(word) for word in words]}, codes.astype(kind)
 
-# %% ../nbs/07_explorer.ipynb #6d50d5f4
+# %% ../nbs/07_explorer.ipynb #7373ab64
 _IDS = ("sounding_id", "id", "path", "name")
 _VERDICTS = ("isolated", "outlier", "score")
 
@@ -230,6 +230,11 @@ def _with_position(table):
     return table
 
 
+def _finite(column: pd.Series) -> np.ndarray:
+    values = column.to_numpy(float, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def _is_plain_number(table: pd.DataFrame, name: Any) -> bool:
     return name in table and pd.api.types.is_numeric_dtype(table[name]) and \
         not pd.api.types.is_bool_dtype(table[name]) and np.isfinite(table[name].to_numpy(float, na_value=np.nan)).any()
@@ -245,10 +250,23 @@ def _unroll(longitude: np.ndarray) -> float:
     outside = 360 - (values[-1] - values[0])
     return float(values[widest + 1]) if gaps[widest] > outside else -180.0
 
-# %% ../nbs/07_explorer.ipynb #34ddac8f
-def _coast_array(span: float) -> np.ndarray:
-    """Coastlines and borders as lon, lat, lon, lat ..., lines parted by NaN; coarse for a view of half the world."""
-    lines = coastlines("110m" if span > 90 else "50m", borders=True)
+# %% ../nbs/07_explorer.ipynb #6c9ada72
+def _coast_array(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
+    """Coastlines and borders as lon, lat, lon, lat ..., lines parted by NaN: fine near the rows, coarse elsewhere."""
+    west, east = float(np.nanmin(longitude)), float(np.nanmax(longitude))
+    south, north = float(np.nanmin(latitude)), float(np.nanmax(latitude))
+
+    def near(line: np.ndarray, margin: float = 15) -> bool:
+        (x0, y0), (x1, y1) = line.min(axis=0), line.max(axis=0)
+        here = any(x0 + turn < east + margin and x1 + turn > west - margin for turn in (-360, 0, 360))
+        return here and y0 < north + margin and y1 > south - margin
+
+    coarse = coastlines("110m", borders=True)
+    if max(east - west, north - south) > 90:
+        lines = coarse
+    else:
+        lines = [line for line in coastlines("50m", borders=True) if near(line)]
+        lines += [line for line in coarse if not near(line)]
     gap = np.full((1, 2), np.nan)
     return np.concatenate([part for line in lines for part in (line, gap)]).astype(np.float32).ravel()
 
@@ -257,7 +275,7 @@ def _first_features(table: pd.DataFrame, features: list[str]) -> list[str]:
     """The two features that most often make a row odd, for the first look; else the first two numbers."""
     named: Counter[str] = Counter()
     if "reason" in table:
-        for reason in table["reason"].dropna().astype(str):
+        for reason in map(str, table["reason"].dropna()):
             for rank, part in enumerate(reason.split(", ")):
                 named[part.rsplit(" ", 1)[0]] += 3 - min(rank, 2)
     common = [name for name, _ in named.most_common() if name in features]
@@ -318,7 +336,7 @@ def _tile(picture: np.ndarray, size: int) -> np.ndarray:
     tile[top : top + shape[1], left : left + shape[0]] = small
     return tile
 
-# %% ../nbs/07_explorer.ipynb #4e6dabd7
+# %% ../nbs/07_explorer.ipynb #99638bf2
 @dataclass
 class _Content:
     """What goes into a page or a widget."""
@@ -349,9 +367,9 @@ def _content(result: Any, options: _Options) -> _Content:
     pictures = _pictures(table, pack, options)
     coast = None
     if view["lat"]:
-        longitude = table["longitude"].to_numpy(float, na_value=np.nan)
+        longitude, latitude = _finite(table["longitude"]), _finite(table["latitude"])
         turned = np.where(longitude < view["unroll"], longitude + 360, longitude)
-        coast = pack.add(_coast_array(float(np.nanmax(turned) - np.nanmin(turned))))
+        coast = pack.add(_coast_array(turned, latitude))
     columns, left_out = _columns(table, view, features, pack, options)
     meta = {"n": len(table), **verdict, "columns": columns, "view": view, "coast": coast, "pictures": pictures,
             "neighbours": _neighbours(source, features, set(left_out), pack), "left_out": left_out}
@@ -390,7 +408,7 @@ def _radii(source: _Source, score: np.ndarray, min_samples: Sequence[int]) -> di
         return {source.min_samples: score}
     return dict(zip(wanted, radii.T))
 
-# %% ../nbs/07_explorer.ipynb #c322a6ab
+# %% ../nbs/07_explorer.ipynb #3f3e5234
 def _with_distance(table: pd.DataFrame) -> pd.DataFrame:
     """Distance along the track, where rows have a position and no distance yet."""
     here = all(_is_plain_number(table, name) for name in ("latitude", "longitude"))
@@ -430,7 +448,8 @@ def _columns(table, view, features, pack: _Pack, options: _Options) -> tuple[lis
     first = [name for name in seen if name in kept]
     asked = kept if options.columns is None else [name for name in options.columns if name in kept]
     order = list(dict.fromkeys([*first, *[name for name in features if name in asked], *asked]))
-    room = options.max_mb * 1e6 * 0.74 - len(pack.compressed())  # base64 needs four characters for three bytes
+    # What else is in the file: program, words, neighbours. And base64 needs four characters for three bytes.
+    room = (options.max_mb * 1e6 - len(_program()) - len(_style()) - 40_000) * 0.74 - len(pack.compressed())
     made: dict[str, tuple[dict, np.ndarray]] = {}
     for name in order:
         info, values = _encode(table[name])
@@ -451,7 +470,7 @@ def _label(name: str) -> str:
            "longitude": "longitude (°E)"}
     return own.get(name) or axis_label(name)
 
-# %% ../nbs/07_explorer.ipynb #e859c7b8
+# %% ../nbs/07_explorer.ipynb #e7a6b91f
 _N_NEIGHBOURS = 5
 
 
@@ -482,7 +501,8 @@ def _pictures(table: pd.DataFrame, pack: _Pack, options: _Options) -> dict[str, 
         return None
     across = min(_SHEET // options.thumbnail, int((of >= 0).sum()))
     return {"size": options.thumbnail, "across": across, "per_sheet": (_SHEET // options.thumbnail) ** 2,
-            "type": "image/jpeg", "sheets": [{"offset": pack.add_bytes(sheet), "n": len(sheet)} for sheet in sheets], "of": pack.add(of)}
+            "type": "image/jpeg", "of": pack.add(of),
+            "sheets": [{"offset": pack.add_bytes(sheet), "n": len(sheet)} for sheet in sheets]}
 
 
 def _words(source: _Source, table: pd.DataFrame, meta: dict, options: _Options) -> dict[str, Any]:
@@ -512,7 +532,7 @@ def _some(names: list[str], most: int = 3) -> str:
     names = [os.path.basename(name) for name in names]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
-# %% ../nbs/07_explorer.ipynb #cf9d32d7
+# %% ../nbs/07_explorer.ipynb #a793eb19
 @cache
 def _static(name: str) -> str:
     return files("oco2_outliers").joinpath("static", name).read_text("utf-8")
@@ -543,7 +563,7 @@ def _page(content: _Content) -> str:
     program, style = _program(), _style()
     policy = (f"default-src 'none'; script-src {_hash(program)}; style-src {_hash(style)}; img-src data: blob:; "
               "base-uri 'none'; form-action 'none'")
-    title = html.escape(content.meta["title"])
+    title = html.escape(content.meta["title"].encode("utf-8", "replace").decode())
     return f"""<!doctype html>
 <html lang="en" class="ox-page">
 <head>

@@ -1470,10 +1470,13 @@ async function startPage() {
   const place = document.getElementById("explorer");
   try {
     const meta = JSON.parse(document.getElementById("explorer-meta").textContent);
+    performance.mark("explorer-start");
     const bytes = await decode(document.getElementById("explorer-data").textContent);
+    performance.mark("explorer-unpacked");
     document.getElementById("explorer-data").remove();
     place.replaceChildren();
     window.explorer = new Explorer(place, meta, bytes);
+    performance.mark("explorer-built");
     requestAnimationFrame(() => setTimeout(() => {
       window.firstPicture = performance.now();
     }, 0));
