@@ -462,3 +462,30 @@ def _convert_command(
 
     convert_model(old, new, bins=_three_bins(bins), trusted=trusted)
     print(f"wrote {new}")
+
+# %% ../nbs/90_cli.ipynb #10a9f819
+@app.command("explore")
+def _explore_command(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan or peaks wrote, or "
+                                           "a result table (Parquet or CSV) with score and outlier.")],
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("explorer.html"),
+    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
+    min_samples: Annotated[str, typer.Option(help="Settings to choose from beside that of the run, like "
+                                             "3,5,10.")] = "3,5,10,20",
+    columns: Annotated[str | None, typer.Option(help="Columns to take along beside those that the views start with, "
+                                                "a,b,c. Default: all.")] = None,
+    max_mb: Annotated[float, typer.Option(help="Size in MB that the file should not exceed; columns are left out "
+                                          "then.")] = 40,
+    pictures: Annotated[Path, typer.Option(help="Folder that the paths of pictures start from.")] = Path(),
+    max_pictures: Annotated[int, typer.Option(help="The oddest so many pictures get a thumbnail.", min=0)] = 2000,
+) -> None:
+    """Write a result as one HTML page that works offline: map, track, features, reasons, and an exact eps slider."""
+    from oco2_outliers.datasets import InputError
+    from oco2_outliers.explorer import explore
+
+    try:
+        settings = [int(part) for part in min_samples.split(",") if part.strip()]
+    except ValueError:
+        raise InputError(f"bad min_samples {min_samples!r}: give whole numbers, like 3,5,10") from None
+    print(explore(result, out, title=title, min_samples=settings, columns=_names(columns), max_mb=max_mb,
+                  picture_root=pictures, max_pictures=max_pictures))

@@ -1,132 +1,217 @@
-"""A real Chromium without a window, driven over its DevTools protocol; no driver program is needed.
-
-Looked for as `OCO2_CHROMIUM`, then `chromium`, `chromium-browser` and `google-chrome` on the path (Debian: `apt install
-chromium`). Tests that find none are skipped and say so.
-"""
+"""A real Chromium for tests and benchmarks, driven over its own protocol: no driver program, no download."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# Software rendering, so that every machine draws alike; no sandbox, because containers run as root.
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader",
+         "--enable-unsafe-swiftshader", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run", "--no-default-browser-check", "--hide-scrollbars",
+         "--disable-extensions", "--metrics-recording-only", "--mute-audio")
 
 
-def chromium() -> str | None:
-    """The browser's program, or None."""
-    names = [os.environ.get("OCO2_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
-    return next((found for name in names if name and (found := shutil.which(name))), None)
+def find_browser() -> str | None:
+    """The program: $OCO2_CHROMIUM, or the first of the usual names on the path."""
+    asked = os.environ.get("OCO2_CHROMIUM")
+    return asked or next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+class BrowserError(RuntimeError):
+    """The page threw, or the browser did not answer."""
+
+
+class Browser:
+    """One Chromium process; `open` gives a fresh page."""
+
+    def __init__(self, program: str | None = None, flags: tuple[str, ...] = ()):
+        import websocket  # only where a browser is driven
+
+        self._websocket = websocket
+        self._home = tempfile.mkdtemp(prefix="browser-")
+        self._log = open(Path(self._home) / "stderr", "wb")  # noqa: SIM115
+        self.command = [program or find_browser() or "chromium", *FLAGS, *flags, "--remote-debugging-port=0",
+                        f"--user-data-dir={self._home}/profile", "about:blank"]
+        self._process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=self._log)
+        self.address = self._wait_for_port()
+
+    def _wait_for_port(self) -> str:
+        port = Path(self._home) / "profile" / "DevToolsActivePort"
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            if port.exists() and len(lines := port.read_text().split()) == 2:
+                return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        told = (Path(self._home) / "stderr").read_text("utf-8", "replace")[-500:]
+        self.close()
+        raise BrowserError(f"{self.command[0]} did not start: {told}")
+
+    def page(self, width: int = 1300, height: int = 900, dark: bool = False) -> Page:
+        """A new empty page of this size."""
+        return Page(self._websocket.create_connection(self.address, timeout=120, suppress_origin=True), width, height,
+                    dark)
+
+    def version(self) -> str:
+        """What the browser calls itself."""
+        page = self.page()
+        try:
+            return page.send("Browser.getVersion")["product"]
+        finally:
+            page.close()
+
+    def close(self) -> None:
+        """End the process that this object started, and remove its profile."""
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Page:
-    """One tab. What the page complains of gathers in `complaints`."""
+    """A tab in a profile of its own, with all it said and asked for since it was opened."""
 
-    def __init__(self, socket):
-        self._socket, self._last = socket, 0
-        self.complaints: list[str] = []
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
+    def __init__(self, socket: Any, width: int, height: int, dark: bool):
+        self._socket, self._number, self._session = socket, itertools.count(1), None
+        self.console: list[str] = []
+        self.requests: list[str] = []
+        self.events: list[dict] = []
+        self._context = self.send("Target.createBrowserContext")["browserContextId"]
+        self._target = self.send("Target.createTarget", url="about:blank", browserContextId=self._context)["targetId"]
+        self._session = self.send("Target.attachToTarget", targetId=self._target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.send(f"{domain}.enable")
+        self.resize(width, height, dark)
 
-    def call(self, method: str, **parameters):
-        """Send a command and wait for its answer; events that come before it are kept."""
-        self._last += 1
-        self._socket.send(json.dumps({"id": self._last, "method": method, "params": parameters}))
+    def send(self, method: str, **parameters: Any) -> dict:
+        """Call the protocol and wait for the answer."""
+        number = next(self._number)
+        message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        self._socket.send(json.dumps(message))
         while True:
-            message = json.loads(self._socket.recv())
-            if message.get("id") == self._last:
-                if "error" in message:
-                    raise RuntimeError(f"{method}: {message['error']['message']}")
-                return message["result"]
-            self._event(message)
+            answer = json.loads(self._socket.recv())
+            if answer.get("id") == number:
+                if "error" in answer:
+                    raise BrowserError(f"{method}: {answer['error']['message']}")
+                return answer["result"]
+            self._heard(answer)
 
-    def _event(self, message: dict) -> None:
-        told, what = message.get("method"), message.get("params", {})
-        if told == "Runtime.exceptionThrown":
-            details = what["exceptionDetails"]
-            self.complaints.append(details.get("exception", {}).get("description") or details["text"])
-        elif told == "Runtime.consoleAPICalled" and what["type"] in ("error", "warning", "assert"):
-            self.complaints.append(" ".join(str(a.get("value", a.get("description"))) for a in what["args"]))
-        elif told == "Log.entryAdded" and what["entry"]["level"] in ("error", "warning"):
-            self.complaints.append(f"{what['entry']['text']} {what['entry'].get('url', '')}")
-        elif told == "Network.requestWillBeSent" and what["request"]["url"].startswith(("http:", "https:")):
-            self.complaints.append(f"asks the network for {what['request']['url']}")
+    def _heard(self, event: dict) -> None:
+        method, told = event.get("method", ""), event.get("params", {})
+        if method == "Runtime.exceptionThrown":
+            details = told["exceptionDetails"]
+            self.console.append("exception: " + details.get("exception", {}).get("description", details["text"]))
+        elif method == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning", "assert"):
+            self.console.append(f"{told['type']}: {told['args']}")
+        elif method == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
+            self.console.append(f"{told['entry']['level']}: {told['entry']['text']}")
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(told["request"]["url"][:200])
+        else:
+            self.events.append(event)
 
-    def size(self, width: int, height: int = 900, dark: bool = False) -> None:
-        """The window's size in CSS pixels, and the reader's choice of light or dark."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
-                  mobile=width < 600)
-        scheme = "dark" if dark else "light"
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    def resize(self, width: int, height: int, dark: bool | None = None, scale: float = 1, mobile: bool = False) -> None:
+        """Another window size, in CSS pixels, or colour scheme; `mobile` lays out as a phone does."""
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale,
+                  mobile=mobile)
+        if dark is not None:
+            self.send("Emulation.setEmulatedMedia",
+                      features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
 
-    def open(self, url: str, seconds: float = 20) -> None:
-        """Load a page and wait until it and its pictures are there."""
-        self.complaints.clear()
-        self.call("Page.navigate", url=url)
-        self.wait(f"location.href.split('#')[0] == {json.dumps(url.split('#')[0])} "
-                  "&& document.readyState == 'complete'", seconds)
+    def open(self, path: str | os.PathLike) -> Page:
+        """Go to a local file."""
+        self.send("Page.navigate", url=Path(path).resolve().as_uri())
+        return self
 
-    def run(self, script: str):
-        """The value of a JavaScript expression."""
-        found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        if "exceptionDetails" in found:
-            raise RuntimeError(found["exceptionDetails"].get("exception", {}).get("description", script))
-        return found["result"].get("value")
+    def run(self, script: str, timeout: float = 60) -> Any:
+        """The value of a JavaScript expression; a promise is waited for."""
+        answer = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True,
+                           timeout=timeout * 1000, userGesture=True)
+        if "exceptionDetails" in answer:
+            details = answer["exceptionDetails"]
+            raise BrowserError(details.get("exception", {}).get("description", details["text"]))
+        return answer["result"].get("value")
 
-    def wait(self, script: str, seconds: float = 20):
-        """Ask again and again until an expression is true."""
-        end = time.monotonic() + seconds
+    def wait(self, script: str, timeout: float = 30) -> Any:
+        """Poll an expression until it is true."""
+        end = time.monotonic() + timeout
         while time.monotonic() < end:
-            with contextlib.suppress(RuntimeError):  # the page is just being replaced
-                if found := self.run(script):
-                    return found
-            time.sleep(0.02)
-        raise TimeoutError(f"after {seconds} s not yet: {script}")
+            try:
+                if value := self.run(script):
+                    return value
+            except BrowserError:
+                pass  # the page is changing under us
+            time.sleep(0.05)
+        raise BrowserError(f"waited {timeout} s in vain for {script}; console: {self.console}")
 
-    def type(self, text: str, enter: bool = False) -> None:
-        """Keys, into what has the focus."""
-        self.call("Input.insertText", text=text)
-        if enter:
-            for kind in ("keyDown", "keyUp"):
-                self.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13,
-                          text="\r")
+    def key(self, key: str, code: int = 0, modifiers: int = 0) -> None:
+        """Press a key, as a person would."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36,
+                 "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Backspace": 8}
+        number = code or codes.get(key, ord(key[0].upper()))
+        text = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
+        for kind in ("keyDown", "keyUp"):
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=number,
+                      modifiers=modifiers, **(text if kind == "keyDown" else {}))
 
-    def picture(self, path: Path, full: bool = True) -> None:
-        """A screenshot, of the whole page unless told otherwise."""
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=full, format="png")
-        path.write_bytes(base64.b64decode(shot["data"]))
+    def type(self, text: str) -> None:
+        """Type into what has the focus."""
+        self.send("Input.insertText", text=text)
 
+    def mouse(self, kind: str, x: float, y: float, modifiers: int = 0, **more: Any) -> None:
+        """A mouse event at a place of the window: mousePressed, mouseMoved, mouseReleased, mouseWheel."""
+        button = {"button": "left", "clickCount": 1} if kind != "mouseWheel" else {}
+        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, modifiers=modifiers, **button, **more)
 
-@contextlib.contextmanager
-def browser():
-    """A tab of a new browser with a profile of its own; both end with the block."""
-    import websocket  # websocket-client
+    def click(self, x: float, y: float) -> None:
+        """Press and release the left button."""
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.mouse(kind, x, y)
 
-    program = chromium()
-    if program is None:
-        raise FileNotFoundError("no Chromium")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = subprocess.Popen(
-            [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
-             "--remote-allow-origins=*", "--no-first-run", "--disable-background-networking", "--hide-scrollbars",
-             f"--user-data-dir={profile}", "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def screenshot(self, path: str | os.PathLike, full: bool = False) -> Path:
+        """A PNG of the window, or of the whole page."""
+        clip = {}
+        if full:
+            size = self.send("Page.getLayoutMetrics")["cssContentSize"]
+            clip = {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1},
+                    "captureBeyondViewport": True}
+        data = self.send("Page.captureScreenshot", format="png", **clip)["data"]
+        Path(path).write_bytes(base64.b64decode(data))
+        return Path(path)
+
+    def memory_mb(self) -> float:
+        """JavaScript heap and array buffers in use."""
+        self.send("Performance.enable")
+        told = self.send("Runtime.getHeapUsage")
+        return (told["usedSize"] + told.get("backingStorageSize", 0) + told.get("embedderHeapUsedSize", 0)) / 2**20
+
+    def close(self) -> None:
+        """Close the tab and forget its profile."""
         try:
-            told = Path(profile) / "DevToolsActivePort"
-            for _ in range(500):
-                if told.is_file() and len(told.read_text().split()) == 2 or process.poll() is not None:
-                    break
-                time.sleep(0.02)
-            port = told.read_text().split()[0]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=10) as answer:
-                tab = next(each for each in json.load(answer) if each["type"] == "page")
-            socket = websocket.create_connection(tab["webSocketDebuggerUrl"], timeout=60)
-            yield Page(socket)
-            socket.close()
+            self._session = None
+            self.send("Target.disposeBrowserContext", browserContextId=self._context)
         finally:
-            process.terminate()
-            process.wait(20)
+            self._socket.close()

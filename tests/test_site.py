@@ -1,5 +1,6 @@
 """The built site as its reader has it: opened from disk, in a real browser, wide and narrow."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from browser import browser, chromium
+from browser import Browser, find_browser
 
 pytestmark = pytest.mark.slow
 WIDTHS = {"desktop": 1300, "phone": 400}
@@ -36,11 +37,27 @@ def site(root):
 @pytest.fixture(scope="module")
 def tab():
     """Chromium without a window, its own profile, started and ended here (see `browser.py`)."""
-    if chromium() is None:
+    if find_browser() is None:
         pytest.skip("no Chromium here (Debian: apt install chromium); the pages are checked without one as well")
     pytest.importorskip("websocket", reason="websocket-client is not installed: pip install -e '.[dev]'")
-    with browser() as page:
+    with Browser() as chromium:
+        page = chromium.page()
         yield page
+        page.close()
+
+
+def show(tab, path, width="desktop", dark=False):
+    """Open a page and wait until it is there; what it complains of from now on is its own."""
+    tab.resize(WIDTHS[width], 900, dark=dark, mobile=width == "phone")
+    tab.console.clear()
+    tab.requests.clear()
+    tab.open(path)
+    tab.wait(f"location.href == {json.dumps(path.resolve().as_uri())} && document.readyState == 'complete'")
+
+
+def complaints(tab):
+    """What the console tells, and what was asked of the network."""
+    return tab.console + [f"asks for {url}" for url in tab.requests if url.startswith(("http:", "https:", "ws"))]
 
 
 def pages(site):
@@ -101,14 +118,13 @@ def test_every_public_name_has_its_entry_and_its_source(site, package_modules):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_pages_are_whole_and_quiet(site, tab, width):
     """No complaint in the console, nothing asked of the network, every picture there, nothing cut off."""
-    tab.size(WIDTHS[width])
     wrong = {}
     for path in pages(site):
-        tab.open(path.as_uri())
+        show(tab, path, width)
         # Pictures below the fold are loaded when somebody scrolls there.
         tab.run("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
         tab.wait("[...document.images].every(i => i.complete)")
-        found = [*tab.complaints, *tab.run("[...document.images].filter(i => !i.naturalWidth).map(i => i.src)")]
+        found = [*complaints(tab), *tab.run("[...document.images].filter(i => !i.naturalWidth).map(i => i.src)")]
         found += tab.run(CUT_OFF)
         if tab.run("document.documentElement.scrollWidth") > WIDTHS[width]:
             found.append("scrolls sideways")
@@ -121,10 +137,10 @@ def test_pages_are_whole_and_quiet(site, tab, width):
                                         ("find_peaks", "05_peaks"), ("sondage", "glossary"), ("xarray", "coming_from")])
 def test_search_works_from_disk(site, tab, word, page):
     """A word is typed into the search box of the first page, as a reader does; the site is not served."""
-    tab.size(WIDTHS["desktop"])
-    tab.open((site / "index.html").as_uri())
+    show(tab, site / "index.html")
     tab.run("document.querySelector('.sidebar-search').focus()")
-    tab.type(word, enter=True)
+    tab.type(word)
+    tab.key("Enter")
     tab.wait("location.pathname.endsWith('search.html') && document.querySelectorAll('#search-results li a').length")
     tab.wait("/finished/i.test(document.querySelector('#search-results').textContent)")
     found = tab.run("[...document.querySelectorAll('#search-results li a')].map(a => a.getAttribute('href'))")
@@ -132,14 +148,13 @@ def test_search_works_from_disk(site, tab, word, page):
     tab.wait("document.querySelectorAll('#search-results li p.context').length")
     shown = tab.run("[...document.querySelectorAll('#search-results li p.context')].map(p => p.textContent).join()")
     assert word.split()[0] in shown.lower(), "an excerpt shows the word where it stands"
-    assert tab.complaints == []
+    assert complaints(tab) == []
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_text_can_be_read_in_light_and_dark(site, tab, dark):
     """Contrast of the running text at least 7 to 1, of code at least 4.5 (WCAG 2.2)."""
-    tab.size(WIDTHS["desktop"], dark=dark)
-    tab.open((site / "index.html").as_uri())
+    show(tab, site / "index.html", dark=dark)
     contrast = """selector => {
       const light = c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(x => x / 255)
         .map(x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);

@@ -1,0 +1,1522 @@
+// The explorer: linked views of one result table. It stands below uPlot (axes) and filter.js in one module, in the
+// page that `explore` writes and in the widget alike. Text reaches the document through textContent only.
+
+const TOP_ROWS = 1000;
+const PAGE = 20;
+const TILES = 60;
+const MARGIN = 24; // pixels to the right and below, so that no point need be clipped
+const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+let serial = 0;
+
+// ---------------------------------------------------------------- data
+
+const ARRAYS = {
+  f4: Float32Array, f8: Float64Array, i1: Int8Array, u1: Uint8Array, i2: Int16Array, u2: Uint16Array, i4: Int32Array,
+  u4: Uint32Array, i8: BigInt64Array, u8: BigUint64Array,
+};
+const NOT_A_TIME = -(2n ** 63n);
+
+// Numbers were written byte plane by byte plane, which packs better; here they are put together again.
+function unpack(bytes, { offset, type, n }) {
+  const kind = ARRAYS[type];
+  const size = kind.BYTES_PER_ELEMENT;
+  if (size === 1) return new kind(bytes.buffer, bytes.byteOffset + offset, n);
+  const out = new Uint8Array(n * size);
+  for (let plane = 0; plane < size; plane++) {
+    const from = offset + plane * n;
+    for (let i = 0, to = plane; i < n; i++, to += size) out[to] = bytes[from + i];
+  }
+  return new kind(out.buffer);
+}
+
+// The shortest text that gives the same number back, in the precision the column has.
+function shortest(value, single) {
+  if (!single) return String(value);
+  for (let digits = 6; digits < 9; digits++) {
+    const text = value.toPrecision(digits);
+    if (Math.fround(Number(text)) === value) return String(Number(text));
+  }
+  return String(Number(value.toPrecision(9)));
+}
+
+export function brief(value) {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value > 0 ? "∞" : "−∞";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2);
+  return String(Number(value.toPrecision(size >= 1000 ? 6 : 4)));
+}
+
+const iso = (ms) => new Date(ms).toISOString().replace("T", " ").replace(/(\.000)?Z$/, "");
+
+class Column {
+  constructor(info, bytes) {
+    Object.assign(this, info);
+    this.bytes = bytes;
+    this.numeric = this.kind === "number" || this.kind === "time" || this.kind === "bool";
+  }
+
+  // Put together when first looked at: most columns never are.
+  get raw() {
+    this._raw ??= unpack(this.bytes, this);
+    return this._raw;
+  }
+
+  // Floats for the axes. Whole numbers of 64 bits are rounded here, and nowhere else.
+  get plot() {
+    this._plot ??= this.kind === "number" && this.type !== "i8" && this.type !== "u8"
+      ? this.raw : Float64Array.from(this.raw, this.asFloat());
+    return this._plot;
+  }
+
+  asFloat() {
+    if (this.kind === "time") return (value) => (value === NOT_A_TIME ? NaN : this.milliseconds(value));
+    if (this.kind === "bool") return (value) => (value > 1 ? NaN : value);
+    return Number;
+  }
+
+  milliseconds(value) {
+    const per = BigInt(this.per_ms);
+    return per === 0n ? Number(value) * 1000 : Number(value / per) + Number(value % per) / this.per_ms;
+  }
+
+  // What the filter compares: numbers (BigInt where they have 64 bits), text, milliseconds, or null.
+  value(i) {
+    const value = this.raw[i];
+    if (this.kind === "text") return value === 0 ? null : this.words[value - 1];
+    if (this.kind === "time") return this.plot[i];
+    if (this.kind === "bool") return value > 1 ? null : value === 1;
+    return value;
+  }
+
+  text(i) {
+    const value = this.raw[i];
+    if (this.kind === "text") return value === 0 ? "" : this.words[value - 1];
+    if (this.kind === "bool") return value > 1 ? "" : value === 1 ? "yes" : "no";
+    if (this.kind === "time") return value === NOT_A_TIME ? "" : this.timeText(value);
+    if (typeof value === "bigint") return String(value);
+    if (Number.isNaN(value)) return "";
+    if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+    return this.type[0] === "f" ? shortest(value, this.type === "f4") : String(value);
+  }
+
+  timeText(value) {
+    const per = BigInt(this.per_ms || 1);
+    const ms = this.per_ms === 0 ? value * 1000n : value / per;
+    if (ms < -8640000000000000n || ms > 8640000000000000n) return String(value);
+    const rest = value % per;
+    return this.per_ms > 1 && rest > 0n ? `${iso(Number(ms))}+${Number(rest) / this.per_ms}ms` : iso(Number(ms));
+  }
+
+  get filterType() {
+    return this.kind;
+  }
+}
+
+class Setting {
+  constructor(info, bytes) {
+    [this.min_samples, this.info, this.bytes] = [info.min_samples, info, bytes];
+  }
+
+  get radius() {
+    this._radius ??= unpack(this.bytes, this.info);
+    return this._radius;
+  }
+}
+
+export class Table {
+  constructor(meta, bytes) {
+    this.meta = meta;
+    this.n = meta.n;
+    this.columns = new Map(meta.columns.map((info) => [info.name, new Column(info, bytes)]));
+    this.settings = meta.settings.map((each) => new Setting(each, bytes));
+    this.fixed = meta.fixed ? unpack(bytes, meta.fixed) : null;
+    this.coast = meta.coast ? unpack(bytes, meta.coast) : null;
+    this.sheets = (meta.pictures?.sheets ?? []).map(({ offset, n }) => bytes.subarray(offset, offset + n));
+    this.tile = meta.pictures ? unpack(bytes, meta.pictures.of) : null;
+    this.near = meta.neighbours?.rows ? { rows: unpack(bytes, meta.neighbours.rows), of: unpack(bytes, meta.neighbours.of) } : null;
+    this.row = { name: "row", label: "row number", kind: "number", numeric: true, type: "f8",
+      plot: Float64Array.from({ length: this.n }, (_, i) => i) };
+  }
+
+  axes() {
+    return [...[...this.columns.values()].filter((column) => column.numeric && !column.id), this.row];
+  }
+}
+
+export async function decode(text) {
+  if (typeof DecompressionStream === "undefined")
+    throw new Error("this browser cannot unpack the data (no DecompressionStream): use one from 2023 or later");
+  let bytes;
+  if (Uint8Array.fromBase64) bytes = Uint8Array.fromBase64(text);
+  else {
+    const binary = atob(text.trim());
+    bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  }
+  return inflate(bytes);
+}
+
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// ---------------------------------------------------------------- small helpers of the document
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key === "class") made.className = value;
+    else if (key === "text") made.textContent = value;
+    else made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+function choice(label, columns, chosen, onchange) {
+  const select = element("select", { "aria-label": label });
+  for (const column of columns) {
+    const option = element("option", { value: column.name, text: column.label });
+    option.selected = column.name === chosen;
+    select.append(option);
+  }
+  select.addEventListener("change", () => onchange(select.value));
+  return select;
+}
+
+const rgba = (text) => {
+  const value = parseInt(text.trim().slice(1), 16);
+  return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
+};
+const packed = ([r, g, b], alpha = 255) => ((alpha << 24) | (b << 16) | (g << 8) | r) >>> 0;
+const count = (n) => n.toLocaleString("en-US");
+const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+
+// ---------------------------------------------------------------- one view: axes by uPlot, points by hand
+
+// uPlot strokes a path per point, and libraries on WebGL take seconds per frame where there is no graphics card; putting
+// 500,000 points into an image takes milliseconds anywhere. What else a chart needs, uPlot does.
+class View {
+  constructor(app, name, title) {
+    this.app = app;
+    this.name = name;
+    this.title = title;
+    this.range = null;
+    this.home = null;
+    this.plotArea = element("div", { class: "ox-plot", tabindex: "0", role: "group",
+      "aria-label": `${title}. Arrow keys move, plus and minus zoom, 0 shows all, Escape clears the selection.` });
+    this.head = element("div", { class: "ox-head" }, element("h2", { text: title }));
+    const tool = (text, label, act) => element("button", { type: "button", class: "ox-tool", "aria-label": `${label}: ${title}`,
+      title: label, text, onclick: act });
+    this.tools = element("div", { class: "ox-tools" }, tool("−", "Zoom out", () => this.zoom(1.5)),
+      tool("+", "Zoom in", () => this.zoom(1 / 1.5)), tool("⤢", "Show all", () => this.reset()));
+    this.panel = element("section", { class: `ox-panel ox-${name}`, "aria-label": title }, this.head, this.plotArea);
+    this.points = element("canvas", { class: "ox-layer" });
+    this.marks = element("canvas", { class: "ox-layer" });
+  }
+
+  controls(...children) {
+    this.head.append(element("div", { class: "ox-choices" }, ...children), this.tools);
+  }
+
+  axes(x, y) {
+    this.x = x;
+    this.y = y;
+    this.xs = x.plot;
+    this.ys = y.plot;
+    this.home = [...extent(this.xs), ...extent(this.ys)];
+    this.range = [...this.home];
+    this.rebuild();
+  }
+
+  rebuild() {
+    this.uplot?.destroy();
+    const time = (column) => column.kind === "time";
+    const axis = (column, side) => ({
+      side, stroke: () => this.app.colour("--ink2"), font: FONT, labelFont: FONT, label: this.axisLabel(column, side),
+      labelSize: 18, labelGap: 2, size: side === 3 ? 54 : 30, gap: 4, space: side === 3 ? 34 : time(column) ? 62 : 60,
+      grid: { stroke: () => this.app.colour("--grid"), width: 1 }, ticks: { stroke: () => this.app.colour("--grid"), width: 1, size: 4 },
+      values: column.ticks ?? (time(column) ? (...told) => timeTicks(this.oneDay, ...told) : (_, values) => values.map(tick)),
+    });
+    const { width, height } = this.size();
+    this.uplot = new uPlot({
+      width, height, ms: 1, padding: [8, 14, 2, 0], legend: { show: false }, cursor: { show: false }, select: { show: false },
+      tzDate: (ms) => uPlot.tzDate(new Date(ms), "Etc/UTC"),
+      scales: { x: { time: time(this.x), auto: false, range: () => this.fitted().slice(0, 2) },
+        y: { time: false, auto: false, range: () => this.fitted().slice(2) } },
+      series: [{}, { paths: () => null, points: { show: false } }],
+      axes: [axis(this.x, 2), axis(this.y, 3)],
+      hooks: { drawClear: [(plot) => this.under(plot)], draw: [() => this.placed()] },
+    }, [this.range.slice(0, 2), this.range.slice(2)], this.plotArea);
+    this.uplot.over.append(this.points, this.marks);
+    this.listen(this.uplot.over);
+    this.show();
+  }
+
+  // Within one day the day stands beside the name, not below every tick.
+  axisLabel(column, side) {
+    if (column.kind !== "time") return column.label;
+    const [first, last] = side === 3 ? this.home.slice(2) : this.home;
+    const days = [first, last].map((ms) => new Date(ms).toISOString().slice(0, 10));
+    this.oneDay = days[0] === days[1];
+    return this.oneDay ? `${column.label}, ${days[0]}` : column.label;
+  }
+
+  size() {
+    return { width: Math.max(200, this.plotArea.clientWidth), height: Math.max(150, this.plotArea.clientHeight) };
+  }
+
+  resize() {
+    const { width, height } = this.size();
+    if (this.uplot && (width !== this.uplot.width || height !== this.uplot.height)) {
+      this.uplot.setSize({ width, height });
+      this.show();
+    }
+  }
+
+  fitted() {
+    return this.range;
+  }
+
+  show() {
+    const [x0, x1, y0, y1] = this.fitted();
+    this.uplot.batch(() => {
+      this.uplot.setScale("x", { min: x0, max: x1 });
+      this.uplot.setScale("y", { min: y0, max: y1 });
+    });
+    this.uplot.redraw(false, true);
+  }
+
+  under() {}
+
+  // uPlot has drawn its axes: the plotting area and the scales are known.
+  placed() {
+    const { clientWidth, clientHeight } = this.uplot.over;
+    if (clientWidth !== this.drawnWidth || clientHeight !== this.drawnHeight) {
+      [this.drawnWidth, this.drawnHeight] = [clientWidth, clientHeight];
+      this.show(); // what is in sight may hang on the size, which is known only now
+    }
+    const { width, height } = this.uplot.bbox;
+    const ratio = uPlot.pxRatio;
+    const [w, h] = [Math.max(1, Math.round(width)), Math.max(1, Math.round(height))];
+    for (const canvas of [this.points, this.marks]) {
+      if (canvas.width !== w || canvas.height !== h) {
+        canvas.width = w;
+        canvas.height = h;
+      }
+    }
+    const x = this.uplot.scales.x;
+    const y = this.uplot.scales.y;
+    const key = [w, h, x.min, x.max, y.min, y.max, this.x.name, this.y.name].join();
+    this.scale = { w, h, ratio, wide: w + MARGIN, x0: x.min, kx: w / (x.max - x.min), y1: y.max, ky: h / (y.max - y.min) };
+    if (key !== this.key) {
+      this.key = key;
+      this.locate();
+    }
+    this.paint();
+    this.mark();
+  }
+
+  // Pixel of each row, or -1: kept, because colours change oftener than places.
+  locate() {
+    const { w, h, x0, kx, y1, ky, wide } = this.scale;
+    const n = this.app.table.n;
+    this.at ??= new Int32Array(n);
+    const [xs, ys, at] = [this.xs, this.ys, this.at];
+    for (let i = 0; i < n; i++) {
+      const px = (xs[i] - x0) * kx;
+      const py = (y1 - ys[i]) * ky;
+      at[i] = px >= 0 && px < w && py >= 0 && py < h ? (py | 0) * wide + (px | 0) : -1;
+    }
+  }
+
+  paint() {
+    if (!this.scale) return;
+    const { w, h, ratio, wide } = this.scale;
+    const { flag, shown, selected, table, nSelected, nShown } = this.app;
+    const context = this.points.getContext("2d");
+    if (!this.image || this.image.width !== wide || this.image.height !== h + MARGIN) {
+      this.image = context.createImageData(wide, h + MARGIN);
+      this.pixels = new Uint32Array(this.image.data.buffer);
+      this.crowd = new Uint8Array(this.pixels.length);
+    }
+    const { at, pixels, crowd } = this;
+    const base = nShown > 60000 ? 1.5 : nShown > 8000 ? 2 : nShown > 800 ? 3 : 5;
+    const size = Math.min(MARGIN, Math.max(1, Math.round(base * ratio)));
+    const odd = Math.min(MARGIN, Math.max(size + 1, Math.round((base + 1.5) * ratio)));
+    crowd.fill(0);
+    const late = [];
+    let nFlag = 0;
+    for (let i = 0; i < table.n; i++) {
+      const place = at[i];
+      if (place < 0 || shown[i] === 0) continue;
+      if (flag[i] === 1) {
+        nFlag += 1;
+        late.push(i);
+        continue;
+      }
+      if (selected[i] === 1) {
+        late.push(i);
+        continue;
+      }
+      for (let p = place, last = place + size * wide; p < last; p += wide)
+        for (let q = p; q < p + size; q++) if (crowd[q] < 250) crowd[q] += 1;
+    }
+    const shades = this.app.shades;
+    for (let p = 0; p < pixels.length; p++) pixels[p] = shades[crowd[p]];
+    const round = nFlag <= 3000 && nSelected <= 3000;
+    if (!round) this.stamp(late, odd);
+    context.putImageData(this.image, 0, 0);
+    if (round) this.discs(context, late, odd / 2);
+    if (this.y.name === "score" || this.x.name === "score") this.threshold(context);
+  }
+
+  stamp(rows, size) {
+    const { wide } = this.scale;
+    const { at, pixels, app } = this;
+    const [oddColour, selectedColour] = [packed(rgba(app.colour("--odd"))), packed(rgba(app.colour("--pick")))];
+    for (const chosen of [0, 1]) {
+      for (const i of rows) {
+        if (app.selected[i] !== chosen) continue;
+        const colour = chosen ? selectedColour : oddColour;
+        for (let p = at[i], last = at[i] + size * wide; p < last; p += wide) pixels.fill(colour, p, p + size);
+      }
+    }
+  }
+
+  discs(context, rows, radius) {
+    const { wide, ratio } = this.scale;
+    const { at, app } = this;
+    const circle = (i, r) => {
+      context.beginPath();
+      context.arc((at[i] % wide) + 0.5, ((at[i] / wide) | 0) + 0.5, r, 0, 2 * Math.PI);
+    };
+    context.lineWidth = ratio;
+    context.strokeStyle = app.colour("--paper");
+    for (const i of rows) {
+      context.fillStyle = app.colour(app.flag[i] ? "--odd" : "--rest");
+      circle(i, radius + ratio * 0.5);
+      context.fill();
+      context.stroke();
+    }
+    context.lineWidth = 2 * ratio;
+    context.strokeStyle = app.colour("--pick");
+    for (const i of rows) {
+      if (!app.selected[i]) continue;
+      circle(i, radius + 1.5 * ratio);
+      context.stroke();
+    }
+  }
+
+  threshold(context) {
+    const { w, h, x0, kx, y1, ky, ratio } = this.scale;
+    const eps = this.app.eps;
+    if (this.app.fixed || !Number.isFinite(eps)) return;
+    context.save();
+    context.setLineDash([6 * ratio, 4 * ratio]);
+    context.strokeStyle = this.app.colour("--ink2");
+    context.lineWidth = ratio;
+    context.beginPath();
+    if (this.y.name === "score") {
+      context.moveTo(0, (y1 - eps) * ky);
+      context.lineTo(w, (y1 - eps) * ky);
+    } else {
+      context.moveTo((eps - x0) * kx, 0);
+      context.lineTo((eps - x0) * kx, h);
+    }
+    context.stroke();
+    context.restore();
+  }
+
+  // The current row, the row under the pointer and the lasso, on a layer of their own.
+  mark() {
+    if (!this.scale) return;
+    const { w, h, ratio, wide } = this.scale;
+    const context = this.marks.getContext("2d");
+    context.clearRect(0, 0, w, h);
+    const ring = (i, colour, radius, width) => {
+      const place = i >= 0 ? this.at[i] : -1;
+      if (place < 0) return;
+      context.beginPath();
+      context.arc((place % wide) + 0.5, ((place / wide) | 0) + 0.5, radius * ratio, 0, 2 * Math.PI);
+      context.lineWidth = (width + 2) * ratio;
+      context.strokeStyle = this.app.colour("--paper");
+      context.stroke();
+      context.lineWidth = width * ratio;
+      context.strokeStyle = colour;
+      context.stroke();
+    };
+    for (const i of this.app.neighbourRows) ring(i, this.app.colour("--near"), 5, 2);
+    ring(this.app.hover, this.app.colour("--ink2"), 7, 1.5);
+    ring(this.app.current, this.app.colour("--ink"), 9, 2.5);
+    if (this.lasso?.length > 1) {
+      context.beginPath();
+      this.lasso.forEach(([x, y], k) => (k ? context.lineTo(x * ratio, y * ratio) : context.moveTo(x * ratio, y * ratio)));
+      context.closePath();
+      context.globalAlpha = 0.15;
+      context.fillStyle = this.app.colour("--pick");
+      context.fill();
+      context.globalAlpha = 1;
+      context.lineWidth = 1.5 * ratio;
+      context.strokeStyle = this.app.colour("--pick");
+      context.stroke();
+    }
+  }
+
+  // The nearest row in sight within 10 pixels.
+  nearest(x, y) {
+    const { wide, ratio } = this.scale;
+    const [px, py] = [x * ratio, y * ratio];
+    const { at, app } = this;
+    let best = -1;
+    let least = (10 * ratio) ** 2;
+    const [low, high] = [Math.max(0, Math.floor(py - 10 * ratio)) * wide, Math.ceil(py + 11 * ratio) * wide];
+    for (let i = 0; i < at.length; i++) {
+      const place = at[i];
+      if (place < low || place > high || place < 0 || app.shown[i] === 0) continue;
+      const dx = (place % wide) - px;
+      const dy = ((place / wide) | 0) - py;
+      // An odd row is easier to hit than the crowd it stands in.
+      const distance = (dx * dx + dy * dy) * (app.flag[i] ? 0.3 : 1);
+      if (distance < least) [least, best] = [distance, i];
+    }
+    return best;
+  }
+
+  listen(area) {
+    let start = null;
+    const place = (event) => {
+      const box = area.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
+    area.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      const [x, y] = place(event);
+      start = { x, y, range: [...this.fitted()], moved: false, mode: event };
+      if (this.app.lassoing) this.lasso = [[x, y]];
+      area.setPointerCapture(event.pointerId);
+      this.plotArea.focus({ preventScroll: true });
+    });
+    area.addEventListener("pointermove", (event) => {
+      const [x, y] = place(event);
+      if (!start) return this.app.pointAt(this.nearest(x, y));
+      if (Math.hypot(x - start.x, y - start.y) > 3) start.moved = true;
+      if (!start.moved) return;
+      if (this.lasso) {
+        this.lasso.push([x, y]);
+        return this.mark();
+      }
+      const [x0, x1, y0, y1] = start.range;
+      const dx = ((x - start.x) / area.clientWidth) * (x1 - x0);
+      const dy = ((y - start.y) / area.clientHeight) * (y1 - y0);
+      this.range = [x0 - dx, x1 - dx, y0 + dy, y1 + dy];
+      this.show();
+    });
+    const end = (event) => {
+      if (!start) return;
+      const [x, y] = place(event);
+      if (this.lasso && start.moved) this.app.selectWhere(this.inside(this.lasso), event);
+      else if (!start.moved && event.type === "pointerup") this.app.open(this.nearest(x, y));
+      this.lasso = null;
+      start = null;
+      this.mark();
+    };
+    area.addEventListener("pointerup", end);
+    area.addEventListener("pointercancel", end);
+    area.addEventListener("pointerleave", () => this.app.pointAt(-1));
+    area.addEventListener("dblclick", () => this.reset());
+    // Only a view that has the focus takes the wheel; else the page could not be scrolled past it.
+    area.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey && document.activeElement !== this.plotArea) return;
+      event.preventDefault();
+      const [x, y] = place(event);
+      this.zoom(Math.exp(Math.max(-1, Math.min(1, event.deltaY / 400))), x / area.clientWidth, y / area.clientHeight);
+    }, { passive: false });
+    if (this.heard) return;
+    this.heard = true;
+    this.plotArea.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] }[event.key];
+      if (move) {
+        const [x0, x1, y0, y1] = this.fitted();
+        const [dx, dy] = [move[0] * (x1 - x0), move[1] * (y1 - y0)];
+        this.range = [x0 + dx, x1 + dx, y0 + dy, y1 + dy];
+        this.show();
+      } else if (event.key === "+" || event.key === "=") this.zoom(1 / 1.5);
+      else if (event.key === "-") this.zoom(1.5);
+      else if (event.key === "0") this.reset();
+      else return;
+      event.preventDefault();
+    });
+  }
+
+  zoom(factor, fx = 0.5, fy = 0.5) {
+    const [x0, x1, y0, y1] = this.fitted();
+    const [cx, cy] = [x0 + fx * (x1 - x0), y1 - fy * (y1 - y0)];
+    const range = [cx + (x0 - cx) * factor, cx + (x1 - cx) * factor, cy + (y0 - cy) * factor, cy + (y1 - cy) * factor];
+    const tiny = (a, b) => b - a < 1e-12 * Math.max(1e-300, Math.abs(a), Math.abs(b));
+    if (tiny(range[0], range[1]) || tiny(range[2], range[3]) || !range.every(Number.isFinite)) return;
+    this.range = range;
+    this.show();
+  }
+
+  reset() {
+    this.range = [...this.home];
+    this.show();
+  }
+
+  // Rows whose pixel lies inside a polygon given in CSS pixels.
+  inside(polygon) {
+    const { wide, ratio } = this.scale;
+    const corners = polygon.map(([x, y]) => [x * ratio, y * ratio]);
+    const xs = corners.map(([x]) => x);
+    const ys = corners.map(([, y]) => y);
+    const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+    return (i) => {
+      const place = this.at[i];
+      if (place < 0) return false;
+      const x = (place % wide) + 0.5;
+      const y = ((place / wide) | 0) + 0.5;
+      if (x < left || x > right || y < top || y > bottom) return false;
+      let within = false;
+      for (let a = 0, b = corners.length - 1; a < corners.length; b = a++) {
+        const [[ax, ay], [bx, by]] = [corners[a], corners[b]];
+        if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) within = !within;
+      }
+      return within;
+    };
+  }
+}
+
+const tick = (value) => (value === null ? "" : Math.abs(value) >= 1e6 || (value !== 0 && Math.abs(value) < 1e-4)
+  ? value.toExponential(1) : String(Number(value.toPrecision(10))));
+
+// Hours as on a 24-hour clock, UTC; over several days the day stands below the first tick and where it changes.
+function timeTicks(oneDay, _, values, axis, space, step) {
+  let before = oneDay && values.length ? new Date(values[0]).toISOString().slice(0, 10) : "";
+  return values.map((ms) => {
+    const text = new Date(ms).toISOString();
+    const [day, clock] = [text.slice(0, 10), text.slice(11, step < 1000 ? 23 : step < 60000 ? 19 : 16)];
+    if (step >= 86400000) return day;
+    const shown = day === before ? clock : `${clock}\n${day}`;
+    before = day;
+    return shown;
+  });
+}
+
+// Least and greatest finite value, with a margin; a range is never empty.
+function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (value < low && value !== -Infinity) low = value;
+    if (value > high && value !== Infinity) high = value;
+  }
+  if (low > high) return [0, 1];
+  const margin = high > low ? 0.04 * (high - low) : Math.max(0.5, Math.abs(low) * 1e-3);
+  return [low - margin, high + margin];
+}
+
+class MapView extends View {
+  constructor(app) {
+    super(app, "map", "Map");
+    const { lat, lon, unroll } = app.table.meta.view;
+    const longitude = app.table.columns.get(lon);
+    this.controls();
+    const east = Float64Array.from(longitude.plot, (value) => (value < unroll ? value + 360 : value));
+    const degrees = (values, positive, negative) => values.map((value) => {
+      const turned = positive === "E" ? ((((value + 180) % 360) + 360) % 360) - 180 : value;
+      const size = Number(Math.abs(turned).toPrecision(8));
+      return `${size}°${size === 0 || size === 180 ? "" : turned > 0 ? positive : negative}`;
+    });
+    this.pair = [
+      { name: lon, label: "longitude", kind: "number", plot: east, ticks: (_, values) => degrees(values, "E", "W") },
+      { name: lat, label: "latitude", kind: "number", plot: app.table.columns.get(lat).plot,
+        ticks: (_, values) => degrees(values, "N", "S") },
+    ];
+  }
+
+  start() {
+    this.axes(...this.pair);
+  }
+
+  // One degree of longitude is drawn cos(latitude) as wide as one of latitude.
+  fitted() {
+    const [x0, x1, y0, y1] = this.range;
+    const area = this.uplot ? this.uplot.over : { clientWidth: 400, clientHeight: 300 };
+    const [w, h] = [area.clientWidth || 400, area.clientHeight || 300];
+    const middle = Math.max(-80, Math.min(80, (y0 + y1) / 2));
+    const stretch = Math.cos((middle * Math.PI) / 180);
+    const perPixel = Math.max(((x1 - x0) * stretch) / w, (y1 - y0) / h);
+    const [cx, cy] = [(x0 + x1) / 2, (y0 + y1) / 2];
+    const [dx, dy] = [(perPixel * w) / stretch / 2, (perPixel * h) / 2];
+    return [cx - dx, cx + dx, cy - dy, cy + dy];
+  }
+
+  under(plot) {
+    const coast = this.app.table.coast;
+    if (!coast) return;
+    const { ctx, bbox } = plot;
+    const [{ min: x0, max: x1 }, { min: y0, max: y1 }] = [plot.scales.x, plot.scales.y];
+    const [kx, ky] = [bbox.width / (x1 - x0), bbox.height / (y1 - y0)];
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.fillStyle = this.app.colour("--sea");
+    ctx.fill();
+    ctx.beginPath();
+    for (let turn = Math.floor((x0 + 180) / 360); turn <= Math.floor((x1 + 180) / 360); turn++) {
+      let pen = false;
+      for (let k = 0; k < coast.length; k += 2) {
+        if (Number.isNaN(coast[k])) {
+          pen = false;
+          continue;
+        }
+        const x = bbox.left + (coast[k] + 360 * turn - x0) * kx;
+        const y = bbox.top + (y1 - coast[k + 1]) * ky;
+        if (pen) ctx.lineTo(x, y);
+        else ctx.moveTo(x, y);
+        pen = true;
+      }
+    }
+    ctx.strokeStyle = this.app.colour("--coast");
+    ctx.lineWidth = uPlot.pxRatio;
+    ctx.lineJoin = "round";
+    ctx.stroke();
+    ctx.restore();
+  }
+}
+
+class PairView extends View {
+  constructor(app, name, title, x, y) {
+    super(app, name, title);
+    const columns = app.table.axes();
+    const byName = new Map(columns.map((column) => [column.name, column]));
+    const pick = (axis) => (value) => {
+      this.names[axis] = value;
+      this.axes(byName.get(this.names.x), byName.get(this.names.y));
+    };
+    this.names = { x, y };
+    this.choiceX = choice(`Horizontal axis of ${title}`, columns, x, pick("x"));
+    this.choiceY = choice(`Vertical axis of ${title}`, columns, y, pick("y"));
+    const labelled = (text, control) => element("label", {}, element("span", { text }), control);
+    this.controls(labelled("y", this.choiceY), labelled("x", this.choiceX));
+    this.byName = byName;
+  }
+
+  start() {
+    this.axes(this.byName.get(this.names.x), this.byName.get(this.names.y));
+  }
+}
+
+// ---------------------------------------------------------------- the whole
+
+export class Explorer {
+  constructor(root, meta, bytes, { onchange = () => {}, theme = null } = {}) {
+    this.began = performance.now();
+    this.root = root;
+    this.onchange = onchange;
+    this.table = new Table(meta, bytes);
+    this.fixed = Boolean(this.table.fixed);
+    this.word = meta.words.flagged;
+    const n = this.table.n;
+    this.flag = new Uint8Array(n);
+    this.shown = new Uint8Array(n).fill(1);
+    this.selected = new Uint8Array(n);
+    [this.nShown, this.nSelected, this.hover, this.current, this.page, this.neighbourRows] = [n, 0, -1, -1, 0, []];
+    this.lassoing = false;
+    this.filter = null;
+    this.eps = this.fixed ? NaN : meta.eps;
+    this.setting = this.table.settings.find((each) => each.min_samples === meta.min_samples) ?? this.table.settings[0];
+    this.score = { name: "score", label: meta.words.score, kind: "number", numeric: true, type: "f8", score: true };
+    this.table.axes = ((own) => () => [...own, this.score])(this.table.axes());
+    this.takeScore();
+    root.classList.add("ox");
+    if (theme) root.dataset.theme = theme;
+    this.build();
+    this.readColours();
+    this.judge();
+    for (const view of this.views) view.start();
+    this.refresh();
+    this.watch();
+  }
+
+  takeScore() {
+    this.scores = this.setting.radius;
+    this.score.plot = this.scores;
+  }
+
+  // ------------------------------------------------ state
+
+  // Exact: the float64 numbers that Python compares, compared in the same way.
+  judge() {
+    const { flag, shown, scores, eps } = this;
+    let [all, seen] = [0, 0];
+    for (let i = 0; i < flag.length; i++) {
+      const odd = this.fixed ? this.table.fixed[i] : eps < scores[i] ? 1 : 0;
+      flag[i] = odd;
+      all += odd;
+      seen += odd & shown[i];
+    }
+    [this.nFlag, this.nFlagShown] = [all, seen];
+  }
+
+  setEps(eps, quiet = false) {
+    if (this.fixed || !(eps === eps)) return;
+    this.eps = eps;
+    this.judge();
+    if (this.filter?.uses.has(this.word)) this.sieve();
+    for (const view of this.views) view.paint();
+    this.refresh();
+    if (!quiet) this.onchange({ eps });
+  }
+
+  setMinSamples(m, quiet = false) {
+    const setting = this.table.settings.find((each) => each.min_samples === m);
+    if (!setting || setting === this.setting) return;
+    this.setting = setting;
+    this.takeScore();
+    this.judge();
+    if (this.filter && (this.filter.uses.has("score") || this.filter.uses.has(this.word))) this.sieve();
+    for (const view of this.views) {
+      if (view.x.name === "score" || view.y.name === "score") view.axes(view.x, view.y);
+      else view.paint();
+    }
+    this.drawProfile();
+    this.page = 0;
+    this.refresh();
+    if (!quiet) this.onchange({ min_samples: m });
+  }
+
+  setFilter(text) {
+    try {
+      this.filter = compileFilter(text, this.filterColumns());
+      this.filterError.textContent = "";
+      this.filterBox.removeAttribute("aria-invalid");
+    } catch (error) {
+      this.filterError.textContent = error.message;
+      this.filterBox.setAttribute("aria-invalid", "true");
+      return false;
+    }
+    this.sieve();
+    this.judge();
+    for (const view of this.views) view.paint();
+    this.page = 0;
+    this.refresh();
+    return true;
+  }
+
+  filterColumns() {
+    const columns = new Map();
+    for (const column of this.table.columns.values())
+      columns.set(column.name, { type: column.filterType, value: (i) => column.value(i) });
+    columns.set("score", { type: "number", value: (i) => this.scores[i] });
+    if (!columns.has("row")) columns.set("row", { type: "number", value: (i) => i });
+    columns.set(this.word, { type: "bool", value: (i) => this.flag[i] === 1 });
+    if (!columns.has("selected")) columns.set("selected", { type: "bool", value: (i) => this.selected[i] === 1 });
+    return columns;
+  }
+
+  sieve() {
+    const { shown, filter } = this;
+    let n = 0;
+    for (let i = 0; i < shown.length; i++) {
+      shown[i] = filter === null || filter.test(i) ? 1 : 0;
+      n += shown[i];
+    }
+    this.nShown = n;
+    this.nFlagShown = this.flag.reduce((sum, value, i) => sum + (value & shown[i]), 0);
+  }
+
+  selectWhere(test, { shiftKey = false, altKey = false } = {}) {
+    const { selected, shown } = this;
+    for (let i = 0; i < selected.length; i++) {
+      if (shown[i] && test(i)) selected[i] = altKey ? 0 : 1;
+      else if (!shiftKey && !altKey) selected[i] = 0;
+    }
+    this.selectionChanged();
+  }
+
+  setSelected(rows, quiet = false) {
+    this.selected.fill(0);
+    for (const i of rows) if (i >= 0 && i < this.selected.length) this.selected[i] = 1;
+    this.selectionChanged(quiet);
+  }
+
+  toggle(i) {
+    this.selected[i] ^= 1;
+    this.selectionChanged();
+  }
+
+  selectionChanged(quiet = false) {
+    this.nSelected = this.selected.reduce((sum, value) => sum + value, 0);
+    if (this.filter?.uses.has("selected")) {
+      this.sieve();
+      this.judge();
+    }
+    for (const view of this.views) view.paint();
+    this.page = 0;
+    this.refresh();
+    if (!quiet) this.onchange({ selected: this.selectedRows() });
+  }
+
+  selectedRows() {
+    const rows = [];
+    for (let i = 0; i < this.selected.length; i++) if (this.selected[i]) rows.push(i);
+    return rows;
+  }
+
+  flaggedRows() {
+    const rows = [];
+    for (let i = 0; i < this.flag.length; i++) if (this.flag[i]) rows.push(i);
+    return rows;
+  }
+
+  pointAt(row) {
+    if (row === this.hover) return;
+    this.hover = row;
+    for (const view of this.views) view.mark();
+    this.tip.textContent = row < 0 ? "" : this.inBrief(row);
+  }
+
+  inBrief(i) {
+    const names = [this.idColumn, this.table.columns.get("time"), this.views.at(-1)?.y].filter((column) => column?.text);
+    const parts = names.map((column) => `${column.name} ${column.text(i)}`);
+    return [...parts, `score ${brief(this.scores[i])}`].join(", ");
+  }
+
+  open(row) {
+    this.current = row;
+    this.neighbourRows = [];
+    this.showCard();
+    for (const view of this.views) view.mark();
+    this.markTable();
+  }
+
+  // ------------------------------------------------ the page
+
+  build() {
+    const { meta } = this.table;
+    const id = `ox${(serial += 1)}`;
+    this.idColumn = [...this.table.columns.values()].find((column) => column.id) ?? null;
+    this.views = [];
+    if (meta.view.lat) this.views.push(new MapView(this));
+    this.views.push(new PairView(this, "scatter", "Two features", meta.view.fx, meta.view.fy));
+    this.views.push(new PairView(this, "track", meta.view.track_title, meta.view.x, meta.view.y));
+    const theme = element("button", { type: "button", class: "ox-button", text: "Light / dark", onclick: () => this.turn() });
+    const title = element("div", {}, element("h1", { text: meta.title }), element("p", { class: "ox-sub", text: meta.subtitle }));
+    this.root.append(
+      element("header", { class: "ox-top" }, title, theme),
+      this.buildControls(id),
+      element("div", { class: `ox-grid${meta.view.lat ? "" : " ox-nomap"}` }, ...this.views.map((view) => view.panel)),
+      element("p", { class: "ox-tip", "aria-hidden": "true" }, (this.tip = element("span"))),
+      element("div", { class: "ox-lower" }, this.buildTable(id), this.buildCard()),
+      ...(this.table.tile ? [this.buildGallery()] : []),
+      this.buildNotes(),
+    );
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      if (this.lassoing) this.setLasso(false);
+      else if (this.current >= 0) this.open(-1);
+      else if (this.nSelected) this.setSelected([]);
+      else return;
+      event.preventDefault();
+    });
+  }
+
+  buildControls(id) {
+    const { meta } = this.table;
+    this.counted = element("output", { class: "ox-count", "aria-live": "polite", "aria-atomic": "true" });
+    const bar = element("div", { class: "ox-controls" });
+    if (!this.fixed) bar.append(this.buildSlider(id, meta));
+    else bar.append(element("div", { class: "ox-eps" }, this.counted));
+    this.filterBox = element("input", { id: `${id}f`, type: "text", spellcheck: "false", autocomplete: "off",
+      placeholder: meta.words.example, "aria-describedby": `${id}e` });
+    this.filterError = element("p", { id: `${id}e`, class: "ox-error", role: "status" });
+    const apply = () => this.setFilter(this.filterBox.value);
+    let timer = 0;
+    this.filterBox.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(apply, 250);
+    });
+    this.filterBox.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") apply();
+    });
+    this.filterBox.addEventListener("change", apply);
+    const button = (text, act, more = {}) => element("button", { type: "button", class: "ox-button", text, onclick: act, ...more });
+    this.lassoButton = button("Lasso", () => this.setLasso(!this.lassoing), { "aria-pressed": "false",
+      title: "Draw around rows in any view; Shift adds, Alt takes away" });
+    this.selectButton = button(`Select ${this.word}`, () => this.selectWhere((i) => this.flag[i] === 1));
+    this.clearButton = button("Clear", () => this.setSelected([]));
+    this.exportButton = button("Export CSV", () => this.download());
+    bar.append(element("div", { class: "ox-filter" },
+      element("label", { for: `${id}f`, text: "Filter" }), this.filterBox,
+      element("div", { class: "ox-buttons" }, this.lassoButton, this.selectButton, this.clearButton, this.exportButton),
+      this.filterError));
+    return bar;
+  }
+
+  buildSlider(id, meta) {
+    const name = meta.words.threshold;
+    this.slider = element("input", { id: `${id}s`, type: "range", min: "0", max: "1000", step: "1", "aria-describedby": `${id}c` });
+    this.number = element("input", { type: "number", step: "any", "aria-label": `${name}, exact number` });
+    this.counted.id = `${id}c`;
+    this.slider.addEventListener("input", () => this.setEps(this.atPosition(Number(this.slider.value))));
+    this.number.addEventListener("change", () => this.setEps(this.number.value === "" ? NaN : this.number.valueAsNumber));
+    const step = (text, label, direction) => element("button", { type: "button", class: "ox-tool", text, title: label,
+      "aria-label": label, onclick: () => this.stepEps(direction) });
+    const run = element("button", { type: "button", class: "ox-button", text: "As in the run", onclick: () => {
+      this.setMinSamples(meta.min_samples);
+      this.setEps(meta.eps);
+    } });
+    this.profile = element("canvas", { class: "ox-profile", "aria-hidden": "true" });
+    const parts = [element("label", { for: `${id}s`, text: name }), this.number,
+      step("‹", `Lower, to where the count changes`, -1), step("›", `Higher, to where the count changes`, 1)];
+    if (this.table.settings.length > 1) {
+      this.minSamples = element("select", { id: `${id}m` });
+      for (const { min_samples: m } of this.table.settings) this.minSamples.append(element("option", { value: m, text: String(m) }));
+      this.minSamples.addEventListener("change", () => this.setMinSamples(Number(this.minSamples.value)));
+      parts.push(element("label", { for: `${id}m`, text: "min_samples" }), this.minSamples);
+    }
+    return element("div", { class: "ox-eps" }, element("div", { class: "ox-row" }, ...parts, run),
+      element("div", { class: "ox-slide" }, this.profile, this.slider), this.counted);
+  }
+
+  // Positions of the slider: evenly in the logarithm where radii are above 0, four digits, so that what is shown is what is used.
+  bounds() {
+    if (this.boundsOf === this.setting) return this.span;
+    let [low, high, zero] = [Infinity, 0, false];
+    let [least, most] = [Infinity, -Infinity];
+    for (const value of this.scores) {
+      if (!Number.isFinite(value)) continue;
+      if (value > 0 && value < low) low = value;
+      if (value > high) high = value;
+      if (value < 0) zero = true;
+      if (value < least) least = value;
+      if (value > most) most = value;
+    }
+    const logarithmic = !zero && this.table.meta.words.threshold === "eps";
+    if (logarithmic) this.span = low > high ? [0.1, 10, true] : [low * 0.9, high * 1.1, true];
+    else {
+      if (least > most) [least, most] = [0, 1];
+      const margin = 0.02 * (most - least) || 1;
+      this.span = [least - margin, most + margin, false];
+    }
+    this.boundsOf = this.setting;
+    return this.span;
+  }
+
+  atPosition(position) {
+    const [low, high, logarithmic] = this.bounds();
+    const t = position / 1000;
+    const value = logarithmic ? low * (high / low) ** t : low + (high - low) * t;
+    return Number(value.toPrecision(4));
+  }
+
+  positionOf(eps) {
+    const [low, high, logarithmic] = this.bounds();
+    const t = logarithmic ? Math.log(Math.max(eps, low) / low) / Math.log(high / low) : (eps - low) / (high - low);
+    return Math.max(0, Math.min(1000, 1000 * t));
+  }
+
+  // To the next eps at which one row more, or one less, is isolated.
+  stepEps(direction) {
+    let [below, above, floor] = [-Infinity, Infinity, -Infinity];
+    for (const value of this.scores) {
+      if (value > this.eps && value < above) above = value;
+      if (value <= this.eps && value > floor) floor = value;
+    }
+    if (direction > 0) return Number.isFinite(above) && this.setEps(above);
+    for (const value of this.scores) if (value < floor && value > below) below = value;
+    const least = this.bounds()[0];
+    this.setEps(Number.isFinite(below) ? below : Math.min(least, floor));
+  }
+
+  // How many rows are isolated at every position of the slider.
+  drawProfile() {
+    if (!this.profile) return;
+    const ratio = window.devicePixelRatio || 1;
+    const [w, h] = [Math.round(this.profile.clientWidth * ratio), Math.round(this.profile.clientHeight * ratio)];
+    if (!w || !h) return;
+    [this.profile.width, this.profile.height] = [w, h];
+    const bins = new Float64Array(w + 1);
+    let total = 0;
+    for (const value of this.scores) {
+      if (Number.isNaN(value)) continue;
+      total += 1;
+      bins[Math.max(0, Math.min(w, Math.round((this.positionOf(value) / 1000) * w)))] += 1;
+    }
+    const context = this.profile.getContext("2d");
+    context.fillStyle = this.colour("--curve");
+    context.beginPath();
+    context.moveTo(0, h);
+    let left = total;
+    for (let x = 0; x <= w; x++) {
+      context.lineTo(x, h - (h - 2) * (Math.log1p(left) / Math.log1p(total || 1)));
+      left -= bins[x];
+    }
+    context.lineTo(w, h);
+    context.fill();
+  }
+
+  buildTable(id) {
+    const names = this.table.meta.view.table;
+    this.tableColumns = names.map((name) => this.table.columns.get(name)).filter(Boolean);
+    this.caption = element("caption");
+    this.body = element("tbody");
+    const heads = [" ", ...this.tableColumns.map((column) => column.label), "score", "reason"];
+    const head = element("tr", {}, ...heads.map((text, k) => element("th", { scope: "col", class: this.cellClass(k) },
+      ...(k ? headText(text) : [element("span", { class: "ox-unseen", text: this.word })]))));
+    const page = (text, label, by) => element("button", { type: "button", class: "ox-button", text, "aria-label": label, onclick: () => {
+      this.page += by;
+      this.fillTable();
+    } });
+    this.before = page("‹ Previous", "Previous rows", -1);
+    this.after = page("Next ›", "Next rows", 1);
+    this.pageText = element("span", { class: "ox-sub" });
+    this.body.addEventListener("keydown", (event) => this.walk(event));
+    return element("section", { class: "ox-panel ox-list", "aria-label": "Rows" },
+      element("div", { class: "ox-scroll" },
+        element("table", { id: `${id}t` }, this.caption, element("thead", {}, head), this.body)),
+      element("div", { class: "ox-pager" }, this.before, this.pageText, this.after),
+      element("p", { class: "ox-sub", text: "Arrow keys walk through the rows, Enter opens one, Space selects it." }));
+  }
+
+  cellClass(k) {
+    const column = this.tableColumns[k - 1];
+    if (column && ["time", "latitude", "longitude"].includes(column.name)) return column.kind === "number" ? "ox-num ox-wide" : "ox-wide";
+    return k === 0 ? "ox-mark" : k === this.tableColumns.length + 1 || (column && column.kind === "number") ? "ox-num" : "";
+  }
+
+  // The oddest rows in sight: kept in a heap, so that a million rows cost one pass.
+  oddest(limit) {
+    const { scores, shown, selected, nSelected } = this;
+    const heap = [];
+    const key = (i) => (Number.isNaN(scores[i]) ? -Infinity : scores[i]);
+    const before = (a, b) => key(a) < key(b) || (key(a) === key(b) && a > b);
+    const sink = (at) => {
+      for (;;) {
+        let least = at;
+        for (const child of [2 * at + 1, 2 * at + 2]) if (child < heap.length && before(heap[child], heap[least])) least = child;
+        if (least === at) return;
+        [heap[at], heap[least]] = [heap[least], heap[at]];
+        at = least;
+      }
+    };
+    for (let i = 0; i < scores.length; i++) {
+      if (!shown[i] || (nSelected && !selected[i])) continue;
+      if (heap.length < limit) {
+        heap.push(i);
+        for (let at = heap.length - 1; at > 0; ) {
+          const parent = (at - 1) >> 1;
+          if (!before(heap[at], heap[parent])) break;
+          [heap[at], heap[parent]] = [heap[parent], heap[at]];
+          at = parent;
+        }
+      } else if (before(heap[0], i)) {
+        heap[0] = i;
+        sink(0);
+      }
+    }
+    return heap.sort((a, b) => (before(b, a) ? -1 : 1));
+  }
+
+  refresh() {
+    const listed = `${this.setting.min_samples}|${this.nSelected}|${this.filterBox.value}|${this.page}|${this.filter?.uses.has(this.word) ? this.eps : ""}|${this.nSelected ? this.selectedRows().join() : ""}`;
+    if (listed !== this.listed) {
+      this.listed = listed;
+      this.top = this.oddest(TOP_ROWS);
+      this.fillTable();
+      this.fillGallery();
+    } else this.markTable();
+    this.sayCount();
+    this.showCard();
+  }
+
+  sayCount() {
+    const { n } = this.table;
+    const word = this.word;
+    const at = this.fixed ? "" : ` at ${this.table.meta.words.threshold} ${brief(this.eps)}`;
+    const parts = [`${count(this.nFlag)} of ${plural(n, "row")} ${word}${at}`];
+    if (this.nShown < n) parts.push(`the filter shows ${count(this.nShown)}, ${count(this.nFlagShown)} of them ${word}`);
+    if (this.nSelected) parts.push(`${count(this.nSelected)} selected`);
+    const text = parts.join("; ");
+    if (this.counted.textContent !== text) this.counted.textContent = text;
+    if (this.slider) {
+      this.slider.value = String(this.positionOf(this.eps));
+      this.slider.setAttribute("aria-valuetext", `${this.table.meta.words.threshold} ${brief(this.eps)}, ${plural(this.nFlag, "row")} ${word}`);
+      if (document.activeElement !== this.number || this.number.valueAsNumber !== this.eps) this.number.value = String(this.eps);
+      if (this.minSamples) this.minSamples.value = String(this.setting.min_samples);
+    }
+    this.clearButton.disabled = this.nSelected === 0;
+    this.selectButton.disabled = this.nFlagShown === 0;
+    const n_out = this.nSelected || this.nFlagShown;
+    this.exportButton.textContent = `Export ${count(n_out)} ${this.nSelected ? "selected" : word} as CSV`;
+    this.exportButton.disabled = n_out === 0;
+  }
+
+  fillTable() {
+    const pages = Math.max(1, Math.ceil(this.top.length / PAGE));
+    this.page = Math.max(0, Math.min(this.page, pages - 1));
+    const rows = this.top.slice(this.page * PAGE, (this.page + 1) * PAGE);
+    const reason = this.table.columns.get("reason");
+    this.body.replaceChildren(...rows.map((i, k) => {
+      const texts = ["", ...this.tableColumns.map((column) => column.kind === "number" && column.type[0] === "f" && !column.id
+        ? brief(column.plot[i]) : column.text(i)), brief(this.scores[i]), reason ? reason.text(i) : ""];
+      const cells = texts.map((text, j) => element(j === 1 ? "th" : "td", { scope: j === 1 ? "row" : null, class: this.cellClass(j), text }));
+      const row = element("tr", { tabindex: k === 0 ? "0" : "-1" }, ...cells);
+      row.dataset.row = String(i);
+      row.addEventListener("click", () => {
+        this.open(i);
+        row.focus();
+      });
+      row.addEventListener("focus", () => this.roving(row));
+      return row;
+    }));
+    const what = this.nSelected ? `${plural(this.nSelected, "selected row")}` : `${plural(this.nShown, "row")}`;
+    this.caption.textContent = `The oddest of ${what}, highest score first`;
+    const first = this.page * PAGE;
+    const limit = this.top.length === TOP_ROWS ? `, the first ${count(TOP_ROWS)} can be listed` : "";
+    this.pageText.textContent = rows.length ? `${first + 1}–${first + rows.length}${limit}` : "no row";
+    this.before.disabled = this.page === 0;
+    this.after.disabled = this.page >= pages - 1;
+    this.markTable();
+  }
+
+  markTable() {
+    for (const row of this.body.children) {
+      const i = Number(row.dataset.row);
+      row.setAttribute("aria-selected", String(this.selected[i] === 1));
+      row.classList.toggle("ox-current", i === this.current);
+      const mark = row.firstChild;
+      mark.textContent = this.flag[i] ? "●" : "";
+      mark.setAttribute("aria-label", this.flag[i] ? this.word : `not ${this.word}`);
+    }
+  }
+
+  roving(row) {
+    for (const other of this.body.children) other.tabIndex = other === row ? 0 : -1;
+  }
+
+  walk(event) {
+    const row = event.target.closest("tr");
+    const i = Number(row.dataset.row);
+    if (event.key === "Enter") this.open(i);
+    else if (event.key === " ") this.toggleKeeping(i);
+    else {
+      const moves = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling, Home: this.body.firstChild,
+        End: this.body.lastChild };
+      if (!(event.key in moves)) return;
+      const to = moves[event.key];
+      if (to) {
+        to.focus();
+        this.open(Number(to.dataset.row));
+      } else if (event.key === "ArrowDown" && !this.after.disabled) {
+        this.page += 1;
+        this.fillTable();
+        this.body.firstChild.focus();
+      } else if (event.key === "ArrowUp" && !this.before.disabled) {
+        this.page -= 1;
+        this.fillTable();
+        this.body.lastChild.focus();
+      }
+    }
+    event.preventDefault();
+  }
+
+  // The list stays as it is while rows are chosen from it; else the row would jump from under the finger.
+  toggleKeeping(i) {
+    this.selected[i] ^= 1;
+    this.nSelected += this.selected[i] ? 1 : -1;
+    for (const view of this.views) view.paint();
+    this.markTable();
+    this.sayCount();
+    this.onchange({ selected: this.selectedRows() });
+  }
+
+  buildCard() {
+    this.card = element("section", { class: "ox-panel ox-card", "aria-label": "One row" });
+    return this.card;
+  }
+
+  showCard() {
+    const i = this.current;
+    const key = `${i}|${this.eps}|${this.setting.min_samples}`;
+    if (key === this.cardKey) return;
+    this.cardKey = key;
+    if (i < 0) {
+      this.neighbourRows = [];
+      this.card.replaceChildren(element("h2", { text: "One row" }),
+        element("p", { class: "ox-sub", text: "Click a point or a line of the table: its values, its reason and its neighbours are shown here." }));
+      return;
+    }
+    const { meta } = this.table;
+    const parts = [element("h2", { text: this.nameOf(i) }), element("p", { class: this.flag[i] ? "ox-verdict ox-is" : "ox-verdict", text: this.verdict(i) })];
+    for (const text of this.why(i)) parts.push(element("p", { text }));
+    if (this.table.tile) parts.push(this.picture(i, 160));
+    parts.push(...this.neighbours(i));
+    const list = element("dl");
+    for (const column of this.table.columns.values()) {
+      if (column.name === "reason" || column.name === "change") continue;
+      list.append(element("div", {}, element("dt", { text: column.label }), element("dd", { text: column.text(i) || "missing" })));
+    }
+    parts.push(element("h3", { text: "Values" }), list);
+    if (meta.left_out.length) parts.push(element("p", { class: "ox-sub", text: `Not in this file, to keep it small: ${meta.left_out.join(", ")}` }));
+    this.card.replaceChildren(...parts);
+    for (const view of this.views) view.mark();
+  }
+
+  nameOf(i) {
+    return this.idColumn ? `${this.idColumn.name} ${this.idColumn.text(i)}` : `row ${i}`;
+  }
+
+  verdict(i) {
+    const { words } = this.table.meta;
+    const score = `${words.score.replace(/ \(.*/, "")} ${shortest(this.scores[i], false)}`;
+    if (this.fixed) return `${this.flag[i] ? "" : "not "}${this.word}; ${score}`;
+    const setting = this.setting.min_samples !== null ? `, min_samples ${this.setting.min_samples}` : "";
+    return `${this.flag[i] ? "" : "not "}${this.word} at ${words.threshold} ${brief(this.eps)}${setting}; ${score}`;
+  }
+
+  // The reason as Python found it holds for the eps of the run; it says so when another one is set.
+  why(i) {
+    const { meta } = this.table;
+    const reason = this.table.columns.get("reason")?.text(i);
+    const change = this.table.columns.get("change")?.text(i);
+    const moved = !this.fixed && (this.eps !== meta.eps || this.setting.min_samples !== meta.min_samples);
+    const as = moved && meta.words.threshold === "eps" ? ` (at eps ${brief(meta.eps)} and min_samples ${meta.min_samples}, as in the run)` : "";
+    const told = [];
+    if (reason) told.push(`Reason: ${reason}${as}`);
+    if (change) told.push(`Would not be ${this.word} if ${change.replace(/^(\S+) /, "$1 were ")}${as}`);
+    return told;
+  }
+
+  // The k nearest rows by the standardised features, searched here among all rows; or looked up, where features were left out.
+  neighbours(i) {
+    const { meta, columns } = this.table;
+    if (!meta.neighbours) return [];
+    const features = meta.neighbours.features.map((feature) => ({ ...feature, column: columns.get(feature.name) }));
+    const k = meta.neighbours.k;
+    let found = [];
+    if (this.table.near) {
+      const place = this.table.near.of.indexOf(i);
+      if (place < 0) return [element("p", { class: "ox-sub", text: `Neighbours are in this file for the ${count(this.table.near.of.length)} oddest rows.` })];
+      for (let j = 0; j < k; j++) found.push([this.table.near.rows[place * k + j], NaN]);
+    } else {
+      const total = new Float64Array(this.table.n);
+      for (const { column, mean, scale } of features) {
+        const values = column.plot;
+        const own = (values[i] - mean) / scale;
+        for (let j = 0; j < total.length; j++) {
+          const gap = (values[j] - mean) / scale - own;
+          total[j] += gap * gap;
+        }
+      }
+      total[i] = Infinity;
+      const best = [];
+      for (let j = 0; j < total.length; j++) {
+        if (best.length === k && !(total[j] < best[k - 1][1])) continue;
+        if (!(total[j] < Infinity)) continue;
+        let at = best.length;
+        while (at > 0 && best[at - 1][1] > total[j]) at -= 1;
+        best.splice(at, 0, [j, total[j]]);
+        if (best.length > k) best.pop();
+      }
+      found = best.map(([j, square]) => [j, Math.sqrt(square)]);
+    }
+    this.neighbourRows = found.map(([j]) => j);
+    const shown = this.views.at(-1).y;
+    const items = found.map(([j, distance]) => element("li", {}, element("button", { type: "button", class: "ox-link",
+      text: this.idColumn ? this.idColumn.text(j) : `row ${j}`, onclick: () => this.open(j) }),
+    element("span", { text: [Number.isNaN(distance) ? "" : ` at ${brief(distance)} sd`, shown.text && !shown.score ? `, ${shown.name} ${brief(shown.plot[j])}` : ""].join("") })));
+    return [element("h3", { text: "Nearest rows" }), element("ol", {}, ...items)];
+  }
+
+  // ------------------------------------------------ pictures
+
+  buildGallery() {
+    const { meta } = this.table;
+    this.sheets = this.table.sheets.map((bytes) => URL.createObjectURL(new Blob([bytes], { type: meta.pictures.type })));
+    this.gallery = element("div", { class: "ox-gallery", role: "list" });
+    return element("section", { class: "ox-panel", "aria-label": "Pictures" }, element("h2", { text: "Pictures, the oddest first" }), this.gallery);
+  }
+
+  picture(i, width) {
+    const { size, across, per_sheet } = this.table.meta.pictures;
+    const tile = this.table.tile[i];
+    const box = element("span", { class: "ox-picture", role: "img", "aria-label": tile < 0 ? `no picture of ${this.nameOf(i)}` : `picture of ${this.nameOf(i)}` });
+    [box.style.width, box.style.height] = [`${width}px`, `${width}px`];
+    if (tile < 0) return box;
+    const sheet = Math.floor(tile / per_sheet);
+    const at = tile % per_sheet;
+    const scale = width / size;
+    box.style.backgroundImage = `url("${this.sheets[sheet]}")`;
+    box.style.backgroundSize = `${across * size * scale}px auto`;
+    box.style.backgroundPosition = `${-(at % across) * width}px ${-Math.floor(at / across) * width}px`;
+    return box;
+  }
+
+  fillGallery() {
+    if (!this.gallery) return;
+    this.gallery.replaceChildren(...this.top.slice(0, TILES).map((i) => element("div", { role: "listitem" },
+      element("button", { type: "button", class: "ox-tile", onclick: () => this.open(i) }, this.picture(i, 96),
+        element("span", { text: brief(this.scores[i]) })))));
+  }
+
+  buildNotes() {
+    const { notes } = this.table.meta;
+    return element("footer", { class: "ox-notes" }, ...notes.map((text) => element("p", { text })));
+  }
+
+  // ------------------------------------------------ actions
+
+  setLasso(on) {
+    this.lassoing = on;
+    this.lassoButton.setAttribute("aria-pressed", String(on));
+    this.root.classList.toggle("ox-lassoing", on);
+  }
+
+  csv() {
+    const rows = this.nSelected ? this.selectedRows() : this.flaggedRows().filter((i) => this.shown[i]);
+    const names = this.table.meta.view.exported;
+    const columns = names.map((name) => this.table.columns.get(name)).filter(Boolean);
+    const head = [...(columns.length && this.idColumn ? [] : ["row"]), ...columns.map((column) => column.name), "score", this.word];
+    const lines = [head.map(cell).join(",")];
+    for (const i of rows) {
+      const texts = columns.map((column) => (column.kind === "text" ? cell(column.text(i)) : column.text(i)));
+      lines.push([...(this.idColumn ? [] : [String(i)]), ...texts, Number.isNaN(this.scores[i]) ? "" : shortest(this.scores[i], false), this.flag[i] ? "True" : "False"].join(","));
+    }
+    return `${lines.join("\r\n")}\r\n`;
+  }
+
+  download() {
+    const address = URL.createObjectURL(new Blob([this.csv()], { type: "text/csv" }));
+    const link = element("a", { href: address, download: this.nSelected ? "selected.csv" : `${this.word}.csv` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(address), 10000);
+  }
+
+  // ------------------------------------------------ looks
+
+  turn() {
+    this.root.dataset.theme = this.isDark() ? "light" : "dark";
+    this.recolour();
+  }
+
+  isDark() {
+    return this.root.dataset.theme ? this.root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  }
+
+  recolour() {
+    this.readColours();
+    for (const view of this.views) {
+      view.uplot.redraw(false, false);
+      view.paint();
+    }
+    this.drawProfile();
+  }
+
+  colour(name) {
+    return this.colours[name];
+  }
+
+  readColours() {
+    const style = getComputedStyle(this.root);
+    const names = ["--ink", "--ink2", "--paper", "--grid", "--rest", "--odd", "--pick", "--near", "--coast", "--sea", "--curve"];
+    this.colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(name).trim()]));
+    const rest = rgba(this.colours["--rest"]);
+    // The more rows lie on a pixel, the fuller its colour.
+    this.shades = Uint32Array.from({ length: 256 }, (_, k) => (k === 0 ? 0 : packed(rest, Math.min(255, Math.round(255 * (1 - 0.55 ** k) + 20)))));
+  }
+
+  watch() {
+    const media = matchMedia("(prefers-color-scheme: dark)");
+    const turned = () => this.recolour();
+    media.addEventListener("change", turned);
+    const sizes = new ResizeObserver(() => {
+      for (const view of this.views) view.resize();
+      this.drawProfile();
+    });
+    for (const view of this.views) sizes.observe(view.plotArea);
+    if (this.profile) sizes.observe(this.profile);
+    this.destroy = () => {
+      media.removeEventListener("change", turned);
+      sizes.disconnect();
+      for (const view of this.views) view.uplot.destroy();
+      for (const address of this.sheets ?? []) URL.revokeObjectURL(address);
+      this.root.replaceChildren();
+    };
+  }
+}
+
+// A unit stands below its name, so that columns stay narrow.
+function headText(label) {
+  const match = /^(.*) (\([^()]*\))$/.exec(label);
+  return match ? [match[1], element("span", { class: "ox-unit", text: match[2] })] : [label];
+}
+
+// A text that a spreadsheet would run as a formula gets a quote in front.
+function cell(text) {
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+// ---------------------------------------------------------------- the page that `explore` writes
+
+async function startPage() {
+  const place = document.getElementById("explorer");
+  try {
+    const meta = JSON.parse(document.getElementById("explorer-meta").textContent);
+    performance.mark("explorer-start");
+    const bytes = await decode(document.getElementById("explorer-data").textContent);
+    performance.mark("explorer-unpacked");
+    document.getElementById("explorer-data").remove();
+    place.replaceChildren();
+    window.explorer = new Explorer(place, meta, bytes);
+    performance.mark("explorer-built");
+    requestAnimationFrame(() => setTimeout(() => {
+      window.firstPicture = performance.now();
+    }, 0));
+  } catch (error) {
+    place.textContent = `The explorer could not start: ${error.message}`;
+    throw error;
+  }
+}
+
+if (typeof document !== "undefined" && document.getElementById("explorer-data")) startPage();
+
+// ---------------------------------------------------------------- the widget
+
+async function render({ model, el }) {
+  const place = element("div");
+  el.append(place);
+  const data = model.get("_data");
+  const view = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
+  const explorer = new Explorer(place, JSON.parse(model.get("_meta")), await inflate(view), {
+    onchange: (changed) => {
+      if ("selected" in changed) model.set("_rows", changed.selected);
+      if ("eps" in changed) model.set("eps", changed.eps);
+      if ("min_samples" in changed) model.set("min_samples", changed.min_samples);
+      model.save_changes();
+    },
+  });
+  explorer.setMinSamples(model.get("min_samples"), true);
+  explorer.setEps(model.get("eps"), true);
+  explorer.setSelected(model.get("_rows"), true);
+  const same = (a, b) => a.length === b.length && a.every((value, k) => value === b[k]);
+  const listeners = {
+    "change:eps": () => model.get("eps") !== explorer.eps && explorer.setEps(model.get("eps"), true),
+    "change:min_samples": () => explorer.setMinSamples(model.get("min_samples"), true),
+    "change:_rows": () => same(model.get("_rows"), explorer.selectedRows()) || explorer.setSelected(model.get("_rows"), true),
+  };
+  for (const [name, act] of Object.entries(listeners)) model.on(name, act);
+  return () => {
+    for (const [name, act] of Object.entries(listeners)) model.off(name, act);
+    explorer.destroy();
+  };
+}
+
+export default { render };

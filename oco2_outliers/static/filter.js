@@ -1,0 +1,340 @@
+// Filter expressions on columns, parsed by hand and run as closures: nothing that a person types is ever run as code.
+//
+//   or:       and ("or" and)*              and:  not ("and" not)*            not: "not" not | comparison
+//   compare:  sum (("<" | "<=" | ">" | ">=" | "==" | "=" | "!=") sum)*      chained as on paper: 400 < xco2 < 410
+//           | sum ["not"] "in" "(" literal, ... ")" | sum "is" ["not"] "missing" | sum ["not"] "contains" "text"
+//   sum, product, unary minus, abs( ), ( ), numbers, "text", names, `names with spaces`
+//
+// A missing value satisfies no comparison.
+
+export class FilterError extends Error {
+  constructor(message, at) {
+    super(`${message} (at character ${at + 1})`);
+    this.at = at;
+  }
+}
+
+const TOKEN = /\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|`([^`]*)`|([\p{L}_][\p{L}\p{N}_.]*)|(<=|>=|==|!=|<>|&&|\|\||[<>=!&|()[\],+\-*/%]))/uy;
+const KEYWORDS = new Set(["and", "or", "not", "in", "is", "missing", "null", "nan", "contains", "true", "false"]);
+const SAME = { "&&": "and", "&": "and", "||": "or", "|": "or", "!": "not", "=": "==", "<>": "!=" };
+const MAX_LENGTH = 5000;
+const MAX_DEPTH = 100;
+
+function tokens(text) {
+  if (text.length > MAX_LENGTH) throw new FilterError(`the filter is longer than ${MAX_LENGTH} characters`, MAX_LENGTH);
+  const found = [];
+  const end = text.trimEnd().length;
+  TOKEN.lastIndex = 0;
+  let at = 0;
+  while (at < end) {
+    const match = TOKEN.exec(text);
+    if (!match) {
+      const rest = text.slice(at).trimStart();
+      const where = text.length - rest.length;
+      throw new FilterError(/^["'`]/.test(rest) ? "a quote is not closed" : `cannot read ${rest[0]}`, where);
+    }
+    const start = match.index + match[0].length - match[0].trimStart().length;
+    at = TOKEN.lastIndex;
+    const [, number, string, quoted, word, sign] = match;
+    if (number !== undefined) found.push({ kind: "number", value: numeric(number), at: start });
+    else if (string !== undefined)
+      found.push({ kind: "string", value: string.slice(1, -1).replace(/\\(.)/gs, "$1"), at: start });
+    else if (quoted !== undefined) found.push({ kind: "name", value: quoted, at: start });
+    else if (word !== undefined && KEYWORDS.has(word.toLowerCase()))
+      found.push({ kind: "sign", value: word.toLowerCase(), at: start });
+    else if (word !== undefined) found.push({ kind: "name", value: word, at: start });
+    else found.push({ kind: "sign", value: SAME[sign] ?? sign, at: start });
+  }
+  found.push({ kind: "end", value: "the end", at: end });
+  return found;
+}
+
+// Whole numbers beyond 2**53 (sounding ids) stay whole.
+function numeric(text) {
+  const value = Number(text);
+  return /^\d+$/.test(text) && !Number.isSafeInteger(value) ? BigInt(text) : value;
+}
+
+const missing = (value) => value === null || value === undefined || Number.isNaN(value);
+
+const COMPARE = {
+  "<": (a, b) => a < b,
+  "<=": (a, b) => a <= b,
+  ">": (a, b) => a > b,
+  ">=": (a, b) => a >= b,
+  // Not ===: a whole number of 64 bits (BigInt) equals a float of the same value; the types were looked at before.
+  "==": (a, b) => a == b, // eslint-disable-line eqeqeq
+  "!=": (a, b) => a != b, // eslint-disable-line eqeqeq
+};
+
+class Parser {
+  constructor(text, columns) {
+    this.tokens = tokens(text);
+    this.position = 0;
+    this.columns = columns;
+    this.uses = new Set();
+    this.depth = 0;
+  }
+
+  get next() {
+    return this.tokens[this.position];
+  }
+
+  take(...values) {
+    const token = this.next;
+    if (token.kind === "sign" && values.includes(token.value)) {
+      this.position += 1;
+      return token;
+    }
+    return null;
+  }
+
+  need(value) {
+    const token = this.take(value);
+    if (!token) throw new FilterError(`expected ${value} before ${this.shown()}`, this.next.at);
+    return token;
+  }
+
+  shown() {
+    const { kind, value } = this.next;
+    return kind === "end" ? "the end" : kind === "string" ? JSON.stringify(value) : String(value);
+  }
+
+  deeper(parse) {
+    this.depth += 1;
+    if (this.depth > MAX_DEPTH) throw new FilterError("too many brackets inside each other", this.next.at);
+    const node = parse();
+    this.depth -= 1;
+    return node;
+  }
+
+  all() {
+    const node = this.or();
+    if (this.next.kind !== "end") throw new FilterError(`did not expect ${this.shown()}`, this.next.at);
+    this.truth(node);
+    return node;
+  }
+
+  truth(node) {
+    if (node.type !== "bool") throw new FilterError("expected a condition, like xco2 > 410", node.at);
+    return node.of;
+  }
+
+  or() {
+    let left = this.and();
+    while (this.take("or")) {
+      const [a, b] = [this.truth(left), this.truth(this.and())];
+      left = { type: "bool", at: left.at, of: (i) => a(i) === true || b(i) === true };
+    }
+    return left;
+  }
+
+  and() {
+    let left = this.not();
+    while (this.take("and")) {
+      const [a, b] = [this.truth(left), this.truth(this.not())];
+      left = { type: "bool", at: left.at, of: (i) => a(i) === true && b(i) === true };
+    }
+    return left;
+  }
+
+  not() {
+    const sign = this.take("not");
+    if (!sign) return this.comparison();
+    const a = this.truth(this.deeper(() => this.not()));
+    return { type: "bool", at: sign.at, of: (i) => a(i) !== true };
+  }
+
+  comparison() {
+    let left = this.sum();
+    const tests = [];
+    for (;;) {
+      const sign = this.take("<", "<=", ">", ">=", "==", "!=");
+      if (sign) {
+        const right = this.sum();
+        tests.push(this.compared(left, sign, right));
+        left = right;
+        continue;
+      }
+      if (tests.length) break;
+      const special = this.special(left);
+      if (!special) return left;
+      return special;
+    }
+    const at = tests[0].at;
+    if (tests.length === 1) return { type: "bool", at, of: tests[0].of };
+    return { type: "bool", at, of: (i) => tests.every((test) => test.of(i)) };
+  }
+
+  // Both sides brought to one type, or a message that says what to write.
+  compared(left, sign, right) {
+    let [a, b] = this.timed(left, right);
+    if (a.type !== b.type) {
+      const text = a.type === "text" ? a : b.type === "text" ? b : null;
+      const hint = text && !text.literal ? "it holds text: compare it with a text in quotes"
+        : text ? "a text in quotes is compared with a number" : `${a.type} is compared with ${b.type}`;
+      throw new FilterError(text && text.name ? `${text.name}: ${hint}` : hint, sign.at);
+    }
+    const test = COMPARE[sign.value];
+    const [f, g] = [a.of, b.of];
+    return {
+      at: left.at,
+      of: (i) => {
+        const [x, y] = [f(i), g(i)];
+        return !missing(x) && !missing(y) && test(x, y);
+      },
+    };
+  }
+
+  // A text beside a time is read as a time, in UTC.
+  timed(left, right) {
+    const asTime = (node) => {
+      if (!node.literal || node.type !== "text") return node;
+      const text = node.value.trim();
+      const day = /^\d{4}(-\d\d(-\d\d)?)?$/.test(text);
+      const value = Date.parse(day || /(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text.replace(" ", "T")}Z`);
+      if (Number.isNaN(value)) throw new FilterError(`${JSON.stringify(text)} is no time like 2019-07-15T18:30`, node.at);
+      return { type: "time", at: node.at, of: () => value };
+    };
+    if (left.type === "time") return [left, asTime(right)];
+    if (right.type === "time") return [asTime(left), right];
+    return [left, right];
+  }
+
+  special(left) {
+    const start = this.position;
+    const negated = this.take("not");
+    const sign = this.take("in", "contains", ...(negated ? [] : ["is"]));
+    if (!sign) {
+      this.position = start;
+      return null;
+    }
+    if (sign.value === "is") return this.isMissing(left);
+    const test = sign.value === "in" ? this.member(left, sign) : this.contains(left, sign);
+    return { type: "bool", at: left.at, of: negated ? (i) => !missing(left.of(i)) && !test(i) : test };
+  }
+
+  isMissing(left) {
+    const negated = this.take("not");
+    if (!this.take("missing", "null", "nan")) throw new FilterError("expected missing after is", this.next.at);
+    return { type: "bool", at: left.at, of: (i) => missing(left.of(i)) !== Boolean(negated) };
+  }
+
+  member(left, sign) {
+    const open = this.take("(", "[");
+    if (!open) throw new FilterError("expected a list after in, like in (1, 2)", this.next.at);
+    const tests = [];
+    do {
+      tests.push(this.compared(left, { value: "==", at: sign.at }, this.unary()).of);
+    } while (this.take(","));
+    this.need(open.value === "(" ? ")" : "]");
+    return (i) => tests.some((test) => test(i));
+  }
+
+  contains(left, sign) {
+    const token = this.next;
+    if (left.type !== "text" || token.kind !== "string")
+      throw new FilterError("contains wants a text column before it and a text in quotes after it", sign.at);
+    this.position += 1;
+    const wanted = token.value.toLowerCase();
+    return (i) => {
+      const value = left.of(i);
+      return !missing(value) && value.toLowerCase().includes(wanted);
+    };
+  }
+
+  number(node, sign) {
+    if (node.type !== "number") throw new FilterError(`${sign.value} works on numbers only`, sign.at);
+    // Arithmetic is done in floats, also on whole numbers of 64 bits.
+    return (i) => {
+      const value = node.of(i);
+      return missing(value) ? NaN : Number(value);
+    };
+  }
+
+  sum() {
+    let left = this.product();
+    for (let sign; (sign = this.take("+", "-")); ) {
+      const [a, b, plus] = [this.number(left, sign), this.number(this.product(), sign), sign.value === "+"];
+      left = { type: "number", at: left.at, of: plus ? (i) => a(i) + b(i) : (i) => a(i) - b(i) };
+    }
+    return left;
+  }
+
+  product() {
+    let left = this.unary();
+    for (let sign; (sign = this.take("*", "/", "%")); ) {
+      const [a, b] = [this.number(left, sign), this.number(this.unary(), sign)];
+      const of = { "*": (i) => a(i) * b(i), "/": (i) => a(i) / b(i), "%": (i) => a(i) % b(i) }[sign.value];
+      left = { type: "number", at: left.at, of };
+    }
+    return left;
+  }
+
+  unary() {
+    const sign = this.take("-", "+");
+    if (!sign) return this.primary();
+    const node = this.deeper(() => this.unary());
+    if (sign.value === "+") return node;
+    if (node.literal && node.type === "number") return this.literal("number", -node.value, sign.at);
+    const a = this.number(node, sign);
+    return { type: "number", at: sign.at, of: (i) => -a(i) };
+  }
+
+  literal(type, value, at) {
+    return { type, at, literal: true, value, of: () => value };
+  }
+
+  primary() {
+    const token = this.next;
+    if (this.take("(")) {
+      const node = this.deeper(() => this.or());
+      this.need(")");
+      return node;
+    }
+    if (token.kind === "number") return this.step(this.literal("number", token.value, token.at));
+    if (token.kind === "string") return this.step(this.literal("text", token.value, token.at));
+    if (this.take("true", "false")) return this.literal("bool", token.value === "true", token.at);
+    if (token.kind === "name") return this.name(token);
+    throw new FilterError(`expected a column, a number or a text before ${this.shown()}`, token.at);
+  }
+
+  step(node) {
+    this.position += 1;
+    return node;
+  }
+
+  name(token) {
+    this.position += 1;
+    if (token.value === "abs" && this.next.value === "(" && !this.columns.has("abs")) {
+      this.need("(");
+      const a = this.number(this.deeper(() => this.sum()), token);
+      this.need(")");
+      return { type: "number", at: token.at, of: (i) => Math.abs(a(i)) };
+    }
+    const column = this.columns.get(token.value);
+    if (!column) throw new FilterError(`no column ${token.value}${this.suggestion(token.value)}`, token.at);
+    this.uses.add(token.value);
+    return { type: column.type, at: token.at, name: token.value, of: column.value };
+  }
+
+  suggestion(name) {
+    const wanted = name.toLowerCase();
+    const near = [...this.columns.keys()].filter((key) => key.toLowerCase().startsWith(wanted.slice(0, 3)));
+    return near.length ? `; there is ${near.slice(0, 4).join(", ")}` : "";
+  }
+}
+
+/**
+ * Turn text into a test of row numbers.
+ * @param {string} text
+ * @param {Map<string, {type: "number"|"text"|"time"|"bool", value: (row: number) => any}>} columns
+ * @returns {{test: (row: number) => boolean, uses: Set<string>} | null} null for an empty filter
+ * @throws {FilterError} whose message says what is wrong, and where
+ */
+export function compileFilter(text, columns) {
+  if (!text.trim()) return null;
+  const parser = new Parser(text, columns);
+  const node = parser.all();
+  return { test: (i) => node.of(i) === true, uses: parser.uses };
+}
