@@ -19,7 +19,7 @@ setup(
     long_description=Path("README.md").read_text("utf-8"), long_description_content_type="text/markdown",
     packages=find_packages(include=[s["lib_path"], s["lib_path"] + ".*"]), package_data={s["lib_path"]: ["py.typed"]},
     python_requires=">=" + s["min_python"], install_requires=lines("requirements"),
-    extras_require={extra: lines(f"{extra}_requirements") for extra in ("dev", "docs", "lab", "geo", "bench")},
+    extras_require={extra: lines(f"{extra}_requirements") for extra in ("dev", "docs", "lab", "geo", "scale", "bench")},
     entry_points={"console_scripts": lines("console_scripts"), "fsspec.specs": lines("fsspec_specs"),
                   "nbdev": [f"{s['lib_path']}={s['lib_path']}._modidx:d"]},
     zip_safe=False,
