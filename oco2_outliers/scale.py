@@ -405,7 +405,7 @@ def _writing_to(out: _Out):
         raise type(error)(error.errno, f"cannot write to {out.address}: {error.strerror or _one_line(error)}. What is "
                           "done is safe: make room, and run the same command again") from None
 
-# %% ../nbs/06_scale.ipynb #1e62bd8a
+# %% ../nbs/06_scale.ipynb #30dd2245
 class _Manifest:
     """What is known of every unit: a line each.
 
@@ -426,7 +426,8 @@ class _Manifest:
     def _take(self, line: bytes) -> None:
         with contextlib.suppress(ValueError, TypeError, KeyError):
             entry = json.loads(line)
-            if isinstance(entry, dict) and isinstance(entry["key"], str) and isinstance(entry["name"], str):
+            # The key becomes a file name, and anyone may have written the line.
+            if isinstance(entry, dict) and _is_key(entry["key"]) and isinstance(entry["name"], str):
                 self.entries[entry["key"]] = entry
 
     def record(self, entry: dict) -> None:
@@ -462,8 +463,8 @@ def _json_line(entry: Mapping) -> bytes:
     return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
 
 
-def _is_key(text: str) -> bool:
-    return len(text) == 32 and set(text) <= set("0123456789abcdef")
+def _is_key(text: Any) -> bool:
+    return isinstance(text, str) and len(text) == 32 and set(text) <= set("0123456789abcdef")
 
 # %% ../nbs/06_scale.ipynb #10f36664
 _RENEWED, _STALE = 60.0, 600.0  # seconds
@@ -723,7 +724,10 @@ class _Processes:
                 process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
 
-# %% ../nbs/06_scale.ipynb #ba9cf811
+# %% ../nbs/06_scale.ipynb #7886bd9a
+_CONNECT = 15  # seconds to find a scheduler
+
+
 def _client(address: Any):
     """A Dask client for an address, or the client given; and whether it is ours to close."""
     try:
@@ -733,7 +737,7 @@ def _client(address: Any):
     if not isinstance(address, str):
         return address, False
     try:
-        return Client(address, timeout=20, set_as_default=False), True
+        return Client(address, timeout=_CONNECT, set_as_default=False), True
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler at {address}: {_one_line(error) or type(error).__name__}; "
                          "start one with: dask scheduler") from None
@@ -1503,7 +1507,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
                      sum(e["rows"] for e in lines if "error" not in e), time.perf_counter() - started,
                      _manifest_table(lines), failures, scaling, notes)
 
-# %% ../nbs/06_scale.ipynb #a511eb07
+# %% ../nbs/06_scale.ipynb #3eba2434
 _OF_TASK = {
     "isolate": {"eps": "auto", "min_samples": 5, "features": None, "drop_missing": False},
     "peaks": {"preset": None, "alpha": 0.05, "n_surrogates": 200, "box": None, "column": "xco2", "keep_flagged": False,
@@ -1693,7 +1697,7 @@ def _clear_or_check(out: _Out, run: _Run, resume: bool) -> None:
 def _difference(before: Any, now: Any, name: str = "") -> str:
     """The first setting that differs, in words."""
     if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(set(before) | set(now)):
+        for key in ("task", *sorted(set(before) | set(now))):
             if before.get(key) != now.get(key):
                 return _difference(before.get(key), now.get(key), key)
     return f"{name}: {str(before)[:60]!r} there, {str(now)[:60]!r} asked" if name else "run.json cannot be read"
@@ -1826,11 +1830,10 @@ def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[s
     return Combined(place.path("combined.parquet") if place.local else f"{place.address}/combined.parquet", tally.rows,
                     tally.monthly(), tally.top, duplicates, n)
 
-# %% ../nbs/06_scale.ipynb #9cf566ca
+# %% ../nbs/06_scale.ipynb #8cf7a659
 def _part_bytes(out: _Out, line: Mapping) -> bytes:
     """A part as it was written, or an error."""
-    name = f"parts/{line['key']}.parquet" if _is_key(line["key"]) else ""
-    data = out.read_or_none(name) if name else None
+    data = out.read_or_none(f"parts/{line['key']}.parquet")
     if data is None or _sha256(data) != line["part"]["sha256"]:
         raise InputError(f"the part of {line['name']} is not as it was written; run the same command again")
     return data
@@ -1847,8 +1850,12 @@ def _stream(out: _Out, lines: Sequence[Mapping], path: Path, tally: _Tally, rule
 
     schemas: dict[Any, None] = {}
     for line in tqdm(lines, desc="columns", unit="file", disable=not progress):
-        with out.fs.open(out.path(f"parts/{line['key']}.parquet"), "rb") as file:
-            schemas.setdefault(pq.read_schema(file).remove_metadata())
+        try:
+            with out.fs.open(out.path(f"parts/{line['key']}.parquet"), "rb") as file:
+                schemas.setdefault(pq.read_schema(file).remove_metadata())
+        except (FileNotFoundError, pa.ArrowInvalid):
+            _part_bytes(out, line)  # says what is wrong with it
+            raise
     schema = pa.unify_schemas(list(schemas), promote_options="permissive")
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for number, line in enumerate(tqdm(lines, desc="combine", unit="file", disable=not progress)):
