@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -474,49 +475,65 @@ def test_cells_of_the_lists_are_harmless():
     assert rows == [["a"], ["'=1+1"], ["'@x"], ["'-2"], ["a b  c"], ["-1.5"]]
 
 
-def test_a_worker_killed_in_the_middle_loses_nothing(days, tmp_path):
-    pytest.importorskip("distributed")
+@pytest.fixture(scope="module")
+def in_one_go(days, tmp_path_factory):
+    """What an undisturbed run gives."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "log").touch()
+    map_files(days, slow_rows, out=folder / "out", parameters={"log": str(folder / "log"), "seconds": 0})
+    return parts_by_name(folder / "out")
+
+
+def parts_by_name(out):
+    """Bytes of the part of each input."""
+    return {line["name"]: Path(out, "parts", f"{line['key']}.parquet").read_bytes() for line in lines_of(out)}
+
+
+@contextlib.contextmanager
+def meanwhile(do):
+    """Something that happens while the block runs."""
+    thread = threading.Thread(target=do)
+    thread.start()
+    yield
+    thread.join()
+
+
+def lines_so_far(out):
+    return len(list(Path(out, "manifest").glob("*.json"))) if Path(out, "manifest").is_dir() else 0
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(days, cluster, in_one_go, tmp_path):
+    from distributed import Client
+
     log = tmp_path / "log"
     log.touch()
-    expected = tmp_path / "here"
-    map_files(days, slow_rows, out=expected, parameters={"log": str(log)})
-    log.write_text("")
-    with Cluster(tmp_path) as cluster:
-        from threading import Thread
+    victim = cluster.add_worker()
+    with Client(cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(3, timeout=60)
 
-        victim = cluster.workers[0]
+    def kill():
+        wait_for(lambda: f" {victim.pid}\n" in log.read_text())
+        victim.kill()
 
-        def kill():
-            wait_for(lambda: f" {victim.pid}\n" in log.read_text())
-            victim.kill()
-
-        killer = Thread(target=kill)
-        killer.start()
+    with meanwhile(kill):
         result = map_files(days, slow_rows, out=tmp_path / "out", client=cluster.address,
-                           parameters={"log": str(log)})
-        killer.join()
-        assert victim.wait() == -signal.SIGKILL
-    assert result.exit_code == 0 and parts(tmp_path / "out") == parts(expected)
-    assert len(lines_of(tmp_path / "out")) == 8
+                           parameters={"log": str(log), "seconds": 0.5})
+    assert victim.wait() == -signal.SIGKILL
+    assert result.exit_code == 0 and parts_by_name(tmp_path / "out") == in_one_go
+    assert len(lines_of(tmp_path / "out")) == 8 and len(log.read_text().splitlines()) >= 9, "one was done twice"
 
 
-def test_a_process_killed_in_the_middle_loses_nothing(days, tmp_path):
-    from threading import Thread
-
+def test_a_process_killed_in_the_middle_loses_nothing(days, in_one_go, tmp_path):
     log = tmp_path / "log"
     log.touch()
-    map_files(days, slow_rows, out=tmp_path / "here", parameters={"log": str(log)})
-    log.write_text("")
 
     def kill():
         wait_for(lambda: log.read_text())
         os.kill(int(log.read_text().split()[1]), signal.SIGKILL)
 
-    killer = Thread(target=kill)
-    killer.start()
-    result = map_files(days, slow_rows, out=tmp_path / "out", jobs=2, parameters={"log": str(log)})
-    killer.join()
-    assert result.exit_code == 0 and parts(tmp_path / "out") == parts(tmp_path / "here")
+    with meanwhile(kill):
+        result = map_files(days, slow_rows, out=tmp_path / "out", jobs=2, parameters={"log": str(log)})
+    assert result.exit_code == 0 and parts_by_name(tmp_path / "out") == in_one_go
 
 
 def test_a_file_that_kills_every_process_is_listed(days, tmp_path):
@@ -525,40 +542,28 @@ def test_a_file_that_kills_every_process_is_listed(days, tmp_path):
     assert "died twice" in result.failures["error"][0] and len(result.manifest) == 7
 
 
-def test_the_scheduler_killed_and_the_run_resumed(days, tmp_path):
-    pytest.importorskip("distributed")
-    from threading import Thread
-
-    log = tmp_path / "log"
+def test_the_scheduler_killed_and_the_run_resumed(days, cluster, in_one_go, tmp_path):
+    log, out = tmp_path / "log", tmp_path / "out"
     log.touch()
-    map_files(days, slow_rows, out=tmp_path / "here", parameters={"log": str(log), "seconds": 0.3})
-    log.write_text("")
-    out, settings = tmp_path / "out", {"log": str(log), "seconds": 0.3}
-    with Cluster(tmp_path) as cluster:
+    settings = {"log": str(log), "seconds": 0.4}
+    with Cluster(tmp_path, 1) as mortal:
         def kill():
-            wait_for(lambda: (out / "manifest").is_dir() and len(list((out / "manifest").glob("*.json"))) >= 2)
-            cluster.scheduler.kill()
+            wait_for(lambda: lines_so_far(out) >= 2)
+            mortal.scheduler.kill()
 
-        killer = Thread(target=kill)
-        killer.start()
-        with pytest.raises(ConnectionError, match="scheduler.*is gone.*run the same command again"):
-            map_files(days, slow_rows, out=out, client=cluster.address, parameters=settings)
-        killer.join()
+        with meanwhile(kill), pytest.raises(ConnectionError, match="scheduler.*is gone.*run the same command again"):
+            map_files(days, slow_rows, out=out, client=mortal.address, parameters=settings)
     kept = len(lines_of(out))
     assert 2 <= kept < 8
     log.write_text("")
-    (tmp_path / "second").mkdir()
-    with Cluster(tmp_path / "second") as cluster:
-        result = map_files(days, slow_rows, out=out, client=cluster.address, parameters=settings)
+    result = map_files(days, slow_rows, out=out, client=cluster.address, parameters=settings)
     assert (result.n_kept, result.n_done) == (kept, 8 - kept) == (kept, len(log.read_text().splitlines()))
-    assert parts(out) == parts(tmp_path / "here") and len(lines_of(out)) == 8
+    assert parts_by_name(out) == in_one_go and len(parts(out)) == 8
 
 
-def test_the_coordinator_killed_and_the_run_resumed(days, tmp_path):
+def test_the_coordinator_killed_and_the_run_resumed(days, in_one_go, tmp_path):
     log, out = tmp_path / "log", tmp_path / "out"
     log.touch()
-    map_files(days, slow_rows, out=tmp_path / "here", parameters={"log": str(log)})
-    log.write_text("")
     code = (f"import sys; sys.path.insert(0, {str(TESTS)!r}); from test_scale import slow_rows\n"
             "from oco2_outliers.scale import map_files\n"
             f"if __name__ == '__main__': map_files({str(days)!r}, slow_rows, out={str(out)!r}, jobs=2, "
@@ -566,17 +571,17 @@ def test_the_coordinator_killed_and_the_run_resumed(days, tmp_path):
     (tmp_path / "go.py").write_text(code)
     run = subprocess.Popen([sys.executable, str(tmp_path / "go.py")], cwd=ROOT,
                            env={**os.environ, "PYTHONPATH": str(ROOT)})
-    wait_for(lambda: (out / "manifest").is_dir() and len(list((out / "manifest").glob("*.json"))) >= 2)
+    wait_for(lambda: lines_so_far(out) >= 2)
     run.kill()
     run.wait()
     workers = {int(line.split()[1]) for line in log.read_text().splitlines()}
     wait_for(lambda: not any(map(alive, workers)))
-    kept = len(list((out / "manifest").glob("*.json")))
+    kept = lines_so_far(out)
     assert 2 <= kept < 8
     log.write_text("")
     result = map_files(days, slow_rows, out=out, parameters={"log": str(log)})
     assert result.n_kept == kept and len(log.read_text().splitlines()) == 8 - kept
-    assert parts(out) == parts(tmp_path / "here") and len(lines_of(out)) == 8
+    assert parts_by_name(out) == in_one_go and len(lines_of(out)) == len(parts(out)) == 8
     assert not list(out.rglob("*.part"))
 
 
@@ -591,7 +596,7 @@ def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path):
     files = make_days(tmp_path / "lite", 12, 40)
     out = tmp_path / "out"
     run = run_cli(["isolate", files, "--out", out, "--scale", "orbit", "--jobs", "2"])
-    wait_for(lambda: (out / "manifest").is_dir() and list((out / "manifest").glob("*.json")))
+    wait_for(lambda: lines_so_far(out))
     run.send_signal(signal.SIGINT)
     said, complained = run.communicate(timeout=60)
     assert run.returncode == 130, complained
@@ -668,7 +673,7 @@ def test_from_swift_to_swift(days, swift_env, tmp_path):
     for path in days.iterdir():
         fs.put_file(str(path), f"scale-in/lite/{path.name}")
     out = f"swift://scale-out-{os.getpid()}/run"
-    with Cluster(tmp_path, env=swift_env) as cluster:
+    with Cluster(tmp_path, 1, env=swift_env) as cluster:
         first = map_files("swift://scale-in/lite/day_00[0-4]*", "convert", out=out, client=cluster.address)
         assert first.n_done == 5
         result = map_files("swift://scale-in/lite", "convert", out=out, client=cluster.address)
