@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scale_tasks import big_rows, gives_nothing, kills_its_worker, one_row, slow_rows
 from swift_server.fixtures import server  # noqa: F401
 
 from oco2_outliers import scale as module
@@ -35,7 +36,7 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 
 
-# ---------------------------------------------------------------- a cluster, and tasks that workers can import
+# ---------------------------------------------------------------- a cluster
 
 class Cluster:
     """`dask scheduler` and `dask worker` as a user starts them: processes of their own on loopback."""
@@ -82,30 +83,6 @@ def cluster(tmp_path_factory):
     pytest.importorskip("distributed", reason="dask is in the extras scale and dev")
     with Cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
-
-
-def slow_rows(unit, log, seconds=0.15):
-    """Takes its time, and notes that it was called."""
-    with open(log, "a") as file:
-        file.write(f"{Path(unit.name).name} {os.getpid()}\n")
-    time.sleep(seconds)
-    return unit.table()[["sounding_id", "xco2"]]
-
-
-def kills_its_worker(unit):
-    if "002" in unit.name:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return unit.table()[["sounding_id", "xco2"]]
-
-
-def one_row(unit):
-    return pd.DataFrame({"name": [Path(unit.name).name], "orbit": [unit.orbit], "rows": [len(unit.table())]})
-
-
-def big_rows(unit):
-    """Half a megabyte that no packing makes smaller."""
-    rng = np.random.default_rng(len(unit.name))
-    return pd.DataFrame({"noise": rng.random(60_000)})
 
 
 # ---------------------------------------------------------------- generated days
@@ -190,7 +167,7 @@ def test_all_real_files_on_a_cluster(shared_data, cluster, tmp_path):
     there = map_files(f"{files}/*.nc4", "isolate", out=tmp_path / "there", client=cluster.address)
     assert here.n_units == there.n_done == 187 and not there.exit_code
     assert parts(tmp_path / "here") == parts(tmp_path / "there")
-    assert here.rows == there.rows == sum(len(read_soundings(file)) for file in files.iterdir())
+    assert here.rows == there.rows == there.manifest["rows_read"].sum()
     table = combine(tmp_path / "there")
     assert table.rows == there.rows and table.n_duplicates == 0
 
@@ -564,7 +541,7 @@ def test_the_scheduler_killed_and_the_run_resumed(days, cluster, in_one_go, tmp_
 def test_the_coordinator_killed_and_the_run_resumed(days, in_one_go, tmp_path):
     log, out = tmp_path / "log", tmp_path / "out"
     log.touch()
-    code = (f"import sys; sys.path.insert(0, {str(TESTS)!r}); from test_scale import slow_rows\n"
+    code = (f"import sys; sys.path.insert(0, {str(TESTS)!r}); from scale_tasks import slow_rows\n"
             "from oco2_outliers.scale import map_files\n"
             f"if __name__ == '__main__': map_files({str(days)!r}, slow_rows, out={str(out)!r}, jobs=2, "
             f"parameters={{'log': {str(log)!r}}})")
@@ -610,7 +587,7 @@ def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path):
 
 def limited(out, days):
     """A run that may write no file above 100 kB; the exit code of the command."""
-    code = (f"import resource, sys; sys.path.insert(0, {str(TESTS)!r}); from test_scale import big_rows\n"
+    code = (f"import resource, sys; sys.path.insert(0, {str(TESTS)!r}); from scale_tasks import big_rows\n"
             "from oco2_outliers.scale import map_files\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
             "try:\n"
@@ -811,12 +788,8 @@ def test_nothing_of_a_run_is_unpickled(root):
 
 
 def test_a_task_gives_a_table_or_its_unit_fails(days, tmp_path):
-    result = map_files(days / "day_000.parquet", _gives_nothing, out=tmp_path / "out")
+    result = map_files(days / "day_000.parquet", gives_nothing, out=tmp_path / "out")
     assert "a task returns a DataFrame, not NoneType" in result.failures["error"][0]
-
-
-def _gives_nothing(unit):
-    return None
 
 
 # ---------------------------------------------------------------- a year
