@@ -561,7 +561,7 @@ def _is_stale(said: bytes) -> bool:
     except (ValueError, TypeError, KeyError, OSError):
         return True
 
-# %% ../nbs/06_scale.ipynb #f8e11998
+# %% ../nbs/06_scale.ipynb #c41cd469
 class _Item(NamedTuple):
     """A unit before it is read: what to read, and the name of its part."""
 
@@ -580,6 +580,7 @@ class _Job:
     out: str
     options: Mapping | None
     fingerprint: str
+    shown: Mapping
 
 
 @functools.cache
@@ -653,7 +654,7 @@ def _pictures(item: _Item, options: Mapping | None, place: Path) -> tuple[list[s
         read.append(file._asdict() | {"sha256": _sha256(Path(path).read_bytes())})
     return paths, read
 
-# %% ../nbs/06_scale.ipynb #4f51c722
+# %% ../nbs/06_scale.ipynb #b677ebd3
 def _here(work: Callable, items: Sequence[_Item]) -> Iterator[dict]:
     """In this process."""
     yield from map(work, items)
@@ -690,16 +691,14 @@ class _Processes:
             try:
                 while source or running:
                     while source and len(running) < most:
-                        item = source.popleft()
-                        running[self.pool.submit(work, item)] = item
+                        future = self.pool.submit(work, source[0])
+                        running[future] = source.popleft()
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         entry = future.result()
                         del running[future]
                         yield entry
             except BrokenProcessPool:
                 self.stop()
-                if item.key not in {each.key for each in running.values()}:
-                    source.appendleft(item)  # the pool broke before it took the item
                 for each in running.values():
                     deaths[each.key] = deaths.get(each.key, 0) + alone
                     if deaths[each.key] < 2:
@@ -800,7 +799,7 @@ def _check_alive(client: Any) -> None:
     if client.status != "running":
         raise _lost(client)
 
-# %% ../nbs/06_scale.ipynb #f9cfef44
+# %% ../nbs/06_scale.ipynb #601c89f0
 def _is_kept(entry: dict | None, item: _Item, job: _Job, out: _Out) -> bool:
     """Whether a unit need not be done again."""
     try:
@@ -842,7 +841,7 @@ def _run_items(out: _Out, manifest: _Manifest, job: _Job, items: Sequence[_Item]
                                      "install the same on all")
                 _check_part(out, entry)
             with _writing_to(out):
-                manifest.record(entry)
+                manifest.record(entry | {"parameters": job.shown})
             bar.update()
     return len(todo)
 
@@ -944,7 +943,7 @@ def _without(scaling: dict, left_out: Iterable[str]) -> dict:
     keep = [i for i, name in enumerate(scaling["features"]) if name not in left_out]
     return scaling | {what: [scaling[what][i] for i in keep] for what in ("features", "mean", "scale")}
 
-# %% ../nbs/06_scale.ipynb #744b3ee0
+# %% ../nbs/06_scale.ipynb #113c2cbc
 def _find_scaling(out: _Out, items: Sequence[_Item], parameters: Mapping, options: Mapping | None, execute: Callable,
                   progress: bool) -> tuple[dict, dict[str, dict]]:
     """The scale of the run, and the lines of files that cannot be used."""
@@ -1010,7 +1009,9 @@ def _make_job(task: Callable, parameters: Mapping, each: str, out: _Out, options
     from oco2_outliers import __version__
 
     known = {name: _sha256(value) if isinstance(value, bytes) else value for name, value in parameters.items()}
-    return _Job(task, parameters, each, out.address, options, _hash_of([_name_of(task), known, each, __version__]))
+    fingerprint = _hash_of([_name_of(task), known, each, __version__])
+    shown = {name: value for name, value in known.items() if name not in ("scaling", "pairs", "files")}
+    return _Job(task, parameters, each, out.address, options, fingerprint, shown)
 
 
 def _name_of(task: Callable) -> str:
@@ -1026,7 +1027,7 @@ def _name_of(task: Callable) -> str:
         code = repr(getattr(getattr(task, "__code__", None), "co_code", None))
     return f"{name} {_sha256(code.encode())[:16]}"
 
-# %% ../nbs/06_scale.ipynb #cf7b5d1c
+# %% ../nbs/06_scale.ipynb #7c1839a8
 def _nearest(X: np.ndarray, m: int, n_jobs: int | None) -> tuple[np.ndarray, np.ndarray]:
     """The m nearest rows of every row, itself counted, nearest first, and their squared distances; in input order."""
     from oco2_outliers.dbscan import _Engine, _Library, _search
@@ -1056,7 +1057,7 @@ class _Slabs:
 
     Notes
     -----
-    In memory: a slab with its halo, and about 60 bytes a row of bookkeeping.
+    In memory: `most` rows, and about 60 bytes a row of bookkeeping.
     """
 
     def __init__(self, X: np.ndarray, m: int, own: int, most: int | None = None, scratch: Path | None = None,
@@ -1070,6 +1071,7 @@ class _Slabs:
         self.key = key[self.order]
         self.own = max(1, min(own, self.n))
         self.most = max(most or 3 * self.own, self.own + 2)
+        self.few = 64  # rows that are looked after one by one
         self.X = self._array("X", np.float64, X.shape[1])
         for begin, end in self._slabs():
             self.X[begin:end] = X[self.order[begin:end]]
@@ -1096,7 +1098,10 @@ class _Slabs:
                 if sure.mean() > 0.98 or (low, high) == (0, self.n) or (end - begin) + 4 * wide > self.most:
                     break
                 wide *= 2
-            for rank in begin + np.flatnonzero(~sure):
+            left = begin + np.flatnonzero(~sure)
+            if len(left) > self.few:
+                left = self._look_in_blocks(left, low, high)
+            for rank in left:
                 self._look_further(rank, low, high)
         self.core2 = np.array(self.squares[:, self.m - 1])
 
@@ -1113,6 +1118,29 @@ class _Slabs:
         margin = np.minimum(below, above)
         # In floats as in the search: a sum of squares is never less than one of its terms.
         return squares[own, self.m - 1] <= margin * margin
+
+    def _look_in_blocks(self, ranks: np.ndarray, low: int, high: int) -> np.ndarray:
+        """The nearest rows of many rows: searched together with one block of the others after the other, outwards."""
+        if self.index[ranks[0], 0] < 0:
+            return ranks
+        step = max(self.m, self.most - len(ranks))
+        above = [(at, min(at + step, self.n)) for at in range(high, self.n, step)]
+        below = [(max(at - step, 0), at) for at in range(low, 0, -step)]
+        for begin, end in [*above, *below]:
+            gap = self.key[begin] - self.key[ranks] if begin >= high else self.key[ranks] - self.key[end - 1]
+            near = ranks[gap * gap <= self.squares[ranks, self.m - 1]]
+            if not len(near):
+                continue
+            rows = np.concatenate([self.X[near], self.X[begin:end]])
+            index, squares = (found[: len(near)] for found in _nearest(rows, min(self.m, len(rows)), self.n_jobs))
+            # The rows themselves have been compared with each other; where they fill the list, nothing nearer is left.
+            squares = np.where(index < len(near), np.inf, squares)
+            index = np.concatenate([self.index[near], index - len(near) + begin], axis=1)
+            squares = np.concatenate([self.squares[near], squares], axis=1)
+            best = np.argsort(squares, axis=1, kind="stable")[:, : self.m]
+            self.index[near] = np.take_along_axis(index, best, axis=1)
+            self.squares[near] = np.take_along_axis(squares, best, axis=1)
+        return ranks[:0]
 
     def _look_further(self, rank: int, low: int, high: int) -> None:
         """The nearest rows of one row, from all rows that its m-th neighbour so far leaves possible."""
@@ -1158,9 +1186,10 @@ class _Slabs:
             # A hair wider than eps: a square may round down.
             high = int(np.searchsorted(self.key, self.key[end - 1] + eps * (1 + 1e-9) + 1e-300, side="right"))
             high = max(end, high)
-            ranks = begin + np.flatnonzero(core[begin:high])
-            if len(ranks):
-                self._tie(ranks, eps, piece, parent)
+            own, halo = begin + np.flatnonzero(core[begin:end]), end + np.flatnonzero(core[end:high])
+            step = max(1, self.most - len(own))
+            for at in range(0, max(1, len(halo)), step) if len(own) else ():
+                self._tie(np.concatenate([own, halo[at:at + step]]), eps, piece, parent)
         labels = np.full(self.n, -1, np.int64)
         ranks = np.flatnonzero(core)
         if len(ranks):
@@ -1280,7 +1309,7 @@ def _pool_rows(X: np.ndarray, eps, m: int, names: Sequence[str], scale: np.ndarr
     cluster = slabs.labels(eps)
     return _Pool(score, cluster, eps, slabs.explain(np.flatnonzero(cluster == -1), eps, names, scale))
 
-# %% ../nbs/06_scale.ipynb #3a7e3ff6
+# %% ../nbs/06_scale.ipynb #a2a7fdb5
 def _features_of_unit(unit: Unit, parameters: Mapping, scaling: Mapping, scale: str) -> pd.DataFrame:
     """Standardised complete rows of a file, for the pool."""
     table = _soundings_of(unit, parameters["features"], parameters["drop_missing"])
@@ -1321,7 +1350,7 @@ def _run_pooled(out: _Out, manifest: _Manifest, items: Sequence[_Item], paramete
     files = [[file.name, file.size, file.stamp] for item in items for file in item.files]
     job = _make_job(judged, {"asked": parameters, "scaling": scaling, "scale": scale, "files": files}, "file", out,
                     options)
-    job = _Job(judged, {}, "file", out.address, options, job.fingerprint)
+    job = _Job(judged, {}, "file", out.address, options, job.fingerprint, job.shown)
     if all(_is_kept(manifest.entries.get(item.key), item, job, out) for item in items):
         return 0
     if rows < m:
@@ -1403,7 +1432,7 @@ class RunResult:
                 lines.append(f"  ... and {len(self.failures) - 10:,} more")
         return "\n".join(lines)
 
-# %% ../nbs/06_scale.ipynb #e4605236
+# %% ../nbs/06_scale.ipynb #9f6f25f4
 def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str | Callable[..., pd.DataFrame], *,
               client: Any = None, out: str | os.PathLike, resume: bool = True, jobs: int = 1, each: str = "file",
               parameters: Mapping[str, Any] | None = None, scope: str = "orbit", scale: str = "run",
@@ -1487,19 +1516,19 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
         manifest = _Manifest(place)
         run.check_others(manifest, items, place)
         scaling, n_todo = None, 0
+        def tidy() -> None:
+            manifest.close()
+            place.write("failures.csv", _failures_csv(manifest))
+
         try:
-            try:
-                scaling, n_todo = run.go(place, manifest, items, execute, memory_limit, progress, notes)
-            finally:
-                # Also when it ends badly: then this is tidying, and must not hide why.
-                with contextlib.suppress(OSError):
-                    manifest.close()
-                    place.write("failures.csv", _failures_csv(manifest))
-            if manifest.loose:
-                with _writing_to(place):
-                    manifest.close()
-                    place.write("failures.csv", _failures_csv(manifest))
-        except KeyboardInterrupt:
+            scaling, n_todo = run.go(place, manifest, items, execute, memory_limit, progress, notes)
+            with _writing_to(place):
+                tidy()
+        except BaseException as ending:
+            with contextlib.suppress(OSError):  # it must not hide why
+                tidy()
+            if not isinstance(ending, KeyboardInterrupt):
+                raise
             keys = {item.key for item in items}
             n = sum(entry["key"] in keys for entry in manifest.done())
             raise KeyboardInterrupt(f"stopped: {n:,} of {len(items):,} files are done and safe in {place.address}; "

@@ -288,14 +288,25 @@ def clouds(draw):
 
 @settings(max_examples=150, deadline=None)
 @given(X=clouds(), m=st.integers(1, 6), own=st.integers(1, 60), eps=st.sampled_from([0.3, 0.5, 1.0, 2**0.5, 2.0, 50.0]),
-       room=st.integers(0, 200))
-def test_slabs_are_the_method_in_memory(X, m, own, eps, room):
+       room=st.integers(0, 200), few=st.sampled_from([0, 3, 1000]))
+def test_slabs_are_the_method_in_memory(X, m, own, eps, room, few):
     m = min(m, len(X))
     slabs = module._Slabs(X, m, own, own + room)
+    slabs.few = few
     slabs.search()
     model = IsolatedSoundings(eps, m).fit(X)
     assert (slabs.radii() == model.radius_).all()
     assert (slabs.labels(eps) == model.labels_).all()
+
+
+def test_slabs_in_twenty_features_keep_to_their_room():
+    """There every slab meets every block: few rows are certain, and the halo of the labels is everything."""
+    X = np.random.default_rng(2).normal(size=(1500, 20))
+    slabs = module._Slabs(X, 5, 200, 400)
+    slabs.search()
+    model = IsolatedSoundings(4.5, 5).fit(X)
+    assert (slabs.radii() == model.radius_).all() and (slabs.labels(4.5) == model.labels_).all()
+    assert 0 < (model.labels_ == -1).sum() < len(X)
 
 
 def test_slabs_on_disk_with_a_lonely_row_and_reasons(tmp_path):
