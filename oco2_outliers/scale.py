@@ -314,7 +314,7 @@ def _parquet(table: pd.DataFrame) -> bytes:
                    compression="zstd")
     return buffer.getvalue()
 
-# %% ../nbs/06_scale.ipynb #98660bf0
+# %% ../nbs/06_scale.ipynb #3df1c74d
 def _write_whole(path: str, data: bytes) -> None:
     """A local file appears whole or not at all, and leaves no half behind."""
     part = os.path.join(os.path.dirname(path), f".{os.path.basename(path)[:80]}.{secrets.token_hex(4)}.part")
@@ -370,17 +370,16 @@ class _Out:
         return {path.rsplit("/", 1)[1]: info for path, info in found.items()}
 
     def remove(self, names: Iterable[str]) -> None:
-        for name in names:
+        def one(name):
             with contextlib.suppress(FileNotFoundError):
                 self.fs.rm_file(self.path(name))
 
-    def holds(self, name: str, part: Mapping) -> bool:
-        """Whether a file is there with the bytes it should have: read, or where the store knows its MD5, asked."""
-        try:
-            info = self.fs.info(self.path(name))
-        except FileNotFoundError:
-            return False
-        if int(info["size"]) != part["bytes"]:
+        with ThreadPoolExecutor(1 if self.local else 16) as pool:
+            list(pool.map(one, names))
+
+    def holds(self, name: str, part: Mapping, info: Mapping | None) -> bool:
+        """Whether a file with this record has the bytes it should have: read, or judged by the MD5 of the store."""
+        if info is None or int(info["size"]) != part["bytes"]:
             return False
         if _md5_of(info):
             return _md5_of(info) == part["md5"]
@@ -799,8 +798,15 @@ def _check_alive(client: Any) -> None:
     if client.status != "running":
         raise _lost(client)
 
-# %% ../nbs/06_scale.ipynb #601c89f0
-def _is_kept(entry: dict | None, item: _Item, job: _Job, out: _Out) -> bool:
+# %% ../nbs/06_scale.ipynb #b1c70643
+def _missing(out: _Out, manifest: _Manifest, items: Sequence[_Item], job: _Job) -> list[_Item]:
+    """The units that must be done."""
+    there = out.listing("parts")
+    return [item for item in items
+            if not _is_kept(manifest.entries.get(item.key), item, job, out, there.get(f"{item.key}.parquet"))]
+
+
+def _is_kept(entry: dict | None, item: _Item, job: _Job, out: _Out, part: Mapping | None) -> bool:
     """Whether a unit need not be done again."""
     try:
         if entry is None or "error" in entry or entry["fingerprint"] != job.fingerprint:
@@ -809,7 +815,7 @@ def _is_kept(entry: dict | None, item: _Item, job: _Job, out: _Out) -> bool:
         if set(before) != {file.name for file in item.files}:
             return False
         return (all(_same_input(before[file.name], file, job.options) for file in item.files)
-                and out.holds(f"parts/{item.key}.parquet", entry["part"]))
+                and out.holds(f"parts/{item.key}.parquet", entry["part"], part))
     except (KeyError, TypeError):
         return False
 
@@ -824,26 +830,44 @@ def _same_input(before: Mapping, file: _File, options: Mapping | None) -> bool:
 
 def _run_items(out: _Out, manifest: _Manifest, job: _Job, items: Sequence[_Item], execute: Callable, progress: bool,
                what: str) -> int:
-    """Do what is not done; every finished item has its part and its line before the next is looked at."""
-    from oco2_outliers import __version__
-
-    todo = [item for item in items if not _is_kept(manifest.entries.get(item.key), item, job, out)]
-    work = functools.partial(_work, job)
+    """Do what is not done; how many that were. A part is looked at before its line is written."""
+    todo = _missing(out, manifest, items, job)
+    work, keep = functools.partial(_work, job), functools.partial(_keep, out, manifest, job)
     with tqdm(total=len(items), initial=len(items) - len(todo), desc=what, unit="file", disable=not progress,
               smoothing=0.1) as bar, contextlib.closing(execute(work, todo)) as entries:
-        for entry in entries:
-            if "stop" in entry:
-                with _writing_to(out):
-                    raise OSError(entry["errno"] or errno.EIO, entry["stop"])
-            if "error" not in entry:
-                if entry["version"] != __version__:
-                    raise InputError(f"a worker has oco2_outliers {entry['version']}, this process {__version__}: "
-                                     "install the same on all")
-                _check_part(out, entry)
-            with _writing_to(out):
-                manifest.record(entry | {"parameters": job.shown})
-            bar.update()
+        if out.local:
+            for entry in entries:
+                keep(entry)
+                bar.update()
+            return len(todo)
+        # Some requests for every part: not one after the other, where each waits for the network.
+        with ThreadPoolExecutor(16) as pool:
+            kept = deque()
+            for entry in entries:
+                kept.append(pool.submit(keep, entry))
+                while kept and (kept[0].done() or len(kept) > 32):
+                    kept.popleft().result()
+                    bar.update()
+            for future in kept:
+                future.result()
+                bar.update()
     return len(todo)
+
+
+def _keep(out: _Out, manifest: _Manifest, job: _Job, entry: dict) -> None:
+    """Write the line of a finished unit, once its part is seen to be there."""
+    from oco2_outliers import __version__
+
+    if "stop" in entry:
+        with _writing_to(out):
+            raise OSError(entry["errno"] or errno.EIO, entry["stop"])
+    if "error" not in entry:
+        if entry["version"] != __version__:
+            raise InputError(f"a worker has oco2_outliers {entry['version']}, this process {__version__}: install the "
+                             "same on all")
+        _check_part(out, entry)
+    with _writing_to(out):
+        manifest.record(entry | {"parameters": job.shown})
 
 
 def _check_part(out: _Out, entry: Mapping) -> None:
@@ -1309,7 +1333,7 @@ def _pool_rows(X: np.ndarray, eps, m: int, names: Sequence[str], scale: np.ndarr
     cluster = slabs.labels(eps)
     return _Pool(score, cluster, eps, slabs.explain(np.flatnonzero(cluster == -1), eps, names, scale))
 
-# %% ../nbs/06_scale.ipynb #a2a7fdb5
+# %% ../nbs/06_scale.ipynb #04ee040b
 def _features_of_unit(unit: Unit, parameters: Mapping, scaling: Mapping, scale: str) -> pd.DataFrame:
     """Standardised complete rows of a file, for the pool."""
     table = _soundings_of(unit, parameters["features"], parameters["drop_missing"])
@@ -1351,7 +1375,7 @@ def _run_pooled(out: _Out, manifest: _Manifest, items: Sequence[_Item], paramete
     job = _make_job(judged, {"asked": parameters, "scaling": scaling, "scale": scale, "files": files}, "file", out,
                     options)
     job = _Job(judged, {}, "file", out.address, options, job.fingerprint, job.shown)
-    if all(_is_kept(manifest.entries.get(item.key), item, job, out) for item in items):
+    if not _missing(out, manifest, items, job):
         return 0
     if rows < m:
         raise InputError(f"{rows} rows, fewer than min_samples={m}: none can be core; lower min_samples")
