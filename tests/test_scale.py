@@ -46,7 +46,7 @@ class Cluster:
         self.env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{TESTS}", **(env or {})}
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
                                      "--scheduler-file", str(self.folder / "scheduler.json"))
-        file, end = self.folder / "scheduler.json", time.monotonic() + 60
+        file, end = self.folder / "scheduler.json", time.monotonic() + 180
         while not (file.exists() and file.read_text().strip().endswith("}")):
             assert self.scheduler.poll() is None and time.monotonic() < end, self.log()
             time.sleep(0.05)
@@ -56,7 +56,7 @@ class Cluster:
     def add_worker(self):
         # No nanny: the process is the worker, and its death is final.
         return self._start("worker", self.address, "--host", "127.0.0.1", "--no-nanny", "--nthreads", "1",
-                           "--no-dashboard", "--local-directory", str(self.folder), "--death-timeout", "30")
+                           "--no-dashboard", "--local-directory", str(self.folder), "--death-timeout", "120")
 
     def _start(self, kind, *options):
         with open(self.folder / "log", "ab") as log:
@@ -123,7 +123,7 @@ def everything(out):
                      ignore_index=True)
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=180):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
@@ -142,12 +142,16 @@ def run_cli(arguments, **kwargs):
 def test_the_same_bytes_here_in_processes_and_on_a_cluster(days, cluster, tmp_path, task):
     here = map_files(days, task, out=tmp_path / "here")
     assert here.n_done == 8 and here.exit_code == 0 and len(parts(tmp_path / "here")) == 8
-    map_files(days, task, out=tmp_path / "processes", jobs=2)
     map_files([*sorted(days.iterdir())][::-1], task, out=tmp_path / "cluster", client=cluster.address)
-    assert parts(tmp_path / "here") == parts(tmp_path / "processes") == parts(tmp_path / "cluster")
-    same = [[{k: line[k] for k in ("key", "name", "inputs", "rows", "part")} for line in lines_of(tmp_path / out)]
-            for out in ("here", "processes", "cluster")]
-    assert same[0] == same[1] == same[2]
+    others = ["cluster"]
+    if task == "isolate":
+        map_files(days, task, out=tmp_path / "processes", jobs=2)
+        others.append("processes")
+    for other in others:
+        assert parts(tmp_path / "here") == parts(tmp_path / other)
+        here, there = ([{k: line[k] for k in ("key", "name", "inputs", "parameters", "rows", "part", "counts")}
+                        for line in lines_of(tmp_path / out)] for out in ("here", other))
+        assert here == there
 
 
 def test_a_client_object_and_peaks(days, cluster, tmp_path):
@@ -497,7 +501,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(days, cluster, in_one_go, t
     log.touch()
     victim = cluster.add_worker()
     with Client(cluster.address, set_as_default=False) as client:
-        client.wait_for_workers(3, timeout=60)
+        client.wait_for_workers(3, timeout=180)
 
     def kill():
         wait_for(lambda: f" {victim.pid}\n" in log.read_text())
@@ -524,6 +528,7 @@ def test_a_process_killed_in_the_middle_loses_nothing(days, in_one_go, tmp_path)
     assert result.exit_code == 0 and parts_by_name(tmp_path / "out") == in_one_go
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_every_process_is_listed(days, tmp_path):
     result = map_files(days, kills_its_worker, out=tmp_path / "out", jobs=2)
     assert result.failures["name"].map(lambda name: Path(name).name).tolist() == ["day_002.parquet"]
@@ -583,10 +588,10 @@ def alive(pid):
 def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path):
     files = make_days(tmp_path / "lite", 12, 40)
     out = tmp_path / "out"
-    run = run_cli(["isolate", files, "--out", out, "--scale", "orbit", "--jobs", "2"])
+    run = run_cli(["isolate", files, "--out", out, "--scale", "orbit", "--jobs", "2"], start_new_session=True)
     wait_for(lambda: lines_so_far(out))
-    run.send_signal(signal.SIGINT)
-    said, complained = run.communicate(timeout=60)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    said, complained = run.communicate(timeout=180)
     assert run.returncode == 130, complained
     lines = complained.strip().splitlines()
     assert len(lines) == 1 and re.search(r"stopped: \d+ of 12 files are done.*run the same command again", lines[0])
@@ -618,7 +623,7 @@ def test_a_file_too_large_for_the_output_stops_the_run_and_leaves_no_scraps(days
     assert result.n_done == 8 and result.exit_code == 0
 
 
-def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(days, tmp_path):
+def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(days, cluster, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(disk)], capture_output=True) \
@@ -626,9 +631,9 @@ def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(days, tmp_path):
     if mounted is None or mounted.returncode:
         pytest.skip("mounting a small disk needs root; the test above fills up without")
     try:
-        for jobs in (1, 2):
+        for client in (cluster.address, None):
             with pytest.raises(OSError, match="cannot write to.*No space left.*run the same command again") as caught:
-                map_files(days, big_rows, out=disk / "out", jobs=jobs)
+                map_files(days, big_rows, out=disk / "out", client=client)
             assert caught.value.errno == errno.ENOSPC
         kept = len(lines_of(disk / "out"))
         assert 1 <= kept < 8 and len(parts(disk / "out")) == kept
