@@ -470,7 +470,7 @@ def _label(name: str) -> str:
            "longitude": "longitude (°E)"}
     return own.get(name) or axis_label(name)
 
-# %% ../nbs/07_explorer.ipynb #e7a6b91f
+# %% ../nbs/07_explorer.ipynb #877d455e
 _N_NEIGHBOURS = 5
 
 
@@ -528,9 +528,9 @@ def _words(source: _Source, table: pd.DataFrame, meta: dict, options: _Options) 
     return {"title": options.title or kind, "subtitle": "; ".join(told), "notes": notes, "words": words}
 
 
-def _some(names: list[str], most: int = 3) -> str:
+def _some(names: list[str]) -> str:
     names = [os.path.basename(name) for name in names]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 # %% ../nbs/07_explorer.ipynb #a793eb19
 @cache
