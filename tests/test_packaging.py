@@ -36,8 +36,10 @@ def test_wheel_holds_package_types_and_commands(root, wheel):
         modules = {path.name for path in (root / "oco2_outliers").glob("*.py")}
         data = {f"data/{path.name}" for path in (root / "oco2_outliers" / "data").iterdir()}
         assert {"data/NOTICE", "data/coastline-110m.npz", "data/coastline-50m.npz"} == data
+        page = {f"static/{path.name}" for path in (root / "oco2_outliers" / "static").iterdir()}
+        assert {"static/uPlot.LICENSE", "static/NOTICE", "static/explorer.js", "static/filter.js"} <= page
         assert {name.split("/", 1)[1] for name in names if name.startswith("oco2_outliers/")} == \
-            modules | data | {"py.typed"}
+            modules | data | page | {"py.typed"}
         entries = archive.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
         assert "oco2-outliers = oco2_outliers.cli:main" in entries and "SwiftFileSystem" in entries
         assert not [name for name in names if name.startswith(("tests", "nbs", "benchmarks", "docs"))]
