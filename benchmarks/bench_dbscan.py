@@ -241,11 +241,12 @@ def run(name, repeat, timeout, folder):
     goal, (kind, n, d), options, peers = CASES[name]
     arguments = {"kind": kind, "n": n, "d": d, **options}
     silent = "silhouettes" in name
-    memory = 8 if kind == "dense" else None  # GB of address space: who needs more should die soon, not fill the machine
+    memory = 4 if kind == "dense" else None  # GB of address space: who needs more should die soon, not fill the machine
+    limited = f", limit {memory} GB" if memory else ""
     mine = Path(folder, "ours.npy")
     mode, more = ("ours_silhouettes", {}) if silent else ("ours", {"save": str(mine)})
     done = measure(HERE + mode, arguments | more, 1 if n > 1_000_000 else repeat, timeout, memory)
-    yield [name, goal, "this package", seconds(done.seconds), "", f"{done.peak_mb:.0f} MB", done.ending, ""]
+    yield [name, goal, "this package", seconds(done.seconds), "", f"{done.peak_mb:.0f} MB", done.ending + limited, ""]
     for peer in peers:
         function, package, more = PEERS[peer]
         if not installed(package):
@@ -264,7 +265,7 @@ def run(name, repeat, timeout, folder):
         ratio = (timeout if stopped else other.seconds) / done.seconds
         least = "at least " if stopped or peer == "sklearn share" else ""
         yield [name, "", peer, seconds(other.seconds), f"{least}{ratio:.1f}x" if ratio == ratio else "",
-               f"{other.peak_mb:.0f} MB", other.ending, _differences(mine, theirs)]
+               f"{other.peak_mb:.0f} MB", other.ending + limited, _differences(mine, theirs)]
 
 
 def _differences(mine, theirs):

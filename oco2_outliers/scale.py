@@ -63,7 +63,7 @@ from .soundings import _clock, _orbits, _parse_times, read_soundings
 # %% auto #0
 __all__ = ['Unit', 'RunResult', 'map_files', 'Combined', 'combine']
 
-# %% ../nbs/06_scale.ipynb #5ac052f2
+# %% ../nbs/06_scale.ipynb #0f80113a
 _READABLE = (".nc4", ".nc", ".h5", ".hdf5", ".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".json", ".json.gz", ".json.bz2",
              ".json.xz", ".parquet", ".geoparquet", ".gpq")
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -90,6 +90,8 @@ def _place(address: str | os.PathLike, options: Mapping | None = None) -> tuple[
         if isinstance(error, InputError):
             raise
         raise InputError(f"{text}: {_one_line(error)}") from None
+    if not path:
+        raise InputError(f"{text} names nothing; give a container and a path in it")
     return fs, path.rstrip("/") if len(path) > 1 else path
 
 
@@ -113,6 +115,8 @@ def _listed(files, options: Mapping | None, endings: Sequence[str] = _READABLE, 
         fs, path = _place(one, options)
         matches = _matches(fs, path, endings)
         if not matches:
+            if fs.isdir(path):
+                raise InputError(f"{os.fspath(one)} holds no file that can be read ({', '.join(endings[:8])}, ...)")
             raise FileNotFoundError(f"no such file: {os.fspath(one)}")
         for match, info in matches.items():
             each = _file_of(fs, match, info)
@@ -314,7 +318,7 @@ def _parquet(table: pd.DataFrame) -> bytes:
                    compression="zstd")
     return buffer.getvalue()
 
-# %% ../nbs/06_scale.ipynb #3df1c74d
+# %% ../nbs/06_scale.ipynb #19a2bb84
 def _write_whole(path: str, data: bytes) -> None:
     """A local file appears whole or not at all, and leaves no half behind."""
     part = os.path.join(os.path.dirname(path), f".{os.path.basename(path)[:80]}.{secrets.token_hex(4)}.part")
@@ -402,10 +406,11 @@ def _writing_to(out: _Out):
     except OSError as error:
         if isinstance(error, (ConnectionError, PermissionError)) and not out.local:
             raise
-        raise type(error)(error.errno, f"cannot write to {out.address}: {error.strerror or _one_line(error)}. What is "
-                          "done is safe: make room, and run the same command again") from None
+        text = (f"cannot write to {out.address}: {error.strerror or _one_line(error)}. What is done is safe: make "
+                "room, and run the same command again")
+        raise (OSError(text) if error.errno is None else OSError(error.errno, text)) from None
 
-# %% ../nbs/06_scale.ipynb #30dd2245
+# %% ../nbs/06_scale.ipynb #ae19605a
 class _Manifest:
     """What is known of every unit: a line each.
 
@@ -460,7 +465,7 @@ class _Manifest:
 
 
 def _json_line(entry: Mapping) -> bytes:
-    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(entry, default=str).encode() + b"\n"
 
 
 def _is_key(text: Any) -> bool:
@@ -560,7 +565,7 @@ def _is_stale(said: bytes) -> bool:
     except (ValueError, TypeError, KeyError, OSError):
         return True
 
-# %% ../nbs/06_scale.ipynb #c41cd469
+# %% ../nbs/06_scale.ipynb #bc2e159f
 class _Item(NamedTuple):
     """A unit before it is read: what to read, and the name of its part."""
 
@@ -613,7 +618,9 @@ def _work(job: _Job, item: _Item) -> dict:
         _Out(job.out, job.options).write(f"parts/{item.key}.parquet", data)
     except OSError as error:
         return entry | {"stop": error.strerror or _one_line(error), "errno": error.errno}
-    return entry | {"inputs": read, "rows": len(table), "part": part, "counts": dict(table.attrs.get("counts", {})),
+    counts = table.attrs.get("counts")
+    return entry | {"inputs": read, "rows": len(table), "part": part,
+                    "counts": counts if isinstance(counts, dict) else {},
                     "seconds": round(time.perf_counter() - started, 4)}
 
 
@@ -723,7 +730,7 @@ class _Processes:
                 process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
 
-# %% ../nbs/06_scale.ipynb #5e1c0273
+# %% ../nbs/06_scale.ipynb #be09482e
 _CONNECT = 15  # seconds to find a scheduler
 
 
@@ -734,6 +741,9 @@ def _client(address: Any):
     except ImportError:
         raise InputError('a cluster needs Dask: pip install "oco2_outliers[scale]"') from None
     if not isinstance(address, str):
+        if getattr(address, "asynchronous", False) or not hasattr(address, "submit"):
+            raise InputError("client must be a distributed.Client that is not asynchronous, or an address like "
+                             "tcp://host:8786")
         return address, False
     # It logs a traceback for every lost connection; the run says in one line what is to be said.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -1333,10 +1343,9 @@ def _pool_rows(X: np.ndarray, eps, m: int, names: Sequence[str], scale: np.ndarr
     cluster = slabs.labels(eps)
     return _Pool(score, cluster, eps, slabs.explain(np.flatnonzero(cluster == -1), eps, names, scale))
 
-# %% ../nbs/06_scale.ipynb #04ee040b
-def _features_of_unit(unit: Unit, parameters: Mapping, scaling: Mapping, scale: str) -> pd.DataFrame:
+# %% ../nbs/06_scale.ipynb #779641a0
+def _features_of_table(table: pd.DataFrame, scaling: Mapping, scale: str) -> pd.DataFrame:
     """Standardised complete rows of a file, for the pool."""
-    table = _soundings_of(unit, parameters["features"], parameters["drop_missing"])
     X = _on_scale(table, scaling).X
     if scale == "run":
         return X
@@ -1355,15 +1364,15 @@ def _run_pooled(out: _Out, manifest: _Manifest, items: Sequence[_Item], paramete
     state: dict[str, Any] = {}
 
     def judged(unit: Unit) -> pd.DataFrame:
-        X = _features_of_unit(unit, parameters, scaling, scale)
         table = _soundings_of(unit, parameters["features"], parameters["drop_missing"])
+        X = _features_of_table(table, scaling, scale)
         at = slice(state["start"][unit.name], state["start"][unit.name] + len(X))
         pool: _Pool = state["pool"]
         isolated = pool.cluster[at] == -1
         columns = pd.DataFrame({"score": pool.score[at], "isolated": isolated, "outlier": isolated, "reason": "",
                                 "change": "", "cluster": pool.cluster[at], "eps": pool.eps}, index=X.index)
-        before = int((pool.cluster[: at.start] == -1).sum())
-        why = pool.why.iloc[before: before + int(isolated.sum())]
+        first = int(np.searchsorted(state["isolated"], at.start))
+        why = pool.why.iloc[first: first + int(isolated.sum())]
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
         columns.loc[isolated, "change"] = [_change_in_words(f, c) for f, c in zip(why["feature"], why["change"])]
         result = table.loc[X.index].join(columns)
@@ -1391,13 +1400,15 @@ def _run_pooled(out: _Out, manifest: _Manifest, items: Sequence[_Item], paramete
         state["start"], at = {}, 0
         for item in tqdm(items, desc="gather", unit="file", disable=not progress):
             unit = Unit(item.name, _read_input(item.files[0], options))
-            found = _features_of_unit(unit, parameters, scaling, scale).to_numpy()
+            table = _soundings_of(unit, parameters["features"], parameters["drop_missing"])
+            found = _features_of_table(table, scaling, scale).to_numpy()
             if at + len(found) > rows:
                 raise InputError(f"{item.name} changed while it was read; run again")
             state["start"][item.name], X[at: at + len(found)] = at, found
             at += len(found)
         unit_scale = np.array(scaling["scale"]) if scale == "run" else np.full(len(names), np.nan)
         state["pool"] = _pool_rows(X, parameters["eps"], m, names, unit_scale, limit, Path(place))
+        state["isolated"] = np.flatnonzero(state["pool"].cluster == -1)
         return _run_items(out, manifest, job, items, _here, progress, "isolate")
 
 # %% ../nbs/06_scale.ipynb #03de599b
@@ -1563,7 +1574,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
                      sum(e["rows"] for e in lines if "error" not in e), time.perf_counter() - started,
                      _manifest_table(lines), failures, scaling, notes)
 
-# %% ../nbs/06_scale.ipynb #3e177afa
+# %% ../nbs/06_scale.ipynb #b73bb854
 _OF_TASK = {
     "isolate": {"eps": "auto", "min_samples": 5, "features": None, "drop_missing": False},
     "peaks": {"preset": None, "alpha": 0.05, "n_surrogates": 200, "box": None, "column": "xco2", "keep_flagged": False,
@@ -1689,6 +1700,7 @@ def _checked_isolate(parameters: dict) -> dict:
     if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
         raise InputError(f"min_samples must be a whole number of at least 1, not {m!r}")
     features = parameters["features"]
+    features = [features] if isinstance(features, str) else features
     return parameters | {"eps": "auto" if eps is None else eps[0], "min_samples": int(m),
                          "features": None if features is None else list(dict.fromkeys(features))}
 
@@ -1964,7 +1976,16 @@ def _q_value_rule(run: Mapping, lines: Sequence[Mapping]) -> Callable | None:
 
     return rule
 
-# %% ../nbs/06_scale.ipynb #044969ec
+# %% ../nbs/06_scale.ipynb #545e0a15
+def _to_pandas(table) -> pd.DataFrame:
+    """A table of Arrow; whole numbers with gaps stay whole, because an id that becomes a float loses digits."""
+    frame = table.to_pandas()
+    for name in table.column_names:
+        if table.schema.field(name).type in ("int64", "uint64") and table[name].null_count:
+            frame[name] = pd.array(table[name].to_pylist(), "Int64")
+    return frame
+
+
 _BUCKET = 5_000_000  # ids that are sorted at a time
 
 
@@ -1980,21 +2001,21 @@ class _Tally:
         if not len(table):
             return
         names = [n for n in ("sounding_id", "time", "score", "outlier") if n in table.column_names]
-        frame = table.select(names).to_pandas()
+        frame = _to_pandas(table.select(names))
         self._count_months(frame)
         if "score" in frame:
             self._keep_top(table, frame)
         if "sounding_id" in frame:
-            known = frame["sounding_id"].notna().to_numpy()
-            self._deal(table["sounding_id"].to_numpy()[known].astype(np.int64), number)
+            self._deal(table["sounding_id"].drop_null().to_numpy().astype(np.int64), number)
 
     def _count_months(self, frame: pd.DataFrame) -> None:
-        clock = _clock(frame) if {"time", "sounding_id"} & set(frame) else None
-        if clock is None:
+        if not {"time", "sounding_id"} & set(frame):
             return
-        for month, rows in frame.groupby(clock.astype("datetime64[M]")):
+        clock = _clock(frame)
+        months = np.full(len(frame), "unknown") if clock is None else clock.astype("datetime64[M]").astype(str)
+        for month, rows in frame.groupby(months):
             judged = rows["score"].dropna() if "score" in rows else pd.Series(dtype=float)
-            sums = self.months.setdefault(str(month)[:7], [0, 0, 0, 0, [], -math.inf])
+            sums = self.months.setdefault(str(month), [0, 0, 0, 0, [], -math.inf])
             sums[0] += len(rows)
             sums[1] += 1
             if "score" in rows:
@@ -2017,7 +2038,7 @@ class _Tally:
 
     def _keep_top(self, table, frame: pd.DataFrame) -> None:
         best = frame["score"].dropna().sort_values(ascending=False, kind="stable").index[: self.n_top]
-        rows = table.take(best.to_numpy()).to_pandas()
+        rows = _to_pandas(table.take(best.to_numpy()))
         # With what was kept before first, so that of equals the earlier file stays.
         every = pd.concat([self.top, rows], ignore_index=True) if len(self.top) else rows
         self.top = every.sort_values("score", ascending=False, kind="stable", ignore_index=True).head(self.n_top)

@@ -29,14 +29,15 @@ import browser as chromium  # noqa: E402
 
 from oco2_outliers import explorer as module  # noqa: E402
 from oco2_outliers.datasets import InputError  # noqa: E402
-from oco2_outliers.dbscan import isolation_radius  # noqa: E402
+from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius  # noqa: E402
 from oco2_outliers.explorer import ExplorerPage, IsolationWidget, explore  # noqa: E402
 from oco2_outliers.image_forest import scan_folder, simulate_pictures  # noqa: E402
 from oco2_outliers.isolate import isolate  # noqa: E402
 from oco2_outliers.soundings import simulate_granule  # noqa: E402
 
 STATIC = Path(module.__file__).parent / "static"
-NASTY = ["</script><img src=x onerror=alert(1)>", "<!--<script>", "\u2028\u2029", "'\"`&amp;&", "=1+1", "\x00\ud800", "a,b\n"]
+NASTY = ["</script><img src=x onerror=alert(1)>", "<!--<script>", "\u2028\u2029", "'\"`&amp;&", "=1+1", "\x00\ud800",
+         "a,b\n"]
 
 
 # ---------------------------------------------------------------- reading a page back
@@ -112,8 +113,9 @@ def table_of(n=30, **columns):
     """A small result table."""
     rng = np.random.default_rng(0)
     score = np.arange(n, dtype=float)
-    return pd.DataFrame({"latitude": rng.uniform(-10, 10, n), "longitude": rng.uniform(0, 20, n), "xco2": rng.normal(410, 1, n),
-                         "score": score, "outlier": score > 0.8 * n, "reason": "", **columns})
+    return pd.DataFrame({"latitude": rng.uniform(-10, 10, n), "longitude": rng.uniform(0, 20, n),
+                         "xco2": rng.normal(410, 1, n), "score": score, "outlier": score > 0.8 * n, "reason": "",
+                             **columns})
 
 
 # ---------------------------------------------------------------- the file
@@ -128,7 +130,8 @@ def test_every_value_is_in_the_file_to_the_last_bit(page, result):
             continue
         column = result.table[name]
         if info["kind"] == "text":
-            assert [("" if code == 0 else info["words"][code - 1]) for code in values] == column.fillna("").tolist(), name
+            words = ["", *info["words"]]
+            assert [words[code] for code in values] == column.fillna("").tolist(), name
         elif info["kind"] == "time":
             assert (values == column.to_numpy().astype("i8")).all()
         else:
@@ -161,8 +164,8 @@ def test_a_saved_run_is_the_same_page(page, result, tmp_path):
 def test_a_summary_of_another_table_is_told(result, tmp_path):
     result.save(tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
-    for spoil in (lambda s: s["features"].pop("xco2"), lambda s: s.pop("features"), lambda s: s["features"].update(hue={}),
-                  lambda s: s["features"]["xco2"].update(scale="wide")):
+    for spoil in (lambda s: s["features"].pop("xco2"), lambda s: s.pop("features"),
+                  lambda s: s["features"].update(hue={}), lambda s: s["features"]["xco2"].update(scale="wide")):
         spoilt = json.loads(json.dumps(summary))
         spoil(spoilt)
         (tmp_path / "summary.json").write_text(json.dumps(spoilt))
@@ -180,13 +183,15 @@ def test_nothing_that_is_loaded_and_nothing_that_runs_but_the_program(page, root
     assert not held.others and not any("src" in attributes for attributes, _ in held.scripts)
     for text in (held.scripts[2][1], held.styles[0]):
         assert "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'" in held.policy
-    assert held.policy.startswith("default-src 'none';") and "unsafe" not in held.policy and "connect" not in held.policy
+    assert held.policy.startswith("default-src 'none';")
+    assert "unsafe" not in held.policy and "connect" not in held.policy
     assert offline.external_resources(page.path.parent) == []
     assert not re.search(r"url\(|@import", held.styles[0])
 
 
 def test_hostile_text_cannot_leave_its_element(tmp_path):
-    table = table_of(len(NASTY), source=objects(NASTY), path=objects(NASTY), reason=objects(NASTY), xco2=np.arange(len(NASTY), dtype=float))
+    text = objects(NASTY)
+    table = table_of(len(NASTY), source=text, path=text, reason=text, xco2=np.arange(len(NASTY), dtype=float))
     table = table.rename(columns={"source": NASTY[0]})
     table.index = pd.Index(NASTY, name=NASTY[1], dtype=object)
     made = explore(table, tmp_path / "e.html", title=NASTY[0])
@@ -280,7 +285,8 @@ def test_columns_are_left_out_not_rounded(page, result, tmp_path):
     made = explore(result, tmp_path / "e.html", max_mb=limit / 1e6)
     meta, array = read_back(made.path)
     assert made.left_out and meta["left_out"] == made.left_out and made.n_bytes < limit
-    assert {"sounding_id", "time", "latitude", "longitude", "xco2", "reason"} <= {each["name"] for each in meta["columns"]}
+    names = {each["name"] for each in meta["columns"]}
+    assert {"sounding_id", "time", "latitude", "longitude", "xco2", "reason"} <= names
     # The neighbours of the oddest rows are then found in Python.
     near, of, k = array(meta["neighbours"]["rows"]), array(meta["neighbours"]["of"]), meta["neighbours"]["k"]
     X = result.matrix.X.to_numpy()
@@ -311,19 +317,23 @@ def test_shown_in_a_notebook(page):
 # ---------------------------------------------------------------- the filter, in node
 
 FILTERS = [
-    ("xco2 > 410", "010"), ("xco2 > 410 and name == 'B b'", "010"), ("not xco2 > 410", "101"), ("xco2 is missing", "001"),
-    ("xco2 is not missing", "110"), ("name is missing", "001"), ("id == 9007199254740993", "010"),
-    ("id == 9007199254740992", "000"), ("id in (1, 2)", "101"), ("name contains 'b'", "010"), ("name not in ('a')", "010"),
-    ("time > '1999'", "010"), ("time < '1970-01-02T00:00'", "100"), ("405 < xco2 < 420", "010"), ("`two words`", "011"),
+    ("xco2 > 410", "010"), ("xco2 > 410 and name == 'B b'", "010"), ("not xco2 > 410", "101"),
+    ("xco2 is missing", "001"), ("xco2 is not missing", "110"), ("name is missing", "001"),
+    ("id == 9007199254740993", "010"), ("id == 9007199254740992", "000"), ("id in (1, 2)", "101"),
+    ("name contains 'b'", "010"), ("name not in ('a')", "010"), ("time > '1999'", "010"),
+    ("time < '1970-01-02T00:00'", "100"), ("405 < xco2 < 420", "010"), ("`two words`", "011"),
     ("xco2 * 2 - 1 >= 821 or name = \"a\"", "110"), ("abs(xco2 - 411) < 1", "010"), ("-xco2 < -405", "010"),
-    ("(xco2 > 1 or xco2 is missing) & !(id == 2)", "110"), ("xco2 > 4.1e2 && true", "010"), ("xco2 != 400", "010"), ("", "111"),
+    ("(xco2 > 1 or xco2 is missing) & !(id == 2)", "110"), ("xco2 > 4.1e2 && true", "010"), ("xco2 != 400", "010"),
+    ("", "111"),
 ]
-FAULTS = [("xco2 >", "expected a column"), ("xco", "there is xco2"), ("(((", "expected"), ("name > 3", "text in quotes"),
-          ("xco2 = 'a'", "compared with"), ("'a", "not closed"), ("xco2", "expected a condition"), ("xco2 and 1", "condition"),
-          ("constructor == 1", "no column"), ("__proto__ > 1", "no column"), ("xco2 > 1; alert(1)", "cannot read ;"),
-          ("alert(1)", "no column alert"), ("(" * 4000, "too many brackets"), ("x" * 6000, "longer than"),
-          ("time > 'soon'", "is no time"), ("xco2 in 3", "expected a list"), ("id contains '1'", "contains wants"),
-          ("xco2 > 1 xco2", "did not expect"), ("name + 1 > 2", "numbers only")]
+FAULTS = [
+    ("xco2 >", "expected a column"), ("xco", "there is xco2"), ("(((", "expected"), ("name > 3", "text in quotes"),
+    ("xco2 = 'a'", "compared with"), ("'a", "not closed"), ("xco2", "expected a condition"),
+    ("xco2 and 1", "condition"), ("constructor == 1", "no column"), ("__proto__ > 1", "no column"),
+    ("xco2 > 1; alert(1)", "cannot read ;"), ("alert(1)", "no column alert"), ("(" * 4000, "too many brackets"),
+    ("x" * 6000, "longer than"), ("time > 'soon'", "is no time"), ("xco2 in 3", "expected a list"),
+    ("id contains '1'", "contains wants"), ("xco2 > 1 xco2", "did not expect"), ("name + 1 > 2", "numbers only"),
+]
 
 
 def test_filter_language():
@@ -376,7 +386,8 @@ def tab(browser):
 
     yield open_page
     for window in opened:
-        said, asked = window.console, [url for url in window.requests if not url.startswith(("file://", "data:", "blob:"))]
+        said = window.console
+        asked = [url for url in window.requests if not url.startswith(("file://", "data:", "blob:"))]
         files = [url for url in window.requests if url.startswith("file://")]
         window.close()
         assert said == [] and asked == [] and len(files) == 1
@@ -416,7 +427,7 @@ def test_slider_by_keyboard_number_and_steps(tab, page, result):
     before = window.run("explorer.eps")
     window.key("ArrowRight")
     assert window.run("explorer.eps") > before
-    window.run("document.querySelector('input[type=number]').focus(); document.querySelector('input[type=number]').select()")
+    window.run("(() => { const box = document.querySelector('input[type=number]'); box.focus(); box.select(); })()")
     window.type("3.25")
     window.key("Enter")
     assert window.run("explorer.eps") == 3.25 and (flagged(window) == np.flatnonzero(radius > 3.25)).all()
@@ -431,8 +442,9 @@ def test_slider_by_keyboard_number_and_steps(tab, page, result):
 
 def colours(window, view):
     """How many pixels of a view have the colour of isolated rows."""
-    return window.run(f"""(() => {{ const view = explorer.views.find((v) => v.name === '{view}'); const c = document.createElement('canvas');
-      [c.width, c.height] = [view.points.width, view.points.height]; const pen = c.getContext('2d', {{ willReadFrequently: true }});
+    return window.run(f"""(() => {{ const view = explorer.views.find((v) => v.name === '{view}');
+      const c = document.createElement('canvas'); [c.width, c.height] = [view.points.width, view.points.height];
+      const pen = c.getContext('2d', {{ willReadFrequently: true }});
       pen.drawImage(view.points, 0, 0); const d = pen.getImageData(0, 0, c.width, c.height).data;
       const odd = explorer.colour('--odd'); const [r, g, b] = [1, 3, 5].map((k) => parseInt(odd.slice(k, k + 2), 16));
       let n = 0, any = 0; for (let i = 0; i < d.length; i += 4) {{ if (d[i + 3]) any++;
@@ -462,7 +474,7 @@ def test_filter_box(tab, page, result):
     assert window.run("document.querySelectorAll('.ox-list tbody tr').length") == min(20, wanted.sum())
     window.run("explorer.setEps(1.5)")  # a filter on what eps decides follows it
     assert window.run("explorer.nShown") == ((table["xco2"].astype(float) > 412) & (table["score"] > 1.5)).sum()
-    window.run("document.querySelector('.ox-filter input').value = 'xco2 >'; explorer.setFilter('xco2 >')")
+    window.run("explorer.setFilter('xco2 >')")
     assert "expected a column" in window.run("document.querySelector('.ox-error').textContent")
     assert window.run("document.querySelector('.ox-filter input').getAttribute('aria-invalid')") == "true"
     one = int(table["sounding_id"].iloc[7])
@@ -475,7 +487,8 @@ def test_lasso_selects_and_exports(tab, page, result, tmp_path):
     window.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path),
                 browserContextId=window._context)
     window.run("explorer.lassoButton.click()")
-    left, top, width, height = window.run("""(() => { const b = explorer.views.find((v) => v.name === 'track').uplot.over
+    left, top, width, height = window.run("""(() => { const b = explorer.views.find((v) => v.name ===
+        'track').uplot.over
       .getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; })()""")
     corners = [(0.25, 0.02), (0.75, 0.02), (0.75, 0.98), (0.25, 0.98)]
     path = [(left + x * width, top + y * height) for x, y in corners]
@@ -487,7 +500,8 @@ def test_lasso_selects_and_exports(tab, page, result, tmp_path):
     rows = window.run("explorer.selectedRows()")
     x0, x1 = window.run("explorer.views.find((v) => v.name === 'track').fitted().slice(0, 2)")
     share = (result.table["time"].to_numpy().astype("datetime64[ms]").astype(float) - x0) / (x1 - x0)
-    assert set(np.flatnonzero((share > 0.26) & (share < 0.74))) <= set(rows) <= set(np.flatnonzero((share > 0.24) & (share < 0.76)))
+    assert set(np.flatnonzero((share > 0.26) & (share < 0.74))) <= set(rows)
+    assert set(rows) <= set(np.flatnonzero((share > 0.24) & (share < 0.76)))
     window.run("explorer.exportButton.click()")
     window.wait("true")
     for _ in range(100):
@@ -557,13 +571,33 @@ def test_card_neighbours_and_change(tab, page, result):
         assert f"Would not be isolated if {feature[0]} were {feature[1]}" in window.run("explorer.card.innerText")
         window.run("explorer.setEps(1)")
         assert "as in the run" in window.run("explorer.card.innerText")
+        window.wait("!explorer.card.innerText.includes('as in the run')")
+
+
+def test_reasons_follow_the_slider(tab, page, result):
+    window = tab(page.path)
+    for m, eps in ((5, 2.0), (10, 2.5), (3, 1.5), (20, 4.0)):
+        model = IsolatedSoundings(eps=eps, min_samples=m).fit(result.matrix.X)
+        rows = np.flatnonzero(model.labels_ == -1)[:25]
+        wanted = model.explain(result.matrix.X.iloc[rows], scale=result.matrix.scale)
+        window.run(f"explorer.setMinSamples({m}); explorer.setEps({eps})")
+        found = window.run(f"{rows.tolist()}.map((row) => explorer.explain(row))")
+        assert len(found) > 2
+        for got, (_, row) in zip(found, wanted.iterrows()):
+            assert got["nearest"] == row["nearest_core"] and np.isclose(got["distance"], row["distance"], rtol=1e-12)
+            assert re.findall(r"(\S+) \d+%", got["reason"]) == re.findall(r"(\S+) \d+%", row["reason"])
+            assert got["feature"] == (None if pd.isna(row["feature"]) else row["feature"])
+            assert np.isclose(got["change"] if got["feature"] else np.nan, row["change"], rtol=1e-9, equal_nan=True)
+    window.run("explorer.setEps(1e-9)")
+    assert window.run("explorer.explain(0)") is None
 
 
 def test_a_click_opens_the_row_under_it(tab, page):
     window = tab(page.path)
     row = window.run("explorer.top[0]")
     x, y = window.run(f"""(() => {{ const v = explorer.views.find((v) => v.name === 'scatter'); const b = v.uplot.over
-      .getBoundingClientRect(); return [b.left + v.uplot.valToPos(v.xs[{row}], 'x'), b.top + v.uplot.valToPos(v.ys[{row}], 'y')]; }})()""")
+      .getBoundingClientRect();
+      return [b.left + v.uplot.valToPos(v.xs[{row}], 'x'), b.top + v.uplot.valToPos(v.ys[{row}], 'y')]; }})()""")
     window.click(x, y)
     assert window.run("explorer.current") == row
     before = window.run("explorer.views[0].fitted()")
@@ -578,7 +612,8 @@ def test_a_click_opens_the_row_under_it(tab, page):
 def test_hostile_page_stays_quiet(tab, tmp_path):
     rng = np.random.default_rng(0)
     nasty = objects(NASTY * 5)
-    table = table_of(35, source=nasty, reason=nasty, id=nasty, xco2=rng.normal(size=35)).rename(columns={"xco2": NASTY[0]})
+    table = table_of(35, source=nasty, reason=nasty, id=nasty, xco2=rng.normal(size=35))
+    table = table.rename(columns={"xco2": NASTY[0]})
     window = tab(explore(table, tmp_path / "e.html", title=NASTY[0]).path)
     window.run("window.hacked = 0; window.alert = () => { window.hacked = 1; }")
     for i in range(7):
@@ -596,15 +631,17 @@ def test_hostile_page_stays_quiet(tab, tmp_path):
 
 @pytest.mark.parametrize("name, table", [
     ("one row", table_of(1, outlier=[True])), ("none", table_of(outlier=False)), ("all", table_of(outlier=True)),
-    ("constant", table_of(xco2=410.0, latitude=1.0, longitude=2.0)), ("missing", table_of(latitude=np.nan, xco2=np.nan)),
-    ("infinite", table_of(score=[*range(29), np.inf], xco2=[np.inf, -np.inf, np.nan] * 10)),
+    ("constant", table_of(xco2=410.0, latitude=1.0, longitude=2.0)),
+    ("missing", table_of(latitude=np.nan, xco2=np.nan)), ("infinite", table_of(score=[*range(29), np.inf],
+        xco2=[np.inf, -np.inf, np.nan] * 10)),
     ("another rule", table_of(outlier=[True, False] * 15)), ("no score", table_of(score=np.nan, outlier=False)),
     ("times", table_of(time=pd.to_datetime(["2020-01-01", None, "2021-01-01"] * 10))),
 ])
 def test_odd_tables_in_the_browser(name, table, tab, tmp_path):
     window = tab(explore(table, tmp_path / "e.html").path)
     assert (flagged(window) == np.flatnonzero(table["outlier"])).all()
-    window.run("explorer.open(0); explorer.stepEps(1); explorer.stepEps(-1); explorer.turn(); explorer.setFilter('score > 3')")
+    window.run("explorer.open(0); explorer.stepEps(1); explorer.stepEps(-1); explorer.turn()")
+    window.run("explorer.setFilter('score > 3')")
     window.run("for (const view of explorer.views) { view.zoom(0.5); view.reset(); }")
 
 
@@ -621,7 +658,8 @@ def test_dark_light_and_phone(tab, page):
     assert dark.run("explorer.isDark()") and not light.run("explorer.isDark()")
     assert dark.run("explorer.colour('--paper')") != light.run("explorer.colour('--paper')")
     light.run("[...document.querySelectorAll('button')].find((b) => b.textContent === 'Light / dark').click()")
-    assert light.run("explorer.isDark()") and light.run("explorer.colour('--paper')") == dark.run("explorer.colour('--paper')")
+    assert light.run("explorer.isDark()")
+    assert light.run("explorer.colour('--paper')") == dark.run("explorer.colour('--paper')")
     assert phone.run("document.documentElement.scrollWidth") <= 400
     tops = phone.run("[...document.querySelectorAll('.ox-panel')].map((e) => e.getBoundingClientRect().top)")
     assert tops == sorted(tops) and len(set(tops)) == len(tops), "one column"
@@ -634,7 +672,8 @@ def test_pictures_come_in_sheets(tab, tmp_path, monkeypatch):
     table = scan_folder(tmp_path / "pictures", tmp_path / "scan", top=1)
     table.attrs.clear()
     (tmp_path / "pictures" / "no picture.png").write_bytes(b"nothing")
-    table = pd.concat([table, table.head(1).assign(path=str(tmp_path / "pictures" / "no picture.png"))], ignore_index=True)
+    none = table.head(1).assign(path=str(tmp_path / "pictures" / "no picture.png"))
+    table = pd.concat([table, none], ignore_index=True)
     monkeypatch.setattr(module, "_SHEET", 64)
     made = explore(table, tmp_path / "e.html", thumbnail=32)
     meta, array = read_back(made.path)
@@ -690,7 +729,8 @@ def test_widget_in_the_browser(browser, result, tmp_path):
     pytest.importorskip("anywidget", reason="the widget needs anywidget: pip install -e '.[dev]'")
     widget = IsolationWidget(result)
     state = {"_meta": widget._meta, "eps": widget.eps, "min_samples": widget.min_samples, "_rows": []}
-    (tmp_path / "w.html").write_text(f"""<!doctype html><meta charset="utf-8"><style>{widget._css}</style><div id="here"></div>
+    (tmp_path / "w.html").write_text(f"""<!doctype html><meta charset="utf-8"><style>{widget._css}</style>
+<div id="here"></div>
 <script type="application/json" id="state">{module._safe_json(state)}</script>
 <script type="text/plain" id="bytes">{base64.b64encode(widget._data).decode()}</script>
 <script type="module">{widget._esm}
@@ -699,8 +739,11 @@ const bytes = Uint8Array.from(atob(document.getElementById("bytes").textContent)
 state._data = new DataView(bytes.buffer);
 const heard = new Map();
 window.saved = 0;
-window.model = {{ get: (name) => state[name], set(name, value) {{ state[name] = value; heard.get("change:" + name)?.forEach((f) => f()); }},
-  on: (name, f) => heard.set(name, [...(heard.get(name) ?? []), f]), off: (name) => heard.delete(name), save_changes: () => {{ window.saved += 1; }} }};
+window.model = {{
+  get: (name) => state[name],
+  set: (name, value) => {{ state[name] = value; heard.get("change:" + name)?.forEach((f) => f()); }},
+  on: (name, f) => heard.set(name, [...(heard.get(name) ?? []), f]), off: (name) => heard.delete(name),
+  save_changes: () => {{ window.saved += 1; }} }};
 window.stop = await render({{ model, el: document.getElementById("here") }});
 window.firstPicture = 1;
 </script>""", "utf-8")
@@ -715,7 +758,8 @@ window.firstPicture = 1;
     assert count() == (result.table["score"] > 2).sum() and window.run("saved") == 0
     window.run("model.set('min_samples', 10)")
     assert count() == (isolation_radius(result.matrix.X, 10) > 2).sum()
-    window.run("(() => { const s = document.querySelector('input[type=range]'); s.value = 700; s.dispatchEvent(new Event('input')); })()")
+    window.run("""(() => { const slider = document.querySelector('input[type=range]'); slider.value = 700;
+      slider.dispatchEvent(new Event('input')); })()""")
     assert window.run("saved") == 1
     assert count() == (isolation_radius(result.matrix.X, 10) > window.run("model.get('eps')")).sum()
     window.run("[...document.querySelectorAll('button')].find((b) => b.textContent === 'Select isolated').click()")
@@ -725,3 +769,59 @@ window.firstPicture = 1;
     window.run("stop()")
     assert window.run("document.querySelectorAll('#here canvas').length") == 0 and window.console == []
     window.close()
+
+
+@pytest.mark.slow
+def test_widget_in_jupyterlab(browser, tmp_path):
+    """A real JupyterLab: the slider moves Python, Python moves the slider."""
+    pytest.importorskip("jupyterlab", reason="JupyterLab is not installed: pip install -e '.[lab]'")
+    pytest.importorskip("anywidget", reason="the widget needs anywidget: pip install -e '.[lab]'")
+    import nbformat
+
+    code = """
+import pathlib
+from oco2_outliers.explorer import IsolationWidget
+from oco2_outliers.isolate import isolate
+from oco2_outliers.soundings import simulate_granule
+widget = IsolationWidget(isolate(simulate_granule(random_state=0, n_seconds=40)[0]))
+heard = pathlib.Path('heard.txt')
+def told(change):
+    heard.write_text(f"{change['name']} {change['new']!r} {len(widget.isolated)}")
+    if change['name'] == 'eps':
+        widget.selected = widget.isolated.index[:3].tolist()
+widget.observe(told, ['eps'])
+widget
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata={
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    nbformat.write(notebook, tmp_path / "w.ipynb")
+    env = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+           "PYTHONPATH": os.pathsep.join(sys.path[:1] + [str(Path(module.__file__).parents[1])])}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0", "--ip=127.0.0.1",
+               "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={tmp_path}",
+               "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    window = browser.page(1400, 1000)
+    try:
+        for _ in range(600):
+            held = list((tmp_path / "runtime").glob("jpserver-*.json"))
+            if held and held[0].stat().st_size:
+                break
+            threading.Event().wait(0.1)
+        port = json.loads(held[0].read_text())["port"]
+        window.send("Page.navigate", url=f"http://127.0.0.1:{port}/lab/tree/w.ipynb")
+        window.wait("Boolean(window.jupyterapp && document.querySelector('.jp-Notebook .jp-CodeCell'))", 120)
+        window.wait("window.jupyterapp.shell.currentWidget.context?.sessionContext?.session?.kernel?.status === 'idle'", 120)
+        window.run("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        window.wait("Boolean(document.querySelector('.ox-count')?.textContent)", 120)
+        window.run("""(() => { const slider = document.querySelector('.ox input[type=range]'); slider.value = 400;
+          slider.dispatchEvent(new Event('input')); })()""")
+        eps = window.run("document.querySelector('.ox input[type=number]').valueAsNumber")
+        shown = window.run("document.querySelector('.ox-count').textContent").split(" ")[0].replace(",", "")
+        window.wait("document.querySelector('.ox-count').textContent.includes('3 selected')", 60)
+        name, value, n = (tmp_path / "heard.txt").read_text().split()
+        assert (name, float(value), n) == ("eps", eps, shown)
+    finally:
+        window.close()
+        server.terminate()
+        server.wait(30)

@@ -87,6 +87,8 @@ def test_wheel_holds_the_package_and_nothing_else(root, wheel):
         names = {name for name in archive.namelist() if not name.endswith("/")}
         about = {name for name in names if ".dist-info/" in name}
         assert names - about == expected and "oco2_outliers/py.typed" in names
+        # What others made comes with its licence.
+        assert {"data/NOTICE", "static/NOTICE", "static/uPlot.LICENSE"} <= {n.partition("/")[2] for n in names}
         assert [name for name in about if name.endswith("/licenses/LICENSE")]
         entries = archive.read(next(n for n in about if n.endswith("entry_points.txt"))).decode()
         assert "oco2-outliers = oco2_outliers.cli:main" in entries and "SwiftFileSystem" in entries

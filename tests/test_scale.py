@@ -720,6 +720,17 @@ def test_combine_brings_unlike_parts_together(tmp_path):
     assert table["sounding_id"].dtype == np.int64
 
 
+def test_ids_with_gaps_stay_whole(tmp_path):
+    pd.DataFrame({"sounding_id": [2019071518322673, 2019071518322674], "score": [1.0, 3.0]}).to_csv(
+        tmp_path / "a.csv", index=False)
+    pd.DataFrame({"score": [2.0]}).to_csv(tmp_path / "b.csv", index=False)
+    map_files(tmp_path, "convert", out=tmp_path / "out")
+    made = combine(tmp_path / "out")
+    assert made.top["sounding_id"].tolist() == [2019071518322674, pd.NA, 2019071518322673]
+    assert "2019071518322674" in (tmp_path / "out" / "top.csv").read_text()
+    assert made.monthly["month"].tolist() == ["2019-07", "unknown"]
+
+
 def test_q_values_of_peaks_are_those_of_the_whole_run(days, tmp_path):
     map_files(days, "peaks", out=tmp_path / "out", parameters={"n_surrogates": 39, "alpha": 0.5})
     family = np.sort([p for line in lines_of(tmp_path / "out") for p in line["counts"]["p_values"]])

@@ -121,6 +121,13 @@ class Setting {
     this._radius ??= unpack(this.bytes, this.info);
     return this._radius;
   }
+
+  // Core distances: a row is core at eps when not eps < core.
+  get core() {
+    if (!this.info.core) return null;
+    this._core ??= unpack(this.bytes, this.info.core);
+    return this._core;
+  }
 }
 
 export class Table {
@@ -693,7 +700,7 @@ class MapView extends View {
 class PairView extends View {
   constructor(app, name, title, x, y) {
     super(app, name, title);
-    const columns = app.table.axes();
+    const columns = app.axes();
     const byName = new Map(columns.map((column) => [column.name, column]));
     const pick = (axis) => (value) => {
       this.names[axis] = value;
@@ -732,7 +739,6 @@ export class Explorer {
     this.eps = this.fixed ? NaN : meta.eps;
     this.setting = this.table.settings.find((each) => each.min_samples === meta.min_samples) ?? this.table.settings[0];
     this.score = { name: "score", label: meta.words.score, kind: "number", numeric: true, type: "f8", score: true };
-    this.table.axes = ((own) => () => [...own, this.score])(this.table.axes());
     this.takeScore();
     root.classList.add("ox");
     if (theme) root.dataset.theme = theme;
@@ -742,6 +748,10 @@ export class Explorer {
     for (const view of this.views) view.start();
     this.refresh();
     this.watch();
+  }
+
+  axes() {
+    return [...this.table.axes(), this.score];
   }
 
   takeScore() {
@@ -1255,7 +1265,13 @@ export class Explorer {
     }
     const { meta } = this.table;
     const parts = [element("h2", { text: this.nameOf(i) }), element("p", { class: this.flag[i] ? "ox-verdict ox-is" : "ox-verdict", text: this.verdict(i) })];
-    for (const text of this.why(i)) parts.push(element("p", { text }));
+    const why = element("div", {}, ...this.why(i).map((text) => element("p", { text })));
+    parts.push(why);
+    clearTimeout(this.asking);
+    // All core rows are looked at: not at every step of a moving slider.
+    if (this.canExplain() && this.moved()) this.asking = setTimeout(() => {
+      if (this.cardKey === key) why.replaceChildren(...this.liveWhy(i).map((text) => element("p", { text })));
+    }, 150);
     if (this.table.tile) parts.push(this.picture(i, 160));
     parts.push(...this.neighbours(i));
     const list = element("dl");
@@ -1281,13 +1297,70 @@ export class Explorer {
     return `${this.flag[i] ? "" : "not "}${this.word} at ${words.threshold} ${brief(this.eps)}${setting}; ${score}`;
   }
 
+  moved() {
+    const { meta } = this.table;
+    return !this.fixed && (this.eps !== meta.eps || this.setting.min_samples !== meta.min_samples);
+  }
+
+  canExplain() {
+    return Boolean(this.setting.core && this.table.meta.neighbours && !this.table.near);
+  }
+
+  liveWhy(i) {
+    if (!this.flag[i]) return [];
+    const found = this.explain(i);
+    if (!found) return ["Reason: no row is core at this eps, so every row is isolated"];
+    const told = found.reason ? [`Reason: ${found.reason}`] : [];
+    if (found.feature) {
+      const unit = / \(([^()]*)\)$/.exec(this.table.columns.get(found.feature).label);
+      const size = Number(Math.abs(found.change).toPrecision(3));
+      told.push(`Would not be ${this.word} if ${found.feature} were ${size}${unit ? ` ${unit[1]}` : ""} ${found.change > 0 ? "higher" : "lower"}`);
+    }
+    return told;
+  }
+
+  // Nearest core row, the share of each feature in the distance to it, and the smallest change of one feature that
+  // brings the row within eps of a core row: what IsolatedSoundings.explain does, at the eps and min_samples of the page.
+  explain(i) {
+    const { core } = this.setting;
+    const { eps } = this;
+    const features = this.table.meta.neighbours.features.map(({ name, mean, scale }) => ({ name, scale, mean,
+      values: this.table.columns.get(name).plot }));
+    const k = features.length;
+    const own = features.map(({ values, mean, scale }) => (values[i] - mean) / scale);
+    const gap = new Float64Array(k);
+    let [nearest, least, move, feature, sign] = [-1, Infinity, Infinity, -1, 1];
+    for (let q = 0; q < core.length; q++) {
+      if (eps < core[q]) continue;
+      let square = 0;
+      for (let j = 0; j < k; j++) {
+        gap[j] = (features[j].values[q] - features[j].mean) / features[j].scale - own[j];
+        square += gap[j] * gap[j];
+      }
+      if (square < least) [least, nearest] = [square, q];
+      for (let j = 0; j < k; j++) {
+        const room = eps * eps - (square - gap[j] * gap[j]);
+        if (room < 0) continue;
+        const needed = Math.max(Math.abs(gap[j]) - Math.sqrt(room), 0);
+        if (needed < move) [move, feature, sign] = [needed, j, Math.sign(gap[j])];
+      }
+    }
+    if (nearest < 0) return null;
+    const shares = features.map(({ name, values, mean, scale }, j) => [name, ((values[nearest] - mean) / scale - own[j]) ** 2 / least]);
+    shares.sort((a, b) => b[1] - a[1]);
+    let [sum, n] = [0, 0];
+    while (n < Math.min(3, k) && sum < 0.9) sum += shares[n++][1];
+    const reason = least === 0 ? "" : shares.slice(0, n).map(([name, share]) => `${name} ${Math.round(100 * share)}%`).join(", ");
+    return { nearest, distance: Math.sqrt(least), reason, feature: feature < 0 ? null : features[feature].name,
+      change: feature < 0 ? NaN : sign * move * features[feature].scale };
+  }
+
   // The reason as Python found it holds for the eps of the run; it says so when another one is set.
   why(i) {
     const { meta } = this.table;
     const reason = this.table.columns.get("reason")?.text(i);
     const change = this.table.columns.get("change")?.text(i);
-    const moved = !this.fixed && (this.eps !== meta.eps || this.setting.min_samples !== meta.min_samples);
-    const as = moved && meta.words.threshold === "eps" ? ` (at eps ${brief(meta.eps)} and min_samples ${meta.min_samples}, as in the run)` : "";
+    const as = this.moved() && meta.words.threshold === "eps" ? ` (at eps ${brief(meta.eps)} and min_samples ${meta.min_samples}, as in the run)` : "";
     const told = [];
     if (reason) told.push(`Reason: ${reason}${as}`);
     if (change) told.push(`Would not be ${this.word} if ${change.replace(/^(\S+) /, "$1 were ")}${as}`);
