@@ -644,6 +644,7 @@ class MapView extends View {
     const degrees = (values, positive, negative) => values.map((value) => {
       const turned = positive === "E" ? ((((value + 180) % 360) + 360) % 360) - 180 : value;
       const size = Number(Math.abs(turned).toPrecision(8));
+      if (positive === "N" && size > 90) return "";
       return `${size}°${size === 0 || size === 180 ? "" : turned > 0 ? positive : negative}`;
     });
     this.pair = [
