@@ -27,7 +27,7 @@ help:
 	@echo "make bench      speed and memory beside peers"
 	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make readme     README.md from nbs/index.ipynb"
-	@echo "make check      notebooks clean, package in step with them, ruff"
+	@echo "make check      notebooks clean, package in step with them, ruff, mypy"
 	@echo "make clean      remove what was built (distclean: and .venv)"
 
 $(VENV)/.made:
@@ -35,33 +35,39 @@ $(VENV)/.made:
 	  { echo "oco2_outliers needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "This Python has no venv module. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 # Each extra is installed once, and again only when the metadata or the pins change.
 $(VENV)/.base: $(VENV)/.made $(META)
-	$(INSTALL) -e .
+	@echo "Installing into $(VENV): once, about a minute"
+	@$(INSTALL) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(INSTALL) -e ".[dev]"
+	@echo "Installing what the tests need: once"
+	@$(INSTALL) -e ".[dev]"
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.base
-	$(INSTALL) -e ".[docs]"
+	@echo "Installing what the site needs: once"
+	@$(INSTALL) -e ".[docs]"
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.base
-	$(INSTALL) -e ".[lab]"
+	@echo "Installing JupyterLab: once"
+	@$(INSTALL) -e ".[lab]"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.base
-	$(INSTALL) -e ".[bench]"
+	@echo "Installing the packages to compare with: once"
+	@$(INSTALL) -e ".[bench]"
 	@touch $@
 
 run: $(VENV)/.base
 ifeq ($(strip $(DATA)),)
 	@$(BIN)/oco2-outliers soundings simulate granule.nc4
+	@echo; echo "Looking for its isolated soundings (the first time the search engine is compiled: some 20 s)"; echo
 	@$(BIN)/oco2-outliers isolate granule.nc4 --store "$$OCO2_STORE" --out "$(OUT)" $(ARGS)
 else
 	@$(BIN)/oco2-outliers isolate "$(DATA)" --out "$(OUT)" $(ARGS)
@@ -80,17 +86,20 @@ test-slow: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 docs: $(VENV)/.docs
-	$(BIN)/python -m sphinx -W --keep-going -b html docs _build/html
+	@echo "Running every notebook for its page: some minutes the first time, seconds where nothing changed"
+	@$(BIN)/python -m sphinx -W --keep-going -b html docs _build/html
 	@echo "Open _build/html/index.html"
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lab: $(VENV)/.lab
-	$(BIN)/jupyter lab --notebook-dir nbs
+	@echo "JupyterLab opens in your browser; Ctrl-C here ends it"
+	@$(BIN)/jupyter lab --notebook-dir nbs $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 readme: $(VENV)/.docs
 	$(BIN)/python docs/_ext/readme.py
@@ -100,9 +109,10 @@ check: $(VENV)/.dev
 	$(BIN)/nbdev_export
 	git diff --exit-code -- nbs oco2_outliers
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 clean:
-	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .hypothesis docs/*.ipynb docs/api.md
+	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis docs/*.ipynb docs/api.md
 
 distclean: clean
 	rm -rf $(VENV) $(VENV)-swift* $(VENV)-keystone*

@@ -44,7 +44,7 @@ def _names(text: str | None) -> list[str] | None:
         return None
     return [name.strip() for name in text.split(",") if name.strip()]
 
-# %% ../nbs/90_cli.ipynb #15121693
+# %% ../nbs/90_cli.ipynb #668c8940
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 2 input that cannot be used (one line on standard error), 130 stopped by the user.
+        0 done, 1 done but for failed files of a run, 2 input that cannot be used (one line on standard error), 130
+        stopped by the user.
 
     Examples
     --------
@@ -227,6 +228,88 @@ def _peaks_command(
     print(f"\nwrote peaks.csv, orbits.csv, summary.json and {len(search.peaks):,} figures to {out}" if figures else
           f"\nwrote peaks.csv, orbits.csv and summary.json to {out}")
 
+# %% ../nbs/90_cli.ipynb #5a0ae182
+def _settings_of(task: str, given: dict) -> dict:
+    """Options of a task from the command line; one that this task does not know is refused."""
+    from oco2_outliers.datasets import InputError
+
+    known = {"isolate": ("eps", "min_samples", "features", "drop_missing"),
+             "peaks": ("preset", "alpha", "n_surrogates", "random_state", "box", "keep_flagged", "column"),
+             "convert": ("columns", "box", "dates", "quality"), "images": ("model",)}
+    if task not in known:
+        raise InputError(f"no task {task!r}; there are {', '.join(known)}")
+    asked = {name: value for name, value in given.items() if value is not None}
+    stray = [name for name in asked if name not in known[task]]
+    if stray:
+        raise InputError(f"{task} has no option --{stray[0].replace('_', '-').replace('n-surr', 'surr')}")
+    return asked
+
+
+@app.command("run")
+def _run_command(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="isolate, peaks, convert or images.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Files, folders, globs (quoted) or URLs, like "
+                                               "swift://container/prefix.")],
+    out: Annotated[str, typer.Option(help="Folder or URL for the parts, manifest.jsonl and failures.csv.")],
+    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes of this machine; 0 for one per core.", min=0)] = 1,
+    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what is in OUT, or begin "
+                                         "anew.")] = True,
+    scope: Annotated[str | None, typer.Option(help="isolate: judge against its own orbit, or against all rows. "
+                                              "Default: orbit.")] = None,
+    scale: Annotated[str | None, typer.Option(help="isolate: mean and deviation of the run, or of each orbit. Default: "
+                                              "run.")] = None,
+    memory_limit: Annotated[float | None, typer.Option(help="isolate --scope all: GB that may be used.")] = None,
+    eps: Annotated[str | None, typer.Option(help="isolate: radius in standard deviations, or auto.")] = None,
+    min_samples: Annotated[int | None, typer.Option(help="isolate: rows that make a core row.", min=1)] = None,
+    features: Annotated[str | None, typer.Option(help="isolate: columns to use, a,b,c.")] = None,
+    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="isolate: drop rows with NaN or infinite "
+                                               "features.")] = False,
+    preset: Annotated[str | None, typer.Option(help="peaks: chevallier2020.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="peaks: false-alarm share.")] = None,
+    surrogates: Annotated[int | None, typer.Option(help="peaks: surrogate tracks per orbit.", min=39)] = None,
+    column: Annotated[str | None, typer.Option(help="peaks: column to search, ppm.")] = None,
+    keep_flagged: Annotated[bool, typer.Option("--keep-flagged", help="peaks: use flagged soundings too.")] = False,
+    random_state: Annotated[int | None, typer.Option(help="peaks: seed of the surrogates.", min=0)] = None,
+    columns: _Columns = None, box: _BoxOption = None, dates: _Dates = None, quality: _Quality = None,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="images: judge by this model.")] = None,
+    combined: Annotated[bool, typer.Option("--combine", help="Put the parts into one table at the end.")] = False,
+) -> None:
+    """Do one task for many files: resumable, on many cores, on a cluster."""
+    from oco2_outliers.datasets import InputError
+    from oco2_outliers.scale import combine, map_files
+
+    given = {"eps": eps, "min_samples": min_samples, "features": _names(features), "drop_missing": drop_missing or None,
+             "preset": preset, "alpha": alpha, "n_surrogates": surrogates, "column": column,
+             "keep_flagged": keep_flagged or None, "random_state": random_state, "columns": _names(columns),
+             "box": _box(box), "dates": _days(dates), "quality": quality, "model": model}
+    settings = _settings_of(task, given)
+    if task != "isolate" and (scope or scale or memory_limit):
+        raise InputError(f"{task} has no --scope, --scale or --memory-limit: these are for isolate")
+    bars = sys.stderr.isatty()
+    try:
+        result = map_files(files, task, client=dask, out=out, resume=resume, jobs=jobs, parameters=settings,
+                           scope=scope or "orbit", scale=scale or "run", progress=bars,
+                           memory_limit=None if memory_limit is None else memory_limit * 1e9)
+    except KeyboardInterrupt as stopped:
+        print(f"oco2-outliers: {stopped or 'stopped'}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print(result)
+    if combined:
+        print(f"\n{combine(out, progress=bars)}")
+    raise typer.Exit(result.exit_code)
+
+
+@app.command("combine")
+def _combine_command(
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL of a run.")],
+    top: Annotated[int, typer.Option(help="How many of the highest scores to keep.", min=0)] = 20,
+) -> None:
+    """Put the parts of a run into one table; count by month, list the oddest, and what is there twice."""
+    from oco2_outliers.scale import combine
+
+    print(combine(out, top=top, progress=sys.stderr.isatty()))
+
 # %% ../nbs/90_cli.ipynb #42fa7e37
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")
 app.add_typer(store_app, name="store")
@@ -342,7 +425,7 @@ def _cat_command(
     with _datasets(store, config, cloud, container).open(name, "rb") as file:
         shutil.copyfileobj(file, sys.stdout.buffer)
 
-# %% ../nbs/90_cli.ipynb #9b167d02
+# %% ../nbs/90_cli.ipynb #1de0627c
 def _three_bins(text: str) -> tuple[int, ...]:
     """Bins of hue, saturation and value from ``3,3,3``."""
     from oco2_outliers.datasets import InputError
@@ -356,8 +439,19 @@ def _three_bins(text: str) -> tuple[int, ...]:
     return bins
 
 
+def _decoding_scale(fast: bool, scale: int | None) -> int:
+    """One over which pictures are decoded, of ``--fast`` and ``--scale``."""
+    from oco2_outliers.datasets import InputError
+
+    if fast and scale not in (None, 4):
+        raise InputError(f"--fast decodes at 1/4 and --scale {scale} at 1/{scale}; give one of them")
+    return 4 if fast else 1 if scale is None else scale
+
+
 _Fast = Annotated[bool, typer.Option("--fast", help="Decode at a quarter of the size: faster, other scores. The model "
                                      "remembers it.")]
+_Scale = Annotated[int | None, typer.Option(help="Decode at one over 1, 2, 4 or 8; --fast is 4.", show_default=False)]
+_Jobs = Annotated[int, typer.Option(help="Threads; -1 is one a core.")]
 _Trusted = Annotated[bool, typer.Option("--trusted", help="Read a pickle of the original scripts. It can run any code: "
                                         "only for files you made yourself.")]
 _Features = Annotated[str, typer.Option(help="colour, layout, texture, thumbnail, or several joined with +.")]
@@ -376,13 +470,17 @@ def _train_command(
     features: _Features = "colour",
     detector: _Detector = "forest",
     fast: _Fast = False,
+    scale: _Scale = None,
+    thumbnails: Annotated[bool, typer.Option("--thumbnails", help="Keep small copies of the training pictures in the "
+                                             "model.")] = False,
+    jobs: _Jobs = -1,
 ) -> None:
     """Learn what the pictures of a folder look like."""
     from oco2_outliers.image_forest import train_model
 
     train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees, contamination=contamination,
-                random_state=random_state, features=features, detector=detector, scale=4 if fast else 1,
-                progress=sys.stderr.isatty())
+                random_state=random_state, features=features, detector=detector,
+                scale=_decoding_scale(fast, scale), thumbnails=thumbnails, n_jobs=jobs, progress=sys.stderr.isatty())
 
 
 @images_app.command("test")
@@ -412,16 +510,23 @@ def _scan_command(
     contamination: Annotated[float, typer.Option(help="Share of the pictures to call odd; not with a model.")] = 0.01,
     features: _Features = "colour",
     detector: _Detector = "forest",
+    bins: _Bins = "3,3,3",
+    random_state: Annotated[int, typer.Option(help="Seed; not with a model.", min=0)] = 42,
     fast: _Fast = False,
+    scale: _Scale = None,
+    jobs: _Jobs = -1,
 ) -> None:
     """Score all pictures of a folder, the oddest first."""
     from oco2_outliers.image_forest import scan_folder
 
-    asked = {"contamination": contamination, "features": features, "detector": detector, "scale": 4 if fast else 1}
-    usual = {"contamination": 0.01, "features": "colour", "detector": "forest", "scale": 1}
+    asked = {"contamination": contamination, "features": features, "detector": detector, "bins": _three_bins(bins),
+             "random_state": random_state, "scale": _decoding_scale(fast, scale)}
+    usual = {"contamination": 0.01, "features": "colour", "detector": "forest", "bins": (3, 3, 3), "random_state": 42,
+             "scale": 1}
     # A model brings its settings along; only what was asked for beside it is passed on, and refused there.
     settings = asked if model is None else {name: value for name, value in asked.items() if value != usual[name]}
-    table = scan_folder(folder, out, top=top, model=model, trusted=trusted, progress=sys.stderr.isatty(), **settings)
+    table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, progress=sys.stderr.isatty(),
+                        **settings)
     shown = table.head(top)[["path", "score", "outlier"]].assign(reason=table["reason"].str.split(";").str[0])
     print(shown.to_string(index=False, float_format="{:.3f}".format))
     print(f"\n{len(table):,} pictures scored, {int(table['outlier'].sum()):,} outliers, "

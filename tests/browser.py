@@ -22,8 +22,8 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--use-ang
 
 
 def find_browser() -> str | None:
-    """The program: $BROWSER_BINARY, or the first of the usual names."""
-    asked = os.environ.get("BROWSER_BINARY")
+    """The program: $OCO2_CHROMIUM, or the first of the usual names on the path."""
+    asked = os.environ.get("OCO2_CHROMIUM")
     return asked or next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
@@ -133,10 +133,10 @@ class Page:
         else:
             self.events.append(event)
 
-    def resize(self, width: int, height: int, dark: bool | None = None, scale: float = 1) -> None:
-        """Another window size, in CSS pixels, or colour scheme."""
+    def resize(self, width: int, height: int, dark: bool | None = None, scale: float = 1, mobile: bool = False) -> None:
+        """Another window size, in CSS pixels, or colour scheme; `mobile` lays out as a phone does."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale,
-                  mobile=False)
+                  mobile=mobile)
         if dark is not None:
             self.send("Emulation.setEmulatedMedia",
                       features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])

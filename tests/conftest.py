@@ -33,3 +33,12 @@ def no_real_store(tmp_path, monkeypatch):
     for name in list(os.environ):
         if name.startswith("OS_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def package_modules() -> list:
+    """Every module of the package that a notebook makes."""
+    import importlib
+
+    names = sorted(path.stem for path in (ROOT / "oco2_outliers").glob("*.py") if not path.stem.startswith("_"))
+    return [importlib.import_module(f"oco2_outliers.{name}") for name in names]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN
+from sklearn.cluster import dbscan as sklearn_dbscan
 from sklearn.metrics import silhouette_samples, silhouette_score
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.utils.estimator_checks import check_estimator
@@ -112,11 +113,8 @@ def check(case, path):
         labels = result.labels(i)
         theirs = DBSCAN(eps=row.eps, min_samples=row.min_samples, algorithm="kd_tree").fit(X).labels_
         # Only where its shortcut by whole boxes can bite, see the test of it below, may scikit-learn leave the
-        # definition; the path that asks scikit-learn leaves it there too.
+        # definition.
         shortcut = ((square > row.eps * row.eps) & (np.sqrt(square) <= row.eps)).any()
-        if path == "library" and shortcut:
-            np.testing.assert_array_equal(labels, theirs)
-            continue
         np.testing.assert_array_equal(labels, by_definition(square, row.eps, row.min_samples))
         np.testing.assert_array_equal(labels == -1, row.eps < radius[:, counts.index(row.min_samples)])
         if not shortcut:
@@ -314,9 +312,11 @@ def test_new_rows_are_isolated_where_no_core_row_is_within_eps(path, case):
         np.testing.assert_array_equal(-model.score_samples(X), model.radius_)
         rng = np.random.default_rng(len(X))
         new = X[rng.integers(0, len(X), 30)] + rng.normal(size=(30, X.shape[1])) * eps[0]
+        new[:3] += (new[:3] - X.mean(axis=0)) * 1e3  # and some out of the range of the engine's float32
         core = X[model.core_sample_indices_]
         reached = (dbscan._squared_distance(new[:, None], core[None]) <= eps[0] * eps[0]).any(axis=1)
         np.testing.assert_array_equal(model.predict(new) == 1, reached)
+        np.testing.assert_array_equal(model.decision_function(new) >= 0, reached)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -378,6 +378,104 @@ def test_other_metrics(metric, params):
     np.testing.assert_allclose(-model.score_samples(X), model.radius_, atol=1e-12)
     with pytest.raises(InputError, match="euclidean"):
         model.explain(X[:1])
+
+
+def test_distances_that_were_given():
+    X = np.random.default_rng(5).normal(size=(150, 3))
+    given = np.abs(np.round(np.random.default_rng(6).normal(size=(60, 60)), 1))  # neither symmetric nor 0 to itself
+    np.fill_diagonal(given, np.random.default_rng(7).random(60))
+    for distances, eps in [(np.sqrt(squares(X)), 0.8), (given, 0.2)]:
+        for weight in (None, np.random.default_rng(8).integers(0, 4, len(distances))):
+            model = IsolatedSoundings(eps=eps, min_samples=8, metric="precomputed").fit(distances, sample_weight=weight)
+            theirs = DBSCAN(eps=eps, min_samples=8, metric="precomputed").fit(distances, sample_weight=weight)
+            np.testing.assert_array_equal(model.labels_, theirs.labels_)
+            np.testing.assert_array_equal(model.core_sample_indices_, theirs.core_sample_indices_)
+            np.testing.assert_array_equal(model.labels_ == -1, model.radius_ > eps)
+    fitted, new = X[:100], X[100:]
+    plain = IsolatedSoundings(eps=0.8).fit(fitted)
+    to_fitted = np.sqrt(((new[:, None] - fitted) ** 2).sum(axis=2))
+    model = IsolatedSoundings(eps=0.8, metric="precomputed").fit(np.sqrt(squares(fitted)))
+    np.testing.assert_allclose(model.score_samples(to_fitted), plain.score_samples(new))
+    assert IsolatedSoundings(metric="precomputed").fit(np.sqrt(squares(fitted))).eps_ > 0
+    with pytest.raises(InputError, match="as many columns as rows"):
+        model.fit(to_fitted)
+    with pytest.raises(InputError, match="needs the rows"):
+        IsolatedSoundings(eps="silhouette", metric="precomputed").fit(np.sqrt(squares(fitted)))
+
+
+# scikit-learn's own tests of DBSCAN, with our class in its place
+
+class InPlaceOfDBSCAN(IsolatedSoundings):
+    """Our class under the parameters of scikit-learn's; how rows are searched is ours to choose, and ignored."""
+
+    def __init__(self, eps=0.5, min_samples=5, *, metric="euclidean", metric_params=None, algorithm="auto",
+                 leaf_size=30, p=None, n_jobs=None):
+        if metric == "minkowski":
+            metric, metric_params = ("euclidean", None) if p in (None, 2) else (metric, {"p": p})
+        super().__init__(eps, min_samples, n_jobs, metric, metric_params)
+        self.algorithm, self.leaf_size, self.p = algorithm, leaf_size, p
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Clusters, where an outlier detector says -1 or +1."""
+        return self.fit(X, sample_weight=sample_weight).labels_
+
+
+def in_place_of_dbscan(X, eps=0.5, *, sample_weight=None, metric="minkowski", **parameters):
+    """scikit-learn's function; it lets weights be negative, with which no radius exists, so that we refuse them."""
+    model = InPlaceOfDBSCAN(eps=eps, metric=metric, **parameters)
+    if sample_weight is not None and np.min(sample_weight) < 0:
+        with pytest.raises(ValueError, match="[Nn]egative"):
+            model.fit(X, sample_weight=sample_weight)
+        return sklearn_dbscan(X, eps, sample_weight=sample_weight, metric=metric, **parameters)
+    model.fit(X, sample_weight=sample_weight)
+    return model.core_sample_indices_, model.labels_
+
+
+_SPARSE = "our rows are dense: exact sums in feature order have no use for a sparse matrix"
+NOT_APPLICABLE = {
+    "test_dbscan_sparse": _SPARSE,
+    "test_dbscan_sparse_precomputed": _SPARSE,
+    "test_dbscan_sparse_precomputed_different_eps": _SPARSE,
+    "test_dbscan_input_not_modified_precomputed_sparse_nodiag": _SPARSE,
+    "test_dbscan_precomputed_metric_with_initial_rows_zero": _SPARSE,
+    "test_dbscan_no_warning_unsorted_precomputed": _SPARSE,
+    "test_dbscan_no_warning_presorted_precomputed": _SPARSE,
+    "test_dbscan_no_core_samples": _SPARSE + "; run on dense rows below",
+    "test_dbscan_input_not_modified": _SPARSE + "; run on dense rows below",
+    "test_dbscan_metric_params": "on p as a parameter of its own; ours goes into metric_params",
+}
+try:
+    import sklearn.cluster.tests.test_dbscan as theirs_in_full
+except ImportError:  # some builds leave the tests out
+    theirs_in_full = None
+for _name, _test in vars(theirs_in_full).items() if theirs_in_full else ():
+    if _name.startswith("test_") and _name not in NOT_APPLICABLE:
+        globals()[_name.replace("test_", "test_of_scikit_learn_", 1)] = _test
+
+
+@pytest.fixture
+def global_random_seed():
+    """scikit-learn's tests take it from their own configuration."""
+    return 42
+
+
+@pytest.fixture(autouse=True)
+def our_class_in_their_tests(monkeypatch):
+    if theirs_in_full:
+        monkeypatch.setattr(theirs_in_full, "DBSCAN", InPlaceOfDBSCAN)
+        monkeypatch.setattr(theirs_in_full, "dbscan", in_place_of_dbscan)
+
+
+@pytest.mark.skipif(theirs_in_full is None, reason="scikit-learn was installed without its tests")
+@pytest.mark.parametrize("path", PATHS)
+def test_of_scikit_learn_on_dense_rows(path):
+    with forced(path):
+        for metric in ("precomputed", "minkowski"):
+            theirs_in_full.test_dbscan_input_not_modified(metric, None)
+        theirs_in_full.test_dbscan_no_core_samples(np.array)
+        theirs_in_full.test_dbscan_feature()
+        theirs_in_full.test_boundaries()
+        theirs_in_full.test_dbscan_core_samples_toy("kd_tree")
 
 
 def test_min_samples_one_leaves_no_row_isolated():

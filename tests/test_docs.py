@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXT = ROOT / "docs" / "_ext"
 sys.path.insert(0, str(EXT))
 
+import disksearch  # noqa: E402
 import nbpages  # noqa: E402
 import offline  # noqa: E402
 
@@ -42,7 +43,10 @@ def only_cell(tmp_path, source):
 
 
 MODULE = '''
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 LIMIT = 1.5  # standard deviations
 
@@ -77,6 +81,10 @@ class Ruler:
     def __init__(self, unit="km", kind=object()):
         self.unit = unit
 
+    def along(self, x: ArrayLike | None = None) -> ArrayLike | None:
+        """Itself."""
+        return x
+
     def measure(self, a, b):
         """The distance from `a` to `b`; see ``spread``."""
         return abs(a - b)
@@ -98,7 +106,8 @@ def site(tmp_path_factory):
 
 def project(root):
     """Everything that the real project's site is made of, but small."""
-    shutil.copytree(ROOT / "docs", root / "docs", ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__"))
+    shutil.copytree(ROOT / "docs", root / "docs",
+                    ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__", "methods.md", "coming_from_*.md"))
     (root / "tiny").mkdir()
     (root / "tiny" / "__init__.py").write_text("", encoding="utf-8")
     (root / "tiny" / "rows.py").write_text(MODULE + "\n", encoding="utf-8")
@@ -267,6 +276,7 @@ def test_api_entries_and_links(site):
     assert re.search(r"not <code [^>]*><span [^>]*>len</span></code>", text)  # not ours: no link
     assert 'href="00_rows.html#tiny.rows.spread"' in html(site, "api")
     assert "Variables" not in text and "Bases: object" not in text
+    assert "ArrayLike" in text and "ForwardRef" not in text
 
 
 def test_references_of_two_docstrings_live_on_one_page(site):
@@ -360,6 +370,23 @@ def test_removed_notebook_takes_its_page_away(tmp_path):
     assert {path.name for path in App.srcdir.glob("*.ipynb")} == {"index.ipynb", "by_hand.ipynb"}
 
 
+# ---------------------------------------------------------------- search from disk
+
+def test_words_of_a_page():
+    page = ('<html><nav>menu</nav><article role="main"><section id="a"><h1>Rows &lt;x&gt;<a class="headerlink" '
+            'href="#a">¶</a></h1><img alt="no"><p>one<br>two <b>three</b></p><script>code()</script></section>'
+            '<dt id="t.f">f</dt></article><footer>end</footer></html>')
+    assert disksearch.words_of(page) == ('<div role="main"><div id="a"> Rows &lt;x&gt; one two three</div>'
+                                         ' <div id="t.f">f</div></div>')
+
+
+def test_the_words_come_along_as_a_script(site):
+    text = (site / "_build/html/_static/search_texts.js").read_text(encoding="utf-8")
+    pages = json.loads(text.removeprefix("window.SEARCH_TEXTS = ").rstrip(";\n"))
+    assert "ran in nbs" in pages["00_rows.html"] and 'id="tiny.rows.spread"' in pages["00_rows.html"]
+    assert "search_texts.js" in html(site, "search") and "search_texts.js" not in html(site, "00_rows")
+
+
 # ---------------------------------------------------------------- what a page fetches
 
 @pytest.mark.parametrize("text, found", [
@@ -380,6 +407,77 @@ def test_external_resources(tmp_path, text, found):
 def test_external_resources_in_stylesheets(tmp_path):
     (tmp_path / "a.css").write_text("@font-face { src: url('https://example.org/f.woff') } i { src: url(x.png) }")
     assert offline.external_resources(tmp_path) == ["a.css: https://example.org/f.woff"]
+
+
+# ---------------------------------------------------------------- the pages beside the notebooks
+
+TEXT_PAGES = sorted((ROOT / "docs").glob("coming_from_*.md"))
+
+
+def code_cells(page):
+    """The code of a MyST notebook's cells, without their options."""
+    found = re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+    return [re.sub(r"^:.*\n", "", source, flags=re.M).strip() for source in found]
+
+
+@pytest.mark.parametrize("page", TEXT_PAGES, ids=lambda path: path.stem)
+def test_the_code_of_a_page_runs(page, tmp_path):
+    script = tmp_path / "page.py"
+    script.write_text("\n\n".join(code_cells(page)), encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", "TQDM_DISABLE": "1"}
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [path.name for path in tmp_path.iterdir()] == ["page.py"], "a page leaves nothing behind"
+
+
+@pytest.mark.parametrize("page", [*TEXT_PAGES, ROOT / "docs/methods.md"], ids=lambda path: path.stem)
+def test_a_page_names_what_there_is(page, package_modules):
+    """Every function and method of ours that a table or a card names exists."""
+    ours = {name: getattr(module, name) for module in package_modules for name in module.__all__}
+    text = page.read_text(encoding="utf-8")
+    methods = re.findall(r"`(Datasets|ImageForest|IsolatedSoundings)\.(\w+)", text)
+    now = "".join(row.split("|")[2] for row in re.findall(r"^\|.*\|$", text, re.M))  # the second column
+    if page.stem == "coming_from_notebooks":
+        methods += [("Datasets", name) for name in re.findall(r"`\.(\w+)", now)]
+    assert [(name, method) for name, method in methods if not hasattr(ours[name], method)] == []
+    assert set(re.findall(r"`([a-z]+_\w+)\(", now)) - {"fit_predict"} <= ours.keys()
+
+
+CARD = ["Question", "Use it when", "It fails when", "Input", "Output", "Parameters that matter", "Score", "Cost",
+        "Where it is explained", "References"]
+
+
+def test_method_cards_share_one_layout():
+    """Every card answers the same questions in the same order."""
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    cards = text.split("\n## ")[1:]
+    assert len(cards) >= 4
+    for card in cards:
+        assert re.findall(r"^(\S.*)\n: ", card, re.M) == CARD, card.split("\n")[0]
+
+
+def glossary_entries():
+    """Each term of the glossary with its words."""
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^:::\{glossary\}\n(.*?)^:::", text, re.S | re.M)
+    return dict(re.findall(r"^(\S.*)\n((?:(?:  .*)?\n)+)", "\n".join(blocks) + "\n", re.M))
+
+
+def test_glossary_speaks_three_languages():
+    entries = glossary_entries()
+    assert len(entries) > 60
+    assert [term for term, words in entries.items() if not re.search(r"\*fr\* \S.* · \*es\* \S", words)] == []
+
+
+def test_glossary_has_the_words_of_the_pages():
+    """The columns of every result table, the parameters of the detectors, the words of the design."""
+    text = " ".join(glossary_entries()).lower()
+    wanted = ["sounding", "sounding_id", "xco2", "xco2_uncertainty", "enhancement", "background", "isolated", "score",
+              "isolation radius", "core distance", "eps", "min_samples", "reason", "outlier", "peak", "sigma",
+              "amplitude", "delta", "p-value", "q-value", "surrogate", "suspect", "contamination", "silhouette",
+              "sweep", "store", "container", "dry run", "unit", "manifest", "explorer"]
+    assert [word for word in wanted if word not in text] == []
 
 
 # ---------------------------------------------------------------- this project's own site

@@ -367,7 +367,7 @@ def test_filter_language():
 @pytest.fixture(scope="module")
 def browser():
     if chromium.find_browser() is None:
-        pytest.skip("no Chromium (set BROWSER_BINARY to one); what is in the file is tested without it")
+        pytest.skip("no Chromium (set OCO2_CHROMIUM to one); what is in the file is tested without it")
     pytest.importorskip("websocket", reason="websocket-client speaks to the browser: pip install -e '.[dev]'")
     with chromium.Browser() as started:
         yield started

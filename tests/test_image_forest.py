@@ -142,8 +142,19 @@ def test_the_table_is_made_once_it_pays_and_never_where_it_cannot(pictures, monk
     assert many._table is None
 
 
+def test_pictures_that_are_known_to_come_bring_the_table_forward(pictures, monkeypatch):
+    monkeypatch.setattr("oco2_outliers.image_forest._PIXELS_BEFORE_TABLE", 50 * 128 * 96)
+    image = cv2.imread(pictures[1].path[0])
+    few, many = _ColourCounter((3, 3, 3)), _ColourCounter((3, 3, 3))
+    few.expect(49)
+    many.expect(50)
+    for counter in (few, many):
+        np.testing.assert_array_equal(counter.counts(image), opencv_counts(image, (3, 3, 3)))
+    assert few._table is None and many._table is not None
+
+
 @pytest.mark.parametrize("broken", [lambda: (_ for _ in ()).throw(ImportError("numba")),
-                                    lambda: lambda words, table: np.zeros((8, 256), np.uint32)])
+                                    lambda: lambda words, table: np.zeros((8, 272), np.uint32)])
 def test_opencv_goes_on_counting_where_the_table_fails(monkeypatch, broken):
     monkeypatch.setattr("oco2_outliers.image_forest._compiled_count", broken)
     monkeypatch.setattr("oco2_outliers.image_forest._PIXELS_BEFORE_TABLE", 0)

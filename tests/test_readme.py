@@ -1,5 +1,7 @@
 """README.md is what nbs/index.ipynb says; and the tool that makes it keeps to text that stays the same."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +97,51 @@ def test_a_failing_cell_is_told_and_nothing_is_written(tmp_path, capsys):
 def test_no_index_is_told(tmp_path, capsys):
     assert readme.main(["--check", "--root", str(tmp_path)]) == 1
     assert "index.ipynb" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- what this project's README promises
+
+def said():
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs_as_it_stands_and_is_short(tmp_path):
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", said(), re.S | re.M))
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in said(), "what it prints is what README.md shows"
+
+
+def commands(group, path="oco2-outliers"):
+    """Every command of the program, as it is typed."""
+    for name, command in group.commands.items():
+        deeper = getattr(command, "commands", None)
+        yield from commands(command, f"{path} {name}") if deeper else [f"{path} {name}"]
+
+
+def test_the_table_names_every_command():
+    import typer.main
+
+    from oco2_outliers.cli import app
+
+    rows = re.findall(r"^\| (`.*?`.*?) \|", said(), re.M)
+    named = set()
+    for row in rows:
+        first, *more = re.findall(r"`([^`]+)`", row)
+        words = [word for word in first.split() if not word.isupper() and "." not in word and "|" not in word]
+        named.add(" ".join(words))
+        named |= {" ".join([*words[:-1], each]) for each in more}
+        named |= {f"{' '.join(words)} {each}" for word in first.split() if "\\|" in word for each in word.split("\\|")}
+    assert [command for command in commands(typer.main.get_command(app)) if command not in named] == []
+
+
+def test_links_and_pictures_are_there():
+    targets = re.findall(r"\]\((?!\w+:|#)([^)#]+)", said())
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
+    assert len(re.findall(r"!\[[^\]]{20,}\]\(docs/images/", said())) == 1, "one picture, with words"
+
+
+def test_it_says_how_to_cite():
+    assert "@software{oco2_outliers," in said() and "CITATION.cff" in said()

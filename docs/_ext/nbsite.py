@@ -68,12 +68,15 @@ def code_cell(cell: Cell):
 
 
 def site_links(markdown: str, docs: Path) -> str:
-    """`../CHANGELOG.md` of the repository is the site's own page `changelog.md`, where there is such a page."""
+    """`../CHANGELOG.md` of the repository is the site's own page `changelog.md`, where there is such a page.
+
+    `../docs/methods.md` is `methods.md`.
+    """
     def own_page(match: re.Match) -> str:
         name = f"{match[1].lower()}.md"
         return f"]({name}" if (docs / name).is_file() else match[0]
 
-    return re.sub(r"\]\(\.\./(\w+)\.md", own_page, markdown)
+    return re.sub(r"\]\(\.\./(?:docs/)?(\w+)\.md", own_page, markdown)
 
 
 def opening(page: Page) -> str:
@@ -250,8 +253,14 @@ def skip_inherited(app, what, name, obj, skip, options):
 
 
 def readable_defaults(app, what, name, obj, options, signature, returns):
-    """A default without a source form (`<factory>`, `<object at ...>`) would keep Sphinx from reading the signature."""
-    return signature and re.sub(r"= ?<[^<>]*>", "= ...", signature), returns
+    """A default without a source form (`<factory>`, `<object at ...>`) would keep Sphinx from reading the signature.
+
+    And an alias that is kept by its name (`autodoc_type_aliases`) is told by its name alone, also inside a union.
+    """
+    def plain(text):
+        return text and re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", re.sub(r"= ?<[^<>]*>", "= ...", text))
+
+    return plain(signature), plain(returns)
 
 
 # ---------------------------------------------------------------- what the built site needs
