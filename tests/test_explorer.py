@@ -465,7 +465,8 @@ def test_all_views_are_coloured_anew_together(tab, page):
 def test_what_is_drawn_step_by_step_is_what_is_drawn_anew(tab, page):
     window = tab(page.path)
     for step in ("setEps(1.5)", "setFilter('xco2 > 411')", "setEps(4)", "selectWhere((i) => i % 3 === 0)",
-                 "setEps(0.5)", "setFilter('')", "views[1].zoom(0.3)", "setEps(2)", "setSelected([])", "setMinSamples(20)"):
+                 "setEps(0.5)", "setFilter('')", "views[1].zoom(0.3)", "setEps(2)", "setSelected([])",
+                 "setMinSamples(20)"):
         window.run(f"explorer.{step}")
         assert window.run("""explorer.views.every((view) => { const before = view.crowd.slice();
           view.crowdSize = 0; view.paint(); return before.every((n, k) => n === view.crowd[k]); })"""), step
