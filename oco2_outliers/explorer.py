@@ -250,7 +250,7 @@ def _unroll(longitude: np.ndarray) -> float:
     outside = 360 - (values[-1] - values[0])
     return float(values[widest + 1]) if gaps[widest] > outside else -180.0
 
-# %% ../nbs/07_explorer.ipynb #6c9ada72
+# %% ../nbs/07_explorer.ipynb #10434683
 def _coast_array(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
     """Coastlines and borders as lon, lat, lon, lat ..., lines parted by NaN: fine near the rows, coarse elsewhere."""
     west, east = float(np.nanmin(longitude)), float(np.nanmax(longitude))
@@ -272,7 +272,7 @@ def _coast_array(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
 
 
 def _first_features(table: pd.DataFrame, features: list[str]) -> list[str]:
-    """The two features that most often make a row odd, for the first look; else the first two numbers."""
+    """The two features that most often make a row odd, for the first look; else the first two numbers that vary."""
     named: Counter[str] = Counter()
     if "reason" in table:
         for reason in map(str, table["reason"].dropna()):
@@ -281,8 +281,8 @@ def _first_features(table: pd.DataFrame, features: list[str]) -> list[str]:
     common = [name for name, _ in named.most_common() if name in features]
     place = (*_VERDICTS, "latitude", "longitude")
     numbers = [str(name) for name in table if _is_plain_number(table, name) and name not in place]
-    found = list(dict.fromkeys([*common, *features, *numbers]))
-    return (found + ["score", "row"])[:2]
+    found = [name for name in dict.fromkeys([*common, *features, *numbers]) if table[name].nunique() > 1]
+    return found[:2]
 
 
 def _track_axes(table: pd.DataFrame) -> tuple[str, str]:
@@ -417,7 +417,7 @@ def _settings(source: _Source, score: np.ndarray, pack: _Pack, min_samples: Sequ
             each["core"] = pack.add(_exact_root(search.core2(each["min_samples"])))
     return found
 
-# %% ../nbs/07_explorer.ipynb #3f3e5234
+# %% ../nbs/07_explorer.ipynb #898a79a0
 def _with_distance(table: pd.DataFrame) -> pd.DataFrame:
     """Distance along the track, where rows have a position and no distance yet."""
     here = all(_is_plain_number(table, name) for name in ("latitude", "longitude"))
@@ -436,12 +436,12 @@ def _view(table: pd.DataFrame, features: list[str]) -> dict[str, Any]:
         (name for name in table.columns[:1] if table[name].is_unique and name not in ("latitude", "longitude", "score")
          and not pd.api.types.is_float_dtype(table[name])), None)
     x, y = _track_axes(table)
-    fx, fy = _first_features(table, features)
+    fx, fy = (*_first_features(table, features), None, None)[:2]
     place = [name for name in ("time", "latitude", "longitude") if name in table]
     listed = list(dict.fromkeys([*([named] if named else []), *place, *([y] if y != "score" else [])]))
     unroll = _unroll(table["longitude"].to_numpy(float, na_value=np.nan)) if here else -180.0
     return {"lat": "latitude" if here else None, "lon": "longitude" if here else None, "unroll": unroll, "x": x, "y": y,
-            "fx": fx, "fy": fy, "id": named, "table": listed,
+            "fx": fx if fy else None, "fy": fy, "id": named, "table": listed,
             "exported": list(dict.fromkeys([*([named] if named else []), *place])),
             "track_title": "Along the track" if here else "Row by row"}
 
@@ -479,7 +479,7 @@ def _label(name: str) -> str:
            "longitude": "longitude (°E)"}
     return own.get(name) or axis_label(name)
 
-# %% ../nbs/07_explorer.ipynb #877d455e
+# %% ../nbs/07_explorer.ipynb #43ee9f50
 _N_NEIGHBOURS = 5
 
 
@@ -519,7 +519,8 @@ def _words(source: _Source, table: pd.DataFrame, meta: dict, options: _Options) 
     isolated = "isolated" in table
     shown = next((name for name in (meta["view"]["y"], meta["view"]["fx"]) if _is_plain_number(table, name)), "score")
     value = float(np.nanquantile(table[shown].to_numpy(float, na_value=np.nan), 0.9))
-    words = {"flagged": "isolated" if isolated else "outlier", "threshold": "eps" if isolated else "threshold",
+    words = {"flagged": "isolated" if isolated else "outlier", "shown": "isolated" if isolated else "flagged",
+             "threshold": "eps" if isolated else "threshold",
              "score": "isolation radius (standard deviations)" if isolated else "score",
              "example": f"{shown} > {value:.4g}" if shown.isidentifier() else f"`{shown}` > {value:.4g}"}
     kind = "Isolated soundings" if isolated else "Odd pictures" if meta["pictures"] else "Outliers"
@@ -626,7 +627,7 @@ class ExplorerPage:
         left = f", without {', '.join(self.left_out)}" if self.left_out else ""
         return f"{self.path}: {self.n_rows:,} rows, {self.n_bytes / 1e6:.2g} MB{left}"
 
-# %% ../nbs/07_explorer.ipynb #22c347ee
+# %% ../nbs/07_explorer.ipynb #57f3d21b
 def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str | None = None,
             min_samples: Sequence[int] = (3, 5, 10, 20), columns: Sequence[str] | None = None, max_mb: float = 40,
             thumbnail: int = 96, max_pictures: int = 2000, picture_root: str | os.PathLike = "") -> ExplorerPage:
@@ -669,7 +670,7 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     Notes
     -----
     The slider is exact: the page holds the float64 radii and compares ``eps < radius`` as Python does. Radii for
-    `min_samples` are computed by one search with the largest of them. About 150 bytes a row with 30 columns.
+    `min_samples` are computed by one search with the largest of them. About 140 bytes a row with 30 columns.
 
     Examples
     --------

@@ -462,6 +462,16 @@ def test_all_views_are_coloured_anew_together(tab, page):
     assert [colours(window, view)[1] for view in ("map", "scatter", "track")] == [0, 0, 0]
 
 
+def test_what_is_drawn_step_by_step_is_what_is_drawn_anew(tab, page):
+    window = tab(page.path)
+    for step in ("setEps(1.5)", "setFilter('xco2 > 411')", "setEps(4)", "selectWhere((i) => i % 3 === 0)",
+                 "setEps(0.5)", "setFilter('')", "views[1].zoom(0.3)", "setEps(2)", "setSelected([])",
+                 "setMinSamples(20)"):
+        window.run(f"explorer.{step}")
+        assert window.run("""explorer.views.every((view) => { const before = view.crowd.slice();
+          view.crowdSize = 0; view.paint(); return before.every((n, k) => n === view.crowd[k]); })"""), step
+
+
 def test_filter_box(tab, page, result):
     window = tab(page.path)
     table = result.table
@@ -795,7 +805,8 @@ widget
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata={
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
     nbformat.write(notebook, tmp_path / "w.ipynb")
-    env = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+    env = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
+           "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
            "PYTHONPATH": os.pathsep.join(sys.path[:1] + [str(Path(module.__file__).parents[1])])}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0", "--ip=127.0.0.1",
                "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={tmp_path}",
@@ -811,7 +822,8 @@ widget
         port = json.loads(held[0].read_text())["port"]
         window.send("Page.navigate", url=f"http://127.0.0.1:{port}/lab/tree/w.ipynb")
         window.wait("Boolean(window.jupyterapp && document.querySelector('.jp-Notebook .jp-CodeCell'))", 120)
-        window.wait("window.jupyterapp.shell.currentWidget.context?.sessionContext?.session?.kernel?.status === 'idle'", 120)
+        kernel = "window.jupyterapp.shell.currentWidget.context?.sessionContext?.session?.kernel"
+        window.wait(f"{kernel}?.status === 'idle'", 120)
         window.run("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
         window.wait("Boolean(document.querySelector('.ox-count')?.textContent)", 120)
         window.run("""(() => { const slider = document.querySelector('.ox input[type=range]'); slider.value = 400;

@@ -332,6 +332,7 @@ class View {
     const { w, h, x0, kx, y1, ky, wide } = this.scale;
     const n = this.app.table.n;
     this.at ??= new Int32Array(n);
+    this.crowdSize = 0; // all rows have moved
     const [xs, ys, at] = [this.xs, this.ys, this.at];
     for (let i = 0; i < n; i++) {
       const px = (xs[i] - x0) * kx;
@@ -348,32 +349,39 @@ class View {
     if (!this.image || this.image.width !== wide || this.image.height !== h + MARGIN) {
       this.image = context.createImageData(wide, h + MARGIN);
       this.pixels = new Uint32Array(this.image.data.buffer);
-      this.crowd = new Uint8Array(this.pixels.length);
+      this.crowd = new Uint32Array(this.pixels.length);
+      this.counted = new Uint8Array(table.n);
     }
-    const { at, pixels, crowd } = this;
+    const { at, pixels, crowd, counted } = this;
     const base = nShown > 60000 ? 1.5 : nShown > 8000 ? 2 : nShown > 800 ? 3 : 5;
     const size = Math.min(MARGIN, Math.max(1, Math.round(base * ratio)));
     const odd = Math.min(MARGIN, Math.max(size + 1, Math.round((base + 1.5) * ratio)));
-    crowd.fill(0);
+    // How many rows of the rest lie on each pixel. A new eps, filter or selection touches only the rows that it changes.
+    if (this.crowdSize !== size) {
+      this.crowdSize = size;
+      crowd.fill(0);
+      counted.fill(0);
+    }
     const late = [];
     let nFlag = 0;
     for (let i = 0; i < table.n; i++) {
       const place = at[i];
-      if (place < 0 || shown[i] === 0) continue;
-      if (flag[i] === 1) {
-        nFlag += 1;
-        late.push(i);
-        continue;
+      const special = flag[i] | selected[i];
+      const seen = place < 0 ? 0 : shown[i];
+      const counts = special ? 0 : seen;
+      if (counts !== counted[i]) {
+        counted[i] = counts;
+        const change = counts ? 1 : -1;
+        for (let p = place, last = place + size * wide; p < last; p += wide)
+          for (let q = p; q < p + size; q++) crowd[q] += change;
       }
-      if (selected[i] === 1) {
+      if (seen && special) {
         late.push(i);
-        continue;
+        nFlag += flag[i];
       }
-      for (let p = place, last = place + size * wide; p < last; p += wide)
-        for (let q = p; q < p + size; q++) if (crowd[q] < 250) crowd[q] += 1;
     }
-    const shades = this.app.shades;
-    for (let p = 0; p < pixels.length; p++) pixels[p] = shades[crowd[p]];
+    const shades = nShown > 2000 ? this.app.shades : this.app.fewShades;
+    for (let p = 0; p < pixels.length; p++) pixels[p] = shades[crowd[p] < 255 ? crowd[p] : 255];
     const round = nFlag <= 3000 && nSelected <= 3000;
     if (!round) this.stamp(late, odd);
     context.putImageData(this.image, 0, 0);
@@ -636,6 +644,7 @@ class MapView extends View {
     const degrees = (values, positive, negative) => values.map((value) => {
       const turned = positive === "E" ? ((((value + 180) % 360) + 360) % 360) - 180 : value;
       const size = Number(Math.abs(turned).toPrecision(8));
+      if (positive === "N" && size > 90) return "";
       return `${size}°${size === 0 || size === 180 ? "" : turned > 0 ? positive : negative}`;
     });
     this.pair = [
@@ -728,7 +737,8 @@ export class Explorer {
     this.onchange = onchange;
     this.table = new Table(meta, bytes);
     this.fixed = Boolean(this.table.fixed);
-    this.word = meta.words.flagged;
+    this.word = meta.words.flagged; // the column and the name in filters
+    this.say = meta.words.shown; // the same in sentences
     const n = this.table.n;
     this.flag = new Uint8Array(n);
     this.shown = new Uint8Array(n).fill(1);
@@ -914,17 +924,17 @@ export class Explorer {
     this.idColumn = [...this.table.columns.values()].find((column) => column.id) ?? null;
     this.views = [];
     if (meta.view.lat) this.views.push(new MapView(this));
-    this.views.push(new PairView(this, "scatter", "Two features", meta.view.fx, meta.view.fy));
+    if (meta.view.fx) this.views.push(new PairView(this, "scatter", "Two features", meta.view.fx, meta.view.fy));
     this.views.push(new PairView(this, "track", meta.view.track_title, meta.view.x, meta.view.y));
     const theme = element("button", { type: "button", class: "ox-button", text: "Light / dark", onclick: () => this.turn() });
     const title = element("div", {}, element("h1", { text: meta.title }), element("p", { class: "ox-sub", text: meta.subtitle }));
     this.root.append(
       element("header", { class: "ox-top" }, title, theme),
       this.buildControls(id),
-      element("div", { class: `ox-grid${meta.view.lat ? "" : " ox-nomap"}` }, ...this.views.map((view) => view.panel)),
+      element("div", { class: `ox-grid${meta.view.lat && meta.view.fx ? "" : " ox-one"}` }, ...this.views.map((view) => view.panel)),
       element("p", { class: "ox-tip", "aria-hidden": "true" }, (this.tip = element("span"))),
-      element("div", { class: "ox-lower" }, this.buildTable(id), this.buildCard()),
       ...(this.table.tile ? [this.buildGallery()] : []),
+      element("div", { class: "ox-lower" }, this.buildTable(id), this.buildCard()),
       this.buildNotes(),
     );
     this.root.addEventListener("keydown", (event) => {
@@ -959,7 +969,7 @@ export class Explorer {
     const button = (text, act, more = {}) => element("button", { type: "button", class: "ox-button", text, onclick: act, ...more });
     this.lassoButton = button("Lasso", () => this.setLasso(!this.lassoing), { "aria-pressed": "false",
       title: "Draw around rows in any view; Shift adds, Alt takes away" });
-    this.selectButton = button(`Select ${this.word}`, () => this.selectWhere((i) => this.flag[i] === 1));
+    this.selectButton = button(`Select ${this.say}`, () => this.selectWhere((i) => this.flag[i] === 1));
     this.clearButton = button("Clear", () => this.setSelected([]));
     this.exportButton = button("Export CSV", () => this.download());
     bar.append(element("div", { class: "ox-filter" },
@@ -1079,7 +1089,7 @@ export class Explorer {
     this.body = element("tbody");
     const heads = [" ", ...this.tableColumns.map((column) => column.label), "score", "reason"];
     const head = element("tr", {}, ...heads.map((text, k) => element("th", { scope: "col", class: this.cellClass(k) },
-      ...(k ? headText(text) : [element("span", { class: "ox-unseen", text: this.word })]))));
+      ...(k ? headText(text) : [element("span", { class: "ox-unseen", text: this.say })]))));
     const page = (text, label, by) => element("button", { type: "button", class: "ox-button", text, "aria-label": label, onclick: () => {
       this.page += by;
       this.fillTable();
@@ -1148,23 +1158,22 @@ export class Explorer {
 
   sayCount() {
     const { n } = this.table;
-    const word = this.word;
     const at = this.fixed ? "" : ` at ${this.table.meta.words.threshold} ${brief(this.eps)}`;
-    const parts = [`${count(this.nFlag)} of ${plural(n, "row")} ${word}${at}`];
-    if (this.nShown < n) parts.push(`the filter shows ${count(this.nShown)}, ${count(this.nFlagShown)} of them ${word}`);
+    const parts = [`${count(this.nFlag)} of ${plural(n, "row")} ${this.say}${at}`];
+    if (this.nShown < n) parts.push(`the filter shows ${count(this.nShown)}, ${count(this.nFlagShown)} of them ${this.say}`);
     if (this.nSelected) parts.push(`${count(this.nSelected)} selected`);
     const text = parts.join("; ");
     if (this.counted.textContent !== text) this.counted.textContent = text;
     if (this.slider) {
       this.slider.value = String(this.positionOf(this.eps));
-      this.slider.setAttribute("aria-valuetext", `${this.table.meta.words.threshold} ${brief(this.eps)}, ${plural(this.nFlag, "row")} ${word}`);
+      this.slider.setAttribute("aria-valuetext", `${this.table.meta.words.threshold} ${brief(this.eps)}, ${plural(this.nFlag, "row")} ${this.say}`);
       if (document.activeElement !== this.number || this.number.valueAsNumber !== this.eps) this.number.value = String(this.eps);
       if (this.minSamples) this.minSamples.value = String(this.setting.min_samples);
     }
     this.clearButton.disabled = this.nSelected === 0;
     this.selectButton.disabled = this.nFlagShown === 0;
     const n_out = this.nSelected || this.nFlagShown;
-    this.exportButton.textContent = `Export ${count(n_out)} ${this.nSelected ? "selected" : word} as CSV`;
+    this.exportButton.textContent = `Export ${count(n_out)} ${this.nSelected ? "selected" : this.say} as CSV`;
     this.exportButton.disabled = n_out === 0;
   }
 
@@ -1203,7 +1212,12 @@ export class Explorer {
       row.classList.toggle("ox-current", i === this.current);
       const mark = row.firstChild;
       mark.textContent = this.flag[i] ? "●" : "";
-      mark.setAttribute("aria-label", this.flag[i] ? this.word : `not ${this.word}`);
+      mark.setAttribute("aria-label", this.flag[i] ? this.say : `not ${this.say}`);
+    }
+    for (const tile of this.gallery?.querySelectorAll(".ox-tile") ?? []) {
+      const i = Number(tile.dataset.row);
+      tile.classList.toggle("ox-is", this.flag[i] === 1);
+      tile.setAttribute("aria-current", String(i === this.current));
     }
   }
 
@@ -1292,9 +1306,9 @@ export class Explorer {
   verdict(i) {
     const { words } = this.table.meta;
     const score = `${words.score.replace(/ \(.*/, "")} ${shortest(this.scores[i], false)}`;
-    if (this.fixed) return `${this.flag[i] ? "" : "not "}${this.word}; ${score}`;
+    if (this.fixed) return `${this.flag[i] ? "" : "not "}${this.say}; ${score}`;
     const setting = this.setting.min_samples !== null ? `, min_samples ${this.setting.min_samples}` : "";
-    return `${this.flag[i] ? "" : "not "}${this.word} at ${words.threshold} ${brief(this.eps)}${setting}; ${score}`;
+    return `${this.flag[i] ? "" : "not "}${this.say} at ${words.threshold} ${brief(this.eps)}${setting}; ${score}`;
   }
 
   moved() {
@@ -1314,7 +1328,7 @@ export class Explorer {
     if (found.feature) {
       const unit = / \(([^()]*)\)$/.exec(this.table.columns.get(found.feature).label);
       const size = Number(Math.abs(found.change).toPrecision(3));
-      told.push(`Would not be ${this.word} if ${found.feature} were ${size}${unit ? ` ${unit[1]}` : ""} ${found.change > 0 ? "higher" : "lower"}`);
+      told.push(`Would not be ${this.say} if ${found.feature} were ${size}${unit ? ` ${unit[1]}` : ""} ${found.change > 0 ? "higher" : "lower"}`);
     }
     return told;
   }
@@ -1363,7 +1377,7 @@ export class Explorer {
     const as = this.moved() && meta.words.threshold === "eps" ? ` (at eps ${brief(meta.eps)} and min_samples ${meta.min_samples}, as in the run)` : "";
     const told = [];
     if (reason) told.push(`Reason: ${reason}${as}`);
-    if (change) told.push(`Would not be ${this.word} if ${change.replace(/^(\S+) /, "$1 were ")}${as}`);
+    if (change) told.push(`Would not be ${this.say} if ${change.replace(/^(\S+) /, "$1 were ")}${as}`);
     return told;
   }
 
@@ -1414,7 +1428,7 @@ export class Explorer {
     const { meta } = this.table;
     this.sheets = this.table.sheets.map((bytes) => URL.createObjectURL(new Blob([bytes], { type: meta.pictures.type })));
     this.gallery = element("div", { class: "ox-gallery", role: "list" });
-    return element("section", { class: "ox-panel", "aria-label": "Pictures" }, element("h2", { text: "Pictures, the oddest first" }), this.gallery);
+    return element("section", { class: "ox-panel", "aria-label": "Pictures" }, (this.galleryHead = element("h2")), this.gallery);
   }
 
   picture(i, width) {
@@ -1434,9 +1448,15 @@ export class Explorer {
 
   fillGallery() {
     if (!this.gallery) return;
-    this.gallery.replaceChildren(...this.top.slice(0, TILES).map((i) => element("div", { role: "listitem" },
-      element("button", { type: "button", class: "ox-tile", onclick: () => this.open(i) }, this.picture(i, 96),
-        element("span", { text: brief(this.scores[i]) })))));
+    const seen = Math.min(TILES, this.top.length);
+    this.galleryHead.textContent = `Pictures, the oddest first: ${count(seen)} of ${count(this.nSelected || this.nShown)}`;
+    this.gallery.replaceChildren(...this.top.slice(0, TILES).map((i) => {
+      const tile = element("button", { type: "button", class: "ox-tile", onclick: () => this.open(i) }, this.picture(i, 96),
+        element("span", { text: brief(this.scores[i]) }));
+      tile.dataset.row = String(i);
+      return element("div", { role: "listitem" }, tile);
+    }));
+    this.markTable();
   }
 
   buildNotes() {
@@ -1502,7 +1522,9 @@ export class Explorer {
     this.colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(name).trim()]));
     const rest = rgba(this.colours["--rest"]);
     // The more rows lie on a pixel, the fuller its colour.
-    this.shades = Uint32Array.from({ length: 256 }, (_, k) => (k === 0 ? 0 : packed(rest, Math.min(255, Math.round(255 * (1 - 0.55 ** k) + 20)))));
+    const shades = (left) => Uint32Array.from({ length: 256 },
+      (_, k) => (k === 0 ? 0 : packed(rest, Math.min(255, Math.round(255 * (1 - left ** k) + 20)))));
+    [this.shades, this.fewShades] = [shades(0.55), shades(0.2)];
   }
 
   watch() {
