@@ -141,7 +141,7 @@ def _matches(fs, path: str, endings: Sequence[str]) -> dict[str, dict]:
         return {}
     return {p: i for p, i in fs.glob(path, detail=True).items() if i["type"] != "directory"}
 
-# %% ../nbs/06_scale.ipynb #5432123e
+# %% ../nbs/06_scale.ipynb #29db95ab
 @dataclass
 class Unit:
     """One piece of the work: a file, one pass of it, or the pictures of a folder.
@@ -156,6 +156,8 @@ class Unit:
         Number of the pass, when the unit is one.
     paths : list of str
         Local paths of the pictures (copies, when they lie elsewhere), when the unit is a folder.
+    rows : DataFrame or None
+        The soundings of the pass, when the unit is one.
     """
 
     name: str
