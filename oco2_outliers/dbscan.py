@@ -33,10 +33,10 @@ __all__ = ['NOT_FEATURES', 'FeatureMatrix', 'feature_matrix', 'isolation_radius'
            'sweep', 'choose_eps', 'IsolatedSoundings', 'do_dbcluster', 'split_isolated', 'search_optimal',
            'bench_kmeans']
 
-# %% ../nbs/01_dbscan.ipynb #d8cbaf93
-#: Numeric columns that `feature_matrix` never takes by itself: identifiers and coordinates say who and where a row is,
-#: not what was measured.
-NOT_FEATURES = ("orbit", "sounding_id", "latitude", "longitude", "time")
+# %% ../nbs/01_dbscan.ipynb #52db2970
+# What says which sounding it is, where and when, and codes: between operation mode 0 and 2 there is no distance.
+NOT_FEATURES = ("sounding_id", "orbit", "file_index", "time", "latitude", "longitude", "footprint", "operation_mode",
+                "land_water_indicator", "xco2_quality_flag")
 
 
 @dataclass(frozen=True)

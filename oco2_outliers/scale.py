@@ -1063,14 +1063,14 @@ def _name_of(task: Callable) -> str:
         code = repr(getattr(getattr(task, "__code__", None), "co_code", None))
     return f"{name} {_sha256(code.encode())[:16]}"
 
-# %% ../nbs/06_scale.ipynb #7c1839a8
+# %% ../nbs/06_scale.ipynb #95707976
 def _nearest(X: np.ndarray, m: int, n_jobs: int | None) -> tuple[np.ndarray, np.ndarray]:
     """The m nearest rows of every row, itself counted, nearest first, and their squared distances; in input order."""
     from oco2_outliers.dbscan import _Engine, _Library, _search
 
     search = _search(X, m, n_jobs)
     if not isinstance(search, _Engine):
-        library = _Library(X, m, n_jobs)
+        library = _Library(X, m)
         return library._index, library._squares
     order = search._tree.order
     index, squares = np.empty(search._index.shape, np.int64), np.empty_like(search._squares)

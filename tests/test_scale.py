@@ -165,10 +165,11 @@ def test_a_client_object_and_peaks(days, cluster, tmp_path):
     assert parts(tmp_path / "here") == parts(tmp_path / "cluster")
 
 
-def test_all_real_files_on_a_cluster(shared_data, cluster, tmp_path):
+@pytest.mark.parametrize("scale", ["orbit", pytest.param("run", marks=pytest.mark.slow)])
+def test_all_real_files_on_a_cluster(shared_data, cluster, tmp_path, scale):
     files = shared_data / "soundings" / "lite_v10r_ohio"
-    here = map_files(files, "isolate", out=tmp_path / "here")
-    there = map_files(f"{files}/*.nc4", "isolate", out=tmp_path / "there", client=cluster.address)
+    here = map_files(files, "isolate", out=tmp_path / "here", scale=scale)
+    there = map_files(f"{files}/*.nc4", "isolate", out=tmp_path / "there", client=cluster.address, scale=scale)
     assert here.n_units == there.n_done == 187 and not there.exit_code
     assert parts(tmp_path / "here") == parts(tmp_path / "there")
     assert here.rows == there.rows == there.manifest["rows_read"].sum()
@@ -636,7 +637,8 @@ def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(days, cluster, tm
                 map_files(days, big_rows, out=disk / "out", client=client)
             assert caught.value.errno == errno.ENOSPC
         kept = len(lines_of(disk / "out"))
-        assert 1 <= kept < 8 and len(parts(disk / "out")) == kept
+        # A worker may have written a part before the disk was full whose line was not: it does not count.
+        assert 1 <= kept < 8 and kept <= len(parts(disk / "out")) < 8
         subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
         result = map_files(days, big_rows, out=disk / "out")
         assert (result.n_kept, result.n_done) == (kept, 8 - kept)

@@ -4,6 +4,7 @@
 const TOP_ROWS = 1000;
 const PAGE = 20;
 const TILES = 60;
+const MANY = 20000; // rows drawn as discs; more become plain squares
 const MARGIN = 24; // pixels to the right and below, so that no point need be clipped
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 let serial = 0;
@@ -344,7 +345,7 @@ class View {
   paint() {
     if (!this.scale) return;
     const { w, h, ratio, wide } = this.scale;
-    const { flag, shown, selected, table, nSelected, nShown } = this.app;
+    const { flag, shown, selected, table, nShown } = this.app;
     const context = this.points.getContext("2d");
     if (!this.image || this.image.width !== wide || this.image.height !== h + MARGIN) {
       this.image = context.createImageData(wide, h + MARGIN);
@@ -363,7 +364,6 @@ class View {
       counted.fill(0);
     }
     const late = [];
-    let nFlag = 0;
     for (let i = 0; i < table.n; i++) {
       const place = at[i];
       const special = flag[i] | selected[i];
@@ -375,17 +375,13 @@ class View {
         for (let p = place, last = place + size * wide; p < last; p += wide)
           for (let q = p; q < p + size; q++) crowd[q] += change;
       }
-      if (seen && special) {
-        late.push(i);
-        nFlag += flag[i];
-      }
+      if (seen && special) late.push(i);
     }
     const shades = nShown > 2000 ? this.app.shades : this.app.fewShades;
     for (let p = 0; p < pixels.length; p++) pixels[p] = shades[crowd[p] < 255 ? crowd[p] : 255];
-    const round = nFlag <= 3000 && nSelected <= 3000;
-    if (!round) this.stamp(late, odd);
+    if (late.length <= MANY) this.discs(late, odd / 2);
+    else this.stamp(late, odd);
     context.putImageData(this.image, 0, 0);
-    if (round) this.discs(context, late, odd / 2);
     if (this.y.name === "score" || this.x.name === "score") this.threshold(context);
   }
 
@@ -402,27 +398,23 @@ class View {
     }
   }
 
-  discs(context, rows, radius) {
+  // Discs with a rim, written as pixels: thousands of arcs would keep a browser without a graphics card busy for a second.
+  discs(rows, radius) {
     const { wide, ratio } = this.scale;
-    const { at, app } = this;
-    const circle = (i, r) => {
-      context.beginPath();
-      context.arc((at[i] % wide) + 0.5, ((at[i] / wide) | 0) + 0.5, r, 0, 2 * Math.PI);
-    };
-    context.lineWidth = ratio;
-    context.strokeStyle = app.colour("--paper");
-    for (const i of rows) {
-      context.fillStyle = app.colour(app.flag[i] ? "--odd" : "--rest");
-      circle(i, radius + ratio * 0.5);
-      context.fill();
-      context.stroke();
-    }
-    context.lineWidth = 2 * ratio;
-    context.strokeStyle = app.colour("--pick");
-    for (const i of rows) {
-      if (!app.selected[i]) continue;
-      circle(i, radius + 1.5 * ratio);
-      context.stroke();
+    const { at, pixels, app } = this;
+    const [paper, pick, odd, rest] = ["--paper", "--pick", "--odd", "--rest"].map((name) => rgba(app.colour(name)));
+    const rim = [disc(radius, ratio, rest, paper), disc(radius, ratio, odd, paper)];
+    const ring = [disc(radius, 2 * ratio, rest, pick), disc(radius, 2 * ratio, odd, pick)];
+    for (const chosen of [0, 1]) {
+      for (const i of rows) {
+        if (app.selected[i] !== chosen) continue;
+        const { reach, colours } = (chosen ? ring : rim)[app.flag[i]];
+        const [x, y] = [at[i] % wide, (at[i] / wide) | 0];
+        for (let dy = -reach, k = 0; dy <= reach; dy++) {
+          for (let dx = -reach; dx <= reach; dx++, k++)
+            if (colours[k] !== 0 && x + dx >= 0 && y + dy >= 0) pixels[at[i] + dy * wide + dx] = colours[k];
+        }
+      }
     }
   }
 
@@ -603,6 +595,21 @@ class View {
       return within;
     };
   }
+}
+
+// The pixels of a disc with a rim: 0 where there is nothing; where the disc ends within a pixel, the two colours mixed.
+function disc(radius, rim, inner, outer) {
+  const reach = Math.min(MARGIN - 1, Math.ceil(radius + rim));
+  const colours = new Uint32Array((2 * reach + 1) ** 2);
+  for (let dy = -reach, k = 0; dy <= reach; dy++) {
+    for (let dx = -reach; dx <= reach; dx++, k++) {
+      const distance = Math.hypot(dx, dy);
+      if (distance > radius + rim) continue;
+      const share = Math.max(0, Math.min(1, radius + 0.5 - distance));
+      colours[k] = packed(inner.map((value, c) => Math.round(share * value + (1 - share) * outer[c])));
+    }
+  }
+  return { reach, colours };
 }
 
 const tick = (value) => (value === null ? "" : Math.abs(value) >= 1e6 || (value !== 0 && Math.abs(value) < 1e-4)
