@@ -33,8 +33,9 @@ __all__ = ['NOT_FEATURES', 'FeatureMatrix', 'feature_matrix', 'isolation_radius'
            'sweep', 'choose_eps', 'IsolatedSoundings', 'do_dbcluster', 'split_isolated', 'search_optimal',
            'bench_kmeans']
 
-# %% ../nbs/01_dbscan.ipynb #52db2970
-# What says which sounding it is, where and when, and codes: between operation mode 0 and 2 there is no distance.
+# %% ../nbs/01_dbscan.ipynb #5ff46458
+#: Columns that are features only when asked for by name: what says which sounding it is, where and when, and codes,
+#: since between operation mode 0 and 2 there is no distance.
 NOT_FEATURES = ("sounding_id", "orbit", "file_index", "time", "latitude", "longitude", "footprint", "operation_mode",
                 "land_water_indicator", "xco2_quality_flag")
 

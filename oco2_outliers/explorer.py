@@ -593,7 +593,7 @@ def _page(content: _Content) -> str:
 </html>
 """
 
-# %% ../nbs/07_explorer.ipynb #94a957f8
+# %% ../nbs/07_explorer.ipynb #5913afaf
 @dataclass(frozen=True)
 class ExplorerPage:
     """The page that `explore` wrote; JupyterLab shows it below the cell.
@@ -608,6 +608,15 @@ class ExplorerPage:
         Its size.
     left_out : list of str
         Columns that are not in it because it would have grown beyond the limit.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> table = pd.DataFrame({"score": [1.0, 3.0], "outlier": [False, True]})
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     page = explore(table, f"{place}/page.html")
+    ...     page.path.name, page.n_rows, page.n_bytes == page.path.stat().st_size
+    ('page.html', 2, True)
     """
 
     path: Path
