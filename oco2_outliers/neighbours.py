@@ -1189,112 +1189,130 @@ class NewRows:
     def _each(self, new, task):
         _run(lambda a: task(a, min(a + 256, len(new))), range(0, len(new), 256), self._threads)
 
-# %% ../nbs/00a_neighbours.ipynb #630f8610
+# %% ../nbs/00a_neighbours.ipynb #57b41c2c
 _TILE = 256  # rows whose distances to one row are worked out together: 2 kB, they stay in the fastest cache
 
 
 @_compiled(fastmath=_LOOSE)
-def _tile_distances(XT, p, begin, end, out):
-    """Distances of row p to rows begin..end, float64. XT is (d, n)."""
+def _tile_distances(PT, p, r, XT, begin, end, of_p, of_r):
+    """Distances of rows p and r of one table to rows begin..end of another, float64. PT and XT are (d, n)."""
     d, j = XT.shape[0], 0
     k = end - begin
     for t in range(k):
-        out[t] = 0
+        of_p[t] = 0
+        of_r[t] = 0
+    # Two rows at a time, because each number of XT that is fetched then serves twice.
     while j + 4 <= d:
-        a, b, c, e = XT[j, p], XT[j + 1, p], XT[j + 2, p], XT[j + 3, p]
+        a, b, c, e = PT[j, p], PT[j + 1, p], PT[j + 2, p], PT[j + 3, p]
+        f, g, h, i = PT[j, r], PT[j + 1, r], PT[j + 2, r], PT[j + 3, r]
         # Slices: an index that could be negative would keep the loop from using vectors.
         x, y, z, w = XT[j, begin:end], XT[j + 1, begin:end], XT[j + 2, begin:end], XT[j + 3, begin:end]
         for t in range(k):
-            q0, q1, q2, q3 = x[t] - a, y[t] - b, z[t] - c, w[t] - e
-            out[t] += (q0 * q0 + q1 * q1) + (q2 * q2 + q3 * q3)
+            p0, p1, p2, p3 = x[t] - a, y[t] - b, z[t] - c, w[t] - e
+            r0, r1, r2, r3 = x[t] - f, y[t] - g, z[t] - h, w[t] - i
+            of_p[t] += (p0 * p0 + p1 * p1) + (p2 * p2 + p3 * p3)
+            of_r[t] += (r0 * r0 + r1 * r1) + (r2 * r2 + r3 * r3)
         j += 4
     while j < d:
-        a, x = XT[j, p], XT[j, begin:end]
+        a, b, x = PT[j, p], PT[j, r], XT[j, begin:end]
         for t in range(k):
-            q0 = x[t] - a
-            out[t] += q0 * q0
+            p0, r0 = x[t] - a, x[t] - b
+            of_p[t] += p0 * p0
+            of_r[t] += r0 * r0
         j += 1
     for t in range(k):
-        out[t] = np.sqrt(out[t])
+        of_p[t] = np.sqrt(of_p[t])
+        of_r[t] = np.sqrt(of_r[t])
 
 
 @_compiled(fastmath=_LOOSE)
-def _part_sum(values, begin, end):
-    total = 0.0
-    for t in range(begin, end):
-        total += values[t]
-    return total
+def _add_by_group(values, begin, end, group, ends, sums):
+    """Add the values of rows begin..end to the sums of their groups. Rows of group g end at ends[g]."""
+    at = begin
+    while at < end:
+        g = group[at]
+        until = min(ends[g], end)
+        total = 0.0
+        for t in range(at - begin, until - begin):
+            total += values[t]
+        sums[g] += total
+        at = until
 
 
 @_compiled()
-def _sums_of_rows(rows, XT, group, sums):
-    """sums[i, g] = distances of row rows[i] to the rows of group g. Rows stand in the order of their groups."""
-    n = XT.shape[1]
-    found = np.empty(_TILE)
-    for i in range(len(rows)):
-        sums[i] = 0
+def _sums_of_rows(PT, XT, group, ends, sums):
+    """sums[i, g] = distances of row i of PT to the rows of XT in group g, which stand in the order of their groups."""
+    n, asked = XT.shape[1], PT.shape[1]
+    of_p, of_r = np.empty(_TILE), np.empty(_TILE)
+    sums[:] = 0
     for begin in range(0, n, _TILE):
         end = min(begin + _TILE, n)
-        for i in range(len(rows)):
-            _tile_distances(XT, rows[i], begin, end, found)
-            q = begin
-            while q < end:
-                g, run = group[q], q
-                while q < end and group[q] == g:
-                    q += 1
-                sums[i, g] += _part_sum(found, run - begin, q - begin)
+        for p in range(0, asked, 2):
+            r = min(p + 1, asked - 1)
+            _tile_distances(PT, p, r, XT, begin, end, of_p, of_r)
+            _add_by_group(of_p, begin, end, group, ends, sums[p])
+            if r > p:
+                _add_by_group(of_r, begin, end, group, ends, sums[r])
 
 
 @_compiled(fastmath=_LOOSE)
-def _sums_of_block(first, last, XT, group, sums):
+def _sums_of_block(first, last, XT, group, ends, sums):
     """Add the distances between rows first..last and all later rows (and each other) to `sums` of both, once a pair."""
     n = XT.shape[1]
-    found, column = np.empty(_TILE), np.empty(_TILE)
+    of_p, of_r, column = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
     for begin in range(first, n, _TILE):
         end = min(begin + _TILE, n)
         p = first
         while p < last:
-            mine = group[p]
+            mine, until = group[p], min(ends[group[p]], last)
             for t in range(end - begin):
                 column[t] = 0
-            while p < last and group[p] == mine:
-                _tile_distances(XT, p, begin, end, found)
+            while p < until:
+                r = min(p + 1, until - 1)
+                _tile_distances(XT, p, r, XT, begin, end, of_p, of_r)
                 if begin == first:  # the block against itself: every pair would come twice
                     for t in range(p - begin + 1):
-                        found[t] = 0
+                        of_p[t] = 0
+                    for t in range(r - begin + 1):
+                        of_r[t] = 0
+                _add_by_group(of_p, begin, end, group, ends, sums[p])
                 for t in range(end - begin):
-                    column[t] += found[t]
-                q = begin
-                while q < end:
-                    g, run = group[q], q
-                    while q < end and group[q] == g:
-                        q += 1
-                    sums[p, g] += _part_sum(found, run - begin, q - begin)
-                p += 1
+                    column[t] += of_p[t]
+                if r > p:
+                    _add_by_group(of_r, begin, end, group, ends, sums[r])
+                    for t in range(end - begin):
+                        column[t] += of_r[t]
+                p = r + 1
             for t in range(end - begin):
                 sums[begin + t, mine] += column[t]
 
-# %% ../nbs/00a_neighbours.ipynb #0a1e6a1c
+# %% ../nbs/00a_neighbours.ipynb #c4302ddc
 @_compiled()
 def _scores(sums, own_group, cluster_of_group, sizes, n_clusters, score, score_clusters):
-    """Silhouette of each row in one labelling: noise (cluster n_clusters) as one more cluster, and left out."""
-    per_cluster = np.empty(n_clusters + 1)
-    n_groups = len(cluster_of_group)
+    """Silhouette of each row in one labelling: noise (cluster n_clusters) as one more cluster, and left out.
+
+    sums is (n_groups, n_rows): rows side by side are added up in vectors.
+    """
+    n_groups, n = sums.shape
     noise = n_clusters
-    for i in range(len(sums)):
-        per_cluster[:] = 0
-        for g in range(n_groups):
-            per_cluster[cluster_of_group[g]] += sums[i, g]
-        own = cluster_of_group[own_group[i]]
-        a = per_cluster[own] / max(sizes[own] - 1, 1)
-        b = np.inf
-        for c in range(n_clusters):
-            if c != own:
-                b = min(b, per_cluster[c] / sizes[c])
-        score_clusters[i] = np.nan if own == noise else _score(a, b, sizes[own])
-        if own != noise and sizes[noise] > 0:
-            b = min(b, per_cluster[noise] / sizes[noise])
-        score[i] = _score(a, b, sizes[own])
+    per_cluster, nearest = np.zeros((n_clusters + 1, n)), np.full(n, np.inf)
+    for g in range(n_groups):
+        total, part = per_cluster[cluster_of_group[g]], sums[g]
+        for i in range(n):
+            total[i] += part[i]
+    own = cluster_of_group[own_group]
+    for c in range(n_clusters):
+        total, size = per_cluster[c], float(sizes[c])
+        for i in range(n):
+            mean = np.inf if own[i] == c else total[i] / size
+            nearest[i] = min(nearest[i], mean)
+    for i in range(n):
+        a = per_cluster[own[i], i] / max(sizes[own[i]] - 1, 1)
+        b = nearest[i]
+        score_clusters[i] = np.nan if own[i] == noise else _score(a, b, sizes[own[i]])
+        if own[i] != noise and sizes[noise] > 0:
+            b = min(b, per_cluster[noise, i] / sizes[noise])
+        score[i] = _score(a, b, sizes[own[i]])
 
 
 @_compiled()
@@ -1304,7 +1322,7 @@ def _score(a, b, size):
         return 0.0
     return np.nan if widest == np.inf else (b - a) / widest
 
-# %% ../nbs/00a_neighbours.ipynb #85d73fcd
+# %% ../nbs/00a_neighbours.ipynb #6a668945
 def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarray, sampled: np.ndarray | None,
                     threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Silhouettes of rows in several labelings, from one pass over the distances.
@@ -1334,6 +1352,11 @@ def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarra
     >>> score.round(3).tolist()
     [[0.905, 0.895, 0.895, 0.905]]
     """
+    # Large groups first, so that the groups whose sums are stored cover as many rows as they can.
+    by_size = np.argsort(-np.bincount(group, minlength=len(labels_of_group)), kind="stable")
+    renumbered = np.empty(len(by_size), np.int64)
+    renumbered[by_size] = np.arange(len(by_size))
+    group, labels_of_group = renumbered[group], labels_of_group[by_size]
     order = np.argsort(group, kind="stable")
     place = np.empty(len(X), np.int64)
     place[order] = np.arange(len(X))
@@ -1351,20 +1374,34 @@ def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarra
             else:
                 _scores(sums, own, cluster, sizes, n_clusters, out[0, j, begin:end], out[1, j, begin:end])
 
-    # Half the distances when the sums of all rows fit (256 MB a thread); else each row sees all others on its own.
-    if sampled is None and len(X) * n_groups <= 32_000_000:
-        sums = _all_sums(XT, group, n_groups, threads)
-        _run(lambda a: score(a, min(a + 2048, len(X)), sums[place[a : a + 2048]]), range(0, len(X), 2048), threads)
-        return out[0], out[1]
+    # Each pair once where the sums of rows over groups can be kept: all pairs of the large groups.
+    ends = np.cumsum(np.bincount(group, minlength=n_groups))
+    n_large, n_rows = _large_groups(ends) if sampled is None else (0, 0)
+    large, small = np.ascontiguousarray(XT[:, :n_rows]), np.ascontiguousarray(XT[:, n_rows:])
+    kept = _all_sums(large, group[:n_rows], ends[:n_large], threads)
+    small_group, small_ends = group[n_rows:] - n_large, ends[n_large:] - n_rows
 
     def task(begin):
         rows = scored[begin : begin + 128]
-        sums = np.empty((len(rows), n_groups))
-        _sums_of_rows(rows, XT, group, sums)
-        score(begin, begin + len(rows), sums)
+        sums, inside = np.empty((len(rows), n_groups)), rows < n_rows
+        to_small = np.empty((len(rows), n_groups - n_large))
+        _sums_of_rows(np.take(XT, rows, axis=1), small, small_group, small_ends, to_small)
+        to_large = np.empty((np.count_nonzero(~inside), n_large))
+        _sums_of_rows(np.take(XT, rows[~inside], axis=1), large, group[:n_rows], ends, to_large)
+        sums[inside, :n_large], sums[~inside, :n_large], sums[:, n_large:] = kept[rows[inside]], to_large, to_small
+        score(begin, begin + len(rows), np.ascontiguousarray(sums.T))
 
     _run(task, range(0, len(scored), 128), threads)
     return out[0], out[1]
+
+
+_MOST_SUMS = 32_000_000  # 256 MB a thread
+
+
+def _large_groups(ends):
+    """How many of the groups (largest first) may keep a sum for each of their rows, and how many rows they have."""
+    n_large = int(np.count_nonzero(ends * np.arange(1, len(ends) + 1) <= _MOST_SUMS))
+    return n_large, int(ends[n_large - 1]) if n_large else 0
 
 
 def _clusters_of_groups(labels, group):
@@ -1374,14 +1411,14 @@ def _clusters_of_groups(labels, group):
     return cluster, np.bincount(cluster[group], minlength=n_clusters + 1), n_clusters
 
 
-def _all_sums(XT, group, n_groups, threads):
+def _all_sums(XT, group, ends, threads):
     n = XT.shape[1]
-    all_sums = [np.zeros((n, n_groups)) for _ in range(threads)]
+    all_sums = [np.zeros((n, len(ends))) for _ in range(threads)]
     todo = iter(range(0, n, _TILE))
 
     def task(t):
         for begin in todo:
-            _sums_of_block(begin, min(begin + _TILE, n), XT, group, all_sums[t])
+            _sums_of_block(begin, min(begin + _TILE, n), XT, group, ends, all_sums[t])
 
     _run(task, range(threads), threads)
     return sum(all_sums[1:], start=all_sums[0])

@@ -569,3 +569,22 @@ def test_where_no_folder_is_writable_the_engine_compiles_in_memory(tmp_path):
             "print(n.nearest_rows(tree, 3)[0].shape)")
     done = run(code)
     assert done.returncode == 0 and done.stdout.strip() == "(100, 3)", done.stderr
+
+
+@pytest.mark.parametrize("most", [0, 60, 2_000, 32_000_000])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_silhouettes_where_only_the_sums_of_large_groups_fit(monkeypatch, most, threads):
+    """All pairs once, some of them twice, or all twice: the same silhouettes as scikit-learn's."""
+    from oco2_outliers import neighbours
+
+    monkeypatch.setattr(neighbours, "_MOST_SUMS", most)
+    rng = np.random.default_rng(most + threads)
+    X = rng.normal(size=(700, 6)).round(1)
+    group = rng.choice(23, 700, p=rng.dirichlet(np.full(23, 0.5)) * 0.9 + 0.1 / 23)
+    group[:23] = np.arange(23)
+    labels_of_group = np.column_stack([np.arange(23) - 1, np.arange(23) % 4, np.where(np.arange(23) < 5, -1, 0)])
+    labels_of_group[labels_of_group[:, 2] == 0, 2] = np.arange(18) % 2
+    found, _ = neighbours.silhouette_rows(X, group, labels_of_group, None, threads)
+    for j in range(3):
+        labels = labels_of_group[group, j]
+        np.testing.assert_allclose(found[j], silhouette_samples(X, labels), atol=1e-9)
