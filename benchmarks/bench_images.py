@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 
 # Width, height, how many different pictures, and how often each stands in the folder.
-SIZES = {"256x256": (256, 256, 300, 40), "1280x720": (1280, 720, 40, 75)}
+SIZES = {"256x256": (256, 256, 300, 40), "1280x720": (1280, 720, 40, 200)}
 # Name of each variant and the scale at which it decodes.
 VARIANTS = {"original loop": 1, "decoding alone": 1, "features": 1, "features --fast": 4, "features at 1/8": 8}
 BINS = (3, 3, 3)
