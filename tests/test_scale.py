@@ -591,7 +591,9 @@ def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path):
     files, out = make_days(tmp_path / "lite", 2, 200), tmp_path / "out"
     for copy in range(2, 60):
         shutil.copy(files / f"day_{copy % 2:03d}.parquet", files / f"day_{copy:03d}.parquet")
-    run = run_cli(["isolate", files, "--out", out, "--scale", "orbit", "--jobs", "2"], start_new_session=True)
+    run = run_cli(["isolate", files, "--out", out, "--scale", "orbit", "--jobs", "2"], start_new_session=True,
+                  # Where the tests themselves run in the background a shell may have told them to ignore Ctrl-C.
+                  preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     wait_for(lambda: lines_so_far(out))
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers get it too
     said, complained = run.communicate(timeout=180)
