@@ -849,7 +849,7 @@ def _one_day(job):
 
 @pytest.mark.slow
 def test_a_year_of_five_million_soundings_on_a_cluster(tmp_path):
-    pytest.importorskip("distributed")
+    pytest.importorskip("distributed", reason="dask is in the extras scale and dev")
     try:
         n = generate_year(tmp_path / "lite")
         assert n >= 5_000_000
