@@ -298,7 +298,7 @@ def test_columns_are_left_out_not_rounded(page, result, tmp_path):
 
 
 def test_geometry_tells_the_place(tmp_path):
-    geopandas = pytest.importorskip("geopandas", reason="geopandas is not installed: the plain table is tested without it")
+    geopandas = pytest.importorskip("geopandas", reason="no geopandas; plain tables are tested without")
     table = table_of()
     points = geopandas.GeoDataFrame(table.drop(columns=["latitude", "longitude"]), crs=4326,
                                     geometry=geopandas.points_from_xy(table["longitude"], table["latitude"]))
