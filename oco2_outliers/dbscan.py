@@ -674,7 +674,7 @@ def _by_cluster(labels: np.ndarray, score: np.ndarray, score_clusters: np.ndarra
         table["silhouette_clusters"] = np.bincount(at, score_clusters, n_clusters + 1) / seen
     return table[table["n_rows"] > 0].reset_index(drop=True)
 
-# %% ../nbs/01_dbscan.ipynb #8e3c24d6
+# %% ../nbs/01_dbscan.ipynb #21a2927a
 def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | None = 10_000,
                 random_state: int | np.random.RandomState | None = None, by_cluster: bool = False,
                 n_jobs: int | None = None) -> pd.DataFrame:
@@ -711,7 +711,7 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | No
 
     Notes
     -----
-    Time O(min(n, max_rows) n d) whatever the number of labelings; memory O(n) and at most 256 MB a core for sums.
+    Time O(min(n, max_rows) n d) whatever the number of labelings; memory O(n) and at most 256 MB for sums.
     Distances are float64; the order of summing differs from scikit-learn's, so the last digits can, too.
 
     References
