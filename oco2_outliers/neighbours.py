@@ -1189,7 +1189,7 @@ class NewRows:
     def _each(self, new, task):
         _run(lambda a: task(a, min(a + 256, len(new))), range(0, len(new), 256), self._threads)
 
-# %% ../nbs/00a_neighbours.ipynb #ee1d6d0f
+# %% ../nbs/00a_neighbours.ipynb #93c7f604
 class _Rows(NamedTuple):
     """Rows in the order of their groups; `runs` tells for each where its group ends, counted from the first row."""
 
@@ -1205,22 +1205,24 @@ def _part(rows, begin, end, group=0):
 
 _TILE = 960  # rows whose distances to two rows are worked out together; odd multiples of 64 lie well in the cache
 _LONG_RUN = 64  # rows of a group for which a tile is cut short
-_UNROLLED = 16  # features summed in registers; with more of them at a time the compiler gives up
+_UNROLLED = 14  # features summed in registers; with 16 at a time the compiler gives up
 
 
 @_compiled(fastmath=_LOOSE)
-def _tile_distances(p, r, tile, k, last, of_p, of_r, both):
+def _tile_distances(p, r, tile, k, blocks, last, of_p, of_r, both):
     """Distances of two rows to the first k rows of a tile, (d, _TILE); the sum of each, and `both` grows by both.
 
-    Two rows, because each number that is read serves twice. `last` is a tuple as long as the last block of features:
-    its length, unlike a number, is known to the compiler, which keeps the sum over them in registers.
+    Two rows, because each number that is read serves twice. `blocks` and `last` are tuples, as long as there are full
+    blocks of features before the last one, and as the features of the last one: their lengths, unlike numbers, are
+    known to the compiler, which keeps the sums over the features in registers.
     """
-    first = len(p) - len(last)
-    for t in range(k):
-        of_p[t] = 0
-        of_r[t] = 0
-    for begin in range(0, first, _UNROLLED):
-        x, a, b = tile[begin : begin + _UNROLLED], p[begin : begin + _UNROLLED], r[begin : begin + _UNROLLED]
+    first = _UNROLLED * len(blocks)
+    if len(blocks) > 0:
+        of_p[:k] = 0
+        of_r[:k] = 0
+    for block in range(len(blocks)):
+        here = slice(_UNROLLED * block, _UNROLLED * (block + 1))
+        x, a, b = tile[here], p[here], r[here]
         for t in range(k):
             d2_p, d2_r = of_p[t], of_r[t]
             for j in range(_UNROLLED):
@@ -1231,7 +1233,7 @@ def _tile_distances(p, r, tile, k, last, of_p, of_r, both):
     x, a, b = tile[first:], p[first:], r[first:]
     sum_p = sum_r = 0.0
     for t in range(k):
-        d2_p, d2_r = of_p[t], of_r[t]
+        d2_p, d2_r = (of_p[t], of_r[t]) if len(blocks) > 0 else (0.0, 0.0)
         for j in range(len(last)):
             gap_p, gap_r = x[j, t] - a[j], x[j, t] - b[j]
             d2_p += gap_p * gap_p
@@ -1260,7 +1262,7 @@ def _add(values, k, column):
 
 
 @_compiled()
-def _add_pairs_with(room, rows, others, same, last, sums_of_rows, sums_of_others):
+def _add_pairs_with(room, rows, others, same, blocks, last, sums_of_rows, sums_of_others):
     n_rows, (n_others, d) = len(rows.X), others.X.shape
     tile, of_p, of_r, unused, end = room[:d], room[d], room[d + 1], room[d + 2], 0
     while end < n_others:
@@ -1279,7 +1281,7 @@ def _add_pairs_with(room, rows, others, same, last, sums_of_rows, sums_of_others
             plain = r > p and not (same and p < end)  # two rows, none of them in the tile
             together = plain and g == h and len(sums_of_others) > 0
             both = sums_of_others[g, begin:end] if together else unused
-            sum_p, sum_r = _tile_distances(rows.X[p], rows.X[r], tile, k, last, of_p, of_r, both)
+            sum_p, sum_r = _tile_distances(rows.X[p], rows.X[r], tile, k, blocks, last, of_p, of_r, both)
             if plain and others.runs[begin] >= end:
                 sums_of_rows[others.group[begin], p] += sum_p
                 sums_of_rows[others.group[begin], r] += sum_r
@@ -1306,11 +1308,11 @@ def _add_pairs(rows, others, same, sums_of_rows, sums_of_others):
     `same`: both are the same rows, and each pair counts once. No sums for the others if `sums_of_others` is empty.
     """
     d = rows.X.shape[1]
-    last = (0,) * ((d - 1) % _UNROLLED + 1)
+    blocks, last = (0,) * ((d - 1) // _UNROLLED), (0,) * ((d - 1) % _UNROLLED + 1)
     room = np.zeros((d + 3) * _TILE + 8)
     start = -(room.ctypes.data // 8) % 8  # a vector of 64 bytes should not straddle two lines of the cache
     room = room[start : start + (d + 3) * _TILE].reshape(d + 3, _TILE)
-    _add_pairs_with(room, rows, others, same, last, sums_of_rows, sums_of_others)
+    _add_pairs_with(room, rows, others, same, blocks, last, sums_of_rows, sums_of_others)
 
 # %% ../nbs/00a_neighbours.ipynb #9e7ddec2
 @_compiled()
@@ -1348,7 +1350,7 @@ def _score(a, b, size):
         return 0.0
     return np.nan if widest == np.inf else (b - a) / widest
 
-# %% ../nbs/00a_neighbours.ipynb #3232af18
+# %% ../nbs/00a_neighbours.ipynb #6f58c8bd
 _STEP = 480  # rows whose sums over all groups are worked out together
 _FEW = 192  # rows scored together: their sums over some thousand groups stay in the cache
 
@@ -1369,7 +1371,7 @@ def _sums_among(rows, n_groups, threads):
     not depend on the threads, and so neither does the last digit of a sum.
     """
     n = len(rows.X)
-    edges = np.unique(np.linspace(0, n, 1 + 2 * min(max(n // 4096, 1), 16)).astype(int))
+    edges = np.unique(np.linspace(0, n, 1 + max(1, 2 * min(n // 4096, 16))).astype(int))
     spans = list(zip(edges, edges[1:]))
     parts = [_part(rows, *span) for span in spans]
     sums = [np.empty((n_groups, len(part.X))) for part in parts]
@@ -1387,22 +1389,24 @@ def _sums_to(rows, others, n_groups):
     return sums
 
 
+_MANY_GROUPS = 100  # fewer are not worth putting together
+
+
 def _levels(labels_of_group):
     """Labelings from the one with most clusters on; groups whose remaining labels are equal become one on the way.
 
     Yields the labelling, the cluster of each group (noise as the last one), the number of clusters, and the group each
-    group becomes for the next labelling.
+    group becomes for the next labelling, or None if they stay as they are.
     """
     order = np.argsort(-labels_of_group.max(axis=0), kind="stable")
     labels = labels_of_group[:, order]
     for labelling in order:
-        n_clusters = int(labels[:, 0].max()) + 1
+        n_clusters, merged = int(labels[:, 0].max()) + 1, None
         cluster = np.where(labels[:, 0] < 0, n_clusters, labels[:, 0]).astype(np.int64)
-        if labels.shape[1] > 1:
-            labels, merged = np.unique(labels[:, 1:], axis=0, return_inverse=True)
-            yield labelling, cluster, n_clusters, merged.reshape(-1)
-        else:
-            yield labelling, cluster, n_clusters, np.zeros(len(labels), np.int64)
+        labels = labels[:, 1:]
+        if len(labels) > _MANY_GROUPS and labels.shape[1] > 0:
+            labels, merged = np.unique(labels, axis=0, return_inverse=True)
+        yield labelling, cluster, n_clusters, None if merged is None else merged.reshape(-1)
 
 
 class _Scorer:
@@ -1414,10 +1418,12 @@ class _Scorer:
         for labelling, cluster, n_clusters, merged in _levels(labels_of_group):
             in_cluster = np.bincount(cluster, sizes, n_clusters + 1).astype(np.int64)
             self._levels.append((*self.scores[:, labelling], cluster, in_cluster, merged))
-            sizes = np.bincount(merged, sizes)
+            if merged is not None:
+                sizes = np.bincount(merged, sizes)
 
     def score(self, begin, parts):
         """Rows from `begin` on; each part of the sums holds the next few groups."""
+        parts = [sums for sums in parts if len(sums) > 0]
         for at in range(0, parts[0].shape[1], _FEW):
             self._score_few(begin + at, [sums[:, at : at + _FEW] for sums in parts])
 
@@ -1426,18 +1432,21 @@ class _Scorer:
         end = begin + n_rows
         own = self._own[begin:end]
         for score, score_clusters, cluster, in_cluster, merged in self._levels:
-            per_cluster, per_group = np.zeros((len(in_cluster), n_rows)), np.zeros((merged.max() + 1, n_rows))
-            first = 0
-            for sums in parts:
-                until = first + len(sums)
-                _add_rows(sums, cluster[first:until], per_cluster)
-                _add_rows(sums, merged[first:until], per_group)
-                first = until
             if len(in_cluster) > 1:  # else all noise: not a number
-                _scores(per_cluster, cluster[own], in_cluster, score[begin:end], score_clusters[begin:end])
-            own, parts = merged[own], [per_group]
+                _scores(_added_up(parts, cluster, len(in_cluster)), cluster[own], in_cluster, score[begin:end],
+                        score_clusters[begin:end])
+            if merged is not None:
+                own, parts = merged[own], [_added_up(parts, merged, merged.max() + 1)]
 
-# %% ../nbs/00a_neighbours.ipynb #e07c2fc6
+
+def _added_up(parts, to, n):
+    totals, first = np.zeros((n, parts[0].shape[1])), 0
+    for sums in parts:
+        _add_rows(sums, to[first : first + len(sums)], totals)
+        first += len(sums)
+    return totals
+
+# %% ../nbs/00a_neighbours.ipynb #b1f3df13
 def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarray, sampled: np.ndarray | None,
                     threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Silhouettes of rows in several labelings, from one pass over the distances.
@@ -1485,14 +1494,14 @@ def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarra
     rows = _Rows(np.ascontiguousarray(X[order]), sorted_group, runs)
 
     wanted = place if sampled is None else place[sampled]
-    scored = np.unique(wanted)
+    scored = np.arange(len(X)) if sampled is None else np.unique(wanted)
     scorer = _Scorer(rows, labels_of_group[by_size], scored)
     if sampled is None:
         _score_all(scorer, rows, len(by_size), threads)
     else:
         _score_each(scorer, rows, scored, len(by_size), threads)
-    scores = scorer.scores[:, :, np.searchsorted(scored, wanted)]
-    return scores[0], scores[1]
+    at = place if sampled is None else np.searchsorted(scored, wanted)
+    return scorer.scores[0][:, at], scorer.scores[1][:, at]
 
 
 def _score_each(scorer, rows, scored, n_groups, threads):
@@ -1527,9 +1536,9 @@ def _score_all(scorer, rows, n_groups, threads):
             few = _part(rows, at, min(at + _STEP, end), first)
             to_small = space[: n_small * len(few.X)].reshape(n_small, len(few.X))
             to_small.fill(0)
-            if room:
+            if room and n_small:
                 _add_pairs(small, few, False, kept, to_small)
-            else:
+            elif n_small:
                 _add_pairs(few, small, False, to_small, kept)
             scorer.score(at, [among_large[:, at - begin : at - begin + _STEP], to_small])
         return first, kept
