@@ -1350,9 +1350,14 @@ def _score(a, b, size):
         return 0.0
     return np.nan if widest == np.inf else (b - a) / widest
 
-# %% ../nbs/00a_neighbours.ipynb #6f58c8bd
-_STEP = 480  # rows whose sums over all groups are worked out together
+# %% ../nbs/00a_neighbours.ipynb #61d56cff
+_MOST_SUMS = 16_000_000  # 128 MB for the large groups, and as much again for the small ones
 _FEW = 192  # rows scored together: their sums over some thousand groups stay in the cache
+
+
+def _step(n_groups):
+    """How many rows have their sums over all groups worked out together: enough for speed, if memory allows."""
+    return max(8, min(480, _MOST_SUMS // (8 * max(n_groups, 1))))
 
 
 def _rounds(parts):
@@ -1366,9 +1371,9 @@ def _rounds(parts):
 def _sums_among(rows, n_groups, threads):
     """Distances of each of the rows to those of each group; each pair is worked out once.
 
-    Gives the rows in parts: the first and the last row but one of each, and its sums, (n_groups, n_rows of the part).
-    A task writes the sums of its two parts only, so those of a round do not get into each other's way. The parts do
-    not depend on the threads, and so neither does the last digit of a sum.
+    Gives (begin, end, sums) of each part of the rows, the sums being (n_groups, end - begin). A task writes those of
+    its two parts only, so the tasks of a round do not get into each other's way. The parts do not depend on the
+    threads, and so neither does the last digit of a sum.
     """
     n = len(rows.X)
     edges = np.unique(np.linspace(0, n, 1 + max(1, 2 * min(n // 4096, 16))).astype(int))
@@ -1446,7 +1451,7 @@ def _added_up(parts, to, n):
         first += len(sums)
     return totals
 
-# %% ../nbs/00a_neighbours.ipynb #b1f3df13
+# %% ../nbs/00a_neighbours.ipynb #267fc946
 def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarray, sampled: np.ndarray | None,
                     threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Silhouettes of rows in several labelings, from one pass over the distances.
@@ -1506,20 +1511,19 @@ def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarra
 
 def _score_each(scorer, rows, scored, n_groups, threads):
     """Each scored row sees all rows by itself; only the sums of a few rows exist at a time."""
+    step = _step(n_groups)
+
     def task(at):
-        asked = scored[at : at + _STEP]
+        asked = scored[at : at + step]
         own = _Rows(rows.X[asked], rows.group[asked], rows.runs[asked])
         scorer.score(at, [_sums_to(own, rows, n_groups)])
 
-    _run(task, range(0, len(scored), _STEP), threads)
-
-
-_MOST_SUMS = 16_000_000  # 128 MB, and as much again for the small groups
+    _run(task, range(0, len(scored), step), threads)
 
 
 def _score_all(scorer, rows, n_groups, threads):
     """Silhouettes of all rows. Large groups come first, as many as can keep a sum for each of their rows."""
-    n = len(rows.X)
+    n, step = len(rows.X), _step(n_groups)
     ends = np.searchsorted(rows.group, np.arange(n_groups), side="right")
     n_large = int(np.count_nonzero(ends * np.arange(1, n_groups + 1) <= _MOST_SUMS))
     n_rows = int(ends[n_large - 1]) if n_large else 0
@@ -1531,16 +1535,16 @@ def _score_all(scorer, rows, n_groups, threads):
     def meet(part):
         begin, end, among_large = part
         first, until = rows.group[begin], rows.group[end - 1] + 1
-        kept, space = np.zeros((until - first if room else 0, len(small.X))), np.empty(n_small * _STEP)
-        for at in range(begin, end, _STEP):
-            few = _part(rows, at, min(at + _STEP, end), first)
+        kept, space = np.zeros((until - first if room else 0, len(small.X))), np.empty(n_small * step)
+        for at in range(begin, end, step):
+            few = _part(rows, at, min(at + step, end), first)
             to_small = space[: n_small * len(few.X)].reshape(n_small, len(few.X))
             to_small.fill(0)
             if room and n_small:
                 _add_pairs(small, few, False, kept, to_small)
             elif n_small:
                 _add_pairs(few, small, False, to_small, kept)
-            scorer.score(at, [among_large[:, at - begin : at - begin + _STEP], to_small])
+            scorer.score(at, [among_large[:, at - begin : at - begin + step], to_small])
         return first, kept
 
     to_large = np.zeros((n_large if room else 0, len(small.X)))
@@ -1548,8 +1552,8 @@ def _score_all(scorer, rows, n_groups, threads):
         to_large[first : first + len(kept)] += kept
 
     def score_small(at):
-        few = _part(small, at, min(at + _STEP, len(small.X)))
-        own = to_large[:, at : at + _STEP] if room else _sums_to(few, _part(rows, 0, n_rows), n_large)
+        few = _part(small, at, min(at + step, len(small.X)))
+        own = to_large[:, at : at + step] if room else _sums_to(few, _part(rows, 0, n_rows), n_large)
         scorer.score(n_rows + at, [own, _sums_to(few, small, n_small)])
 
-    _run(score_small, range(0, len(small.X), _STEP), threads)
+    _run(score_small, range(0, len(small.X), step), threads)
