@@ -84,7 +84,7 @@ def _is_the_users_to_mend(error: Exception) -> bool:
 
     return isinstance(error, (InputError, OSError))
 
-# %% ../nbs/90_cli.ipynb #3e9feb3a
+# %% ../nbs/90_cli.ipynb #f25ada01
 @app.command("isolate")
 def _isolate_command(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Lite .nc4, CSV (, or ;, also .gz .bz2 .xz), "
@@ -96,7 +96,7 @@ def _isolate_command(
                                      "silhouette (0.5,0.6,0.7), or auto, the fence of the radii.")] = "auto",
     min_samples: Annotated[int, typer.Option(help="Rows that make a core row, itself counted.", min=1)] = 5,
     features: Annotated[str | None, typer.Option(help="Columns to use, a,b,c. Default: all numeric ones but "
-                                                 "identifiers and coordinates, without constant and duplicate "
+                                                 "identifiers, coordinates and codes, without constant and duplicate "
                                                  "ones.")] = None,
     drop_missing: Annotated[bool, typer.Option("--drop-missing", help="Drop rows with NaN or infinite features instead "
                                                "of refusing them.")] = False,

@@ -1482,7 +1482,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 _PART = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part$")
 
-# %% ../nbs/00_datasets.ipynb #e3061c2d
+# %% ../nbs/00_datasets.ipynb #78f6b2eb
 class Datasets:
     """The project's data, in a folder or in a Swift container.
 
@@ -1595,7 +1595,26 @@ class Datasets:
         return str(_inside(Path(self.root), relative)) if self._local else f"{self.root}/{relative}"
 
     def open(self, name: str, mode: str = "rb") -> IO:
-        """Open an object: `rb`, `r`, `wb` or `w`. What is written appears whole, when closed without an error."""
+        """Open an object. What is written appears whole, when closed without an error.
+
+        Parameters
+        ----------
+        name : str
+            Object name.
+        mode : {"rb", "r", "wb", "w"}
+            To read or to write, bytes or UTF-8 text.
+
+        Returns
+        -------
+        file object
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is nothing of that name to read.
+        InputError
+            When the mode is another one.
+        """
         if mode not in ("rb", "r", "wb", "w"):
             raise InputError(f"mode {mode!r}: use rb, r, wb or w")
         path = self._path(name)
@@ -1627,7 +1646,25 @@ class Datasets:
         return [{"name": self.container_name, "count": len(objects), "bytes": sum(o["bytes"] for o in objects)}]
 
     def get_container(self, name: str | None = None, prefix: str = "") -> list[dict]:
-        """The objects whose name begins with `prefix`: dicts with name, bytes and last_modified, by name."""
+        """The objects of a container, by name.
+
+        Parameters
+        ----------
+        name : str, optional
+            Another container of the account than that of this store.
+        prefix : str
+            What the names begin with.
+
+        Returns
+        -------
+        list of dict
+            `name`, `bytes` and `last_modified` (ISO 8601) of each.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such container.
+        """
         if self._swift:
             return [o for o in self.fs.list_objects(name or self.root, prefix)]
         if name not in (None, self.container_name):
@@ -1669,12 +1706,33 @@ class Datasets:
     def get_files_urls(self, *args: str, prefix: str = "", pattern: str = "") -> list[str]:
         """URLs of the objects: `get_files_urls(pattern)` or `get_files_urls(prefix, pattern)`.
 
-        `pattern` is a part of the name, or with `*?[` a shell pattern for all of it; the prefix goes to the server.
+        Parameters
+        ----------
+        *args : str
+            One is the pattern, two are prefix and pattern.
+        prefix : str
+            What the names begin with; the server looks for it.
+        pattern : str
+            A part of the name, or with `*?[` a shell pattern for all of it.
+
+        Returns
+        -------
+        list of str
+            By name.
         """
         return [self.url(o["name"]) for o in self.list_objects(*args, prefix=prefix, pattern=pattern)]
 
     def delete_files(self, *args: str, prefix: str = "", pattern: str = "", dry_run: bool = True) -> list[str]:
         """Delete `(pattern)` or `(prefix, pattern)`, by default "/Trash/"; a dry run, the default, lists what would go.
+
+        Parameters
+        ----------
+        *args : str
+            One is the pattern, two are prefix and pattern.
+        prefix, pattern : str
+            The same by name, as in `get_files_urls`.
+        dry_run : bool, default True
+            Only list.
 
         Returns
         -------
@@ -1924,7 +1982,27 @@ class Datasets:
         return self.url(f"/datasets/oco-2/peaks-detected-details/peak_data-si_{_exact_id(sounding_id)}.json")
 
     def get_gaussian_param(self, sounding_id: int | str, df: pd.DataFrame) -> dict:
-        """The row of a sounding as a dict; KeyError names an id that is not there."""
+        """The row of a sounding as a dict.
+
+        Parameters
+        ----------
+        sounding_id : int or str
+            Sixteen digits.
+        df : DataFrame
+            A table of peaks, or any other with a column `sounding_id`.
+
+        Returns
+        -------
+        dict
+            Column: value; the id stays a whole number.
+
+        Raises
+        ------
+        KeyError
+            When the id is not in the table.
+        InputError
+            When the table has no `sounding_id`, or one that has lost digits.
+        """
         if "sounding_id" not in df.columns:
             raise InputError("the table has no column sounding_id")
         rows = df[_exact_ids(df["sounding_id"], "the table") == _exact_id(sounding_id)]

@@ -117,7 +117,7 @@ class FeatureMatrix:
             lines.append(f"rows dropped for a missing feature: {self.n_dropped}")
         return "\n".join(lines)
 
-# %% ../nbs/01_dbscan.ipynb #1bb270ca
+# %% ../nbs/01_dbscan.ipynb #01883fc6
 def _require_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
     absent = [name for name in names if name not in df.columns]
     if absent:
@@ -126,7 +126,7 @@ def _require_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
 
 
 def _numeric_columns(df: pd.DataFrame) -> list[str]:
-    numeric = df.select_dtypes("number").columns
+    numeric = df.select_dtypes("number", exclude="timedelta").columns
     return [name for name in numeric if name not in NOT_FEATURES]
 
 
@@ -167,7 +167,7 @@ def _refuse_missing(values: pd.DataFrame) -> None:
             raise InputError(f"column {name!r} holds {what} of {len(column)} values; "
                              "mend them, leave the column out, or ask for such rows to be dropped")
 
-# %% ../nbs/01_dbscan.ipynb #d3603501
+# %% ../nbs/01_dbscan.ipynb #aa6db537
 def feature_matrix(df: pd.DataFrame, features: Sequence[str] | None = None, missing: str = "refuse") -> FeatureMatrix:
     """Choose and standardise the numeric features of a table.
 
@@ -209,6 +209,9 @@ def feature_matrix(df: pd.DataFrame, features: Sequence[str] | None = None, miss
         raise InputError(f"missing must be 'refuse' or 'drop', not {missing!r}")
     if df.empty:
         raise InputError("the table has no rows")
+    twice = df.columns[df.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"columns of one name: {', '.join(map(repr, twice.unique()))}; give each a name of its own")
     names = _numeric_columns(df) if features is None else _asked_columns(df, features)
     if not names:
         raise InputError("no numeric feature column in the table; identifiers and coordinates do not count: "
@@ -402,7 +405,7 @@ class _Library:
         labels[border] = lowest[border]
         return labels
 
-# %% ../nbs/01_dbscan.ipynb #b949b780
+# %% ../nbs/01_dbscan.ipynb #a61e6fd2
 _SMALL, _SERIAL = 2_000, 20_000  # rows up to which the full matrix, and one core, are quicker
 _forced_path: str | None = None  # tests set it to "numpy", "serial", "parallel" or "library"
 _told_of_engine = False  # one warning a process is enough
@@ -440,17 +443,22 @@ def _threads(path: str, n_jobs: int | None) -> int:
     return cores if n_jobs in (None, 0) else n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
 
 
+def _path_for(*tables: np.ndarray) -> str:
+    path = _path(max(len(rows) for rows in tables))
+    extents = [np.abs(rows).max(initial=0) for rows in tables]
+    # Squares of such numbers under- or overflow; the error bound of the engine does not cover that.
+    if path in ("serial", "parallel") and not all(extent == 0 or 1e-120 < extent < 1e140 for extent in extents):
+        return "library"
+    return path
+
+
 def _search(X: np.ndarray, m: int, n_jobs: int | None = None,
             eps: Sequence[float] | None = None) -> _FullMatrix | _Library | _Engine:
     """What answers `core2`, `radii2` and `labels` for these rows, for every min_samples up to m.
 
     With `eps` given, only `labels` at these may be asked.
     """
-    path = _path(len(X))
-    extent = np.abs(X).max(initial=0)
-    # Squares of such numbers under- or overflow; the error bound of the engine does not cover that.
-    if path in ("serial", "parallel") and not (extent == 0 or 1e-120 < extent < 1e140):
-        path = "library"
+    path = _path_for(X)
     if path == "numpy":
         return _FullMatrix(X, m)
     return _Library(X, m) if path == "library" else _Engine(X, m, _threads(path, n_jobs), eps)
@@ -560,7 +568,7 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
         steps, counts = np.r_[0.0, steps], np.r_[0, counts]
     return pd.DataFrame({"eps": steps, "n_isolated": counts.sum() - np.cumsum(counts)})
 
-# %% ../nbs/01_dbscan.ipynb #b2e4fba6
+# %% ../nbs/01_dbscan.ipynb #eb7c8411
 def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Group of each row (n,), and the labels of each group (n_groups, n_labelings) numbered from 0, noise -1."""
     columns = [_from_zero(labels) for labels in labelings]
@@ -597,14 +605,16 @@ def _silhouette_rows(X, group, labels_of_group, sampled, n_jobs, squares=None):
         return neighbours.silhouette_rows(X, group, labels_of_group, sampled, threads)
     rows = np.arange(len(X)) if sampled is None else sampled
     n_groups, n_labelings = labels_of_group.shape
-    sums = np.ascontiguousarray(_sums_per_group(X, group, n_groups, rows, squares).T)  # clusters are added up faster so
     sizes = np.bincount(group, minlength=n_groups)
-    out = np.empty((2, n_labelings, len(rows)))
-    for j in range(n_labelings):
-        if labels_of_group[:, j].max() < 0:  # all noise
-            out[:, j] = np.nan
-            continue
-        out[:, j] = _row_scores(sums, sizes, labels_of_group[:, j], group[rows])
+    out = np.full((2, n_labelings, len(rows)), np.nan)
+    step = max(1, 4_000_000 // n_groups)  # 32 MB of sums at a time
+    for begin in range(0, len(rows), step):
+        some = rows[begin : begin + step]
+        # Clusters are added up faster with rows side by side.
+        sums = np.ascontiguousarray(_sums_per_group(X, group, n_groups, some, squares).T)
+        for j in range(n_labelings):
+            if labels_of_group[:, j].max() >= 0:  # else all noise: not a number
+                out[:, j, begin : begin + step] = _row_scores(sums, sizes, labels_of_group[:, j], group[some])
     return out
 
 
@@ -655,14 +665,14 @@ def _score(own_sum, own_size, means):
         score = np.where(np.isinf(widest), np.nan, (b - a) / widest)
     return np.where((own_size == 1) | (widest == 0), 0.0, score)  # by definition, as in scikit-learn
 
-# %% ../nbs/01_dbscan.ipynb #243c780e
+# %% ../nbs/01_dbscan.ipynb #d7e19950
 def _mean_and_error(score: np.ndarray, n: int) -> tuple[float, float]:
     """Mean of sampled scores and its standard error; 0 when all n were sampled."""
     if len(score) == 0:
         return np.nan, np.nan
     if len(score) == n:
         return float(score.mean()), 0.0
-    spread = score.std(ddof=1) if len(score) > 1 else 0.0
+    spread = score.std(ddof=1) if len(score) > 1 else np.nan  # one row says nothing of the spread
     return float(score.mean()), float(spread * np.sqrt(max(0.0, 1 - len(score) / n) / len(score)))
 
 
@@ -679,10 +689,11 @@ def _summary(labels: np.ndarray, score: np.ndarray, score_clusters: np.ndarray, 
     return row
 
 
-def _by_cluster(labels: np.ndarray, score: np.ndarray, score_clusters: np.ndarray, sampled: np.ndarray) -> pd.DataFrame:
-    """Mean silhouettes of the clusters of one labelling, noise as -1."""
+def _by_cluster(given: np.ndarray, labels: np.ndarray, score: np.ndarray, score_clusters: np.ndarray,
+                sampled: np.ndarray) -> pd.DataFrame:
+    """Mean silhouettes of the clusters of one labelling under the names given, noise as -1."""
     n_clusters = int(labels.max()) + 1
-    at, names = labels[sampled] + 1, np.arange(-1, n_clusters)
+    at, names = labels[sampled] + 1, np.r_[-1, np.unique(given[given >= 0])]
     seen = np.bincount(at, minlength=n_clusters + 1)
     table = pd.DataFrame({"cluster": names, "n_rows": np.bincount(labels + 1, minlength=n_clusters + 1)})
     with np.errstate(invalid="ignore"):
@@ -690,7 +701,7 @@ def _by_cluster(labels: np.ndarray, score: np.ndarray, score_clusters: np.ndarra
         table["silhouette_clusters"] = np.bincount(at, score_clusters, n_clusters + 1) / seen
     return table[table["n_rows"] > 0].reset_index(drop=True)
 
-# %% ../nbs/01_dbscan.ipynb #21a2927a
+# %% ../nbs/01_dbscan.ipynb #05553f94
 def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | None = 10_000,
                 random_state: int | np.random.RandomState | None = None, by_cluster: bool = False,
                 n_jobs: int | None = None) -> pd.DataFrame:
@@ -710,13 +721,14 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | No
     by_cluster : bool, default False
         Give the mean of every cluster instead.
     n_jobs : int, optional
-        Cores to use on more than 20,000 rows; all by default.
+        Cores to use on more than 5,000 rows or so; all by default.
 
     Returns
     -------
     DataFrame, one row per labelling
         `silhouette` (noise as one more cluster), `silhouette_error` (its standard error, 0 when exact),
-        `silhouette_clusters` and `silhouette_clusters_error` (noise left out). NaN where fewer than two labels remain.
+        `silhouette_clusters` and `silhouette_clusters_error` (noise left out). NaN where fewer than two labels remain,
+        or every row has one of its own.
         With `by_cluster` one row per cluster of each labelling: `labelling`, `cluster` (-1 for noise), `n_rows`,
         `silhouette`, `silhouette_clusters`; NaN where no row of the cluster was drawn.
 
@@ -747,7 +759,7 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | No
         raise InputError("no labels to score")
     each = _scored(rows, columns, max_rows, random_state, n_jobs)
     if by_cluster:
-        tables = [_by_cluster(*one).assign(labelling=j) for j, one in enumerate(each)]
+        tables = [_by_cluster(labels, *one).assign(labelling=j) for j, (labels, one) in enumerate(zip(columns, each))]
         return pd.concat(tables, ignore_index=True)[
             ["labelling", "cluster", "n_rows", "silhouette", "silhouette_clusters"]]
     return pd.DataFrame([_summary(*one) for one in each])
@@ -788,7 +800,7 @@ class SweepResult:
         """Labels (n_rows,) of one row of `table`, -1 for isolated, numbered as scikit-learn does."""
         return self._labels[row].astype(np.intp)
 
-# %% ../nbs/01_dbscan.ipynb #f711f79c
+# %% ../nbs/01_dbscan.ipynb #47f5bf78
 def sweep(X: ArrayLike, eps: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1), min_samples: Sequence[int] = (5,),
           silhouette: bool = True, max_rows: int | None = 10_000, random_state: int | None = None,
           n_jobs: int | None = None, progress: bool = False) -> SweepResult:
@@ -807,7 +819,7 @@ def sweep(X: ArrayLike, eps: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.
     max_rows, random_state
         See `silhouettes`.
     n_jobs : int, optional
-        Cores to use on more than 20,000 rows; all by default.
+        Cores to use on more than 20,000 rows, and for silhouettes from some 5,000; all by default.
     progress : bool, default False
         Show a progress bar.
 
@@ -886,7 +898,7 @@ def _checked_eps(eps: float) -> float:
         raise InputError(f"eps must be a finite number above 0, not {eps!r}")
     return value
 
-# %% ../nbs/01_dbscan.ipynb #a9b551dc
+# %% ../nbs/01_dbscan.ipynb #bd5f3d4a
 def choose_eps(radius: ArrayLike, cutoff: float = 3.5, sample_weight: ArrayLike | None = None) -> float:
     """Choose eps as a robust fence above the logarithms of the isolation radii.
 
@@ -936,7 +948,11 @@ def choose_eps(radius: ArrayLike, cutoff: float = 3.5, sample_weight: ArrayLike 
     away = np.abs(log - centre)
     # 1.4826 and 1.2533 make both deviations equal the standard deviation on normal data.
     spread = 1.4826 * _median(away, weight) or 1.2533 * np.average(away, weights=weight)
-    return float(np.exp(centre + cutoff * spread))
+    fence = centre + cutoff * spread
+    # Equal distances differ by roundings, and so do a number and the exponential of its logarithm: a radius that lies
+    # on the fence but for that must not end up above it.
+    on_fence = log <= fence + 1e-9
+    return max(float(np.exp(fence)), float(radius[usable][on_fence].max()))
 
 
 def _median(values: np.ndarray, weight: np.ndarray) -> float:
@@ -947,7 +963,7 @@ def _median(values: np.ndarray, weight: np.ndarray) -> float:
     low, high = np.searchsorted(share, half, "left"), np.searchsorted(share, half, "right")
     return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2)
 
-# %% ../nbs/01_dbscan.ipynb #a71cef0c
+# %% ../nbs/01_dbscan.ipynb #1f3f27b5
 class IsolatedSoundings(OutlierMixin, BaseEstimator):
     """DBSCAN noise as an outlier detector: a score for each row, prediction for new rows, and reasons.
 
@@ -960,7 +976,7 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
     min_samples : int, default 5
         Rows that make a core row, itself counted.
     n_jobs : int, optional
-        Cores to use on more than 20,000 rows; all by default.
+        Cores to use on more than 20,000 rows, and for ``eps="silhouette"`` from some 5,000; all by default.
     metric : str or callable, default "euclidean"
         As in scikit-learn's `DBSCAN`; "precomputed" takes a dense matrix of distances, and for new rows their distances
         to the fitted ones. Others than "euclidean" look at all pairs of rows, which is slower.
@@ -986,8 +1002,10 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
     Notes
     -----
     Scores of the fitted rows are exact. A new row is judged against the fitted rows only: it never makes others core.
-    Memory is O(n min_samples). With `sample_weight` all pairs of rows are looked at: O(n^2) time, and the labels need
-    the memory of scikit-learn's DBSCAN.
+    Memory is O(n min_samples). With `sample_weight` or another metric all pairs of rows are looked at: O(n^2) time on
+    one core, O(n) memory. Weights are added in the order of distance, in extended precision where the machine has it;
+    scikit-learn adds them in another order, so where fractional weights add up to `min_samples` but for a rounding,
+    it may decide otherwise.
 
     Examples
     --------
@@ -1005,9 +1023,16 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         self.metric_params = metric_params
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> IsolatedSoundings:
-        """Find the isolated rows of X (n_rows, n_features).
+        """Find the isolated rows of X.
 
-        `sample_weight` (n_rows,), not negative, counts a row as so many; `y` is ignored.
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows on a common scale, finite; distances (n_rows, n_rows) with ``metric="precomputed"``.
+        y : ignored
+            There for scikit-learn's pipelines.
+        sample_weight : array-like of shape (n_rows,), optional
+            Not negative: counts a row as so many.
         """
         rows: np.ndarray = validate_data(self, X, dtype=np.float64, order="C")
         min_samples = _checked_min_samples(self.min_samples)
@@ -1033,7 +1058,7 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
             raise InputError(f"a matrix of distances has as many columns as rows, not {X.shape[0]} x {X.shape[1]}")
         if self.metric != "euclidean" or sample_weight is not None:
             weight = np.ones(len(X)) if sample_weight is None else sample_weight
-            return _AllPairs(X, weight, self.metric, self.metric_params, self.n_jobs)
+            return _AllPairs(X, weight, self.metric, self.metric_params)
         return _search(X, min_samples, self.n_jobs) if len(X) >= min_samples else _TooFew(len(X))
 
     def _as_radius(self, value):
@@ -1070,7 +1095,18 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         return choose_eps(radius, sample_weight=sample_weight)
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> np.ndarray:
-        """Fit, and return -1 for isolated rows, +1 for the others; shape (n_rows,)."""
+        """Find the isolated rows and say which they are.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of int, shape (n_rows,)
+            -1 for isolated rows, +1 for the others.
+        """
         return np.where(self.fit(X, sample_weight=sample_weight).labels_ == -1, -1, 1)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -1115,7 +1151,8 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         X : array-like of shape (n_rows, n_features)
             Rows to explain, on the scale of the fitted ones. As a DataFrame its index is kept.
         scale : array-like of shape (n_features,), optional
-            Units of each feature per unit of X (`FeatureMatrix.scale`); `change` is then in original units.
+            Units of each feature per unit of X (`FeatureMatrix.scale`); `change` is then in original units. A Series
+            is taken by name where the model knows names.
 
         Returns
         -------
@@ -1137,15 +1174,21 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         index = X.index if isinstance(X, pd.DataFrame) else None
         rows: np.ndarray = validate_data(self, X, dtype=np.float64, order="C", reset=False)
         names = getattr(self, "feature_names_in_", [f"feature {j}" for j in range(rows.shape[1])])
-        units = np.ones(rows.shape[1]) if scale is None else np.asarray(scale, dtype=np.float64)
-        reasons = _explanations(rows, self._fit_X, self.core_sample_indices_, self.eps_, names, units, self.n_jobs)
+        if isinstance(scale, pd.Series) and hasattr(self, "feature_names_in_"):
+            _require_columns(scale.to_frame().T, list(names))
+            scale = scale[list(names)]
+        units = np.ones(len(names)) if scale is None else np.asarray(scale, dtype=np.float64)
+        if units.shape != (len(names),):
+            raise InputError(f"scale must hold one number for each of the {len(names)} features, not {units.shape}")
+        core = np.flatnonzero(self._core <= self._squared_if_euclidean(self.eps_))  # weight 0 does not count here
+        reasons = _explanations(rows, self._fit_X, core, self.eps_, names, units, self.n_jobs)
         return pd.DataFrame(reasons, index=index, columns=["nearest_core", "distance", "reason", "feature", "change"])
 
 
 # Candidates for eps="silhouette": below the median radius most rows are isolated.
 _QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
-# %% ../nbs/01_dbscan.ipynb #595a09dd
+# %% ../nbs/01_dbscan.ipynb #bf79c79c
 class _TooFew:
     """Fewer rows than min_samples: none is ever core."""
 
@@ -1164,10 +1207,10 @@ class _TooFew:
 
 
 class _AllPairs:
-    """Weighted rows, and metrics other than euclidean: core distances from all pairs, labels from scikit-learn."""
+    """Weighted rows, and metrics other than euclidean: everything from all pairs, some rows at a time."""
 
-    def __init__(self, X, weight, metric, metric_params, n_jobs):
-        self._X, self._weight, self._metric, self._params, self._n_jobs = X, weight, metric, metric_params, n_jobs
+    def __init__(self, X, weight, metric, metric_params):
+        self._X, self._weight, self._metric, self._params = X, weight, metric, metric_params
 
     def _blocks(self, to_all=False):
         """Distances of some rows to all, or from all to some: a matrix that was given need not be symmetric."""
@@ -1182,7 +1225,8 @@ class _AllPairs:
         core = np.empty(len(self._X))
         for rows, distance in self._blocks():
             order = np.argsort(distance, axis=1, kind="stable")
-            enough = np.cumsum(self._weight[order], axis=1) >= m
+            # More digits than float64 where there are some: ten weights of 0.1 should be 1.
+            enough = np.cumsum(self._weight.astype(np.longdouble)[order], axis=1) >= m
             at = np.take_along_axis(order, enough.argmax(axis=1)[:, None], axis=1)
             core[rows] = np.where(enough[:, -1], np.take_along_axis(distance, at, axis=1)[:, 0], np.inf)
         return core
@@ -1196,10 +1240,30 @@ class _AllPairs:
 
     def labels(self, eps: Sequence[float], m: int) -> list[np.ndarray]:
         """Labels at every eps."""
-        algorithm = "kd_tree" if self._metric == "euclidean" else "brute"
-        return [DBSCAN(eps=float(e), min_samples=m, metric=self._metric, metric_params=self._params,
-                       algorithm=algorithm, n_jobs=self._n_jobs).fit(self._X, sample_weight=self._weight).labels_
-                for e in eps]
+        core = self.core2(m)
+        return [self._labels_within(core, e * e if self._metric == "euclidean" else e) for e in eps]
+
+    def _labels_within(self, core_distance, limit):
+        core, labels, cluster = core_distance <= limit, np.full(len(self._X), -1, np.intp), 0
+        for first in np.flatnonzero(core):
+            if labels[first] >= 0:
+                continue
+            labels[first] = cluster
+            frontier = np.array([first])
+            while len(frontier):
+                # What an earlier cluster has reached stays there: a border row takes the lowest label.
+                reached = self._reached(frontier, limit) & (labels < 0)
+                labels[reached] = cluster
+                frontier = np.flatnonzero(reached & core)
+            cluster += 1
+        return labels
+
+    def _reached(self, rows, limit):
+        reached, step = np.zeros(len(self._X), bool), max(1, 8_000_000 // len(self._X))
+        for begin in range(0, len(rows), step):
+            some = rows[begin : begin + step]
+            reached |= (_pairs(self._X[some], self._X, self._metric, self._params) <= limit).any(axis=0)
+        return reached
 
 
 def _pairs(A, B, metric, params):
@@ -1217,14 +1281,14 @@ def _radius_of_new_any_metric(X, fitted, core, metric, params):
         radius[rows] = np.maximum(core, _pairs(X[rows], fitted, metric, params)).min(axis=1)
     return radius
 
-# %% ../nbs/01_dbscan.ipynb #b0dba0a1
+# %% ../nbs/01_dbscan.ipynb #66ed42e6
 def _squared_radius_of_new(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray,
                            n_jobs: int | None = None, eps: float | None = None) -> np.ndarray:
     """min over fitted q of max(core2(q), d2(x, q)), exactly, for rows that need not be among the fitted.
 
     With `eps` given only the side of it on which the answer falls is exact.
     """
-    path = _path(max(len(fitted), len(X)))
+    path = _path_for(fitted, X)
     if path in ("serial", "parallel"):
         from oco2_outliers.neighbours import NewRows
 
@@ -1245,13 +1309,13 @@ def _squared_radius_of_new(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray,
         k = min(4 * k, len(fitted))
     return best
 
-# %% ../nbs/01_dbscan.ipynb #2972f0d1
+# %% ../nbs/01_dbscan.ipynb #aa626ef4
 def _explanations(X, fitted, core_indices, eps, names, scale, n_jobs):
     """One tuple a row: nearest core row, distance, reason, feature, change."""
     if len(core_indices) == 0:
         return [(pd.NA, np.nan, "no core row at this eps: every row is isolated", None, np.nan)] * len(X)
     core = fitted[core_indices]
-    path = _path(len(core))
+    path = _path_for(core, X)
     if path in ("serial", "parallel"):
         from oco2_outliers.neighbours import NewRows
 
@@ -1289,7 +1353,7 @@ def _reason(gap2, names):
     n = min(3, int(np.searchsorted(np.cumsum(share[order]), 0.9)) + 1)
     return ", ".join(f"{names[j]} {share[j]:.0%}" for j in order[:n])
 
-# %% ../nbs/01_dbscan.ipynb #65f8e882
+# %% ../nbs/01_dbscan.ipynb #d8d56426
 def do_dbcluster(z: ArrayLike, eps: float = 0.9, min_samples: int = 10) -> tuple[DBSCAN, np.ndarray]:
     """Cluster with DBSCAN and print the three lines of the original notebook.
 
@@ -1327,7 +1391,7 @@ def do_dbcluster(z: ArrayLike, eps: float = 0.9, min_samples: int = 10) -> tuple
     mask = db.labels_ == -1
     print(f"Estimated number of clusters: {db.labels_.max() + 1}")
     print(f"Estimated number of noise points: {mask.sum()}")
-    print(f"Silhouette Coefficient: {silhouettes(rows, [db.labels_])['silhouette'][0]:.3f}")
+    print(f"Silhouette Coefficient: {silhouettes(rows, [db.labels_], random_state=0)['silhouette'][0]:.3f}")
     return db, mask
 
 # %% ../nbs/01_dbscan.ipynb #2eb1b471
@@ -1390,7 +1454,7 @@ def search_optimal(z: ArrayLike, eps: Sequence[float] = (0.7, 0.8, 0.9, 1.0, 1.1
     table = sweep(z, eps=eps, min_samples=min_samples, **options).table
     return table.sort_values("silhouette", ascending=False, kind="stable", ignore_index=True)
 
-# %% ../nbs/01_dbscan.ipynb #66ff5f0d
+# %% ../nbs/01_dbscan.ipynb #0f9ef506
 def bench_kmeans(z: ArrayLike, k: Iterable[int] = range(2, 19), random_state: int | None = 0) -> pd.DataFrame:
     """Inertia and silhouette of k-means for several numbers of clusters.
 
@@ -1417,6 +1481,8 @@ def bench_kmeans(z: ArrayLike, k: Iterable[int] = range(2, 19), random_state: in
 
     rows = _checked_rows(z)
     fits = [KMeans(each, n_init=10, random_state=random_state).fit(rows) for each in k if each <= len(rows)]
+    if not fits:
+        raise InputError(f"no k to try: {len(rows)} rows make at most {len(rows)} clusters")
     table = pd.DataFrame({"k": [fit.n_clusters for fit in fits], "inertia": [fit.inertia_ for fit in fits]})
     scores = silhouettes(rows, [fit.labels_ for fit in fits], random_state=random_state)
     return table.join(scores[["silhouette", "silhouette_error"]])

@@ -96,7 +96,7 @@ def _fill_counts(inputs: list[_Input]) -> dict[str, int]:
             total[name] = total.get(name, 0) + int(n)
     return total
 
-# %% ../nbs/04a_isolate.ipynb #4ce2adf3
+# %% ../nbs/04a_isolate.ipynb #cbc5b145
 _RESULT_COLUMNS = ("score", "isolated", "outlier", "reason", "change")
 
 
@@ -127,7 +127,7 @@ def _features_of(table: pd.DataFrame, features: Sequence[str] | None, partial: l
     if "xco2" in (asked or seen) and "xco2" in seen and seen["xco2"].isna().all():
         raise InputError("no row can be judged: xco2 is a fill or missing value in all rows")
     if not drop_missing:
-        numeric: list[Any] = list(seen.select_dtypes("number"))
+        numeric: list[Any] = list(seen.select_dtypes("number", exclude="timedelta"))
         used = asked or [name for name in numeric if name not in NOT_FEATURES]
         _refuse_undeclared(seen, [name for name in used if name in seen], fills)
     return feature_matrix(seen, features=asked, missing="drop")
@@ -392,7 +392,7 @@ def _result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataF
         columns.loc[isolated, "change"] = [_change_in_words(f, c) for f, c in zip(why["feature"], why["change"])]
     return columns
 
-# %% ../nbs/04a_isolate.ipynb #f11df5fd
+# %% ../nbs/04a_isolate.ipynb #68f1c893
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
             eps: float | str | Sequence[float] = "auto", min_samples: int = 5, features: Sequence[str] | None = None,
@@ -414,7 +414,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     min_samples : int, default 5
         Rows that make a core row, itself counted.
     features : sequence of str, optional
-        Columns to use; by default all numeric ones but identifiers and coordinates, see `feature_matrix`.
+        Columns to use; by default all numeric ones but identifiers, coordinates, times and codes (flags, modes,
+        footprints), see `feature_matrix`.
     drop_missing : bool, default False
         Drop rows with NaN or infinite features instead of refusing them. Rows with declared fill values are always
         dropped, and counted.
@@ -439,8 +440,9 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
 
     Notes
     -----
-    Time is that of the sweep, one DBSCAN per eps. Pooled rows share one scale: a sounding of another season or
-    continent may be isolated for that alone. Give one pass, or passes that belong together.
+    Time is that of three nearest-neighbour searches, whatever the number of eps, and of the silhouettes. Pooled rows
+    share one scale: a sounding of another season or continent may be isolated for that alone. Give one pass, or passes
+    that belong together.
 
     Examples
     --------
@@ -456,7 +458,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         result._write(scratch)
     return result
 
-# %% ../nbs/04a_isolate.ipynb #82038c8b
+# %% ../nbs/04a_isolate.ipynb #740eeb69
 def _as_list(inputs: Any) -> list:
     if isinstance(inputs, (str, os.PathLike, pd.DataFrame)):
         inputs = [inputs]
@@ -480,7 +482,7 @@ def _isolate(inputs: Any, store: Any, wanted: Any, min_samples: int, features: S
     if n_judged < min_samples:
         raise InputError(f"{n_judged} rows, fewer than min_samples={min_samples}: none can be core; lower min_samples")
 
-    radius = isolation_radius(matrix.X, min_samples)
+    radius = isolation_radius(matrix.X, min_samples, n_jobs)
     fence = _three_digits(choose_eps(radius)) if radius.max() > 0 else 1.0
     grid = wanted or [_three_digits(step * fence) for step in _AUTO_STEPS]
     swept = sweep(matrix.X, eps=grid, min_samples=[min_samples], random_state=random_state, n_jobs=n_jobs,

@@ -1115,7 +1115,7 @@ def _box_move(new, i, lows, highs, v, eps2, best, gap2):
         return np.inf
     return _least_move(gap2, total, eps2 * (1 + 1e-9), np.inf)[0]
 
-# %% ../nbs/00a_neighbours.ipynb #28715aae
+# %% ../nbs/00a_neighbours.ipynb #fb7f789d
 class NewRows:
     """Questions about rows that need not be among the fitted ones.
 
@@ -1147,9 +1147,22 @@ class NewRows:
         _plain_boxes(self._tree.X, self._core2, self._tree.first, self._tree.last, *self._boxes)
 
     def nearest(self, new: np.ndarray, enough: float = -1, within: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
-        """min over q of max(core2(q), d2(x, q)) for each row x of `new`, and the row q; both of shape (len(new),).
+        """For each new row x the minimum over fitted rows q of max(core2(q), d2(x, q)), and where it is taken.
 
-        Any value up to `enough` will do for the minimum, and any above `within` (or infinity and -1) if it is above.
+        Parameters
+        ----------
+        new : ndarray of float64, shape (n_new, d)
+            Rows.
+        enough, within : float
+            Squared bounds: any value up to `enough` will do for a minimum that is not above it, and any above
+            `within` (or infinity and -1) for one that is.
+
+        Returns
+        -------
+        best : ndarray of float64, shape (n_new,)
+            The minimum, a squared distance.
+        where : ndarray of int64, shape (n_new,)
+            The row q, in the order of the fitted rows.
         """
         best, where = np.full(len(new), np.inf), np.full(len(new), -1)
         t = self._tree
@@ -1179,7 +1192,22 @@ class NewRows:
         return out
 
     def smallest_moves(self, new: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
-        """Smallest change (signed, NaN where none is enough) of one feature, and that feature (-1 where none)."""
+        """The smallest change of a single feature that brings a new row within eps of a fitted one.
+
+        Parameters
+        ----------
+        new : ndarray of float64, shape (n_new, d)
+            Rows.
+        eps : float
+            Radius.
+
+        Returns
+        -------
+        move : ndarray of float64, shape (n_new,)
+            The change, signed; NaN where no single feature is enough.
+        feature : ndarray of int64, shape (n_new,)
+            The feature, -1 where none is enough.
+        """
         move, feature = np.empty(len(new)), np.empty(len(new), np.int64)
         t = self._tree
         self._each(new, lambda a, b: _smallest_moves(a, b, new, t.X, eps * eps, t.first, t.last, *self._boxes[:2],
@@ -1451,7 +1479,7 @@ def _added_up(parts, to, n):
         first += len(sums)
     return totals
 
-# %% ../nbs/00a_neighbours.ipynb #267fc946
+# %% ../nbs/00a_neighbours.ipynb #96d04b93
 def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarray, sampled: np.ndarray | None,
                     threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Silhouettes of rows in several labelings, from one pass over the distances.
@@ -1463,7 +1491,7 @@ def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarra
     group : ndarray of int, shape (n,)
         Group of each row: rows of a group have the same labels in every labelling.
     labels_of_group : ndarray of int, shape (n_groups, n_labelings)
-        Labels, -1 for noise, numbered from 0 without holes.
+        Labels, -1 for noise, numbered from 0 without holes. Every group has a row.
     sampled : ndarray of int or None
         Rows to score; all when None.
     threads : int

@@ -213,7 +213,7 @@ def _heading_of(place: np.ndarray, along: np.ndarray) -> float:
     north = np.cross(place / np.linalg.norm(place), east)
     return float(np.degrees(np.arctan2(along @ east, along @ north)) % 360)
 
-# %% ../nbs/05_peaks.ipynb #a48c6df0
+# %% ../nbs/05_peaks.ipynb #51db9101
 def estimate_emission(peak: Mapping[str, Any] | pd.Series, track: pd.DataFrame | None = None, *,
                       wind_error: float = 1.0, preset: str | None = None) -> dict[str, float]:
     """CO2 that crosses the track under a peak.
@@ -255,7 +255,7 @@ def estimate_emission(peak: Mapping[str, Any] | pd.Series, track: pd.DataFrame |
 
     References
     ----------
-    .. [1] Chevallier et al. (2020), Atmos. Chem. Phys. 20, 8501.
+    .. [1] Zheng, Chevallier, Ciais et al. (2020), Atmos. Chem. Phys. 20, 8501.
     .. [2] Nassar et al. (2017), Geophys. Res. Lett. 44, 10045.
 
     Examples
@@ -1317,7 +1317,7 @@ def _describe_search(search: PeakSearch, top: int = 20) -> str:
             blocks.append(f"... and {len(peaks) - top} more, in peaks.csv")
     return "\n".join(blocks)
 
-# %% ../nbs/05_peaks.ipynb #eaae82c1
+# %% ../nbs/05_peaks.ipynb #75fd2b2d
 def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
                out: str | os.PathLike | None = None, *, store: Datasets | str | None = None, preset: str | None = None,
                alpha: float = 0.05, n_surrogates: int = 200, box: Sequence[float] | None = None, column: str = "xco2",
@@ -1381,7 +1381,7 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
 
     References
     ----------
-    .. [1] Chevallier et al. (2020), Atmos. Chem. Phys. 20, 8501.
+    .. [1] Zheng, Chevallier, Ciais et al. (2020), Atmos. Chem. Phys. 20, 8501.
     .. [2] Theiler et al. (1992), Physica D 58, 77: surrogate data.
     .. [3] Benjamini and Hochberg (1995), J. R. Stat. Soc. B 57, 289.
     .. [4] Benjamini and Bogomolov (2014), J. R. Stat. Soc. B 76, 297.
@@ -1500,7 +1500,7 @@ def _lacking(table: pd.DataFrame) -> list[str]:
         said.append(f"no {', '.join(missing)}, so no emission")
     return said
 
-# %% ../nbs/05_peaks.ipynb #dd07655b
+# %% ../nbs/05_peaks.ipynb #4d582e34
 def _one_orbit(rows: pd.DataFrame, parameters: dict[str, Any],
                number: int) -> tuple[list[dict[str, Any]], list[pd.DataFrame], dict[str, Any]]:
     """Peaks of one orbit, complete; the soundings around each; and the orbit's row."""
@@ -1535,7 +1535,7 @@ def _complete(track: _Track, peak: dict[str, Any], parameters: dict[str, Any]) -
     held = ", width and centre held at the grid" if peak["held"] else ""
     complete = peak | _met_of(core) | {
         "latitude": lat, "longitude": lon, "heading": heading, "suspect": _suspect(track, peak),
-        "reason": f"{peak['delta']:.1f} ppm over the background, {peak['sigma']:.0f} km wide, "
+        "reason": f"{peak['delta']:.1f} ppm over the background, sigma {peak['sigma']:.0f} km, "
                   f"{peak['score']:.1f} times the noise{held}"}
     complete |= {name: nearest[name] for name in ("sounding_id", "time") if name in nearest}
     return complete | _emission_or_empty(complete, None, parameters)

@@ -163,9 +163,9 @@ def isolated_along_track(table: pd.DataFrame, y: str | None = None, x: str | Non
     ax.legend(loc=_legend_place(len(table)), markerscale=1.3, frameon=False)
     return ax
 
-# %% ../nbs/03_plots.ipynb #5be4e44e
+# %% ../nbs/03_plots.ipynb #1770caf0
 def _default_column(table: pd.DataFrame, wanted: tuple[str, ...], not_among: set[str]) -> str:
-    numeric = [name for name in table.select_dtypes("number").columns if name not in not_among]
+    numeric = [name for name in table.select_dtypes("number", exclude="timedelta").columns if name not in not_among]
     for name in (*wanted, *numeric):
         if name in table:
             return name
@@ -1013,13 +1013,13 @@ def pairs(table: pd.DataFrame, features: Sequence[str] | None = None, isolated: 
     _pairs_legend(axes[0, -1], axes[1, 0], len(rest), int((~odd).sum()), int(odd.sum()), random_state)
     return axes
 
-# %% ../nbs/03_plots.ipynb #c1fc2467
+# %% ../nbs/03_plots.ipynb #bf0c3120
 _NO_FEATURES = {"latitude", "longitude", "sounding_id", "orbit", "score", "time", "outlier", "xco2_quality_flag"}
 
 
 def _numeric_features(table: pd.DataFrame, isolated: str) -> list[str]:
     left_out = _NO_FEATURES | {isolated, "isolated"}
-    return [str(name) for name in table.select_dtypes("number").columns if name not in left_out]
+    return [str(name) for name in table.select_dtypes("number", exclude="timedelta").columns if name not in left_out]
 
 
 def _pair(ax: Axes, rest: np.ndarray, odd: np.ndarray) -> None:

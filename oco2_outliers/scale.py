@@ -293,7 +293,7 @@ def _images_unit(unit: Unit, *, model: bytes | None = None, **settings) -> pd.Da
 _TASKS: dict[str, Callable] = {"isolate": _isolate_unit, "peaks": _peaks_unit, "convert": _convert_unit,
                                "images": _images_unit}
 
-# %% ../nbs/06_scale.ipynb #6cdb3420
+# %% ../nbs/06_scale.ipynb #c1cb6947
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -312,7 +312,7 @@ def _frame_to_write(table: pd.DataFrame) -> pd.DataFrame:
     if not len(frame.columns) or frame.columns.has_duplicates:
         raise InputError("a table to write needs columns, each with a name of its own")
     if "sounding_id" in frame and pd.api.types.is_float_dtype(frame["sounding_id"].dtype) and len(frame):
-        raise InputError("sounding_id must be integers: a float has lost digits")
+        raise InputError("sounding_id must be integers: a float may have lost digits")
     for name in frame.columns:
         if pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
             frame[name] = _parse_times(frame[name]).dt.tz_localize("UTC")
@@ -1496,7 +1496,7 @@ class RunResult:
                 lines.append(f"  ... and {len(self.failures) - 10:,} more")
         return "\n".join(lines)
 
-# %% ../nbs/06_scale.ipynb #bed8797e
+# %% ../nbs/06_scale.ipynb #d5653f05
 def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str | Callable[..., pd.DataFrame], *,
               client: Any = None, out: str | os.PathLike, resume: bool = True, jobs: int = 1, each: str = "file",
               parameters: Mapping[str, Any] | None = None, scope: str = "orbit", scale: str = "run",
@@ -1522,7 +1522,8 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     each : {"file", "orbit", "folder"}, default "file"
         What a callable is given: a file, one pass of a file, or a folder of pictures.
     parameters : mapping, optional
-        Of the task. isolate: `eps`, `min_samples`, `features`, `drop_missing`. peaks: as `find_peaks`. convert:
+        Of the task. isolate: `eps`, `min_samples`, `features`, `drop_missing`. peaks: `preset`, `alpha`,
+        `n_surrogates`, `box`, `column`, `keep_flagged`, `wind_error`, `random_state` of `find_peaks`. convert:
         `columns`, `box`, `dates`, `quality`, `mode`, `footprint`, `land`. images: `model` (path) or settings of
         `ImageForest`.
     scope : {"orbit", "all"}, default "orbit"

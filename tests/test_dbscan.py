@@ -618,3 +618,113 @@ def test_many_rows_are_summed_in_parts_that_no_number_of_threads_changes():
     means[np.arange(200), own] = np.inf
     b = means.min(axis=1)
     np.testing.assert_allclose(found[0][0, some], (b - a) / np.maximum(a, b), rtol=1e-10)
+
+
+# What a second reading found
+
+@pytest.mark.parametrize("step", [3.0, 5.0, 7.0, 0.1, 1 / 3])
+@pytest.mark.parametrize("n", [26, 78, 101])
+def test_the_fence_never_falls_below_radii_that_lie_on_it(step, n):
+    """Evenly spaced rows have one radius: none of them stands more alone than another."""
+    X = np.arange(n)[:, None] * step
+    assert (IsolatedSoundings(min_samples=2).fit(X).labels_ >= 0).all()
+    assert dbscan.choose_eps([step] * 10) >= step
+    standardised = feature_matrix(pd.DataFrame({"h": X[:, 0]})).X
+    assert (IsolatedSoundings(min_samples=2).fit(standardised).labels_ >= 0).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
+def test_weights_give_one_answer_in_labels_radii_core_rows_and_predictions(seed, m, whole):
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 6, (40, 2)) * 0.5
+    weight = rng.integers(0, 4, 40).astype(float) if whole else rng.integers(1, 10, 40) / 10
+    model = IsolatedSoundings(eps=float(rng.choice([0.5, 0.75, 1.0])), min_samples=m).fit(X, sample_weight=weight)
+    np.testing.assert_array_equal(model.labels_ == -1, model.eps_ < model.radius_)
+    assert (model.labels_[model.core_sample_indices_] >= 0).all()
+    if whole:
+        theirs = DBSCAN(eps=model.eps_, min_samples=m).fit(X, sample_weight=weight)
+        np.testing.assert_array_equal(model.labels_, theirs.labels_)
+        np.testing.assert_array_equal(model.core_sample_indices_, theirs.core_sample_indices_)
+    else:
+        np.testing.assert_array_equal(model.predict(X), np.where(model.labels_ == -1, -1, 1))
+
+
+def test_ten_tenths_are_one():
+    X, weight = np.arange(10)[:, None] * 0.001, np.full(10, 0.1)
+    model = IsolatedSoundings(eps=0.5, min_samples=1).fit(X, sample_weight=weight)
+    assert (model.labels_ == 0).all() and (model.predict(X) == 1).all() and len(model.core_sample_indices_) == 10
+
+
+def test_distances_that_are_not_symmetric_reach_as_in_scikit_learn():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        distances = rng.random((30, 30)).round(1)
+        np.fill_diagonal(distances, 0)
+        ours = IsolatedSoundings(eps=0.2, min_samples=6, metric="precomputed").fit(distances)
+        theirs = DBSCAN(eps=0.2, min_samples=6, metric="precomputed").fit(distances)
+        np.testing.assert_array_equal(ours.labels_, theirs.labels_)
+
+
+def test_a_row_of_weight_0_explains_nothing():
+    model = IsolatedSoundings(eps=0.5, min_samples=3)
+    model.fit([[0.0], [0.1], [0.2], [0.3], [0.4], [0.6]], sample_weight=[1, 1, 1, 1, 1, 0])
+    why = model.explain([[1.0]])
+    assert why["nearest_core"].tolist() == [4]
+    assert model.predict([[1.0 + why["change"][0] * (1 + 1e-9)]])[0] == 1
+
+
+def test_explain_takes_a_scale_by_name_and_refuses_another_shape():
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc"))
+    model = IsolatedSoundings(eps=1.0).fit(table)
+    scale = pd.Series({"a": 2.0, "b": 3.0, "c": 5.0})
+    far = table.iloc[:5] + [9, 0, 0]
+    pd.testing.assert_frame_equal(model.explain(far, scale=scale), model.explain(far, scale=scale[["c", "a", "b"]]))
+    for bad in (2.0, [2.0], [1, 2, 3, 4]):
+        with pytest.raises(InputError, match="one number for each of the 3 features"):
+            model.explain(far, scale=bad)
+    with pytest.raises(InputError, match="'c'"):
+        model.explain(far, scale=scale[["a", "b"]])
+
+
+@pytest.mark.parametrize("path", ["numpy", "library", "serial"])
+def test_numbers_whose_squares_vanish_are_judged_alike_on_every_path(path):
+    X = np.random.default_rng(0).normal(size=(300, 3)) * 1e-200
+    with forced(path):
+        model = IsolatedSoundings(eps=0.5e-200, min_samples=3).fit(X)
+        assert (model.predict(X + 0.3e-200) == 1).all()  # all squares are 0
+
+
+def test_silhouettes_by_cluster_keep_the_names_of_the_clusters():
+    X = np.arange(30.0)[:, None]
+    table = silhouettes(X, [np.repeat([-1, 10, 20], 10)], by_cluster=True)
+    assert table["cluster"].tolist() == [-1, 10, 20] and table["n_rows"].tolist() == [10, 10, 10]
+
+
+def test_one_drawn_row_has_no_standard_error():
+    X, labels = np.arange(50.0)[:, None], np.repeat([0, 1], 25)
+    assert np.isnan(silhouettes(X, [labels], max_rows=1, random_state=0)["silhouette_error"][0])
+
+
+def test_many_groups_need_little_memory_without_the_engine():
+    import tracemalloc
+
+    X, labels = np.random.default_rng(0).normal(size=(6_000, 2)), np.arange(6_000) // 2
+    with forced("library"):
+        tracemalloc.start()
+        silhouettes(X, [labels], max_rows=3_000, random_state=0)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 200e6  # all sums at once would take 150 MB three times
+
+
+def test_a_table_with_time_spans_or_two_columns_of_a_name():
+    table = pd.DataFrame({"a": [1.0, 2.0, 4.0], "took": pd.to_timedelta([1, 2, 3], "s")})
+    assert feature_matrix(table).features == ["a"]
+    with pytest.raises(InputError, match="of one name: 'a'"):
+        feature_matrix(pd.DataFrame([[1.0, 2.0], [2.0, 4.0]], columns=["a", "a"]))
+
+
+def test_k_means_of_too_few_rows_says_so():
+    with pytest.raises(InputError, match="no k to try: 1 rows"):
+        bench_kmeans([[1.0]])
