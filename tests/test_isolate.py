@@ -1,6 +1,8 @@
 """The main job on real and generated input, as a user runs it."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -11,6 +13,7 @@ from sklearn.cluster import DBSCAN
 from sklearn.preprocessing import StandardScaler
 
 from oco2_outliers.cli import main
+from oco2_outliers.datasets import InputError
 from oco2_outliers.isolate import IsolationResult, isolate
 from oco2_outliers.soundings import simulate_granule, write_lite
 
@@ -202,3 +205,106 @@ def test_fills_of_a_granule_are_dropped_and_counted_a_nan_is_refused(granule, tm
     assert main(["isolate", str(tmp_path / "g.nc4"), "--out", str(tmp_path / "out")]) == 2
     assert "column 'xco2' holds 1 missing" in capfd.readouterr().err
     assert isolate(tmp_path / "g.nc4", eps=3, drop_missing=True).summary["counts"]["dropped"] == 5
+
+
+# What a trial found
+
+def few(n=300):
+    rng = np.random.default_rng(0)
+    ids = 2019071518300001 + 10 * np.arange(n)
+    return pd.DataFrame({"sounding_id": ids, "latitude": np.linspace(30, 34, n), "longitude": -80.0,
+                         "xco2": 410 + rng.normal(size=n), "psurf": 990 + rng.normal(size=n)})
+
+
+def test_labels_of_the_index_may_repeat_and_come_back():
+    table = few()
+    table.loc[7, "xco2"] = 430.0
+    twice = pd.concat([table[:150], table[150:].reset_index(drop=True)])
+    result = isolate(twice)
+    assert len(result.table) == len(twice) and result.table.index.equals(twice.index)
+    assert len(result.isolated) == result.summary["counts"]["isolated"]
+    plain = isolate(table)
+    np.testing.assert_array_equal(result.table["score"], plain.table["score"])
+    assert result.matrix.X.index.equals(twice.index)
+
+
+@pytest.mark.parametrize("bad", ["n/a?", "400,9", "410.2 ppm"])
+def test_one_cell_of_text_does_not_take_the_column_out_of_the_search(tmp_path, bad):
+    table = few().astype({"psurf": object, "xco2": object})
+    for column in ("xco2", "psurf"):
+        spoilt = table.copy()
+        spoilt.loc[17, column] = bad
+        spoilt.to_csv(tmp_path / "spoilt.csv", index=False)
+        with pytest.raises(InputError, match=f"'{column}' holds text: '{re.escape(bad)}' in row 17"):
+            isolate(tmp_path / "spoilt.csv")
+        with pytest.raises(InputError, match=f"'{column}' holds text"):
+            isolate(tmp_path / "spoilt.csv", features=[column])
+    with pytest.raises(InputError, match="'xco2' holds its numbers as"):
+        isolate(few().astype({"xco2": str}))
+
+
+def test_names_and_remarks_are_no_numbers_gone_wrong():
+    table = few().assign(remark="clear", station=[f"{i:03}" for i in range(300)])
+    assert set(isolate(table).matrix.features) == {"xco2", "psurf"}
+
+
+def test_what_a_run_over_many_files_added_is_replaced_too():
+    table = few()
+    result = isolate(table).table.assign(cluster=3, eps=0.5)
+    again = isolate(result)
+    assert set(again.matrix.features) == {"xco2", "psurf"}
+    np.testing.assert_array_equal(again.table["score"], result["score"])
+    with pytest.raises(InputError, match="'score'"):
+        isolate(table.assign(score=1.0))
+
+
+def test_the_isolated_rows_it_writes_can_be_read_again(tmp_path):
+    isolate(few(), eps=0.3, out=tmp_path)
+    written = pd.read_csv(tmp_path / "isolated.csv")
+    assert written["outlier"].all()
+    assert set(isolate(tmp_path / "isolated.csv").matrix.features) == {"xco2", "psurf"}
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_ids_in_the_index_are_kept(tmp_path, dtype):
+    table = few().astype({"sounding_id": dtype}).set_index("sounding_id")
+    result = isolate(table, out=tmp_path)
+    assert (result.table["sounding_id"] == table.index).all() and result.table.index.equals(table.index)
+    assert pd.read_parquet(tmp_path / "scores.parquet")["sounding_id"].tolist() == table.index.tolist()
+
+
+def test_ids_of_pooled_inputs_stay_whole_numbers():
+    first, second = few(), few().astype({"sounding_id": "uint64"})
+    assert isolate([first, second]).table["sounding_id"].dtype == np.int64
+    with pytest.raises(InputError, match="some inputs have a sounding_id and some have none"):
+        isolate([first, second.drop(columns="sounding_id")])
+    with pytest.raises(InputError, match="2\\*\\*63"):
+        isolate([first, second.assign(sounding_id=np.uint64(2**63 + 1))])
+    as_text = isolate(first.astype({"sounding_id": str})).table["sounding_id"]
+    assert as_text.dtype == np.int64 and as_text.tolist() == first["sounding_id"].tolist()
+
+
+def test_input_of_another_kind_gets_one_clear_line():
+    table = few()
+    for bad, words in ((table.to_numpy(), "cannot read a ndarray"), (table.iloc[:0], "no rows"),
+                       (table.assign(took=pd.Timedelta(1, "s")).rename(columns={"psurf": 3}), "some are not"),
+                       (table.assign(xco2=table["xco2"].where(table.index != 5, 1e308)), "too large")):
+        with pytest.raises(InputError, match=words):
+            isolate(bad)
+    with pytest.raises(InputError, match="bad eps None"):
+        isolate(table, eps=None)
+    assert "took" not in isolate(table.assign(took=pd.to_timedelta(np.arange(300), "s"))).matrix.features
+
+
+def test_a_folder_in_the_way_of_a_file_leaves_the_earlier_result_alone(tmp_path):
+    (tmp_path / "summary.json").mkdir()
+    (tmp_path / "isolated.csv").write_text("earlier")
+    with pytest.raises(InputError, match=r"summary.json: a folder of that name"):
+        isolate(few(), out=tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["isolated.csv", "summary.json"]
+    assert (tmp_path / "isolated.csv").read_text() == "earlier"
+
+
+def test_printing_eps_in_three_digits_isolates_nothing_more():
+    table = pd.DataFrame({"xco2": np.arange(101.0) / 3})
+    assert len(isolate(table, min_samples=2).isolated) == 0
