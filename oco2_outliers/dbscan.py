@@ -189,7 +189,7 @@ def _refuse_missing(values: pd.DataFrame) -> None:
             raise InputError(f"column {name!r} holds {what} of {len(column)} values; "
                              "mend them, leave the column out, or ask for such rows to be dropped")
 
-# %% ../nbs/01_dbscan.ipynb #7e940e06
+# %% ../nbs/01_dbscan.ipynb #b2ce4cfa
 def feature_matrix(df: pd.DataFrame, features: Sequence[str] | None = None, missing: str = "refuse") -> FeatureMatrix:
     """Choose and standardise the numeric features of a table.
 
@@ -212,8 +212,8 @@ def feature_matrix(df: pd.DataFrame, features: Sequence[str] | None = None, miss
     Raises
     ------
     InputError
-        No numeric column, an unknown or non-numeric one asked for, a missing or infinite value under ``"refuse"``,
-        or no row left.
+        No numeric column, an unknown or non-numeric one asked for, a column of numbers with a cell of text, two columns
+        of one name, a missing or infinite value under ``"refuse"``, one too large to be squared, or no row left.
 
     Notes
     -----
@@ -832,8 +832,9 @@ class SweepResult:
         """Labels (n_rows,) of one row of `table`, -1 for isolated, numbered as scikit-learn does."""
         return self._labels[row].astype(np.intp)
 
-# %% ../nbs/01_dbscan.ipynb #a9b90a97
-def sweep(X: ArrayLike, eps: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1), min_samples: Sequence[int] = (5,),
+# %% ../nbs/01_dbscan.ipynb #72d17e44
+def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1),
+          min_samples: int | Sequence[int] = (5,),
           silhouette: bool = True, max_rows: int | None = 10_000, random_state: int | None = None,
           n_jobs: int | None = None, progress: bool = False) -> SweepResult:
     """DBSCAN at every eps and min_samples, from one nearest-neighbour search.
@@ -842,9 +843,9 @@ def sweep(X: ArrayLike, eps: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.
     ----------
     X : array-like of shape (n_rows, n_features)
         Rows on a common scale, finite.
-    eps : sequence of float
+    eps : float or sequence of float
         Radii, in the units of X, each > 0.
-    min_samples : sequence of int
+    min_samples : int or sequence of int
         Rows that make a core row, itself counted.
     silhouette : bool, default True
         Score the labels (the slow part on large tables).
@@ -1487,7 +1488,7 @@ def search_optimal(z: ArrayLike, eps: Sequence[float] = (0.7, 0.8, 0.9, 1.0, 1.1
     table = sweep(z, eps=eps, min_samples=min_samples, **options).table
     return table.sort_values("silhouette", ascending=False, kind="stable", ignore_index=True)
 
-# %% ../nbs/01_dbscan.ipynb #0f9ef506
+# %% ../nbs/01_dbscan.ipynb #b886fbc8
 def bench_kmeans(z: ArrayLike, k: Iterable[int] = range(2, 19), random_state: int | None = 0) -> pd.DataFrame:
     """Inertia and silhouette of k-means for several numbers of clusters.
 
@@ -1504,6 +1505,11 @@ def bench_kmeans(z: ArrayLike, k: Iterable[int] = range(2, 19), random_state: in
     -------
     DataFrame
         `k`, `inertia` (sum of squared distances to the centres), `silhouette`, `silhouette_error`.
+
+    Raises
+    ------
+    InputError
+        When every k is above the number of rows.
 
     Examples
     --------
