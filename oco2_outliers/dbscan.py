@@ -832,10 +832,10 @@ class SweepResult:
         """Labels (n_rows,) of one row of `table`, -1 for isolated, numbered as scikit-learn does."""
         return self._labels[row].astype(np.intp)
 
-# %% ../nbs/01_dbscan.ipynb #72d17e44
+# %% ../nbs/01_dbscan.ipynb #5a8da0ff
 def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1),
-          min_samples: int | Sequence[int] = (5,),
-          silhouette: bool = True, max_rows: int | None = 10_000, random_state: int | None = None,
+          min_samples: int | Sequence[int] = (5,), silhouette: bool = True,
+          max_rows: int | None = 10_000, random_state: int | None = None,
           n_jobs: int | None = None, progress: bool = False) -> SweepResult:
     """DBSCAN at every eps and min_samples, from one nearest-neighbour search.
 
