@@ -945,7 +945,16 @@ def _check_part(out: _Out, entry: Mapping) -> None:
     if int(info["size"]) != entry["part"]["bytes"] or _md5_of(info) not in (None, entry["part"]["md5"]):
         raise OSError(f"{name} is not as its worker wrote it; is the disk full, or another run writing there?")
 
-# %% ../nbs/06_scale.ipynb #34144835
+# %% ../nbs/06_scale.ipynb #bedd01c2
+def _refuse_huge(rows: np.ndarray, names: Sequence[str]) -> None:
+    """Refuse numbers whose squares overflow: the scale of the whole run would be infinite, and every row at 0."""
+    largest = np.abs(rows).max(axis=0)
+    worst = int(largest.argmax())
+    if largest[worst] > math.sqrt(np.finfo(np.float64).max) / 1e6:
+        raise InputError(f"column {names[worst]!r} holds a number too large to compare with others "
+                         f"({largest[worst]:.3g}): mend it")
+
+
 def _moments_unit(unit: Unit, *, features=None, drop_missing: bool = False, complete=None) -> pd.DataFrame:
     """Counts, means, squares and extremes of the columns of a file, over its complete rows; products for copies."""
     table = _soundings_of(unit, features, drop_missing)
@@ -961,6 +970,7 @@ def _moments_unit(unit: Unit, *, features=None, drop_missing: bool = False, comp
     found = pd.DataFrame({"name": names, "missing": len(values) - finite.sum(axis=0), "empty": ~finite.any(axis=0),
                           "rows": len(values), "n": len(rows)}).set_index("name")
     if len(rows):
+        _refuse_huge(rows, present)
         centred = rows - rows.mean(axis=0)
         found.loc[present, "mean"] = rows.mean(axis=0)
         found.loc[present, "squares"] = [float(np.sum(c * c)) for c in np.ascontiguousarray(centred.T)]

@@ -372,6 +372,18 @@ def test_text_where_xco2_should_be_is_refused(tmp_path, scale):
     assert result.exit_code == 0 and result.rows == 180
 
 
+def test_a_number_too_large_fails_its_file_and_not_the_scale_of_the_run(tmp_path):
+    (tmp_path / "in").mkdir()
+    small_table().to_csv(tmp_path / "in" / "day.csv", index=False)
+    alone = map_files(tmp_path / "in", "isolate", out=tmp_path / "alone")
+    huge = small_table()
+    huge.loc[3, "psurf"] = -1e200
+    huge.to_csv(tmp_path / "in" / "huge.csv", index=False)
+    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "out")
+    assert result.scaling == alone.scaling and result.rows == 60
+    assert "'psurf' holds a number too large to compare with others (1e+200)" in result.failures["error"][0]
+
+
 # ---------------------------------------------------------------- slabs
 
 @st.composite
