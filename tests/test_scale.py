@@ -276,6 +276,114 @@ def test_a_pass_too_short_to_judge_says_so(tmp_path):
         assert not left["outlier"].any() and left["reason"].str.startswith("not judged: 3 rows").all()
 
 
+# ---------------------------------------------------------------- odd inputs of isolate
+
+def small_table(n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({"sounding_id": 2015080112000001 + 10 * np.arange(n), "xco2": rng.normal(400, 1, n),
+                         "psurf": rng.normal(980, 3, n)})
+
+
+def test_results_of_an_earlier_run_are_replaced(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    small_table().to_csv(folder / "day.csv", index=False)
+    map_files(folder, "isolate", out=tmp_path / "first")
+    combine(tmp_path / "first")
+    for scope in ("orbit", "all"):
+        again = map_files(tmp_path / "first" / "combined.parquet", "isolate", out=tmp_path / scope, scope=scope)
+        assert again.exit_code == 0 and again.scaling["features"] == ["xco2", "psurf"]
+        pd.testing.assert_frame_equal(everything(tmp_path / scope), everything(tmp_path / "first"))
+
+
+def test_a_foreign_column_named_as_a_result_is_refused(tmp_path):
+    small_table().assign(eps=0.5).to_csv(tmp_path / "day.csv", index=False)
+    result = map_files(tmp_path, "isolate", out=tmp_path / "out")
+    assert "column 'eps', which the result needs" in result.failures["error"][0]
+
+
+@pytest.mark.parametrize(("scope", "scale"), [("orbit", "run"), ("orbit", "orbit"), ("all", "run"), ("all", "orbit")])
+def test_labels_that_repeat_do_not_multiply_rows(tmp_path, scope, scale):
+    table = small_table()
+    twice = table.set_axis([*range(30), *range(30)], axis=0)
+    for name, each in (("plain", table), ("labelled", twice)):
+        (tmp_path / name).mkdir()
+        each.to_parquet(tmp_path / name / "day.parquet")
+        map_files(tmp_path / name, "isolate", out=tmp_path / f"{name}_out", scope=scope, scale=scale)
+    got, expected = everything(tmp_path / "labelled_out"), everything(tmp_path / "plain_out")
+    assert got["sounding_id"].tolist() == table["sounding_id"].tolist()
+    pd.testing.assert_frame_equal(got.drop(columns="source"), expected.drop(columns="source"))
+
+
+@pytest.mark.parametrize("settings", [{}, {"scope": "all"}, {"scope": "all", "scale": "orbit"}, {"scale": "orbit"},
+                                      {"parameters": {"features": ["xco2"]}}])
+def test_a_file_without_rows_has_no_say(tmp_path, settings):
+    small_table().to_csv(tmp_path / "day.csv", index=False)
+    alone = map_files(tmp_path / "day.csv", "isolate", out=tmp_path / "alone", **settings)
+    (tmp_path / "few.csv").write_text("sounding_id,xco2,latitude\n")
+    (tmp_path / "other.csv").write_text("a,b\n")
+    files = [tmp_path / name for name in ("day.csv", "few.csv", "other.csv")]
+    result = map_files(files, "isolate", out=tmp_path / "out", **settings)
+    assert result.exit_code == 0 and result.scaling == alone.scaling and result.rows == 60
+    assert sorted(result.manifest["rows"]) == [0, 0, 60]
+    combine(tmp_path / "out")
+    combined = pd.read_parquet(tmp_path / "out" / "combined.parquet")
+    assert combined["score"].tolist() == everything(tmp_path / "alone")["score"].tolist()
+    assert combined["sounding_id"].dtype == np.int64
+    assert map_files(files, "isolate", out=tmp_path / "out", **settings).n_kept == 3
+    nothing = map_files(files[1:], "isolate", out=tmp_path / "nothing", **settings)
+    assert (nothing.exit_code, nothing.rows, len(nothing.manifest)) == (0, 0, 2)
+
+
+def test_a_file_without_features_fails_and_the_rest_is_done(tmp_path):
+    small_table().to_csv(tmp_path / "day.csv", index=False)
+    (tmp_path / "text.csv").write_text("a,b\n" + "foo,bar\n" * 50)
+    result = map_files(tmp_path, "isolate", out=tmp_path / "out")
+    assert result.exit_code == 1 and result.rows == 60
+    assert result.failures["error"].tolist() == ["no numeric feature column in the table; it has: a, b"]
+
+
+def test_nothing_in_common_names_the_file_and_the_column(tmp_path):
+    (tmp_path / "in").mkdir()
+    for k in range(3):
+        table = small_table(seed=k)
+        table = table if k else table.rename(columns={"xco2": "x", "psurf": "p"})
+        table.to_csv(tmp_path / "in" / f"{k}.csv", index=False)
+    with pytest.raises(InputError, match=r"in common: \S*0\.csv lacks 'xco2', which 2 of 3 files have"):
+        map_files(tmp_path / "in", "isolate", out=tmp_path / "out")
+    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "named", parameters={"features": ["xco2"]})
+    assert len(result.failures) == 1 and result.rows == 120
+
+
+@pytest.mark.parametrize("scale", ["run", "orbit"])
+def test_text_where_xco2_should_be_is_refused(tmp_path, scale):
+    (tmp_path / "in").mkdir()
+    small_table().to_csv(tmp_path / "in" / "day.csv", index=False)
+    bad = small_table().astype({"xco2": object})
+    bad.loc[7, "xco2"] = "n/a?"
+    bad.to_csv(tmp_path / "in" / "bad.csv", index=False)
+    small_table().assign(xco2=True).to_csv(tmp_path / "in" / "flags.csv", index=False)
+    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "out", scale=scale)
+    first, second = result.failures["error"]  # by name: bad, flags
+    assert result.rows == 60 and "'xco2' holds text: 'n/a?' in row 7" in first
+    assert "'xco2' holds bool and not numbers, 'True' in row 0" in second
+    psurf = {"features": ["psurf"]}
+    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "without", scale=scale, parameters=psurf)
+    assert result.exit_code == 0 and result.rows == 180
+
+
+def test_a_number_too_large_fails_its_file_and_not_the_scale_of_the_run(tmp_path):
+    (tmp_path / "in").mkdir()
+    small_table().to_csv(tmp_path / "in" / "day.csv", index=False)
+    alone = map_files(tmp_path / "in", "isolate", out=tmp_path / "alone")
+    huge = small_table()
+    huge.loc[3, "psurf"] = -1e200
+    huge.to_csv(tmp_path / "in" / "huge.csv", index=False)
+    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "out")
+    assert result.scaling == alone.scaling and result.rows == 60
+    assert "'psurf' holds a number too large to compare with others (1e+200)" in result.failures["error"][0]
+
+
 # ---------------------------------------------------------------- slabs
 
 @st.composite
@@ -735,6 +843,28 @@ def test_ids_with_gaps_stay_whole(tmp_path):
     assert made.top["sounding_id"].tolist() == [2019071518322674, pd.NA, 2019071518322673]
     assert "2019071518322674" in (tmp_path / "out" / "top.csv").read_text()
     assert made.monthly["month"].tolist() == ["2019-07", "unknown"]
+
+
+def test_ids_with_gaps_are_read_back_as_whole_numbers(tmp_path):
+    table = small_table()
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.drop(columns="sounding_id").to_csv(tmp_path / "b.csv", index=False)
+    map_files(tmp_path, "isolate", out=tmp_path / "out")
+    combine(tmp_path / "out")
+    path = tmp_path / "out" / "combined.parquet"
+    back = pd.read_parquet(path)["sounding_id"]
+    assert back.dtype == "Int64" and back.tolist() == table["sounding_id"].tolist() + [pd.NA] * 60
+
+
+def test_months_are_told_by_the_id_where_there_is_no_time(tmp_path):
+    ids = [2019071518322673, 2019081518322674]
+    pd.DataFrame({"sounding_id": ids, "time": ["2019-07-15T18:32:26Z", None], "score": 1.0}).to_csv(
+        tmp_path / "with_time.csv", index=False)
+    pd.DataFrame({"sounding_id": [2019091518322673, 17], "score": 1.0}).to_csv(tmp_path / "without.csv", index=False)
+    map_files(tmp_path, "convert", out=tmp_path / "out")
+    monthly = combine(tmp_path / "out").monthly
+    assert monthly["month"].tolist() == ["2019-07", "2019-08", "2019-09", "unknown"]
+    assert monthly["rows"].tolist() == [1, 1, 1, 1]
 
 
 def test_q_values_of_peaks_are_those_of_the_whole_run(days, tmp_path):
