@@ -117,7 +117,7 @@ class FeatureMatrix:
             lines.append(f"rows dropped for a missing feature: {self.n_dropped}")
         return "\n".join(lines)
 
-# %% ../nbs/01_dbscan.ipynb #42167d84
+# %% ../nbs/01_dbscan.ipynb #faee6e8d
 def _require_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
     absent = [name for name in names if name not in df.columns]
     if absent:
@@ -136,16 +136,17 @@ def _refuse_text(df: pd.DataFrame, names: Iterable[Hashable] | None = None) -> N
     Such a column would be left out as if it had never been a feature.
     """
     for name in df.columns if names is None else names:
-        column = df[name]
-        words = isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object \
-            or pd.api.types.is_string_dtype(column.dtype)
-        if name in NOT_FEATURES or not words:
+        kind, present = df[name].dtype, df[name].dropna()
+        words = isinstance(kind, pd.CategoricalDtype) or pd.api.types.is_object_dtype(kind) \
+            or pd.api.types.is_string_dtype(kind)
+        if name in NOT_FEATURES or not len(present) or not (words or name == "xco2"):
             continue
-        present = column.dropna()
+        if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind):
+            continue
         bad = pd.to_numeric(present.astype(object), errors="coerce").isna()
-        if name == "xco2" and len(present) and not bad.any():
-            raise InputError(f"column {name!r} holds its numbers as {column.dtype}: convert it, like "
-                             f"df[{name!r}].astype(float)")
+        if name == "xco2" and not bad.any():
+            raise InputError(f"column {name!r} holds {kind} and not numbers, {str(present.iloc[0])[:40]!r} in row "
+                             f"{present.index[0]}; convert it, or choose features without this column")
         if bad.any() and (name == "xco2" or bad.mean() <= 0.1):
             first, value = bad.index[int(bad.argmax())], str(present[bad].iloc[0])[:40]
             raise InputError(f"column {name!r} holds text: {value!r} in row {first}; mend it, or choose features "

@@ -239,7 +239,7 @@ def test_one_cell_of_text_does_not_take_the_column_out_of_the_search(tmp_path, b
             isolate(tmp_path / "spoilt.csv")
         with pytest.raises(InputError, match=f"'{column}' holds text"):
             isolate(tmp_path / "spoilt.csv", features=[column])
-    with pytest.raises(InputError, match="'xco2' holds its numbers as"):
+    with pytest.raises(InputError, match="'xco2' holds .* and not numbers"):
         isolate(few().astype({"xco2": str}))
 
 
