@@ -940,11 +940,15 @@ def _on_land(fraction: ArrayLike, land: bool) -> np.ndarray:
     fraction = pd.Series(fraction).to_numpy(np.float64, na_value=np.nan)
     return fraction >= 80 if land else fraction <= 20
 
-# %% ../nbs/04_soundings.ipynb #273dc67c
+# %% ../nbs/04_soundings.ipynb #f2c9581d
+_ALSO_OPTIONS = ("box", "quality")  # as dates, on the command line, too; its readers look for the dashes
+
+
 def _need(file: Any, column: str, for_what: str) -> str:
     """`column`, if the file has it."""
     if column not in file.columns:
-        raise InputError(f"{file.label}: has no {column}, which {for_what} (--{for_what}) needs; read without it")
+        asked = f"{for_what} (--{for_what})" if for_what in _ALSO_OPTIONS else f"{for_what}="
+        raise InputError(f"{file.label}: has no {column}, which {asked} needs; read without it")
     return column
 
 
