@@ -302,7 +302,7 @@ def _unroll(longitude: np.ndarray) -> float:
     outside = 360 - (values[-1] - values[0])
     return float(values[widest + 1]) if gaps[widest] > outside else -180.0
 
-# %% ../nbs/07_explorer.ipynb #10434683
+# %% ../nbs/07_explorer.ipynb #05329f9b
 def _coast_array(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
     """Coastlines and borders as lon, lat, lon, lat ..., lines parted by NaN: fine near the rows, coarse elsewhere."""
     west, east = float(np.nanmin(longitude)), float(np.nanmax(longitude))
@@ -323,18 +323,19 @@ def _coast_array(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
     return np.concatenate([part for line in lines for part in (line, gap)]).astype(np.float32).ravel()
 
 
-def _first_features(table: pd.DataFrame, features: list[str]) -> list[str]:
+def _first_features(table: pd.DataFrame, features: list[str], id_column: str | None = None) -> list[str]:
     """The two features that most often make a row odd, for the first look; else the first two numbers that vary."""
     named: Counter[str] = Counter()
     if "reason" in table:
         for reason in map(str, table["reason"].dropna()):
             for rank, part in enumerate(reason.split(", ")):
                 named[part.rsplit(" ", 1)[0]] += 3 - min(rank, 2)
-    common = [name for name, _ in named.most_common() if name in features]
-    place = (*_VERDICTS, "latitude", "longitude")
+    # An id is no feature, and no axis: the page does not offer it as one.
+    place = (*_VERDICTS, *_IDS, "latitude", "longitude")
     numbers = [str(name) for name in table if _is_plain_number(table, name) and name not in place]
-    found = [name for name in dict.fromkeys([*common, *features, *numbers]) if table[name].nunique() > 1]
-    return found[:2]
+    common = [name for name, _ in named.most_common() if name in (features or numbers)]
+    found = [name for name in dict.fromkeys([*common, *features, *numbers]) if name != id_column]
+    return [name for name in found if table[name].nunique() > 1][:2]
 
 
 def _track_axes(table: pd.DataFrame) -> tuple[str, str]:
@@ -469,7 +470,7 @@ def _settings(source: _Source, score: np.ndarray, pack: _Pack, min_samples: Sequ
             each["core"] = pack.add(_exact_root(search.core2(each["min_samples"])))
     return found
 
-# %% ../nbs/07_explorer.ipynb #898a79a0
+# %% ../nbs/07_explorer.ipynb #982eea1b
 def _with_distance(table: pd.DataFrame) -> pd.DataFrame:
     """Distance along the track, where rows have a position and no distance yet."""
     here = all(_is_plain_number(table, name) for name in ("latitude", "longitude"))
@@ -484,11 +485,11 @@ def _with_distance(table: pd.DataFrame) -> pd.DataFrame:
 def _view(table: pd.DataFrame, features: list[str]) -> dict[str, Any]:
     """Which column is where at first."""
     here = all(_is_plain_number(table, name) for name in ("latitude", "longitude"))
-    named = next((name for name in _IDS if name in table), None) or next(
-        (name for name in table.columns[:1] if table[name].is_unique and name not in ("latitude", "longitude", "score")
-         and not pd.api.types.is_float_dtype(table[name])), None)
     x, y = _track_axes(table)
-    fx, fy = (*_first_features(table, features), None, None)[:2]
+    named = next((name for name in _IDS if name in table), None) or next(
+        (name for name in table.columns[:1] if table[name].is_unique and not pd.api.types.is_float_dtype(table[name])
+         and name not in ("latitude", "longitude", "score", x, y, *features)), None)
+    fx, fy = (*_first_features(table, features, named), None, None)[:2]
     place = [name for name in ("time", "latitude", "longitude") if name in table]
     listed = list(dict.fromkeys([*([named] if named else []), *place, *([y] if y != "score" else [])]))
     unroll = _unroll(table["longitude"].to_numpy(float, na_value=np.nan)) if here else -180.0

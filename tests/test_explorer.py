@@ -217,6 +217,26 @@ def test_a_combined_run_is_a_result(tmp_path, eps):
     assert ((eps < array(meta["settings"][0])) == combined["isolated"]).all()
 
 
+NUMBERED = {
+    "ids": table_of(sounding_id=np.arange(30), id=np.arange(30)).iloc[:, ::-1],
+    "counted": table_of().assign(n=np.arange(30))[["n", "score", "outlier", "xco2"]],
+    "distance": table_of().assign(distance=np.arange(30))[["distance", "score", "outlier"]],
+    "reasons": table_of(sounding_id=np.arange(30), reason="xco2 80%, tcwv 20%", tcwv=np.arange(30.0)),
+    "id judged": isolate(pd.DataFrame({"id": np.r_[:30, 99], "b": np.r_[np.zeros(30), 9]}), eps=0.5),
+    "features": isolate(pd.DataFrame({"a": np.r_[:30, 99], "b": np.r_[np.zeros(30), 9]}), eps=0.5),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_an_id_is_no_axis(name, tmp_path):
+    meta, _ = read_back(explore(NUMBERED[name], tmp_path / "e.html").path)
+    axes = {meta["view"][axis] for axis in ("x", "y", "fx", "fy")}
+    offered = {each["name"] for each in meta["columns"] if not each["id"]} | {"row", "score", None}
+    assert axes <= offered, axes - offered
+    if name == "reasons":
+        assert (meta["view"]["fx"], meta["view"]["fy"]) == ("xco2", "tcwv")
+
+
 def test_a_folder_without_a_result_says_what_it_should_hold(tmp_path):
     with pytest.raises(InputError, match="holds none of scores.parquet, .*combined.parquet"):
         explore(tmp_path, tmp_path / "e.html")
@@ -714,6 +734,11 @@ def test_odd_tables_in_the_browser(name, table, tab, tmp_path):
     window.run("explorer.open(0); explorer.stepEps(1); explorer.stepEps(-1); explorer.turn()")
     window.run("explorer.setFilter('score > 3')")
     window.run("for (const view of explorer.views) { view.zoom(0.5); view.reset(); }")
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_tables_with_ids_start_in_the_browser(name, tab, tmp_path):
+    assert tab(explore(NUMBERED[name], tmp_path / "e.html").path).run("explorer.views.length") > 0
 
 
 def test_dateline(tab, tmp_path):
