@@ -59,7 +59,7 @@ def _one_line(error: object) -> str:
     """The first words of an error, on one line."""
     return " ".join(str(error).split())[:200]
 
-# %% ../nbs/00_datasets.ipynb #af93835f
+# %% ../nbs/00_datasets.ipynb #166fbf34
 def _exact_id(value: Any, where: str = "sounding_id") -> int:
     """One id from an int, a text or a whole float below 2**53 (beyond, a float has lost digits)."""
     text = str(value).strip()
@@ -89,6 +89,9 @@ def _exact_ids(column: pd.Series, where: str) -> pd.Series:
         if len(column) and int(column.max()) >= 2**63:
             raise InputError(f"{where}: a sounding_id is '{column.max()}', larger than 2**63 - 1: mend that row")
         return column.astype("int64")
+    # Seven digits: each value is whole and below 2**53, and is not the id that was put in.
+    if str(column.dtype).lower() in ("float16", "float32") and len(column):
+        raise InputError(f"{where}: sounding_id is {column.dtype}, which has lost digits: write it anew as int64")
     ids = [_exact_id(value, where) for value in column]
     return pd.Series(ids, index=column.index, name=column.name, dtype="int64")
 

@@ -272,6 +272,9 @@ def test_a_float_that_lost_digits_is_no_id(tmp_path):
     (tmp_path / "a.json").write_text('[{"sounding_id": 12345678901234567.0}]')  # becomes ...568
     with pytest.raises(InputError, match="all its digits"):
         read_table(tmp_path / "a.json")
+    pd.DataFrame({"sounding_id": np.array([ID], np.float32)}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="float32, which has lost digits"):
+        read_table(tmp_path / "a.parquet")
 
 
 def test_the_index_of_a_parquet_file_is_not_lost(tmp_path):
