@@ -59,17 +59,24 @@ def _one_line(error: object) -> str:
     """The first words of an error, on one line."""
     return " ".join(str(error).split())[:200]
 
-# %% ../nbs/00_datasets.ipynb #99809288
+# %% ../nbs/00_datasets.ipynb #166fbf34
 def _exact_id(value: Any, where: str = "sounding_id") -> int:
     """One id from an int, a text or a whole float below 2**53 (beyond, a float has lost digits)."""
     text = str(value).strip()
-    if isinstance(value, float) and value.is_integer() and 0 <= value < 2**53:
-        return int(value)
-    if m := re.fullmatch(r"(\d{1,18})(\.0*)?", text):
-        return int(m[1])
+    if isinstance(value, float):
+        digits = str(int(value)) if value.is_integer() and 0 <= value < 2**53 else ""
+    elif m := re.fullmatch(r"0*(\d+)(\.0*)?", text):
+        digits = m[1]
     # 2.018082505140535e+15 holds all 16 digits; 2.01808e+15 does not, and guessing the rest would invent an id.
-    if (m := re.fullmatch(r"(\d)\.(\d+)[eE]\+?(\d{1,2})", text)) and len(m[2]) == int(m[3]) < 18:
-        return int(m[1] + m[2])
+    elif (m := re.fullmatch(r"(\d)\.(\d+)[eE]\+?(\d{1,2})", text)) and len(m[2]) == int(m[3]):
+        digits = m[1] + m[2]
+    else:
+        digits = ""
+    # The length first: Python refuses to read a number of thousands of digits.
+    if len(digits) > 19 or (digits and int(digits) >= 2**63):
+        raise InputError(f"{where}: a sounding_id is {text[:40]!r}, larger than 2**63 - 1: mend that row")
+    if digits:
+        return int(digits)
     what = "is missing" if text.lower() in ("", "nan", "none", "<na>", "nat") else f"is {text[:40]!r}"
     raise InputError(f"{where}: a sounding_id {what}; it must be a whole number with all its digits: mend that row")
 
@@ -80,12 +87,15 @@ def _exact_ids(column: pd.Series, where: str) -> pd.Series:
 
     if pd.api.types.is_integer_dtype(column.dtype) and not column.isna().any():
         if len(column) and int(column.max()) >= 2**63:
-            raise InputError(f"{where}: a sounding_id is 2**63 or more, which no id of the form YYYYMMDDhhmmssmf is")
+            raise InputError(f"{where}: a sounding_id is '{column.max()}', larger than 2**63 - 1: mend that row")
         return column.astype("int64")
+    # Seven digits: each value is whole and below 2**53, and is not the id that was put in.
+    if str(column.dtype).lower() in ("float16", "float32") and len(column):
+        raise InputError(f"{where}: sounding_id is {column.dtype}, which has lost digits: write it anew as int64")
     ids = [_exact_id(value, where) for value in column]
     return pd.Series(ids, index=column.index, name=column.name, dtype="int64")
 
-# %% ../nbs/00_datasets.ipynb #3a21fbea
+# %% ../nbs/00_datasets.ipynb #f15c1cf3
 _PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _TABLES = (".csv", ".json", ".parquet")
 _GRANULES = (".nc4", ".nc", ".h5", ".hdf5")
@@ -139,15 +149,26 @@ def _read_json(file: IO[bytes]) -> pd.DataFrame:
     raise InputError("it holds neither records nor columns")
 
 
+def _with_levels(df: pd.DataFrame) -> pd.DataFrame:
+    """The named levels of the index as first columns, for nothing here looks at an index; a column comes before."""
+    names = list(df.index.names)
+    if all(name is None for name in names):
+        return df
+    taken = [i for i, name in enumerate(names) if name is not None and (name in df.columns or name in names[:i])]
+    df = df.reset_index(level=taken, drop=True)
+    return df.reset_index(level=[i for i, name in enumerate(df.index.names) if name is not None])
+
+
 def _read_parquet(file: IO[bytes]) -> pd.DataFrame:
+    """Parquet; what was the index of the table when it was written, such as the ids, comes back as columns."""
     import pandas as pd
 
-    return pd.read_parquet(file)
+    return _with_levels(pd.read_parquet(file))
 
 
 _READ = {".csv": _read_csv, ".json": _read_json, ".parquet": _read_parquet}
 
-# %% ../nbs/00_datasets.ipynb #9882f35e
+# %% ../nbs/00_datasets.ipynb #45751b1e
 def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None) -> pd.DataFrame:
     """Read a CSV, JSON or Parquet table.
 
@@ -161,7 +182,8 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
     Returns
     -------
     DataFrame
-        Columns as in the file; `sounding_id`, if there, as int64. Nothing is added and nothing is filled.
+        Columns as in the file, and the named index of a Parquet file as columns; `sounding_id`, if there, as int64.
+        Nothing is added and nothing is filled.
 
     Raises
     ------
@@ -175,8 +197,6 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
     >>> read_table(io.BytesIO(b"sounding_id;xco2\\n2018082505140535;400.9\\n"), "peak.csv").dtypes["sounding_id"]
     dtype('int64')
     """
-    import pandas as pd
-
     if isinstance(path_or_file, (str, os.PathLike)):
         path = Path(path_or_file)
         _kind(name or str(path))
@@ -185,9 +205,19 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
         with path.open("rb") as opened:
             return read_table(opened, name or str(path))
     name = name or str(getattr(path_or_file, "name", ""))
+    df = _read_any(path_or_file, name)
+    if "sounding_id" in df.columns:
+        df["sounding_id"] = _exact_ids(df["sounding_id"], name)
+    return df
+
+
+def _read_any(opened: IO[bytes], name: str) -> pd.DataFrame:
+    """A table as `name` tells, its ids not looked at: those of a CSV are text."""
+    import pandas as pd
+
     ext, packed = _kind(name)
     try:
-        file = _PACKED[packed](path_or_file) if packed else path_or_file
+        file = _PACKED[packed](opened) if packed else opened
         if not file.read(1):
             raise InputError(f"{name} is empty")
         file.seek(0)
@@ -202,8 +232,6 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
         raise InputError(f"{name} cannot be read as {packed[1:]}: {_one_line(e)}") from None
     if not isinstance(df, pd.DataFrame):
         raise InputError(f"{name} holds no table")
-    if "sounding_id" in df.columns:
-        df["sounding_id"] = _exact_ids(df["sounding_id"], name)
     return df
 
 # %% ../nbs/00_datasets.ipynb #32ce49e0

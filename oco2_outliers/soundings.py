@@ -623,7 +623,7 @@ def _target(path: str | os.PathLike) -> Path:
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
     return path
 
-# %% ../nbs/04_soundings.ipynb #e63963e9
+# %% ../nbs/04_soundings.ipynb #b2765b77
 def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[bytes]) -> None:
     """
     Write soundings as a netCDF-4 file in the layout of the OCO-2 Lite product.
@@ -631,7 +631,8 @@ def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
     Parameters
     ----------
     soundings : pandas.DataFrame
-        Needs `sounding_id`. Columns the product knows go to their group; others go to the root.
+        Needs `sounding_id`, as a column or as the index. Columns the product knows go to their group; others go to the
+        root.
     path_or_file : str, os.PathLike or binary file object
         A path is written whole: beside it first, read back, then renamed. A file object needs only `write`.
 
@@ -655,6 +656,7 @@ def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
     >>> read_lite(path)["sounding_id"].equals(soundings["sounding_id"])
     True
     """
+    soundings = _with_ids(soundings)
     _check_writable(soundings)
     if hasattr(path_or_file, "write"):
         buffer = io.BytesIO()
@@ -666,6 +668,13 @@ def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
         _write_lite_to(part, soundings)
         if len(read_lite(part, columns=["sounding_id"])) != len(soundings):
             raise OSError(f"{path.name}: what was written cannot be read back")
+
+
+def _with_ids(soundings: pd.DataFrame) -> pd.DataFrame:
+    """A table whose ids are its index, with the column `sounding_id`: an index is not written, and they must be."""
+    if "sounding_id" in soundings.columns or "sounding_id" not in soundings.index.names:
+        return soundings
+    return soundings.reset_index("sounding_id")
 
 
 def _check_writable(soundings: pd.DataFrame) -> None:
@@ -931,12 +940,31 @@ def _on_land(fraction: ArrayLike, land: bool) -> np.ndarray:
     fraction = pd.Series(fraction).to_numpy(np.float64, na_value=np.nan)
     return fraction >= 80 if land else fraction <= 20
 
-# %% ../nbs/04_soundings.ipynb #f7b223ee
+# %% ../nbs/04_soundings.ipynb #f2c9581d
+_ALSO_OPTIONS = ("box", "quality")  # as dates, on the command line, too; its readers look for the dashes
+
+
 def _need(file: Any, column: str, for_what: str) -> str:
     """`column`, if the file has it."""
     if column not in file.columns:
-        raise InputError(f"{file.label}: has no {column}, which {for_what}= needs; read without {for_what}=")
+        asked = f"{for_what} (--{for_what})" if for_what in _ALSO_OPTIONS else f"{for_what}="
+        raise InputError(f"{file.label}: has no {column}, which {asked} needs; read without it")
     return column
+
+
+def _times(file: Any) -> np.ndarray:
+    """UTC of each sounding: its `time`, or else what its id says; NaT where neither tells."""
+    if "time" in file.columns:
+        time = file.read("time")
+        if time.dtype.kind != "M":
+            raise InputError(f"{file.label}: the times are not ISO 8601, which dates (--dates) needs; read without it")
+        return time
+    if "sounding_id" in file.columns:
+        time = sounding_time(pd.Series(file.read("sounding_id")).fillna(0)).to_numpy()
+        if not len(time) or not np.isnat(time).all():
+            return time
+    raise InputError(f"{file.label}: has no time and no sounding_id that tells it, which dates (--dates) needs; read "
+                     "without it")
 
 
 def _rows(file: Any, box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
@@ -948,10 +976,7 @@ def _rows(file: Any, box: Sequence[float] | None = None, dates: Sequence[Any] | 
         lon, lat = (file.read(_need(file, c, "box")) for c in ("longitude", "latitude"))
         masks.append(_in_box(lon, lat, box))
     if dates is not None:
-        time = file.read(_need(file, "time", "dates"))
-        if time.dtype.kind != "M":
-            raise InputError(f"{file.label}: the times are not ISO 8601, so dates= cannot be met")
-        masks.append(_in_dates(time, dates))
+        masks.append(_in_dates(_times(file), dates))
     if quality is not None:
         masks.append(_one_of(file.read(_need(file, "xco2_quality_flag", "quality")), quality, "quality"))
     if mode is not None:
@@ -966,7 +991,7 @@ def _rows(file: Any, box: Sequence[float] | None = None, dates: Sequence[Any] | 
         masks.append(_on_land(file.read(_need(file, "land_fraction", "land")), land))
     return np.logical_and.reduce(masks) if masks else None
 
-# %% ../nbs/04_soundings.ipynb #57341792
+# %% ../nbs/04_soundings.ipynb #3eadbf8c
 def read_lite(path_or_file: str | os.PathLike | IO[bytes], *, columns: Sequence[str] | None = None,
               box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
               quality: int | Sequence[int] | None = None, mode: int | str | Sequence[int | str] | None = None,
@@ -986,7 +1011,7 @@ def read_lite(path_or_file: str | os.PathLike | IO[bytes], *, columns: Sequence[
     box : (west, south, east, north), optional
         Degrees, edges included; west > east crosses the dateline.
     dates : (first, last), optional
-        UTC, both included; a date without a clock means the whole day.
+        UTC, both included; a date without a clock means the whole day. Where there is no `time`, the id tells it.
     quality : int or list of int, optional
         Allowed values of `xco2_quality_flag`: 0 for good soundings.
     mode : str, int or list, optional
@@ -1528,9 +1553,10 @@ def enhancement(soundings: pd.DataFrame, *, method: str = "median", column: str 
     return pd.DataFrame({"background": found[method], f"{column}_enhancement": over,
                          "background_uncertainty": found["uncertainty"]})
 
-# %% ../nbs/04_soundings.ipynb #51f2e23e
+# %% ../nbs/04_soundings.ipynb #de185178
 def _table_to_write(soundings: pd.DataFrame) -> pd.DataFrame:
     """A table as it goes into Parquet, CSV and JSON: ids int64, times UTC to the millisecond, no index."""
+    soundings = _with_ids(soundings)
     table = soundings.set_axis([str(name) for name in soundings.columns], axis=1).reset_index(drop=True)
     table.attrs = {}
     if not len(table.columns) or table.columns.has_duplicates:
@@ -1571,7 +1597,7 @@ def _writing(what: str) -> Iterator[None]:
     except Exception as error:  # pyarrow and pandas raise half a dozen classes here
         raise InputError(f"the table cannot be written as {what}: {' '.join(str(error).split())[:160]}") from None
 
-# %% ../nbs/04_soundings.ipynb #7abf07e7
+# %% ../nbs/04_soundings.ipynb #ba46a80b
 def to_parquet(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[bytes], *, geo: bool = False) -> None:
     """
     Write soundings as Parquet, or as GeoParquet with a point per row.
@@ -1579,7 +1605,7 @@ def to_parquet(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
     Parameters
     ----------
     soundings : pandas.DataFrame
-        `sounding_id`, where it is there, must be integers; the index is not written.
+        `sounding_id`, where it is there, must be integers; the index is not written, unless it is `sounding_id`.
     path_or_file : str, os.PathLike or binary file object
         A path is written whole: beside it first, ids read back, then renamed. A file object needs only `write`.
     geo : bool, default False
@@ -1770,7 +1796,7 @@ def soundings_per_day(soundings: pd.DataFrame) -> pd.DataFrame:
         counts["good"] = (soundings["xco2_quality_flag"] == 0).to_numpy(bool, na_value=False).astype(np.int64)
     return pd.DataFrame(counts).groupby(pd.DatetimeIndex(clock, name="day").normalize()).sum()
 
-# %% ../nbs/04_soundings.ipynb #3fc637ee
+# %% ../nbs/04_soundings.ipynb #878e1769
 def describe_soundings(soundings: pd.DataFrame) -> str:
     """
     What a table of soundings holds, as text for a terminal.
@@ -1881,12 +1907,29 @@ def _modes_text(soundings: pd.DataFrame) -> str:
 
 
 def _quantiles(values: pd.Series) -> str:
-    known = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    numbers = pd.to_numeric(values, errors="coerce")
+    text = _text_among(values[numbers.isna() & values.notna()], len(values))
+    known = numbers.to_numpy(np.float64, na_value=np.nan)
     known = known[np.isfinite(known)]
     if not len(known):
-        return "no values"
+        return text or "no values"
     parts = zip(("min", "5 %", "median", "95 %", "max"), np.quantile(known, [0, 0.05, 0.5, 0.95, 1]))
-    return ", ".join(f"{name} {value:.2f}" for name, value in parts) + " ppm"
+    return ", ".join(f"{name} {_ppm(value)}" for name, value in parts) + " ppm" + (f"; {text}" if text else "")
+
+
+def _ppm(value: float) -> str:
+    """Two decimals; what no concentration is, in a few characters: 1e308 has 309 digits before the point."""
+    return f"{value:.2f}" if abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _text_among(texts: pd.Series, n: int) -> str:
+    """How many of `n` values are text that is no number, the first of them, and what to do; nothing where none is."""
+    if texts.empty:
+        return ""
+    first = _plain(texts.iloc[0])[:40]
+    comma = re.fullmatch(r"\s*[+-]?\d+,\d+\s*", first)
+    mend = "write decimals with a point, not a comma" if comma else "make numbers of them, or leave them empty"
+    return f"{len(texts):,} of {_some(n, 'value')} {'is' if len(texts) == 1 else 'are'} text, first {first!r}: {mend}"
 
 
 def _per_column(counts: dict) -> str:

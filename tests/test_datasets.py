@@ -244,6 +244,53 @@ def test_ids_are_exact(tmp_path, text, kind):
     assert df.sounding_id.dtype == "int64" and df.sounding_id.tolist() == [ID]
 
 
+@pytest.mark.parametrize("number", [10**18, 2**63 - 200, 2**63 - 1])
+def test_ids_up_to_the_largest_int64_are_exact_in_every_kind(tmp_path, number):
+    pd.DataFrame({"sounding_id": [number]}).to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text(f"sounding_id,x\n{number},1\n")
+    (tmp_path / "b.csv").write_text(f"sounding_id,x\n{str(number)[0]}.{str(number)[1:]}e18,1\n")
+    (tmp_path / "a.json").write_text(json.dumps([{"sounding_id": number}]))
+    for name in ("a.parquet", "a.csv", "b.csv", "a.json"):
+        ids = read_table(tmp_path / name).sounding_id
+        assert ids.dtype == "int64" and ids.tolist() == [number], name
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 10**25])
+def test_larger_ids_are_refused_as_what_they_are(tmp_path, number):
+    (tmp_path / "a.csv").write_text(f"sounding_id\n{number}\n")
+    (tmp_path / "a.json").write_text(json.dumps([{"sounding_id": number}]))
+    for name in ("a.csv", "a.json"):
+        with pytest.raises(InputError, match=rf"'{number}', larger than 2\*\*63 - 1"):
+            read_table(tmp_path / name)
+    (tmp_path / "long.csv").write_text(f"sounding_id\n{'9' * 5000}\n")  # more digits than Python turns into a number
+    with pytest.raises(InputError, match="larger than") as e:
+        read_table(tmp_path / "long.csv")
+    assert len(str(e.value)) < 500
+
+
+def test_a_float_that_lost_digits_is_no_id(tmp_path):
+    (tmp_path / "a.json").write_text('[{"sounding_id": 12345678901234567.0}]')  # becomes ...568
+    with pytest.raises(InputError, match="all its digits"):
+        read_table(tmp_path / "a.json")
+    pd.DataFrame({"sounding_id": np.array([ID], np.float32)}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="float32, which has lost digits"):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_the_index_of_a_parquet_file_is_not_lost(tmp_path):
+    df = pd.DataFrame({"sounding_id": [ID, ID + 1], "orbit": [1, 2], "xco2": [400.5, 401.5]})
+    for keys in ("sounding_id", ["orbit", "sounding_id"], ["sounding_id", "orbit"]):
+        df.set_index(keys).to_parquet(tmp_path / "a.parquet")
+        back = read_table(tmp_path / "a.parquet")
+        pd.testing.assert_frame_equal(back[list(df)], df)
+        assert isinstance(back.index, pd.RangeIndex) and len(back.columns) == 3
+    df.set_index("sounding_id", drop=False).rename(columns={"orbit": "n"}).to_parquet(tmp_path / "a.parquet")
+    back = read_table(tmp_path / "a.parquet")  # the column is there already
+    assert list(back) == ["sounding_id", "n", "xco2"] and back.index.names == [None]
+    df.set_index(pd.Index([7, 9])).to_parquet(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet").index.tolist() == [7, 9]  # without a name it is no column
+
+
 @pytest.mark.parametrize(("name", "data", "says"), [
     ("a.csv", b"", "empty"), ("a.json", b"", "empty"), ("a.parquet", b"", "empty"),
     ("a.csv.gz", gzip.compress(b""), "empty"),

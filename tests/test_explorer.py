@@ -33,7 +33,8 @@ from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius  # noqa: E4
 from oco2_outliers.explorer import ExplorerPage, IsolationWidget, explore  # noqa: E402
 from oco2_outliers.image_forest import scan_folder, simulate_pictures  # noqa: E402
 from oco2_outliers.isolate import isolate  # noqa: E402
-from oco2_outliers.soundings import simulate_granule  # noqa: E402
+from oco2_outliers.scale import combine, map_files  # noqa: E402
+from oco2_outliers.soundings import convert_soundings, simulate_granule, to_parquet  # noqa: E402
 
 STATIC = Path(module.__file__).parent / "static"
 NASTY = ["</script><img src=x onerror=alert(1)>", "<!--<script>", "\u2028\u2029", "'\"`&amp;&", "=1+1", "\x00\ud800",
@@ -159,6 +160,86 @@ def test_a_saved_run_is_the_same_page(page, result, tmp_path):
     assert first == second
     only = explore(tmp_path / "run" / "scores.parquet", tmp_path / "only.html")
     assert only.path.read_text("utf-8") == first
+
+
+def test_a_list_of_isolated_rows_is_a_result(result, tmp_path):
+    rows = result.isolated.drop(columns=["isolated", "outlier"])
+    rows.to_csv(tmp_path / "isolated.csv", index=False)  # no column says so, for all of them are
+    meta, array = read_back(explore(tmp_path / "isolated.csv", tmp_path / "e.html").path)
+    assert meta["n"] == len(rows) > 1 and "does not say which rows are outliers" in " ".join(meta["notes"])
+    assert (meta["eps"] < array(meta["settings"][0])).all()
+    for column in ("outlier", "isolated"):
+        rows.assign(**{column: True}).to_csv(tmp_path / "isolated.csv", index=False)
+        meta, array = read_back(explore(tmp_path / "isolated.csv", tmp_path / "e.html").path)
+        assert (meta["eps"] < array(meta["settings"][0])).all() and "does not say" not in " ".join(meta["notes"])
+    # Scores of all rows that lost their verdict are no such list.
+    result.table.drop(columns=["isolated", "outlier"]).to_csv(tmp_path / "scores.csv", index=False)
+    with pytest.raises(InputError, match="needs a column 'outlier'"):
+        explore(tmp_path / "scores.csv", tmp_path / "e.html")
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "json", "parquet"])
+def test_a_converted_result_is_read(result, tmp_path, ending):
+    result.save(tmp_path)
+    convert_soundings(tmp_path / "scores.parquet", tmp_path / f"sc.{ending}")
+    meta, array = read_back(explore(tmp_path / f"sc.{ending}", tmp_path / "e.html").path)
+    kept = {each["name"]: each for each in meta["columns"]}
+    assert array(kept["sounding_id"]).dtype == np.int64 and kept["time"]["kind"] == "time"
+    assert (array(kept["sounding_id"]) == result.table["sounding_id"]).all()
+    assert ((meta["eps"] < array(meta["settings"][0])) == result.table["isolated"]).all()
+
+
+def test_ids_of_a_csv_stay_whole_where_one_is_missing(tmp_path):
+    ids = pd.Series([2**63 - 1 - k for k in range(30)], dtype="Int64")
+    ids[3] = pd.NA
+    table_of(sounding_id=ids).to_csv(tmp_path / "a.csv", sep=";", index=False)
+    meta, array = read_back(explore(tmp_path / "a.csv", tmp_path / "e.html").path)
+    (info,) = (each for each in meta["columns"] if each["name"] == "sounding_id")
+    assert {str(number) for number in ids.dropna()} == set(info["words"]) - {""} and array(info)[3] == 0
+
+
+@pytest.mark.parametrize("eps", ["auto", 1.5])
+def test_a_combined_run_is_a_result(tmp_path, eps):
+    for seed in (1, 2):
+        to_parquet(simulate_granule(seed, n_seconds=20)[0], tmp_path / f"{seed}.parquet")
+    run = tmp_path / "a run"
+    map_files(f"{tmp_path}/*.parquet", "isolate", out=run, parameters={"eps": eps}, progress=False)
+    with pytest.raises(InputError, match=f"run `oco2-outliers combine '{run}'` first"):
+        explore(run, tmp_path / "e.html")
+    combined = pd.read_parquet(combine(run, progress=False).path)
+    assert combined["eps"].nunique() == (2 if eps == "auto" else 1)
+    meta, array = read_back(explore(run, tmp_path / "e.html").path)
+    assert meta["n"] == len(combined) and combined["isolated"].any()
+    assert ("2 values of eps" in " ".join(meta["notes"])) == (eps == "auto")
+    if eps == "auto":
+        return
+    assert meta["eps"] == eps and meta["min_samples"] == 5 and meta["subtitle"].endswith("eps 1.5 and min_samples 5")
+    assert ((eps < array(meta["settings"][0])) == combined["isolated"]).all()
+
+
+NUMBERED = {
+    "ids": table_of(sounding_id=np.arange(30), id=np.arange(30)).iloc[:, ::-1],
+    "counted": table_of().assign(n=np.arange(30))[["n", "score", "outlier", "xco2"]],
+    "distance": table_of().assign(distance=np.arange(30))[["distance", "score", "outlier"]],
+    "reasons": table_of(sounding_id=np.arange(30), reason="xco2 80%, tcwv 20%", tcwv=np.arange(30.0)),
+    "id judged": isolate(pd.DataFrame({"id": np.r_[:30, 99], "b": np.r_[np.zeros(30), 9]}), eps=0.5),
+    "features": isolate(pd.DataFrame({"a": np.r_[:30, 99], "b": np.r_[np.zeros(30), 9]}), eps=0.5),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_an_id_is_no_axis(name, tmp_path):
+    meta, _ = read_back(explore(NUMBERED[name], tmp_path / "e.html").path)
+    axes = {meta["view"][axis] for axis in ("x", "y", "fx", "fy")}
+    offered = {each["name"] for each in meta["columns"] if not each["id"]} | {"row", "score", None}
+    assert axes <= offered, axes - offered
+    if name == "reasons":
+        assert (meta["view"]["fx"], meta["view"]["fy"]) == ("xco2", "tcwv")
+
+
+def test_a_folder_without_a_result_says_what_it_should_hold(tmp_path):
+    with pytest.raises(InputError, match="holds none of scores.parquet, .*combined.parquet"):
+        explore(tmp_path, tmp_path / "e.html")
 
 
 def test_a_summary_of_another_table_is_told(result, tmp_path):
@@ -653,6 +734,11 @@ def test_odd_tables_in_the_browser(name, table, tab, tmp_path):
     window.run("explorer.open(0); explorer.stepEps(1); explorer.stepEps(-1); explorer.turn()")
     window.run("explorer.setFilter('score > 3')")
     window.run("for (const view of explorer.views) { view.zoom(0.5); view.reset(); }")
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_tables_with_ids_start_in_the_browser(name, tab, tmp_path):
+    assert tab(explore(NUMBERED[name], tmp_path / "e.html").path).run("explorer.views.length") > 0
 
 
 def test_dateline(tab, tmp_path):

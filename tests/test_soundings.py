@@ -207,6 +207,18 @@ def test_any_id_survives(tmp_path_factory, ids, kind):
     assert read_soundings(folder / f"b{kind}")["sounding_id"].tolist() == ids
 
 
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet", "nc4"])
+def test_ids_that_are_the_index_are_written(granule, tmp_path, ending):
+    soundings = granule.soundings[["sounding_id", "xco2"]]
+    soundings.set_index("sounding_id").to_parquet(tmp_path / "a.parquet")
+    convert_soundings(tmp_path / "a.parquet", tmp_path / f"b.{ending}")
+    assert read_soundings(tmp_path / f"b.{ending}")["sounding_id"].equals(soundings["sounding_id"])
+    if ending in ("parquet", "nc4"):
+        write = write_lite if ending == "nc4" else to_parquet
+        write(soundings.set_index("sounding_id"), tmp_path / f"c.{ending}")
+        assert read_soundings(tmp_path / f"c.{ending}")["sounding_id"].equals(soundings["sounding_id"])
+
+
 def test_missing_values_times_and_texts_survive_conversion(tmp_path):
     table = pd.DataFrame({
         "sounding_id": IDS.astype(np.int64), "xco2": np.array([400, np.nan, 402], np.float32),
@@ -360,6 +372,24 @@ def test_description_of_a_file(granule, tmp_path):
 def test_description_of_little_says_what_is_not_known(table):
     text = describe_soundings(table)
     assert text.startswith(f"soundings  {len(table)}") and "layout     not told" in text
+
+
+def test_description_tells_text_from_missing_values(tmp_path):
+    def line(values):
+        text = describe_soundings(pd.DataFrame({"xco2": values}))
+        return next(line for line in text.splitlines() if line.startswith("xco2"))
+
+    (tmp_path / "a.csv").write_text("id;xco2\n0;400,259\n1;400,307\n")
+    text = describe_soundings(read_soundings(tmp_path / "a.csv"))
+    assert "xco2       2 of 2 values are text, first '400,259': write decimals with a point, not a comma\n" in text
+    assert line(["400.0", "bad\x1b", None]).endswith("ppm; 1 of 3 values is text, first 'bad?': make numbers of them, "
+                                                     "or leave them empty")
+    assert line([None, np.nan]).endswith("no values") and "text" not in line([400.0, np.nan])
+
+
+def test_description_of_a_huge_value_is_short():
+    text = describe_soundings(pd.DataFrame({"xco2": [400.0, 401.0, 1e308, -1e300]}))
+    assert "min -1e+300" in text and "max 1e+308 ppm" in text and max(map(len, text.splitlines())) < 100
 
 
 def test_description_is_safe_and_right_at_the_dateline():
@@ -602,8 +632,24 @@ def test_what_cannot_be_asked_is_refused(lite_bytes, bad):
 
 @pytest.mark.parametrize("asked", [{"quality": 0}, {"mode": "nadir"}, {"land": True}, {"box": (0, 0, 1, 1)}])
 def test_asking_by_a_variable_that_is_not_there(asked):
-    with pytest.raises(InputError, match=f"has no .*, which {next(iter(asked))}= needs"):
+    name = next(iter(asked))
+    said = {"quality": r"quality \(--quality\)", "box": r"box \(--box\)"}.get(name, f"{name}=")  # options have dashes
+    with pytest.raises(InputError, match=f"has no .*, which {said} needs"):
         read_lite(lite_file({"sounding_id": (IDS, {})}), **asked)
+
+
+def test_the_id_tells_the_date_where_there_is_no_time(tmp_path):
+    ids = make_sounding_id(np.array(["2015-08-01T12:00", "2015-08-01T23:59:59.9", "2015-08-02"], "M8[ms]"), 3)
+    pd.DataFrame({"sounding_id": ids, "xco2": [1.0, 2.0, 3.0]}).to_csv(tmp_path / "a.csv", index=False)
+    asked = {"dates": ("2015-08-01", "2015-08-01")}
+    assert read_soundings(tmp_path / "a.csv", **asked)["xco2"].tolist() == [1, 2]
+    lite = lite_file({"sounding_id": (ids, {}), "xco2": (np.array([1.0, 2.0, 3.0]), {})})
+    assert read_lite(lite, **asked)["xco2"].tolist() == [1, 2]
+    assert len(convert_soundings(tmp_path / "a.csv", tmp_path / "b.csv", **asked)) == 2
+    for text in ("xco2\n1\n", "sounding_id,xco2\n7,1\n"):  # no id, and one that names no date
+        (tmp_path / "c.csv").write_text(text)
+        with pytest.raises(InputError, match=r"has no time and no sounding_id that tells it, which dates \(--dates\)"):
+            read_soundings(tmp_path / "c.csv", **asked)
 
 
 # --- broken input ---
