@@ -548,11 +548,11 @@ def _convert_command(
     convert_model(old, new, bins=_three_bins(bins), trusted=trusted)
     print(f"wrote {new}")
 
-# %% ../nbs/90_cli.ipynb #10a9f819
+# %% ../nbs/90_cli.ipynb #22b30188
 @app.command("explore")
 def _explore_command(
-    result: Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan or peaks wrote, or "
-                                           "a result table (Parquet or CSV) with score and outlier.")],
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan, peaks or combine "
+                                           "wrote, or a result table (Parquet, CSV, JSON) with score and outlier.")],
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("explorer.html"),
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     min_samples: Annotated[str, typer.Option(help="Settings to choose from beside that of the run, like "
