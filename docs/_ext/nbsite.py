@@ -196,6 +196,10 @@ class TidyEntries(SphinxPostTransform):
         for line in list(self.document.findall(nodes.paragraph)):
             if line.astext() == "Bases: object" and isinstance(line.parent, desc_content):
                 line.parent.remove(line)
+        for link in list(self.document.findall(pending_xref)):
+            # The n of a shape (n, d) is not the attribute n of a class.
+            if link.get("refspecific") and len(link.get("reftarget", "")) == 1:
+                link.replace_self(nodes.emphasis("", link["reftarget"]))
         for raw in self.document.findall(nodes.raw):
             if 'class="dataframe"' in raw.astext():
                 raw.children = [nodes.Text(words_left(raw.astext()))]
