@@ -257,14 +257,17 @@ def _inside(root: Path, relative: str) -> Path:
             raise InputError(f"{relative!r} is refused: {step.name!r} on its way is a symbolic link")
     raise InputError(f"{relative!r} is refused: it is not inside {root}")
 
-# %% ../nbs/00_datasets.ipynb #ebd97dfa
+# %% ../nbs/00_datasets.ipynb #107ceee8
 class _WholeFile(io.BufferedWriter):
     """A file that appears under its name only when it is closed without an error."""
+
+    _opened = False  # where the folder refuses, nothing is there to close
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._target, self._part = path, path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
         super().__init__(io.FileIO(self._part, "x"))
+        self._opened = True
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: Any) -> None:
         if kind is not None:
@@ -284,7 +287,7 @@ class _WholeFile(io.BufferedWriter):
 
     def __del__(self) -> None:
         # A writer that nobody closed was not finished; its half is not published.
-        if not self.closed:
+        if self._opened and not self.closed:
             warnings.warn(f"{self._target.name} was never closed and is not written", ResourceWarning, stacklevel=2)
             self.discard()
 

@@ -46,7 +46,7 @@ def shared_data() -> Path:
 
 LITE = shared_data() / "soundings" / "lite_v10r_ohio"
 SECUNDA = shared_data() / "soundings" / "orbit11522_20160831_secunda.csv"
-needs_real = pytest.mark.skipif(not LITE.is_dir(), reason="no real Lite files beside the project (../shared/data)")
+needs_real = pytest.mark.skipif(not LITE.is_dir(), reason="no real Lite files; generated ones take the same path")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_ids_that_name_no_date_are_missing():
 
 # --- the layout, as others see it ---
 def test_netcdf_library_reads_what_is_written(lite_bytes, granule, tmp_path):
-    netCDF4 = pytest.importorskip("netCDF4", reason="the netCDF library itself is not installed")
+    netCDF4 = pytest.importorskip("netCDF4", reason="no netCDF4; the round trips below read the same file")
     path = tmp_path / "granule.nc4"
     path.write_bytes(lite_bytes)
     with netCDF4.Dataset(path) as file:
@@ -917,7 +917,7 @@ def test_distance_in_target_mode_stays_within_the_target():
     assert 15 < np.ptp(track_distance(table)) < 27
 
 
-@pytest.mark.skipif(not SECUNDA.is_file(), reason="no real track beside the project (../shared/data)")
+@pytest.mark.skipif(not SECUNDA.is_file(), reason="no real track here; generated tracks are measured above")
 def test_distance_equals_the_published_one_of_a_real_track():
     track = pd.read_csv(SECUNDA)
     difference = track_distance(track, radius=6367) - track["distance_rel_km"]
@@ -1034,7 +1034,7 @@ def test_all_real_soundings_survive_conversion(tmp_path, ending, real_parquet, n
 
 @needs_real
 def test_a_real_file_round_trips_and_reads_as_through_the_netcdf_library(tmp_path):
-    netCDF4 = pytest.importorskip("netCDF4", reason="the netCDF library itself is not installed")
+    netCDF4 = pytest.importorskip("netCDF4", reason="no netCDF4; the test above reads every real file")
     for path in sorted(LITE.glob("*.nc4"))[::40]:
         table = read_lite(path)
         with netCDF4.Dataset(path) as file:
