@@ -5,11 +5,9 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from layout import ROOT, module_files
+from layout import ROOT, SHARED_DATA, module_files
 
 matplotlib.use("Agg")
-
-SHARED_DATA = Path(os.environ.get("OCO2_SHARED_DATA", ROOT.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")

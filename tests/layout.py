@@ -1,13 +1,17 @@
 """Where the project's parts are: notebooks in their declared order, modules by their dotted names."""
 
+import os
 from pathlib import Path
 
 from nborder import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests"
 NBS = ROOT / "nbs"
 PACKAGE = ROOT / "oco2_outliers"
 NOTEBOOKS = notebooks(NBS)
+# Real data lie beside the project, read in place; OCO2_SHARED_DATA says where else.
+SHARED_DATA = Path(os.environ.get("OCO2_SHARED_DATA") or ROOT.parent / "shared" / "data")
 
 
 def notebook_name(path: Path) -> str:
