@@ -24,7 +24,8 @@ if (location.protocol === "file:") {
     document.head.append(script);
   });
   window.fetch = (address) => texts.then((pages) => {
-    const name = new URL(address, location.href).pathname.split("/").pop();
+    const here = new URL(".", location.href).href;  // the search page lies at the site's root
+    const name = new URL(address, location.href).href.split(/[?#]/)[0].slice(here.length);
     return new Response(pages[name] ?? '<div role="main"></div>');
   });
 }
@@ -104,7 +105,8 @@ def write_texts(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
-    texts = {path.name: words_of(path.read_text(encoding="utf-8")) for path in sorted(out.glob("*.html"))}
+    pages = [path for path in sorted(out.rglob("*.html")) if path.relative_to(out).parts[0][0] != "_"]
+    texts = {path.relative_to(out).as_posix(): words_of(path.read_text(encoding="utf-8")) for path in pages}
     (out / "_static" / "search_texts.js").write_text(f"window.SEARCH_TEXTS = {json.dumps(texts, ensure_ascii=True)};\n",
                                                      encoding="utf-8")
 

@@ -46,6 +46,7 @@ class Cell:
     show_source: bool = True
     show_output: bool = True
     names: dict[str, str] = field(default_factory=dict)  # public names it exports -> "function", "class" or "data"
+    passed_on: list[str] = field(default_factory=list)  # names of other modules that it exports too, by `_all_`
     alt: str = ""
     caption: str = ""
     label: str = ""
@@ -56,9 +57,10 @@ class Page:
     """A notebook read as a page."""
 
     path: Path
+    name: str  # the page's name on the site: the path inside the folder of notebooks, `ground/00_files`
     title: str
     lead: str
-    module: str | None
+    module: str | None  # as it is imported, without the package's name: `ground.files`
     cells: list[Cell]
 
     @property
@@ -114,6 +116,22 @@ def public_names(code: str) -> dict[str, str]:
             if not name.startswith("_") and (kind != "data" or name.isupper())}
 
 
+def passed_on(code: str) -> list[str]:
+    """Names in nbdev's `_all_`: what a module exports although another one defines it."""
+    found = [node.value for node in parse(code).body if _assigned(node) == "_all_"]
+    entries = found[0].elts if found and isinstance(found[0], (ast.List, ast.Tuple)) else []
+    return [getattr(entry, "id", getattr(entry, "value", "")) for entry in entries]
+
+
+def origins(page: Page, package: str) -> dict[str, str]:
+    """Names that a page passes on -> their full names in the modules that it imports them from."""
+    imported = {}
+    for node in (node for cell in page.cells if cell.runs for node in ast.walk(parse(cell.source))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+            imported |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+    return {name: imported[name] for cell in page.cells for name in cell.passed_on if name in imported}
+
+
 def constant(code: str, name: str) -> tuple[str, str]:
     """The value of a CONSTANT as source, and the words about it: the comment behind it, or the comment lines above."""
     node = next(node for node in parse(code).body if _assigned(node) == name)
@@ -150,6 +168,7 @@ def read_code(source: str) -> Cell | None:
         show_source=not (hidden or _is_false(found, "echo") or "hide_input" in found),
         show_output=not (hidden or _is_false(found, "output") or "hide_output" in found),
         names=public_names(code) if {"export", "exports"} & found.keys() else {},
+        passed_on=passed_on(code) if {"export", "exports"} & found.keys() else [],
         alt=found.get("fig-alt", "").strip("\"'"),
         caption=found.get("fig-cap", "").strip("\"'"),
         label=found.get("label", ""),
@@ -165,10 +184,11 @@ def split_title(source: str) -> tuple[str, str, str]:
     return match["title"], lead.strip(), source[match.end():].strip("\n")
 
 
-def read_page(path: str | Path) -> Page:
-    """Read a notebook as a page. The file is not changed."""
-    notebook = nbformat.read(path, as_version=4)
-    page = Page(Path(path), "", "", None, [])
+def read_page(path: str | Path, folder: str | Path | None = None) -> Page:
+    """Read a notebook as a page of a folder of notebooks, by default its own. The file is not changed."""
+    notebook, path = nbformat.read(path, as_version=4), Path(path)
+    name = path.relative_to(folder or path.parent).with_suffix("").as_posix()
+    page = Page(path, name, "", "", None, [])
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             source = cell.source
@@ -177,7 +197,8 @@ def read_page(path: str | Path) -> Page:
             if source.strip():
                 page.cells.append(Cell("markdown", source))
         elif cell.cell_type == "code":
-            page.module = directives(cell.source)[0].get("default_exp", page.module)
+            if module := directives(cell.source)[0].get("default_exp"):
+                page.module = module.removesuffix(".__init__")
             if made := read_code(cell.source):
                 page.cells.append(made)
     if not page.title:
@@ -185,31 +206,39 @@ def read_page(path: str | Path) -> Page:
     return page
 
 
-def notebooks(folder: str | Path) -> list[Path]:
-    """The notebooks of a folder in their order; names with a leading `_` or `.` are nobody's page."""
-    return sorted(path for path in Path(folder).glob("*.ipynb") if path.name[0] not in "_.")
+def imported_modules(source: str, package: str, within: str = "") -> set[str]:
+    """What Python source imports from the package, as dotted names without the package's own.
 
-
-def imported_modules(source: str, package: str) -> set[str]:
-    """Modules of the package that Python source imports, as `module` names without the package."""
+    `within` is the package that holds the source, for relative imports. `from tiny.rows import Ruler` gives `rows` and
+    `rows.Ruler`: only the files tell which of the two is a module.
+    """
     found = set()
     for node in ast.walk(parse(source)):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = f"{package}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
+            above = within.split(".")[:len(within.split(".")) - node.level + 1] if node.level else []
+            base = ".".join(filter(None, [*above, node.module]))
             found |= {base} | {f"{base}.{name.name}" for name in node.names}
-    return {name.split(".")[1] for name in found if name.startswith(f"{package}.")}
+    return {name.removeprefix(f"{package}.") for name in found if name.startswith(f"{package}.")}
+
+
+def module_file(package: Path, name: str) -> Path | None:
+    """The file of a module of the package; None where there is no such module."""
+    path = package.joinpath(*filter(None, name.split(".")))
+    return next((file for file in (path / "__init__.py", path.parent / f"{path.name}.py") if file.is_file()), None)
 
 
 def fingerprint(page: Page, package: Path) -> str:
     """A short hash of the package's modules a page runs, so that its outputs are made anew when one of them changes."""
-    todo = set().union(*(imported_modules(cell.source, package.name) for cell in page.cells if cell.runs), {"__init__"})
+    todo = {""}.union(*(imported_modules(cell.source, package.name) for cell in page.cells if cell.runs))
     seen: dict[str, bytes] = {}
     while todo:
         name = todo.pop()
-        file = package / f"{name}.py"
-        if name not in seen and file.is_file():
+        file = module_file(package, name)
+        if file and name not in seen:
             seen[name] = file.read_bytes()
-            todo |= imported_modules(seen[name].decode("utf-8"), package.name)
+            within = ".".join(file.parent.relative_to(package.parent).parts)
+            # Python runs the `__init__.py` of a module's folder first.
+            todo |= imported_modules(seen[name].decode("utf-8"), package.name, within) | {name.rpartition(".")[0]}
     return hashlib.sha256(b"".join(seen[name] for name in sorted(seen))).hexdigest()[:12]

@@ -1,9 +1,9 @@
 """Sphinx extension: the notebooks of an nbdev project become pages, with the API entries where the code stands.
 
 Before Sphinx looks for sources, every notebook of `nbsite_nbs` is written into the docs folder as a notebook that
-myst-nb can show (`docs/*.ipynb`, ignored by git), and `api.md` as the list of all public names. A file is
-written only when its content changed, so a second build reads and runs nothing twice. The notebooks themselves are
-never touched.
+myst-nb can show (`docs/**/*.ipynb`, ignored by git), and `api.md` as the list of all public names. Their `sidebar.yml`
+says which notebooks there are, in which order and under which heads (see `nborder`). A file is written only when its
+content changed, so a second build reads and runs nothing twice. The notebooks themselves are never touched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from textwrap import shorten
 
 import nbformat
 from docutils import nodes
-from nbpages import Cell, Page, constant, fingerprint, notebooks, read_page
+from nborder import disagreements, notebooks, sections
+from nbpages import Cell, Page, constant, fingerprint, origins, read_page
 from offline import external_resources, images_without_alt
 from sphinx.addnodes import desc_content, pending_xref
 from sphinx.application import Sphinx
@@ -37,6 +38,7 @@ API_MARK = f"<!-- {MADE} -->\n"
 def write_if_changed(path: Path, text: str) -> None:
     """Leave the file and its time alone when it already says this."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
@@ -67,16 +69,24 @@ def code_cell(cell: Cell):
     return made
 
 
-def site_links(markdown: str, docs: Path) -> str:
+def page_file(page: Page, docs: Path) -> Path:
+    """Where the page is written for Sphinx."""
+    return docs / f"{page.name}.ipynb"
+
+
+def site_links(markdown: str, page: Page, docs: Path) -> str:
     """`../CHANGELOG.md` of the repository is the site's own page `changelog.md`, where there is such a page.
 
-    `../docs/methods.md` is `methods.md`.
+    `../docs/methods.md` is `methods.md`; both are told as seen from the page.
     """
     def own_page(match: re.Match) -> str:
-        name = f"{match[1].lower()}.md"
-        return f"]({name}" if (docs / name).is_file() else match[0]
+        file = Path(os.path.normpath(page.path.parent / match[1]))
+        own = docs / file.name.lower()
+        if file.parent not in (docs, docs.parent) or not own.is_file():
+            return match[0]
+        return f"]({Path(os.path.relpath(own, page_file(page, docs).parent)).as_posix()}"
 
-    return re.sub(r"\]\(\.\./(?:docs/)?(\w+)\.md", own_page, markdown)
+    return re.sub(r"\]\(((?:\.\./)+(?:docs/)?\w+\.md)", own_page, markdown)
 
 
 def opening(page: Page) -> str:
@@ -91,13 +101,13 @@ def as_notebook(page: Page, package: Path, docs: Path, after: str = ""):
     Its first cell runs unseen: it moves to the notebook's own folder, as in JupyterLab and in the tests, and names
     the state of the package, so that the cache of outputs is left when the code behind them changed.
     """
-    here = os.path.relpath(page.path.parent, docs)
+    here = os.path.relpath(page.path.parent, page_file(page, docs).parent)
     start = Cell("code", f"import os\n\nos.chdir({here!r})  # package {fingerprint(page, package)}", runs=True,
                  show_source=False, show_output=False)
     cells = [nbformat.v4.new_markdown_cell(opening(page)), code_cell(start)]
     for cell in page.cells:
         if cell.kind == "markdown":
-            cells.append(nbformat.v4.new_markdown_cell(site_links(cell.source, docs)))
+            cells.append(nbformat.v4.new_markdown_cell(site_links(cell.source, page, docs)))
         elif cell.runs:
             cells.append(code_cell(cell))
         elif cell.show_source:
@@ -117,48 +127,86 @@ def toctree(caption: str, names: list[str]) -> str:
     return "```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(names) + "\n```"
 
 
+def summaries(pages: list[Page], package: str) -> dict[str, str]:
+    """Full name of each API entry -> what it does, in a line."""
+    return {f"{package}.{page.module}.{name}": page.summary(name) for page in pages for name in page.names}
+
+
+def entries_of(page: Page, pages: list[Page], package: str) -> dict[str, str]:
+    """Names that a module exports -> the full names of their API entries, which may stand on another page."""
+    passed = {f"{package}.{each.module}.{name}": full
+              for each in pages for name, full in origins(each, package).items()}
+    found = {name: f"{package}.{page.module}.{name}" for name in [*page.names, *origins(page, package)]}
+    for name in found:
+        while found[name] in passed:  # a headline may pass on what another headline passes on
+            found[name] = passed[found[name]]
+    return found
+
+
 def api_page(pages: list[Page], package: str) -> str:
     """All public names, module by module, each linked to its entry."""
     parts = [API_MARK + "# API reference\n\n:::{div} lead\nEvery public name, in the order of the notebooks\n:::"]
+    words = {full: said.replace("|", "\\|") for full, said in summaries(pages, package).items()}
     for page in pages:
-        if page.names:
-            module = f"{package}.{page.module}"
-            words = {name: page.summary(name).replace("|", "\\|") for name in page.names}
-            rows = [f"| {{py:obj}}`~{module}.{name}` | {said} |" for name, said in words.items()]
-            head = f"## {module}\n\nFrom [{page.title}]({page.path.name}).\n\n| name | what it does |"
+        entries = entries_of(page, pages, package).values()
+        rows = [f"| {{py:obj}}`~{full}` | {words[full]} |" for full in entries if full in words]
+        if rows:
+            head = f"## {package}.{page.module}\n\nFrom [{page.title}]({page.name}.ipynb).\n\n| name | what it does |"
             parts.append("\n".join([head, "|:--|:--|", *rows]))
     return "\n\n".join(parts) + "\n"
 
 
 def link_names(pages: list[Page], package: str) -> dict[str, str]:
     """What a backticked name in prose may be called -> the full name of its API entry."""
-    full = [(page.module, name) for page in pages for name in page.names]
-    short = [name for _, name in full]
-    names = {f"{module}.{name}": f"{package}.{module}.{name}" for module, name in full}
+    short = [name for page in pages for name in page.names]
+    names = {f"{page.module}.{name}": full for page in pages
+             for name, full in entries_of(page, pages, package).items()}
     names |= {f"{package}.{key}": value for key, value in names.items()}
-    return names | {name: f"{package}.{module}.{name}" for module, name in full if short.count(name) == 1}
+    return names | {name: f"{package}.{page.module}.{name}" for page in pages for name in page.names
+                    if short.count(name) == 1}
+
+
+def read_pages(folder: Path) -> list[Page]:
+    """The notebooks of a folder as pages, in their declared order."""
+    try:
+        if wrong := disagreements(folder):
+            raise ConfigError("\n".join(wrong))
+        return [read_page(path, folder) for path in notebooks(folder)]
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigError(str(error)) from None
+
+
+def toctrees(folder: Path, pages: list[Page], reference: list[str]) -> str:
+    """The site's sidebar: the sections of the declared order, and what stands beside the notebooks."""
+    names = {page.path: page.name for page in pages if page.name != "index"}
+    parts = [(section.title, [names[path] for path in section.notebooks if path in names])
+             for section in sections(folder)]
+    return "\n\n".join(toctree(title, inside) for title, inside in [*parts, ("Reference", reference)] if inside)
+
+
+def remove_stale_pages(docs: Path, written: set[Path]) -> None:
+    """Take away the pages of notebooks that are gone, and folders that are empty then."""
+    for stale in set(docs.rglob("*.ipynb")) - written:
+        if MADE in json.loads(stale.read_text(encoding="utf-8")).get("metadata", {}):
+            stale.unlink()
+            if stale.parent != docs and not any(stale.parent.iterdir()):
+                stale.parent.rmdir()
 
 
 def write_pages(app: Sphinx, config) -> None:
     """Write the notebooks and the API page where Sphinx finds them."""
     docs = Path(app.srcdir)
-    folder, package = docs / config.nbsite_nbs, docs / config.nbsite_package
-    try:
-        pages = [read_page(path) for path in notebooks(folder)]
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    if not any(page.path.stem == "index" for page in pages):
+    folder, package = (Path(os.path.normpath(docs / name)) for name in (config.nbsite_nbs, config.nbsite_package))
+    pages = read_pages(folder)
+    if not any(page.name == "index" for page in pages):
         raise ConfigError(f"No index.ipynb in {config.nbsite_nbs}: it is the site's first page.")
-    rest = [page for page in pages if page.path.stem != "index"]
-    after = "\n\n".join([toctree("Notebooks", [page.path.stem for page in rest]),
-                         toctree("Reference", ["api", *config.nbsite_pages])])
+    rest = [page for page in pages if page.name != "index"]
+    after = toctrees(folder, pages, ["api", *config.nbsite_pages])
     for page in pages:
-        made = as_notebook(page, package, docs, after if page.path.stem == "index" else "")
-        write_if_changed(docs / page.path.name, json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+        made = as_notebook(page, package, docs, after if page.name == "index" else "")
+        write_if_changed(page_file(page, docs), json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     write_if_changed(docs / "api.md", api_page(rest, package.name))
-    for stale in set(docs.glob("*.ipynb")) - {docs / page.path.name for page in pages}:
-        if MADE in json.loads(stale.read_text(encoding="utf-8")).get("metadata", {}):
-            stale.unlink()
+    remove_stale_pages(docs, {page_file(page, docs) for page in pages})
     config.nbsite_names = link_names(rest, package.name)
 
 

@@ -59,9 +59,9 @@ def defined(module):
     """Functions and classes that a module defines itself, by name; what it passes on is checked where it is defined."""
     for name, member in vars(module).items():
         member = getattr(member, "py_func", member)  # what numba compiled
-        if inspect.isroutine(member) or inspect.isclass(member):
-            if member.__module__ == module.__name__ and member.__name__ == name:
-                yield name, member
+        told = inspect.isroutine(member) or inspect.isclass(member)
+        if told and member.__module__ == module.__name__ and member.__name__ == name:
+            yield name, member
 
 
 def gaps(module):

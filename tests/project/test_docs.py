@@ -9,10 +9,11 @@ import sys
 
 import disksearch
 import nbformat
+import nborder
 import nbpages
 import offline
 import pytest
-from layout import ROOT
+from layout import NBS, NOTEBOOKS, ROOT, notebook_name
 
 # ---------------------------------------------------------------- small notebooks
 
@@ -25,6 +26,15 @@ def notebook(path, *cells):
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(nbformat.v4.new_notebook(cells=made), path)
     return path
+
+
+def order(folder, *names, **sections):
+    """Write the declared order: notebooks of no section, and sections by their titles."""
+    lines = [f"- {name}.ipynb" for name in names]
+    for title, inside in sections.items():
+        lines += [f"- section: {title}", "  contents:", *(f"  - {name}.ipynb" for name in inside)]
+    indented = "\n".join("      " + line for line in lines)
+    (folder / "sidebar.yml").write_text(f"website:\n  sidebar:\n    contents:\n{indented}\n", encoding="utf-8")
 
 
 def page(tmp_path, *cells):
@@ -89,9 +99,16 @@ def _private():
 '''.strip()
 
 
+INNER = '''
+def depth(x):
+    """How deep it lies."""
+    return x
+'''.strip()
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A project of two notebooks with the real `docs/`, built with warnings as errors."""
+    """A project of three notebooks with the real `docs/`, built with warnings as errors."""
     root = tmp_path_factory.mktemp("site")
     project(root)
     done = build(root)
@@ -103,9 +120,10 @@ def project(root):
     """Everything that the real project's site is made of, but small."""
     shutil.copytree(ROOT / "docs", root / "docs",
                     ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__", "methods.md", "coming_from_*.md"))
-    (root / "tiny").mkdir()
-    (root / "tiny" / "__init__.py").write_text("", encoding="utf-8")
-    (root / "tiny" / "rows.py").write_text(MODULE + "\n", encoding="utf-8")
+    (root / "tiny" / "deep").mkdir(parents=True)
+    for name, text in {"__init__": "", "deep/__init__": "", "deep/inner": INNER,
+                       "rows": f"{MODULE}\n\nfrom .deep.inner import depth"}.items():
+        (root / "tiny" / f"{name}.py").write_text(text + "\n", encoding="utf-8")
     (root / "CHANGELOG.md").write_text("# Changelog\n\n## 0.1.0\n\n- First.\n", encoding="utf-8")
     (root / "CONTRIBUTING.md").write_text("# Contributing\n", encoding="utf-8")
     (root / "LICENSE").write_text("Free.\n", encoding="utf-8")
@@ -113,8 +131,18 @@ def project(root):
         "[DEFAULT]\nlib_path = tiny\ntitle = tiny\nauthor = The tiny authors\n"
         "copyright = 2026, The tiny authors\nversion = 0.1.0\n", encoding="utf-8")
     notebook(
+        root / "nbs" / "deep" / "00_inner.ipynb",
+        "#| default_exp deep.inner",
+        ("md", "# Deep inside\n\n> A room of a family.\n\nUsed by [rows](../00_rows.ipynb#rows-apart), `rows.depth`; "
+               "[licence](../../LICENSE), [what changed](../../CHANGELOG.md)."),
+        "#| export\n" + INNER,
+        "import os\nprint('ran in', os.path.basename(os.getcwd()), depth(1))",
+    )
+    notebook(
         root / "nbs" / "00_rows.ipynb",
         "#| default_exp rows",
+        "#| export\nfrom tiny.deep.inner import depth",
+        "#| export\n_all_ = [depth]",
         ("md", "# Rows apart\n\n> One line of lead.\n\nUse `spread` or `Ruler.measure`, not `len`; $r^2$."),
         ("md", "A {term}`sounding`."),
         "#| export\n" + MODULE,
@@ -128,8 +156,10 @@ def project(root):
         "show_doc(Ruler)",
         "#| hide\nimport nbdev; nbdev.nbdev_export()",
     )
-    notebook(root / "nbs" / "index.ipynb", ("md", "# tiny\n\n> What it is.\n\nRead [rows](00_rows.ipynb#rows-apart); "
-                                            "[licence](../LICENSE); [what changed](../CHANGELOG.md)."))
+    notebook(root / "nbs" / "index.ipynb", ("md", "# tiny\n\n> What it is.\n\nRead [rows](00_rows.ipynb#rows-apart), "
+                                            "[inside](deep/00_inner.ipynb); [licence](../LICENSE); "
+                                            "[what changed](../CHANGELOG.md)."))
+    order(root / "nbs", Start=["index"], Deep=["deep/00_inner"], Rows=["00_rows"])
 
 
 def build(root):
@@ -208,36 +238,65 @@ def test_public_names_of_exported_cells_alone(tmp_path):
     assert nbpages.constant("# One,\n# two.\nA = 'x # y'", "A") == ("'x # y'", "One, two.")
 
 
-def test_order_of_pages(tmp_path):
-    for name in ["90_cli", "04a_isolate", "04_soundings", "index", "_draft"]:
+def test_order_is_what_the_list_says(tmp_path):
+    for name in ["90_cli", "04a_isolate", "ground/00_files", "index", "_draft", "ground/.ipynb_checkpoints/00_files"]:
         notebook(tmp_path / f"{name}.ipynb", ("md", "# T"))
-    assert [path.stem for path in nbpages.notebooks(tmp_path)] == ["04_soundings", "04a_isolate", "90_cli", "index"]
+    order(tmp_path, "index", Ground=["ground/00_files"], Shell=["90_cli", "04a_isolate"], Later=[])
+    assert [path.stem for path in nborder.notebooks(tmp_path)] == ["index", "00_files", "90_cli", "04a_isolate"]
+    assert [section.title for section in nborder.sections(tmp_path)] == ["Notebooks", "Ground", "Shell"]
+    assert nborder.disagreements(tmp_path) == []
+
+
+def test_a_list_that_lacks_a_notebook_is_told(tmp_path):
+    for name in ["a", "b/c"]:
+        notebook(tmp_path / f"{name}.ipynb", ("md", "# T"))
+    order(tmp_path, "a", "a", "gone")
+    told = nborder.disagreements(tmp_path)
+    assert [line.split(",")[0].split(":")[0] for line in told] == [
+        "b/c.ipynb is not in sidebar.yml", "gone.ipynb is in sidebar.yml", "a.ipynb is in sidebar.yml twice"]
+
+
+@pytest.mark.parametrize("said, module", [("#| default_exp ground.files", "ground.files"), ("x = 1", None),
+                                          ("#|default_exp soundings.__init__", "soundings")])
+def test_module_of_a_notebook(tmp_path, said, module):
+    path = notebook(tmp_path / "n.ipynb", ("md", "# T"), said)
+    assert nborder.module_of(path) == nbpages.read_page(path).module == module
+
+
+def test_what_a_headline_passes_on(tmp_path):
+    made = page(tmp_path, "#| export\nfrom tiny.deep.inner import depth, deeper as far\nfrom os import path",
+                "#| export\n_all_ = [depth, 'far', path]", "_all_ = [mine]")
+    assert nbpages.origins(made, "tiny") == {"depth": "tiny.deep.inner.depth", "far": "tiny.deep.inner.deeper"}
 
 
 def test_fingerprint_follows_imports(tmp_path):
     """A page's outputs are made anew when a module it runs changed, also through another one, and not otherwise."""
     package = tmp_path / "tiny"
-    package.mkdir()
-    for name, text in {"__init__": "", "a": "from tiny.b import f", "b": "f = 1", "c": "g = 1"}.items():
+    (package / "deep").mkdir(parents=True)
+    for name, text in {"__init__": "", "a": "from tiny.b import f", "b": "from .deep import d", "c": "g = 1",
+                       "deep/__init__": "", "deep/d": "from ..e import f\nfrom .h import i", "deep/h": "",
+                       "e": ""}.items():
         (package / f"{name}.py").write_text(text, encoding="utf-8")
     made = page(tmp_path, "from tiny.a import f")
-    first = nbpages.fingerprint(made, package)
-    (package / "c.py").write_text("g = 2", encoding="utf-8")
-    assert nbpages.fingerprint(made, package) == first
-    (package / "b.py").write_text("f = 2", encoding="utf-8")
-    assert nbpages.fingerprint(made, package) != first
+    seen = [nbpages.fingerprint(made, package)]
+    for name in ["c", "b", "deep/__init__", "deep/d", "e", "deep/h"]:
+        with (package / f"{name}.py").open("a", encoding="utf-8") as file:
+            file.write("\n# changed")
+        seen.append(nbpages.fingerprint(made, package))
+    assert seen[0] == seen[1], "nothing imports c"
+    assert len(set(seen[1:])) == 6, "each of the others is imported, by its name or by its folder"
 
 
 def test_notebooks_of_this_project_are_pages():
-    paths = nbpages.notebooks(ROOT / "nbs")
-    pages = [nbpages.read_page(path) for path in paths]
+    pages = [nbpages.read_page(path) for path in NOTEBOOKS]
     assert all(made.lead for made in pages), "each notebook has a `> subtitle` under its title"
     assert len({made.title for made in pages}) == len(pages)
 
 
-def test_the_first_page_names_every_notebook():
-    index = (ROOT / "nbs/index.ipynb").read_text(encoding="utf-8")
-    others = [path.name for path in nbpages.notebooks(ROOT / "nbs") if path.stem != "index"]
+def test_the_first_page_names_every_headline():
+    """The notebooks of the folder itself; those of a family are named by its headline and by the sidebar."""
+    index = (NBS / "index.ipynb").read_text(encoding="utf-8")
+    others = [path.name for path in NOTEBOOKS if path.parent == NBS and notebook_name(path) != "index"]
     assert [name for name in others if f"]({name})" not in index] == []
 
 
@@ -252,7 +311,7 @@ def test_hidden_cells_run_unseen(site):
 
 
 def test_runs_where_the_notebook_lies(site):
-    assert "ran in nbs" in html(site)
+    assert "ran in nbs" in html(site) and "ran in deep 1" in html(site, "deep/00_inner")
 
 
 def test_title_and_lead_on_the_page(site):
@@ -270,6 +329,10 @@ def test_api_entries_and_links(site):
     assert 'href="#tiny.rows.spread"' in text and 'href="#tiny.rows.Ruler.measure"' in text
     assert re.search(r"not <code [^>]*><span [^>]*>len</span></code>", text)  # not ours: no link
     assert 'href="00_rows.html#tiny.rows.spread"' in html(site, "api")
+    assert 'id="tiny.deep.inner.depth"' in html(site, "deep/00_inner")
+    twice = html(site, "api").count('href="deep/00_inner.html#tiny.deep.inner.depth"')
+    assert twice == 2, "under the room, and under the headline"
+    assert 'href="#tiny.deep.inner.depth"' in html(site, "deep/00_inner"), "rows.depth leads to the room's entry"
     assert "Variables" not in text and "Bases: object" not in text
     assert "ArrayLike" in text and "ForwardRef" not in text
 
@@ -282,7 +345,15 @@ def test_references_of_two_docstrings_live_on_one_page(site):
 def test_landing_page(site):
     text = html(site, "index")
     assert "<h1>tiny" in text and 'href="00_rows.html#rows-apart"' in text
-    assert 'href="changelog.html"' in text
+    assert 'href="changelog.html"' in text and 'href="deep/00_inner.html"' in text
+    heads = re.findall(r'<p class="caption"[^>]*><span class="caption-text">(.*?)</span>', text)
+    assert heads == ["Deep", "Rows", "Reference"], "the sidebar has the sections of the declared order"
+
+
+def test_links_of_a_page_in_a_folder(site):
+    text = html(site, "deep/00_inner")
+    assert 'href="../00_rows.html#rows-apart"' in text and 'href="../changelog.html"' in text
+    assert re.search(r'href="\.\./_downloads/\w+/LICENSE"', text)
 
 
 def test_words_of_a_table_stand_left(site):
@@ -360,9 +431,14 @@ def test_removed_notebook_takes_its_page_away(tmp_path):
     nbsite.write_pages(App, Config)
     assert Config.nbsite_names["Ruler"] == "tiny.rows.Ruler"
     notebook(tmp_path / "docs/by_hand.ipynb", ("md", "# Kept"))
-    (tmp_path / "nbs/00_rows.ipynb").unlink()
+    shutil.rmtree(tmp_path / "nbs/deep")
+    with pytest.raises(nbsite.ConfigError, match="deep/00_inner.ipynb is in sidebar.yml, but there is no such"):
+        nbsite.write_pages(App, Config)
+    order(tmp_path / "nbs", "index", "00_rows")
     nbsite.write_pages(App, Config)
-    assert {path.name for path in App.srcdir.glob("*.ipynb")} == {"index.ipynb", "by_hand.ipynb"}
+    made = {path.relative_to(App.srcdir).as_posix() for path in App.srcdir.rglob("*")}
+    assert {name for name in made if name.endswith("ipynb")} == {"index.ipynb", "00_rows.ipynb", "by_hand.ipynb"}
+    assert "deep" not in made
 
 
 # ---------------------------------------------------------------- search from disk
@@ -378,6 +454,7 @@ def test_words_of_a_page():
 def test_the_words_come_along_as_a_script(site):
     text = (site / "_build/html/_static/search_texts.js").read_text(encoding="utf-8")
     pages = json.loads(text.removeprefix("window.SEARCH_TEXTS = ").rstrip(";\n"))
+    assert "ran in deep" in pages["deep/00_inner.html"]
     assert "ran in nbs" in pages["00_rows.html"] and 'id="tiny.rows.spread"' in pages["00_rows.html"]
     assert "search_texts.js" in html(site, "search") and "search_texts.js" not in html(site, "00_rows")
 
