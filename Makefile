@@ -112,7 +112,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis docs/*.ipynb docs/api.md
+	rm -rf _build _docs _run _store _proc build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis docs/api.md
+	@find docs -name '*.ipynb' -delete
+	@find docs -type d -empty -delete
 
 distclean: clean
 	rm -rf $(VENV) $(VENV)-swift* $(VENV)-keystone*

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+from layout import ROOT, SHARED_DATA, module_files
 
 matplotlib.use("Agg")
-
-ROOT = Path(__file__).resolve().parent.parent
-SHARED_DATA = Path(os.environ.get("OCO2_SHARED_DATA", ROOT.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
@@ -40,5 +38,4 @@ def package_modules() -> list:
     """Every module of the package that a notebook makes."""
     import importlib
 
-    names = sorted(path.stem for path in (ROOT / "oco2_outliers").glob("*.py") if not path.stem.startswith("_"))
-    return [importlib.import_module(f"oco2_outliers.{name}") for name in names]
+    return [importlib.import_module(f"oco2_outliers.{name}") for name in module_files()]

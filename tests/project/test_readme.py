@@ -4,15 +4,11 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "docs" / "_ext"))
-
-import readme  # noqa: E402
+import readme
+from layout import ROOT
 
 
 def check(root):

@@ -1,7 +1,7 @@
 """Pictures by what they draw: artists, data, labels, units; no traces left behind; a few against stored images.
 
-`OCO2_WRITE_BASELINES=1 pytest tests/test_plots.py -k baseline` draws the stored images anew: look at them before you
-commit them. They hold no text, so that the version of a font does not matter.
+`OCO2_WRITE_BASELINES=1 pytest tests/plots/test_plots.py -k baseline` draws the stored images anew: look at them before
+you commit them. They hold no text, so that the version of a font does not matter.
 """
 
 import doctest

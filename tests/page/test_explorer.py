@@ -19,24 +19,23 @@ import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
+import browser as chromium
 import numpy as np
+import offline
 import pandas as pd
 import pytest
+from layout import PACKAGE, ROOT, TESTS
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+from oco2_outliers import explorer as module
+from oco2_outliers.datasets import InputError
+from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius
+from oco2_outliers.explorer import ExplorerPage, IsolationWidget, explore
+from oco2_outliers.image_forest import scan_folder, simulate_pictures
+from oco2_outliers.main_job import isolate
+from oco2_outliers.scale import combine, map_files
+from oco2_outliers.soundings import convert_soundings, simulate_granule, to_parquet
 
-import browser as chromium  # noqa: E402
-
-from oco2_outliers import explorer as module  # noqa: E402
-from oco2_outliers.datasets import InputError  # noqa: E402
-from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius  # noqa: E402
-from oco2_outliers.explorer import ExplorerPage, IsolationWidget, explore  # noqa: E402
-from oco2_outliers.image_forest import scan_folder, simulate_pictures  # noqa: E402
-from oco2_outliers.main_job import isolate  # noqa: E402
-from oco2_outliers.scale import combine, map_files  # noqa: E402
-from oco2_outliers.soundings import convert_soundings, simulate_granule, to_parquet  # noqa: E402
-
-STATIC = Path(module.__file__).parent / "static"
+STATIC = PACKAGE / "static"
 NASTY = ["</script><img src=x onerror=alert(1)>", "<!--<script>", "\u2028\u2029", "'\"`&amp;&", "=1+1", "\x00\ud800",
          "a,b\n"]
 
@@ -255,10 +254,7 @@ def test_a_summary_of_another_table_is_told(result, tmp_path):
         assert ((meta["eps"] < array(meta["settings"][0])) == result.table["isolated"]).all()
 
 
-def test_nothing_that_is_loaded_and_nothing_that_runs_but_the_program(page, root):
-    sys.path.insert(0, str(root / "docs" / "_ext"))
-    import offline
-
+def test_nothing_that_is_loaded_and_nothing_that_runs_but_the_program(page):
     held = parsed(page.path)
     assert [attributes.get("type") for attributes, _ in held.scripts] == ["application/json", "text/plain", "module"]
     assert not held.others and not any("src" in attributes for attributes, _ in held.scripts)
@@ -893,7 +889,7 @@ widget
     nbformat.write(notebook, tmp_path / "w.ipynb")
     env = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
            "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
-           "PYTHONPATH": os.pathsep.join(sys.path[:1] + [str(Path(module.__file__).parents[1])])}
+           "PYTHONPATH": os.pathsep.join([str(TESTS), str(ROOT)])}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0", "--ip=127.0.0.1",
                "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={tmp_path}",
                "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]

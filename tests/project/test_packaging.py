@@ -15,9 +15,9 @@ import urllib.error
 import urllib.request
 import uuid
 import zipfile
-from pathlib import Path
 
 import pytest
+from layout import NOTEBOOKS, notebook_name
 
 NOT_SOURCE = shutil.ignore_patterns(".git", ".venv*", "_*", "__pycache__", ".*_cache", ".hypothesis", "dist", "build",
                                     "*.egg-info", ".ipynb_checkpoints")
@@ -105,7 +105,7 @@ def test_source_archive_holds_what_builds_tests_and_documents_it(root, built):
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"settings.ini", "constraints.txt", "LICENSE", "CITATION.cff", "CHANGELOG.md", "Makefile", "docs/conf.py",
               ".ci/run", "tests/conftest.py", "tests/typing/consumer.py"}
-    wanted |= {path.relative_to(root).as_posix() for path in (root / "nbs").glob("*.ipynb")}
+    wanted |= {path.relative_to(root).as_posix() for path in NOTEBOOKS}
     assert wanted <= names
     assert not [name for name in names if "__pycache__" in name or name.startswith((".venv", "_build", "docs/api.md"))]
 
@@ -173,8 +173,7 @@ def laboratory(root, wheel, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("notebook", sorted((Path(__file__).resolve().parents[1] / "nbs").glob("*.ipynb")),
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=notebook_name)
 def test_notebook_runs_without_the_source_tree(laboratory, notebook, tmp_path):
     """Every cell, from a fresh kernel, in a folder that holds that notebook alone."""
     programs, environment = laboratory
@@ -239,7 +238,7 @@ def test_jupyterlab_opens_a_notebook_and_runs_it(root, laboratory, tmp_path):
                 "Authorization": f"token {token}"}), timeout=30) as page:
             assert "JupyterLab" in page.read().decode()
         listed = {entry["name"] for entry in ask(f"{server}/api/contents", token)["content"]}
-        assert {path.name for path in (root / "nbs").glob("*.ipynb")} <= listed
+        assert {path.relative_to(root / "nbs").parts[0] for path in NOTEBOOKS} <= listed
         notebook = ask(f"{server}/api/contents/04a_isolate.ipynb", token)["content"]
         session = ask(f"{server}/api/sessions", token, {"path": "04a_isolate.ipynb", "name": "", "type": "notebook",
                                                         "kernel": {"name": "python3"}})

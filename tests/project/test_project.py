@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
+import nborder
 import pytest
-
-IMPORT = re.compile(r"^(?:from|import) oco2_outliers\.?(\w*)", re.MULTILINE)
+from layout import NBS, NOTEBOOKS, PACKAGE, module_files, notebook_name, python_files
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +22,8 @@ def settings(root):
     return parser["DEFAULT"]
 
 
-def notebooks(root):
-    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((root / "nbs").glob("*.ipynb"))}
+def notebooks():
+    return {notebook_name(path): json.loads(path.read_text("utf-8")) for path in NOTEBOOKS}
 
 
 def sources(notebook):
@@ -34,33 +35,53 @@ def test_package_is_what_the_notebooks_export(root, tmp_path):
         shutil.copy(root / name, tmp_path)
     for name in ("nbs", "oco2_outliers"):
         shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_*"))
+    here = tmp_path / "oco2_outliers"
+    for path in set(here.rglob("*.py")) - {here / "__main__.py"}:
+        path.unlink()  # a module whose notebook is gone must not stay
     subprocess.run([sys.executable, "-c", "import nbdev; nbdev.nbdev_export()"], cwd=tmp_path, check=True,
                    capture_output=True, timeout=120)
-    exported = {path.name: path.read_text("utf-8") for path in (tmp_path / "oco2_outliers").glob("*.py")}
-    committed = {path.name: path.read_text("utf-8") for path in (root / "oco2_outliers").glob("*.py")}
+    exported = {path.relative_to(here).as_posix(): path.read_text("utf-8") for path in here.rglob("*.py")}
+    committed = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in python_files()}
     assert exported.keys() == committed.keys()
     stale = [name for name in committed if committed[name] != exported[name]]
     assert not stale, f"run nbdev_export and commit: {stale} differ from the notebooks"
 
 
-def test_notebooks_are_clean(root):
-    for name, notebook in notebooks(root).items():
+def test_notebooks_are_clean():
+    for name, notebook in notebooks().items():
         for cell in notebook["cells"]:
             assert not cell.get("outputs") and not cell.get("execution_count"), f"{name}: run nbdev_clean"
 
 
-def test_a_notebook_imports_only_from_lower_numbered_ones(root):
-    order = {}
-    books = notebooks(root)
-    for position, notebook in enumerate(books.values()):
-        module = re.search(r"#\|\s*default_exp\s+(\w+)", "\n".join(sources(notebook)))
-        if module:
-            order[module[1]] = position
-    for position, (name, notebook) in enumerate(books.items()):
-        if name == "index":
-            continue
-        for module in IMPORT.findall("\n".join(sources(notebook))):
-            assert module == "" or order[module] < position, f"{name} imports {module}, which comes after it"
+def test_every_notebook_stands_in_the_declared_order():
+    """`nbs/sidebar.yml` lists each notebook once, and none that is not there."""
+    assert nborder.disagreements(NBS) == []
+
+
+def test_every_module_has_its_notebook():
+    made = [module for path in NOTEBOOKS if (module := nborder.module_of(path))]
+    assert sorted(made) == sorted(module_files())
+
+
+def imported(notebook):
+    """Modules of the package that the cells of a notebook import, also inside a function."""
+    for source in sources(notebook):
+        code = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.split("\n"))
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Import):
+                yield from (name.name for name in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                # `from oco2_outliers.ground import files` names a module, `from oco2_outliers.peaks import find_peaks`
+                # does not; which is told by the list of modules.
+                yield from (node.module, *(f"{node.module}.{name.name}" for name in node.names))
+
+
+def test_a_notebook_imports_only_from_those_above_it():
+    """In the declared order; the first page alone shows what all others make."""
+    order = {f"oco2_outliers.{nborder.module_of(path)}": at for at, path in enumerate(NOTEBOOKS)}
+    below = [f"{name} imports {module}" for at, (name, notebook) in enumerate(notebooks().items()) if name != "index"
+             for module in imported(notebook) if order.get(module, -1) >= at]
+    assert below == [], "each imports a notebook that does not stand above it in nbs/sidebar.yml"
 
 
 def _is_import(node):
@@ -70,9 +91,9 @@ def _is_import(node):
     return isinstance(node, (ast.Import, ast.ImportFrom))
 
 
-def test_cells_do_not_mix_imports_and_code(root):
+def test_cells_do_not_mix_imports_and_code():
     """The docs stage runs a cell with imports in it when it only looks for definitions."""
-    for name, notebook in notebooks(root).items():
+    for name, notebook in notebooks().items():
         for source in sources(notebook):
             if "nbdev_export()" in source or source.lstrip().startswith("%"):
                 continue
@@ -80,8 +101,8 @@ def test_cells_do_not_mix_imports_and_code(root):
             assert len(kinds) < 2, f"{name} mixes imports and code:\n{source[:200]}"
 
 
-def test_run_time_code_does_not_import_the_tools(root):
-    for path in (root / "oco2_outliers").glob("*.py"):
+def test_run_time_code_does_not_import_the_tools():
+    for path in python_files():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else \
                 [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -103,7 +124,7 @@ def test_every_requirement_is_used_and_pinned(root, settings):
     """Nothing that no code uses, and nothing whose next release could break a fresh clone."""
     module_of = {"scikit-learn": "sklearn", "opencv-python-headless": "cv2", "python-swiftclient": "swiftclient",
                  "pyyaml": "yaml", "pillow": "PIL", "pyarrow": "to_parquet"}
-    code = "\n".join(path.read_text("utf-8") for path in (root / "oco2_outliers").glob("*.py"))
+    code = "\n".join(path.read_text("utf-8") for path in python_files())
     pinned = {line.split("==")[0].lower().replace("_", "-")
               for line in (root / "constraints.txt").read_text("utf-8").splitlines() if "==" in line}
     for extra in ("requirements", "dev_requirements", "docs_requirements", "lab_requirements", "geo_requirements",
@@ -126,7 +147,7 @@ def test_nothing_of_a_machine_is_committed(root):
     found = []
     for name in filter(None, files.stdout.split("\0")):
         path = root / name
-        if not path.is_file() or path.suffix == ".png" or path.resolve() == (root / "tests" / "test_project.py"):
+        if not path.is_file() or path.suffix == ".png" or path.resolve() == Path(__file__).resolve():
             continue
         text = path.read_text("utf-8", errors="replace")
         if re.search(r"/home/\w+/|/root/|extra-index-url|file:///opt|files\.pythonhosted", text):

@@ -6,18 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
+import disksearch
 import nbformat
+import nbpages
+import offline
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-EXT = ROOT / "docs" / "_ext"
-sys.path.insert(0, str(EXT))
-
-import disksearch  # noqa: E402
-import nbpages  # noqa: E402
-import offline  # noqa: E402
+from layout import ROOT
 
 # ---------------------------------------------------------------- small notebooks
 

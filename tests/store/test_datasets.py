@@ -19,11 +19,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layout import ROOT, SHARED_DATA
 
 from oco2_outliers.datasets import Datasets, InputError, SwiftFileSystem, read_table
 
 ID = 2018082505140535
-REAL = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -75,7 +75,7 @@ def test_configurations(tmp_path, monkeypatch):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(InputError):
             Datasets(tmp_path / "bad.json")
-    for shipped in (Path(__file__).parents[1] / "configs").glob("*.json"):
+    for shipped in (ROOT / "configs").glob("*.json"):
         config = json.loads(shipped.read_text())
         assert not config.get("swift_storage", {}).get("key")  # no secrets are shipped
 
@@ -408,9 +408,10 @@ def test_the_entry_point():
     assert fsspec.get_filesystem_class("swift") is SwiftFileSystem
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no real data beside the project; the tests above read generated tables")
+@pytest.mark.skipif(not SHARED_DATA.is_dir(),
+                    reason="no real data beside the project; the tests above read generated tables")
 def test_real_tables():
-    for path in [*REAL.glob("peaks/**/*.csv"), *REAL.glob("soundings/*.csv")]:
+    for path in [*SHARED_DATA.glob("peaks/**/*.csv"), *SHARED_DATA.glob("soundings/*.csv")]:
         df = read_table(path)
         assert len(df)
         if "sounding_id" in df.columns:

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from layout import TESTS
 from swift_server import SwiftServer
 from swift_server.cutter import Cutter
 from swift_server.fixtures import QUICK, container, running_server, store  # noqa: F401
@@ -307,7 +308,7 @@ def test_the_daemons_end_with_their_parent(server, tmp_path):
     code = ("import sys, time; sys.path.insert(0, sys.argv[1]); from swift_server import SwiftServer\n"
             "s = SwiftServer(folder=sys.argv[2]).start(); print(*[d.pid for d in s.daemons.values()], flush=True)\n"
             "time.sleep(60)\n")
-    run = subprocess.Popen([sys.executable, "-c", code, os.path.dirname(__file__), str(tmp_path)],
+    run = subprocess.Popen([sys.executable, "-c", code, str(TESTS), str(tmp_path)],
                            stdout=subprocess.PIPE, text=True)
     pids = [int(p) for p in run.stdout.readline().split()]
     assert len(pids) == 4

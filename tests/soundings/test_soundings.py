@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import warnings
-from pathlib import Path
 
 import h5netcdf
 import h5py
@@ -15,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
+from layout import SHARED_DATA
 from scipy.spatial import cKDTree
 
 from oco2_outliers.datasets import Datasets, InputError
@@ -35,17 +34,8 @@ from oco2_outliers.soundings import (
     write_lite,
 )
 
-PROJECT = Path(__file__).resolve().parents[1]
-
-
-def shared_data() -> Path:
-    """Real data lie beside the project; OCO2_SHARED_DATA says where else."""
-    given = os.environ.get("OCO2_SHARED_DATA")
-    return Path(given) if given else PROJECT.parent / "shared" / "data"
-
-
-LITE = shared_data() / "soundings" / "lite_v10r_ohio"
-SECUNDA = shared_data() / "soundings" / "orbit11522_20160831_secunda.csv"
+LITE = SHARED_DATA / "soundings" / "lite_v10r_ohio"
+SECUNDA = SHARED_DATA / "soundings" / "orbit11522_20160831_secunda.csv"
 needs_real = pytest.mark.skipif(not LITE.is_dir(), reason="no real Lite files; generated ones take the same path")
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layout import ROOT, module_files
 from scale_tasks import big_rows, gives_nothing, kills_its_worker, one_row, slow_rows
 from swift_server.fixtures import server  # noqa: F401
 
@@ -32,8 +33,7 @@ from oco2_outliers.main_job import isolate
 from oco2_outliers.scale import combine, map_files
 from oco2_outliers.soundings import read_soundings, simulate_granule, to_parquet, write_lite
 
-TESTS = Path(__file__).resolve().parent
-ROOT = TESTS.parent
+HERE = Path(__file__).resolve().parent  # of the tasks, which workers import
 
 
 # ---------------------------------------------------------------- a cluster
@@ -43,7 +43,7 @@ class Cluster:
 
     def __init__(self, folder, n_workers=2, env=None):
         self.folder, self.processes = Path(folder), []
-        self.env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{TESTS}", **(env or {})}
+        self.env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", **(env or {})}
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
                                      "--scheduler-file", str(self.folder / "scheduler.json"))
         file, end = self.folder / "scheduler.json", time.monotonic() + 180
@@ -666,7 +666,7 @@ def test_the_scheduler_killed_and_the_run_resumed(days, cluster, in_one_go, tmp_
 def test_the_coordinator_killed_and_the_run_resumed(days, in_one_go, tmp_path):
     log, out = tmp_path / "log", tmp_path / "out"
     log.touch()
-    code = (f"import sys; sys.path.insert(0, {str(TESTS)!r}); from scale_tasks import slow_rows\n"
+    code = (f"import sys; sys.path.insert(0, {str(HERE)!r}); from scale_tasks import slow_rows\n"
             "from oco2_outliers.scale import map_files\n"
             f"if __name__ == '__main__': map_files({str(days)!r}, slow_rows, out={str(out)!r}, jobs=2, "
             f"parameters={{'log': {str(log)!r}}})")
@@ -716,7 +716,7 @@ def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path):
 
 def limited(out, days):
     """A run that may write no file above 100 kB; the exit code of the command."""
-    code = (f"import resource, sys; sys.path.insert(0, {str(TESTS)!r}); from scale_tasks import big_rows\n"
+    code = (f"import resource, sys; sys.path.insert(0, {str(HERE)!r}); from scale_tasks import big_rows\n"
             "from oco2_outliers.scale import map_files\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
             "try:\n"
@@ -945,8 +945,9 @@ def test_without_dask_the_error_says_what_to_install(days, tmp_path, monkeypatch
     assert main(["run", "isolate", str(days), "--out", str(tmp_path / "out")]) == 0
 
 
-def test_nothing_of_a_run_is_unpickled(root):
-    code = (root / "oco2_outliers" / "scale.py").read_text("utf-8")
+def test_nothing_of_a_run_is_unpickled():
+    code = "".join(path.read_text("utf-8") for name, path in module_files().items()
+                   if name.split(".")[0] in ("scale", "runs"))
     assert not re.search(r"pickle\.loads?\b|read_pickle|allow_pickle=True|joblib", code)
 
 
