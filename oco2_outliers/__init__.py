@@ -1,4 +1,7 @@
-"""Finds what does not belong in Earth-observation data, and says why."""
+"""Finds what does not belong in Earth-observation data, and says why.
+
+This face of the package is kept by hand; nbdev writes only the version into it.
+"""
 
 __version__ = "0.1.0"
 

@@ -741,6 +741,7 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     --------
     >>> from oco2_outliers.main_job import isolate
     >>> table = pd.DataFrame({"xco2": [*np.linspace(400, 402, 50), 420.0]})
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = explore(isolate(table, eps=0.5), Path(folder) / "why.html")
     >>> page.n_rows

@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/ground/05_ids.ipynb #166fbf34
 def exact_id(value: Any, where: str = "sounding_id") -> int:
-    """One id from an int, a text or a whole float below 2**53 (beyond, a float has lost digits)."""
+    """One id from an int, a text or a whole float below 2**53; a larger float has lost digits."""
     text = str(value).strip()
     if isinstance(value, float):
         digits = str(int(value)) if value.is_integer() and 0 <= value < 2**53 else ""

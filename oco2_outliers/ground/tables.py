@@ -17,13 +17,13 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-import pandas as pd
+from typing import IO, TYPE_CHECKING, Any
 
 from .errors import InputError, one_line
 from .ids import exact_ids
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # %% auto #0
 __all__ = ['read_table']
@@ -127,6 +127,7 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
 
     Examples
     --------
+    >>> import io
     >>> read_table(io.BytesIO(b"sounding_id;xco2\\n2018082505140535;400.9\\n"), "peak.csv").dtypes["sounding_id"]
     dtype('int64')
     """
@@ -169,15 +170,18 @@ def read_any_table(opened: IO[bytes], name: str) -> pd.DataFrame:
 
 # %% ../../nbs/ground/06_tables.ipynb #b3582c4f
 def wrapped_text(text: str) -> str:
+    """Lines broken at 110 characters, with an indent."""
     return "\n".join(textwrap.fill(line, 110, subsequent_indent="    ") for line in text.splitlines())
 
 # %% ../../nbs/ground/06_tables.ipynb #b238241b
 def text_table(table: pd.DataFrame) -> str:
     """Numbers to the right, words to the left; missing numbers as a dash."""
+    import pandas as pd
+
     texts = table.copy()
     for name in map(str, table):
         if pd.api.types.is_float_dtype(texts[name]):
-            texts[name] = ["-" if np.isnan(value) else f"{value:.3f}" for value in texts[name]]
+            texts[name] = ["-" if pd.isna(value) else f"{value:.3f}" for value in texts[name]]
         elif not pd.api.types.is_numeric_dtype(texts[name]):
             width = max([len(name), *map(len, texts[name].astype(str))])
             texts[name] = texts[name].astype(str).str.ljust(width)

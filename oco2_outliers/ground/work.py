@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sized
+from numbers import Integral
 from typing import Any, TypeVar
 
-import numpy as np
 from tqdm.auto import tqdm
 
 from .errors import InputError
@@ -27,7 +27,7 @@ def n_cores() -> int:
 def count_threads(n_jobs: int | None, default: int = 1) -> int:
     """Threads for `n_jobs`, at most one a core: -1 is all cores, -2 all but one, None is `default`."""
     asked = default if n_jobs is None else n_jobs
-    if isinstance(asked, bool) or not isinstance(asked, (int, np.integer)) or asked == 0:
+    if isinstance(asked, bool) or not isinstance(asked, Integral) or asked == 0:
         raise InputError(f"n_jobs is {n_jobs!r}: give a number of threads, -1 for all cores, or None")
     cores = n_cores()
     return max(1, cores + 1 + int(asked)) if asked < 0 else min(int(asked), cores)
