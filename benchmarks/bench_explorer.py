@@ -37,7 +37,7 @@ FRAME = "const frame = () => new Promise((done) => requestAnimationFrame(() => s
 def make_result(n: int):
     """Generated soundings all over the world, scored as `isolate` scores them (without its sweep and its reasons)."""
     from oco2_outliers.dbscan import choose_eps, feature_matrix, isolation_radius
-    from oco2_outliers.isolate import IsolationResult
+    from oco2_outliers.main_job import IsolationResult
     from oco2_outliers.soundings import simulate_granule
 
     parts: list[pd.DataFrame] = []

@@ -65,7 +65,7 @@ def run(variant: str, folder: str) -> np.ndarray | None:
     from oco2_outliers.image_forest import ImageForest
 
     forest = ImageForest(BINS, scale=VARIANTS[variant])
-    return np.array([row.features for row in forest._rows(folder)])
+    return np.array([row.features for row in forest.read_rows(folder)])
 
 
 def peak_rss() -> int:

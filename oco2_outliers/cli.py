@@ -32,13 +32,13 @@ def _print_version(asked: bool) -> None:
         print(f"oco2-outliers {__version__}")
         raise typer.Exit()
 
-
+# %% ../nbs/90_cli.ipynb #67929cc5
 @app.callback()
 def _common(version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True,
                                                   help="Print the version and stop.")] = False) -> None:
     pass
 
-
+# %% ../nbs/90_cli.ipynb #e3dfed05
 def _names(text: str | None) -> list[str] | None:
     """Column names from ``a,b,c``."""
     if text is None:
@@ -104,7 +104,7 @@ def _isolate_command(
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
 ) -> None:
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
-    from oco2_outliers.isolate import isolate
+    from oco2_outliers.main_job import isolate
 
     result = isolate(inputs, out=out, store=store, eps=eps, min_samples=min_samples, features=_names(features),
                      drop_missing=drop_missing, random_state=random_state, n_jobs=jobs, progress=sys.stderr.isatty())
@@ -155,19 +155,19 @@ def _box(text: str | None) -> tuple[float, ...] | None:
         raise InputError(f"bad box {text!r}: give west,south,east,north in degrees, like 5,45,12,50")
     return box
 
-
+# %% ../nbs/90_cli.ipynb #ab0fbbf5
 def _days(text: str | None) -> tuple[str, str] | None:
     """First and last day from text; one day is both."""
     days = _names(text)
     return None if days is None else (days[0], days[-1])
 
-
+# %% ../nbs/90_cli.ipynb #bf7782d4
 def _store_of(store: str | None):
     from oco2_outliers.datasets import Datasets
 
     return None if store is None else Datasets(store)
 
-
+# %% ../nbs/90_cli.ipynb #76137b25
 @soundings_app.command("info")
 def _info_command(
     name: Annotated[str, typer.Argument(metavar="INPUT", help="Lite .nc4, CSV, JSON or Parquet.")],
@@ -178,7 +178,7 @@ def _info_command(
 
     print(describe_soundings(read_soundings(name, store=_store_of(store))))
 
-
+# %% ../nbs/90_cli.ipynb #22a6b74a
 @soundings_app.command("convert")
 def _convert_soundings_command(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT... OUT", help="What to read, and last what to write: "
@@ -246,7 +246,7 @@ def _settings_of(task: str, given: dict) -> dict:
         raise InputError(f"{task} has no option --{stray[0].replace('_', '-').replace('n-surr', 'surr')}")
     return asked
 
-
+# %% ../nbs/90_cli.ipynb #1488ac57
 @app.command("run")
 def _run_command(
     task: Annotated[str, typer.Argument(metavar="TASK", help="isolate, peaks, convert or images.")],
@@ -301,7 +301,7 @@ def _run_command(
         print(f"\n{combine(out, progress=bars)}")
     raise typer.Exit(result.exit_code)
 
-
+# %% ../nbs/90_cli.ipynb #37b9c9bd
 @app.command("combine")
 def _combine_command(
     out: Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL of a run.")],
@@ -331,7 +331,7 @@ def _datasets(store, config, cloud, container, threads=10):
         raise InputError("give either --store or --config")
     return Datasets(config if store is None else store, cloud=cloud, container=container, threads=threads)
 
-
+# %% ../nbs/90_cli.ipynb #4f27904a
 def _size(n_bytes: float) -> str:
     """Bytes for a person: 1.5 MB."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -340,7 +340,7 @@ def _size(n_bytes: float) -> str:
         n_bytes, unit = n_bytes / 1000, "TB"
     return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
 
-
+# %% ../nbs/90_cli.ipynb #556e5853
 @store_app.command("ls")
 def _ls_command(
     prefix: Annotated[str, typer.Argument(help="How the names begin.")] = "",
@@ -353,7 +353,7 @@ def _ls_command(
         print(f"{each['bytes']:>14,}  {each['name']}")
     print(f"{len(found):,} objects, {_size(sum(each['bytes'] for each in found))}")
 
-
+# %% ../nbs/90_cli.ipynb #c556d381
 @store_app.command("put")
 def _put_command(
     mask: Annotated[str, typer.Argument(help="File, folder or glob to send; quote a glob.")],
@@ -370,7 +370,7 @@ def _put_command(
         mask, prefix, content_type=content_type, recursive=recursive, flat=flat, force=force)
     print(f"sent {len(done.sent):,} ({_size(done.bytes)}), skipped {len(done.skipped):,} identical")
 
-
+# %% ../nbs/90_cli.ipynb #48e7f099
 @store_app.command("get")
 def _get_command(
     name: Annotated[str, typer.Argument(metavar="PREFIX_OR_PATTERN", help="How the names begin, or a glob.")],
@@ -383,7 +383,7 @@ def _get_command(
     done = _datasets(store, config, cloud, container, threads).download(name, to, force=force)
     print(f"fetched {len(done.sent):,} ({_size(done.bytes)}), skipped {len(done.skipped):,} identical")
 
-
+# %% ../nbs/90_cli.ipynb #45b3f225
 @store_app.command("rm")
 def _rm_command(
     pattern: Annotated[str, typer.Argument(help="What the names hold, or a glob.")] = "/Trash/",
@@ -396,7 +396,7 @@ def _rm_command(
     if listed and not yes:
         print("nothing was deleted; add --yes to delete them")
 
-
+# %% ../nbs/90_cli.ipynb #9c655189
 @store_app.command("url")
 def _url_command(
     name: Annotated[str | None, typer.Argument(help="Name of an object.")] = None,
@@ -415,7 +415,7 @@ def _url_command(
     else:
         print(place.url(name) if name is not None else place.get_url_from_sounding_id(sounding))
 
-
+# %% ../nbs/90_cli.ipynb #c354364f
 @store_app.command("cat")
 def _cat_command(
     name: Annotated[str, typer.Argument(help="Name of an object.")],
@@ -440,7 +440,7 @@ def _three_bins(text: str) -> tuple[int, ...]:
         raise InputError(f"bad bins {text!r}: give three whole numbers, like 3,3,3")
     return bins
 
-
+# %% ../nbs/90_cli.ipynb #ba25bc08
 def _decoding_scale(fast: bool, scale: int | None) -> int:
     """One over which pictures are decoded, of ``--fast`` and ``--scale``."""
     from oco2_outliers.datasets import InputError
@@ -449,7 +449,7 @@ def _decoding_scale(fast: bool, scale: int | None) -> int:
         raise InputError(f"--fast decodes at 1/4 and --scale {scale} at 1/{scale}; give one of them")
     return 4 if fast else 1 if scale is None else scale
 
-
+# %% ../nbs/90_cli.ipynb #e26b853a
 _Fast = Annotated[bool, typer.Option("--fast", help="Decode at a quarter of the size: faster, other scores. The model "
                                      "remembers it.")]
 _Scale = Annotated[int | None, typer.Option(help="Decode at one over 1, 2, 4 or 8; --fast is 4.", show_default=False)]
@@ -484,7 +484,7 @@ def _train_command(
                 random_state=random_state, features=features, detector=detector,
                 scale=_decoding_scale(fast, scale), thumbnails=thumbnails, n_jobs=jobs, progress=sys.stderr.isatty())
 
-
+# %% ../nbs/90_cli.ipynb #271932de
 @images_app.command("test")
 def _test_command(
     model: Annotated[str, typer.Option("-m", "--model", help="Model file.")],
@@ -500,7 +500,7 @@ def _test_command(
     verdict = judge_picture(model, image, output=output, show=show, trusted=trusted, bins=_three_bins(bins))
     print(f"{verdict.label} (score {verdict.score:.3f}): {verdict.reason}")
 
-
+# %% ../nbs/90_cli.ipynb #f202ed73
 @images_app.command("scan")
 def _scan_command(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of pictures.")],
@@ -534,7 +534,7 @@ def _scan_command(
     print(f"\n{len(table):,} pictures scored, {int(table['outlier'].sum()):,} outliers, "
           f"{len(table.attrs['skipped']):,} skipped; wrote scores.csv, skipped.csv, contact_sheet.png to {out}")
 
-
+# %% ../nbs/90_cli.ipynb #f25ec3c7
 @images_app.command("convert")
 def _convert_command(
     old: Annotated[str, typer.Argument(help="Pickle of the original scripts.")],

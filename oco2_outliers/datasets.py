@@ -5,18 +5,15 @@
 # %% ../nbs/00_datasets.ipynb #cbbd9d74
 from __future__ import annotations
 
-import bz2
 import contextlib
 import errno
 import fnmatch
 import glob
-import gzip
 import hashlib
 import http.client
 import io
 import itertools
 import json
-import lzma
 import mimetypes
 import os
 import re
@@ -30,7 +27,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -42,263 +38,23 @@ import platformdirs
 from fsspec.spec import AbstractBufferedFile
 from tqdm.auto import tqdm
 
+from .ground.errors import InputError, one_line
+from .ground.files import WholeFile, WholeText, is_temporary
+from .ground.hashes import md5_of
+from .ground.ids import exact_id, exact_ids
+from .ground.names import inside, safe_name
+from .ground.tables import read_table, table_kind
+
 if TYPE_CHECKING:
     import pandas as pd
     import swiftclient
     from keystoneauth1 import session
 
 # %% auto #0
-__all__ = ['InputError', 'read_table', 'SwiftFileSystem', 'Transfer', 'Datasets']
+__all__ = ['SwiftFileSystem', 'Transfer', 'Datasets', 'InputError', 'read_table']
 
-# %% ../nbs/00_datasets.ipynb #23851550
-class InputError(ValueError):
-    """Input that cannot be used; the message is one line and says what to do."""
-
-
-def _one_line(error: object) -> str:
-    """The first words of an error, on one line."""
-    return " ".join(str(error).split())[:200]
-
-# %% ../nbs/00_datasets.ipynb #166fbf34
-def _exact_id(value: Any, where: str = "sounding_id") -> int:
-    """One id from an int, a text or a whole float below 2**53 (beyond, a float has lost digits)."""
-    text = str(value).strip()
-    if isinstance(value, float):
-        digits = str(int(value)) if value.is_integer() and 0 <= value < 2**53 else ""
-    elif m := re.fullmatch(r"0*(\d+)(\.0*)?", text):
-        digits = m[1]
-    # 2.018082505140535e+15 holds all 16 digits; 2.01808e+15 does not, and guessing the rest would invent an id.
-    elif (m := re.fullmatch(r"(\d)\.(\d+)[eE]\+?(\d{1,2})", text)) and len(m[2]) == int(m[3]):
-        digits = m[1] + m[2]
-    else:
-        digits = ""
-    # The length first: Python refuses to read a number of thousands of digits.
-    if len(digits) > 19 or (digits and int(digits) >= 2**63):
-        raise InputError(f"{where}: a sounding_id is {text[:40]!r}, larger than 2**63 - 1: mend that row")
-    if digits:
-        return int(digits)
-    what = "is missing" if text.lower() in ("", "nan", "none", "<na>", "nat") else f"is {text[:40]!r}"
-    raise InputError(f"{where}: a sounding_id {what}; it must be a whole number with all its digits: mend that row")
-
-
-def _exact_ids(column: pd.Series, where: str) -> pd.Series:
-    """The sounding ids of `column` as int64, digit for digit; what lost digits is refused."""
-    import pandas as pd  # a quarter of a second that a transfer does not need
-
-    if pd.api.types.is_integer_dtype(column.dtype) and not column.isna().any():
-        if len(column) and int(column.max()) >= 2**63:
-            raise InputError(f"{where}: a sounding_id is '{column.max()}', larger than 2**63 - 1: mend that row")
-        return column.astype("int64")
-    # Seven digits: each value is whole and below 2**53, and is not the id that was put in.
-    if str(column.dtype).lower() in ("float16", "float32") and len(column):
-        raise InputError(f"{where}: sounding_id is {column.dtype}, which has lost digits: write it anew as int64")
-    ids = [_exact_id(value, where) for value in column]
-    return pd.Series(ids, index=column.index, name=column.name, dtype="int64")
-
-# %% ../nbs/00_datasets.ipynb #f15c1cf3
-_PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_TABLES = (".csv", ".json", ".parquet")
-_GRANULES = (".nc4", ".nc", ".h5", ".hdf5")
-
-
-def _kind(name: str) -> tuple[str, str]:
-    """(table extension, compression extension or "") of a file name or URL; unknown ones are refused."""
-    path = urllib.parse.urlsplit(name).path if "://" in name else name
-    base, ext = os.path.splitext(path.lower())
-    packed = ext if ext in _PACKED else ""
-    if packed:
-        # A bare `peaks.xz` was always a packed CSV in this project.
-        ext = os.path.splitext(base)[1] or ".csv"
-    if ext in _GRANULES:
-        raise InputError(f"{name} is a granule, not a table; read it with read_lite (oco2_outliers.soundings)")
-    if ext not in _TABLES or (packed and ext == ".parquet"):
-        raise InputError(f"{name}: unknown kind {ext!r}; tables end in .csv, .json (also .gz .bz2 .xz) or .parquet")
-    return ext, packed
-
-
-def _separator(header: str) -> str:
-    """`,` or `;`: the one more often in the header line, outside quotes."""
-    return max(",;", key=re.sub(r'"[^"]*"', "", header).count)
-
-
-def _read_csv(file: IO[bytes]) -> pd.DataFrame:
-    """CSV of either separator; numbers to the last digit, ids as text until they are checked."""
-    import pandas as pd
-
-    # From 3.1 on pandas reads every float to its last digit, and the option is deprecated.
-    exact: Any = {"float_precision": "round_trip"} if pd.__version__.startswith("3.0") else {}
-    header = file.readline().decode("utf-8-sig")
-    file.seek(0)
-    with warnings.catch_warnings():
-        # index_col=False: a row longer than the header is an error, not a silent shift of every column.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(file, sep=_separator(header), dtype={"sounding_id": str}, index_col=False,
-                           encoding="utf-8-sig", **exact)
-
-
-def _read_json(file: IO[bytes]) -> pd.DataFrame:
-    """Records, or columns as `DataFrame.to_json` writes them; no guessed dates, no text turned into numbers."""
-    import pandas as pd
-
-    data = json.load(file)
-    if isinstance(data, list) and all(isinstance(row, dict) for row in data):
-        return pd.DataFrame(data)
-    if isinstance(data, dict) and all(isinstance(column, (dict, list)) for column in data.values()):
-        df = pd.DataFrame(data)
-        return df.set_axis(df.index.astype("int64")) if len(df) and all(str(i).isdecimal() for i in df.index) else df
-    raise InputError("it holds neither records nor columns")
-
-
-def _with_levels(df: pd.DataFrame) -> pd.DataFrame:
-    """The named levels of the index as first columns, for nothing here looks at an index; a column comes before."""
-    names = list(df.index.names)
-    if all(name is None for name in names):
-        return df
-    taken = [i for i, name in enumerate(names) if name is not None and (name in df.columns or name in names[:i])]
-    df = df.reset_index(level=taken, drop=True)
-    return df.reset_index(level=[i for i, name in enumerate(df.index.names) if name is not None])
-
-
-def _read_parquet(file: IO[bytes]) -> pd.DataFrame:
-    """Parquet; what was the index of the table when it was written, such as the ids, comes back as columns."""
-    import pandas as pd
-
-    return _with_levels(pd.read_parquet(file))
-
-
-_READ = {".csv": _read_csv, ".json": _read_json, ".parquet": _read_parquet}
-
-# %% ../nbs/00_datasets.ipynb #45751b1e
-def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None) -> pd.DataFrame:
-    """Read a CSV, JSON or Parquet table.
-
-    Parameters
-    ----------
-    path_or_file : path or binary file object
-        Where to read. The separator of a CSV, `,` or `;`, is found from its header.
-    name : str, optional
-        Name whose extension says what the file is; needed for a file object without a `name`.
-
-    Returns
-    -------
-    DataFrame
-        Columns as in the file, and the named index of a Parquet file as columns; `sounding_id`, if there, as int64.
-        Nothing is added and nothing is filled.
-
-    Raises
-    ------
-    InputError
-        Empty, broken or of unknown kind, or a `sounding_id` that is missing or has lost digits.
-    FileNotFoundError
-        No such file.
-
-    Examples
-    --------
-    >>> read_table(io.BytesIO(b"sounding_id;xco2\\n2018082505140535;400.9\\n"), "peak.csv").dtypes["sounding_id"]
-    dtype('int64')
-    """
-    if isinstance(path_or_file, (str, os.PathLike)):
-        path = Path(path_or_file)
-        _kind(name or str(path))
-        if not path.is_file():
-            raise FileNotFoundError(f"no such file: {path}")
-        with path.open("rb") as opened:
-            return read_table(opened, name or str(path))
-    name = name or str(getattr(path_or_file, "name", ""))
-    df = _read_any(path_or_file, name)
-    if "sounding_id" in df.columns:
-        df["sounding_id"] = _exact_ids(df["sounding_id"], name)
-    return df
-
-
-def _read_any(opened: IO[bytes], name: str) -> pd.DataFrame:
-    """A table as `name` tells, its ids not looked at: those of a CSV are text."""
-    import pandas as pd
-
-    ext, packed = _kind(name)
-    try:
-        file = _PACKED[packed](opened) if packed else opened
-        if not file.read(1):
-            raise InputError(f"{name} is empty")
-        file.seek(0)
-        df = _READ[ext](file)
-    except (ValueError, RecursionError, EOFError, zlib.error, lzma.LZMAError, OverflowError, KeyError,
-            pd.errors.ParserWarning) as e:
-        raise InputError(f"{name} cannot be read as {ext[1:]}: {_one_line(e)}") from None
-    except OSError as e:
-        # bz2 and gzip say "not my format" with an OSError that carries no errno; the others are real.
-        if not packed or e.errno is not None:
-            raise
-        raise InputError(f"{name} cannot be read as {packed[1:]}: {_one_line(e)}") from None
-    if not isinstance(df, pd.DataFrame):
-        raise InputError(f"{name} holds no table")
-    return df
-
-# %% ../nbs/00_datasets.ipynb #32ce49e0
-def _safe_name(name: str) -> str:
-    """`name` as a relative path that stays where it is put, or InputError naming it."""
-    parts = name.split("/")
-    bad = (
-        not name.strip() or name.startswith("/") or ".." in parts or "." in parts or "\\" in name or "\0" in name
-        or re.match(r"[A-Za-z]:", name) or any(ord(c) < 32 for c in name) or parts[-1] == ""
-    )
-    if bad:
-        raise InputError(f"{name!r} is refused: such a name could leave the folder it is written to")
-    return "/".join(part for part in parts if part)
-
-
-def _inside(root: Path, relative: str) -> Path:
-    """`root/relative`, refused where a symbolic link on the way leads elsewhere."""
-    path = root / relative
-    for step in [path, *path.parents]:
-        if step == root:
-            return path
-        if step.is_symlink():
-            raise InputError(f"{relative!r} is refused: {step.name!r} on its way is a symbolic link")
-    raise InputError(f"{relative!r} is refused: it is not inside {root}")
-
-# %% ../nbs/00_datasets.ipynb #107ceee8
-class _WholeFile(io.BufferedWriter):
-    """A file that appears under its name only when it is closed without an error."""
-
-    _opened = False  # where the folder refuses, nothing is there to close
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._target, self._part = path, path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
-        super().__init__(io.FileIO(self._part, "x"))
-        self._opened = True
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: Any) -> None:
-        if kind is not None:
-            self.discard()
-        self.close()
-
-    def close(self) -> None:
-        if not self.closed:
-            super().close()
-            os.replace(self._part, self._target)
-
-    def discard(self) -> None:
-        """Close and leave no trace."""
-        if not self.closed:
-            super().close()
-            self._part.unlink(missing_ok=True)
-
-    def __del__(self) -> None:
-        # A writer that nobody closed was not finished; its half is not published.
-        if self._opened and not self.closed:
-            warnings.warn(f"{self._target.name} was never closed and is not written", ResourceWarning, stacklevel=2)
-            self.discard()
-
-
-class _WholeText(io.TextIOWrapper):
-    """Text over a whole file: an exception in the `with` block discards it."""
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: Any) -> None:
-        if kind is not None and hasattr(self.buffer, "discard"):
-            self.buffer.discard()
-        self.close()
+# %% ../nbs/00_datasets.ipynb #e7301488
+_all_ = ["InputError", "read_table"]
 
 # %% ../nbs/00_datasets.ipynb #f8d2ace0
 class _WholeObject(tempfile.SpooledTemporaryFile):
@@ -334,7 +90,7 @@ class _Secret(str):
     def __repr__(self) -> str:
         return "'***'"
 
-
+# %% ../nbs/00_datasets.ipynb #022ca556
 _SECRETS = ("key", "password", "application_credential_secret")
 
 
@@ -344,7 +100,7 @@ def _hide(value: Any) -> Any:
         return {k: _Secret(v) if k in _SECRETS and isinstance(v, str) else _hide(v) for k, v in value.items()}
     return value
 
-
+# %% ../nbs/00_datasets.ipynb #36ae92db
 def _warn_if_open(path: Path, holds_secret: bool) -> None:
     """Say so when others can read a file with a secret in it."""
     if holds_secret and os.name == "posix" and path.stat().st_mode & 0o077:
@@ -368,7 +124,7 @@ def _load_config(config: str | os.PathLike | dict) -> dict:
     _warn_if_open(path, any(loaded.get("swift_storage", {}).get(k) for k in _SECRETS))
     return _hide(loaded)
 
-
+# %% ../nbs/00_datasets.ipynb #9097e017
 def _load_cloud(name: str) -> dict:
     """The entry `name` of clouds.yaml, with secure.yaml laid over it, as a flat dict."""
     import yaml  # only for those who have a clouds.yaml
@@ -441,7 +197,7 @@ def _swift_settings(config: dict | None = None, cloud: str | None = None) -> dic
     _check_settings(s)
     return s
 
-
+# %% ../nbs/00_datasets.ipynb #73f5a017
 def _check_settings(s: dict) -> None:
     """InputError that says what is missing and where it may stand; never what is there."""
     if s["auth_version"] not in ("1", "3"):
@@ -479,7 +235,7 @@ def _v3_session(s: dict) -> session.Session:
         auth = v3.Password(url, password=s["key"], **who, **where)
     return session.Session(auth=auth, verify=s["verify"], timeout=60)
 
-
+# %% ../nbs/00_datasets.ipynb #f1cae03b
 class _Account:
     """One account on a Swift server: makes connections, one a thread, that share one token."""
 
@@ -584,7 +340,7 @@ def _swift_errors(what: str) -> Iterator[None]:
             raise
         raise mapped from None
 
-
+# %% ../nbs/00_datasets.ipynb #d0041bae
 def _map_error(e: Exception, what: str) -> OSError | None:
     """The built-in error for `e`; None where `e` is already right."""
     module = type(e).__module__.partition(".")[0]
@@ -605,7 +361,7 @@ def _map_error(e: Exception, what: str) -> OSError | None:
     if status:
         return OSError(f"{what}: the server answers {status} {reason}")
     if module == "swiftclient":
-        return OSError(f"{what}: {_one_line(e)}")
+        return OSError(f"{what}: {one_line(e)}")
     return ConnectionError(f"{what}: the server cannot be reached or does not answer in time ({type(e).__name__})")
 
 # %% ../nbs/00_datasets.ipynb #8bf4b0c1
@@ -1029,7 +785,7 @@ class SwiftFileSystem(fsspec.AbstractFileSystem):
                     if getattr(e, "http_status", 0) == 416:
                         return b"", {}
                     raise
-            if "Range" in headers or _is_large(head) or _md5(data) == head.get("etag", "").strip('"'):
+            if "Range" in headers or _is_large(head) or md5_of(data) == head.get("etag", "").strip('"'):
                 return data, head
             if attempt:
                 raise _damaged(path)
@@ -1347,15 +1103,11 @@ def _is_large(head: dict) -> bool:
     """Whether an object stands on segments, so that its ETag is not the MD5 of its bytes."""
     return bool(head.get("x-static-large-object") or head.get("x-object-manifest"))
 
-
+# %% ../nbs/00_datasets.ipynb #29ab8fb1
 def _damaged(path: str) -> OSError:
     return OSError(f"{path}: the bytes received differ from the MD5 of the server; the object is damaged")
 
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
+# %% ../nbs/00_datasets.ipynb #473907b7
 def _md5_of(file: IO[bytes], start: int = 0, size: int | None = None) -> str:
     """MD5 of `size` bytes of an open file from `start`, a megabyte at a time."""
     digest, left = hashlib.md5(usedforsecurity=False), size
@@ -1365,13 +1117,13 @@ def _md5_of(file: IO[bytes], start: int = 0, size: int | None = None) -> str:
         left = left if left is None else left - len(data)
     return digest.hexdigest()
 
-
+# %% ../nbs/00_datasets.ipynb #6fbd3122
 def _mtime(text: str | None) -> int | None:
     """`x-object-meta-mtime` (seconds, as swift and rclone write it) in nanoseconds; None if it is no such thing."""
     m = re.fullmatch(r"(\d{1,11})(?:\.(\d{1,9})\d*)?", text or "")
     return int(m[1]) * 10**9 + int((m[2] or "0").ljust(9, "0")) if m else None
 
-
+# %% ../nbs/00_datasets.ipynb #96c25d2d
 def _verify_part(part: Path, path: str, size: int, etag: str, segments: list[dict] | None) -> None:
     """The bytes on disk are the server's, or the part is deleted and OSError says so."""
     with open(part, "rb") as file:
@@ -1409,7 +1161,7 @@ class Transfer(NamedTuple):
     skipped: list[str]
     bytes: int
 
-
+# %% ../nbs/00_datasets.ipynb #3703749b
 class _Bar:
     """A byte progress bar for many threads; it shows after a second, where somebody is looking."""
 
@@ -1428,7 +1180,7 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-
+# %% ../nbs/00_datasets.ipynb #9a5d7733
 def _run_all(work: Callable[[Any], Any], jobs: list, threads: int) -> list:
     """`work(job)` for all on threads; a failure does not stop the others, unless all would fail the same way."""
     results: list = []
@@ -1457,7 +1209,7 @@ def _run_all(work: Callable[[Any], Any], jobs: list, threads: int) -> list:
         _raise_failed(failed, len(jobs), stopped)
     return results
 
-
+# %% ../nbs/00_datasets.ipynb #a911f140
 def _raise_failed(failed: list[Exception], n: int, stopped: bool) -> None:
     """One failure as it is; more of them as one line, of their common kind."""
     if len(failed) == 1:
@@ -1465,14 +1217,14 @@ def _raise_failed(failed: list[Exception], n: int, stopped: bool) -> None:
     kinds = {type(e) for e in failed}
     kind = kinds.pop() if len(kinds) == 1 and kinds <= {PermissionError, FileNotFoundError, InputError} else OSError
     rest = "the rest was not tried" if stopped else "the others are done"
-    raise kind(f"{len(failed)} of {n} files failed, {rest}; the first: {_one_line(failed[0])}")
+    raise kind(f"{len(failed)} of {n} files failed, {rest}; the first: {one_line(failed[0])}")
 
 # %% ../nbs/00_datasets.ipynb #5f4effc9
 def _fixed_part(pattern: str) -> str:
     """What stands before the first wildcard."""
     return re.split(r"[*?\[]", pattern)[0]
 
-
+# %% ../nbs/00_datasets.ipynb #3e0ae143
 def _local_jobs(mask: str | os.PathLike, prefix: str, recursive: bool, flat: bool) -> list[tuple[str, str]]:
     """(file, object name) for every file of a mask; folders below the mask's fixed part are kept."""
     mask = os.fspath(mask)
@@ -1491,7 +1243,7 @@ def _local_jobs(mask: str | os.PathLike, prefix: str, recursive: bool, flat: boo
         jobs.append((file, prefix + below))
     return _refuse_twins(jobs)
 
-
+# %% ../nbs/00_datasets.ipynb #2f739a0d
 def _refuse_twins(jobs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Two sources for one target would leave only the last: InputError names them."""
     seen: dict[str, str] = {}
@@ -1505,13 +1257,10 @@ def _default_root() -> str:
     """OCO2_STORE, a path or URL, or the user data folder."""
     return os.environ.get("OCO2_STORE") or platformdirs.user_data_dir("oco2_outliers", appauthor=False)
 
-
+# %% ../nbs/00_datasets.ipynb #5f5df635
 def _matches(name: str, pattern: str) -> bool:
     """Whether `pattern` is part of `name`, or, with `*?[`, a shell pattern for the whole of it."""
     return pattern in name or (any(c in pattern for c in "*?[") and fnmatch.fnmatchcase(name, pattern))
-
-
-_PART = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part$")
 
 # %% ../nbs/00_datasets.ipynb #78f6b2eb
 class Datasets:
@@ -1622,8 +1371,8 @@ class Datasets:
             if not name:
                 raise InputError("an object needs a name")
             return f"{self.root}/{_addressable(name)}"
-        relative = _safe_name(name.lstrip("/"))
-        return str(_inside(Path(self.root), relative)) if self._local else f"{self.root}/{relative}"
+        relative = safe_name(name.lstrip("/"))
+        return str(inside(Path(self.root), relative)) if self._local else f"{self.root}/{relative}"
 
     def open(self, name: str, mode: str = "rb") -> IO:
         """Open an object. What is written appears whole, when closed without an error.
@@ -1657,8 +1406,8 @@ class Datasets:
             self.fs.ensure_container(self.root)
             file = self.fs.open(path, "wb")
         else:
-            file = _WholeFile(Path(path)) if self._local else _WholeObject(self.fs, path)
-        return file if "b" in mode else _WholeText(file, encoding="utf-8")
+            file = WholeFile(Path(path)) if self._local else _WholeObject(self.fs, path)
+        return file if "b" in mode else WholeText(file, encoding="utf-8")
 
     def exists(self, name: str) -> bool:
         """Whether there is an object of that name."""
@@ -1705,7 +1454,7 @@ class Datasets:
         found, prefix = [], prefix.lstrip("/")
         for path, info in self.fs.find(self.root, detail=True).items():
             relative = path[len(self.root):].lstrip("/")
-            if relative.startswith(prefix) and not _PART.search("/" + relative):
+            if relative.startswith(prefix) and not is_temporary(relative.rpartition("/")[2]):
                 when = info.get("mtime", info.get("created", 0))
                 when = when if isinstance(when, datetime) else datetime.fromtimestamp(when, UTC)
                 found.append({"name": relative, "bytes": info["size"], "last_modified": when.isoformat()})
@@ -1951,8 +1700,8 @@ class Datasets:
         for o in objects:
             name = o["name"]
             try:
-                relative = _safe_name(name[cut:])
-                target = _inside(to, relative)
+                relative = safe_name(name[cut:])
+                target = inside(to, relative)
                 parents = {str(p) for p in Path(relative).parents}
                 if relative in taken or parents & taken:
                     raise InputError(f"{name!r} is refused: another object already has that place")
@@ -1972,7 +1721,7 @@ class Datasets:
         if self._swift:
             self.fs.receive_file(self._path(name), target, o, bar)
         else:
-            with self.open(name) as source, _WholeFile(target) as part:
+            with self.open(name) as source, WholeFile(target) as part:
                 shutil.copyfileobj(source, part, 2**20)
             if self._local:
                 shutil.copystat(self._path(name), target)
@@ -1991,7 +1740,7 @@ class Datasets:
         A URL of this store is read with its credentials, so that a private container works too.
         """
         name = os.fspath(url_or_name)
-        _kind(name)
+        table_kind(name)
         if "://" in name:
             if name.startswith(self.base_url):
                 name = urllib.parse.unquote(name[len(self.base_url):])
@@ -2010,7 +1759,7 @@ class Datasets:
 
     def get_url_from_sounding_id(self, sounding_id: int | str) -> str:
         """URL of the peak details of a sounding."""
-        return self.url(f"/datasets/oco-2/peaks-detected-details/peak_data-si_{_exact_id(sounding_id)}.json")
+        return self.url(f"/datasets/oco-2/peaks-detected-details/peak_data-si_{exact_id(sounding_id)}.json")
 
     def get_gaussian_param(self, sounding_id: int | str, df: pd.DataFrame) -> dict:
         """The row of a sounding as a dict.
@@ -2036,7 +1785,7 @@ class Datasets:
         """
         if "sounding_id" not in df.columns:
             raise InputError("the table has no column sounding_id")
-        rows = df[_exact_ids(df["sounding_id"], "the table") == _exact_id(sounding_id)]
+        rows = df[exact_ids(df["sounding_id"], "the table") == exact_id(sounding_id)]
         if rows.empty:
             raise KeyError(f"sounding_id {sounding_id} is not in the table")
         # Column by column: a row as one Series would turn the id into a float.
@@ -2062,6 +1811,6 @@ def _read_http(url: str) -> pd.DataFrame:
         kind = {404: FileNotFoundError, 401: PermissionError, 403: PermissionError}.get(e.code, OSError)
         raise kind(f"{shown}: {e.code} {e.reason}") from None
     except urllib.error.URLError as e:
-        raise OSError(f"{shown} cannot be reached: {_one_line(e.reason)}") from None
+        raise OSError(f"{shown} cannot be reached: {one_line(e.reason)}") from None
     except http.client.HTTPException as e:
         raise OSError(f"{shown}: {type(e).__name__}") from None

@@ -5,7 +5,6 @@
 # %% ../nbs/01_dbscan.ipynb #472c0e66
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -26,7 +25,8 @@ from sklearn.neighbors import KDTree
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from .datasets import InputError
+from .ground.errors import InputError
+from .ground.work import count_threads, n_cores
 
 # %% auto #0
 __all__ = ['NOT_FEATURES', 'FeatureMatrix', 'feature_matrix', 'isolation_radius', 'eps_profile', 'silhouettes', 'SweepResult',
@@ -124,13 +124,13 @@ def _require_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
         raise InputError(f"no column {', '.join(map(repr, absent))} in the table; "
                          f"it has: {', '.join(map(str, df.columns))}")
 
-
-def _numeric_columns(df: pd.DataFrame) -> list[str]:
+# %% ../nbs/01_dbscan.ipynb #8bbb8a5f
+def numeric_columns(df: pd.DataFrame) -> list[str]:
     numeric = df.select_dtypes("number", exclude=["timedelta", "complex"]).columns
     return [name for name in numeric if name not in NOT_FEATURES]
 
-
-def _refuse_text(df: pd.DataFrame, names: Iterable[Hashable] | None = None) -> None:
+# %% ../nbs/01_dbscan.ipynb #2f55ce70
+def refuse_text(df: pd.DataFrame, names: Iterable[Hashable] | None = None) -> None:
     """Refuse a column of numbers that one bad cell has turned into text, and xco2 as text at all.
 
     Such a column would be left out as if it had never been a feature.
@@ -152,8 +152,8 @@ def _refuse_text(df: pd.DataFrame, names: Iterable[Hashable] | None = None) -> N
             raise InputError(f"column {name!r} holds text: {value!r} in row {first}; mend it, or choose features "
                              "without this column")
 
-
-def _asked_columns(df: pd.DataFrame, features: Sequence[str]) -> list[str]:
+# %% ../nbs/01_dbscan.ipynb #0c0228cc
+def asked_columns(df: pd.DataFrame, features: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(features))
     _require_columns(df, names)
     not_numeric = [name for name in names if not pd.api.types.is_numeric_dtype(df[name])]
@@ -161,13 +161,13 @@ def _asked_columns(df: pd.DataFrame, features: Sequence[str]) -> list[str]:
         raise InputError(f"not a numeric column: {', '.join(map(repr, not_numeric))}")
     return names
 
-
+# %% ../nbs/01_dbscan.ipynb #d23acd7c
 def _is_constant(column: np.ndarray) -> bool:
     # The bound is the rounding error of a sum of len(column) equal numbers: below it the spread is an artefact.
     spread = np.std(column)
     return bool(spread <= len(column) * np.finfo(np.float64).eps * np.abs(column).max())
 
-
+# %% ../nbs/01_dbscan.ipynb #7f1445d3
 def _duplicates(Z: pd.DataFrame, tolerance: float = 1e-6) -> dict[str, str]:
     """Columns equal, up to sign and rounding, to an earlier one."""
     correlation = np.abs(Z.to_numpy().T @ Z.to_numpy()) / len(Z)
@@ -181,7 +181,7 @@ def _duplicates(Z: pd.DataFrame, tolerance: float = 1e-6) -> dict[str, str]:
             found[second] = first
     return found
 
-
+# %% ../nbs/01_dbscan.ipynb #4f0f92a7
 def _refuse_missing(values: pd.DataFrame) -> None:
     for name, column in values.items():
         n_nan, n_inf = int(np.isnan(column).sum()), int(np.isinf(column).sum())
@@ -240,8 +240,8 @@ def feature_matrix(df: pd.DataFrame, features: Sequence[str] | None = None, miss
     if len(twice):
         raise InputError(f"columns of one name: {', '.join(map(repr, twice.unique()))}; give each a name of its own")
     if features is None:
-        _refuse_text(df)
-    names = _numeric_columns(df) if features is None else _asked_columns(df, features)
+        refuse_text(df)
+    names = numeric_columns(df) if features is None else asked_columns(df, features)
     if not names:
         raise InputError("no numeric feature column in the table; identifiers and coordinates do not count: "
                          + ", ".join(NOT_FEATURES))
@@ -287,8 +287,8 @@ def _squared_distance(A: np.ndarray, B: np.ndarray) -> np.ndarray:
         total += difference * difference
     return total
 
-
-def _exact_root(square: np.ndarray) -> np.ndarray:
+# %% ../nbs/01_dbscan.ipynb #2076f9e5
+def exact_root(square: np.ndarray) -> np.ndarray:
     """The smallest float r with r*r >= square, so that ``eps < r`` holds exactly when ``eps*eps < square``."""
     root = np.sqrt(square)
     with np.errstate(over="ignore"):
@@ -301,7 +301,12 @@ class _FullMatrix:
     """All squared distances at once: the plainest exact path, and the quickest to start."""
 
     def __init__(self, X: np.ndarray, m: int):
+        self._X, self._m = X, m
         self.squares = _all_squares(X)
+
+    def nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        """The m nearest rows of every row, itself counted, nearest first, and their squared distances."""
+        return _Library(self._X, self._m).nearest()
 
     def core2(self, m: int) -> np.ndarray:
         """Squared core distance of every row."""
@@ -320,7 +325,7 @@ class _FullMatrix:
             labels[i] = before = _labels_of_matrix(_words(near), m, before)
         return [labels[i] for i in range(len(eps))]
 
-
+# %% ../nbs/01_dbscan.ipynb #ee9c2cc1
 def _all_squares(X: np.ndarray) -> np.ndarray:
     """Squared distances (n, n), added in feature order."""
     squares = cdist(X, X, "sqeuclidean")
@@ -330,7 +335,7 @@ def _all_squares(X: np.ndarray) -> np.ndarray:
         return squares
     return np.vstack([_squared_distance(X[i : i + 1], X) for i in range(len(X))])
 
-
+# %% ../nbs/01_dbscan.ipynb #8da7986d
 def _words(flags: np.ndarray) -> np.ndarray:
     """A flag a bit, 64 in a word: what reads a matrix of them reads little."""
     packed = np.packbits(flags, axis=-1)
@@ -338,11 +343,11 @@ def _words(flags: np.ndarray) -> np.ndarray:
     words.view(np.uint8)[..., : packed.shape[-1]] = packed
     return words
 
-
+# %% ../nbs/01_dbscan.ipynb #f88cd44d
 def _flags(words: np.ndarray, n: int) -> np.ndarray:
     return np.unpackbits(words.view(np.uint8), axis=-1, count=n).view(bool)
 
-
+# %% ../nbs/01_dbscan.ipynb #cd6dce42
 def _labels_of_matrix(near: np.ndarray, m: int, before: np.ndarray) -> np.ndarray:
     """DBSCAN labels from the words of who is within eps of whom; `before` are labels at a smaller eps, or all -1."""
     n = len(near)
@@ -381,6 +386,13 @@ class _Engine:
         self._index, self._squares = neighbours.nearest_rows(
             self._tree, m, threads, *((-1, np.inf) if eps is None else (min(eps) * min(eps), max(eps) * max(eps))))
 
+    def nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        """The m nearest rows of every row, itself counted, nearest first, and their squared distances."""
+        order = self._tree.order
+        index, squares = np.empty(self._index.shape, np.int64), np.empty_like(self._squares)
+        index[order], squares[order] = order[self._index], self._squares
+        return index, squares
+
     def core2(self, m: int) -> np.ndarray:
         """Squared core distance of every row."""
         out = np.empty(self._tree.n)
@@ -395,7 +407,7 @@ class _Engine:
         """Labels at every eps."""
         return self._engine.labels_at(self._tree, self._index, self._squares, eps, m, self._threads)
 
-
+# %% ../nbs/01_dbscan.ipynb #b4191cdf
 class _Library:
     """The same answers from scikit-learn's KDTree: slow, and O(n times rows within eps) of memory."""
 
@@ -406,6 +418,10 @@ class _Library:
         by_distance = np.argsort(squares, axis=1, kind="stable")
         self._index = np.take_along_axis(order, by_distance, axis=1)
         self._squares = np.take_along_axis(squares, by_distance, axis=1)
+
+    def nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        """The m nearest rows of every row, itself counted, nearest first, and their squared distances."""
+        return self._index, self._squares
 
     def core2(self, m: int) -> np.ndarray:
         """Squared core distance of every row."""
@@ -453,7 +469,7 @@ def _path(n_rows: int) -> str:
         return "numpy" if n_rows <= _SMALL else "library"
     return "serial" if n_rows <= _SERIAL else "parallel"
 
-
+# %% ../nbs/01_dbscan.ipynb #68ce6233
 def _engine_works() -> bool:
     global _told_of_engine
     try:
@@ -466,16 +482,15 @@ def _engine_works() -> bool:
         return False
     return True
 
-
+# %% ../nbs/01_dbscan.ipynb #58bb9f76
 def _threads(path: str, n_jobs: int | None) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if path != "parallel":
         return 1
     if _forced_path == "parallel":
-        return max(2, cores)
-    return cores if n_jobs in (None, 0) else n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
+        return max(2, n_cores())
+    return count_threads(n_jobs, default=-1)
 
-
+# %% ../nbs/01_dbscan.ipynb #55db7c53
 def _path_for(*tables: np.ndarray) -> str:
     path = _path(max(len(rows) for rows in tables))
     extents = [np.abs(rows).max(initial=0) for rows in tables]
@@ -484,8 +499,8 @@ def _path_for(*tables: np.ndarray) -> str:
         return "library"
     return path
 
-
-def _search(X: np.ndarray, m: int, n_jobs: int | None = None,
+# %% ../nbs/01_dbscan.ipynb #773dfd1e
+def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None,
             eps: Sequence[float] | None = None) -> _FullMatrix | _Library | _Engine:
     """What answers `core2`, `radii2` and `labels` for these rows, for every min_samples up to m.
 
@@ -541,10 +556,10 @@ def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] = 5, n_jobs:
     radii = np.full((len(rows), len(settings)), np.inf)
     possible = [m for m in settings if m <= len(rows)]
     if possible:
-        search = _search(rows, max(possible), n_jobs)
+        search = neighbour_search(rows, max(possible), n_jobs)
         for i, m in enumerate(settings):
             if m <= len(rows):
-                radii[:, i] = _exact_root(search.radii2(m))
+                radii[:, i] = exact_root(search.radii2(m))
     return radii if several else radii[:, 0]
 
 # %% ../nbs/01_dbscan.ipynb #78b69a04
@@ -562,7 +577,7 @@ def _checked_rows(X: ArrayLike) -> np.ndarray:
         _refuse_missing(pd.DataFrame(rows))
     return rows
 
-
+# %% ../nbs/01_dbscan.ipynb #461cb219
 def _checked_min_samples(min_samples: int) -> int:
     whole = isinstance(min_samples, int | np.integer | float | np.floating) and not isinstance(min_samples, bool)
     if not whole or not np.isfinite(min_samples) or int(min_samples) != min_samples or min_samples < 1:
@@ -615,7 +630,7 @@ def _groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     _, first, group = np.unique(code, return_index=True, return_inverse=True)
     return group, np.column_stack([column[first] for column in columns])
 
-
+# %% ../nbs/01_dbscan.ipynb #df6ff616
 def _from_zero(labels: np.ndarray) -> np.ndarray:
     """Labels numbered 0, 1, 2 ... in their order, -1 for noise; those of a sweep are so already."""
     if labels.dtype.kind == "i" and labels.min() >= -1 and labels.max() < len(labels):
@@ -625,7 +640,7 @@ def _from_zero(labels: np.ndarray) -> np.ndarray:
     codes, names = pd.factorize(labels, sort=True)
     return np.maximum(codes - int((names < 0).sum()), -1)  # noise sorts first: it gets -1
 
-
+# %% ../nbs/01_dbscan.ipynb #3f5b9d0f
 def _silhouette_rows(X, group, labels_of_group, sampled, n_jobs, squares=None):
     """Silhouette of each (sampled) row in each labelling, with noise and without; (2, n_labelings, n_scored)."""
     path = _path(len(X))
@@ -650,7 +665,7 @@ def _silhouette_rows(X, group, labels_of_group, sampled, n_jobs, squares=None):
                 out[:, j, begin : begin + step] = _row_scores(sums, sizes, labels_of_group[:, j], group[some])
     return out
 
-
+# %% ../nbs/01_dbscan.ipynb #27b6d2be
 def _sums_per_group(X, group, n_groups, rows, squares=None):
     """Distances from `rows` to all rows, summed per group, in tiles that stay in the processor's cache."""
     order = np.argsort(group, kind="stable")
@@ -689,7 +704,7 @@ def _row_scores(sums, sizes, labels_of_group, own_group):
     without[present[own] == n_clusters] = np.nan
     return with_noise, without
 
-
+# %% ../nbs/01_dbscan.ipynb #dfa3a0c6
 def _score(own_sum, own_size, means):
     a = own_sum / np.maximum(own_size - 1, 1)
     b = means.min(axis=0, initial=np.inf)
@@ -708,7 +723,7 @@ def _mean_and_error(score: np.ndarray, n: int) -> tuple[float, float]:
     spread = score.std(ddof=1) if len(score) > 1 else np.nan  # one row says nothing of the spread
     return float(score.mean()), float(spread * np.sqrt(max(0.0, 1 - len(score) / n) / len(score)))
 
-
+# %% ../nbs/01_dbscan.ipynb #1e003e1c
 def _summary(labels: np.ndarray, score: np.ndarray, score_clusters: np.ndarray, sampled: np.ndarray) -> dict:
     """The row of the result for one labelling."""
     row = dict.fromkeys(["silhouette", "silhouette_error", "silhouette_clusters", "silhouette_clusters_error"], np.nan)
@@ -721,7 +736,7 @@ def _summary(labels: np.ndarray, score: np.ndarray, score_clusters: np.ndarray, 
             score_clusters[~noise[sampled]], n_clustered)
     return row
 
-
+# %% ../nbs/01_dbscan.ipynb #8cfdff94
 def _by_cluster(given: np.ndarray, labels: np.ndarray, score: np.ndarray, score_clusters: np.ndarray,
                 sampled: np.ndarray) -> pd.DataFrame:
     """Mean silhouettes of the clusters of one labelling under the names given, noise as -1."""
@@ -797,7 +812,7 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | No
             ["labelling", "cluster", "n_rows", "silhouette", "silhouette_clusters"]]
     return pd.DataFrame([_summary(*one) for one in each])
 
-
+# %% ../nbs/01_dbscan.ipynb #5b4138be
 def _scored(X, labelings, max_rows, random_state, n_jobs, squares=None):
     """For each labelling: labels, the two silhouettes of the scored rows, and which rows those are."""
     group, labels_of_group = _groups(labelings)
@@ -900,7 +915,7 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
     table.columns = _COLUMNS if silhouette else _COLUMNS_WITHOUT
     return SweepResult(table, tuple(labels))
 
-
+# %% ../nbs/01_dbscan.ipynb #ac60269b
 # Made once: pandas takes longer over the first names of columns of a process than a small table takes in all.
 _COLUMNS = pd.Index(["eps", "min_samples", "n_clusters", "n_isolated", "silhouette", "silhouette_error",
                      "silhouette_clusters", "silhouette_clusters_error"])
@@ -918,7 +933,7 @@ def _sweep_labels(X, radii, counts, n_jobs, progress):
         from tqdm.auto import tqdm
 
         settings = tqdm(possible, desc="DBSCAN", unit="min_samples", leave=False)
-    search = _search(X, max(m for m in counts if m <= len(X)), n_jobs, radii)
+    search = neighbour_search(X, max(m for m in counts if m <= len(X)), n_jobs, radii)
     for i, m in settings:
         labels[i * len(radii) : (i + 1) * len(radii)] = search.labels(radii, m)
     return labels, getattr(search, "squares", None)
@@ -989,7 +1004,7 @@ def choose_eps(radius: ArrayLike, cutoff: float = 3.5, sample_weight: ArrayLike 
     on_fence = log <= fence + 1e-9
     return max(float(np.exp(fence)), float(radius[usable][on_fence].max()))
 
-
+# %% ../nbs/01_dbscan.ipynb #c2b901c3
 def _median(values: np.ndarray, weight: np.ndarray) -> float:
     """Median of values that count `weight` times; the mean of the middle two where two are in the middle."""
     order = np.argsort(values)
@@ -1004,10 +1019,10 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
 
     Parameters
     ----------
-    eps : float, "auto" or "silhouette", default "auto"
+    eps : float, "auto", "silhouette" or callable, default "auto"
         Radius, in the units of X. ``"auto"`` takes the fence of the radii, see `choose_eps`. ``"silhouette"`` tries ten
         quantiles of the radii between a half and 0.999 and takes the one with the best silhouette (noise as one more
-        cluster, every row counted once, 2,000 rows drawn).
+        cluster, every row counted once, 2,000 rows drawn). A function gets the radii and returns the radius to use.
     min_samples : int, default 5
         Rows that make a core row, itself counted.
     n_jobs : int, optional
@@ -1049,7 +1064,8 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
     (array([ 0,  0,  0, -1]), array([ 1, -1]))
     """
 
-    def __init__(self, eps: float | str = "auto", min_samples: int = 5, n_jobs: int | None = None,
+    def __init__(self, eps: float | str | Callable[[np.ndarray], float] = "auto", min_samples: int = 5,
+                 n_jobs: int | None = None,
                  metric: str | Callable = "euclidean", metric_params: dict | None = None):
         self.eps = eps
         self.min_samples = min_samples
@@ -1094,18 +1110,18 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         if self.metric != "euclidean" or sample_weight is not None:
             weight = np.ones(len(X)) if sample_weight is None else sample_weight
             return _AllPairs(X, weight, self.metric, self.metric_params)
-        return _search(X, min_samples, self.n_jobs) if len(X) >= min_samples else _TooFew(len(X))
+        return neighbour_search(X, min_samples, self.n_jobs) if len(X) >= min_samples else _TooFew(len(X))
 
     def _as_radius(self, value):
-        return _exact_root(value) if self.metric == "euclidean" else value
+        return exact_root(value) if self.metric == "euclidean" else value
 
     def _squared_if_euclidean(self, eps):
         return eps * eps if self.metric == "euclidean" else eps
 
     def _chosen_eps(self, X, search, min_samples, sample_weight) -> float:
-        if not isinstance(self.eps, str):
+        if not isinstance(self.eps, str) and not callable(self.eps):
             return _checked_eps(self.eps)
-        if self.eps not in ("auto", "silhouette"):
+        if isinstance(self.eps, str) and self.eps not in ("auto", "silhouette"):
             raise InputError(f"eps must be 'auto', 'silhouette' or a number above 0, not {self.eps!r}")
         if (self.eps, self.metric) == ("silhouette", "precomputed"):
             raise InputError("eps 'silhouette' needs the rows, not their distances; take 'auto' or a number")
@@ -1121,6 +1137,8 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         # Too few rows, or all the same: any radius gives the same answer, so none needs to be chosen.
         if len(usable) == 0:
             return 1.0
+        if callable(self.eps):
+            return _checked_eps(self.eps(radius))
         if self.eps == "silhouette":
             candidates = np.unique(np.quantile(usable, _QUANTILES, method="higher"))
             scores = silhouettes(X, search.labels(candidates, min_samples), max_rows=2000, random_state=0,
@@ -1150,7 +1168,7 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         rows: np.ndarray = validate_data(self, X, dtype=np.float64, order="C", reset=False)
         if self.metric != "euclidean":
             return -_radius_of_new_any_metric(rows, self._fit_X, self._core, self.metric, self.metric_params)
-        return -_exact_root(_squared_radius_of_new(rows, self._fit_X, self._core, self.n_jobs))
+        return -exact_root(_squared_radius_of_new(rows, self._fit_X, self._core, self.n_jobs))
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """``score_samples(X) - offset_``: below 0 for isolated rows; shape (n_rows,)."""
@@ -1219,7 +1237,7 @@ class IsolatedSoundings(OutlierMixin, BaseEstimator):
         reasons = _explanations(rows, self._fit_X, core, self.eps_, names, units, self.n_jobs)
         return pd.DataFrame(reasons, index=index, columns=["nearest_core", "distance", "reason", "feature", "change"])
 
-
+# %% ../nbs/01_dbscan.ipynb #1a60f3e2
 # Candidates for eps="silhouette": below the median radius most rows are isolated.
 _QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
@@ -1240,7 +1258,7 @@ class _TooFew:
         """All isolated."""
         return [np.full(self._n, -1)] * len(eps)
 
-
+# %% ../nbs/01_dbscan.ipynb #5a0adf9b
 class _AllPairs:
     """Weighted rows, and metrics other than euclidean: everything from all pairs, some rows at a time."""
 
@@ -1300,7 +1318,7 @@ class _AllPairs:
             reached |= (_pairs(self._X[some], self._X, self._metric, self._params) <= limit).any(axis=0)
         return reached
 
-
+# %% ../nbs/01_dbscan.ipynb #3f6923fb
 def _pairs(A, B, metric, params):
     if metric == "precomputed":
         return A
@@ -1308,7 +1326,7 @@ def _pairs(A, B, metric, params):
         return _squared_distance(A[:, None, :], B[None, :, :])
     return pairwise_distances(A, B, metric=metric, **(params or {}))
 
-
+# %% ../nbs/01_dbscan.ipynb #74eb8590
 def _radius_of_new_any_metric(X, fitted, core, metric, params):
     radius, step = np.empty(len(X)), max(1, 8_000_000 // len(fitted))
     for begin in range(0, len(X), step):
@@ -1364,7 +1382,7 @@ def _explanations(X, fitted, core_indices, eps, names, scale, n_jobs):
              None if j < 0 else str(names[j]), np.nan if j < 0 else change * scale[j])
             for x, square, q, change, j in zip(X, d2, nearest, move, feature)]
 
-
+# %% ../nbs/01_dbscan.ipynb #f38ad5a2
 def _nearest_and_move(x, core, eps):
     """Squared distance to the nearest core row, which one, and the smallest single change: signed, and its feature."""
     gap2 = (core - x) ** 2
@@ -1377,7 +1395,7 @@ def _nearest_and_move(x, core, eps):
         return d2[nearest], nearest, np.nan, -1
     return d2[nearest], nearest, np.copysign(needed[q, j], core[q, j] - x[j]), int(j)
 
-
+# %% ../nbs/01_dbscan.ipynb #39cda7b1
 def _reason(gap2, names):
     total = gap2.sum()
     if total == 0:

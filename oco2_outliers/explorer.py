@@ -11,7 +11,6 @@ import html
 import json
 import os
 import shlex
-import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -24,11 +23,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .datasets import InputError, _exact_id, _read_any
-from .dbscan import FeatureMatrix, _exact_root, _search
+from .dbscan import FeatureMatrix, exact_root, neighbour_search
+from .ground.errors import InputError
+from .ground.figures import axis_label
+from .ground.files import whole_file
+from .ground.ids import exact_id
+from .ground.tables import read_any_table
 from .image_forest import read_picture
-from .isolate import IsolationResult
-from .plots import axis_label, coastlines
+from .main_job import IsolationResult
+from .plots import coastlines
 from .soundings import track_distance
 
 # %% auto #0
@@ -49,7 +52,7 @@ class _Source:
     names: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-
+# %% ../nbs/07_explorer.ipynb #7c57456b
 def _source_of(result: Any) -> _Source:
     if isinstance(result, IsolationResult):
         return _of_result(result.table, result.matrix, result.eps, result.min_samples, result.rule, result.summary)
@@ -63,7 +66,7 @@ def _source_of(result: Any) -> _Source:
     raise InputError(f"cannot explore a {type(result).__name__}: give a result, a result table, or the folder it was "
                      "saved in")
 
-
+# %% ../nbs/07_explorer.ipynb #616c7775
 def _of_result(table, matrix: FeatureMatrix, eps, min_samples, rule, summary) -> _Source:
     names = [str(each.get("name")) for each in summary.get("inputs", [])]
     return _Source(table, float(eps), int(min_samples), matrix.X, matrix.mean, matrix.scale, rule, names)
@@ -86,7 +89,7 @@ def _of_path(path: Path) -> _Source:
         return _with_run(table, run)
     return _with_verdict(_Source(table, names=[path.name]))
 
-
+# %% ../nbs/07_explorer.ipynb #0e24d318
 def _saved_in(folder: Path) -> Path:
     """The result table in a folder."""
     for name in _SAVED:
@@ -97,11 +100,11 @@ def _saved_in(folder: Path) -> Path:
                          f"{shlex.quote(str(folder))}` first")
     raise InputError(f"{folder} holds none of {', '.join(_SAVED)}: give the folder of a finished run")
 
-
+# %% ../nbs/07_explorer.ipynb #093b7fd1
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         with path.open("rb") as file:
-            table = _read_any(file, str(path))
+            table = read_any_table(file, str(path))
         if "sounding_id" in table:
             table["sounding_id"] = _whole_ids(table["sounding_id"], path.name)
     except (ValueError, OSError, KeyError) as error:
@@ -111,16 +114,16 @@ def _read_table(path: Path) -> pd.DataFrame:
         table["time"] = pd.to_datetime(table["time"], errors="coerce")
     return table
 
-
+# %% ../nbs/07_explorer.ipynb #9e4c2ef9
 def _whole_ids(column: pd.Series, where: str) -> pd.Series:
     """Ids that were text as integers, to the last digit; a missing one stays missing, for a page can do without."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column
     # A float would stand in for a missing integer, and does not hold 64 bits.
-    ids = [pd.NA if gone else _exact_id(value, where) for value, gone in zip(column, column.isna())]
+    ids = [pd.NA if gone else exact_id(value, where) for value, gone in zip(column, column.isna())]
     return pd.Series(ids, index=column.index, dtype="Int64" if column.isna().any() else "int64")
 
-
+# %% ../nbs/07_explorer.ipynb #a454b3de
 def _with_verdict(source: _Source) -> _Source:
     """A list of nothing but isolated rows says so of none of them: each has its reason, and is taken at that."""
     table = source.table
@@ -133,7 +136,7 @@ def _with_verdict(source: _Source) -> _Source:
     source.notes.append("the table does not say which rows are outliers; each has a reason, so all are taken as such")
     return source
 
-
+# %% ../nbs/07_explorer.ipynb #55fff4b6
 def _with_run(table: pd.DataFrame, path: Path) -> _Source:
     """The table of a whole run; eps and min_samples where all of it was judged by the same."""
     names = [str(name) for name in table["source"].dropna().unique()] if "source" in table else ["combined.parquet"]
@@ -150,7 +153,7 @@ def _with_run(table: pd.DataFrame, path: Path) -> _Source:
         source.notes.append(f"{path.name} does not tell the min_samples of the run")
     return source
 
-
+# %% ../nbs/07_explorer.ipynb #cfc151e0
 def _with_summary(table: pd.DataFrame, path: Path) -> _Source:
     """Features, eps and their scale as the run had them; the radii are computed again and must agree."""
     try:
@@ -198,7 +201,7 @@ class _Pack:
         packer = zlib.compressobj(6)
         return b"".join([*(packer.compress(chunk) for chunk in self._chunks), packer.flush()])
 
-
+# %% ../nbs/07_explorer.ipynb #02827fed
 def _planes(array: np.ndarray) -> bytes:
     return array.view(np.uint8).reshape(len(array), array.dtype.itemsize).T.tobytes()
 
@@ -223,14 +226,14 @@ def _encode(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
         return {"kind": "number"}, column.to_numpy(np.float32 if single else np.float64, na_value=np.nan)
     return _as_words(column)
 
-
+# %% ../nbs/07_explorer.ipynb #a131a77a
 def _as_time(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
     if column.dt.tz is not None:
         column = column.dt.tz_convert("UTC").dt.tz_localize(None)
     unit = np.datetime_data(column.to_numpy().dtype)[0]
     return {"kind": "time", "per_ms": _PER_MS[unit]}, column.to_numpy().astype("<i8", copy=False)
 
-
+# %% ../nbs/07_explorer.ipynb #5bda6282
 def _as_integers(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
     if not column.isna().any():
         return {"kind": "number"}, column.to_numpy(np.dtype(str(column.dtype).lower()))
@@ -239,7 +242,7 @@ def _as_integers(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
         return {"kind": "number"}, values
     return _as_words(column)
 
-
+# %% ../nbs/07_explorer.ipynb #cdc9ca4a
 def _as_words(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
     missing = column.isna().to_numpy()
     codes, words = pd.factorize(np.array(["" if gone else str(value) for gone, value in zip(missing, column)], object))
@@ -272,7 +275,7 @@ def _page_table(table: pd.DataFrame) -> pd.DataFrame:
         raise InputError(f"two columns are called {repeated[0]!r}: rename one")
     return out.reset_index(drop=True)
 
-
+# %% ../nbs/07_explorer.ipynb #2fae7dd9
 def _with_position(table):
     points = (table.geometry.geom_type == "Point").all()
     geometry = table.geometry
@@ -281,12 +284,12 @@ def _with_position(table):
         table = table.assign(latitude=geometry.y, longitude=geometry.x)
     return table
 
-
+# %% ../nbs/07_explorer.ipynb #66e4289f
 def _finite(column: pd.Series) -> np.ndarray:
     values = column.to_numpy(float, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
 
-
+# %% ../nbs/07_explorer.ipynb #0a2f1135
 def _is_plain_number(table: pd.DataFrame, name: Any) -> bool:
     return name in table and pd.api.types.is_numeric_dtype(table[name]) and \
         not pd.api.types.is_bool_dtype(table[name]) and np.isfinite(table[name].to_numpy(float, na_value=np.nan)).any()
@@ -322,7 +325,7 @@ def _coast_array(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
     gap = np.full((1, 2), np.nan)
     return np.concatenate([part for line in lines for part in (line, gap)]).astype(np.float32).ravel()
 
-
+# %% ../nbs/07_explorer.ipynb #da470e83
 def _first_features(table: pd.DataFrame, features: list[str], id_column: str | None = None) -> list[str]:
     """The two features that most often make a row odd, for the first look; else the first two numbers that vary."""
     named: Counter[str] = Counter()
@@ -337,7 +340,7 @@ def _first_features(table: pd.DataFrame, features: list[str], id_column: str | N
     found = [name for name in dict.fromkeys([*common, *features, *numbers]) if name != id_column]
     return [name for name in found if table[name].nunique() > 1][:2]
 
-
+# %% ../nbs/07_explorer.ipynb #985cf8d5
 def _track_axes(table: pd.DataFrame) -> tuple[str, str]:
     """What the long view shows first: time within one day, else distance along the track, else row numbers."""
     if "time" in table and pd.api.types.is_datetime64_any_dtype(table["time"]) and table["time"].notna().any() \
@@ -376,7 +379,7 @@ def _thumbnails(table: pd.DataFrame, size: int, limit: int, root: Path) -> tuple
         sheets.append(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes())
     return sheets, of
 
-
+# %% ../nbs/07_explorer.ipynb #1cf4d017
 def _tile(picture: np.ndarray, size: int) -> np.ndarray:
     """The whole picture in the middle of a square."""
     import cv2
@@ -397,7 +400,7 @@ class _Content:
     meta: dict[str, Any]
     data: bytes
 
-
+# %% ../nbs/07_explorer.ipynb #c8251dd2
 @dataclass
 class _Options:
     title: str | None
@@ -408,7 +411,7 @@ class _Options:
     max_pictures: int
     picture_root: str | os.PathLike
 
-
+# %% ../nbs/07_explorer.ipynb #4702058e
 def _content(result: Any, options: _Options) -> _Content:
     source = _source_of(result)
     table = _page_table(source.table)
@@ -451,15 +454,15 @@ def _verdict(source: _Source, table: pd.DataFrame, pack: _Pack, options: _Option
         return {**common, "settings": [{"min_samples": source.min_samples, **pack.add(score)}]}
     return {**common, "settings": _settings(source, score, pack, options.min_samples)}
 
-
+# %% ../nbs/07_explorer.ipynb #a0fe63e1
 def _settings(source: _Source, score: np.ndarray, pack: _Pack, min_samples: Sequence[int]) -> list[dict[str, Any]]:
     """Radii for every min_samples, and core distances; only the known radii where the features are not theirs."""
     assert source.X is not None
     X = source.X.to_numpy(np.float64)
     own = int(source.min_samples or 0)
     wanted = sorted({m for m in (own, *map(int, min_samples)) if 0 < m <= len(X)})
-    search = _search(X, max(wanted)) if np.isfinite(X).all() and wanted else None
-    radii = {m: _exact_root(search.radii2(m)) for m in wanted} if search else {}
+    search = neighbour_search(X, max(wanted)) if np.isfinite(X).all() and wanted else None
+    radii = {m: exact_root(search.radii2(m)) for m in wanted} if search else {}
     if own not in radii or not np.array_equal(radii[own], score):
         source.X = None
         source.notes.append("the scores are not those of the features: no other min_samples, no neighbours")
@@ -467,7 +470,7 @@ def _settings(source: _Source, score: np.ndarray, pack: _Pack, min_samples: Sequ
     found = [{"min_samples": m, **pack.add(radii[m])} for m in wanted]
     if search is not None and len(X) <= _LIVE_ROWS:
         for each in found:
-            each["core"] = pack.add(_exact_root(search.core2(each["min_samples"])))
+            each["core"] = pack.add(exact_root(search.core2(each["min_samples"])))
     return found
 
 # %% ../nbs/07_explorer.ipynb #982eea1b
@@ -481,7 +484,7 @@ def _with_distance(table: pd.DataFrame) -> pd.DataFrame:
     except (InputError, ValueError, TypeError):
         return table  # no track to measure along: the view does without
 
-
+# %% ../nbs/07_explorer.ipynb #532929f5
 def _view(table: pd.DataFrame, features: list[str]) -> dict[str, Any]:
     """Which column is where at first."""
     here = all(_is_plain_number(table, name) for name in ("latitude", "longitude"))
@@ -498,7 +501,7 @@ def _view(table: pd.DataFrame, features: list[str]) -> dict[str, Any]:
             "exported": list(dict.fromkeys([*([named] if named else []), *place])),
             "track_title": "Along the track" if here else "Row by row"}
 
-
+# %% ../nbs/07_explorer.ipynb #a6af5020
 def _columns(table, view, features, pack: _Pack, options: _Options) -> tuple[list[dict], list[str]]:
     """Every column of the table, as far as the limit allows."""
     kept = [name for name in table if name not in _VERDICTS]
@@ -526,7 +529,7 @@ def _columns(table, view, features, pack: _Pack, options: _Options) -> tuple[lis
         columns.append({"name": name, "label": _label(name), "id": name == view["id"], **info, **pack.add(values)})
     return columns, [name for name in kept if name not in made]
 
-
+# %% ../nbs/07_explorer.ipynb #0923b55f
 def _label(name: str) -> str:
     own = {"track_distance": "distance along the track (km)", "time": "time (UTC)", "latitude": "latitude (°N)",
            "longitude": "longitude (°E)"}
@@ -554,7 +557,7 @@ def _neighbours(source: _Source, features: list[str], left_out: set[str], pack: 
     return {**told, "features": [], "of": pack.add(oddest.astype(np.uint32)),
             "rows": pack.add(np.array(rows, np.uint32).ravel())}
 
-
+# %% ../nbs/07_explorer.ipynb #d47fc6b4
 def _pictures(table: pd.DataFrame, pack: _Pack, options: _Options) -> dict[str, Any] | None:
     if "path" not in table or options.max_pictures < 1:
         return None
@@ -566,7 +569,7 @@ def _pictures(table: pd.DataFrame, pack: _Pack, options: _Options) -> dict[str, 
             "type": "image/jpeg", "of": pack.add(of),
             "sheets": [{"offset": pack.add_bytes(sheet), "n": len(sheet)} for sheet in sheets]}
 
-
+# %% ../nbs/07_explorer.ipynb #553b3031
 def _words(source: _Source, table: pd.DataFrame, meta: dict, options: _Options) -> dict[str, Any]:
     """Title, notes and the words of the page."""
     isolated = "isolated" in table
@@ -590,7 +593,7 @@ def _words(source: _Source, table: pd.DataFrame, meta: dict, options: _Options) 
         notes.append(f"left out to keep the file small: {', '.join(meta['left_out'])}")
     return {"title": options.title or kind, "subtitle": "; ".join(told), "notes": notes, "words": words}
 
-
+# %% ../nbs/07_explorer.ipynb #9b853437
 def _some(names: list[str]) -> str:
     names = [os.path.basename(name) for name in names]
     return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
@@ -600,28 +603,28 @@ def _some(names: list[str]) -> str:
 def _static(name: str) -> str:
     return files("oco2_outliers").joinpath("static", name).read_text("utf-8")
 
-
+# %% ../nbs/07_explorer.ipynb #98408d69
 @cache
 def _program() -> str:
     """Drawing library, filter and explorer as one module."""
     return "\n".join(_static(name) for name in ("uPlot.iife.min.js", "filter.js", "explorer.js"))
 
-
+# %% ../nbs/07_explorer.ipynb #707e38e0
 @cache
 def _style() -> str:
     return _static("uPlot.min.css") + "\n" + _static("explorer.css")
 
-
+# %% ../nbs/07_explorer.ipynb #17c902fd
 def _safe_json(value: Any) -> str:
     """JSON that cannot end the element it stands in: pure ASCII, and no `<`, `>` or `&`."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
-
+# %% ../nbs/07_explorer.ipynb #402ad28f
 def _hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
-
+# %% ../nbs/07_explorer.ipynb #09ccd9e9
 def _page(content: _Content) -> str:
     program, style = _program(), _style()
     policy = (f"default-src 'none'; script-src {_hash(program)}; style-src {_hash(style)}; img-src data: blob:; "
@@ -736,8 +739,9 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
 
     Examples
     --------
-    >>> from oco2_outliers.isolate import isolate
+    >>> from oco2_outliers.main_job import isolate
     >>> table = pd.DataFrame({"xco2": [*np.linspace(400, 402, 50), 420.0]})
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = explore(isolate(table, eps=0.5), Path(folder) / "why.html")
     >>> page.n_rows
@@ -753,21 +757,11 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     _write_whole(path, text)
     return ExplorerPage(path, content.meta["n"], path.stat().st_size, content.meta["left_out"])
 
-
+# %% ../nbs/07_explorer.ipynb #2d649a1a
 def _write_whole(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".partial-",
-                                         suffix=".html", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(text)
-                file.close()
-                temporary.chmod(0o644)
-                os.replace(temporary, path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        with whole_file(path, "w") as file:
+            file.write(text)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 
@@ -786,12 +780,12 @@ def _trait(kind: str, *default: Any, sync: bool = True) -> Any:
     """A trait, or nothing where there are no traits."""
     return None if traitlets is None else getattr(traitlets, kind)(*default).tag(sync=sync)
 
-
+# %% ../nbs/07_explorer.ipynb #dda0b1a6
 def _when(event: str, name: str) -> Any:
     """Mark a method as the one that validates or observes a trait."""
     return (lambda method: method) if traitlets is None else getattr(traitlets, event)(name)
 
-
+# %% ../nbs/07_explorer.ipynb #d594a752
 def _radii_of(content: _Content) -> dict[int, np.ndarray]:
     """The scores of each setting, as the browser reads them."""
     data = zlib.decompress(content.data)
@@ -840,7 +834,7 @@ class IsolationWidget(_Widget):  # type: ignore[misc, valid-type]
 
     Examples
     --------
-    >>> from oco2_outliers.isolate import isolate
+    >>> from oco2_outliers.main_job import isolate
     >>> table = pd.DataFrame({"xco2": [*np.linspace(400, 402, 50), 420.0]})
     >>> widget = IsolationWidget(isolate(table, eps=0.5))
     >>> widget.eps = 10

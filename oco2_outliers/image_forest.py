@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import os
-import secrets
 import sqlite3
 import stat
 import sys
@@ -18,12 +17,12 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,8 +36,10 @@ from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
-from .datasets import InputError
 from .dbscan import IsolatedSoundings
+from .ground.errors import InputError
+from .ground.files import whole_file
+from .ground.work import count_threads
 
 # %% auto #0
 __all__ = ['MAX_PIXELS', 'simulate_pictures', 'quantify_image', 'read_picture', 'load_dataset', 'ImageForest', 'Explanation',
@@ -56,7 +57,7 @@ def _natural_field(height: int, width: int, rng: np.random.Generator, slope: flo
     wave = np.fft.irfft2(spectrum, (height, width))
     return wave / wave.std()
 
-
+# %% ../nbs/02_image_forest.ipynb #f01b411f
 # Ground colour, how it varies, and sky colour of each kind of scene (blue, green, red).
 _SCENES = {
     "forest": ((45, 95, 60), (18, 30, 20), (200, 170, 140)),
@@ -95,7 +96,7 @@ def _odd_scene(kind: str, height: int, width: int, rng: np.random.Generator) -> 
         return cv2.GaussianBlur(forest, (0, 0), width / 24)
     return forest[:, rng.permutation(width)]
 
-
+# %% ../nbs/02_image_forest.ipynb #e6919a9e
 def simulate_pictures(
     folder: str | os.PathLike,
     n_pictures: int = 60,
@@ -144,7 +145,7 @@ def simulate_pictures(
         rows.append({"path": str(path), "kind": kind, "odd": kind != "forest"})
     return pd.DataFrame(rows)
 
-
+# %% ../nbs/02_image_forest.ipynb #58c290e7
 def _write_picture(path: str | os.PathLike, image: np.ndarray) -> None:
     "Encode `image` (BGR) by the ending of `path` and put it there whole."
     path = Path(path)
@@ -154,23 +155,8 @@ def _write_picture(path: str | os.PathLike, image: np.ndarray) -> None:
         done = False
     if not done:
         raise InputError(f"cannot write a picture as {path.name!r}; end its name in .png or .jpg")
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         file.write(data.tobytes())
-
-
-@contextmanager
-def _whole_file(path: str | os.PathLike) -> Iterator[IO[bytes]]:
-    "A file open for writing that takes the place of `path` only once it is complete."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
-    try:
-        with open(partial, "xb") as file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()
 
 # %% ../nbs/02_image_forest.ipynb #d972f1e8
 def quantify_image(image: np.ndarray, bins: Sequence[int] = (4, 6, 3)) -> np.ndarray:
@@ -223,7 +209,7 @@ def _colour_bins(bins: Sequence[int]) -> np.ndarray:
         table[red] = part[..., 0] + part[..., 1] + part[..., 2]
     return table.ravel()
 
-
+# %% ../nbs/02_image_forest.ipynb #f135c6c4
 _COLOUR, _BYTE, _TWO_BYTES = np.uint64(0xFFFFFF), np.uint64(0xFF), np.uint64(0xFFFF)
 _U8, _U16, _U24, _U32, _U40, _U48, _U56 = (np.uint64(bits) for bits in (8, 16, 24, 32, 40, 48, 56))
 
@@ -245,7 +231,7 @@ def _count_bins(words: np.ndarray, table: np.ndarray) -> np.ndarray:
         counts[7, table[third >> _U40]] += 1
     return counts
 
-
+# %% ../nbs/02_image_forest.ipynb #30e50184
 @lru_cache(maxsize=1)
 def _compiled_count() -> Callable[..., np.ndarray]:
     "`_count_bins` as machine code that runs outside Python's global lock, kept on disk where that is possible."
@@ -312,7 +298,7 @@ class _ColourCounter:
         counts += np.bincount(table[rest @ np.array([1, 256, 65536])], minlength=256)
         return counts[: np.prod(self.bins)].astype(np.float32).reshape(self.bins)
 
-
+# %% ../nbs/02_image_forest.ipynb #1a54b70c
 # What each thread keeps from its last picture. Fresh memory for every picture would come from the system page by page,
 # which costs a third of the time of decoding; memory that is still held is used again.
 _SCRATCH = threading.local()
@@ -324,7 +310,7 @@ def _colour_counter(bins: tuple[int, ...]) -> _ColourCounter:
     "The counter of these bins that this process shares."
     return _ColourCounter(bins)
 
-
+# %% ../nbs/02_image_forest.ipynb #5e05e0da
 def _colours(image: np.ndarray, bins: Sequence[int]) -> np.ndarray:
     "`quantify_image` of a BGR picture, faster where there are many."
     counts = _colour_counter(tuple(bins)).counts(image)
@@ -352,7 +338,7 @@ def _read_bytes(path: str | os.PathLike) -> bytes:
             raise InputError(f"file of {status.st_size:,} bytes; the limit is {_MAX_BYTES:,}")
         return file.read()
 
-
+# %% ../nbs/02_image_forest.ipynb #94ba9c8c
 def _jpeg_head(data: bytes) -> tuple[int, int, str]:
     "Width, height and note of a JPEG, from its frame header."
     at, size = 2, None
@@ -371,7 +357,7 @@ def _jpeg_head(data: bytes) -> tuple[int, int, str]:
         raise InputError("truncated JPEG")
     return size[0], size[1], {1: "grey", 4: "CMYK"}.get(size[2], "")
 
-
+# %% ../nbs/02_image_forest.ipynb #2b8cb374
 def _png_head(data: bytes) -> tuple[int, int, str]:
     "Width, height and note of a PNG, from its header chunk."
     if len(data) < 33 or data[12:16] != b"IHDR" or data.rfind(b"IEND") < 0:
@@ -389,7 +375,7 @@ def _png_head(data: bytes) -> tuple[int, int, str]:
         notes.append("animated, first frame used")
     return int.from_bytes(data[16:20]), int.from_bytes(data[20:24]), ", ".join(notes)
 
-
+# %% ../nbs/02_image_forest.ipynb #c54bd9ec
 def _other_head(data: bytes) -> tuple[int, int, str]:
     "Width, height and note of any other known kind of picture."
     from PIL import Image  # slow to import, and most folders hold JPEG and PNG alone
@@ -405,7 +391,7 @@ def _other_head(data: bytes) -> tuple[int, int, str]:
     note = [notes[mode]] if mode in notes else []
     return width, height, ", ".join(note + (["animated, first frame used"] if frames > 1 else []))
 
-
+# %% ../nbs/02_image_forest.ipynb #e1553862
 def _picture_head(data: bytes) -> tuple[int, int, str]:
     "Width, height and a note on the kind, without decoding the pixels."
     if data[:3] == b"\xff\xd8\xff":
@@ -434,7 +420,7 @@ def _decode(data: bytes, scale: int, max_pixels: int) -> tuple[np.ndarray, int, 
         width, height = height, width
     return image, width, height, note
 
-
+# %% ../nbs/02_image_forest.ipynb #f2b8f7b8
 def read_picture(path: str | os.PathLike, scale: int = 1, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read a picture from a file that may hold anything.
 
@@ -481,19 +467,11 @@ class _Row:
     sha256: str = ""
     thumbnail: np.ndarray | None = None
 
-
-def _n_threads(n_jobs: int | None) -> int:
-    "Threads for `n_jobs` in scikit-learn's sense: None is 1, -1 all cores."
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if n_jobs is None:
-        return 1
-    return max(1, cores + 1 + n_jobs) if n_jobs < 0 else max(1, n_jobs)
-
-
+# %% ../nbs/02_image_forest.ipynb #2673e8de
 def _map_threads(work: Callable[[Any], Any], items: Sequence, n_jobs: int | None, progress: bool = False,
                  keep: Callable[[list], Any] | None = None) -> list:
     "work(item) of each item, in order; `keep` sees the results as they come."
-    threads = min(_n_threads(n_jobs), max(len(items), 1))
+    threads = min(count_threads(n_jobs), max(len(items), 1))
     # disable=None: a bar on a terminal or in a notebook, none in a log file.
     bar = tqdm(total=len(items), unit="picture", disable=None if progress else True)
     done = []
@@ -507,7 +485,7 @@ def _map_threads(work: Callable[[Any], Any], items: Sequence, n_jobs: int | None
                 keep(rows)
     return done
 
-
+# %% ../nbs/02_image_forest.ipynb #23da3bf4
 @contextmanager
 def _quiet_decoders() -> Iterator[None]:
     "OpenCV's log and Pillow's warnings are silent meanwhile: a broken file is told of once, in our words."
@@ -520,7 +498,7 @@ def _quiet_decoders() -> Iterator[None]:
     finally:
         cv2.utils.logging.setLogLevel(level)
 
-
+# %% ../nbs/02_image_forest.ipynb #ec0125f7
 def _list_pictures(folder: str | os.PathLike) -> list[str]:
     "Paths of the pictures under a folder, sorted, by the endings imutils knows and a few newer ones."
     if not os.path.isdir(folder):
@@ -576,7 +554,7 @@ def load_dataset(path: str | os.PathLike, bins: Sequence[int], n_jobs: int | Non
     used = [row.features for row in rows if row.features is not None]
     return np.array(used, dtype=np.float32).reshape(len(used), int(np.prod(bins)))
 
-
+# %% ../nbs/02_image_forest.ipynb #b2b603f5
 def _quantify_file(path: str, describe: Callable[[np.ndarray], np.ndarray], scale: int, max_pixels: int,
                    known: _FeatureCache | None = None, hashed: bool = False, thumbnail: bool = False) -> _Row:
     "The row of one file, from the cache if its content is known; what is wrong with the file stands in the row."
@@ -596,7 +574,7 @@ def _quantify_file(path: str, describe: Callable[[np.ndarray], np.ndarray], scal
     except (OSError, MemoryError) as error:
         return _Row(str(path), reason=getattr(error, "strerror", None) or type(error).__name__)
 
-
+# %% ../nbs/02_image_forest.ipynb #34de6c73
 # Width and height of the thumbnails a model may keep of its training pictures.
 _THUMBNAIL = (32, 24)
 
@@ -605,7 +583,7 @@ def _small(image: np.ndarray) -> np.ndarray:
     "A thumbnail of a BGR picture."
     return cv2.resize(image, _THUMBNAIL, interpolation=cv2.INTER_AREA)
 
-
+# %% ../nbs/02_image_forest.ipynb #ca7c38af
 def _warn_skipped(rows: Iterable[_Row]) -> None:
     "One warning that names what was left out."
     skipped = [row for row in rows if row.features is None]
@@ -620,13 +598,13 @@ def _layout(image: np.ndarray) -> np.ndarray:
     blocks = cv2.resize(image, (4, 4), interpolation=cv2.INTER_AREA)
     return (cv2.cvtColor(blocks, cv2.COLOR_BGR2LAB).astype(np.float32) / 255).ravel()
 
-
+# %% ../nbs/02_image_forest.ipynb #f8e2adc3
 def _parts(plane: np.ndarray) -> np.ndarray:
     "Mean over the 2 x 2 parts of a square plane, row by row."
     half = len(plane) // 2
     return plane.reshape(2, half, 2, half).mean(axis=(1, 3)).ravel()
 
-
+# %% ../nbs/02_image_forest.ipynb #44f351cb
 def _texture(image: np.ndarray) -> np.ndarray:
     "Edges in 8 directions and detail at 4 scales, in 2 x 2 parts, as log(1 + grey levels); (48,) float32."
     grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (160, 160), interpolation=cv2.INTER_AREA)
@@ -642,13 +620,13 @@ def _texture(image: np.ndarray) -> np.ndarray:
         coarse = blurred[::2, ::2]
     return np.log1p(np.concatenate(edges + detail)).astype(np.float32)
 
-
+# %% ../nbs/02_image_forest.ipynb #a9e4f4bf
 def _thumbnail(image: np.ndarray) -> np.ndarray:
     "A 16 x 16 grey thumbnail, 0 to 1; (256,) float32."
     grey = cv2.cvtColor(cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     return (grey.astype(np.float32) / 255).ravel()
 
-
+# %% ../nbs/02_image_forest.ipynb #335e9c61
 _DESCRIBE = {"layout": _layout, "texture": _texture, "thumbnail": _thumbnail}
 
 
@@ -659,12 +637,12 @@ def _sets(features: str) -> list[str]:
         raise InputError(f"features must join some of colour, {', '.join(_DESCRIBE)} with '+'; got {features!r}")
     return names
 
-
+# %% ../nbs/02_image_forest.ipynb #4d7968b2
 def _describe(image: np.ndarray, features: str, bins: Sequence[int]) -> np.ndarray:
     "The features of a BGR picture, one set after the other."
     return np.concatenate([_colours(image, bins) if s == "colour" else _DESCRIBE[s](image) for s in _sets(features)])
 
-
+# %% ../nbs/02_image_forest.ipynb #51d33d6c
 def _raw_widths(features: str, bins: Sequence[int]) -> list[int]:
     "Number of columns `_describe` gives for each set."
     width = {"colour": int(np.prod(bins)), "layout": 48, "texture": 48, "thumbnail": 256}
@@ -717,12 +695,12 @@ class _Frame:
         blocks = self._projected(raw, features, bins)
         return np.hstack([block / scale for block, scale in zip(blocks, self.scales)]).astype(np.float32)
 
-
+# %% ../nbs/02_image_forest.ipynb #0fe7125c
 def _blocks(raw: np.ndarray, features: str, bins: Sequence[int]) -> list[np.ndarray]:
     "The raw rows cut into their sets."
     return np.split(raw, np.cumsum(_raw_widths(features, bins))[:-1], axis=1)
 
-
+# %% ../nbs/02_image_forest.ipynb #3d7e85e0
 def _shares(raw: np.ndarray, features: str, bins: Sequence[int]) -> np.ndarray:
     "Raw rows with the colour columns as shares of the picture's pixels, 0 to 1."
     blocks = _blocks(np.asarray(raw, dtype=np.float64), features, bins)
@@ -815,7 +793,7 @@ class _Trees:
             inner = nodes[self.left[nodes] >= 0]
             nodes = np.concatenate([self.left[inner], self.right[inner]])
 
-
+# %% ../nbs/02_image_forest.ipynb #e07b53e0
 def _expected_depth(n_rows: np.ndarray) -> np.ndarray:
     "Mean depth of an unsuccessful search in a random tree of n rows."
     n = np.asarray(n_rows, dtype=np.float64)
@@ -833,7 +811,7 @@ def _n_neighbours(n_rows: int) -> int:
     "The root of the number of rows, from 5 to 50, and never more than there are."
     return min(n_rows, max(5, min(50, round(n_rows**0.5))))
 
-
+# %% ../nbs/02_image_forest.ipynb #b5c426e4
 class _Distances:
     """A detector that measures distances to training rows; kept as those rows, and fitted again when read."""
 
@@ -886,7 +864,7 @@ def _is_picture_input(X: Any) -> bool:
         return isinstance(X, (list, tuple)) and getattr(first, "dtype", None) == np.uint8 and first.ndim > 1
     return False
 
-
+# %% ../nbs/02_image_forest.ipynb #8a2aaf57
 class ImageForest(OutlierMixin, BaseEstimator):
     """Isolation Forest over pictures.
 
@@ -973,7 +951,7 @@ class ImageForest(OutlierMixin, BaseEstimator):
         self.cache = cache
         self.thumbnails = thumbnails
 
-    def _rows(self, X: Any, hashed: bool = False) -> list[_Row]:
+    def read_rows(self, X: Any, hashed: bool = False) -> list[_Row]:
         "The rows of a folder, paths or pictures; their hashes only where a manifest needs them."
         _check_settings(self)
         if isinstance(X, (str, os.PathLike)):
@@ -1028,10 +1006,10 @@ class ImageForest(OutlierMixin, BaseEstimator):
             None of the files can be used, or a setting makes no sense.
         """
         _check_settings(self)
-        rows = self._rows(X, hashed=True) if _is_picture_input(X) else []
-        return self._fit_rows(rows) if _is_picture_input(X) else self._fit_table(X, [])
+        rows = self.read_rows(X, hashed=True) if _is_picture_input(X) else []
+        return self.fit_rows(rows) if _is_picture_input(X) else self._fit_table(X, [])
 
-    def _fit_rows(self, rows: list[_Row]) -> ImageForest:
+    def fit_rows(self, rows: list[_Row]) -> ImageForest:
         "Fit to the pictures that could be read."
         used = [row for row in rows if row.features is not None]
         if not used:
@@ -1067,7 +1045,7 @@ class ImageForest(OutlierMixin, BaseEstimator):
         if rows is None and not _is_picture_input(X):
             return validate_data(self, X, dtype=np.float32, reset=False)
         if rows is None:
-            rows = self._rows(X)
+            rows = self.read_rows(X)
             _warn_skipped(rows)
         table = np.full((len(rows), self.n_features_in_), np.nan, dtype=np.float32)
         usable = [number for number, row in enumerate(rows) if row.features is not None]
@@ -1114,10 +1092,10 @@ class ImageForest(OutlierMixin, BaseEstimator):
             animated and so on). What cannot be used stands in ``.attrs["skipped"]``: `path` and `reason`.
         """
         check_is_fitted(self)
-        rows = self._rows(X)
-        return self._judged(rows)
+        rows = self.read_rows(X)
+        return self.judge_rows(rows)
 
-    def _judged(self, rows: list[_Row]) -> pd.DataFrame:
+    def judge_rows(self, rows: list[_Row]) -> pd.DataFrame:
         "The result table of rows."
         used = [row for row in rows if row.features is not None]
         scores = self._scores(self._table(None, used))
@@ -1146,7 +1124,7 @@ class ImageForest(OutlierMixin, BaseEstimator):
             notebook it shows the swatch.
         """
         check_is_fitted(self)
-        row = self._rows([picture])[0]
+        row = self.read_rows([picture])[0]
         if row.features is None:
             raise InputError(f"{row.name!r}: {row.reason}")
         image = picture if isinstance(picture, np.ndarray) else read_picture(picture, self.scale, self.max_pixels)
@@ -1176,23 +1154,23 @@ class ImageForest(OutlierMixin, BaseEstimator):
         """
         return _load_model(path, trusted, bins)
 
-
+# %% ../nbs/02_image_forest.ipynb #f9e4f89b
 def _skipped_table(rows: list[_Row]) -> pd.DataFrame:
     "Path and reason of what could not be used."
     left_out = [(row.name, row.reason) for row in rows if row.features is None]
     return pd.DataFrame(left_out, columns=["path", "reason"], dtype=object)
 
-
+# %% ../nbs/02_image_forest.ipynb #f24d112e
 def _manifest_entry(row: _Row) -> dict:
     "What the model keeps of a training picture."
     return {"name": _printable(Path(row.name).name), "sha256": row.sha256, "width": row.width, "height": row.height}
 
-
+# %% ../nbs/02_image_forest.ipynb #af189832
 def _printable(name: str) -> str:
     "A file name that any file and terminal can hold; odd bytes and control characters are written out."
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
-
+# %% ../nbs/02_image_forest.ipynb #ee247da1
 def _check_settings(forest: ImageForest) -> None:
     "Refuse settings that make no sense, in one line."
     bins, scale, contamination = forest.bins, forest.scale, forest.contamination
@@ -1220,7 +1198,7 @@ def _bin_centres(bins: Sequence[int]) -> np.ndarray:
     axes = [(np.arange(n) + 0.5) * top / n for n, top in zip(bins, (180, 256, 256))]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
-
+# %% ../nbs/02_image_forest.ipynb #b4afecfd
 def _bin_colours(bins: Sequence[int], image: np.ndarray) -> np.ndarray:
     "BGR of each bin, (n_bins, 3) uint8: the mean of the picture's pixels in it, or its middle where there are none."
     centres = np.clip(np.round(_bin_centres(bins)), 0, (179, 255, 255)).astype(np.uint8)
@@ -1236,7 +1214,7 @@ def _bin_colours(bins: Sequence[int], image: np.ndarray) -> np.ndarray:
     mean = total / np.maximum(count, 1)[:, None]
     return np.where(count[:, None] > 0, np.round(mean), middle).astype(np.uint8)
 
-
+# %% ../nbs/02_image_forest.ipynb #144fea41
 def _bin_names(bins: Sequence[int]) -> list[str]:
     "A name in words for the colours of each bin."
     width = 360 / bins[0]
@@ -1254,7 +1232,7 @@ def _bin_names(bins: Sequence[int]) -> list[str]:
         names.append(f"{tone}{strength}{side}".strip() or "colour of any kind")
     return names
 
-
+# %% ../nbs/02_image_forest.ipynb #64c2eb8c
 @lru_cache(maxsize=8)
 def _column_names(features: str, bins: tuple[int, ...]) -> list[str]:
     "A name in words for each raw column."
@@ -1300,7 +1278,7 @@ class Explanation:
     def _repr_png_(self) -> bytes:
         return cv2.imencode(".png", self.swatch)[1].tobytes()
 
-
+# %% ../nbs/02_image_forest.ipynb #d240d1f8
 def _beyond(forest: ImageForest, share: np.ndarray) -> np.ndarray:
     "How far each value lies above (+) or below (-) its column's usual range; colours in shares, others in spreads."
     low, _, high = forest.usual_.astype(np.float64)
@@ -1309,13 +1287,13 @@ def _beyond(forest: ImageForest, share: np.ndarray) -> np.ndarray:
     beyond = np.maximum(share - high - slack, 0) - np.maximum(low - share - slack, 0)
     return np.where(_colour_columns(forest), beyond, beyond / np.maximum(high - low, 1e-3))
 
-
+# %% ../nbs/02_image_forest.ipynb #4d7046b1
 def _colour_columns(forest: ImageForest) -> np.ndarray:
     "Which raw columns are colours."
     widths = _raw_widths(forest.features, forest.bins)
     return np.repeat([name == "colour" for name in _sets(forest.features)], widths)
 
-
+# %% ../nbs/02_image_forest.ipynb #69e8a063
 def _reasons(forest: ImageForest, raw: np.ndarray) -> list[str]:
     "The largest departures of each raw row in words: colours first, then other features."
     if forest.usual_ is None:
@@ -1323,7 +1301,7 @@ def _reasons(forest: ImageForest, raw: np.ndarray) -> list[str]:
     share = _shares(raw, forest.features, forest.bins)
     return [_reason(forest, *row) for row in zip(share, _beyond(forest, share))]
 
-
+# %% ../nbs/02_image_forest.ipynb #6a0aea53
 def _reason(forest: ImageForest, share: np.ndarray, beyond: np.ndarray) -> str:
     "The largest departures of one row."
     names, colours = _column_names(forest.features, tuple(forest.bins)), _colour_columns(forest)
@@ -1335,7 +1313,7 @@ def _reason(forest: ImageForest, share: np.ndarray, beyond: np.ndarray) -> str:
               for c in order[~colours[order] & (np.abs(beyond[order]) > 0.5)][:2]]
     return "; ".join(words) or "no single feature is beyond its usual range"
 
-
+# %% ../nbs/02_image_forest.ipynb #d098ccff
 def _departure(name: str, share: float, low: float, high: float, is_colour: bool) -> str:
     "One departure in words."
     if not is_colour:
@@ -1343,7 +1321,7 @@ def _departure(name: str, share: float, low: float, high: float, is_colour: bool
     usual = "usually none" if high < 0.005 else f"usually {low:.0%} to {high:.0%}"
     return f"{'too much' if share > high else 'missing'}: {name} ({share:.0%} of the picture, {usual})"
 
-
+# %% ../nbs/02_image_forest.ipynb #0769c5ad
 def _explained(forest: ImageForest, raw: np.ndarray, image: np.ndarray) -> Explanation:
     "The explanation of one picture and its raw row."
     if forest.usual_ is None:
@@ -1357,7 +1335,7 @@ def _explained(forest: ImageForest, raw: np.ndarray, image: np.ndarray) -> Expla
     table = table.iloc[np.argsort(-np.abs(beyond), kind="stable")]
     return Explanation(_reason(forest, share, beyond), table, _swatch(forest, share, beyond, image))
 
-
+# %% ../nbs/02_image_forest.ipynb #f4d99475
 def _swatch(forest: ImageForest, share: np.ndarray, beyond: np.ndarray, image: np.ndarray) -> np.ndarray:
     "Bars of the six colours that depart most: the share in this picture (filled) and the usual range (framed)."
     colours = np.flatnonzero(_colour_columns(forest))
@@ -1376,7 +1354,7 @@ def _swatch(forest: ImageForest, share: np.ndarray, beyond: np.ndarray, image: n
         _label(board, verdict + names[column - first], 300, top + 15)
     return board
 
-
+# %% ../nbs/02_image_forest.ipynb #98bd46e9
 def _label(board: np.ndarray, text: str, x: int, y: int) -> None:
     "Small dark text; OpenCV's letters are plain ASCII."
     plain = text.encode("ascii", "replace").decode()
@@ -1413,7 +1391,7 @@ def _read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     except Exception as error:  # zipfile and its decompressors raise many kinds on hostile bytes
         raise InputError(f"broken file ({type(error).__name__})") from None
 
-
+# %% ../nbs/02_image_forest.ipynb #097a12de
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> np.ndarray:
     "One 1-D array of the expected type; the header is believed only where it agrees with the bytes there are."
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -1447,7 +1425,7 @@ def _checked_trees(arrays: dict[str, np.ndarray], max_samples: int, n_features: 
         _check_tree(tree, n_features)
     return trees
 
-
+# %% ../nbs/02_image_forest.ipynb #90cc6555
 def _check_tree(tree: _Trees, n_features: int) -> None:
     "Refuse a tree whose walk could loop, leave its arrays, or read a column that is not there."
     nodes = len(tree.left)
@@ -1470,7 +1448,7 @@ def _check_tree(tree: _Trees, n_features: int) -> None:
     if sum(1 for _ in islice(tree.levels(), deepest + 1)) > deepest:
         raise InputError("a tree is deeper than its rows call for")
 
-
+# %% ../nbs/02_image_forest.ipynb #fdcd7a3e
 def _checked_frame(arrays: dict[str, np.ndarray], meta: dict) -> _Frame | None:
     "The step from raw features to columns, if its sizes are those the settings call for."
     names = _sets(meta["features"])
@@ -1513,13 +1491,13 @@ def _checked_meta(text: bytes) -> dict:
         raise InputError("its list of training pictures is malformed")
     return meta
 
-
+# %% ../nbs/02_image_forest.ipynb #b79cd203
 def _is_manifest_entry(entry: object) -> bool:
     "Whether an entry of the list of training pictures has the right fields."
     kinds = {"name": str, "sha256": str, "width": int, "height": int}
     return isinstance(entry, dict) and all(isinstance(entry.get(name), kind) for name, kind in kinds.items())
 
-
+# %% ../nbs/02_image_forest.ipynb #1c1a2e8f
 def _versions() -> dict:
     "What made a model."
     import sklearn
@@ -1529,7 +1507,7 @@ def _versions() -> dict:
     return {"oco2_outliers": __version__, "opencv": cv2.__version__, "numpy": np.__version__,
             "scikit-learn": sklearn.__version__}
 
-
+# %% ../nbs/02_image_forest.ipynb #09f6a678
 def _meta(forest: ImageForest) -> dict:
     "The settings of a fitted forest, as JSON takes them."
     sizes = sorted({(e["width"], e["height"]) for e in forest.manifest_})
@@ -1560,10 +1538,10 @@ def _save_model(forest: ImageForest, path: str | os.PathLike) -> None:
         arrays["reference"] = forest.judge_.rows
     if getattr(forest, "thumbnails_", None) is not None:
         arrays["thumbnails"] = forest.thumbnails_
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         np.savez_compressed(file, allow_pickle=False, **{k: np.ravel(v).astype(_ARRAYS[k]) for k, v in arrays.items()})
 
-
+# %% ../nbs/02_image_forest.ipynb #3a9d7646
 def _load_model(path: str | os.PathLike, trusted: bool, bins: Sequence[int]) -> ImageForest:
     "Read a model that `_save_model` wrote, trusting nothing in it; or, if told to, an old pickle."
     if trusted and _read_bytes(path)[:1] == b"\x80":
@@ -1574,7 +1552,7 @@ def _load_model(path: str | os.PathLike, trusted: bool, bins: Sequence[int]) -> 
     except InputError as error:
         raise InputError(f"model {os.fspath(path)!r} is refused: {error}") from None
 
-
+# %% ../nbs/02_image_forest.ipynb #9f6a5e94
 def _rebuilt(meta: dict, arrays: dict[str, np.ndarray]) -> ImageForest:
     "The fitted forest of a checked file."
     forest = ImageForest(tuple(meta["bins"]), features=meta["features"], detector=meta["detector"],
@@ -1599,7 +1577,7 @@ def _rebuilt(meta: dict, arrays: dict[str, np.ndarray]) -> ImageForest:
     forest.thumbnails_ = _checked_thumbnails(arrays.get("thumbnails"), len(meta["manifest"]))
     return forest
 
-
+# %% ../nbs/02_image_forest.ipynb #d1c98650
 def _checked_thumbnails(values: np.ndarray | None, n_pictures: int) -> np.ndarray | None:
     "The thumbnails, if there is one for each training picture; None where the model keeps none."
     width, height = _THUMBNAIL
@@ -1609,7 +1587,7 @@ def _checked_thumbnails(values: np.ndarray | None, n_pictures: int) -> np.ndarra
         raise InputError("its thumbnails are not one for each training picture")
     return values.reshape(n_pictures, height, width, 3)
 
-
+# %% ../nbs/02_image_forest.ipynb #76d77e1b
 def _checked_reference(values: np.ndarray, n_features: int) -> np.ndarray:
     "The training rows of a distance detector, if there are neither none nor too many."
     rows = len(values) // n_features
@@ -1639,7 +1617,7 @@ def _unpickled(path: str | os.PathLike, bins: Sequence[int]) -> ImageForest:
     forest.frame_ = forest.usual_ = forest.thumbnails_ = None
     return forest
 
-
+# %% ../nbs/02_image_forest.ipynb #795840c6
 def convert_model(
     old: str | os.PathLike, new: str | os.PathLike, bins: Sequence[int] = (3, 3, 3), trusted: bool = False
 ) -> ImageForest:
@@ -1771,12 +1749,12 @@ def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings
     """
     print("[INFO] preparing dataset...")
     forest = ImageForest(**settings)
-    rows = forest._rows(dataset, hashed=True)
+    rows = forest.read_rows(dataset, hashed=True)
     for row in rows:
         if row.features is None:
             print(f"[INFO] skipped {_printable(row.name)!r}: {row.reason}")
     print("[INFO] fitting anomaly detection model...")
-    forest._fit_rows(rows)
+    forest.fit_rows(rows)
     forest.save(model)
     return forest
 
@@ -1809,7 +1787,7 @@ class Verdict:
     def _repr_png_(self) -> bytes:
         return cv2.imencode(".png", self.picture)[1].tobytes()
 
-
+# %% ../nbs/02_image_forest.ipynb #4134cdab
 def draw_verdict(image: np.ndarray, label: str) -> np.ndarray:
     """A copy of a BGR picture with the label at (10, 25), red for "anomaly" and green for any other.
 
@@ -1832,7 +1810,7 @@ def draw_verdict(image: np.ndarray, label: str) -> np.ndarray:
     colour = (0, 0, 255) if label == "anomaly" else (0, 255, 0)
     return cv2.putText(image.copy(), label, (10, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.7, colour, 2)
 
-
+# %% ../nbs/02_image_forest.ipynb #426129f8
 def judge_picture(
     model: str | os.PathLike,
     image: str | os.PathLike,
@@ -1891,13 +1869,13 @@ def judge_picture(
         _show_window(verdict.picture)
     return verdict
 
-
+# %% ../nbs/02_image_forest.ipynb #1464b7d0
 def _require_display() -> None:
     "Refuse a window where there is no screen to show it on."
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise InputError("there is no display to show a window on; write the picture with --output instead")
 
-
+# %% ../nbs/02_image_forest.ipynb #e1d01371
 def _show_window(picture: np.ndarray) -> None:
     "Show a picture in the desktop's viewer; the headless OpenCV has no windows of its own."
     from PIL import Image
@@ -1959,26 +1937,26 @@ def scan_folder(
     inside = out.resolve()
     names = [name for name in _list_pictures(folder) if inside not in Path(name).resolve().parents]
     out.mkdir(parents=True, exist_ok=True)
-    rows = forest._rows(names)
+    rows = forest.read_rows(names)
     if model is None or not any(row.features is not None for row in rows):
-        forest._fit_rows(rows)
-    table = forest._judged(rows)
+        forest.fit_rows(rows)
+    table = forest.judge_rows(rows)
     table = table.iloc[np.argsort(-table["score"].to_numpy(), kind="stable")].reset_index(drop=True)
     _write_scan(out, table, top)
     return table
 
-
+# %% ../nbs/02_image_forest.ipynb #4dca75f6
 def _checked_top(top: int) -> int:
     if not isinstance(top, (int, np.integer)) or not 1 <= top <= 1000:
         raise InputError(f"top must be a whole number from 1 to 1,000; got {top!r}")
     return int(top)
 
-
+# %% ../nbs/02_image_forest.ipynb #f4870542
 def _write_scan(out: Path, table: pd.DataFrame, top: int) -> None:
     "The files of a scan."
     for name, part in (("scores.csv", table), ("skipped.csv", table.attrs["skipped"])):
         text = part.assign(path=part["path"].map(_printable)).to_csv(index=False)
-        with _whole_file(out / name) as file:
+        with whole_file(out / name) as file:
             file.write(text.encode())
     _write_picture(out / "contact_sheet.png", contact_sheet(table, top))
 
@@ -1998,7 +1976,7 @@ def _tile(path: str, title: str, width: int = 160, height: int = 120) -> np.ndar
     _label(board, title, 4, height + 14)
     return board
 
-
+# %% ../nbs/02_image_forest.ipynb #0ebab49b
 def contact_sheet(table: pd.DataFrame, top: int = 20, columns: int = 5) -> np.ndarray:
     """The oddest and the most normal pictures of a result table, as one BGR picture.
 
@@ -2031,7 +2009,7 @@ def contact_sheet(table: pd.DataFrame, top: int = 20, columns: int = 5) -> np.nd
         parts.append(_sheet_part(f"most normal {len(normal)}", normal, columns))
     return np.vstack(parts)
 
-
+# %% ../nbs/02_image_forest.ipynb #e274e17d
 def _sheet_part(title: str, rows: Any, columns: int) -> np.ndarray:
     "A titled grid of tiles."
     tiles = [_tile(r.path, f"{r.score:.3f}{'*' if r.outlier else ' '} {_printable(Path(r.path).name)}"[:24])
@@ -2095,7 +2073,7 @@ def compare_detectors(
     table = pd.DataFrame(tables, columns=["features", "detector", "roc_auc", "average_precision"])
     return table.sort_values("roc_auc", ascending=False, kind="stable").reset_index(drop=True)
 
-
+# %% ../nbs/02_image_forest.ipynb #22ece107
 def _ranking_quality(odd: np.ndarray, score: np.ndarray) -> tuple[float, float]:
     "ROC AUC and average precision."
     return float(roc_auc_score(odd, score)), float(average_precision_score(odd, score))

@@ -79,7 +79,7 @@ def _widest(Y, begin, end, mean, away):
     side = away.argmax()
     return side if away[side] > 0 else -1
 
-
+# %% ../nbs/00a_neighbours.ipynb #b22fbb41
 @_compiled()
 def _split(Y, order, mean, away, first, last, v):
     """Halve the rows (n, D) of node v, in place."""
@@ -90,7 +90,7 @@ def _split(Y, order, mean, away, first, last, v):
         if side >= 0:
             _select(Y, order, side, begin, end, (first[v] + (leaves + 1) // 2) * LEAF)
 
-
+# %% ../nbs/00a_neighbours.ipynb #36a44173
 @_compiled()
 def _grow(Y, order, first, last, begin, end):
     """Split the nodes begin..end. Nodes are numbered root, left subtree, right subtree."""
@@ -106,7 +106,7 @@ def _nodes(n_leaves):
     _number_nodes(first, last, parent, n_leaves)
     return first, last, parent
 
-
+# %% ../nbs/00a_neighbours.ipynb #4d50fd2c
 @_compiled()
 def _number_nodes(first, last, parent, n_leaves):
     last[0] = n_leaves
@@ -128,7 +128,7 @@ def _fill_blocks(Y, blocks):
             for j in range(Y.shape[1]):
                 blocks[leaf, j, i] = Y[row, j] if row < len(Y) else _PAD
 
-
+# %% ../nbs/00a_neighbours.ipynb #1a2cf641
 @_compiled()
 def _measure(Y, first, last, lows, highs, slack):
     """Box of every node, and the largest rounding error of its rows; from the leaves upwards."""
@@ -204,7 +204,7 @@ def _rotation(centred):
     # The error bound below assumes lengths are kept; a failed decomposition would break it silently.
     return axes if np.abs(axes.T @ axes - np.eye(d)).max() < 1e-13 * d else np.eye(d)
 
-
+# %% ../nbs/00a_neighbours.ipynb #adf87463
 @_compiled(fastmath=_LOOSE)
 def _shadow(X, begin, end, centre, unit, axes, Y):
     """Float32 image (n, D) of the rows begin..end; coordinates from d on are 0.
@@ -222,7 +222,7 @@ def _shadow(X, begin, end, centre, unit, axes, Y):
                 turned[j] += x * axes[k, j]
         Y[i] = turned
 
-
+# %% ../nbs/00a_neighbours.ipynb #7837ac4d
 def _frame(X, threads):
     """Centre, unit and rotation."""
     sample = X[:: max(1, len(X) // 20_000)]
@@ -234,7 +234,7 @@ def _frame(X, threads):
     unit = float(np.ldexp(1.0, -int(exponent))) / 2 ** int(np.ceil(np.log2(X.shape[1]) / 2))
     return centre, unit, _rotation((sample - centre) * unit)
 
-
+# %% ../nbs/00a_neighbours.ipynb #50eb7a9e
 def _parts(n, size=8192):
     return [slice(begin, begin + size) for begin in range(0, n, size)]
 
@@ -282,7 +282,7 @@ def row_tree(X: np.ndarray, threads: int = 1, like: RowTree | None = None) -> Ro
     return RowTree(X[order], order, blocks, lows, highs, first, last, parent, slack, unit,
                    np.float32(1 + (2 * d + 48) * 2.0**-24), centre, axes)
 
-
+# %% ../nbs/00a_neighbours.ipynb #a075be59
 def _tops(first, last, parts):
     """Nodes to split one by one until there are `parts` subtrees, and the roots of those."""
     tops: list[int] = []
@@ -297,7 +297,7 @@ def _tops(first, last, parts):
         roots += [v + 1, v + 2 * int((leaves + 1) // 2)]
     return tops, roots
 
-
+# %% ../nbs/00a_neighbours.ipynb #394f20bf
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 
@@ -319,7 +319,7 @@ def _squared(X, p, Z, q):
         total += difference * difference
     return total
 
-
+# %% ../nbs/00a_neighbours.ipynb #65d32c36
 @_compiled(fastmath=_LOOSE)
 def _box_gap(low, high, lows, highs, v):
     """Squared distance of a box to that of node v in the first eight coordinates, the widest: a lower bound."""
@@ -329,7 +329,7 @@ def _box_gap(low, high, lows, highs, v):
         total += gap * gap
     return total
 
-
+# %% ../nbs/00a_neighbours.ipynb #35070a6f
 @_compiled(fastmath=_LOOSE)
 def _box_span(lows, highs, a, b):
     """Squared largest distance between points of two boxes, in float32."""
@@ -377,7 +377,7 @@ def _box_gaps(A, low, high, gaps):
             g2, g3 = max(zero, max(l2 - y2, y2 - h2)), max(zero, max(l3 - y3, y3 - h3))
             gaps[t] += (g0 * g0 + g1 * g1) + (g2 * g2 + g3 * g3)
 
-
+# %% ../nbs/00a_neighbours.ipynb #dc6dd459
 @_compiled(fastmath=_LOOSE)
 def _first_squares(A, i, B, found):
     """Squared distances (LEAF,) of row i of leaf A to the rows of leaf B in their first eight coordinates."""
@@ -393,7 +393,7 @@ def _first_squares(A, i, B, found):
         q4, q5, q6, q7 = B[4, t] - p4, B[5, t] - p5, B[6, t] - p6, B[7, t] - p7
         found[t] = ((q0 * q0 + q1 * q1) + (q2 * q2 + q3 * q3)) + ((q4 * q4 + q5 * q5) + (q6 * q6 + q7 * q7))
 
-
+# %% ../nbs/00a_neighbours.ipynb #951be950
 @_compiled(fastmath=_LOOSE)
 def _other_squares(A, i, B, found):
     """Add what the coordinates from the ninth on contribute."""
@@ -403,7 +403,7 @@ def _other_squares(A, i, B, found):
             q0, q1, q2, q3 = B[j, t] - p0, B[j + 1, t] - p1, B[j + 2, t] - p2, B[j + 3, t] - p3
             found[t] += (q0 * q0 + q1 * q1) + (q2 * q2 + q3 * q3)
 
-
+# %% ../nbs/00a_neighbours.ipynb #7e36392c
 @_compiled(fastmath=_LOOSE)
 def _near_lanes(A, i, B, limit, found):
     """Which rows of leaf B may be within the limit (float32 squares) of row i of leaf A, as bits; squares in found."""
@@ -424,19 +424,19 @@ def _insert(index, squares, q, d2):
         k -= 1
     squares[k], index[k] = d2, q
 
-
+# %% ../nbs/00a_neighbours.ipynb #b05178f6
 @_compiled()
 def _reach(root, slack, swell):
     """Largest float32 squared distance a row within `root` can show, rounding included; -1 for a row that is done."""
     return (root + slack) * (root + slack) * swell if root >= 0 else np.float32(-1)
 
-
+# %% ../nbs/00a_neighbours.ipynb #0de5613a
 @_compiled()
 def _root32(square, stretch, slack):
     """Radius in the units of the shadow, never rounded down. 1e7 stands for no limit: all rows lie within 4."""
     return np.float32(min(1e7, (np.sqrt(square) * stretch + slack) * (1 + 1e-6)))
 
-
+# %% ../nbs/00a_neighbours.ipynb #6284a78b
 @_compiled(fastmath=_LOOSE)
 def _seed(A, n_rows, found, nearest, slack, swell, cap, roots):
     """A radius (as `_root32`) for every row of leaf A that its m-th nearest row cannot lie beyond; at most `cap`.
@@ -458,7 +458,7 @@ def _seed(A, n_rows, found, nearest, slack, swell, cap, roots):
         # Three slacks: of this row, of the other, and the one `_root32` carries for this row.
         roots[i] = min(cap, (np.sqrt(nearest[m - 1, i] * swell) + 3 * slack) * np.float32(1 + 1e-6))
 
-
+# %% ../nbs/00a_neighbours.ipynb #13f39da9
 @_compiled()
 def _candidates(A, B, low, high, roots, slack, swell, limits, gaps, found, rows, lanes):
     """Pairs (row of leaf A, row of leaf B) that may be within the radius of the row of A; how many."""
@@ -477,7 +477,7 @@ def _candidates(A, B, low, high, roots, slack, swell, limits, gaps, found, rows,
             k += 1
     return k
 
-
+# %% ../nbs/00a_neighbours.ipynb #3b507fa9
 @_compiled()
 def _keep_nearest(k, rows, lanes, start, other, X, enough, within, stretch, slack, index, squares, roots):
     """Look at k candidates again, exactly; list those that are nearer; returns the largest radius left."""
@@ -590,7 +590,7 @@ def nearest_rows(tree: RowTree, m: int, threads: int = 1, enough: float = -1,
     _run(task, range(0, n_leaves, step), threads)
     return index, squares
 
-
+# %% ../nbs/00a_neighbours.ipynb #46aa82f8
 def _leaf_nodes(tree):
     at = np.flatnonzero(tree.last - tree.first == 1)
     leaf_node = np.empty(len(at), np.int64)
@@ -605,7 +605,7 @@ def _find(root, p):
         p = root[p]
     return p
 
-
+# %% ../nbs/00a_neighbours.ipynb #6be1da85
 @_compiled()
 def _unite(root, p, q):
     """Join the sets of p and q; the smaller place becomes the root. Returns that root."""
@@ -643,7 +643,7 @@ def _leaf_status(root, core2, limit, begin, end):
                 return _MIXED
     return status
 
-
+# %% ../nbs/00a_neighbours.ipynb #514466d4
 @_compiled()
 def _merged_status(root, a, b):
     if a == _MIXED or b == _MIXED:
@@ -654,7 +654,7 @@ def _merged_status(root, a, b):
         return a
     return a if _find(root, a) == _find(root, b) else _MIXED
 
-
+# %% ../nbs/00a_neighbours.ipynb #650135e2
 @_compiled()
 def _statuses(root, core2, limit, first, last, status):
     """For every node: the set all its core rows are in, or that it has none or several."""
@@ -666,7 +666,7 @@ def _statuses(root, core2, limit, first, last, status):
         else:
             status[v] = _merged_status(root, status[v + 1], status[v + 2 * ((leaves + 1) // 2)])
 
-
+# %% ../nbs/00a_neighbours.ipynb #2e57e91f
 @_compiled()
 def _fresh_status(root, status, first, last, v):
     """Status of node v, brought up to date from its children: sets only grow, so only `mixed` can be out of date."""
@@ -702,7 +702,7 @@ def _unite_leaves(root, core2, limit, X, blocks, low, high, a, b, status_b, near
                     found[t] <= near or _squared(X, start + i, X, q) <= limit):
                 mine = _unite(root, start + i, q)
 
-
+# %% ../nbs/00a_neighbours.ipynb #6ff0eb52
 @_compiled()
 def _split_pair(lows, highs, first, last, a, b, stack, depth):
     """Put the pairs of children that make up the node pair (a, b) on the stack, the nearest on top; the new depth."""
@@ -721,7 +721,7 @@ def _split_pair(lows, highs, first, last, a, b, stack, depth):
     stack[depth + 1, 0], stack[depth + 1, 1] = left, b
     return depth + 2
 
-
+# %% ../nbs/00a_neighbours.ipynb #2ead6b21
 @_compiled()
 def _unite_pair(a, b, root, status, core2, limit, X, blocks, lows, highs, first, last, slack, unit, swell):
     """Join all core rows of node a within eps of core rows of node b, leaving out what is in one set already."""
@@ -769,14 +769,14 @@ def _unite_roots(root, other):
         if other[p] != p:
             _unite(root, p, other[p])
 
-
+# %% ../nbs/00a_neighbours.ipynb #7d377422
 @_compiled()
 def _flatten(root):
     """Point every row at the root of its set."""
     for p in range(len(root)):
         root[p] = root[root[p]]  # roots are the smallest places, so the parent is flat already
 
-
+# %% ../nbs/00a_neighbours.ipynb #5fd7fcd2
 def _unite_apart(tree, root, core2, limit, status, threads):
     """Join all core rows within eps of each other."""
     if threads == 1:
@@ -794,14 +794,14 @@ def _unite_apart(tree, root, core2, limit, status, threads):
             _unite_roots(root, other)
         _flatten(root)
 
-
+# %% ../nbs/00a_neighbours.ipynb #ff730a4b
 def _unite_pairs(pairs: Iterable[tuple[int, int]], root: np.ndarray, status: np.ndarray, tree: RowTree,
                  core2: np.ndarray, limit: float) -> None:
     for a, b in pairs:
         _unite_pair(a, b, root, status, core2, limit, tree.X, tree.blocks, tree.lows, tree.highs, tree.first, tree.last,
                     tree.slack, tree.unit, tree.swell)
 
-
+# %% ../nbs/00a_neighbours.ipynb #14568bd4
 def _top_pairs(tree, parts):
     """About `parts` pairs of nodes that cover all pairs of rows, the pairs of a node with itself first."""
     pairs, stack = [(0, 0)], np.empty((3, 2), np.int64)
@@ -951,7 +951,7 @@ def _plain_boxes(X, core2, first, last, lows, highs, least):
                 lows[v, j] = min(lows[left, j], lows[right, j])
                 highs[v, j] = max(highs[left, j], highs[right, j])
 
-
+# %% ../nbs/00a_neighbours.ipynb #d2f15140
 @_compiled()
 def _plain_gap(x, i, lows, highs, v):
     """Squared distance of row i of x to the box of v: added in feature order, so never above that of a row inside."""
@@ -961,7 +961,7 @@ def _plain_gap(x, i, lows, highs, v):
         total += gap * gap
     return total
 
-
+# %% ../nbs/00a_neighbours.ipynb #22cea0f6
 @_compiled()
 def _best_of_far(begin, end, new, X, core2, order, first, last, lows, highs, least, best, where):
     """For new rows one by one: the least max(core2(q), d2(x, q)) over all rows q of X; of equals the lowest row."""
@@ -1008,7 +1008,7 @@ def _keep_best(k, rows, lanes, start, other, new, X, core2, order, enough, stret
                     roots[rows[c]] = min(roots[rows[c]], _root32(reach2, stretch, slack))
     return roots.max()
 
-
+# %% ../nbs/00a_neighbours.ipynb #2c404694
 @_compiled()
 def _best_of_new(begin, end, new, new_blocks, new_lows, new_highs, new_slack, X, core2, order, blocks, lows, highs,
                  first, last, slack, least, unit, swell, enough, within, best, where):
@@ -1059,7 +1059,7 @@ def _least_move(gap2, total, eps2, best):
                 best, feature = move, j
     return best, feature
 
-
+# %% ../nbs/00a_neighbours.ipynb #445ed399
 @_compiled()
 def _smallest_moves(begin, end, new, X, eps2, first, last, lows, highs, move, feature):
     """For new rows: the smallest change of a single feature that brings a row within eps of some row of X.
@@ -1101,7 +1101,7 @@ def _smallest_moves(begin, end, new, X, eps2, first, last, lows, highs, move, fe
                     best, feature[i] = found, j
                     move[i] = found if X[q, j] >= new[i, j] else -found
 
-
+# %% ../nbs/00a_neighbours.ipynb #ef872bd9
 @_compiled()
 def _box_move(new, i, lows, highs, v, eps2, best, gap2):
     total = widest = 0.0
@@ -1225,12 +1225,12 @@ class _Rows(NamedTuple):
     group: np.ndarray  # (n,), int64
     runs: np.ndarray  # (n,), int64
 
-
+# %% ../nbs/00a_neighbours.ipynb #2af39446
 def _part(rows, begin, end, group=0):
     """Rows begin..end, their groups counted from `group`."""
     return _Rows(rows.X[begin:end], rows.group[begin:end] - group, np.minimum(rows.runs[begin:end], end) - begin)
 
-
+# %% ../nbs/00a_neighbours.ipynb #be3a9775
 _TILE = 960  # rows whose distances to two rows are worked out together; odd multiples of 64 lie well in the cache
 _LONG_RUN = 64  # rows of a group for which a tile is cut short
 _UNROLLED = 14  # features summed in registers; with 16 at a time the compiler gives up
@@ -1273,7 +1273,7 @@ def _tile_distances(p, r, tile, k, blocks, last, of_p, of_r, both):
         sum_r += d_r
     return sum_p, sum_r
 
-
+# %% ../nbs/00a_neighbours.ipynb #446e24cd
 @_compiled(fastmath=_LOOSE)
 def _sum_of(values, begin, end):
     # A slice: an index that could be negative would keep the loop from using vectors.
@@ -1282,13 +1282,13 @@ def _sum_of(values, begin, end):
         total += part[t]
     return total
 
-
+# %% ../nbs/00a_neighbours.ipynb #092ba5b6
 @_compiled(fastmath=_LOOSE)
 def _add(values, k, column):
     for t in range(k):
         column[t] += values[t]
 
-
+# %% ../nbs/00a_neighbours.ipynb #4a1e3de8
 @_compiled()
 def _add_pairs_with(room, rows, others, same, blocks, last, sums_of_rows, sums_of_others):
     n_rows, (n_others, d) = len(rows.X), others.X.shape
@@ -1329,7 +1329,7 @@ def _add_pairs_with(room, rows, others, same, blocks, last, sums_of_rows, sums_o
                 _add(of_p, k, sums_of_others[g, begin:end])
                 _add(of_r, k, sums_of_others[h, begin:end])
 
-
+# %% ../nbs/00a_neighbours.ipynb #fabace08
 def _add_pairs(rows, others, same, sums_of_rows, sums_of_others):
     """Add each distance between `rows` and `others` to sums[group of the one, the other], on both sides.
 
@@ -1351,7 +1351,7 @@ def _add_rows(sums, to, totals):
         for i in range(len(part)):
             total[i] += part[i]
 
-
+# %% ../nbs/00a_neighbours.ipynb #8bea2a1b
 @_compiled()
 def _scores(per_cluster, own, sizes, score, score_clusters):
     """Silhouette of each row in one labelling: noise (the last cluster) as one more cluster, and left out."""
@@ -1370,7 +1370,7 @@ def _scores(per_cluster, own, sizes, score, score_clusters):
             b = min(b, per_cluster[noise, i] / sizes[noise])
         score[i] = _score(a, b, sizes[own[i]])
 
-
+# %% ../nbs/00a_neighbours.ipynb #3d4b2d28
 @_compiled()
 def _score(a, b, size):
     widest = max(a, b)
@@ -1387,7 +1387,7 @@ def _step(n_groups):
     """How many rows have their sums over all groups worked out together: enough for speed, if memory allows."""
     return max(8, min(480, _MOST_SUMS // (8 * max(n_groups, 1))))
 
-
+# %% ../nbs/00a_neighbours.ipynb #af1a800b
 def _rounds(parts):
     """Every two of the parts once, and each with itself, in rounds in which no part occurs twice."""
     yield [(i, i) for i in range(parts)]
@@ -1395,7 +1395,7 @@ def _rounds(parts):
         pairs = [((turn + i) % (parts - 1), (turn - i) % (parts - 1)) for i in range(1, parts // 2)]
         yield [(max(pair), min(pair)) for pair in [*pairs, (parts - 1, turn)]]
 
-
+# %% ../nbs/00a_neighbours.ipynb #a16a9daa
 def _sums_among(rows, n_groups, threads):
     """Distances of each of the rows to those of each group; each pair is worked out once.
 
@@ -1414,14 +1414,14 @@ def _sums_among(rows, n_groups, threads):
                                      sums[pair[1]]), pairs, threads)
     return [(*span, own) for span, own in zip(spans, sums)]
 
-
+# %% ../nbs/00a_neighbours.ipynb #845dc090
 def _sums_to(rows, others, n_groups):
     """Distances of each of the rows to those of each group among the others, (n_groups, n_rows)."""
     sums = np.zeros((n_groups, len(rows.X)))
     _add_pairs(rows, others, False, sums, np.empty((0, 0)))
     return sums
 
-
+# %% ../nbs/00a_neighbours.ipynb #e360f394
 _MANY_GROUPS = 100  # fewer are not worth putting together
 
 
@@ -1441,7 +1441,7 @@ def _levels(labels_of_group):
             labels, merged = np.unique(labels, axis=0, return_inverse=True)
         yield labelling, cluster, n_clusters, None if merged is None else merged.reshape(-1)
 
-
+# %% ../nbs/00a_neighbours.ipynb #0afca993
 class _Scorer:
     """Silhouettes of rows whose sums over all groups are known, in every labelling."""
 
@@ -1471,7 +1471,7 @@ class _Scorer:
             if merged is not None:
                 own, parts = merged[own], [_added_up(parts, merged, merged.max() + 1)]
 
-
+# %% ../nbs/00a_neighbours.ipynb #6be25577
 def _added_up(parts, to, n):
     totals, first = np.zeros((n, parts[0].shape[1])), 0
     for sums in parts:
@@ -1536,7 +1536,7 @@ def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarra
     at = place if sampled is None else np.searchsorted(scored, wanted)
     return scorer.scores[0][:, at], scorer.scores[1][:, at]
 
-
+# %% ../nbs/00a_neighbours.ipynb #ad8a4832
 def _score_each(scorer, rows, scored, n_groups, threads):
     """Each scored row sees all rows by itself; only the sums of a few rows exist at a time."""
     step = _step(n_groups)
@@ -1548,7 +1548,7 @@ def _score_each(scorer, rows, scored, n_groups, threads):
 
     _run(task, range(0, len(scored), step), threads)
 
-
+# %% ../nbs/00a_neighbours.ipynb #1e3cc6f1
 def _score_all(scorer, rows, n_groups, threads):
     """Silhouettes of all rows. Large groups come first, as many as can keep a sum for each of their rows."""
     n, step = len(rows.X), _step(n_groups)

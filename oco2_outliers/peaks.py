@@ -22,18 +22,21 @@ from scipy.fft import next_fast_len
 from scipy.optimize import OptimizeWarning, curve_fit, least_squares
 from tqdm.auto import tqdm
 
-from .datasets import Datasets, InputError
-from .isolate import _as_list, _Input, _read_input, _text_table, _whole_folder, _wrapped
-from .plots import LEAST_SUPPORT, _number, peak_fit, track_scan
+from .datasets import Datasets
+from .ground.errors import InputError
+from .ground.files import whole_folder
+from .ground.tables import text_table, wrapped_text
+from .main_job import InputTable, as_list, read_input
+from .plots import LEAST_SUPPORT, number_text, peak_fit, track_scan
 from oco2_outliers.soundings import (
-    _bearing,
-    _distance,
-    _in_box,
-    _orbits,
-    _unit_vectors,
+    bearing,
+    in_box,
+    orbit_numbers,
     read_soundings,
     sounding_footprint,
+    sphere_distance,
     track_distance,
+    unit_vectors,
 )
 
 # %% auto #0
@@ -111,7 +114,7 @@ def _published_fit(x: np.ndarray, y: np.ndarray, error: np.ndarray | None, enhan
         with np.errstate(all="ignore"):
             return curve_fit(peak_model, x, y, p0=start, sigma=error, ftol=0.5, xtol=0.5, maxfev=20000)[0]
 
-
+# %% ../nbs/05_peaks.ipynb #e5429b50
 def _published_refusal(x: np.ndarray, y: np.ndarray, fit: np.ndarray) -> str:
     """Why the published search throws a fit away; empty when it keeps it."""
     amplitude, s = fit[2], abs(fit[3])
@@ -140,7 +143,8 @@ def _published_orbit(track: pd.DataFrame) -> tuple[list[dict], list[pd.DataFrame
     if len(track) < 500:
         return [], [], "fewer than 500 soundings"
     first = track.iloc[0]
-    distance = _distance(track["latitude"], track["longitude"], first["latitude"], first["longitude"], radius=6367)
+    distance = sphere_distance(track["latitude"], track["longitude"], first["latitude"], first["longitude"],
+                               radius=6367)
     track = track.assign(distance=np.asarray(distance)).sort_values("distance")
     x, y = track["distance"].to_numpy(), track["xco2"].to_numpy(np.float64)
     error = track["xco2_uncertainty"].to_numpy(np.float64) if "xco2_uncertainty" in track else None
@@ -165,7 +169,7 @@ def _published_orbit(track: pd.DataFrame) -> tuple[list[dict], list[pd.DataFrame
                                         xco2_enhancement=around["xco2"] - np.median(y[near])))
     return peaks, slices, ", ".join(f"{n} {why or 'kept'}" for why, n in sorted(refused.items(), key=lambda w: -w[1]))
 
-
+# %% ../nbs/05_peaks.ipynb #a0be848a
 def _published_row(sounding: pd.Series, fit: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     slope, intercept, amplitude, sigma = map(float, fit)
     return {**_met_of(sounding.to_frame().T), "latitude": float(sounding["latitude"]),
@@ -197,7 +201,7 @@ _CO2_OVER_AIR = 0.04401 / 0.02896  # molar masses, kg mol-1
 
 def _heading(track: pd.DataFrame) -> float:
     """Direction of flight, degrees clockwise from north: the long axis of the positions, on the sphere."""
-    points = _unit_vectors(track["latitude"], track["longitude"])
+    points = unit_vectors(track["latitude"], track["longitude"])
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) < 2:
         raise InputError("the direction of the track needs two soundings with a position")
@@ -206,7 +210,7 @@ def _heading(track: pd.DataFrame) -> float:
     along = along if along @ (points[-1] - points[0]) >= 0 else -along
     return _heading_of(middle, along)
 
-
+# %% ../nbs/05_peaks.ipynb #8d05b212
 def _heading_of(place: np.ndarray, along: np.ndarray) -> float:
     """Bearing of the vector `along` at a point of the sphere."""
     east = np.array([-place[1], place[0], 0.0]) / max(np.hypot(place[0], place[1]), 1e-12)
@@ -266,7 +270,7 @@ def estimate_emission(peak: Mapping[str, Any] | pd.Series, track: pd.DataFrame |
     244.0
     """
     _check_preset(preset)
-    value = {name: _number(peak, name) for name in ("amplitude", *_MET)}
+    value = {name: number_text(peak, name) for name in ("amplitude", *_MET)}
     if missing := [name for name, v in value.items() if not np.isfinite(v)]:
         raise InputError(f"no emission without {', '.join(missing)}: not known for this peak, and nothing is assumed")
     east, north, extra = _track_direction(peak, track, preset, value)
@@ -278,14 +282,14 @@ def estimate_emission(peak: Mapping[str, Any] | pd.Series, track: pd.DataFrame |
     dry_air = value["surface_pressure"] * 100 / _GRAVITY - value["tcwv"]  # kg m-2
     density = abs(value["amplitude"]) * 1e-3 * _CO2_OVER_AIR * dry_air
     grams = density * 1000 * across
-    fit_error = _number(peak, "amplitude_error") / abs(value["amplitude"]) if value["amplitude"] else np.nan
+    fit_error = number_text(peak, "amplitude_error") / abs(value["amplitude"]) if value["amplitude"] else np.nan
     error = float(np.hypot(grams * fit_error, density * 1000 * wind_error))
     result = {"line_density": density, "wind_across": across, "wind_angle": angle}
     for name, factor in (("gCO2_per_s", 1.0), ("ktCO2_per_h", 3600 / 1e9), ("MtCO2_per_yr", 365.25 * 86400 / 1e12)):
         result |= {name: grams * factor, f"{name}_error": error * factor}
     return result | extra
 
-
+# %% ../nbs/05_peaks.ipynb #424a9cb4
 def _track_direction(peak: Mapping[str, Any] | pd.Series, track: Any, preset: str | None,
                      value: Any) -> tuple[float, float, dict[str, float]]:
     """Unit vector of the track, eastward and northward, and what the published result says of it."""
@@ -297,12 +301,12 @@ def _track_direction(peak: Mapping[str, Any] | pd.Series, track: Any, preset: st
         return slope / length, 1 / length, {"sat_track_u": float(slope), "sat_track_b": float(start),
                                             "sat_track_v": 1.0, "wind_u": value["windspeed_u"],
                                             "wind_v": value["windspeed_v"]}
-    heading = _heading(track) if track is not None else _number(peak, "heading")
+    heading = _heading(track) if track is not None else number_text(peak, "heading")
     if not np.isfinite(heading):
         raise InputError("no emission without the direction of the track: give track= or a peak with a heading")
     return float(np.sin(np.radians(heading))), float(np.cos(np.radians(heading))), {}
 
-
+# %% ../nbs/05_peaks.ipynb #5b40bde4
 def _check_preset(preset: str | None) -> None:
     if preset not in (None, "chevallier2020"):
         raise InputError(f"no preset {preset!r}; there is 'chevallier2020', or none")
@@ -319,7 +323,7 @@ def _jit(function: Callable) -> Callable:
     except RuntimeError:  # numba: "cannot cache function: no locator available"
         return numba.njit(**options)(function)
 
-
+# %% ../nbs/05_peaks.ipynb #22084b0a
 def _squares(widths: np.ndarray) -> np.ndarray:
     """For each width the position of the one that is sqrt(2) wider, or -1; widths descend."""
     wider = np.isclose(widths[None, :], widths[:, None] * np.sqrt(2), rtol=1e-12, atol=0)
@@ -415,7 +419,7 @@ class TrackScan(NamedTuple):
     t: np.ndarray
     support: np.ndarray
 
-
+# %% ../nbs/05_peaks.ipynb #001ebda6
 def scan_track(distance: ArrayLike, xco2: ArrayLike, uncertainty: ArrayLike | None = None, *,
                centres: ArrayLike | None = None, widths: ArrayLike = WIDTHS, window: float = _WINDOW) -> TrackScan:
     """Fit line and Gaussian at every centre and width, exactly.
@@ -478,7 +482,7 @@ def scan_track(distance: ArrayLike, xco2: ArrayLike, uncertainty: ArrayLike | No
     area = _ROOT_2PI * widths
     return TrackScan(centres, widths, delta * area, error * area, t, _support(x, centres, widths))
 
-
+# %% ../nbs/05_peaks.ipynb #ec78264b
 def _sorted_track(distance: ArrayLike, xco2: ArrayLike,
                   uncertainty: ArrayLike | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distance in order, xco2, and weights 1 / uncertainty^2."""
@@ -491,7 +495,7 @@ def _sorted_track(distance: ArrayLike, xco2: ArrayLike,
     order = np.argsort(x, kind="stable")
     return x[order], y[order], 1 / error[order] ** 2
 
-
+# %% ../nbs/05_peaks.ipynb #8fd9695e
 def _support(x: np.ndarray, centres: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """Soundings per km in the emptiest of the four zones that the published search asks about."""
     def count(low: Any, high: Any) -> np.ndarray:
@@ -571,7 +575,7 @@ def fit_peak(distance: ArrayLike, xco2: ArrayLike, uncertainty: ArrayLike | None
             found = least_squares(residual, start[:n_free], jacobian, method="lm", x_scale="jac", max_nfev=1)
     return _described_fit(found, x, y, level, centre, uncertainty is not None)
 
-
+# %% ../nbs/05_peaks.ipynb #4b0d319f
 def _described_fit(found: Any, x: np.ndarray, y: np.ndarray, level: float, centre: float,
                    known_error: bool) -> dict[str, Any]:
     p = np.append(found.x, np.zeros(5 - len(found.x)))
@@ -678,7 +682,7 @@ class _Grid(NamedTuple):
                      _squares(WIDTHS[order]), np.ascontiguousarray(self.valid[::every][:, order]), t)
         return t[:, np.argsort(order)]
 
-
+# %% ../nbs/05_peaks.ipynb #156a537f
 def _grid(x: np.ndarray, w: np.ndarray) -> _Grid:
     """`x` in order."""
     cell, inverse = np.unique(np.floor(x - x[0]).astype(np.int64), return_inverse=True)
@@ -698,12 +702,12 @@ def _without_trend(grid: _Grid, series: np.ndarray) -> np.ndarray:
     fit = np.polynomial.chebyshev.chebfit(place, series, degree, w=np.sqrt(grid.weight))
     return series - np.polynomial.chebyshev.chebval(place, fit).T
 
-
+# %% ../nbs/05_peaks.ipynb #8a5ae0ff
 def _lags(grid: _Grid) -> int:
     """A short track says little about long lags, and a spectrum that follows their noise is too sure of itself."""
     return int(min(_LAG, max(grid.cell[-1] // _SHARE, 1)))
 
-
+# %% ../nbs/05_peaks.ipynb #8f4db9b7
 _SHARE = 12
 
 
@@ -717,7 +721,7 @@ def _autocovariance(grid: _Grid, series: np.ndarray) -> np.ndarray:
                        for v in (filled, there))
     return np.where(pairs > 0.5, products / np.maximum(pairs, 1), 0.0)
 
-
+# %% ../nbs/05_peaks.ipynb #ab26ab6d
 def _spectrum(grid: _Grid, series: np.ndarray, single: float) -> np.ndarray:
     """Spectrum of each series without the noise of single soundings, whose variance is `single` at weight 1."""
     covariance = _autocovariance(grid, series)
@@ -731,14 +735,14 @@ def _spectrum(grid: _Grid, series: np.ndarray, single: float) -> np.ndarray:
     # the dips that were cut off had a variance too
     return spectrum * circle[0] / np.maximum(_variance(spectrum, len(circle)), 1e-300)
 
-
+# %% ../nbs/05_peaks.ipynb #537172e5
 def _variance(spectrum: np.ndarray, size: int) -> np.ndarray:
     """Variance of the series of `size` that has this half of a spectrum."""
     twice = np.full((len(spectrum), 1), 2.0)
     twice[0], twice[-1] = 1, 1 if size % 2 == 0 else 2
     return (twice * spectrum).sum(axis=0) / size
 
-
+# %% ../nbs/05_peaks.ipynb #71970f6e
 def _surrogates(rng: np.random.Generator, grid: _Grid, spectrum: np.ndarray, single: float, n: int) -> np.ndarray:
     """Series with this spectrum (or one each) and random phases, and the noise of single soundings: (n_cells, n)."""
     size = next_fast_len(int(2 * (grid.cell[-1] + 1 + _lags(grid))), real=True)
@@ -763,7 +767,7 @@ class _Noise(NamedTuple):
         tail = np.log(self.largest[int(0.8 * n) + 1:] / start).mean()
         return float(min(0.2 * (score / start) ** (-1 / max(tail, 1e-3)), (above + 1) / (n + 1) if above else 1.0))
 
-
+# %% ../nbs/05_peaks.ipynb #6d13f155
 def _strip(grid: _Grid, series: np.ndarray, t: np.ndarray, every: int) -> np.ndarray:
     """Each series less the Gaussian of its largest t."""
     flat = np.where(np.isnan(t), -np.inf, t).reshape(-1, t.shape[2])
@@ -777,7 +781,7 @@ def _strip(grid: _Grid, series: np.ndarray, t: np.ndarray, every: int) -> np.nda
             stripped[:, r] -= peak_model(grid.x - centre, 0, 0, scan.amplitude[0, 0], width)
     return stripped
 
-
+# %% ../nbs/05_peaks.ipynb #43c382f9
 def _typical(t: np.ndarray) -> np.ndarray:
     """Typical |t| at each width, shape (n_widths, n_series): a power law through the medians, never below 1."""
     with warnings.catch_warnings():
@@ -791,7 +795,7 @@ def _typical(t: np.ndarray) -> np.ndarray:
     fit = np.polynomial.polynomial.polyfit(log[known], np.log(size[known]), 1, w=WIDTHS[known] ** -0.5)
     return np.maximum(np.exp(np.polynomial.polynomial.polyval(log, fit).T), 1.0)
 
-
+# %% ../nbs/05_peaks.ipynb #3b21b8cb
 def _calibrate(x: np.ndarray, y: np.ndarray, w: np.ndarray, grid: _Grid, n_surrogates: int,
                rng: np.random.Generator) -> _Noise:
     """The noise of an orbit and what it can do, from surrogates."""
@@ -808,7 +812,7 @@ def _calibrate(x: np.ndarray, y: np.ndarray, w: np.ndarray, grid: _Grid, n_surro
         largest.append(np.nanmax(t / typical, axis=(0, 1), initial=0.0))
     return _Noise(factor, np.sort(np.concatenate(largest).astype(np.float64)))
 
-
+# %% ../nbs/05_peaks.ipynb #881033d7
 def _as_uncertain(rng: np.random.Generator, grid: _Grid, spectrum: np.ndarray, single: float, n: int,
                   every: int) -> np.ndarray:
     """Spectra that may have led to this one: one of 500 km of track says little about waves of 200 km.
@@ -821,7 +825,7 @@ def _as_uncertain(rng: np.random.Generator, grid: _Grid, spectrum: np.ndarray, s
     floor = 1e-3 * spectrum.max() + 1e-12
     return spectrum * np.clip((spectrum + floor) / (seen + floor), 1 / _DOUBT, _DOUBT)
 
-
+# %% ../nbs/05_peaks.ipynb #05fe4d9e
 _DOUBT = 5.0
 
 
@@ -839,12 +843,12 @@ class _Track(NamedTuple):
     rows: pd.DataFrame
     n_outliers: int
 
-
+# %% ../nbs/05_peaks.ipynb #c91fd7d9
 def _not_single_outliers(y: np.ndarray) -> np.ndarray:
     off = y - pd.Series(y).rolling(11, center=True, min_periods=1).median().to_numpy()
     return np.abs(off) <= 5 * max(np.median(np.abs(off)) / 0.6745, 1e-9)
 
-
+# %% ../nbs/05_peaks.ipynb #78554205
 def _track(rows: pd.DataFrame, distance: np.ndarray, column: str) -> _Track:
     order = np.argsort(distance, kind="stable")
     rows, x = rows.iloc[order], distance[order]
@@ -878,7 +882,7 @@ def _search_orbit(track: _Track, known_error: bool, alpha: float, n_surrogates: 
         peak["false_alarm"] = peak["delta"] * enough / peak["score"]
     return peaks, strongest, f"{merged} merged into them" if merged else ""
 
-
+# %% ../nbs/05_peaks.ipynb #b096a45d
 def _one_by_one(track: _Track, y: np.ndarray, w: np.ndarray, grid: _Grid, noise: _Noise, alpha: float,
                 known_error: bool) -> tuple[list[dict[str, Any]], float, int]:
     """Strongest peak first, each taken out before the next."""
@@ -904,11 +908,11 @@ def _one_by_one(track: _Track, y: np.ndarray, w: np.ndarray, grid: _Grid, noise:
         taken |= (np.abs(grid.centres - grid.centres[j]) < reach)[:, None]
     return _polished(track, y, peaks, grid, noise, known_error), strongest, merged
 
-
+# %% ../nbs/05_peaks.ipynb #a8f34f49
 def _sum_of(peaks: Sequence[Mapping[str, Any]], x: np.ndarray) -> np.ndarray:
     return sum((peak_model(x - p["centre"], 0, 0, p["amplitude"], p["sigma"]) for p in peaks), np.zeros_like(x))
 
-
+# %% ../nbs/05_peaks.ipynb #39de81af
 def _polished(track: _Track, y: np.ndarray, peaks: list[dict[str, Any]], grid: _Grid, noise: _Noise,
               known_error: bool) -> list[dict]:
     """Peaks with overlapping windows, each fitted with the others taken out."""
@@ -939,7 +943,7 @@ def _refined(track: _Track, y: np.ndarray, others: list[dict], grid: _Grid, nois
                   "support": float(_support(track.x, np.array([fit["centre"]]), np.array([fit["sigma"]]))[0, 0]),
                   "held": held}
 
-
+# %% ../nbs/05_peaks.ipynb #fa25836c
 def _held_fit(x: np.ndarray, y: np.ndarray, error: np.ndarray, centre: float, width: float) -> dict[str, Any]:
     u, w = x - centre, 1 / error
     design = np.stack([u, np.ones_like(u), peak_model(u, 0, 0, 1, width)], axis=1) * w[:, None]
@@ -955,7 +959,7 @@ def _held_fit(x: np.ndarray, y: np.ndarray, error: np.ndarray, centre: float, wi
             "R": peak_correlation(u, y, slope, intercept, amplitude, width), "chi2": float(chi2),
             "n_soundings": len(x), "converged": False}
 
-
+# %% ../nbs/05_peaks.ipynb #ab8fa8b2
 def _noise_factor(x: np.ndarray, y: np.ndarray, error: np.ndarray, grid: _Grid, noise: _Noise, fit: dict) -> float:
     """How much larger the scatter of amplitudes is than `fit_peak` says, at this width on this orbit."""
     width = float(np.clip(fit["sigma"], WIDTHS[0], WIDTHS[-1]))
@@ -972,7 +976,7 @@ def _noise_factor(x: np.ndarray, y: np.ndarray, error: np.ndarray, grid: _Grid, 
     means = np.bincount(cell, w * x) / total, np.bincount(cell, w * y) / total, total
     return max(typical * scatter(*means) / max(scatter(x, y, w), 1e-12), 1.0)
 
-
+# %% ../nbs/05_peaks.ipynb #2e01fba5
 def _delta_bic(x: np.ndarray, y: np.ndarray, error: np.ndarray, fit: dict, factor: float) -> float:
     """BIC of a line less BIC of the peak; noise that is alike over several soundings counts once (factor^2)."""
     w, u = error**-2.0, x - fit["centre"]
@@ -991,7 +995,7 @@ def _suspect(track: _Track, peak: Mapping[str, Any]) -> str:
     """What speaks against a plume, in words; empty when nothing does."""
     return "; ".join(filter(None, [*_like_the_ground(track, peak), _coast(track, peak), _stripe(track, peak)]))
 
-
+# %% ../nbs/05_peaks.ipynb #8ccca34c
 def _like_the_ground(track: _Track, peak: Mapping[str, Any]) -> list[str]:
     rows, found = track.rows, []
     if "dp" not in rows:
@@ -1016,7 +1020,7 @@ def _like_the_ground(track: _Track, peak: Mapping[str, Any]) -> list[str]:
             found.append(f"{name} has the same bump (R {r:.2f}, {where})")
     return found
 
-
+# %% ../nbs/05_peaks.ipynb #8a04dd36
 def _rarity(x: np.ndarray, values: np.ndarray, peak: Mapping[str, Any]) -> float:
     """Share of the track where `values` has a bump of the peak's width as strong as at the peak."""
     centres = np.arange(np.ceil(x[0]), x[-1], max(peak["sigma"] / 2, 1.0))
@@ -1026,7 +1030,7 @@ def _rarity(x: np.ndarray, values: np.ndarray, peak: Mapping[str, Any]) -> float
     here = abs(scan_track(x, values, centres=[peak["centre"]], widths=width).t[0, 0])
     return float(np.mean(t[np.isfinite(t)] >= here)) if np.isfinite(t).any() and np.isfinite(here) else 1.0
 
-
+# %% ../nbs/05_peaks.ipynb #ccf31edd
 def _coast(track: _Track, peak: Mapping[str, Any]) -> str:
     near = track.rows[np.abs(track.x - peak["centre"]) <= 2 * peak["sigma"]]
     if "land_fraction" in near:
@@ -1039,7 +1043,7 @@ def _coast(track: _Track, peak: Mapping[str, Any]) -> str:
         return ""
     return "a coast within 2 sigma" if min(land, water) >= 0.1 else ""
 
-
+# %% ../nbs/05_peaks.ipynb #38ce3392
 def _stripe(track: _Track, peak: Mapping[str, Any]) -> str:
     if "footprint" in track.rows:
         footprint = pd.to_numeric(track.rows["footprint"], errors="coerce").to_numpy(np.float64)
@@ -1099,18 +1103,18 @@ def candidate_sources(peak: Mapping[str, Any] | pd.Series, inventory: pd.DataFra
     if lacking := [c for c in ("latitude", "longitude", emission) if c not in inventory]:
         has = ", ".join(map(str, inventory.columns))
         raise InputError(f"the inventory has no column {lacking[0]!r}; it has: {has}")
-    lat, lon, u, v = (_number(peak, name) for name in ("latitude", "longitude", "windspeed_u", "windspeed_v"))
+    lat, lon, u, v = (number_text(peak, name) for name in ("latitude", "longitude", "windspeed_u", "windspeed_v"))
     if not np.isfinite([lat, lon, u, v]).all() or np.hypot(u, v) == 0:
         raise InputError("no upwind direction: the peak has no position or no wind")
     if not (max_distance > 0 and 0 < half_angle <= 180):
         raise InputError("max_distance must be above 0 km and half_angle from 0 to 180 degrees")
     place = [pd.to_numeric(inventory[c], errors="coerce").to_numpy(np.float64) for c in ("latitude", "longitude")]
-    distance = _distance(place[0], place[1], lat, lon)
+    distance = sphere_distance(place[0], place[1], lat, lon)
     blows_to = np.degrees(np.arctan2(u, v))
     # at the peak the way from the source arrives from the opposite of the bearing to it
-    arrives = _bearing(lat, lon, *place) + 180
+    arrives = bearing(lat, lon, *place) + 180
     angle = np.abs((arrives - blows_to + 180) % 360 - 180)
-    beneath = distance <= min(np.nan_to_num(_number(peak, "sigma"), nan=0.0), 10.0)
+    beneath = distance <= min(np.nan_to_num(number_text(peak, "sigma"), nan=0.0), 10.0)
     keep = (distance <= max_distance) & ((angle <= half_angle) | beneath)
     weight = np.nan_to_num(pd.to_numeric(inventory[emission], errors="coerce").to_numpy(np.float64), nan=0.0)
     score = weight * np.exp(-0.5 * (distance / max_distance) ** 2 - 0.5 * (angle / half_angle) ** 2)
@@ -1133,7 +1137,7 @@ def _write_published(folder: Path, name: str, peaks: pd.DataFrame, slices: Seque
             rows.to_json(folder / f"peak_data-si_{int(peak['sounding_id'])}.json", orient="records",
                          double_precision=15, date_format="iso")
 
-
+# %% ../nbs/05_peaks.ipynb #34eea6b2
 def read_peaks(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None) -> pd.DataFrame:
     """Read peaks: a `peaks.csv`, a published `result_for_<name>.csv`, or the soundings of one `peak_data-si_<id>.json`.
 
@@ -1241,7 +1245,7 @@ class PeakSearch:
         InputError
             When the folder cannot be written.
         """
-        with _whole_folder(out) as scratch:
+        with whole_folder(out) as scratch:
             self._write(scratch, figures)
             names = sorted(file.name for file in scratch.iterdir())
             _remove_earlier(Path(out), set(names))
@@ -1280,12 +1284,12 @@ def _save_figure(folder: Path, number: int, peak: pd.Series, around: pd.DataFram
     ident = f"_{int(peak['sounding_id'])}" if pd.notna(peak.get("sounding_id")) else ""
     figure.savefig(folder / f"peak_{number:03d}{ident}.png", dpi=120)
 
-
+# %% ../nbs/05_peaks.ipynb #0e48b9ea
 def _place(peak: Mapping[str, Any] | pd.Series) -> str:
     lat, lon = float(peak["latitude"]), float(peak["longitude"])
     return f"{abs(lat):.2f}{'S' if lat < 0 else 'N'} {abs(lon):.2f}{'W' if lon < 0 else 'E'}"
 
-
+# %% ../nbs/05_peaks.ipynb #9d297ffd
 def _remove_earlier(out: Path, kept: set[str]) -> None:
     """Figures and JSON of an earlier run that its own summary names, so that a folder shows one run."""
     try:
@@ -1299,12 +1303,12 @@ def _remove_earlier(out: Path, kept: set[str]) -> None:
         if ours and name not in kept:
             (out / name).unlink(missing_ok=True)
 
-
+# %% ../nbs/05_peaks.ipynb #327f2cc4
 def _describe_search(search: PeakSearch, top: int = 20) -> str:
     peaks, parameters = search.peaks, search.summary["parameters"]
     searched = search.summary["counts"]["orbits_searched"]
     rule = f"preset {parameters['preset']}" if parameters["preset"] else f"p up to {parameters['alpha']:g}"
-    blocks = [_wrapped(note) for note in search.notes]
+    blocks = [wrapped_text(note) for note in search.notes]
     blocks += ["", f"{len(peaks)} peaks ({rule}) in {searched} of {len(search.orbits)} orbits searched"]
     if len(peaks):
         names = ["latitude", "longitude", "sigma", "delta", "amplitude", "p_value", "q_value", "MtCO2_per_yr",
@@ -1312,7 +1316,7 @@ def _describe_search(search: PeakSearch, top: int = 20) -> str:
         shown = peaks.head(top)[[n for n in names if peaks[n].notna().any()]].copy()
         for name in {"p_value", "q_value"} & set(shown):  # three decimals would print 0
             shown[name] = [f"{value:.2g}" for value in shown[name]]
-        blocks += ["", _text_table(shown)]
+        blocks += ["", text_table(shown)]
         if len(peaks) > top:
             blocks.append(f"... and {len(peaks) - top} more, in peaks.csv")
     return "\n".join(blocks)
@@ -1401,7 +1405,7 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
                   "wind_error": wind_error, "random_state": random_state}
     if out is None:
         return _find(inputs, store, parameters, inventory, progress)
-    with _whole_folder(out) as scratch:
+    with whole_folder(out) as scratch:
         search = _find(inputs, store, parameters, inventory, progress)
         search._write(scratch, figures)
         _remove_earlier(Path(out), {file.name for file in scratch.iterdir()})
@@ -1411,13 +1415,13 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
 def _find(inputs: Any, store: Any, parameters: dict[str, Any], inventory: Any, progress: bool) -> PeakSearch:
     if store is not None and not isinstance(store, Datasets):
         store = Datasets(store)
-    known = None if inventory is None else _read_input(inventory, store)
+    known = None if inventory is None else read_input(inventory, store)
     if known is not None:
         candidate_sources(dict.fromkeys(("latitude", "longitude", "windspeed_u", "windspeed_v"), 1.0), known.table)
     peaks, slices, notes, read = [], [], [], []
     orbits: list[dict[str, Any]] = []
-    for source in tqdm(_as_list(inputs), desc="peaks", unit="file", disable=not progress, leave=False):
-        one = _read_input(source, store)  # one input in memory at a time
+    for source in tqdm(as_list(inputs), desc="peaks", unit="file", disable=not progress, leave=False):
+        one = read_input(source, store)  # one input in memory at a time
         read.append(one.summary())
         usable, remarks = _usable(one, parameters)
         notes += remarks
@@ -1428,8 +1432,8 @@ def _find(inputs: Any, store: Any, parameters: dict[str, Any], inventory: Any, p
             orbits.append({"source": one.name, "orbit": orbit, **about})
     return _assemble(peaks, slices, orbits, _said_once(notes), read, parameters, known)
 
-
-def _sources(peaks: pd.DataFrame, known: _Input | None) -> pd.DataFrame:
+# %% ../nbs/05_peaks.ipynb #02335f74
+def _sources(peaks: pd.DataFrame, known: InputTable | None) -> pd.DataFrame:
     """Candidate sources of all peaks that have a wind."""
     if known is None:
         return pd.DataFrame()
@@ -1438,7 +1442,7 @@ def _sources(peaks: pd.DataFrame, known: _Input | None) -> pd.DataFrame:
     empty = known.table.head(0).assign(distance=0.0, angle=0.0, score=0.0, peak=0)
     return pd.concat(found or [empty], ignore_index=True)
 
-
+# %% ../nbs/05_peaks.ipynb #4a1a1d23
 def _said_once(notes: list[str]) -> list[str]:
     """A remark that many files share, once."""
     texts: dict[str, list[str]] = {}
@@ -1448,8 +1452,8 @@ def _said_once(notes: list[str]) -> list[str]:
     return [f"{names[0]}: {text}" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more: {text}"
             for text, names in texts.items()]
 
-
-def _usable(one: _Input, parameters: dict[str, Any]) -> tuple[list[tuple[Any, pd.DataFrame]], list[str]]:
+# %% ../nbs/05_peaks.ipynb #a7a63720
+def _usable(one: InputTable, parameters: dict[str, Any]) -> tuple[list[tuple[Any, pd.DataFrame]], list[str]]:
     """The orbits of an input with the soundings a search may use, and what is to be said about them."""
     table, column, notes = one.table.reset_index(drop=True), parameters["column"], []
     for name in ("latitude", "longitude", column):
@@ -1458,7 +1462,7 @@ def _usable(one: _Input, parameters: dict[str, Any]) -> tuple[list[tuple[Any, pd
     for name in {column, "xco2_uncertainty"} & set(table):
         table[name] = pd.to_numeric(table[name], errors="coerce").astype(np.float64)
     table = table.assign(position=np.arange(len(table)), distance=track_distance(table).to_numpy(np.float64))
-    orbits = _orbits(table)
+    orbits = orbit_numbers(table)
     keep = np.isfinite(table[column].to_numpy(np.float64)) & np.isfinite(table["distance"].to_numpy())
     drop = [("without xco2 or position", keep)]
     if "xco2_uncertainty" in table and not (table["xco2_uncertainty"] > 0).any():
@@ -1471,7 +1475,7 @@ def _usable(one: _Input, parameters: dict[str, Any]) -> tuple[list[tuple[Any, pd
     if "xco2_quality_flag" in table and not parameters["keep_flagged"]:
         drop.append(("flagged as bad", (table["xco2_quality_flag"] == 0).to_numpy(bool, na_value=False)))
     if parameters["box"] is not None:
-        inside = _in_box(table["longitude"].to_numpy(np.float64), table["latitude"].to_numpy(np.float64),
+        inside = in_box(table["longitude"].to_numpy(np.float64), table["latitude"].to_numpy(np.float64),
                          parameters["box"])
         drop.append(("outside the box", np.asarray(inside, bool)))
     keep = np.ones(len(table), bool)
@@ -1485,11 +1489,11 @@ def _usable(one: _Input, parameters: dict[str, Any]) -> tuple[list[tuple[Any, pd
     groups = [(orbit, table[keep & (orbits == orbit)]) for orbit in pd.unique(orbits[keep])]
     return [(_plain(orbit), rows) for orbit, rows in groups], notes
 
-
+# %% ../nbs/05_peaks.ipynb #e173e633
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
-
+# %% ../nbs/05_peaks.ipynb #7124583d
 def _lacking(table: pd.DataFrame) -> list[str]:
     """What the table does not say, and what stays empty for it."""
     said = []
@@ -1520,13 +1524,13 @@ def _one_orbit(rows: pd.DataFrame, parameters: dict[str, Any],
     around = [_around(track, peak) for peak in found]
     return peaks, around, about
 
-
+# %% ../nbs/05_peaks.ipynb #c91e9acf
 def _around(track: _Track, peak: Mapping[str, Any]) -> pd.DataFrame:
     u = track.x - peak["centre"]
     near = np.abs(u) <= _WINDOW
     return track.rows[near].assign(distance=u[near]).drop(columns="position")
 
-
+# %% ../nbs/05_peaks.ipynb #91d90024
 def _complete(track: _Track, peak: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
     """A fitted peak with its place, time, air, reason, doubts and emission."""
     lat, lon, heading = _place_on_track(track, peak["centre"])
@@ -1540,7 +1544,7 @@ def _complete(track: _Track, peak: dict[str, Any], parameters: dict[str, Any]) -
     complete |= {name: nearest[name] for name in ("sounding_id", "time") if name in nearest}
     return complete | _emission_or_empty(complete, None, parameters)
 
-
+# %% ../nbs/05_peaks.ipynb #df649294
 def _complete_published(peak: dict[str, Any], around: pd.DataFrame, parameters: dict[str, Any]) -> dict[str, Any]:
     nearest = around.loc[around["position"] == peak["position"]].iloc[0]
     complete = peak | {"reason": f"kept by the published rules, R {peak['R']:.2f}", "suspect": "",
@@ -1548,7 +1552,7 @@ def _complete_published(peak: dict[str, Any], around: pd.DataFrame, parameters: 
     complete |= {name: nearest[name] for name in ("sounding_id", "time") if name in nearest}
     return complete | _emission_or_empty(complete, around, parameters)
 
-
+# %% ../nbs/05_peaks.ipynb #5d106ba9
 def _emission_or_empty(peak: Mapping[str, Any], track: pd.DataFrame | None,
                        parameters: dict[str, Any]) -> dict[str, float]:
     with warnings.catch_warnings():
@@ -1559,20 +1563,20 @@ def _emission_or_empty(peak: Mapping[str, Any], track: pd.DataFrame | None,
             return {}
     return {name: value for name, value in found.items() if name in _COLUMNS}
 
-
+# %% ../nbs/05_peaks.ipynb #b548702e
 def _place_on_track(track: _Track, centre: float) -> tuple[float, float, float]:
     """Latitude, longitude and heading of the track at a distance, from a straight line through nearby positions."""
     reach = next((r for r in (10.0, 25.0, 50.0, 100.0) if (np.abs(track.x - centre) <= r).sum() >= 20), _WINDOW)
     near = np.abs(track.x - centre) <= reach
     u = track.x[near] - centre
-    points = _unit_vectors(track.rows["latitude"].to_numpy()[near], track.rows["longitude"].to_numpy()[near])
+    points = unit_vectors(track.rows["latitude"].to_numpy()[near], track.rows["longitude"].to_numpy()[near])
     place, along = np.polynomial.polynomial.polyfit(u, points, 1)
     place = place / np.linalg.norm(place)
     return (float(np.degrees(np.arcsin(np.clip(place[2], -1, 1)))), float(np.degrees(np.arctan2(place[1], place[0]))),
             _heading_of(place, along))
 
 # %% ../nbs/05_peaks.ipynb #cd1a7c33
-def _q_values(p_values: np.ndarray, of_orbits: np.ndarray) -> np.ndarray:
+def q_values(p_values: np.ndarray, of_orbits: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg over the strongest places of all orbits, evaluated at each p-value."""
     family = np.sort(of_orbits[np.isfinite(of_orbits)])
     if not len(family):
@@ -1582,15 +1586,15 @@ def _q_values(p_values: np.ndarray, of_orbits: np.ndarray) -> np.ndarray:
     later = np.append(adjusted, np.inf)[np.searchsorted(family, p_values)]
     return np.minimum(np.minimum(len(family) * p_values / count, later), 1.0)
 
-
+# %% ../nbs/05_peaks.ipynb #e5c6d075
 def _assemble(peaks: list[dict[str, Any]], slices: list[pd.DataFrame], orbits: list[dict[str, Any]], notes: list[str],
-              read: list[dict[str, Any]], parameters: dict[str, Any], known: _Input | None) -> PeakSearch:
+              read: list[dict[str, Any]], parameters: dict[str, Any], known: InputTable | None) -> PeakSearch:
     from oco2_outliers import __version__
 
     about = pd.DataFrame(orbits, columns=["source", "orbit", "n_soundings", "length", "n_outliers", "p_value",
                                           "n_peaks", "note"])
     table = pd.DataFrame(peaks).reindex(columns=list(_COLUMNS))
-    table["q_value"] = _q_values(table["p_value"].to_numpy(np.float64), about["p_value"].to_numpy(np.float64))
+    table["q_value"] = q_values(table["p_value"].to_numpy(np.float64), about["p_value"].to_numpy(np.float64))
     table["outlier"] = (table["q_value"] <= parameters["alpha"]) if not parameters["preset"] else True
     if table["sounding_id"].notna().any():
         ids = [None if pd.isna(p.get("sounding_id")) else int(p["sounding_id"]) for p in peaks]
@@ -1611,7 +1615,7 @@ def _assemble(peaks: list[dict[str, Any]], slices: list[pd.DataFrame], orbits: l
                "notes": notes}
     return PeakSearch(table, about, [slices[k] for k in order], _sources(table, known), summary, notes)
 
-
+# %% ../nbs/05_peaks.ipynb #03a400c0
 def _notes_of_orbits(about: pd.DataFrame) -> list[str]:
     notes = []
     if n := int(about["n_outliers"].sum()):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from importlib import resources
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,99 +24,33 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
-from .datasets import InputError
-from .dbscan import eps_profile as exact_profile
+from .dbscan import eps_profile
+from .ground.errors import InputError
+from oco2_outliers.ground.figures import (
+    CLUSTER_COLOURS,
+    CLUSTER_MARKS,
+    ISOLATED_COLOUR,
+    MANY_POINTS,
+    REST_COLOUR,
+    UNITS,
+    axis_label,
+    check_columns,
+    column_flags,
+    column_values,
+    finite_values,
+    legend_place,
+    new_axes,
+    plain_text,
+)
 
 # %% auto #0
-__all__ = ['REST_COLOUR', 'ISOLATED_COLOUR', 'UNITS', 'axis_label', 'isolated_along_track', 'coastlines', 'isolated_map',
-           'eps_profile', 'silhouette_curve', 'sweep_table', 'silhouette_plot', 'k_selection', 'embedding_scatter',
-           'feature_reasons', 'pairs', 'score_histogram', 'peak_fit', 'track_scan', 'plume_map', 'annotate_image',
-           'image_grid', 'mosaic']
+__all__ = ['isolated_along_track', 'coastlines', 'isolated_map', 'eps_curve', 'silhouette_curve', 'sweep_table',
+           'silhouette_plot', 'k_selection', 'embedding_scatter', 'feature_reasons', 'pairs', 'score_histogram',
+           'peak_fit', 'track_scan', 'plume_map', 'annotate_image', 'image_grid', 'mosaic', 'REST_COLOUR',
+           'ISOLATED_COLOUR', 'UNITS', 'axis_label']
 
-# %% ../nbs/03_plots.ipynb #c34ccd0d
-REST_COLOUR = "#56B4E9"
-ISOLATED_COLOUR = "#D55E00"
-UNITS = {
-    "xco2": "ppm", "xco2_uncertainty": "ppm", "xco2_apriori": "ppm", "xco2_x2019": "ppm", "xco2_raw": "ppm",
-    "enhancement": "ppm", "latitude": "degrees north", "longitude": "degrees east", "distance": "km",
-    "surface_pressure": "hPa", "psurf": "hPa", "solar_zenith_angle": "degrees", "tcwv": "kg m-2", "altitude": "m",
-}
-
-
-def axis_label(column: str) -> str:
-    """Name of a column with its unit, where the unit is known.
-
-    Parameters
-    ----------
-    column : str
-        Name of a column.
-
-    Returns
-    -------
-    str
-        Its name, with the unit in brackets.
-
-    Examples
-    --------
-    >>> axis_label("xco2"), axis_label("slope")
-    ('xco2 (ppm)', 'slope')
-    """
-    return f"{column} ({UNITS[column]})" if column in UNITS else str(column)
-
-# %% ../nbs/03_plots.ipynb #7f010f81
-# The palette of Okabe and Ito without the two colours above, and a mark for each: clusters differ in both.
-_CLUSTER_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
-_CLUSTER_MARKS = ("o", "s", "^", "D", "v", "P", "X")
-_MANY = 20_000  # points: above it they are drawn as pixels, so that an SVG or PDF stays small
-
-
-def _axes(ax: Axes | None, figsize: tuple[float, float] = (8, 3.5)) -> Axes:
-    # A new figure only when asked for: pyplot keeps every figure it makes until someone closes it.
-    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
-
-
-def _plain(text: object) -> str:
-    """Text that is shown as it stands."""
-    shown = str(text).replace("$", r"\$")
-    return f" {shown}" if shown.startswith("_") else shown
-
-
-def _require(table: pd.DataFrame, names: Sequence[str], what: str = "the table") -> None:
-    if not isinstance(table, pd.DataFrame):
-        raise InputError(f"{what} must be a DataFrame, not {type(table).__name__}")
-    if missing := [str(name) for name in names if name not in table]:
-        raise InputError(f"no column {', '.join(map(repr, missing))} in {what}; "
-                         f"it has: {', '.join(map(str, table.columns))}")
-    if table.empty:
-        raise InputError(f"{what} has no rows: nothing to draw")
-
-
-def _values(table: pd.DataFrame, name: str, what: str = "the table") -> np.ndarray:
-    """A column as float64, all of it finite."""
-    return _finite(table[name], f"column {name!r} of {what}")
-
-
-def _finite(values: Any, what: str, ndim: int = 1) -> np.ndarray:
-    try:
-        found = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{what} must hold numbers") from None
-    if found.ndim != ndim:
-        raise InputError(f"{what} must have {ndim} dimension{'s' * (ndim > 1)}, not {found.ndim}")
-    if bad := int((~np.isfinite(found)).sum()):
-        raise InputError(f"{bad:,} of {found.size:,} numbers in {what} are missing or infinite: drop these rows first")
-    return found
-
-
-def _flags(table: pd.DataFrame, name: str) -> np.ndarray:
-    """A boolean column; 0 and 1 will do."""
-    if table[name].isna().any() or not table[name].isin([False, True]).all():
-        raise InputError(f"column {name!r} must be True or False in every row")
-    return table[name].to_numpy(dtype=bool)
-
-
-def _legend_place(n_points: int) -> Literal["best", "upper right"]:
-    return "best" if n_points <= _MANY else "upper right"  # looking for the best place is slow among many points
+# %% ../nbs/03_plots.ipynb #c4ee8322
+_all_ = ["REST_COLOUR", "ISOLATED_COLOUR", "UNITS", "axis_label"]
 
 # %% ../nbs/03_plots.ipynb #e1fed1a0
 def isolated_along_track(table: pd.DataFrame, y: str | None = None, x: str | None = None, isolated: str = "isolated",
@@ -152,15 +86,15 @@ def isolated_along_track(table: pd.DataFrame, y: str | None = None, x: str | Non
     >>> [t.get_text() for t in ax.get_legend().get_texts()]
     ['the rest (1)', 'isolated (1)']
     """
-    _require(table, [isolated, *filter(None, (y, x))])
+    check_columns(table, [isolated, *filter(None, (y, x))])
     y = y or _default_column(table, ("xco2",), not_among={"latitude", "longitude", "sounding_id", "orbit", "score"})
     x = x or ("latitude" if "latitude" in table else None)
-    along = np.arange(len(table)) if x is None else _values(table, x)
-    height, odd = _values(table, y), _flags(table, isolated)
-    ax = _axes(ax)
+    along = np.arange(len(table)) if x is None else column_values(table, x)
+    height, odd = column_values(table, y), column_flags(table, isolated)
+    ax = new_axes(ax)
     _two_colours(ax, along, height, odd)
-    ax.set(xlabel="row" if x is None else _plain(axis_label(x)), ylabel=_plain(axis_label(y)))
-    ax.legend(loc=_legend_place(len(table)), markerscale=1.3, frameon=False)
+    ax.set(xlabel="row" if x is None else plain_text(axis_label(x)), ylabel=plain_text(axis_label(y)))
+    ax.legend(loc=legend_place(len(table)), markerscale=1.3, frameon=False)
     return ax
 
 # %% ../nbs/03_plots.ipynb #1770caf0
@@ -171,13 +105,13 @@ def _default_column(table: pd.DataFrame, wanted: tuple[str, ...], not_among: set
             return name
     raise InputError("no numeric column to draw; name one with y=")
 
-
+# %% ../nbs/03_plots.ipynb #162e7382
 def _two_colours(ax: Axes, x: np.ndarray, y: np.ndarray, odd: np.ndarray, size: float = 6) -> None:
     """The rest in pale dots, the odd ones larger, darker and on top."""
     ax.scatter(x[~odd], y[~odd], s=size, color=REST_COLOUR, linewidths=0, label=f"the rest ({(~odd).sum():,})",
-               rasterized=len(x) > _MANY)
+               rasterized=len(x) > MANY_POINTS)
     ax.scatter(x[odd], y[odd], s=28, color=ISOLATED_COLOUR, edgecolors="black", linewidths=0.4,
-               label=f"isolated ({odd.sum():,})", zorder=3, rasterized=len(x) > _MANY)
+               label=f"isolated ({odd.sum():,})", zorder=3, rasterized=len(x) > MANY_POINTS)
 
 # %% ../nbs/03_plots.ipynb #39942e21
 def coastlines(resolution: str = "110m", borders: bool = False) -> list[np.ndarray]:
@@ -228,7 +162,7 @@ def _world_lines(resolution: str, kind: str) -> tuple[np.ndarray, ...]:
         raise InputError(f"resolution is {' or '.join(map(repr, _RESOLUTIONS))}, not {resolution!r:.40}")
     return _read_world_lines(resolution, kind)
 
-
+# %% ../nbs/03_plots.ipynb #b5d8b9c6
 @cache
 def _read_world_lines(resolution: str, kind: str) -> tuple[np.ndarray, ...]:
     file = resources.files("oco2_outliers").joinpath("data", f"coastline-{resolution}.npz")
@@ -259,7 +193,7 @@ class _View(NamedTuple):
         """Width over height on paper."""
         return (self.east - self.west) * self.shrink / (self.north - self.south)
 
-
+# %% ../nbs/03_plots.ipynb #bdf50dab
 def _in_one_run(longitude: np.ndarray, centre: float | None) -> np.ndarray:
     """Longitudes moved by whole turns to within 180 degrees of a centre, by default that of the soundings."""
     if centre is None:
@@ -271,7 +205,7 @@ def _in_one_run(longitude: np.ndarray, centre: float | None) -> np.ndarray:
     centre = 180 - (180 - centre) % 360
     return longitude - 360 * np.round((longitude - centre) / 360)
 
-
+# %% ../nbs/03_plots.ipynb #b9ff5a68
 def _view(longitude: np.ndarray, latitude: np.ndarray, margin: float, least: float) -> _View:
     """The soundings with a margin, neither a thread nor a point, `least` degrees from south to north."""
     if len(longitude) == 0:
@@ -299,7 +233,7 @@ def _lines_in(lines: Sequence[np.ndarray], view: _View) -> list[np.ndarray]:
                       if west + turn <= view.east and east + turn >= view.west]
     return found
 
-
+# %% ../nbs/03_plots.ipynb #20c5f819
 def _draw_map(ax: Axes, view: _View, resolution: str | None, borders: bool) -> None:
     """Coast, borders, limits, a degree east as long as it is on the ground, and ticks that say east or west."""
     resolution = resolution or ("50m" if view.north - view.south < 60 else "110m")
@@ -318,28 +252,28 @@ def _draw_map(ax: Axes, view: _View, resolution: str | None, borders: bool) -> N
         axis.set_major_formatter(partial(_degrees, ends=ends))
     ax.tick_params(labelsize="small")
 
-
+# %% ../nbs/03_plots.ipynb #21cf1a90
 def _degrees(value: float, _: int | None = None, *, ends: str) -> str:
     """175 and "EW" are 175°E, 185 is 175°W."""
     value = (value + 180) % 360 - 180 if ends == "EW" else value
     side = "" if value == 0 or (ends == "EW" and abs(value) == 180) else ends[0] if value > 0 else ends[1]
     return f"{abs(round(value, 6)):g}°{side}"
 
-
+# %% ../nbs/03_plots.ipynb #25d83285
 def _map_axes(ax: Axes | None, view: _View) -> Axes:
     """A figure of the shape of the view."""
     height = min(max(6.5 / view.shape, 3.0), 5.5)
-    return _axes(ax, figsize=(min(max(height * view.shape + 1.2, 4.0), 8.0), height + 0.4))
+    return new_axes(ax, figsize=(min(max(height * view.shape + 1.2, 4.0), 8.0), height + 0.4))
 
-
+# %% ../nbs/03_plots.ipynb #458afc08
 def _checked_margin(margin: float) -> float:
     if not (np.isfinite(margin) and 0 <= margin <= 100):
         raise InputError(f"margin must lie between 0 and 100, not {margin}")
     return float(margin)
 
-
+# %% ../nbs/03_plots.ipynb #40038321
 def _positions(table: pd.DataFrame, centre: float | None = None) -> tuple[np.ndarray, np.ndarray]:
-    longitude, latitude = _values(table, "longitude"), _values(table, "latitude")
+    longitude, latitude = column_values(table, "longitude"), column_values(table, "latitude")
     if (np.abs(latitude) > 90).any() or (np.abs(longitude) > 360).any():
         raise InputError("latitude must lie between -90 and 90 degrees, longitude between -180 and 360")
     return _in_one_run(longitude, centre), latitude
@@ -394,22 +328,22 @@ def isolated_map(table: pd.DataFrame, isolated: str = "isolated", ax: Axes | Non
     [179.0, 181.0]
     """
     if len(table):
-        _require(table, ["latitude", "longitude", isolated])
+        check_columns(table, ["latitude", "longitude", isolated])
     elif not isinstance(table, pd.DataFrame):
         raise InputError("the table must be a DataFrame")
     _world_lines(resolution or "110m", "coast")  # an unknown resolution is refused before anything is drawn
     room, least = (0.3, 7.0) if margin is None else (_checked_margin(margin), 0.1)
     longitude, latitude = _positions(table, central_longitude) if len(table) else (np.empty(0), np.empty(0))
-    odd = _flags(table, isolated) if len(table) else np.empty(0, bool)
+    odd = column_flags(table, isolated) if len(table) else np.empty(0, bool)
     view = _view(longitude, latitude, room, least)
     ax = _map_axes(ax, view)
     _draw_map(ax, view, resolution, borders)
     _two_colours(ax, longitude, latitude, odd, size=float(np.clip(4000 / max(len(odd), 1), 4, 12)))
-    ax.legend(loc=_legend_place(len(table)), markerscale=1.3, fontsize="small", framealpha=0.85, edgecolor="none")
+    ax.legend(loc=legend_place(len(table)), markerscale=1.3, fontsize="small", framealpha=0.85, edgecolor="none")
     return ax
 
 # %% ../nbs/03_plots.ipynb #1d762ec2
-def eps_profile(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float | None = None,
+def eps_curve(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float | None = None,
                 ax: Axes | None = None) -> Axes:
     """Exact number of isolated rows against eps.
 
@@ -436,18 +370,18 @@ def eps_profile(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float
 
     Examples
     --------
-    >>> eps_profile([1.0, 1.0, 8.0], eps=2.0).get_ylabel()
+    >>> eps_curve([1.0, 1.0, 8.0], eps=2.0).get_ylabel()
     'isolated rows'
     """
     radii = np.asarray(radius, dtype=np.float64)
     if radii.ndim != 1 or len(radii) == 0 or np.isnan(radii).any() or (radii < 0).any():
         raise InputError("radius must be a row of numbers, 0 or above, one for each row of the table, none missing")
     endless = int(np.isinf(radii).sum())
-    profile = exact_profile(radii[np.isfinite(radii)])
+    profile = eps_profile(radii[np.isfinite(radii)])
     if sweep is not None:
-        _require(sweep, ["eps", "n_isolated"], "the sweep")
-        marks = _values(sweep, "eps", "the sweep"), _values(sweep, "n_isolated", "the sweep")
-    ax = _axes(ax)
+        check_columns(sweep, ["eps", "n_isolated"], "the sweep")
+        marks = column_values(sweep, "eps", "the sweep"), column_values(sweep, "n_isolated", "the sweep")
+    ax = new_axes(ax)
     ax.step(profile["eps"], profile["n_isolated"] + endless, where="post", color="0.25", lw=1.2,
             label="exact, every eps")
     if sweep is not None:
@@ -495,12 +429,12 @@ def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | N
     >>> silhouette_curve(table).get_ylabel()
     'mean silhouette'
     """
-    _require(sweep, ["eps", "min_samples", "silhouette"], "the sweep")
-    ax = _axes(ax)
+    check_columns(sweep, ["eps", "min_samples", "silhouette"], "the sweep")
+    ax = new_axes(ax)
     kinds = {"silhouette": ("noise as a cluster", "-"), "silhouette_clusters": ("noise left out", "--")}
     for number, (min_samples, rows) in enumerate(sweep.groupby("min_samples")):
         rows = rows.sort_values("eps")
-        colour, mark = (each[number % len(each)] for each in (_CLUSTER_COLOURS, _CLUSTER_MARKS))
+        colour, mark = (each[number % len(each)] for each in (CLUSTER_COLOURS, CLUSTER_MARKS))
         for column, (words, style) in kinds.items():
             if column in rows and rows[column].notna().any():
                 ax.errorbar(rows["eps"], rows[column], yerr=rows.get(column + "_error"), linestyle=style, marker=mark,
@@ -547,17 +481,17 @@ def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | Non
     >>> [t.get_text() for t in sweep_table(table).texts]
     ['12', '3']
     """
-    _require(sweep, ["eps", "min_samples", value], "the sweep")
+    check_columns(sweep, ["eps", "min_samples", value], "the sweep")
     if sweep.duplicated(["eps", "min_samples"]).any():
         raise InputError("the sweep has a setting twice; give one row for each eps and min_samples")
     cells = sweep.pivot(index="min_samples", columns="eps", values=value).astype(np.float64)
     rows, columns = cells.shape
     framed = None if eps is None and min_samples is None else _frame_of(cells, eps, min_samples)
-    ax = _axes(ax, figsize=(min(2.2 + 0.8 * columns, 11), min(1.4 + 0.45 * rows, 8)))
+    ax = new_axes(ax, figsize=(min(2.2 + 0.8 * columns, 11), min(1.4 + 0.45 * rows, 8)))
     shown, counts = cells.to_numpy(), _are_counts(cells)
     scale = _colour_scale(shown, counts)
     image = ax.imshow(shown, origin="lower", aspect="auto", cmap="Blues", norm=scale)
-    bar = ax.figure.colorbar(image, ax=ax, label=_CELL_NAMES.get(value, _plain(value)), aspect=12)
+    bar = ax.figure.colorbar(image, ax=ax, label=_CELL_NAMES.get(value, plain_text(value)), aspect=12)
     if counts:
         bar.ax.yaxis.set_major_formatter("{x:,.0f}")
         bar.minorticks_off()
@@ -579,7 +513,7 @@ def _are_counts(cells: pd.DataFrame) -> bool:
     known = cells.to_numpy()[np.isfinite(cells.to_numpy())]
     return len(known) > 0 and bool((known == np.round(known)).all() and (known >= 0).all())
 
-
+# %% ../nbs/03_plots.ipynb #d926290d
 def _colour_scale(values: np.ndarray, counts: bool) -> Normalize:
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
@@ -587,7 +521,7 @@ def _colour_scale(values: np.ndarray, counts: bool) -> Normalize:
         return SymLogNorm(linthresh=1, vmin=0 if low < 10 else low, vmax=high)
     return Normalize(min(low, 0.0) if counts else low, high if high > low else low + 1)
 
-
+# %% ../nbs/03_plots.ipynb #8b3c963e
 def _write_cells(ax: Axes, values: np.ndarray, depth: np.ndarray, form: str) -> None:
     """The numbers, in a size that fits the cells; none where it would be too small to read."""
     words = [[form.format(value) if np.isfinite(value) else "–" for value in row] for row in values]
@@ -600,7 +534,7 @@ def _write_cells(ax: Axes, values: np.ndarray, depth: np.ndarray, form: str) -> 
         ax.text(column, row, words[row][column], ha="center", va="center", fontsize=size,
                 color="white" if np.isfinite(value) and depth[row, column] > 0.6 else "black")
 
-
+# %% ../nbs/03_plots.ipynb #54f852a6
 def _frame_of(cells: pd.DataFrame, eps: float | None, min_samples: int | None) -> Rectangle:
     if eps is None or min_samples is None or eps not in cells.columns or min_samples not in cells.index:
         raise InputError(f"no setting eps={eps}, min_samples={min_samples} in the sweep; give both, as they are there")
@@ -657,12 +591,12 @@ def silhouette_plot(labels: ArrayLike, silhouette: ArrayLike | None = None, *, X
     found, sizes = np.unique(names[names >= 0], return_counts=True)
     largest = np.sort(found[np.argsort(-sizes, kind="stable")[:15]])
     shown = [label for label in (-1, *largest) if (names == label).any() or label == -1 and (names < 0).any()]
-    ax = _axes(ax, figsize=(7, min(1.8 + 0.5 * len(shown), 8)))
+    ax = new_axes(ax, figsize=(7, min(1.8 + 0.5 * len(shown), 8)))
     base, ticks, words = 0.0, [], []
     step = 0.02 * len(names)
     for label in shown:
         rows = np.sort(values[names < 0 if label < 0 else names == label])
-        colour = ISOLATED_COLOUR if label < 0 else _CLUSTER_COLOURS[label % 4]
+        colour = ISOLATED_COLOUR if label < 0 else CLUSTER_COLOURS[label % 4]
         _blade(ax, rows, base, colour)
         ticks.append(base + len(rows) / 2)
         words.append(f"{'noise' if label < 0 else f'cluster {label}'}\n{len(rows):,} rows")
@@ -688,11 +622,11 @@ def _silhouette_values(labels: np.ndarray, silhouette: ArrayLike | None, X: Arra
     if len(np.unique(np.maximum(labels, -1))) < 2:
         raise InputError("silhouettes need two labels or more; all rows have the same")
     if silhouette is not None:
-        values = _finite(silhouette, "silhouette")
+        values = finite_values(silhouette, "silhouette")
         if values.shape != labels.shape or (np.abs(values) > 1 + 1e-9).any():
             raise InputError(f"silhouette needs one value from -1 to 1 for each of the {len(labels):,} labels")
         return values
-    rows = _finite(X, "X", ndim=2)
+    rows = finite_values(X, "X", ndim=2)
     if len(rows) != len(labels):
         raise InputError(f"{len(labels):,} labels for {len(rows):,} rows")
     if len(rows) > _ALL_PAIRS:
@@ -705,14 +639,14 @@ def _silhouette_values(labels: np.ndarray, silhouette: ArrayLike | None, X: Arra
         raise InputError("every row is a cluster of its own: no silhouettes")
     return silhouette_samples(rows, merged)
 
-
+# %% ../nbs/03_plots.ipynb #5c31adf2
 def _blade(ax: Axes, rows: np.ndarray, base: float, colour: str) -> None:
     """Sorted silhouettes of one cluster as a filled shape; 1,000 points draw it as well as a million."""
     at = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 1000)).round().astype(int))
     edges = np.append(at, len(rows)) + base
     ax.fill_betweenx(edges, 0, np.append(rows[at], rows[-1]), step="post", color=colour, lw=0)
 
-
+# %% ../nbs/03_plots.ipynb #fd20c24e
 def _apart(ticks: list[float], words: list[str], total: float) -> tuple[list[float], list[str]]:
     """Tick labels that do not touch: small clusters beside large ones share one line or go without."""
     kept: list[int] = []
@@ -748,15 +682,15 @@ def k_selection(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     >>> ax.get_legend().get_texts()[0].get_text()
     'best: k = 3, silhouette 0.60'
     """
-    _require(table, ["k", "silhouette"], "the table of bench_kmeans")
+    check_columns(table, ["k", "silhouette"], "the table of bench_kmeans")
     known = table[table["silhouette"].notna()].sort_values("k")
     if known.empty:
         raise InputError("no k has a silhouette")
-    k, value = _values(known, "k"), _values(known, "silhouette")
+    k, value = column_values(known, "k"), column_values(known, "silhouette")
     best = int(value.argmax())
-    ax = _axes(ax, figsize=(7, 3))
+    ax = new_axes(ax, figsize=(7, 3))
     error = known.get("silhouette_error")
-    ax.errorbar(k, value, yerr=error, fmt="o-", color=_CLUSTER_COLOURS[0], markersize=4.5, capsize=2)
+    ax.errorbar(k, value, yerr=error, fmt="o-", color=CLUSTER_COLOURS[0], markersize=4.5, capsize=2)
     ax.plot(k[best], value[best], "o", ms=12, mfc="none", mec=ISOLATED_COLOUR, mew=2, ls="none",
             label=f"best: k = {k[best]:g}, silhouette {value[best]:.2f}")
     ax.xaxis.set_major_locator(MaxNLocator(18, integer=True))
@@ -798,7 +732,7 @@ def embedding_scatter(points: ArrayLike, labels: ArrayLike | None = None, stray:
     >>> [t.get_text() for t in ax.get_legend().get_texts()]
     ['cluster 0 (2)', 'stray (1)']
     """
-    xy = _finite(points, "the projection", ndim=2)
+    xy = finite_values(points, "the projection", ndim=2)
     if xy.shape[1] != 2 or len(xy) == 0:
         raise InputError(f"the projection must have two columns and some rows, not shape {xy.shape}")
     names = np.zeros(len(xy), np.int64) if labels is None else np.asarray(labels)
@@ -807,11 +741,11 @@ def embedding_scatter(points: ArrayLike, labels: ArrayLike | None = None, stray:
     marked = names < 0 if stray is None else np.asarray(stray)
     if marked.shape != (len(xy),) or marked.dtype != bool:
         raise InputError(f"stray must be {len(xy):,} booleans, one for each row")
-    ax = _axes(ax, figsize=(7.5, 4.8))
+    ax = new_axes(ax, figsize=(7.5, 4.8))
     for rows, style in _cluster_styles(names, marked, labels is not None):
-        ax.scatter(xy[rows, 0], xy[rows, 1], rasterized=len(xy) > _MANY, **style)
+        ax.scatter(xy[rows, 0], xy[rows, 1], rasterized=len(xy) > MANY_POINTS, **style)
     first, second = points.columns if isinstance(points, pd.DataFrame) else ("component 1", "component 2")
-    ax.set(xlabel=_plain(first), ylabel=_plain(second))
+    ax.set(xlabel=plain_text(first), ylabel=plain_text(second))
     ax.set_aspect("equal", adjustable="datalim")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize="small")
     return ax
@@ -820,7 +754,7 @@ def embedding_scatter(points: ArrayLike, labels: ArrayLike | None = None, stray:
 def _cluster_styles(names: np.ndarray, marked: np.ndarray, labelled: bool) -> list[tuple[np.ndarray, dict[str, Any]]]:
     """Rows of each cluster and how to draw them; small clusters are drawn together, strays last."""
     found, sizes = np.unique(names[~marked], return_counts=True)
-    largest = np.sort(found[np.argsort(-sizes, kind="stable")[:len(_CLUSTER_COLOURS)]])
+    largest = np.sort(found[np.argsort(-sizes, kind="stable")[:len(CLUSTER_COLOURS)]])
     size = float(np.clip(20_000 / max(len(names), 1), 2, 16))
     others = ~marked & ~np.isin(names, largest)
     styles = []
@@ -830,7 +764,7 @@ def _cluster_styles(names: np.ndarray, marked: np.ndarray, labelled: bool) -> li
     for number, name in enumerate(largest):
         rows = ~marked & (names == name)
         word = ("noise" if name < 0 else f"cluster {name}") if labelled else "rows"
-        styles.append((rows, {"s": size, "color": _CLUSTER_COLOURS[number], "marker": _CLUSTER_MARKS[number],
+        styles.append((rows, {"s": size, "color": CLUSTER_COLOURS[number], "marker": CLUSTER_MARKS[number],
                               "linewidths": 0, "alpha": 0.8, "label": f"{word} ({rows.sum():,})"}))
     if marked.any():
         styles.append((marked, {"s": 34, "color": ISOLATED_COLOUR, "marker": "x", "linewidths": 1.4, "zorder": 3,
@@ -876,23 +810,23 @@ def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None
     if len(shares) == 1:
         return _one_row_of_shares(shares.iloc[0].sort_values(ascending=False), shares.index[0], ax)
     order = shares.sum().sort_values(ascending=False, kind="stable").index
-    ax = _axes(ax, figsize=(8, 1.5 + 0.28 * len(shares)))
+    ax = new_axes(ax, figsize=(8, 1.5 + 0.28 * len(shares)))
     place, left = np.arange(len(shares)), np.zeros(len(shares))
     inches = ax.get_window_extent().width / ax.figure.dpi
     for number, name in enumerate(order[:6]):
         ax.barh(place, shares[name], left=left, color=_REASON_COLOURS[number], edgecolor="white", lw=0.8,
-                label=_plain(name))
+                label=plain_text(name))
         left += shares[name].to_numpy()
     for number, (names, share) in enumerate(_by_rank(shares[order[6:]])):
         ax.barh(place, share, left=left, color="0.78", edgecolor="white", lw=0.8,
                 label="another feature" if number == 0 else "_another")
         for at in np.flatnonzero(share * inches > 0.075 * np.char.str_len(names)):  # where its name has room
-            ax.text(left[at] + share[at] / 2, float(at), _plain(names[at]), ha="center", va="center",
+            ax.text(left[at] + share[at] / 2, float(at), plain_text(names[at]), ha="center", va="center",
                     fontsize="x-small")
         left += share
     if (left < 0.995).any():
         ax.barh(place, 1 - left, left=left, color="0.93", edgecolor="white", lw=0.8, label="the rest")
-    ax.set_yticks(place, [_plain(name) for name in shares.index], fontsize="small")
+    ax.set_yticks(place, [plain_text(name) for name in shares.index], fontsize="small")
     ax.set(xlim=(0, 1), xlabel="share of squared distance to nearest core row", ylim=(len(shares) - 0.4, -0.6))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
     ax.tick_params(axis="y", length=0)
@@ -907,9 +841,9 @@ _SHARE = re.compile(r"(?:^|, )(.+?) (\d+(?:\.\d+)?)%(?=, |$)")
 
 def _shares(reasons: pd.DataFrame, top: int) -> pd.DataFrame:
     """Shares of the features, a row for each bar, a column for each feature, the oddest first."""
-    _require(reasons, [], "the table of reasons")
+    check_columns(reasons, [], "the table of reasons")
     if "reason" not in reasons:
-        shares = pd.DataFrame({name: _finite(reasons[name], f"column {name!r}") for name in reasons},
+        shares = pd.DataFrame({name: finite_values(reasons[name], f"column {name!r}") for name in reasons},
                               index=reasons.index).head(top)
     else:
         rows = reasons[reasons["reason"].fillna("").astype(str) != ""]
@@ -928,7 +862,7 @@ def _shares(reasons: pd.DataFrame, top: int) -> pd.DataFrame:
         raise InputError("shares must be 0 or above and add up to 1 at most in each row")
     return shares
 
-
+# %% ../nbs/03_plots.ipynb #a41138fc
 def _by_rank(shares: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     """Name and share of the largest feature of each row, of the second largest, and so on; four at most."""
     values, names = shares.to_numpy(), np.array([str(name) for name in shares], dtype=np.str_)
@@ -937,14 +871,14 @@ def _by_rank(shares: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     n_ranks = min(int((ranked > 0).sum(axis=1).max(initial=0)), 4)
     return [(names[order[:, rank]], ranked[:, rank]) for rank in range(n_ranks)]
 
-
+# %% ../nbs/03_plots.ipynb #7e238600
 def _one_row_of_shares(shares: pd.Series, name: object, ax: Axes | None) -> Axes:
     shares = shares[shares > 0].head(20)
-    ax = _axes(ax, figsize=(7, 1.2 + 0.32 * len(shares)))
+    ax = new_axes(ax, figsize=(7, 1.2 + 0.32 * len(shares)))
     bars = ax.barh(np.arange(len(shares)), shares, color=ISOLATED_COLOUR, height=0.7)
     ax.bar_label(bars, [f"{share:.0%}" for share in shares], padding=4, fontsize="small")
-    ax.set_yticks(np.arange(len(shares)), [_plain(feature) for feature in shares.index])
-    ax.set(xlim=(0, max(1.12 * shares.max(), 0.1)), ylim=(len(shares) - 0.4, -0.6), title=f"row {_plain(name)}",
+    ax.set_yticks(np.arange(len(shares)), [plain_text(feature) for feature in shares.index])
+    ax.set(xlim=(0, max(1.12 * shares.max(), 0.1)), ylim=(len(shares) - 0.4, -0.6), title=f"row {plain_text(name)}",
            xlabel="share of squared distance to nearest core row")
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
     ax.tick_params(axis="y", length=0)
@@ -987,13 +921,13 @@ def pairs(table: pd.DataFrame, features: Sequence[str] | None = None, isolated: 
     >>> pairs(table).shape
     (2, 2)
     """
-    _require(table, [isolated, *(features or ())])
+    check_columns(table, [isolated, *(features or ())])
     names = list(features) if features is not None else _numeric_features(table, isolated)[:5]
     if not 2 <= len(names) <= 8 or len(set(names)) < len(names):
         raise InputError(f"a matrix of pairs needs two to eight different columns, not {len(names)}")
     if isinstance(max_rows, bool) or not isinstance(max_rows, (int, np.integer)) or max_rows < 1:
         raise InputError("max_rows must be a whole number above 0")
-    values, odd = np.stack([_values(table, name) for name in names], axis=1), _flags(table, isolated)
+    values, odd = np.stack([column_values(table, name) for name in names], axis=1), column_flags(table, isolated)
     if axes is None:
         _, axes = plt.subplots(len(names), len(names), figsize=(1.2 + 1.7 * len(names), 0.8 + 1.5 * len(names)),
                                layout="constrained", squeeze=False)
@@ -1021,13 +955,13 @@ def _numeric_features(table: pd.DataFrame, isolated: str) -> list[str]:
     left_out = _NO_FEATURES | {isolated, "isolated"}
     return [str(name) for name in table.select_dtypes("number", exclude="timedelta").columns if name not in left_out]
 
-
+# %% ../nbs/03_plots.ipynb #bd20101a
 def _pair(ax: Axes, rest: np.ndarray, odd: np.ndarray) -> None:
     # as pixels already for a thousand rows: a matrix draws them many times over
     ax.scatter(rest[:, 0], rest[:, 1], s=4, color=REST_COLOUR, linewidths=0, rasterized=len(rest) > 1000)
     ax.scatter(odd[:, 0], odd[:, 1], s=20, color=ISOLATED_COLOUR, edgecolors="black", linewidths=0.4, zorder=3)
 
-
+# %% ../nbs/03_plots.ipynb #c42cbfe0
 def _spread(ax: Axes, rest: np.ndarray, odd: np.ndarray) -> None:
     both = np.concatenate([rest, odd])
     ax.hist(rest, bins=30, range=(both.min(), both.max()), color=REST_COLOUR)
@@ -1035,19 +969,19 @@ def _spread(ax: Axes, rest: np.ndarray, odd: np.ndarray) -> None:
         ax.plot(odd, np.zeros(len(odd)), "|", color=ISOLATED_COLOUR, ms=14, mew=1.5, zorder=3, clip_on=False)
     ax.set_yticks([])
 
-
+# %% ../nbs/03_plots.ipynb #1d40b833
 def _outer_labels(ax: Axes, row: int, column: int, names: list[str]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(3))
     last = len(names) - 1
-    ax.set_xlabel(_plain(axis_label(names[column])) if row == last else "", fontsize="small")
+    ax.set_xlabel(plain_text(axis_label(names[column])) if row == last else "", fontsize="small")
     ax.tick_params(labelsize="x-small", labelbottom=row == last, labelleft=column == 0 and row > 0)
     if row > column:
         ax.yaxis.set_major_locator(MaxNLocator(4))
-        ax.set_ylabel(_plain(axis_label(names[row])) if column == 0 else "", fontsize="small")
+        ax.set_ylabel(plain_text(axis_label(names[row])) if column == 0 else "", fontsize="small")
     elif row == column == 0:
         ax.set_ylabel("rows", fontsize="small")
 
-
+# %% ../nbs/03_plots.ipynb #0702d33c
 def _pairs_legend(ax: Axes, example: Axes, drawn: int, n_rest: int, n_odd: int, random_state: int | None) -> None:
     part = f"{drawn:,} of {n_rest:,} drawn,\nrandom_state {random_state}" if drawn < n_rest else f"{n_rest:,}"
     ax.legend(example.collections, [f"the rest ({part})", f"isolated ({n_odd:,})"], loc="upper right", frameon=False,
@@ -1094,7 +1028,7 @@ def score_histogram(score: ArrayLike, threshold: float | None = None, bins: int 
         raise InputError(f"bins must be a whole number from 1 to 1,000, not {bins!r}")
     known, odd = values[np.isfinite(values)], values > (np.inf if threshold is None else threshold)
     edges = _edges(known, threshold, bins)
-    ax = _axes(ax, figsize=(7, 3))
+    ax = new_axes(ax, figsize=(7, 3))
     counts, _, _ = ax.hist(values[~odd & np.isfinite(values)], bins=edges, color=REST_COLOUR,
                            label=f"the rest ({(~odd).sum():,})" if threshold is not None else f"rows ({len(values):,})")
     if threshold is not None:
@@ -1108,7 +1042,7 @@ def score_histogram(score: ArrayLike, threshold: float | None = None, bins: int 
         ax.yaxis.set_major_formatter("{x:,.0f}")
     else:
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel=_plain(xlabel), ylabel="rows")
+    ax.set(xlabel=plain_text(xlabel), ylabel="rows")
     ax.legend(loc="upper right", frameon=False)
     return ax
 
@@ -1175,17 +1109,17 @@ def peak_fit(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, ax: A
     >>> len(peak_fit(table, peak).lines)
     3
     """
-    _require(soundings, ["distance", column], "the table of soundings")
-    u, y = _values(soundings, "distance"), _values(soundings, column)
-    fit = [_number(peak, name) for name in ("slope", "intercept", "amplitude", "sigma")]
+    check_columns(soundings, ["distance", column], "the table of soundings")
+    u, y = column_values(soundings, "distance"), column_values(soundings, column)
+    fit = [number_text(peak, name) for name in ("slope", "intercept", "amplitude", "sigma")]
     if not np.isfinite(fit).all() or fit[3] == 0:
         raise InputError("a peak needs slope, intercept, amplitude and sigma, and sigma other than 0")
     along = np.linspace(u.min(), u.max(), 401)
     curve, background = _gaussian_on_line(along, *fit), fit[0] * along + fit[1]
     matrix = _covariance_of(peak, fit) if covariance is None else _checked_covariance(covariance)
     error = None if matrix is None else _fit_error(along, fit, matrix)
-    ax = _axes(ax, figsize=(8, 4))
-    ax.plot(u, y, "o", ms=2.5, mew=0, color=REST_COLOUR, alpha=0.8, rasterized=len(u) > _MANY,
+    ax = new_axes(ax, figsize=(8, 4))
+    ax.plot(u, y, "o", ms=2.5, mew=0, color=REST_COLOUR, alpha=0.8, rasterized=len(u) > MANY_POINTS,
             label=f"soundings ({len(u):,})")
     ax.plot(along, background, "--", color="0.35", lw=1.2, label="background")
     if error is not None:
@@ -1197,7 +1131,7 @@ def peak_fit(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, ax: A
         ax.plot(along, background + false_alarm, ":", color="black", lw=1.5,
                 label=f"false-alarm level, {false_alarm:.2g} ppm")
     _limits_of_peak(ax, y, max(float(_gaussian_on_line(np.zeros(1), *fit)[0]), *(background + (false_alarm or 0))))
-    ax.set(xlabel="distance from the centre (km)", ylabel=_plain(axis_label(column)), xlim=(along[0], along[-1]))
+    ax.set(xlabel="distance from the centre (km)", ylabel=plain_text(axis_label(column)), xlim=(along[0], along[-1]))
     ax.legend(loc="upper left", frameon=False, fontsize="small", ncols=2)
     return ax
 
@@ -1209,17 +1143,17 @@ def _gaussian_on_line(x: np.ndarray, slope: float, intercept: float, amplitude: 
     # the shape that `peaks.peak_model` documents; that page comes later, and takes its pictures from here
     return slope * x + intercept + amplitude / (sigma * _ROOT_2PI) * np.exp(-0.5 * (x / sigma) ** 2)
 
-
-def _number(values: Mapping[str, Any] | pd.Series, name: str) -> float:
+# %% ../nbs/03_plots.ipynb #dcab9e8c
+def number_text(values: Mapping[str, Any] | pd.Series, name: str) -> float:
     try:
         value = values[name]
         return float("nan") if value is None else float(value)
     except (KeyError, TypeError, ValueError):
         return float("nan")
 
-
+# %% ../nbs/03_plots.ipynb #c8a21918
 def _with_error(values: Mapping[str, Any] | pd.Series, name: str) -> str:
-    value, error = abs(_number(values, name)), _number(values, f"{name}_error")
+    value, error = abs(number_text(values, name)), number_text(values, f"{name}_error")
     if not np.isfinite(value):
         return "?"
     if not (np.isfinite(error) and error > 0):
@@ -1227,17 +1161,17 @@ def _with_error(values: Mapping[str, Any] | pd.Series, name: str) -> str:
     digits = max(1 - int(np.floor(np.log10(error))), 0)  # two digits of the error, and as many of the value
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
-
+# %% ../nbs/03_plots.ipynb #60c7333c
 def _delta(peak: Mapping[str, Any] | pd.Series, fit: Sequence[float], covariance: np.ndarray | None) -> str:
     """Height of the Gaussian as the row says it, or else from amplitude and sigma, which err together."""
-    if np.isfinite(_number(peak, "delta")):
+    if np.isfinite(number_text(peak, "delta")):
         return _with_error(peak, "delta")
     area = fit[3] * _ROOT_2PI
     slope = np.array([1 / area, -fit[2] / fit[3] / area])
     error = np.nan if covariance is None else np.sqrt(max(float(slope @ covariance[2:4, 2:4] @ slope), 0.0))
     return _with_error({"delta": fit[2] / area, "delta_error": error}, "delta")
 
-
+# %% ../nbs/03_plots.ipynb #b0634928
 def _limits_of_peak(ax: Axes, y: np.ndarray, top: float) -> None:
     """A single bad sounding should not set the scale; room for the legend above."""
     low, high = np.quantile(y, (0.002, 0.998)) if len(y) > 50 else (y.min(), y.max())
@@ -1255,24 +1189,24 @@ def _fit_error(x: np.ndarray, fit: Sequence[float], covariance: np.ndarray) -> n
     derivative = derivative[:, :len(covariance)]
     return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", derivative, covariance, derivative), 0))
 
-
+# %% ../nbs/03_plots.ipynb #24c66630
 def _checked_covariance(covariance: ArrayLike) -> np.ndarray:
-    matrix = _finite(covariance, "covariance", ndim=2)
+    matrix = finite_values(covariance, "covariance", ndim=2)
     if matrix.shape not in ((4, 4), (5, 5)) or (np.diag(matrix) < 0).any():
         raise InputError("covariance must be 4 by 4 (slope, intercept, amplitude, sigma) or 5 by 5 (and centre)")
     return matrix
 
-
+# %% ../nbs/03_plots.ipynb #235633bc
 def _covariance_of(peak: Mapping[str, Any] | pd.Series, fit: Sequence[float]) -> np.ndarray | None:
     """What a row of peaks says of it; None when it knows no error of the amplitude."""
     amplitude, sigma = fit[2:]
     names = ("slope", "intercept", "amplitude", "sigma", "centre")
-    error = np.array([_number(peak, f"{name}_error") for name in names])
+    error = np.array([number_text(peak, f"{name}_error") for name in names])
     if not np.isfinite(error[2]):
         return None
     error = np.nan_to_num(error, nan=0.0, posinf=0.0)  # held in the fit
     matrix = np.diag(error**2)
-    delta, delta_error = amplitude / (sigma * _ROOT_2PI), _number(peak, "delta_error")
+    delta, delta_error = amplitude / (sigma * _ROOT_2PI), number_text(peak, "delta_error")
     if np.isfinite(delta_error) and delta != 0:
         relative = (error[2] / amplitude) ** 2 + (error[3] / sigma) ** 2 - (delta_error / delta) ** 2
         bound = error[2] * error[3]
@@ -1330,7 +1264,7 @@ def track_scan(scan: _Scan, peaks: pd.DataFrame | None = None, ax: Axes | None =
     t, support = np.asarray(scan.t, np.float64), np.asarray(scan.support, np.float64)
     if not t.shape == support.shape == (len(centre), len(width)) or not (width > 0).all():
         raise InputError("a scan needs t and support of shape (centres, widths), and widths above 0 km")
-    ax = _axes(ax, figsize=(8, 3.2))
+    ax = new_axes(ax, figsize=(8, 3.2))
     order = np.argsort(width)
     shown = np.where(support >= LEAST_SUPPORT, t, np.nan)[:, order]
     # a strong plume would leave the rest pale: colours end where one fit in fifty lies beyond
@@ -1340,8 +1274,9 @@ def track_scan(scan: _Scan, peaks: pd.DataFrame | None = None, ax: Axes | None =
                              shading="nearest", rasterized=True)
         ax.figure.colorbar(mesh, ax=ax, label="amplitude / error", location="bottom", aspect=60, extend="both")
     if peaks is not None and len(peaks):
-        _require(peaks, ["centre", "sigma"], "the table of peaks")
-        ax.plot(_values(peaks, "centre"), np.abs(_values(peaks, "sigma")), "o", mfc="none", mec="black", mew=1.5, ms=11,
+        check_columns(peaks, ["centre", "sigma"], "the table of peaks")
+        ax.plot(column_values(peaks, "centre"), np.abs(column_values(peaks, "sigma")), "o", mfc="none", mec="black",
+                mew=1.5, ms=11,
                 label="peaks")
         ax.legend(loc="upper right", fontsize="small", framealpha=0.85, edgecolor="none")
     ax.set(yscale="log", xlabel="distance along the track (km)", ylabel="sigma (km)")
@@ -1391,21 +1326,22 @@ def plume_map(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, sour
     'wind 5.0 m s-1'
     """
     column = column or ("enhancement" if "enhancement" in getattr(soundings, "columns", ()) else "xco2")
-    _require(soundings, ["latitude", "longitude", column], "the table of soundings")
-    place = np.array([[_number(peak, "longitude"), _number(peak, "latitude")]])
+    check_columns(soundings, ["latitude", "longitude", column], "the table of soundings")
+    place = np.array([[number_text(peak, "longitude"), number_text(peak, "latitude")]])
     if not np.isfinite(place).all():
         raise InputError("a peak needs latitude and longitude to be put on a map")
     longitude, latitude = _positions(soundings)
-    value = _values(soundings, column)
+    value = column_values(soundings, column)
     place[:, 0] = _in_one_run(place[:, 0], float(np.median(longitude)))
     view = _view(np.append(longitude, place[0, 0]), np.append(latitude, place[0, 1]), _checked_margin(margin), 0.4)
     ax = _map_axes(ax, view)
     _draw_map(ax, view, None, True)
     low, high = np.quantile(value, (0.01, 0.99))
     points = ax.scatter(longitude, latitude, c=value, s=9, cmap="cividis", vmin=low, vmax=high, linewidths=0,
-                        rasterized=len(value) > _MANY)
+                        rasterized=len(value) > MANY_POINTS)
     # in an inset, which is as high as the map whatever its aspect makes of it
-    ax.figure.colorbar(points, cax=ax.inset_axes((1.03, 0, 0.04, 1)), label=_plain(axis_label(column)), extend="both")
+    ax.figure.colorbar(points, cax=ax.inset_axes((1.03, 0, 0.04, 1)), label=plain_text(axis_label(column)),
+                       extend="both")
     ax.plot(*place.T, "o", ms=13, mfc="none", mec=ISOLATED_COLOUR, mew=2, ls="none", label="peak")
     if sources is not None and len(sources):
         _draw_sources(ax, sources, view)
@@ -1419,7 +1355,7 @@ def plume_map(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, sour
 # %% ../nbs/03_plots.ipynb #2b99b6cf
 def _draw_wind(ax: Axes, peak: Mapping[str, Any] | pd.Series, place: np.ndarray, view: _View) -> float:
     """An arrow of a fixed length on paper, ending at the peak, in the direction on the ground; gives the speed."""
-    wind = np.array([_number(peak, "windspeed_u"), _number(peak, "windspeed_v")])
+    wind = np.array([number_text(peak, "windspeed_u"), number_text(peak, "windspeed_v")])
     speed = float(np.hypot(*wind))
     if not (np.isfinite(speed) and speed > 0):
         ax.set_title("wind not known" if not np.isfinite(speed) else "no wind", fontsize="small", loc="left")
@@ -1429,16 +1365,16 @@ def _draw_wind(ax: Axes, peak: Mapping[str, Any] | pd.Series, place: np.ndarray,
     ax.quiver(*(place - shaft), *shaft, angles="xy", scale_units="xy", scale=1, color="black", width=0.008, zorder=4)
     return speed
 
-
+# %% ../nbs/03_plots.ipynb #1be4b381
 def _draw_sources(ax: Axes, sources: pd.DataFrame, view: _View) -> None:
-    _require(sources, ["latitude", "longitude"], "the table of sources")
+    check_columns(sources, ["latitude", "longitude"], "the table of sources")
     x, y = _positions(sources, (view.west + view.east) / 2)
     inside = (x > view.west) & (x < view.east) & (y > view.south) & (y < view.north)
     ax.plot(x[inside], y[inside], "^", ms=9, color="#009E73", mec="black", mew=0.8, ls="none", zorder=5,
             label=f"known sources ({inside.sum():,})")
     if "name" in sources:
         for row in np.flatnonzero(inside)[:20]:  # more would be a black cloud
-            ax.annotate(_plain(str(sources["name"].iloc[row])[:30]), (x[row], y[row]), xytext=(6, 5),
+            ax.annotate(plain_text(str(sources["name"].iloc[row])[:30]), (x[row], y[row]), xytext=(6, 5),
                         textcoords="offset points", fontsize="small", annotation_clip=True, zorder=5,
                         path_effects=[withStroke(linewidth=2.5, foreground="white")])
 
@@ -1476,7 +1412,7 @@ def annotate_image(image: np.ndarray | str | os.PathLike, label: str | bool, ax:
     if word not in ("anomaly", "normal"):
         raise InputError(f"label is 'anomaly' or 'normal', not {word!r:.40}")
     picture = _checked_picture(image) if isinstance(image, np.ndarray) else read_picture(image)
-    ax = _axes(ax, figsize=(4, 4 * picture.shape[0] / picture.shape[1]))
+    ax = new_axes(ax, figsize=(4, 4 * picture.shape[0] / picture.shape[1]))
     ax.imshow(draw_verdict(picture, word)[:, :, ::-1])
     ax.set_axis_off()
     return ax
@@ -1541,7 +1477,7 @@ def image_grid(images: Sequence[np.ndarray | str | os.PathLike], scores: ArrayLi
     rows = -(-len(shown) // across)
     room = _room(1.5 if ax is None else ax.get_window_extent().width / ax.figure.dpi / across)
     captions = _captions(len(shown), scores, titles, room)
-    ax = _axes(ax, figsize=(1.5 * across, 1.4 * rows))
+    ax = new_axes(ax, figsize=(1.5 * across, 1.4 * rows))
     # before the pictures: they would set the limits each for itself
     ax.set(xlim=(0, across), ylim=(rows * _TILE, 0), aspect="equal")
     ax.set_axis_off()
@@ -1557,7 +1493,7 @@ _TILE, _PICTURE = 1.0, 0.72  # height of a tile, and of the picture in it, over 
 def _captions(n: int, scores: ArrayLike | None, titles: Sequence[str] | None, room: int) -> list[str]:
     numbers = [""] * n
     if scores is not None:
-        values = _finite(scores, "scores")
+        values = finite_values(scores, "scores")
         if len(values) != n:
             raise InputError(f"{len(values):,} scores for {n:,} pictures")
         numbers = [f"{value:.2f}" for value in values]
@@ -1566,26 +1502,26 @@ def _captions(n: int, scores: ArrayLike | None, titles: Sequence[str] | None, ro
     return [f"{number} {_shortened(str(title), room - len(number) - 1)}".strip()
             for number, title in zip(numbers, titles if titles is not None else [""] * n)]
 
-
+# %% ../nbs/03_plots.ipynb #057890a8
 def _shortened(text: str, room: int) -> str:
     """Cut in the middle: names of files differ at their ends."""
     text = "".join(c if c.isprintable() else "?" for c in text)
     room = max(room, 5)
     return text if len(text) <= room else f"{text[:(room - 1) // 2]}…{text[-(room - 1 - (room - 1) // 2):]}"
 
-
+# %% ../nbs/03_plots.ipynb #ee7c5a99
 def _framed(n: int, odd: ArrayLike | None) -> np.ndarray:
     flags = np.zeros(n, bool) if odd is None else np.asarray(odd)
     if flags.shape != (n,) or flags.dtype != bool:
         raise InputError(f"odd must be {n:,} booleans, one for each picture")
     return flags
 
-
+# %% ../nbs/03_plots.ipynb #fafc9819
 def _room(inches: float) -> int:
     """Characters of a caption that fit under a picture that wide, at the size they are written in."""
     return int(inches * 72 / (0.62 * _CAPTION))
 
-
+# %% ../nbs/03_plots.ipynb #77fbb666
 _CAPTION = 8.0  # points
 
 
@@ -1606,7 +1542,7 @@ def _small_picture(image: np.ndarray | str | os.PathLike) -> np.ndarray | None:
     size = max(round(picture.shape[1] * shrink), 1), max(round(picture.shape[0] * shrink), 1)
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)[:, :, ::-1] if shrink < 1 else picture[:, :, ::-1]
 
-
+# %% ../nbs/03_plots.ipynb #4f7f8234
 def _tile(ax: Axes, left: float, top: float, picture: np.ndarray | None, caption: str, frame: bool) -> None:
     width, height = 0.92, _PICTURE
     if picture is None:
@@ -1626,7 +1562,7 @@ def _tile(ax: Axes, left: float, top: float, picture: np.ndarray | None, caption
                                gid="frame"))
     ax.text(left + 0.5, top + 0.08 + _PICTURE, caption, ha="center", va="top", fontsize=_CAPTION, parse_math=False)
 
-
+# %% ../nbs/03_plots.ipynb #b3c736ed
 def _fitted(ratio: float, width: float, height: float) -> tuple[float, float]:
     return (height, height / ratio) if height / ratio <= width else (width * ratio, width)
 
@@ -1661,8 +1597,8 @@ def mosaic(table: pd.DataFrame, top: int = 12, columns: int = 6, ax: Axes | None
     >>> [t.get_text() for t in mosaic(table).texts]
     ['0.60 b.png\nunreadable', '0.40 a.png\nunreadable']
     """
-    _require(table, ["path", "score", "outlier"])
-    score, outlier = _values(table, "score"), _flags(table, "outlier")
+    check_columns(table, ["path", "score", "outlier"])
+    score, outlier = column_values(table, "score"), column_flags(table, "outlier")
     if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or not 1 <= top <= 500:
         raise InputError(f"top must be a whole number from 1 to 500, not {top!r}")
     order = np.argsort(-score, kind="stable")[:top]

@@ -9,7 +9,6 @@ import contextlib
 import csv
 import errno
 import functools
-import hashlib
 import inspect
 import io
 import json
@@ -20,6 +19,7 @@ import os
 import pickle
 import queue
 import secrets
+import shutil
 import socket
 import tempfile
 import threading
@@ -38,27 +38,31 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .datasets import InputError, _one_line
 from oco2_outliers.dbscan import (
     FeatureMatrix,
     IsolatedSoundings,
-    _asked_columns,
-    _exact_root,
-    _numeric_columns,
-    _refuse_text,
+    asked_columns,
+    exact_root,
     feature_matrix,
+    neighbour_search,
+    numeric_columns,
+    refuse_text,
 )
+from .ground.errors import InputError, error_line, one_line
+from .ground.files import remove_temporary, whole_path, write_whole
+from .ground.hashes import hash_of, md5_of, sha256_of
+from .ground.work import n_cores
 from .image_forest import ImageForest
-from oco2_outliers.isolate import (
-    _change_in_words,
-    _eps_values,
-    _printable_fence,
-    _refuse_undeclared,
-    _result_columns,
-    _without_earlier_results,
+from oco2_outliers.main_job import (
+    change_in_words,
+    eps_values,
+    printable_fence,
+    refuse_undeclared,
+    result_columns,
+    without_earlier_results,
 )
-from .peaks import _q_values, find_peaks
-from .soundings import _orbits, _parse_times, read_soundings, sounding_time
+from .peaks import find_peaks, q_values
+from .soundings import orbit_numbers, parse_times, read_soundings, sounding_time
 
 # %% auto #0
 __all__ = ['Unit', 'RunResult', 'map_files', 'Combined', 'combine']
@@ -76,7 +80,7 @@ class _File(NamedTuple):
     size: int
     stamp: str
 
-
+# %% ../nbs/06_scale.ipynb #e5c45e6b
 def _place(address: str | os.PathLike, options: Mapping | None = None) -> tuple[fsspec.AbstractFileSystem, str]:
     """Filesystem and path of an address; what is no URL is a local path, made absolute."""
     text = os.fspath(address)
@@ -89,16 +93,16 @@ def _place(address: str | os.PathLike, options: Mapping | None = None) -> tuple[
     except (ValueError, ImportError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{text}: {_one_line(error)}") from None
+        raise InputError(f"{text}: {one_line(error)}") from None
     if not path:
         raise InputError(f"{text} names nothing; give a container and a path in it")
     return fs, path.rstrip("/") if len(path) > 1 else path
 
-
+# %% ../nbs/06_scale.ipynb #62c6f425
 def _is_local(fs: fsspec.AbstractFileSystem) -> bool:
     return "file" in ([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol)
 
-
+# %% ../nbs/06_scale.ipynb #dd9c8bd9
 def _file_of(fs: fsspec.AbstractFileSystem, path: str, info: Mapping) -> _File:
     if _is_local(fs):
         status = os.stat(path)
@@ -107,7 +111,7 @@ def _file_of(fs: fsspec.AbstractFileSystem, path: str, info: Mapping) -> _File:
                   if info.get(key)), "")
     return _File(fs.unstrip_protocol(path), int(info["size"]), stamp)
 
-
+# %% ../nbs/06_scale.ipynb #0f15ffae
 def _listed(files, options: Mapping | None, endings: Sequence[str] = _READABLE, without: str = "") -> list[_File]:
     """All files that `files` means, by name, each once; nothing below the address `without`."""
     found: dict[str, _File] = {}
@@ -126,7 +130,7 @@ def _listed(files, options: Mapping | None, endings: Sequence[str] = _READABLE, 
         raise InputError("no input given")
     return [found[name] for name in sorted(found)]
 
-
+# %% ../nbs/06_scale.ipynb #fa8d86e1
 def _matches(fs, path: str, endings: Sequence[str]) -> dict[str, dict]:
     """Path and record of what an address means: the file of that name, the files of a folder, or a glob."""
     with contextlib.suppress(FileNotFoundError):
@@ -185,7 +189,7 @@ class Unit:
     def passes(self) -> list[Unit]:
         """The unit, pass by pass."""
         table = self.table()
-        orbits = _orbits(table)
+        orbits = orbit_numbers(table)
         return [Unit(self.name, None, int(orbit), rows=table[orbits == orbit]) for orbit in pd.unique(orbits)]
 
 # %% ../nbs/06_scale.ipynb #f7552456
@@ -200,33 +204,33 @@ def _soundings_of(unit: Unit, features: Sequence[str] | None, drop_missing: bool
     if len(table):
         used = _run_features(table, features)
         if not drop_missing:
-            _refuse_undeclared(table, used, fills)
+            refuse_undeclared(table, used, fills)
     return table if "source" in table else table.assign(source=unit.name)
 
-
+# %% ../nbs/06_scale.ipynb #9e16dca2
 def _without_run_results(table: pd.DataFrame) -> pd.DataFrame:
     """Without the results of an earlier run, of which `cluster` and `eps` are no results of `isolate`."""
-    table, earlier = _without_earlier_results(table)
+    table, earlier = without_earlier_results(table)
     of_run = [name for name in ("cluster", "eps") if name in table]
     if of_run and not earlier:
         raise InputError(f"the table has a column {of_run[0]!r}, which the result needs: rename it")
     return table.drop(columns=of_run)
 
-
+# %% ../nbs/06_scale.ipynb #0ab44b0e
 def _run_features(table: pd.DataFrame, features: Sequence[str] | None) -> list[str]:
     """The columns a file with rows is judged by: those asked for, or all that are numeric."""
-    _refuse_text(table, None if features is None else [name for name in features if name in table])
-    names = _numeric_columns(table) if features is None else _asked_columns(table, features)
+    refuse_text(table, None if features is None else [name for name in features if name in table])
+    names = numeric_columns(table) if features is None else asked_columns(table, features)
     if not names:
         raise InputError(f"no numeric feature column in the table; it has: {', '.join(map(str, table.columns))}")
     return names
 
-
+# %% ../nbs/06_scale.ipynb #4bbe2d99
 def _isolate_unit(unit: Unit, *, eps="auto", min_samples: int = 5, features=None, drop_missing: bool = False,
                   scaling: Mapping | None = None) -> pd.DataFrame:
     """`isolate`, pass by pass, on the scale of the run or of each pass."""
     table = _soundings_of(unit, features, drop_missing)
-    orbits = _orbits(table) if len(table) else np.empty(0)
+    orbits = orbit_numbers(table) if len(table) else np.empty(0)
     judged = [_judge_pass(table[orbits == orbit], eps, min_samples, features, scaling) for orbit in pd.unique(orbits)]
     columns = pd.concat(judged) if judged else _not_judged(table, "no rows")
     result = table.loc[columns.index].join(columns).sort_index()
@@ -235,7 +239,7 @@ def _isolate_unit(unit: Unit, *, eps="auto", min_samples: int = 5, features=None
                                "isolated": int(result["isolated"].sum()), "passes": len(judged)}}
     return result
 
-
+# %% ../nbs/06_scale.ipynb #dc9b0579
 def _judge_pass(rows: pd.DataFrame, eps, min_samples: int, features, scaling: Mapping | None) -> pd.DataFrame:
     try:
         matrix = feature_matrix(rows, features, "drop") if scaling is None else _on_scale(rows, scaling)
@@ -244,14 +248,14 @@ def _judge_pass(rows: pd.DataFrame, eps, min_samples: int, features, scaling: Ma
     if len(matrix.X) < min_samples:
         return _not_judged(rows.loc[matrix.X.index], f"{len(matrix.X)} rows in this pass, fewer than {min_samples}")
     model = _fitted(matrix.X, eps, min_samples)
-    return _result_columns(model, matrix).assign(cluster=model.labels_.astype(np.int32), eps=model.eps_)
+    return result_columns(model, matrix).assign(cluster=model.labels_.astype(np.int32), eps=model.eps_)
 
-
+# %% ../nbs/06_scale.ipynb #e099e3ec
 def _not_judged(rows: pd.DataFrame, why: str) -> pd.DataFrame:
     return pd.DataFrame({"score": np.nan, "isolated": False, "outlier": False, "reason": _NOT_JUDGED + why,
                          "change": "", "cluster": np.int32(-1), "eps": np.nan}, index=rows.index)
 
-
+# %% ../nbs/06_scale.ipynb #13491009
 def _on_scale(rows: pd.DataFrame, scaling: Mapping) -> FeatureMatrix:
     """The complete rows on a scale found before."""
     names = scaling["features"]
@@ -263,20 +267,10 @@ def _on_scale(rows: pd.DataFrame, scaling: Mapping) -> FeatureMatrix:
     values = seen[np.isfinite(seen.to_numpy()).all(axis=1)][names]
     return FeatureMatrix((values - mean) / scale, mean, scale, [], {}, [], len(rows) - len(values))
 
-
+# %% ../nbs/06_scale.ipynb #beba20cb
 def _fitted(X: pd.DataFrame, eps, min_samples: int, n_jobs: int | None = 1) -> IsolatedSoundings:
     """Isolated rows at `eps`; at the fence of the radii, rounded to three digits as in `isolate`, for auto."""
-    if eps != "auto":
-        return IsolatedSoundings(eps, min_samples, n_jobs).fit(X)
-    model = IsolatedSoundings("auto", min_samples, n_jobs)
-    search = model._searched(np.ascontiguousarray(X.to_numpy(np.float64)), min_samples, None)
-    radius = _exact_root(search.radii2(min_samples))
-    chosen = _printable_fence(radius) if np.isfinite(radius).any() and radius.max() > 0 else 1.0
-    # One search answers both questions.
-    model._searched = lambda *_: search  # type: ignore[method-assign]  # of this one object, until it is fitted
-    model.set_params(eps=chosen).fit(X)
-    del model._searched
-    return model
+    return IsolatedSoundings(printable_fence if eps == "auto" else eps, min_samples, n_jobs).fit(X)
 
 # %% ../nbs/06_scale.ipynb #fcc354d7
 def _peaks_unit(unit: Unit, **parameters) -> pd.DataFrame:
@@ -287,11 +281,11 @@ def _peaks_unit(unit: Unit, **parameters) -> pd.DataFrame:
                               "p_values": [float(p) for p in search.orbits["p_value"].dropna()]}}
     return table
 
-
+# %% ../nbs/06_scale.ipynb #e130fe4c
 def _convert_unit(unit: Unit, **asked) -> pd.DataFrame:
     return unit.table(**{name: value for name, value in asked.items() if value is not None})
 
-
+# %% ../nbs/06_scale.ipynb #1a82d2cb
 def _images_unit(unit: Unit, *, model: bytes | None = None, **settings) -> pd.DataFrame:
     """Scores of the pictures of a folder: by a model, or against each other."""
     forest = ImageForest()
@@ -300,29 +294,20 @@ def _images_unit(unit: Unit, *, model: bytes | None = None, **settings) -> pd.Da
             (Path(place) / "model.npz").write_bytes(model)
             forest = ImageForest.load(Path(place) / "model.npz")
     forest.set_params(**settings, n_jobs=1, progress=False)
-    rows = forest._rows(unit.paths)
+    rows = forest.read_rows(unit.paths)
     if model is None:
-        forest._fit_rows(rows)
-    table = forest._judged(rows)
+        forest.fit_rows(rows)
+    table = forest.judge_rows(rows)
     names = {path: f"{unit.name}/{Path(path).name}" for path in unit.paths}
     table["path"] = table["path"].map(names)
     table.attrs = {"counts": {"rows_read": len(unit.paths), "skipped": len(unit.paths) - len(table)}}
     return table
 
-
+# %% ../nbs/06_scale.ipynb #1a29ad55
 _TASKS: dict[str, Callable] = {"isolate": _isolate_unit, "peaks": _peaks_unit, "convert": _convert_unit,
                                "images": _images_unit}
 
-# %% ../nbs/06_scale.ipynb #c1cb6947
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _hash_of(value: Any) -> str:
-    """A hash of plain values that is the same in every process."""
-    return _sha256(json.dumps(value, sort_keys=True, default=str).encode())
-
-
+# %% ../nbs/06_scale.ipynb #83ce6963
 def _frame_to_write(table: pd.DataFrame) -> pd.DataFrame:
     """Ids as whole numbers, times in UTC, no index, nothing of the run in the file."""
     if not isinstance(table, pd.DataFrame):
@@ -335,10 +320,10 @@ def _frame_to_write(table: pd.DataFrame) -> pd.DataFrame:
         raise InputError("sounding_id must be integers: a float may have lost digits")
     for name in frame.columns:
         if pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
-            frame[name] = _parse_times(frame[name]).dt.tz_localize("UTC")
+            frame[name] = parse_times(frame[name]).dt.tz_localize("UTC")
     return frame
 
-
+# %% ../nbs/06_scale.ipynb #d61615a5
 def _parquet(table: pd.DataFrame) -> bytes:
     import pyarrow as pa  # half a second to import, and only who writes needs it
     import pyarrow.parquet as pq
@@ -348,20 +333,7 @@ def _parquet(table: pd.DataFrame) -> bytes:
                    compression="zstd")
     return buffer.getvalue()
 
-# %% ../nbs/06_scale.ipynb #19a2bb84
-def _write_whole(path: str, data: bytes) -> None:
-    """A local file appears whole or not at all, and leaves no half behind."""
-    part = os.path.join(os.path.dirname(path), f".{os.path.basename(path)[:80]}.{secrets.token_hex(4)}.part")
-    try:
-        with open(part, "xb") as file:
-            file.write(data)
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        raise
-
-
+# %% ../nbs/06_scale.ipynb #f065b085
 class _Out:
     """The folder of a run, on a disk or in an object store."""
 
@@ -386,7 +358,7 @@ class _Out:
                 self.fs.makedirs(self.path(name), exist_ok=True)
 
     def write(self, name: str, data: bytes) -> None:
-        _write_whole(self.path(name), data) if self.local else self.fs.pipe_file(self.path(name), data)
+        write_whole(self.path(name), data) if self.local else self.fs.pipe_file(self.path(name), data)
 
     def read(self, name: str) -> bytes:
         return self.fs.cat_file(self.path(name))
@@ -417,15 +389,15 @@ class _Out:
             return False
         if _md5_of(info):
             return _md5_of(info) == part["md5"]
-        return _sha256(self.read(name)) == part["sha256"]
+        return sha256_of(self.read(name)) == part["sha256"]
 
-
+# %% ../nbs/06_scale.ipynb #349c58d7
 def _md5_of(info: Mapping) -> str | None:
     """The MD5 of an object's bytes, if its record tells."""
     etag = str(info.get("etag") or info.get("ETag") or "").strip('"')
     return etag if len(etag) == 32 and not info.get("large") and not info.get("slo") else None
 
-
+# %% ../nbs/06_scale.ipynb #c33737bc
 @contextlib.contextmanager
 def _writing_to(out: _Out):
     """A disk that is full, or may not be written to, ends the run in one line that says how to go on."""
@@ -436,7 +408,7 @@ def _writing_to(out: _Out):
     except OSError as error:
         if isinstance(error, (ConnectionError, PermissionError)) and not out.local:
             raise
-        text = (f"cannot write to {out.address}: {error.strerror or _one_line(error)}. What is done is safe: make "
+        text = (f"cannot write to {out.address}: {error.strerror or one_line(error)}. What is done is safe: make "
                 "room, and run the same command again")
         raise (OSError(text) if error.errno is None else OSError(error.errno, text)) from None
 
@@ -495,11 +467,11 @@ class _Manifest:
         """Lines of units that have a part."""
         return [entry for entry in self.sorted() if "error" not in entry and isinstance(entry.get("part"), dict)]
 
-
+# %% ../nbs/06_scale.ipynb #9868f250
 def _json_line(entry: Mapping) -> bytes:
     return json.dumps(entry, default=str).encode() + b"\n"
 
-
+# %% ../nbs/06_scale.ipynb #778f8062
 def _is_key(text: Any) -> bool:
     return isinstance(text, str) and len(text) == 32 and set(text) <= set("0123456789abcdef")
 
@@ -512,7 +484,7 @@ def _locked(out: _Out) -> Iterator[None]:
     with (_file_lock if out.local else _object_lock)(out):
         yield
 
-
+# %% ../nbs/06_scale.ipynb #ea6fe115
 def _in_use(out: _Out, said: bytes) -> InputError:
     try:
         who = json.loads(said)
@@ -521,11 +493,11 @@ def _in_use(out: _Out, said: bytes) -> InputError:
         who = "another process"
     return InputError(f"{out.address} is in use by {who}; wait for it, or give this run another --out")
 
-
+# %% ../nbs/06_scale.ipynb #29f01e25
 def _self_description() -> dict:
     return {"host": socket.gethostname(), "pid": os.getpid(), "token": secrets.token_hex(8), "renewed": time.time()}
 
-
+# %% ../nbs/06_scale.ipynb #6ba3b043
 @contextlib.contextmanager
 def _file_lock(out: _Out):
     try:
@@ -558,7 +530,7 @@ def _file_lock(out: _Out):
             os.unlink(path)
         file.close()
 
-
+# %% ../nbs/06_scale.ipynb #6566208c
 @contextlib.contextmanager
 def _object_lock(out: _Out):
     mine, ended = _self_description(), threading.Event()
@@ -585,7 +557,7 @@ def _object_lock(out: _Out):
         with contextlib.suppress(OSError):
             out.remove([".lock"])
 
-
+# %% ../nbs/06_scale.ipynb #d04c97f2
 def _is_stale(said: bytes) -> bool:
     try:
         who = json.loads(said)
@@ -605,7 +577,7 @@ class _Item(NamedTuple):
     name: str
     files: tuple[_File, ...]
 
-
+# %% ../nbs/06_scale.ipynb #04e59ab7
 @dataclass(frozen=True)
 class _Job:
     """What to do with every item. Travels to the workers."""
@@ -618,20 +590,14 @@ class _Job:
     fingerprint: str
     shown: Mapping
 
-
+# %% ../nbs/06_scale.ipynb #992b9f5c
 @functools.cache
 def _thread_pools():
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 
-
-def _error_line(error: BaseException) -> str:
-    """One line: the message, and the kind where the message alone does not tell."""
-    text = _one_line(error)
-    return text if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
-
-
+# %% ../nbs/06_scale.ipynb #b6bb6b6e
 def _work(job: _Job, item: _Item) -> dict:
     """Do one item; returns its manifest line, or one with `error` (of the input) or `stop` (of the output)."""
     from oco2_outliers import __version__
@@ -644,18 +610,18 @@ def _work(job: _Job, item: _Item) -> dict:
             read, table = _read_and_run(job, item)
             data = _parquet(table)
     except Exception as error:  # noqa: BLE001 - whatever one file does to a task, the other files go on
-        return entry | {"error": _error_line(error), "seconds": round(time.perf_counter() - started, 4)}
-    part = {"bytes": len(data), "sha256": _sha256(data), "md5": hashlib.md5(data, usedforsecurity=False).hexdigest()}
+        return entry | {"error": error_line(error), "seconds": round(time.perf_counter() - started, 4)}
+    part = {"bytes": len(data), "sha256": sha256_of(data), "md5": md5_of(data)}
     try:
         _Out(job.out, job.options).write(f"parts/{item.key}.parquet", data)
     except OSError as error:
-        return entry | {"stop": error.strerror or _one_line(error), "errno": error.errno}
+        return entry | {"stop": error.strerror or one_line(error), "errno": error.errno}
     counts = table.attrs.get("counts")
     return entry | {"inputs": read, "rows": len(table), "part": part,
                     "counts": counts if isinstance(counts, dict) else {},
                     "seconds": round(time.perf_counter() - started, 4)}
 
-
+# %% ../nbs/06_scale.ipynb #b7ecced8
 def _read_and_run(job: _Job, item: _Item) -> tuple[list[dict], pd.DataFrame]:
     if job.each == "folder":
         with tempfile.TemporaryDirectory() as place:
@@ -663,23 +629,23 @@ def _read_and_run(job: _Job, item: _Item) -> tuple[list[dict], pd.DataFrame]:
             table = job.task(Unit(item.name, paths=paths), **job.parameters)
         return read, table
     (file,) = item.files
-    data = _read_input(file, job.options)
-    read = [file._asdict() | {"size": len(data), "sha256": _sha256(data)}]
+    data = _fetch(file, job.options)
+    read = [file._asdict() | {"size": len(data), "sha256": sha256_of(data)}]
     unit = Unit(item.name, data)
     if job.each == "file":
         return read, job.task(unit, **job.parameters)
     tables = [job.task(one, **job.parameters) for one in unit.passes()]
     return read, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"source": []})
 
-
-def _read_input(file: _File, options: Mapping | None) -> bytes:
+# %% ../nbs/06_scale.ipynb #ca1d35dc
+def _fetch(file: _File, options: Mapping | None) -> bytes:
     fs, path = _place(file.name, options)
     data = fs.cat_file(path)
     if len(data) != file.size:
         raise InputError(f"it has {len(data)} bytes, and had {file.size} when it was listed: run again")
     return data
 
-
+# %% ../nbs/06_scale.ipynb #6cf7c18c
 def _pictures(item: _Item, options: Mapping | None, place: Path) -> tuple[list[str], list[dict]]:
     """Local paths of the pictures of a folder, copied where they lie elsewhere."""
     paths, read = [], []
@@ -687,9 +653,9 @@ def _pictures(item: _Item, options: Mapping | None, place: Path) -> tuple[list[s
         fs, path = _place(file.name, options)
         if not _is_local(fs):
             path = str(place / Path(path).name)
-            Path(path).write_bytes(_read_input(file, options))
+            Path(path).write_bytes(_fetch(file, options))
         paths.append(path)
-        read.append(file._asdict() | {"sha256": _sha256(Path(path).read_bytes())})
+        read.append(file._asdict() | {"sha256": sha256_of(Path(path).read_bytes())})
     return paths, read
 
 # %% ../nbs/06_scale.ipynb #685d4c7a
@@ -697,7 +663,7 @@ def _here(work: Callable, items: Sequence[_Item]) -> Iterator[dict]:
     """In this process."""
     yield from map(work, items)
 
-
+# %% ../nbs/06_scale.ipynb #5805e4ac
 def _start_worker() -> None:
     """Ctrl-C is for the coordinator; and a worker does not outlive it."""
     import signal
@@ -713,7 +679,7 @@ def _start_worker() -> None:
 
     threading.Thread(target=follow, daemon=True).start()
 
-
+# %% ../nbs/06_scale.ipynb #d7c30479
 class _Processes:
     """Processes of this machine. When one dies, what was under way is tried again, each item by itself.
 
@@ -787,10 +753,10 @@ def _client(address: Any):
     try:
         return Client(address, timeout=_CONNECT, set_as_default=False), True
     except (OSError, ValueError) as error:
-        raise InputError(f"no Dask scheduler at {address}: {_one_line(error) or type(error).__name__}; "
+        raise InputError(f"no Dask scheduler at {address}: {one_line(error) or type(error).__name__}; "
                          "start one with: dask scheduler") from None
 
-
+# %% ../nbs/06_scale.ipynb #0d14f466
 def _on_cluster(client: Any, work: Callable, items: Sequence[_Item]) -> Iterator[dict]:
     """On the workers of a Dask cluster, two items a thread under way."""
     from distributed import KilledWorker
@@ -819,7 +785,7 @@ def _on_cluster(client: Any, work: Callable, items: Sequence[_Item]) -> Iterator
             try:
                 entry = future.result()
             except KilledWorker as error:
-                entry = {"key": item.key, "name": item.name, "error": _one_line(error)}
+                entry = {"key": item.key, "name": item.name, "error": one_line(error)}
             future.release()
             yield entry
     except InputError:
@@ -829,19 +795,19 @@ def _on_cluster(client: Any, work: Callable, items: Sequence[_Item]) -> Iterator
         if type(error).__name__ in ("CancelledError", "FutureCancelledError", "CommClosedError", "TimeoutError"):
             raise _lost(client) from None
         raise InputError("the workers cannot run this task; they need the same oco2_outliers and the same modules as "
-                         f"this process: {_error_line(error)}") from error
+                         f"this process: {error_line(error)}") from error
     finally:
         if running and client.status == "running":
             with contextlib.suppress(Exception):
                 client.cancel([future for future, _ in running.values()], force=True)
 
-
+# %% ../nbs/06_scale.ipynb #fb2a1931
 def _lost(client: Any) -> ConnectionError:
     where = getattr(client.scheduler, "address", "") or "its address"
     return ConnectionError(f"the Dask scheduler at {where} is gone. What is done is safe: start the cluster again, and "
                            "run the same command again")
 
-
+# %% ../nbs/06_scale.ipynb #9bbe095b
 def _check_alive(client: Any) -> None:
     if client.status != "running":
         raise _lost(client)
@@ -853,7 +819,7 @@ def _missing(out: _Out, manifest: _Manifest, items: Sequence[_Item], job: _Job) 
     return [item for item in items
             if not _is_kept(manifest.entries.get(item.key), item, job, out, there.get(f"{item.key}.parquet"))]
 
-
+# %% ../nbs/06_scale.ipynb #561e02ca
 def _is_kept(entry: dict | None, item: _Item, job: _Job, out: _Out, part: Mapping | None) -> bool:
     """Whether a unit need not be done again."""
     try:
@@ -867,15 +833,15 @@ def _is_kept(entry: dict | None, item: _Item, job: _Job, out: _Out, part: Mappin
     except (KeyError, TypeError):
         return False
 
-
+# %% ../nbs/06_scale.ipynb #e21cf763
 def _same_input(before: Mapping, file: _File, options: Mapping | None) -> bool:
     if before["size"] != file.size:
         return False
     if file.stamp and before["stamp"] == file.stamp:
         return True
-    return _sha256(_read_input(file, options)) == before["sha256"]
+    return sha256_of(_fetch(file, options)) == before["sha256"]
 
-
+# %% ../nbs/06_scale.ipynb #a47d743d
 def _run_items(out: _Out, manifest: _Manifest, job: _Job, items: Sequence[_Item], execute: Callable, progress: bool,
                what: str) -> int:
     """Do what is not done; how many that were. A part is looked at before its line is written."""
@@ -901,7 +867,7 @@ def _run_items(out: _Out, manifest: _Manifest, job: _Job, items: Sequence[_Item]
                 bar.update()
     return len(todo)
 
-
+# %% ../nbs/06_scale.ipynb #2f536fa6
 def _keep(out: _Out, manifest: _Manifest, job: _Job, entry: dict) -> None:
     """Write the line of a finished unit, once its part is seen to be there."""
     from oco2_outliers import __version__
@@ -917,7 +883,7 @@ def _keep(out: _Out, manifest: _Manifest, job: _Job, entry: dict) -> None:
     with _writing_to(out):
         manifest.record(entry | {"parameters": job.shown})
 
-
+# %% ../nbs/06_scale.ipynb #fc0f2f03
 def _check_part(out: _Out, entry: Mapping) -> None:
     """The coordinator sees the part that a worker wrote."""
     name = f"parts/{entry['key']}.parquet"
@@ -938,7 +904,7 @@ def _refuse_huge(rows: np.ndarray, names: Sequence[str]) -> None:
         raise InputError(f"column {names[worst]!r} holds a number too large to compare with others "
                          f"({largest[worst]:.3g}): mend it")
 
-
+# %% ../nbs/06_scale.ipynb #b2a1a287
 def _moments_unit(unit: Unit, *, features=None, drop_missing: bool = False, complete=None) -> pd.DataFrame:
     """Counts, means, squares and extremes of the columns of a file, over its complete rows; products for copies."""
     table = _soundings_of(unit, features, drop_missing)
@@ -963,7 +929,7 @@ def _moments_unit(unit: Unit, *, features=None, drop_missing: bool = False, comp
         found = found.join(products)
     return found.reset_index()
 
-
+# %% ../nbs/06_scale.ipynb #d4cfc710
 def _gap_unit(unit: Unit, *, pairs, scaling: Mapping, features=None, drop_missing: bool = False) -> pd.DataFrame:
     """The largest difference of each pair of standardised columns, and of one with the other's negative."""
     X = _on_scale(_soundings_of(unit, features, drop_missing), scaling).X
@@ -983,7 +949,7 @@ def _nothing_shared(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> Inp
                       f"{counts[column]} of {len(tables)} files have; leave it out, or name features (a file without "
                       "them then counts as failed)")
 
-
+# %% ../nbs/06_scale.ipynb #89c0878c
 def _shared_names(tables: Sequence[pd.DataFrame]) -> tuple[list[str], list[str], list[str]]:
     """Columns to judge by, those not in every file, those empty in all files."""
     shared = [name for name in tables[0].index if all(name in table.index for table in tables)]
@@ -991,13 +957,13 @@ def _shared_names(tables: Sequence[pd.DataFrame]) -> tuple[list[str], list[str],
     empty = [name for name in shared if all(table.at[name, "empty"] for table in tables)]
     return [name for name in shared if name not in empty], partial, empty
 
-
+# %% ../nbs/06_scale.ipynb #da471e83
 def _needs_another_look(table: pd.DataFrame, names: list[str]) -> bool:
     """Whether a column that does not count made this file's moments leave out rows, or one that counts is empty."""
     others = table.drop(index=names)
     return bool((others["missing"] * ~others["empty"]).any() or table.loc[names, "empty"].any())
 
-
+# %% ../nbs/06_scale.ipynb #28008fad
 def _combined(tables: Sequence[pd.DataFrame], names: list[str]) -> dict:
     """Mean and deviation of the rows of all tables together, rounded once."""
     tables = [table for table in tables if table["n"].iloc[0]]
@@ -1019,7 +985,7 @@ def _combined(tables: Sequence[pd.DataFrame], names: list[str]) -> dict:
     return {"rows": total, "complete": names, "features": list(names), "mean": means, "scale": deviations,
             "constant": constant, "duplicate": {}, "empty": [], "partial": []}
 
-
+# %% ../nbs/06_scale.ipynb #5a547711
 def _possible_copies(tables: Sequence[pd.DataFrame], scaling: Mapping) -> list[tuple[str, str]]:
     """Pairs of columns whose correlation over the run is 1, up to sign and rounding."""
     names = [name for name in scaling["features"] if name not in scaling["constant"]]
@@ -1036,7 +1002,7 @@ def _possible_copies(tables: Sequence[pd.DataFrame], scaling: Mapping) -> list[t
     return [(a, b) for i, a in enumerate(names) for j, b in enumerate(names)
             if i < j and correlation[i, j] >= 1 - 2e-6]
 
-
+# %% ../nbs/06_scale.ipynb #86bb7a16
 def _without(scaling: dict, left_out: Iterable[str]) -> dict:
     left_out = set(left_out)
     keep = [i for i, name in enumerate(scaling["features"]) if name not in left_out]
@@ -1053,7 +1019,7 @@ def _find_scaling(out: _Out, items: Sequence[_Item], parameters: Mapping, option
 
     def look(task, some, more, what):
         job = _make_job(task, asked | more, "file", first, options)
-        marked = [item._replace(key=_hash_of([item.key, what])[:32]) for item in some]
+        marked = [item._replace(key=hash_of([item.key, what])[:32]) for item in some]
         _run_items(first, manifest, job, marked, execute, progress, what)
         return {item.key: manifest.entries[mark.key] for item, mark in zip(some, marked)}
 
@@ -1094,7 +1060,7 @@ def _find_scaling(out: _Out, items: Sequence[_Item], parameters: Mapping, option
         with contextlib.suppress(OSError):
             manifest.close()
 
-
+# %% ../nbs/06_scale.ipynb #d30e28c0
 def _read_looks(first: _Out, lines: Iterable[Mapping], index: str | None = "name") -> list[pd.DataFrame]:
     def read(line):
         if "error" in line:
@@ -1105,16 +1071,16 @@ def _read_looks(first: _Out, lines: Iterable[Mapping], index: str | None = "name
         tables = list(pool.map(read, lines))
     return [table.set_index(index) for table in tables] if index else tables
 
-
+# %% ../nbs/06_scale.ipynb #9ef3ef76
 def _make_job(task: Callable, parameters: Mapping, each: str, out: _Out, options: Mapping | None) -> _Job:
     from oco2_outliers import __version__
 
-    known = {name: _sha256(value) if isinstance(value, bytes) else value for name, value in parameters.items()}
-    fingerprint = _hash_of([_name_of(task), known, each, __version__])
+    known = {name: sha256_of(value) if isinstance(value, bytes) else value for name, value in parameters.items()}
+    fingerprint = hash_of([_name_of(task), known, each, __version__])
     shown = {name: value for name, value in known.items() if name not in ("scaling", "pairs", "files")}
     return _Job(task, parameters, each, out.address, options, fingerprint, shown)
 
-
+# %% ../nbs/06_scale.ipynb #77f32d5a
 def _name_of(task: Callable) -> str:
     """What a task is called, with a hash of its code when it is not one of ours: other code, other parts."""
     if isinstance(task, functools.partial):
@@ -1126,23 +1092,14 @@ def _name_of(task: Callable) -> str:
         code = inspect.getsource(task if inspect.isroutine(task) else type(task))
     except (OSError, TypeError):
         code = repr(getattr(getattr(task, "__code__", None), "co_code", None))
-    return f"{name} {_sha256(code.encode())[:16]}"
+    return f"{name} {sha256_of(code.encode())[:16]}"
 
 # %% ../nbs/06_scale.ipynb #2b4b8093
 def _nearest(X: np.ndarray, m: int, n_jobs: int | None) -> tuple[np.ndarray, np.ndarray]:
     """The m nearest rows of every row, itself counted, nearest first, and their squared distances; in input order."""
-    from oco2_outliers.dbscan import _Engine, _Library, _search
+    return neighbour_search(X, m, n_jobs).nearest()
 
-    search = _search(X, m, n_jobs)
-    if not isinstance(search, _Engine):
-        library = _Library(X, m)
-        return library._index, library._squares
-    order = search._tree.order
-    index, squares = np.empty(search._index.shape, np.int64), np.empty_like(search._squares)
-    index[order], squares[order] = order[search._index], search._squares
-    return index, squares
-
-
+# %% ../nbs/06_scale.ipynb #ef9e55cd
 class _Slabs:
     """DBSCAN of rows that are never all in memory: exact radii and labels.
 
@@ -1276,7 +1233,7 @@ class _Slabs:
         for begin, end in self._slabs():
             reach = np.maximum(self.core2[self.index[begin:end]], self.squares[begin:end]).min(axis=1)
             found[self.order[begin:end]] = np.minimum(self.core2[begin:end], reach)
-        return _exact_root(found)
+        return exact_root(found)
 
     def labels(self, eps: float) -> np.ndarray:
         """DBSCAN labels at eps, in input order: those of the engine on all rows at once."""
@@ -1308,10 +1265,10 @@ class _Slabs:
 
     def _tie(self, ranks: np.ndarray, eps: float, piece: np.ndarray, parent: list[int]) -> None:
         """Connected pieces of these core rows, tied to the pieces that earlier slabs found."""
-        from oco2_outliers.dbscan import _search
+        from oco2_outliers.dbscan import neighbour_search
 
         # Every row is core here, so one neighbour is enough: what is left of DBSCAN is the connected pieces.
-        own = _search(np.ascontiguousarray(self.X[ranks]), 1, self.n_jobs).labels([eps], 1)[0]
+        own = neighbour_search(np.ascontiguousarray(self.X[ranks]), 1, self.n_jobs).labels([eps], 1)[0]
         seen = piece[ranks] >= 0
         mine = np.full(int(own.max()) + 1, -1, np.int64)
         for here, before in np.unique(np.column_stack([own[seen], piece[ranks[seen]]]), axis=0):
@@ -1360,7 +1317,7 @@ class _Slabs:
         return pd.DataFrame([(why, what, how) for _, _, why, _, what, how in best],
                             columns=["reason", "feature", "change"])
 
-
+# %% ../nbs/06_scale.ipynb #f1180ee7
 def _root(parent: list[int], p: int) -> int:
     while parent[p] != p:
         parent[p] = parent[parent[p]]
@@ -1372,7 +1329,7 @@ def _needed(rows: int, n_features: int, m: int) -> int:
     """Bytes that the in-memory method needs: the rows, their sorted copy and its float32 blocks, m neighbours."""
     return rows * (22 * n_features + 14 * m + 120)
 
-
+# %% ../nbs/06_scale.ipynb #f8711125
 def _available() -> int:
     """Bytes of memory that are free to take, as far as the system tells."""
     with contextlib.suppress(OSError, ValueError), open("/proc/meminfo") as file:
@@ -1381,7 +1338,7 @@ def _available() -> int:
                 return int(line.split()[1]) * 1024
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
-
+# %% ../nbs/06_scale.ipynb #27f409b8
 class _Pool(NamedTuple):
     """What was found of the rows of all files together, in their order."""
 
@@ -1390,7 +1347,7 @@ class _Pool(NamedTuple):
     eps: float
     why: pd.DataFrame
 
-
+# %% ../nbs/06_scale.ipynb #1241feeb
 def _pool_rows(X: np.ndarray, eps, m: int, names: Sequence[str], scale: np.ndarray, limit: int,
                scratch: Path) -> _Pool:
     """Isolated rows of one pool: in memory when they fit, in slabs when not."""
@@ -1407,7 +1364,7 @@ def _pool_rows(X: np.ndarray, eps, m: int, names: Sequence[str], scale: np.ndarr
     slabs.search()
     score = slabs.radii()
     if eps == "auto":
-        eps = _printable_fence(score) if score.max() > 0 else 1.0
+        eps = printable_fence(score) if score.max() > 0 else 1.0
     cluster = slabs.labels(eps)
     return _Pool(score, cluster, eps, slabs.explain(np.flatnonzero(cluster == -1), eps, names, scale))
 
@@ -1418,12 +1375,12 @@ def _features_of_table(table: pd.DataFrame, scaling: Mapping, scale: str) -> pd.
     if scale == "run" or not len(X):
         return X
     # Each pass on its own mean and deviation; what does not vary in it is 0.
-    orbits = pd.Series(_orbits(table), index=table.index)[X.index]
+    orbits = pd.Series(orbit_numbers(table), index=table.index)[X.index]
     raw = table.loc[X.index, scaling["features"]].astype(np.float64)
     pieces = [feature_matrix(rows, scaling["features"]).X for _, rows in raw.groupby(orbits.to_numpy(), sort=False)]
     return pd.concat(pieces).loc[X.index] if pieces else X
 
-
+# %% ../nbs/06_scale.ipynb #50e686e9
 def _run_pooled(out: _Out, manifest: _Manifest, items: Sequence[_Item], parameters: Mapping, scaling: Mapping,
                 scale: str, options: Mapping | None, limit: int | None, progress: bool,
                 notes: list[str]) -> int:
@@ -1442,7 +1399,7 @@ def _run_pooled(out: _Out, manifest: _Manifest, items: Sequence[_Item], paramete
         first = int(np.searchsorted(state["isolated"], at.start))
         why = pool.why.iloc[first: first + int(isolated.sum())]
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
-        columns.loc[isolated, "change"] = [_change_in_words(f, c) for f, c in zip(why["feature"], why["change"])]
+        columns.loc[isolated, "change"] = [change_in_words(f, c) for f, c in zip(why["feature"], why["change"])]
         result = table.loc[X.index].join(columns)
         result.attrs = {"counts": {"rows_read": len(table), "dropped": len(table) - len(X),
                                    "isolated": int(isolated.sum())}}
@@ -1467,7 +1424,7 @@ def _run_pooled(out: _Out, manifest: _Manifest, items: Sequence[_Item], paramete
             Path(place) / "rows.npy", "w+", np.float64, shape)
         state["start"], at = {}, 0
         for item in tqdm(items, desc="gather", unit="file", disable=not progress):
-            unit = Unit(item.name, _read_input(item.files[0], options))
+            unit = Unit(item.name, _fetch(item.files[0], options))
             table = _soundings_of(unit, parameters["features"], parameters["drop_missing"])
             found = _features_of_table(table, scaling, scale).to_numpy()
             if at + len(found) > rows:
@@ -1703,7 +1660,7 @@ class _Run:
 
     def described(self) -> dict:
         """What `run.json` holds, and what must be the same to go on."""
-        known = {k: f"sha256 {_sha256(v)}" if isinstance(v, bytes) else v for k, v in self.parameters.items()}
+        known = {k: f"sha256 {sha256_of(v)}" if isinstance(v, bytes) else v for k, v in self.parameters.items()}
         # Through JSON and back, so that a tuple is what it will be read as.
         return json.loads(json.dumps({"package": "oco2_outliers", "task": self.name, "parameters": known,
                                       "each": self.each, "scope": self.scope, "scale": self.scale}, default=str))
@@ -1713,7 +1670,7 @@ class _Run:
             pickle.dumps(self.task)
         except Exception as error:  # noqa: BLE001 - pickle raises what it likes
             raise InputError(f"{self.name} cannot be sent to another process; define it in a module and import it: "
-                             f"{_one_line(error)}") from None
+                             f"{one_line(error)}") from None
 
     def items(self, files, out: _Out, options) -> list[_Item]:
         """The units, by name."""
@@ -1724,8 +1681,8 @@ class _Run:
             groups.setdefault(name, []).append(file)
         if not groups:
             raise InputError("no input given")
-        described = _hash_of(self.described())
-        return [_Item(_hash_of([described, name])[:32], name, tuple(group)) for name, group in sorted(groups.items())]
+        described = hash_of(self.described())
+        return [_Item(hash_of([described, name])[:32], name, tuple(group)) for name, group in sorted(groups.items())]
 
     @property
     def one_scale(self) -> bool:
@@ -1760,7 +1717,7 @@ class _Run:
         job = _make_job(self.task, parameters | ({"scaling": scaling} if scaling else {}), self.each, out, self.options)
         return scaling, len(bad) + _run_items(out, manifest, job, items, execute, progress, self.name.split(" ")[0])
 
-
+# %% ../nbs/06_scale.ipynb #e03f667d
 def _about(scaling: Mapping) -> list[str]:
     """Which features the run judges by, and what was left out."""
     copies = [f"{a} (same as {b})" for a, b in scaling["duplicate"].items()]
@@ -1771,9 +1728,9 @@ def _about(scaling: Mapping) -> list[str]:
             lines.append(f"{what}, so not used: {', '.join(names)}")
     return lines
 
-
+# %% ../nbs/06_scale.ipynb #017d700f
 def _checked_isolate(parameters: dict) -> dict:
-    eps = _eps_values(parameters["eps"])
+    eps = eps_values(parameters["eps"])
     if eps is not None and len(eps) > 1:
         raise InputError("a run takes one eps, or auto: the silhouettes of a list are those of a single table")
     m = parameters["min_samples"]
@@ -1784,7 +1741,7 @@ def _checked_isolate(parameters: dict) -> dict:
     return parameters | {"eps": "auto" if eps is None else eps[0], "min_samples": int(m),
                          "features": None if features is None else list(dict.fromkeys(features))}
 
-
+# %% ../nbs/06_scale.ipynb #9c339a4b
 def _model_bytes(model: str | os.PathLike, options) -> bytes:
     fs, path = _place(model, options)
     data = fs.cat_file(path)
@@ -1793,7 +1750,7 @@ def _model_bytes(model: str | os.PathLike, options) -> bytes:
         ImageForest.load(Path(place) / "model.npz")
     return data
 
-
+# %% ../nbs/06_scale.ipynb #77b2769f
 @contextlib.contextmanager
 def _executor(client, jobs: int) -> Iterator[Callable]:
     """Who does the work: a function of (work, items)."""
@@ -1808,7 +1765,7 @@ def _executor(client, jobs: int) -> Iterator[Callable]:
         return
     if not isinstance(jobs, (int, np.integer)) or jobs < 0:
         raise InputError(f"jobs must be a whole number, 0 for one per core, not {jobs!r}")
-    jobs = jobs or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    jobs = jobs or n_cores()
     if jobs == 1:
         yield _here
         return
@@ -1818,7 +1775,7 @@ def _executor(client, jobs: int) -> Iterator[Callable]:
     finally:
         processes.stop()
 
-
+# %% ../nbs/06_scale.ipynb #99a4b74c
 def _clear_or_check(out: _Out, run: _Run, resume: bool) -> None:
     """Begin anew, or make sure that what is there is a run with the same parameters."""
     _remove_scraps(out)
@@ -1843,7 +1800,7 @@ def _clear_or_check(out: _Out, run: _Run, resume: bool) -> None:
         with _writing_to(out):
             out.write("run.json", json.dumps(run.described(), indent=2).encode() + b"\n")
 
-
+# %% ../nbs/06_scale.ipynb #92629283
 def _difference(before: Any, now: Any, name: str = "") -> str:
     """The first setting that differs, in words."""
     if isinstance(before, dict) and isinstance(now, dict):
@@ -1852,15 +1809,13 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
                 return _difference(before.get(key), now.get(key), key)
     return f"{name}: {str(before)[:60]!r} there, {str(now)[:60]!r} asked" if name else "run.json cannot be read"
 
-
+# %% ../nbs/06_scale.ipynb #afdbd8b7
 def _remove_scraps(out: _Out) -> None:
     """Half-written files of a run that was killed."""
     if out.local:
         for place in (out.root, *(out.path(f"{first}{name}") for first in ("", "first_pass/")
                                   for name in ("parts", "manifest"))):
-            for path in Path(place).glob(".*.part"):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+            remove_temporary(place)
 
 # %% ../nbs/06_scale.ipynb #b687f767
 def _csv_cell(value: object) -> str:
@@ -1868,7 +1823,7 @@ def _csv_cell(value: object) -> str:
     text = "".join(c if c.isprintable() else " " for c in str(value))
     return "'" + text if text[:1] in ("=", "+", "-", "@") else text
 
-
+# %% ../nbs/06_scale.ipynb #0dce6686
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -1876,11 +1831,11 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     writer.writerows([[_csv_cell(c) if isinstance(c, str) else c for c in row] for row in rows])
     return text.getvalue().encode("utf-8", "replace")
 
-
+# %% ../nbs/06_scale.ipynb #54396ac0
 def _failures_csv(manifest: _Manifest) -> bytes:
     return _csv(["name", "error"], [(e["name"], str(e["error"])) for e in manifest.sorted() if "error" in e])
 
-
+# %% ../nbs/06_scale.ipynb #11972a51
 def _manifest_table(lines: Sequence[Mapping]) -> pd.DataFrame:
     rows = [{"name": e["name"], "rows": e["rows"], "seconds": e["seconds"], "part": f"parts/{e['key']}.parquet",
              "bytes": e["part"]["bytes"], "part_sha256": e["part"]["sha256"], "sha256": e["inputs"][0]["sha256"],
@@ -2006,11 +1961,11 @@ def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[s
 def _part_bytes(out: _Out, line: Mapping) -> bytes:
     """A part as it was written, or an error."""
     data = out.read_or_none(f"parts/{line['key']}.parquet")
-    if data is None or _sha256(data) != line["part"]["sha256"]:
+    if data is None or sha256_of(data) != line["part"]["sha256"]:
         raise InputError(f"the part of {line['name']} is not as it was written; run the same command again")
     return data
 
-
+# %% ../nbs/06_scale.ipynb #35ea37bb
 def _stream(out: _Out, lines: Sequence[Mapping], path: Path, tally: _Tally, rule: Callable | None,
             progress: bool) -> None:
     """All parts into one file, and past the tally."""
@@ -2047,13 +2002,13 @@ def _stream(out: _Out, lines: Sequence[Mapping], path: Path, tally: _Tally, rule
                 writer.write_table(table)
             tally.add(table, number)
 
-
+# %% ../nbs/06_scale.ipynb #7e8c4ed3
 def _gaps_allowed(schema) -> set[str]:
     """Columns that were whole numbers with gaps in the table that was written."""
     about = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
     return {each["name"] for each in about.get("columns", []) if each.get("numpy_type") in ("Int64", "UInt64")}
 
-
+# %% ../nbs/06_scale.ipynb #16e69d5c
 def _with_whole_numbers(schema, with_gaps: set[str]):
     """The schema with a word to pandas: ids with gaps are whole numbers, where it would read floats."""
     import pyarrow as pa
@@ -2066,24 +2021,16 @@ def _with_whole_numbers(schema, with_gaps: set[str]):
     told = pa.Schema.from_pandas(schema.empty_table().to_pandas().astype(whole), preserve_index=False)
     return schema.with_metadata(told.metadata)
 
-
+# %% ../nbs/06_scale.ipynb #388b27c5
 def _put(out: _Out, path: Path, name: str) -> None:
     """A finished local file to its place, whole."""
     if not out.local:
         out.fs.put_file(str(path), out.path(name))
         return
-    part = out.path(f".{name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(path, "rb") as source, open(part, "xb") as target:
-            while block := source.read(2**22):
-                target.write(block)
-        os.replace(part, out.path(name))
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        raise
+    with whole_path(out.path(name)) as part:
+        shutil.copyfile(path, part)
 
-
+# %% ../nbs/06_scale.ipynb #625d4454
 def _q_value_rule(run: Mapping, lines: Sequence[Mapping]) -> Callable | None:
     """For peaks: q-values over the orbits of the whole run."""
     if run.get("task") != "peaks" or run["parameters"].get("preset"):
@@ -2094,7 +2041,7 @@ def _q_value_rule(run: Mapping, lines: Sequence[Mapping]) -> Callable | None:
     alpha = run["parameters"]["alpha"]
 
     def rule(table):
-        q = _q_values(table["p_value"].to_numpy().astype(np.float64), family)
+        q = q_values(table["p_value"].to_numpy().astype(np.float64), family)
         for name, values in (("q_value", q), ("outlier", q <= alpha)):
             at = table.column_names.index(name)
             table = table.set_column(at, table.schema.field(name), [pa.array(values, table.schema.field(name).type)])
@@ -2111,17 +2058,17 @@ def _to_pandas(table) -> pd.DataFrame:
             frame[name] = pd.array(table[name].to_pylist(), "Int64")
     return frame
 
-
+# %% ../nbs/06_scale.ipynb #55fb495c
 def _months(frame: pd.DataFrame) -> np.ndarray:
     """YYYY-MM of each row: of its time, or of its id where the part of its file brought no time, or unknown."""
     clock = np.full(len(frame), np.datetime64("NaT", "ms"))
     if "time" in frame and pd.api.types.is_datetime64_any_dtype(frame["time"].dtype):
-        clock = _parse_times(frame["time"]).to_numpy()
+        clock = parse_times(frame["time"]).to_numpy()
     if np.isnat(clock).any() and "sounding_id" in frame and pd.api.types.is_integer_dtype(frame["sounding_id"].dtype):
         clock = np.where(np.isnat(clock), sounding_time(frame["sounding_id"].fillna(0)).to_numpy(), clock)
     return np.where(np.isnat(clock), "unknown", clock.astype("datetime64[M]").astype(str))
 
-
+# %% ../nbs/06_scale.ipynb #a7119873
 _BUCKET = 5_000_000  # ids that are sorted at a time
 _ID_AND_FILE = np.dtype([("id", np.int64), ("file", np.int32)])
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.fft import next_fast_len
 
-from .datasets import InputError, read_table
+from .ground.errors import InputError
+from .ground.files import whole_path
+from .ground.names import writable_target
+from .ground.tables import read_table
 
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
@@ -145,7 +147,7 @@ def _ground_track(seconds: np.ndarray, center: tuple[float, float]) -> tuple[np.
     lon += center[1] - np.degrees(np.arctan2(np.cos(_INCLINATION) * np.sin(u0), np.cos(u0)))
     return np.degrees(np.arctan(np.tan(lat) / (1 - _FLATTENING) ** 2)), (lon + 180) % 360 - 180
 
-
+# %% ../nbs/04_soundings.ipynb #e956c39b
 def _pass_time(center: tuple[float, float], date: str) -> np.datetime64:
     """UTC at which the satellite passes `center` northward on `date`: the node is crossed at 13:36 local solar time."""
     geocentric = np.arctan((1 - _FLATTENING) ** 2 * np.tan(np.radians(center[0])))
@@ -164,15 +166,15 @@ def _destination(lat: ArrayLike, lon: ArrayLike, bearing: ArrayLike, km: ArrayLi
     dlon = np.arctan2(np.sin(bearing) * np.sin(arc) * np.cos(lat), np.cos(arc) - np.sin(lat) * sin_lat)
     return np.degrees(np.arcsin(np.clip(sin_lat, -1, 1))), (np.degrees(lon + dlon) + 180) % 360 - 180
 
-
-def _bearing(lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayLike) -> np.ndarray:
+# %% ../nbs/04_soundings.ipynb #542e7a46
+def bearing(lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayLike) -> np.ndarray:
     """Initial bearing (degrees clockwise from north) of the great circle from one point to another."""
     lat1, lat2, dlon = np.radians(lat1), np.radians(lat2), np.radians(np.asarray(lon2) - lon1)
     y = np.sin(dlon) * np.cos(lat2)
     return np.degrees(np.arctan2(y, np.cos(lat1) * np.sin(lat2) - np.sin(lat1) * np.cos(lat2) * np.cos(dlon))) % 360
 
-
-def _distance(lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayLike,
+# %% ../nbs/04_soundings.ipynb #18b454fb
+def sphere_distance(lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayLike,
               radius: float = _EARTH_RADIUS) -> np.ndarray:
     """Great-circle distance in km; haversine, which is exact for near points and blind to the dateline."""
     lat1, lat2 = np.radians(lat1), np.radians(lat2)
@@ -180,7 +182,7 @@ def _distance(lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayLike
     h = np.sin((lat2 - lat1) / 2) ** 2 + np.cos(lat1) * np.cos(lat2) * np.sin(dlon / 2) ** 2
     return 2 * radius * np.arcsin(np.sqrt(np.clip(h, 0, 1)))
 
-
+# %% ../nbs/04_soundings.ipynb #699daa3b
 def _sun_zenith(time: ArrayLike, lat: ArrayLike, lon: ArrayLike) -> np.ndarray:
     """Solar zenith angle in degrees, good to about 0.1 (low-precision formulas of the Astronomical Almanac)."""
     days = (np.asarray(time, "datetime64[ms]") - np.datetime64("2000-01-01T12:00", "ms")) / np.timedelta64(1, "D")
@@ -248,7 +250,7 @@ def _background_xco2(time: np.ndarray, lat: np.ndarray) -> np.ndarray:
     season = 3.0 * np.clip(lat / 50, -0.25, 1.2) * np.cos(2 * np.pi * (years - 0.33))
     return 402.0 + 2.4 * years + 0.015 * lat + season
 
-
+# %% ../nbs/04_soundings.ipynb #f0b37c44
 def _retrieve(rng: np.random.Generator, scene: dict, true_xco2: np.ndarray, sza: np.ndarray) -> dict:
     """What a retrieval makes of the scene; arrays of shape (frame, footprint)."""
     shape = true_xco2.shape
@@ -316,7 +318,7 @@ class Granule(NamedTuple):
     soundings: pd.DataFrame
     truth: pd.DataFrame
 
-
+# %% ../nbs/04_soundings.ipynb #cd1193e0
 def simulate_granule(random_state: int | np.random.Generator | None = None, n_seconds: float = 260, *,
                      center: tuple[float, float] = (40.0, -81.0), date: str = "2019-07-15", n_bad: int = 8,
                      delta: float = 2.5, sigma: float = 12.0, cloud_fraction: float = 0.12) -> Granule:
@@ -428,7 +430,7 @@ def _check_simulation(n_seconds: float, center: tuple[float, float], date: str, 
         raise InputError("n_bad must be 0 or more, sigma above 0 and up to 20,000 km, delta up to 10,000 ppm either "
                          "way, cloud_fraction from 0 to below 0.9")
 
-
+# %% ../nbs/04_soundings.ipynb #610f5efd
 def _observe(shape: tuple[int, int], center: tuple[float, float], date: str) -> dict[str, np.ndarray]:
     """Time, place and angles of every footprint of every frame, before clouds."""
     frame = (np.arange(shape[0]) - shape[0] // 2) / _FRAMES_PER_SECOND
@@ -438,7 +440,7 @@ def _observe(shape: tuple[int, int], center: tuple[float, float], date: str) -> 
     readout = _READOUT_START + _READOUT_STEP * (footprint - 1)
     seconds = frame[:, None] + readout
     lat, lon = _ground_track(seconds, center)
-    heading = _bearing(lat, lon, *_ground_track(seconds + 0.1, center))
+    heading = bearing(lat, lon, *_ground_track(seconds + 0.1, center))
     across = (footprint - 4.5) * 1.25
     lat, lon = _destination(lat, lon, heading + 90, across + np.zeros(shape))
     frame_time = middle + np.round(frame * 1000).astype("timedelta64[ms]")
@@ -453,18 +455,18 @@ def _observe(shape: tuple[int, int], center: tuple[float, float], date: str) -> 
         "sensor_zenith_angle": np.tile(zenith, (shape[0], 1)),
     }
 
-
+# %% ../nbs/04_soundings.ipynb #0641a90b
 def _plume(rng: np.random.Generator, place: dict, delta: float, sigma: float) -> tuple[dict, np.ndarray]:
     """One Gaussian enhancement (ppm) along the track, somewhere in its middle third."""
     frames = place["latitude"].shape[0]
     at = (int(rng.uniform(1 / 3, 2 / 3) * frames), 4)
     lat, lon = float(place["latitude"][at]), float(place["longitude"][at])
-    km = _distance(place["latitude"], place["longitude"], lat, lon)
+    km = sphere_distance(place["latitude"], place["longitude"], lat, lon)
     plume = {"latitude": lat, "longitude": lon, "sigma_km": float(sigma), "delta_ppm": float(delta),
              "amplitude_ppm_km": float(delta * sigma * np.sqrt(2 * np.pi))}
     return plume, delta * np.exp(-((km / sigma) ** 2) / 2)
 
-
+# %% ../nbs/04_soundings.ipynb #f0a20a57
 def _product_columns(c: dict[str, np.ndarray], near_cloud: np.ndarray) -> pd.DataFrame:
     """The columns of the product, in its order and types, with those that follow from others."""
     dp = c["psurf"] - c["psurf_apriori_o2a"]
@@ -559,7 +561,7 @@ def _file_values(name: str, values: pd.Series) -> tuple[np.ndarray, Any]:
         raise InputError(f"column {name!r} holds what a Lite file cannot: numbers, times and texts without NUL only")
     return texts, None
 
-
+# %% ../nbs/04_soundings.ipynb #33bf59b7
 def _integer_values(values: pd.Series) -> tuple[np.ndarray, Any]:
     """Integers keep their type, unless a value would be mistaken for the fill of it: then the next wider one."""
     known = values.dropna().to_numpy()
@@ -592,7 +594,7 @@ def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
     if len(array):
         variable[...] = array
 
-
+# %% ../nbs/04_soundings.ipynb #a7364feb
 def _write_lite_to(target: str | os.PathLike | IO[bytes], soundings: pd.DataFrame) -> None:
     """Write a table into a path or a file object that can seek."""
     with h5netcdf.File(target, "w") as file:
@@ -601,27 +603,6 @@ def _write_lite_to(target: str | os.PathLike | IO[bytes], soundings: pd.DataFram
                            "Conventions": np.bytes_("CF-1.7")})
         for name in soundings.columns:
             _write_variable(file, str(name), soundings[name])
-
-# %% ../nbs/04_soundings.ipynb #b5503d00
-@contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the name of `path` when the block ends well, and is gone when not."""
-    part = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _target(path: str | os.PathLike) -> Path:
-    """A path that can be written to, or the system's error before any work is done."""
-    path = Path(os.fspath(path))
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"no such folder: {path.parent}")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
-    return path
 
 # %% ../nbs/04_soundings.ipynb #b2765b77
 def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[bytes]) -> None:
@@ -663,20 +644,20 @@ def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
         _write_lite_to(buffer, soundings)
         path_or_file.write(buffer.getvalue())
         return
-    path = _target(path_or_file)
-    with _whole_file(path) as part:
+    path = writable_target(path_or_file)
+    with whole_path(path) as part:
         _write_lite_to(part, soundings)
         if len(read_lite(part, columns=["sounding_id"])) != len(soundings):
             raise OSError(f"{path.name}: what was written cannot be read back")
 
-
+# %% ../nbs/04_soundings.ipynb #4e604e56
 def _with_ids(soundings: pd.DataFrame) -> pd.DataFrame:
     """A table whose ids are its index, with the column `sounding_id`: an index is not written, and they must be."""
     if "sounding_id" in soundings.columns or "sounding_id" not in soundings.index.names:
         return soundings
     return soundings.reset_index("sounding_id")
 
-
+# %% ../nbs/04_soundings.ipynb #f52edb64
 def _check_writable(soundings: pd.DataFrame) -> None:
     names = [str(name) for name in soundings.columns]
     if "sounding_id" not in names:
@@ -712,19 +693,19 @@ def _walk(group: h5py.Group, prefix: str = "", seen: frozenset = frozenset()) ->
         if isinstance(child, h5py.Group) and child not in seen:
             yield from _walk(child, f"{prefix}{name}/", seen)
 
-
+# %% ../nbs/04_soundings.ipynb #24b98427
 def _is_dimension(variable: h5py.Dataset) -> bool:
     """True for the scale of a dimension: footprint numbers, level numbers, or a dimension without values."""
     if not h5py.h5a.exists(variable.id, b"CLASS"):  # most have none, and asking costs a tenth of reading
         return False
     return bytes(np.bytes_(variable.attrs["CLASS"])) == b"DIMENSION_SCALE"
 
-
+# %% ../nbs/04_soundings.ipynb #190c5583
 def _is_bare_dimension(variable: h5py.Dataset) -> bool:
     """True for a dimension that netCDF stores as a variable only because HDF5 has no other place for it."""
     return bytes(np.bytes_(variable.attrs.get("NAME", b""))).startswith(b"This is a netCDF dimension but not")
 
-
+# %% ../nbs/04_soundings.ipynb #f5c0b3cd
 def _per_sounding(variable: h5py.Dataset, ids: h5py.Dataset, ambiguous: bool) -> bool:
     """Whether a variable has one value per sounding."""
     if variable == ids:
@@ -802,7 +783,7 @@ def _declared_fills(attrs: Mapping[str, Any]) -> list:
     values = [np.atleast_1d(attrs[key]) for key in ("missing_value", "_FillValue") if key in attrs]
     return [v for array in values if array.dtype.kind in "iuf" for v in array.ravel()]
 
-
+# %% ../nbs/04_soundings.ipynb #78537c77
 def _missing(array: np.ndarray, declared: list) -> np.ndarray:
     """True where a value of the file stands for "none": declared fills and those of the product."""
     if array.dtype.kind == "f":
@@ -813,7 +794,7 @@ def _missing(array: np.ndarray, declared: list) -> np.ndarray:
     fills = [int(v) for v in fills if float(v).is_integer() and info.min <= int(v) <= info.max]
     return np.isin(array, np.array(fills, dtype=array.dtype))
 
-
+# %% ../nbs/04_soundings.ipynb #bfb5d19f
 def _to_column(name: str, array: np.ndarray, attrs: Mapping[str, Any], label: str) -> Any:
     """Values of the file as values of the table: fills missing, ids int64, time UTC."""
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -836,14 +817,14 @@ def _to_column(name: str, array: np.ndarray, attrs: Mapping[str, Any], label: st
         return pd.arrays.IntegerArray(array.astype(np.int64), missing)
     return np.where(missing, np.nan, array.astype(np.float64))
 
-
+# %% ../nbs/04_soundings.ipynb #1e82033d
 def _id_column(array: np.ndarray, declared: list) -> Any:
     """int64; nullable Int64 where an id is missing."""
     missing = (array == 0) | _missing(array, declared)
     ids = array.astype(np.int64)
     return pd.arrays.IntegerArray(ids, missing) if missing.any() else ids
 
-
+# %% ../nbs/04_soundings.ipynb #8fd9ddd3
 _SINCE = re.compile(r"(milliseconds|seconds|minutes|hours|days) since (\d+-\d+-\d+)[T ]?([\d:.]*) ?(?:Z|UTC)?")
 
 
@@ -889,7 +870,7 @@ def _open_lite(path_or_file: str | os.PathLike | IO[bytes], label: str) -> Itera
         what = f"{type(error).__name__}: {detail}"
         raise InputError(f"{label}: not a readable netCDF-4 file, fetch it again ({what})") from None
 
-
+# %% ../nbs/04_soundings.ipynb #b0193373
 def _label(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None) -> str:
     """What to call an input in a message: its file name."""
     raw = name or getattr(path_or_file, "name", None) or getattr(path_or_file, "path", None)
@@ -907,8 +888,8 @@ def _one_of(values: ArrayLike, allowed: int | Sequence[int], what: str) -> np.nd
         raise InputError(f"{what} must be an integer or a list of them, not {allowed!r}")
     return np.isin(pd.Series(values).to_numpy(np.float64, na_value=np.nan), np.atleast_1d(allowed))
 
-
-def _in_box(lon: np.ndarray, lat: np.ndarray, box: Sequence[float]) -> np.ndarray:
+# %% ../nbs/04_soundings.ipynb #59579acb
+def in_box(lon: np.ndarray, lat: np.ndarray, box: Sequence[float]) -> np.ndarray:
     """True inside (west, south, east, north); a box whose west is larger than its east crosses the dateline."""
     try:
         west, south, east, north = (float(edge) for edge in box)
@@ -921,7 +902,7 @@ def _in_box(lon: np.ndarray, lat: np.ndarray, box: Sequence[float]) -> np.ndarra
     width = east - west if abs(east - west) == 360 else (east - west) % 360
     return inside & ((lon - west) % 360 <= width)
 
-
+# %% ../nbs/04_soundings.ipynb #0b9f64b7
 def _in_dates(time: np.ndarray, dates: Sequence[Any]) -> np.ndarray:
     """True from the first to the last date, both included; a date without a clock means the whole day."""
     try:
@@ -934,7 +915,7 @@ def _in_dates(time: np.ndarray, dates: Sequence[Any]) -> np.ndarray:
         last += pd.Timedelta(days=1) - pd.Timedelta(milliseconds=1)
     return (time >= first.to_datetime64()) & (time <= last.to_datetime64())
 
-
+# %% ../nbs/04_soundings.ipynb #7e0ef0f1
 def _on_land(fraction: ArrayLike, land: bool) -> np.ndarray:
     """Land from 80 percent, sea up to 20; between, a sounding is neither."""
     fraction = pd.Series(fraction).to_numpy(np.float64, na_value=np.nan)
@@ -951,7 +932,7 @@ def _need(file: Any, column: str, for_what: str) -> str:
         raise InputError(f"{file.label}: has no {column}, which {asked} needs; read without it")
     return column
 
-
+# %% ../nbs/04_soundings.ipynb #8be19c69
 def _times(file: Any) -> np.ndarray:
     """UTC of each sounding: its `time`, or else what its id says; NaT where neither tells."""
     if "time" in file.columns:
@@ -966,7 +947,7 @@ def _times(file: Any) -> np.ndarray:
     raise InputError(f"{file.label}: has no time and no sounding_id that tells it, which dates (--dates) needs; read "
                      "without it")
 
-
+# %% ../nbs/04_soundings.ipynb #9a613628
 def _rows(file: Any, box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
           quality: int | Sequence[int] | None = None, mode: int | str | Sequence[int | str] | None = None,
           footprint: int | Sequence[int] | None = None, land: bool | None = None) -> np.ndarray | None:
@@ -974,7 +955,7 @@ def _rows(file: Any, box: Sequence[float] | None = None, dates: Sequence[Any] | 
     masks = []
     if box is not None:
         lon, lat = (file.read(_need(file, c, "box")) for c in ("longitude", "latitude"))
-        masks.append(_in_box(lon, lat, box))
+        masks.append(in_box(lon, lat, box))
     if dates is not None:
         masks.append(_in_dates(_times(file), dates))
     if quality is not None:
@@ -1077,7 +1058,7 @@ def read_lite(path_or_file: str | os.PathLike | IO[bytes], *, columns: Sequence[
     _warn_contradictions(soundings, label)
     return soundings
 
-
+# %% ../nbs/04_soundings.ipynb #d4cc3d86
 def _span(keep: np.ndarray | None) -> slice:
     """From the first to the last row that is kept: all that has to be read."""
     if keep is None:
@@ -1085,7 +1066,7 @@ def _span(keep: np.ndarray | None) -> slice:
     where = np.flatnonzero(keep)
     return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0)
 
-
+# %% ../nbs/04_soundings.ipynb #c4e1f444
 def _wanted(file: Any, columns: Sequence[str] | None) -> list[str]:
     """The columns that were asked for, in the order of the file."""
     if columns is None:
@@ -1095,7 +1076,7 @@ def _wanted(file: Any, columns: Sequence[str] | None) -> list[str]:
         raise InputError(f"{file.label}: has no {', '.join(lacking)}; it has {', '.join(file.columns)}")
     return [column for column in file.columns if column in {"sounding_id", *asked}]
 
-
+# %% ../nbs/04_soundings.ipynb #3a34fd86
 def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
     """Say where the id of a sounding and its time or footprint disagree."""
     ids = soundings["sounding_id"].fillna(0).to_numpy(np.int64)
@@ -1174,7 +1155,7 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
     wanted, keep = _wanted(table, columns), _rows(table, **asked)
     return table.columns[wanted] if keep is None else table.columns.loc[keep, wanted].reset_index(drop=True)
 
-
+# %% ../nbs/04_soundings.ipynb #67fe5166
 def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Tables under each other; what one of them lacks is missing there, and said."""
     if not tables:
@@ -1192,7 +1173,7 @@ def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
                     "n_soundings": sum(table.attrs["n_soundings"] for table in tables), "fills": fills.to_dict()}
     return joined
 
-
+# %% ../nbs/04_soundings.ipynb #a4b71abb
 class _Table(NamedTuple):
     """A table that `_rows` and `_wanted` can ask as they ask a file."""
 
@@ -1203,7 +1184,7 @@ class _Table(NamedTuple):
         """The values of a column."""
         return self.columns[column].to_numpy()
 
-
+# %% ../nbs/04_soundings.ipynb #7fa19770
 def _tidy_table(table: pd.DataFrame) -> pd.DataFrame:
     """Fills to missing, old names to new, ISO times to UTC; a shape is no column."""
     table = table.rename(columns={old: new for old, new in _RENAMED.items() if new not in table.columns})
@@ -1220,12 +1201,12 @@ def _tidy_table(table: pd.DataFrame) -> pd.DataFrame:
                 table[name] = values.mask(fills) if values.dtype.kind == "f" else values.astype("float64").mask(fills)
                 counted[name] = int(fills.sum())
         elif name == "time":
-            table[name] = _parse_times(values)
+            table[name] = parse_times(values)
     table.attrs.update(skipped=skipped, n_soundings=len(table), fills=counted)
     return table
 
-
-def _parse_times(values: pd.Series) -> pd.Series:
+# %% ../nbs/04_soundings.ipynb #3c6e23dd
+def parse_times(values: pd.Series) -> pd.Series:
     """UTC datetime64[ms] of texts in ISO 8601 or of stamps; anything else stays as it is."""
     if not pd.api.types.is_datetime64_any_dtype(values.dtype):
         stamps = pd.to_datetime(values, utc=True, errors="coerce", format="ISO8601")
@@ -1242,12 +1223,12 @@ _STRETCH = 250.0  # km of track that one great circle is fitted to, together wit
 _ORBIT_GAP = np.timedelta64(30, "m")  # the sun-lit half of an orbit lasts 50 minutes, the night after it as long
 
 
-def _unit_vectors(lat: ArrayLike, lon: ArrayLike) -> np.ndarray:
+def unit_vectors(lat: ArrayLike, lon: ArrayLike) -> np.ndarray:
     """Points of the unit sphere, shape (n, 3)."""
     lat, lon = np.radians(np.asarray(lat, np.float64)), np.radians(np.asarray(lon, np.float64))
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
 
-
+# %% ../nbs/04_soundings.ipynb #53c791cd
 def _planes(scatter: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     Best great circles through sets of points, as two axes each: the direction of `start`, and forward to `end`.
@@ -1262,7 +1243,7 @@ def _planes(scatter: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np
     first /= np.linalg.norm(first, axis=1, keepdims=True)
     return first, np.cross(normal, first)
 
-
+# %% ../nbs/04_soundings.ipynb #6d319d5b
 def _angle(points: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Angle of each point in the plane of two axes, radians."""
     return np.arctan2((points * second).sum(-1), (points * first).sum(-1))
@@ -1279,7 +1260,7 @@ def _one_circle(points: np.ndarray) -> np.ndarray:
     start = order[(cut + 1) % len(order)]
     return (angle - start) % (2 * np.pi)
 
-
+# %% ../nbs/04_soundings.ipynb #cf8a1176
 def _along(points: np.ndarray) -> np.ndarray:
     """Distance along the track in radians, for points in any order; the direction is not settled here."""
     rough = _one_circle(points)
@@ -1301,7 +1282,7 @@ def _along(points: np.ndarray) -> np.ndarray:
     return place[pair] + _angle(points, first[pair], second[pair]) - begin[pair]
 
 # %% ../nbs/04_soundings.ipynb #43873aea
-def _orbits(soundings: pd.DataFrame) -> np.ndarray:
+def orbit_numbers(soundings: pd.DataFrame) -> np.ndarray:
     """Which track each row belongs to: the column `orbit`, or runs without a gap of half an hour, or all one."""
     if "orbit" in soundings and soundings["orbit"].notna().all():
         return soundings["orbit"].to_numpy()
@@ -1313,18 +1294,18 @@ def _orbits(soundings: pd.DataFrame) -> np.ndarray:
     number[order] = np.concatenate([[0], np.cumsum(np.diff(clock[order]) > _ORBIT_GAP)])[: len(soundings)]
     return number
 
-
+# %% ../nbs/04_soundings.ipynb #86d1bd95
 def _clock(soundings: pd.DataFrame) -> np.ndarray | None:
     """UTC of each row, of `time` or else of the id; None when neither is there for every row."""
     if "time" in soundings and pd.api.types.is_datetime64_any_dtype(soundings["time"].dtype):
-        clock = _parse_times(soundings["time"]).to_numpy()
+        clock = parse_times(soundings["time"]).to_numpy()
     elif "sounding_id" in soundings:
         clock = sounding_time(soundings["sounding_id"].fillna(0)).to_numpy()
     else:
         return None
     return None if np.isnat(clock).any() else clock
 
-
+# %% ../nbs/04_soundings.ipynb #d7966e10
 _PRESET_RADIUS = {"chevallier2020": 6367.0}  # km
 
 
@@ -1374,12 +1355,12 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
     """
     radius = _radius(radius, preset)
     lat, lon = (_positions(soundings, name, limit) for name, limit in (("latitude", 90), ("longitude", 360)))
-    orbits, clock = _orbits(soundings), _clock(soundings)
+    orbits, clock = orbit_numbers(soundings), _clock(soundings)
     known = np.isfinite(lat) & np.isfinite(lon)
     distance = np.full(len(soundings), np.nan)
     for orbit in pd.unique(orbits[known]):
         rows = np.flatnonzero(known & (orbits == orbit))
-        along = _along(_unit_vectors(lat[rows], lon[rows]))
+        along = _along(unit_vectors(lat[rows], lon[rows]))
         when = np.arange(len(rows)) if clock is None else (clock[rows] - clock[rows].min()).astype(np.float64)
         if np.dot(when - when.mean(), along - along.mean()) < 0:
             along = -along
@@ -1388,7 +1369,7 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
         distance = _from_origin(soundings, distance, orbits, origin)
     return pd.Series(distance, index=soundings.index, name="distance")
 
-
+# %% ../nbs/04_soundings.ipynb #272fa75d
 def _radius(radius: float | None, preset: str | None) -> float:
     """Radius of the earth in km: as given, of a preset, or the mean radius."""
     if preset is not None and (preset not in _PRESET_RADIUS or radius is not None):
@@ -1399,7 +1380,7 @@ def _radius(radius: float | None, preset: str | None) -> float:
         raise InputError(f"radius must be a positive number of km, not {radius!r}")
     return float(radius)
 
-
+# %% ../nbs/04_soundings.ipynb #235796ed
 def _positions(soundings: pd.DataFrame, name: str, limit: float) -> np.ndarray:
     """A column of degrees as float64, or one line that says what is wrong with it."""
     if name not in soundings:
@@ -1409,7 +1390,7 @@ def _positions(soundings: pd.DataFrame, name: str, limit: float) -> np.ndarray:
         raise InputError(f"{name} has values beyond {limit} degrees; correct or drop those rows")
     return values
 
-
+# %% ../nbs/04_soundings.ipynb #534117d8
 def _from_origin(soundings: pd.DataFrame, distance: np.ndarray, orbits: np.ndarray, origin: int) -> np.ndarray:
     """Distances from the sounding `origin`, in its orbit."""
     known = "sounding_id" in soundings
@@ -1436,7 +1417,7 @@ def _robust_line(x: np.ndarray, y: np.ndarray) -> float:
         line = np.array([slope, (sy - slope * sx) / sw])
     return float(line[1])
 
-
+# %% ../nbs/04_soundings.ipynb #5d25cb1a
 def _definitions(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
     """Median, robust line at x = 0, and mean less one standard deviation."""
     if len(y) < _LEAST:
@@ -1491,7 +1472,7 @@ def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float =
     usable = np.isfinite(values)
     if "xco2_quality_flag" in soundings:
         usable &= (soundings["xco2_quality_flag"] == 0).to_numpy(bool, na_value=False)
-    distance, orbits = track_distance(soundings).to_numpy(), _orbits(soundings)
+    distance, orbits = track_distance(soundings).to_numpy(), orbit_numbers(soundings)
     result = np.full((len(soundings), 3), np.nan)
     for orbit in pd.unique(orbits):
         here = (orbits == orbit) & np.isfinite(distance)
@@ -1500,7 +1481,7 @@ def background(soundings: pd.DataFrame, *, column: str = "xco2", window: float =
     table["uncertainty"] = table.std(axis=1, skipna=False)
     return table
 
-
+# %% ../nbs/04_soundings.ipynb #034f8521
 def _windows(x: np.ndarray, y: np.ndarray, at: np.ndarray, window: float) -> np.ndarray:
     """The three definitions at the places `at`, shape (len(at), 3)."""
     if not len(x) or not len(at):
@@ -1570,10 +1551,10 @@ def _table_to_write(soundings: pd.DataFrame) -> pd.DataFrame:
         table["sounding_id"] = ids.astype(np.int64)
     for name in table.columns:
         if pd.api.types.is_datetime64_any_dtype(table[name].dtype):
-            table[name] = _parse_times(table[name]).dt.tz_localize("UTC")
+            table[name] = parse_times(table[name]).dt.tz_localize("UTC")
     return table
 
-
+# %% ../nbs/04_soundings.ipynb #4362001a
 def _with_points(table: pd.DataFrame) -> Any:
     """The table as a GeoDataFrame: one point per row in EPSG:4326, none where the position is missing."""
     try:
@@ -1586,7 +1567,7 @@ def _with_points(table: pd.DataFrame) -> Any:
     points = geopandas.GeoSeries.from_xy(lon - 360 * np.round(lon / 360), lat, crs=4326)
     return geopandas.GeoDataFrame(table, geometry=points.where(np.isfinite(lat) & np.isfinite(lon)))
 
-
+# %% ../nbs/04_soundings.ipynb #9c461373
 @contextmanager
 def _writing(what: str) -> Iterator[None]:
     """Whatever a table library says against a column becomes one line; errors of the system stay what they are."""
@@ -1638,10 +1619,10 @@ def to_parquet(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
         _write_parquet(soundings, buffer, geo)
         path_or_file.write(buffer.getvalue())
         return
-    with _whole_file(_target(path_or_file)) as part:
+    with whole_path(writable_target(path_or_file)) as part:
         _write_parquet(soundings, part, geo)
 
-
+# %% ../nbs/04_soundings.ipynb #21c95f64
 def _write_parquet(soundings: pd.DataFrame, target: str | os.PathLike | IO[bytes], geo: bool) -> None:
     """Write, and read the ids back."""
     import pyarrow as pa  # half a second to import, and only Parquet needs it
@@ -1668,13 +1649,13 @@ _PACKINGS = {"gz": {"method": "gzip", "mtime": 1}, "bz2": "bz2", "xz": "xz"}
 def _write_text(soundings: pd.DataFrame, path: Path, kind: str, packed: str | None) -> None:
     """CSV with `;`, as the original pipeline, or JSON records; ids read back before the file takes its name."""
     table = _table_to_write(soundings)
-    with _whole_file(path) as part, _writing(kind.upper()):
+    with whole_path(path) as part, _writing(kind.upper()):
         packing: Any = _PACKINGS[packed] if packed else None
         if kind == "json":
             table.to_json(part, orient="records", date_format="iso", date_unit="ms", double_precision=15,
                           compression=packing)
         else:
-            texts = {str(name): np.datetime_as_string(_parse_times(values).to_numpy(), unit="ms", timezone="UTC")
+            texts = {str(name): np.datetime_as_string(parse_times(values).to_numpy(), unit="ms", timezone="UTC")
                      for name, values in table.items() if isinstance(values.dtype, pd.DatetimeTZDtype)}
             texts = {name: np.where(values == "NaT", "", values) for name, values in texts.items()}
             table.assign(**texts).to_csv(part, sep=";", index=False, compression=packing)
@@ -1684,7 +1665,7 @@ def _write_text(soundings: pd.DataFrame, path: Path, kind: str, packed: str | No
         if len(back) != len(table) or (ids and not (back[ids] == table[ids]).all()):
             raise OSError(f"{path.name}: what was written cannot be read back; is the disk full?")
 
-
+# %% ../nbs/04_soundings.ipynb #7f1cb2b4
 def _same_file(source: Any, path: Path, store: Any) -> bool:
     """Whether a source, maybe an object of a store that is a folder, is the file `path`."""
     if store is not None:
@@ -1692,7 +1673,7 @@ def _same_file(source: Any, path: Path, store: Any) -> bool:
     return (isinstance(source, (str, os.PathLike)) and path.exists() and os.path.exists(source)
             and os.path.samefile(source, path))
 
-
+# %% ../nbs/04_soundings.ipynb #fd3cfa9c
 def convert_soundings(source: Any, target: str | os.PathLike, *, store: Any = None,
                       columns: Sequence[str] | None = None, box: Sequence[float] | None = None,
                       dates: Sequence[Any] | None = None, quality: int | Sequence[int] | None = None,
@@ -1740,7 +1721,7 @@ def convert_soundings(source: Any, target: str | os.PathLike, *, store: Any = No
     >>> list(read_soundings(folder / "good.csv")), len(good) > 0
     (['sounding_id', 'xco2'], True)
     """
-    path = _target(target)
+    path = writable_target(target)
     match = _TARGET.fullmatch(path.name)
     if not match:
         raise InputError(f"{path.name}: the ending says what to write; use .parquet, .geoparquet, .nc4, .csv or .json "
@@ -1842,16 +1823,16 @@ def describe_soundings(soundings: pd.DataFrame) -> str:
     per_day.index = pd.DatetimeIndex(per_day.index).strftime("%Y-%m-%d")
     return f"{text}\n\n{per_day.rename_axis(None).to_string()}"
 
-
+# %% ../nbs/04_soundings.ipynb #31d780ef
 def _plain(name: object) -> str:
     """A name from outside without control characters, which could move the cursor of a terminal."""
     return "".join(c if c.isprintable() else "?" for c in str(name))
 
-
+# %% ../nbs/04_soundings.ipynb #719e0016
 def _some(n: int, what: str) -> str:
     return f"{n:,} {what}" + ("" if n == 1 else "s")
 
-
+# %% ../nbs/04_soundings.ipynb #eff67ca8
 def _layout_name(soundings: pd.DataFrame) -> str:
     """The product version whose variables these are."""
     marks = [("xco2_x2019", "V11"), ("psurf_apriori_o2a", "V10"), ("warn_level", "V9 or earlier"),
@@ -1861,14 +1842,14 @@ def _layout_name(soundings: pd.DataFrame) -> str:
     mode = soundings["operation_mode"] if "operation_mode" in soundings else pd.Series(dtype=float)
     return told + (", of OCO-3, by its area maps" if (mode == 4).any() else "")
 
-
+# %% ../nbs/04_soundings.ipynb #dbb02447
 def _time_range(clock: np.ndarray | None) -> str:
     if clock is None or not len(clock):
         return "not known for every row" if clock is None else "none"
     first, last = (str(moment)[:19].replace("T", " ") for moment in (clock.min(), clock.max()))
     return f"{first} to {last} UTC"
 
-
+# %% ../nbs/04_soundings.ipynb #206d3fd5
 def _box_text(soundings: pd.DataFrame) -> str:
     """West, south, east, north of the smallest box around all soundings."""
     if not {"latitude", "longitude"} <= set(soundings.columns):
@@ -1883,13 +1864,13 @@ def _box_text(soundings: pd.DataFrame) -> str:
     return (f"west {west:.3f}, south {lat[known].min():.3f}, east {east[gap]:.3f}, north {lat[known].max():.3f}"
             + (" (crosses the dateline)" if west > east[gap] else ""))
 
-
+# %% ../nbs/04_soundings.ipynb #93d6ef75
 def _orbits_text(soundings: pd.DataFrame, clock: np.ndarray | None) -> str:
     if "orbit" in soundings and soundings["orbit"].notna().all():
         return f"{soundings['orbit'].nunique():,}"
-    return "not known" if clock is None else f"{len(np.unique(_orbits(soundings))):,}, by gaps of half an hour"
+    return "not known" if clock is None else f"{len(np.unique(orbit_numbers(soundings))):,}, by gaps of half an hour"
 
-
+# %% ../nbs/04_soundings.ipynb #05ce2ec5
 def _quality_text(soundings: pd.DataFrame) -> str:
     if "xco2_quality_flag" not in soundings:
         return "no xco2_quality_flag"
@@ -1897,7 +1878,7 @@ def _quality_text(soundings: pd.DataFrame) -> str:
     good, missing = int((flag == 0).sum()), int(flag.isna().sum())
     return f"{good:,} good, {len(flag) - good - missing:,} bad" + (f", {missing:,} without a flag" if missing else "")
 
-
+# %% ../nbs/04_soundings.ipynb #6a1d402a
 def _modes_text(soundings: pd.DataFrame) -> str:
     if "operation_mode" not in soundings:
         return "no operation_mode"
@@ -1905,7 +1886,7 @@ def _modes_text(soundings: pd.DataFrame) -> str:
     counts = soundings["operation_mode"].value_counts().sort_index()
     return ", ".join(f"{names.get(mode, _plain(mode))} {n:,}" for mode, n in counts.items()) or "none"
 
-
+# %% ../nbs/04_soundings.ipynb #f0b2d6d1
 def _quantiles(values: pd.Series) -> str:
     numbers = pd.to_numeric(values, errors="coerce")
     text = _text_among(values[numbers.isna() & values.notna()], len(values))
@@ -1916,12 +1897,12 @@ def _quantiles(values: pd.Series) -> str:
     parts = zip(("min", "5 %", "median", "95 %", "max"), np.quantile(known, [0, 0.05, 0.5, 0.95, 1]))
     return ", ".join(f"{name} {_ppm(value)}" for name, value in parts) + " ppm" + (f"; {text}" if text else "")
 
-
+# %% ../nbs/04_soundings.ipynb #463caccb
 def _ppm(value: float) -> str:
     """Two decimals; what no concentration is, in a few characters: 1e308 has 309 digits before the point."""
     return f"{value:.2f}" if abs(value) < 1e6 else f"{value:.3g}"
 
-
+# %% ../nbs/04_soundings.ipynb #fbe6e351
 def _text_among(texts: pd.Series, n: int) -> str:
     """How many of `n` values are text that is no number, the first of them, and what to do; nothing where none is."""
     if texts.empty:
@@ -1931,6 +1912,6 @@ def _text_among(texts: pd.Series, n: int) -> str:
     mend = "write decimals with a point, not a comma" if comma else "make numbers of them, or leave them empty"
     return f"{len(texts):,} of {_some(n, 'value')} {'is' if len(texts) == 1 else 'are'} text, first {first!r}: {mend}"
 
-
+# %% ../nbs/04_soundings.ipynb #bc6618de
 def _per_column(counts: dict) -> str:
     return ", ".join(f"{_plain(name)} {n:,}" for name, n in counts.items() if n) or "none"

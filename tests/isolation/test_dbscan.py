@@ -98,7 +98,7 @@ def cases(draw, most_rows=400):
     exact = X.astype(np.float64)
     square = squares(exact)
     pairs = rng.integers(0, n, (draw(st.integers(1, 4)), 2))
-    eps = dbscan._exact_root(square[pairs[:, 0], pairs[:, 1]])
+    eps = dbscan.exact_root(square[pairs[:, 0], pairs[:, 1]])
     eps = np.where(eps > 0, eps, 1.0) * draw(st.sampled_from([1.0, 1.0, np.nextafter(1, 0), 0.5, 0.3]))
     counts = draw(st.lists(st.integers(1, 20), min_size=1, max_size=3, unique=True))
     return X, square, sorted(set(eps.tolist()), key=eps.tolist().index), counts

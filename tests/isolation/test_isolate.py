@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from oco2_outliers.cli import main
 from oco2_outliers.datasets import InputError
-from oco2_outliers.isolate import IsolationResult, isolate
+from oco2_outliers.main_job import IsolationResult, isolate
 from oco2_outliers.soundings import simulate_granule, write_lite
 
 GAUSSIAN = ["slope", "intercept", "amplitude", "sigma", "delta", "R"]

@@ -31,7 +31,7 @@ from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius
 from oco2_outliers.explorer import ExplorerPage, IsolationWidget, explore
 from oco2_outliers.image_forest import scan_folder, simulate_pictures
-from oco2_outliers.isolate import isolate
+from oco2_outliers.main_job import isolate
 from oco2_outliers.scale import combine, map_files
 from oco2_outliers.soundings import convert_soundings, simulate_granule, to_parquet
 
@@ -873,7 +873,7 @@ def test_widget_in_jupyterlab(browser, tmp_path):
     code = """
 import pathlib
 from oco2_outliers.explorer import IsolationWidget
-from oco2_outliers.isolate import isolate
+from oco2_outliers.main_job import isolate
 from oco2_outliers.soundings import simulate_granule
 widget = IsolationWidget(isolate(simulate_granule(random_state=0, n_seconds=40)[0]))
 heard = pathlib.Path('heard.txt')

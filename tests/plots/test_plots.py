@@ -30,7 +30,7 @@ import oco2_outliers.plots as plots
 from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import bench_kmeans, isolation_radius
 from oco2_outliers.image_forest import draw_verdict
-from oco2_outliers.isolate import _drawable, isolate
+from oco2_outliers.main_job import _drawable, isolate
 from oco2_outliers.peaks import peak_model, plot_peak, plot_scan, scan_track
 
 BASELINE = Path(__file__).resolve().parent / "baseline"
@@ -77,7 +77,7 @@ PICTURE = np.zeros((60, 80, 3), np.uint8) + np.arange(80, dtype=np.uint8)[None, 
 CASES = {
     "isolated_along_track": lambda ax: plots.isolated_along_track(TABLE, ax=ax),
     "isolated_map": lambda ax: plots.isolated_map(TABLE, ax=ax),
-    "eps_profile": lambda ax: plots.eps_profile(
+    "eps_curve": lambda ax: plots.eps_curve(
         TABLE["score"], SWEEP.assign(n_isolated=[(TABLE["score"] > eps).sum() for eps in SWEEP["eps"]]), 1.1, ax=ax),
     "silhouette_curve": lambda ax: plots.silhouette_curve(SWEEP, 1.1, ax=ax),
     "sweep_table": lambda ax: plots.sweep_table(SWEEP, eps=1.1, min_samples=5, ax=ax),
@@ -167,11 +167,11 @@ BAD = {
     "resolution": lambda: plots.isolated_map(TABLE, resolution="10m"),
     "margin": lambda: plots.isolated_map(TABLE, margin=-1),
     "margin is no number": lambda: plots.isolated_map(TABLE, margin=float("nan")),
-    "no radius": lambda: plots.eps_profile([]),
-    "radius below 0": lambda: plots.eps_profile([1.0, -1.0]),
-    "radius missing": lambda: plots.eps_profile([1.0, np.nan]),
-    "radius of two dimensions": lambda: plots.eps_profile([[1.0]]),
-    "sweep without counts": lambda: plots.eps_profile([1.0], SWEEP[["eps"]]),
+    "no radius": lambda: plots.eps_curve([]),
+    "radius below 0": lambda: plots.eps_curve([1.0, -1.0]),
+    "radius missing": lambda: plots.eps_curve([1.0, np.nan]),
+    "radius of two dimensions": lambda: plots.eps_curve([[1.0]]),
+    "sweep without counts": lambda: plots.eps_curve([1.0], SWEEP[["eps"]]),
     "sweep without silhouettes": lambda: plots.silhouette_curve(SWEEP[["eps", "min_samples"]]),
     "setting twice": lambda: plots.sweep_table(pd.concat([SWEEP, SWEEP])),
     "setting not swept": lambda: plots.sweep_table(SWEEP, eps=0.51, min_samples=5),
@@ -373,7 +373,7 @@ def test_the_wind_arrow_ends_at_the_peak_in_its_true_direction():
 
 def test_the_profile_is_exact_at_every_eps():
     radius = isolation_radius(RNG.normal(size=(200, 2)), 5)
-    line = plots.eps_profile(np.append(radius, np.inf)).lines[0]
+    line = plots.eps_curve(np.append(radius, np.inf)).lines[0]
     for eps in RNG.uniform(0, radius.max() * 1.1, 50):
         assert line.get_ydata()[line.get_xdata() <= eps][-1] == (radius > eps).sum() + 1
 
@@ -606,7 +606,7 @@ def without_text(figure):
             artist.remove()
 
 
-@pytest.mark.parametrize("name", ["isolated_along_track", "isolated_map", "isolated_map_dateline", "eps_profile",
+@pytest.mark.parametrize("name", ["isolated_along_track", "isolated_map", "isolated_map_dateline", "eps_curve",
                                   "sweep_table", "silhouette_plot", "embedding_scatter", "feature_reasons", "peak_fit",
                                   "track_scan", "plume_map", "image_grid"])
 def test_looks_like_its_baseline(name, tmp_path):

@@ -59,8 +59,8 @@ def defined(module):
     """Functions and classes that a module defines itself, by name; what it passes on is checked where it is defined."""
     for name, member in vars(module).items():
         member = getattr(member, "py_func", member)  # what numba compiled
-        told = inspect.isroutine(member) or inspect.isclass(member)
-        if told and member.__module__ == module.__name__ and member.__name__ == name:
+        is_code = inspect.isroutine(member) or inspect.isclass(member)
+        if is_code and member.__module__ == module.__name__ and member.__name__ == name:
             yield name, member
 
 
@@ -85,7 +85,7 @@ def test_every_shared_name_says_what_it_does_in_a_sentence(module, package_modul
     (here,) = [each for each in package_modules if each.__name__ == f"oco2_outliers.{module}"]
     shared = {name: inspect.getdoc(member) or "" for name, member in defined(here)
               if name[0] != "_" and name not in here.__all__}
-    assert [name for name, doc in shared.items() if not re.match(r"\w.*?\w[.:;?](\s|$)", doc, re.S)] == []
+    assert [name for name, doc in shared.items() if not re.match(r"\S.*?\S[.:;?](\s|$)", doc, re.S)] == []
 
 
 def test_what_is_public_is_there(package_modules):

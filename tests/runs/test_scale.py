@@ -29,7 +29,7 @@ from oco2_outliers.cli import main
 from oco2_outliers.datasets import InputError, SwiftFileSystem
 from oco2_outliers.dbscan import IsolatedSoundings, feature_matrix, isolation_radius
 from oco2_outliers.image_forest import simulate_pictures, train_model
-from oco2_outliers.isolate import isolate
+from oco2_outliers.main_job import isolate
 from oco2_outliers.scale import combine, map_files
 from oco2_outliers.soundings import read_soundings, simulate_granule, to_parquet, write_lite
 

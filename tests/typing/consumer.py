@@ -29,7 +29,7 @@ from oco2_outliers.image_forest import (
     scan_folder,
     train_model,
 )
-from oco2_outliers.isolate import IsolationResult, isolate
+from oco2_outliers.main_job import IsolationResult, isolate
 from oco2_outliers.peaks import PeakSearch, estimate_emission, find_peaks, fit_peak, read_peaks, scan_track
 from oco2_outliers.plots import isolated_along_track
 from oco2_outliers.soundings import (

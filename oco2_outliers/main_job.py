@@ -9,11 +9,7 @@ import hashlib
 import io
 import json
 import os
-import shutil
-import tempfile
-import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,18 +18,23 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .datasets import Datasets, InputError, _exact_ids
+from .datasets import Datasets
 from oco2_outliers.dbscan import (
     FeatureMatrix,
     IsolatedSoundings,
-    _numeric_columns,
-    _refuse_text,
     choose_eps,
     feature_matrix,
     isolation_radius,
+    numeric_columns,
+    refuse_text,
     sweep,
 )
-from .plots import UNITS, eps_profile, isolated_along_track, isolated_map, silhouette_curve
+from .ground.errors import InputError
+from .ground.figures import UNITS
+from .ground.files import whole_folder
+from .ground.ids import exact_ids
+from .ground.tables import text_table, wrapped_text
+from .plots import eps_curve, isolated_along_track, isolated_map, silhouette_curve
 from .soundings import read_soundings
 
 # %% auto #0
@@ -41,7 +42,7 @@ __all__ = ['IsolationResult', 'isolate']
 
 # %% ../nbs/04a_isolate.ipynb #74bff77c
 @dataclass
-class _Input:
+class InputTable:
     """One input as it was read."""
 
     name: str
@@ -52,10 +53,10 @@ class _Input:
     def summary(self) -> dict[str, Any]:
         return {"name": self.name, "sha256": self.sha256, "bytes": self.n_bytes, "rows": len(self.table)}
 
-
-def _read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None) -> _Input:
+# %% ../nbs/04a_isolate.ipynb #171dac9e
+def read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None) -> InputTable:
     if isinstance(source, pd.DataFrame):
-        return _Input("table in memory", _with_ids(source))
+        return InputTable("table in memory", _with_ids(source))
     if not isinstance(source, (str, os.PathLike)):
         raise InputError(f"cannot read a {type(source).__name__}: give paths or DataFrames (rows without columns: "
                          "see IsolatedSoundings and sweep)")
@@ -66,18 +67,18 @@ def _read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None
     table = read_soundings(io.BytesIO(data), name=name)
     if table.empty:
         raise InputError(f"{name} has no rows")
-    return _Input(name, table, hashlib.sha256(data).hexdigest(), len(data))
+    return InputTable(name, table, hashlib.sha256(data).hexdigest(), len(data))
 
-
+# %% ../nbs/04a_isolate.ipynb #e6784c31
 def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
     """Ids that stand in the index become a column as well, and ids that are no integers are read digit for digit."""
     if "sounding_id" not in table and "sounding_id" in table.index.names:
         table = table.assign(sounding_id=table.index.get_level_values("sounding_id"))
     if "sounding_id" in table and not pd.api.types.is_integer_dtype(table["sounding_id"].dtype) and len(table):
-        table = table.assign(sounding_id=_exact_ids(table["sounding_id"], "the table"))
+        table = table.assign(sounding_id=exact_ids(table["sounding_id"], "the table"))
     return table
 
-
+# %% ../nbs/04a_isolate.ipynb #a834e501
 def _read_bytes(name: str, store: Datasets | None) -> bytes:
     if store is not None:
         with store.open(name, "rb") as file:
@@ -89,8 +90,8 @@ def _read_bytes(name: str, store: Datasets | None) -> bytes:
         raise FileNotFoundError(f"no such file: {name} (for an object in a store, say which one with --store)")
     return path.read_bytes()
 
-
-def _pool(inputs: list[_Input]) -> tuple[pd.DataFrame, list[str]]:
+# %% ../nbs/04a_isolate.ipynb #d8038a7b
+def _pool(inputs: list[InputTable]) -> tuple[pd.DataFrame, list[str]]:
     """All rows in one table, and the columns that not every input has (they cannot be features)."""
     tables = [each.table if "source" in each.table else each.table.assign(source=each.name) for each in inputs]
     shared = set(tables[0]).intersection(*tables[1:])
@@ -101,11 +102,11 @@ def _pool(inputs: list[_Input]) -> tuple[pd.DataFrame, list[str]]:
     if "sounding_id" in partial:
         raise InputError("some inputs have a sounding_id and some have none: give one to all, or judge them apart")
     if "sounding_id" in shared:  # signed and unsigned integers together would become floats
-        tables = [each.assign(sounding_id=_exact_ids(each["sounding_id"], "an input")) for each in tables]
+        tables = [each.assign(sounding_id=exact_ids(each["sounding_id"], "an input")) for each in tables]
     return pd.concat(tables, ignore_index=True), partial
 
-
-def _fill_counts(inputs: list[_Input]) -> dict[str, int]:
+# %% ../nbs/04a_isolate.ipynb #2c0cd192
+def _fill_counts(inputs: list[InputTable]) -> dict[str, int]:
     """Values per column that the reader found to be declared fill values."""
     total: dict[str, int] = {}
     for each in inputs:
@@ -117,7 +118,7 @@ def _fill_counts(inputs: list[_Input]) -> dict[str, int]:
 _RESULT_COLUMNS = ("score", "isolated", "outlier", "reason", "change")
 
 
-def _without_earlier_results(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def without_earlier_results(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """A table that was scored before loses those columns; a foreign column of the same name is not touched."""
     present = [name for name in _RESULT_COLUMNS if name in table]
     if {"score", "reason"} <= set(present) and not {"isolated", "outlier"}.isdisjoint(present):
@@ -127,7 +128,7 @@ def _without_earlier_results(table: pd.DataFrame) -> tuple[pd.DataFrame, list[st
         raise InputError(f"the table has a column {present[0]!r}, which the result needs: rename it")
     return table, []
 
-
+# %% ../nbs/04a_isolate.ipynb #b8ac0697
 def _candidates(table: pd.DataFrame, features: Sequence[str] | None, partial: list[str]) -> Sequence[str] | None:
     """The columns `feature_matrix` may look at: those asked for, or all that every input has."""
     if features is None:
@@ -137,7 +138,7 @@ def _candidates(table: pd.DataFrame, features: Sequence[str] | None, partial: li
         raise InputError(f"feature {missing[0]!r} is not in every input")
     return features
 
-
+# %% ../nbs/04a_isolate.ipynb #dfca3513
 def _features_of(table: pd.DataFrame, features: Sequence[str] | None, partial: list[str], fills: dict[str, int],
                  drop_missing: bool) -> FeatureMatrix:
     if table.empty:
@@ -145,16 +146,16 @@ def _features_of(table: pd.DataFrame, features: Sequence[str] | None, partial: l
     asked = _candidates(table, features, partial)
     seen = table.drop(columns=partial)
     if asked:
-        _refuse_text(seen, [name for name in asked if name in seen])
+        refuse_text(seen, [name for name in asked if name in seen])
     if "xco2" in (asked or seen) and "xco2" in seen and seen["xco2"].isna().all():
         raise InputError("no row can be judged: xco2 is a fill or missing value in all rows")
     if not drop_missing:
-        used = asked or _numeric_columns(seen)
-        _refuse_undeclared(seen, [name for name in used if name in seen], fills)
+        used = asked or numeric_columns(seen)
+        refuse_undeclared(seen, [name for name in used if name in seen], fills)
     return feature_matrix(seen, features=asked, missing="drop")
 
-
-def _refuse_undeclared(table: pd.DataFrame, names: Sequence[str], fills: dict[str, int]) -> None:
+# %% ../nbs/04a_isolate.ipynb #9f8fc99e
+def refuse_undeclared(table: pd.DataFrame, names: Sequence[str], fills: dict[str, int]) -> None:
     """Refuse NaN that no fill value explains, and infinities."""
     for name in names:
         values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
@@ -164,39 +165,6 @@ def _refuse_undeclared(table: pd.DataFrame, names: Sequence[str], fills: dict[st
         if found and np.isfinite(values).any():
             raise InputError(f"column {name!r} holds {found} of {len(values)} values that no fill value explains: "
                              "mend them, leave the column out, or drop such rows (drop_missing, --drop-missing)")
-
-# %% ../nbs/04a_isolate.ipynb #b0585811
-@contextmanager
-def _whole_folder(out: str | os.PathLike) -> Iterator[Path]:
-    """A scratch folder whose files appear in `out` together, when the block ends without an error."""
-    out = Path(out)
-    made = [parent for parent in (out, *out.parents) if not parent.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
-    except OSError as error:
-        _remove_empty(made)
-        raise InputError(f"cannot write into {out}: {error.strerror or error}") from None
-    try:
-        yield scratch
-        written = sorted(scratch.iterdir())
-        for file in written:  # before the first one is moved: all or none
-            if (out / file.name).is_dir():
-                raise InputError(f"cannot write {out / file.name}: a folder of that name is there")
-        for file in written:
-            os.replace(file, out / file.name)
-        made = []
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        _remove_empty(made)
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:
-        try:
-            folder.rmdir()
-        except OSError:
-            return
 
 # %% ../nbs/04a_isolate.ipynb #21f9b011
 @dataclass(frozen=True)
@@ -268,7 +236,7 @@ class IsolationResult:
         InputError
             When the folder cannot be written.
         """
-        with _whole_folder(out) as scratch:
+        with whole_folder(out) as scratch:
             self._write(scratch)
         return [Path(out) / name for name in self.FILES]
 
@@ -303,13 +271,13 @@ def _save_figures(result: IsolationResult, folder: Path) -> None:
     figure = Figure(figsize=(8, 6.5), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
     shown = result.sweep[result.sweep["min_samples"] == result.min_samples]
-    eps_profile(result.table["score"].to_numpy(), sweep=shown, eps=result.eps, ax=top)
+    eps_curve(result.table["score"].to_numpy(), sweep=shown, eps=result.eps, ax=top)
     silhouette_curve(shown, eps=result.eps, ax=bottom)
     top.set_title(f"eps {result.eps:.3g}: {result.rule}")
     top.label_outer()
     figure.savefig(folder / "sweep.png", dpi=120)
 
-
+# %% ../nbs/04a_isolate.ipynb #bfbb3293
 def _drawable(table: pd.DataFrame, feature: str) -> tuple[str, pd.DataFrame]:
     """What to draw along the track, and the rows where it and the place are known; a place no row knows is left out."""
     numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(np.float64)
@@ -327,10 +295,10 @@ def _drawable(table: pd.DataFrame, feature: str) -> tuple[str, pd.DataFrame]:
         return feature, table.drop(columns=["latitude", "longitude"], errors="ignore")
     return y, rows
 
-
+# %% ../nbs/04a_isolate.ipynb #fb3985de
 def _describe(result: IsolationResult, top: int = 10) -> str:
     n, n_rows = len(result.isolated), len(result.table)
-    blocks = [*result.notes, _wrapped(result.matrix.report()), "", _sweep_text(result), "",
+    blocks = [*result.notes, wrapped_text(result.matrix.report()), "", _sweep_text(result), "",
               f"eps {result.eps:.3g} ({result.rule}), min_samples {result.min_samples}: "
               f"{n:,} of {n_rows:,} rows isolated ({n / n_rows:.2%})"]
     shown = result.isolated if n else result.table.sort_values("score", ascending=False, kind="stable")
@@ -338,39 +306,22 @@ def _describe(result: IsolationResult, top: int = 10) -> str:
     if not n:
         blocks.append("none is isolated; the oddest all the same:")
         top = 3
-    blocks += ["", _text_table(shown.head(top)[[*first, "score", *(["reason", "change"] if n else [])]])]
+    blocks += ["", text_table(shown.head(top)[[*first, "score", *(["reason", "change"] if n else [])]])]
     if n > top:
         blocks.append(f"... and {n - top:,} more, in isolated.csv")
     return "\n".join(blocks)
 
-
+# %% ../nbs/04a_isolate.ipynb #208cf247
 def _sweep_text(result: IsolationResult) -> str:
     shown = result.sweep[["eps", "min_samples", "n_clusters", "n_isolated", "silhouette"]].copy()
     shown.insert(0, "", np.where(shown["eps"] == result.eps, "->", ""))
-    return _text_table(shown)
-
-
-def _wrapped(text: str) -> str:
-    return "\n".join(textwrap.fill(line, 110, subsequent_indent="    ") for line in text.splitlines())
-
-
-def _text_table(table: pd.DataFrame) -> str:
-    """Numbers to the right, words to the left; missing numbers as a dash."""
-    texts = table.copy()
-    for name in map(str, table):
-        if pd.api.types.is_float_dtype(texts[name]):
-            texts[name] = ["-" if np.isnan(value) else f"{value:.3f}" for value in texts[name]]
-        elif not pd.api.types.is_numeric_dtype(texts[name]):
-            width = max([len(name), *map(len, texts[name].astype(str))])
-            texts[name] = texts[name].astype(str).str.ljust(width)
-            texts = texts.rename(columns={name: name.ljust(width)})
-    return "\n".join(line.rstrip() for line in texts.to_string(index=False).splitlines())
+    return text_table(shown)
 
 # %% ../nbs/04a_isolate.ipynb #1946fdfd
 _AUTO_STEPS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
 
 
-def _eps_values(eps: float | str | Sequence[float]) -> list[float] | None:
+def eps_values(eps: float | str | Sequence[float]) -> list[float] | None:
     """The list of eps asked for, or None for auto."""
     if isinstance(eps, str):
         if eps.strip().lower() == "auto":
@@ -388,13 +339,13 @@ def _eps_values(eps: float | str | Sequence[float]) -> list[float] | None:
         raise InputError(f"bad eps list {eps!r}: each must be a finite number above 0")
     return list(dict.fromkeys(values))
 
-
+# %% ../nbs/04a_isolate.ipynb #a4e6ee70
 def _three_digits(value: float) -> float:
     # What is printed is what was used: a person can repeat the run with the number on the screen.
     return float(f"{value:.3g}")
 
-
-def _printable_fence(radius: np.ndarray) -> float:
+# %% ../nbs/04a_isolate.ipynb #e22d0c02
+def printable_fence(radius: np.ndarray) -> float:
     fence = choose_eps(radius)
     rounded = _three_digits(fence)
     if ((radius > rounded) & (radius <= fence)).any():  # rounding down would isolate rows on the near side
@@ -402,7 +353,7 @@ def _printable_fence(radius: np.ndarray) -> float:
         rounded = _three_digits(np.ceil(fence / step) * step)
     return rounded
 
-
+# %% ../nbs/04a_isolate.ipynb #bd1e5c2f
 def _best_by_silhouette(table: pd.DataFrame, fence: float) -> tuple[float, str]:
     if len(table) == 1:
         return float(table["eps"].iloc[0]), "as asked"
@@ -412,14 +363,14 @@ def _best_by_silhouette(table: pd.DataFrame, fence: float) -> tuple[float, str]:
     return float(table["eps"].iloc[nearest]), "no silhouette is defined on this list; nearest to the fence of the radii"
 
 # %% ../nbs/04a_isolate.ipynb #f5138ce8
-def _change_in_words(feature: str | None, change: float) -> str:
+def change_in_words(feature: str | None, change: float) -> str:
     if not feature or not np.isfinite(change):
         return ""
     unit = f" {UNITS[feature]}" if feature in UNITS else ""
     return f"{feature} {abs(change):.3g}{unit} {'higher' if change > 0 else 'lower'}"
 
-
-def _result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataFrame:
+# %% ../nbs/04a_isolate.ipynb #7445c2dc
+def result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataFrame:
     """score, isolated, outlier, reason and change of every judged row."""
     isolated = model.labels_ == -1
     columns = pd.DataFrame({"score": model.radius_, "isolated": isolated, "outlier": isolated,
@@ -427,7 +378,7 @@ def _result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataF
     if isolated.any():
         why = model.explain(matrix.X[isolated], scale=matrix.scale)
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
-        columns.loc[isolated, "change"] = [_change_in_words(f, c) for f, c in zip(why["feature"], why["change"])]
+        columns.loc[isolated, "change"] = [change_in_words(f, c) for f, c in zip(why["feature"], why["change"])]
     return columns
 
 # %% ../nbs/04a_isolate.ipynb #68f1c893
@@ -488,16 +439,16 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     >>> isolate(table, eps=0.5).isolated["xco2"].tolist()
     [420.0]
     """
-    wanted = _eps_values(eps)
+    wanted = eps_values(eps)
     if out is None:
         return _isolate(inputs, store, wanted, min_samples, features, drop_missing, random_state, n_jobs, progress)
-    with _whole_folder(out) as scratch:
+    with whole_folder(out) as scratch:
         result = _isolate(inputs, store, wanted, min_samples, features, drop_missing, random_state, n_jobs, progress)
         result._write(scratch)
     return result
 
 # %% ../nbs/04a_isolate.ipynb #3a8613ec
-def _as_list(inputs: Any) -> list:
+def as_list(inputs: Any) -> list:
     if isinstance(inputs, (str, os.PathLike, pd.DataFrame)):
         inputs = [inputs]
     inputs = list(inputs)
@@ -505,15 +456,15 @@ def _as_list(inputs: Any) -> list:
         raise InputError("no input given")
     return inputs
 
-
+# %% ../nbs/04a_isolate.ipynb #518f796c
 def _isolate(inputs: Any, store: Any, wanted: Any, min_samples: int, features: Sequence[str] | None, drop_missing: bool,
              random_state: int | None, n_jobs: int | None, progress: bool) -> IsolationResult:
     if store is not None and not isinstance(store, Datasets):
         store = Datasets(store)
-    bar = tqdm(_as_list(inputs), desc="read", unit="file", disable=not progress, leave=False)
-    read = [_read_input(source, store) for source in bar]
+    bar = tqdm(as_list(inputs), desc="read", unit="file", disable=not progress, leave=False)
+    read = [read_input(source, store) for source in bar]
     table, partial = _pool(read)
-    table, earlier = _without_earlier_results(table)
+    table, earlier = without_earlier_results(table)
     # Rows go by their number from here on: labels of an index may repeat.
     index, table = table.index, table.reset_index(drop=True)
     fills = _fill_counts(read)
@@ -523,13 +474,13 @@ def _isolate(inputs: Any, store: Any, wanted: Any, min_samples: int, features: S
         raise InputError(f"{n_judged} rows, fewer than min_samples={min_samples}: none can be core; lower min_samples")
 
     radius = isolation_radius(matrix.X, min_samples, n_jobs)
-    fence = _printable_fence(radius) if radius.max() > 0 else 1.0
+    fence = printable_fence(radius) if radius.max() > 0 else 1.0
     grid = wanted or [_three_digits(step * fence) for step in _AUTO_STEPS]
     swept = sweep(matrix.X, eps=grid, min_samples=[min_samples], random_state=random_state, n_jobs=n_jobs,
                   progress=progress).table
     chosen, rule = (fence, "fence of the radii") if wanted is None else _best_by_silhouette(swept, fence)
     model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs).fit(matrix.X)
-    scored = table.loc[matrix.X.index].join(_result_columns(model, matrix))
+    scored = table.loc[matrix.X.index].join(result_columns(model, matrix))
     scored.index = index[scored.index]
     notes = _notes(read, table, matrix, fills, partial, earlier)
     parameters = {"eps": chosen, "eps_rule": rule, "eps_asked": wanted or "auto", "min_samples": min_samples,
@@ -539,9 +490,9 @@ def _isolate(inputs: Any, store: Any, wanted: Any, min_samples: int, features: S
     matrix = replace(matrix, X=matrix.X.set_axis(scored.index))
     return IsolationResult(scored, swept, chosen, min_samples, rule, matrix, summary, notes)
 
-
-def _notes(read: list[_Input], table: pd.DataFrame, matrix: FeatureMatrix, fills: dict[str, int], partial: list[str],
-           earlier: Any) -> list[str]:
+# %% ../nbs/04a_isolate.ipynb #8694522b
+def _notes(read: list[InputTable], table: pd.DataFrame, matrix: FeatureMatrix, fills: dict[str, int],
+           partial: list[str], earlier: Any) -> list[str]:
     notes = [f"read {each.name}: {len(each.table):,} rows" for each in read[:10]]
     if len(read) > 10:
         notes.append(f"... and {len(read) - 10} more inputs, {len(table):,} rows in all")
@@ -558,8 +509,8 @@ def _notes(read: list[_Input], table: pd.DataFrame, matrix: FeatureMatrix, fills
         notes.append(f"{n:,} rows repeat a sounding_id: copies keep each other company and hide isolation")
     return notes
 
-
-def _summary(read: list[_Input], table: pd.DataFrame, matrix: FeatureMatrix, model: IsolatedSoundings,
+# %% ../nbs/04a_isolate.ipynb #afbb73c3
+def _summary(read: list[InputTable], table: pd.DataFrame, matrix: FeatureMatrix, model: IsolatedSoundings,
              fills: dict[str, int], partial: list[str], parameters: dict[str, Any]) -> dict[str, Any]:
     from oco2_outliers import __version__
 
