@@ -16,7 +16,7 @@ export OCO2_STORE ?= $(CURDIR)/_store
 META := settings.ini setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet
 
-.PHONY: help run test test-slow docs bench lab readme check lint clean distclean
+.PHONY: help run test test-slow docs bench lab readme check lint style clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make bench      speed and memory beside peers"
 	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make readme     README.md from nbs/index.ipynb"
+	@echo "make style      how the code is cut into cells, functions and modules, beside the goals"
 	@echo "make check      notebooks clean, package in step with them, ruff, mypy"
 	@echo "make clean      remove what was built (distclean: and .venv)"
 
@@ -100,6 +101,9 @@ lab: $(VENV)/.lab
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+style: $(VENV)/.dev
+	@$(BIN)/python scripts/style.py $(ARGS)
 
 readme: $(VENV)/.docs
 	$(BIN)/python docs/_ext/readme.py

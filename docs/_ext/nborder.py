@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,7 +30,7 @@ class Section:
     notebooks: list[Path] = field(default_factory=list)
 
 
-def _read(entries: list, section: Section, folder: Path) -> Iterator[Section]:
+def _read(entries: list[Any], section: Section, folder: Path) -> Iterator[Section]:
     """Sections of a list of entries; what stands in no section of its own belongs to `section`."""
     yield section
     for entry in entries or []:

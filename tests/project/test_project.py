@@ -64,27 +64,6 @@ def test_every_module_has_its_notebook():
     assert sorted(made) == sorted(module_files())
 
 
-def imported(notebook):
-    """Modules of the package that the cells of a notebook import, also inside a function."""
-    for source in sources(notebook):
-        code = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.split("\n"))
-        for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.Import):
-                yield from (name.name for name in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                # `from oco2_outliers.ground import files` names a module, `from oco2_outliers.peaks import find_peaks`
-                # does not; which is told by the list of modules.
-                yield from (node.module, *(f"{node.module}.{name.name}" for name in node.names))
-
-
-def test_a_notebook_imports_only_from_those_above_it():
-    """In the declared order; the first page alone shows what all others make."""
-    order = {f"oco2_outliers.{nborder.module_of(path)}": at for at, path in enumerate(NOTEBOOKS)}
-    below = [f"{name} imports {module}" for at, (name, notebook) in enumerate(notebooks().items()) if name != "index"
-             for module in imported(notebook) if order.get(module, -1) >= at]
-    assert below == [], "each imports a notebook that does not stand above it in nbs/sidebar.yml"
-
-
 def _is_import(node):
     """An import, or imports that only a type checker sees."""
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
