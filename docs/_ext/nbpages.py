@@ -25,6 +25,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -206,14 +207,36 @@ def read_page(path: str | Path, folder: str | Path | None = None) -> Page:
     return page
 
 
+def _for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+
+
+def _what_runs(node: ast.AST) -> Iterator[ast.AST]:
+    """Every part of a syntax tree, without what only a type checker sees."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not _for_types(child):
+            yield from _what_runs(child)
+
+
+def face(package: Path) -> dict[str, str]:
+    """Names that the package itself offers, and their modules.
+
+    It loads a module when a name is first used; so the imports stand where only a type checker sees them.
+    """
+    blocks = filter(_for_types, ast.parse((package / "__init__.py").read_text(encoding="utf-8")).body)
+    nodes = (node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom))
+    return {name.name: (node.module or "").removeprefix(f"{package.name}.") for node in nodes for name in node.names}
+
+
 def imported_modules(source: str, package: str, within: str = "") -> set[str]:
-    """What Python source imports from the package, as dotted names without the package's own.
+    """What Python source imports from the package when it runs, as dotted names without the package's own.
 
     `within` is the package that holds the source, for relative imports. `from tiny.rows import Ruler` gives `rows` and
     `rows.Ruler`: only the files tell which of the two is a module.
     """
     found = set()
-    for node in ast.walk(parse(source)):
+    for node in _what_runs(parse(source)):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -233,8 +256,10 @@ def fingerprint(page: Page, package: Path) -> str:
     """A short hash of the package's modules a page runs, so that its outputs are made anew when one of them changes."""
     todo = {""}.union(*(imported_modules(cell.source, package.name) for cell in page.cells if cell.runs))
     seen: dict[str, bytes] = {}
+    homes = face(package)
     while todo:
         name = todo.pop()
+        name = homes.get(name, name)
         file = module_file(package, name)
         if file and name not in seen:
             seen[name] = file.read_bytes()

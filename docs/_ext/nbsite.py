@@ -20,7 +20,7 @@ from textwrap import shorten
 import nbformat
 from docutils import nodes
 from nborder import disagreements, notebooks, sections
-from nbpages import Cell, Page, constant, fingerprint, origins, read_page
+from nbpages import Cell, Page, constant, face, fingerprint, origins, read_page
 from offline import external_resources, images_without_alt
 from sphinx.addnodes import desc_content, pending_xref
 from sphinx.application import Sphinx
@@ -143,26 +143,33 @@ def entries_of(page: Page, pages: list[Page], package: str) -> dict[str, str]:
     return found
 
 
-def api_page(pages: list[Page], package: str) -> str:
-    """All public names, module by module, each linked to its entry."""
+def face_entries(pages: list[Page], package: Path) -> dict[str, str]:
+    """Names that the package itself offers -> the full names of their API entries."""
+    homes = {page.module: entries_of(page, pages, package.name) for page in pages}
+    return {name: homes.get(module, {}).get(name, "") for name, module in face(package).items()}
+
+
+def api_page(pages: list[Page], package: Path) -> str:
+    """All public names, module by module, each linked to its entry; first those of the package itself."""
+    words = {full: said.replace("|", "\\|") for full, said in summaries(pages, package.name).items()}
+    listed = [(package.name, "Loaded when first used.", face_entries(pages, package))]
+    listed += [(f"{package.name}.{page.module}", f"From [{page.title}]({page.name}.ipynb).",
+                entries_of(page, pages, package.name)) for page in pages]
     parts = [API_MARK + "# API reference\n\n:::{div} lead\nEvery public name, in the order of the notebooks\n:::"]
-    words = {full: said.replace("|", "\\|") for full, said in summaries(pages, package).items()}
-    for page in pages:
-        entries = entries_of(page, pages, package).values()
-        rows = [f"| {{py:obj}}`~{full}` | {words[full]} |" for full in entries if full in words]
+    for module, origin, entries in listed:
+        rows = [f"| {{py:obj}}`~{full}` | {words[full]} |" for full in entries.values() if full in words]
         if rows:
-            head = f"## {package}.{page.module}\n\nFrom [{page.title}]({page.name}.ipynb).\n\n| name | what it does |"
-            parts.append("\n".join([head, "|:--|:--|", *rows]))
+            parts.append("\n".join([f"## {module}\n\n{origin}\n\n| name | what it does |", "|:--|:--|", *rows]))
     return "\n\n".join(parts) + "\n"
 
 
-def link_names(pages: list[Page], package: str) -> dict[str, str]:
+def link_names(pages: list[Page], package: Path) -> dict[str, str]:
     """What a backticked name in prose may be called -> the full name of its API entry."""
     short = [name for page in pages for name in page.names]
     names = {f"{page.module}.{name}": full for page in pages
-             for name, full in entries_of(page, pages, package).items()}
-    names |= {f"{package}.{key}": value for key, value in names.items()}
-    return names | {name: f"{package}.{page.module}.{name}" for page in pages for name in page.names
+             for name, full in entries_of(page, pages, package.name).items()}
+    names |= {f"{package.name}.{name}": full for name, full in [*names.items(), *face_entries(pages, package).items()]}
+    return names | {name: f"{package.name}.{page.module}.{name}" for page in pages for name in page.names
                     if short.count(name) == 1}
 
 
@@ -205,9 +212,9 @@ def write_pages(app: Sphinx, config) -> None:
     for page in pages:
         made = as_notebook(page, package, docs, after if page.name == "index" else "")
         write_if_changed(page_file(page, docs), json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-    write_if_changed(docs / "api.md", api_page(rest, package.name))
+    write_if_changed(docs / "api.md", api_page(rest, package))
     remove_stale_pages(docs, {page_file(page, docs) for page in pages})
-    config.nbsite_names = link_names(rest, package.name)
+    config.nbsite_names = link_names(rest, package)
 
 
 # ---------------------------------------------------------------- names in prose

@@ -99,6 +99,13 @@ def _private():
 '''.strip()
 
 
+FACE = """
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tiny.rows import Ruler, depth
+""".strip()
+
 INNER = '''
 def depth(x):
     """How deep it lies."""
@@ -121,7 +128,7 @@ def project(root):
     shutil.copytree(ROOT / "docs", root / "docs",
                     ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__", "methods.md", "coming_from_*.md"))
     (root / "tiny" / "deep").mkdir(parents=True)
-    for name, text in {"__init__": "", "deep/__init__": "", "deep/inner": INNER,
+    for name, text in {"__init__": FACE, "deep/__init__": "", "deep/inner": INNER,
                        "rows": f"{MODULE}\n\nfrom .deep.inner import depth"}.items():
         (root / "tiny" / f"{name}.py").write_text(text + "\n", encoding="utf-8")
     (root / "CHANGELOG.md").write_text("# Changelog\n\n## 0.1.0\n\n- First.\n", encoding="utf-8")
@@ -143,7 +150,8 @@ def project(root):
         "#| default_exp rows",
         "#| export\nfrom tiny.deep.inner import depth",
         "#| export\n_all_ = [depth]",
-        ("md", "# Rows apart\n\n> One line of lead.\n\nUse `spread` or `Ruler.measure`, not `len`; $r^2$."),
+        ("md", "# Rows apart\n\n> One line of lead.\n\nUse `spread` or `Ruler.measure`, not `len`; $r^2$. "
+               "All of it is in `tiny.Ruler`."),
         ("md", "A {term}`sounding`."),
         "#| export\n" + MODULE,
         "#| hide\nhidden_secret = 1",
@@ -273,18 +281,19 @@ def test_fingerprint_follows_imports(tmp_path):
     """A page's outputs are made anew when a module it runs changed, also through another one, and not otherwise."""
     package = tmp_path / "tiny"
     (package / "deep").mkdir(parents=True)
-    for name, text in {"__init__": "", "a": "from tiny.b import f", "b": "from .deep import d", "c": "g = 1",
+    for name, text in {"rows": "", "a": "from tiny.b import f", "b": "from .deep import d", "c": "g = 1",
                        "deep/__init__": "", "deep/d": "from ..e import f\nfrom .h import i", "deep/h": "",
                        "e": ""}.items():
         (package / f"{name}.py").write_text(text, encoding="utf-8")
-    made = page(tmp_path, "from tiny.a import f")
+    (package / "__init__.py").write_text(FACE + "\n    from tiny.a import f\n", encoding="utf-8")
+    made = page(tmp_path, "from tiny import f")
     seen = [nbpages.fingerprint(made, package)]
-    for name in ["c", "b", "deep/__init__", "deep/d", "e", "deep/h"]:
+    for name in ["c", "rows", "a", "b", "deep/__init__", "deep/d", "e", "deep/h"]:
         with (package / f"{name}.py").open("a", encoding="utf-8") as file:
             file.write("\n# changed")
         seen.append(nbpages.fingerprint(made, package))
-    assert seen[0] == seen[1], "nothing imports c"
-    assert len(set(seen[1:])) == 6, "each of the others is imported, by its name or by its folder"
+    assert seen[0] == seen[1] == seen[2], "nothing imports c, and rows is for the type checker alone"
+    assert len(set(seen[2:])) == 7, "each of the others is imported, by its name or by its folder"
 
 
 def test_notebooks_of_this_project_are_pages():
@@ -331,7 +340,9 @@ def test_api_entries_and_links(site):
     assert 'href="00_rows.html#tiny.rows.spread"' in html(site, "api")
     assert 'id="tiny.deep.inner.depth"' in html(site, "deep/00_inner")
     twice = html(site, "api").count('href="deep/00_inner.html#tiny.deep.inner.depth"')
-    assert twice == 2, "under the room, and under the headline"
+    assert twice == 3, "under the package itself, the room, and the headline"
+    assert len(re.findall('href="00_rows.html#tiny.rows.Ruler"', html(site, "api"))) == 2
+    assert 'href="#tiny.rows.Ruler"' in text, "tiny.Ruler leads to the entry"
     assert 'href="#tiny.deep.inner.depth"' in html(site, "deep/00_inner"), "rows.depth leads to the room's entry"
     assert "Variables" not in text and "Bases: object" not in text
     assert "ArrayLike" in text and "ForwardRef" not in text
