@@ -16,20 +16,21 @@ export OCO2_STORE ?= $(CURDIR)/_store
 META := settings.ini setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet
 
-.PHONY: help run test test-slow docs bench lab readme check lint style clean distclean
+.PHONY: help run test test-slow docs bench lab readme architecture check lint style clean distclean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make run        find the isolated soundings of a generated granule (DATA=path: of your file)"
-	@echo "make test       every notebook and test"
-	@echo "make test-slow  the slow and heavy checks"
-	@echo "make docs       the site, in _build/html"
-	@echo "make bench      speed and memory beside peers"
-	@echo "make lab        JupyterLab on the notebooks"
-	@echo "make readme     README.md from nbs/index.ipynb"
-	@echo "make style      how the code is cut into cells, functions and modules, beside the goals"
-	@echo "make check      notebooks clean, package in step with them, ruff, mypy"
-	@echo "make clean      remove what was built (distclean: and .venv)"
+	@echo "make run           find the isolated soundings of a generated granule (DATA=path: of your file)"
+	@echo "make test          every notebook and test"
+	@echo "make test-slow     the slow and heavy checks"
+	@echo "make docs          the site, in _build/html"
+	@echo "make bench         speed and memory beside peers"
+	@echo "make lab           JupyterLab on the notebooks"
+	@echo "make readme        README.md from nbs/index.ipynb"
+	@echo "make architecture  the list of rooms in docs/architecture.md, from the notebooks"
+	@echo "make style         how the code is cut into cells, functions and modules, beside the goals"
+	@echo "make check         notebooks clean, package in step with them, ruff, mypy"
+	@echo "make clean         remove what was built (distclean: and .venv)"
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -101,6 +102,9 @@ lab: $(VENV)/.lab
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+architecture: $(VENV)/.dev
+	@$(BIN)/python scripts/architecture.py
 
 style: $(VENV)/.dev
 	@$(BIN)/python scripts/style.py $(ARGS)

@@ -126,13 +126,14 @@ def site(tmp_path_factory):
 def project(root):
     """Everything that the real project's site is made of, but small."""
     shutil.copytree(ROOT / "docs", root / "docs",
-                    ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__", "methods.md", "coming_from_*.md"))
+                    ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__", "methods.md", "architecture.md",
+                                                  "coming_from_*.md"))
     (root / "tiny" / "deep").mkdir(parents=True)
     for name, text in {"__init__": FACE, "deep/__init__": "", "deep/inner": INNER,
                        "rows": f"{MODULE}\n\nfrom .deep.inner import depth"}.items():
         (root / "tiny" / f"{name}.py").write_text(text + "\n", encoding="utf-8")
     (root / "CHANGELOG.md").write_text("# Changelog\n\n## 0.1.0\n\n- First.\n", encoding="utf-8")
-    (root / "CONTRIBUTING.md").write_text("# Contributing\n", encoding="utf-8")
+    (root / "CONTRIBUTING.md").write_text("# Contributing\n\nIn [our words](docs/glossary.md).\n", encoding="utf-8")
     (root / "LICENSE").write_text("Free.\n", encoding="utf-8")
     (root / "settings.ini").write_text(
         "[DEFAULT]\nlib_path = tiny\ntitle = tiny\nauthor = The tiny authors\n"
@@ -359,6 +360,10 @@ def test_landing_page(site):
     assert 'href="changelog.html"' in text and 'href="deep/00_inner.html"' in text
     heads = re.findall(r'<p class="caption"[^>]*><span class="caption-text">(.*?)</span>', text)
     assert heads == ["Deep", "Rows", "Reference"], "the sidebar has the sections of the declared order"
+
+
+def test_links_of_a_page_that_lies_outside_the_docs(site):
+    assert re.search(r'href="glossary.html">(<[^>]*>)*our words', html(site, "contributing"))
 
 
 def test_links_of_a_page_in_a_folder(site):
