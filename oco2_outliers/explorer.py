@@ -32,7 +32,7 @@ from .ground.tables import read_any_table
 from .image_forest import read_picture
 from .main_job import IsolationResult
 from .plots import coastlines
-from .soundings import track_distance
+from .soundings.track import track_distance
 
 # %% auto #0
 __all__ = ['ExplorerPage', 'explore', 'IsolationWidget']

@@ -35,7 +35,7 @@ from .ground.files import whole_folder
 from .ground.ids import exact_ids
 from .ground.tables import text_table, wrapped_text
 from .plots import eps_curve, isolated_along_track, isolated_map, silhouette_curve
-from .soundings import read_soundings
+from .soundings.tables_in import read_soundings
 
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate']

@@ -28,16 +28,10 @@ from .ground.files import whole_folder
 from .ground.tables import text_table, wrapped_text
 from .main_job import InputTable, as_list, read_input
 from .plots import LEAST_SUPPORT, number_text, peak_fit, track_scan
-from oco2_outliers.soundings import (
-    bearing,
-    in_box,
-    orbit_numbers,
-    read_soundings,
-    sounding_footprint,
-    sphere_distance,
-    track_distance,
-    unit_vectors,
-)
+from .soundings.sounding_ids import sounding_footprint
+from .soundings.sphere import bearing, in_box, sphere_distance, unit_vectors
+from .soundings.tables_in import read_soundings
+from .soundings.track import orbit_numbers, track_distance
 
 # %% auto #0
 __all__ = ['WIDTHS', 'peak_model', 'peak_correlation', 'estimate_emission', 'TrackScan', 'scan_track', 'fit_peak',

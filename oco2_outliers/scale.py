@@ -62,7 +62,9 @@ from oco2_outliers.main_job import (
     without_earlier_results,
 )
 from .peaks import find_peaks, q_values
-from .soundings import orbit_numbers, parse_times, read_soundings, sounding_time
+from .soundings.sounding_ids import parse_times, sounding_time
+from .soundings.tables_in import read_soundings
+from .soundings.track import orbit_numbers
 
 # %% auto #0
 __all__ = ['Unit', 'RunResult', 'map_files', 'Combined', 'combine']

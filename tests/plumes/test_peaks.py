@@ -27,7 +27,9 @@ from oco2_outliers.peaks import (
     read_peaks,
     scan_track,
 )
-from oco2_outliers.soundings import _bearing, _destination, _distance, simulate_granule, track_distance, write_lite
+from oco2_outliers.soundings import simulate_granule, track_distance, write_lite
+from oco2_outliers.soundings.sphere import bearing as bearing_to
+from oco2_outliers.soundings.sphere import destination, sphere_distance
 
 
 def a_track(n=1200, length=400.0, seed=0, delta=0.0, sigma=12.0, centre=200.0, noise=0.5, lat=20.0, lon=10.0,
@@ -35,9 +37,9 @@ def a_track(n=1200, length=400.0, seed=0, delta=0.0, sigma=12.0, centre=200.0, n
     """Soundings along a great circle with white noise and a plume."""
     rng = np.random.default_rng(seed)
     along = np.sort(rng.uniform(0, length, n))
-    lats, lons = _destination(lat, lon, bearing, along)
-    ahead = _bearing(lats, lons, *_destination(lat, lon, bearing, along + 1))
-    lats, lons = _destination(lats, lons, ahead + 90, rng.uniform(-4, 4, n))
+    lats, lons = destination(lat, lon, bearing, along)
+    ahead = bearing_to(lats, lons, *destination(lat, lon, bearing, along + 1))
+    lats, lons = destination(lats, lons, ahead + 90, rng.uniform(-4, 4, n))
     xco2 = 400 + 0.002 * along + delta * np.exp(-0.5 * ((along - centre) / sigma) ** 2) + rng.normal(0, noise, n)
     return pd.DataFrame({"latitude": lats, "longitude": lons, "xco2": xco2, "xco2_uncertainty": noise})
 
@@ -76,7 +78,7 @@ def test_default_search_finds_secunda_as_one_peak(secunda, tmp_path):
     found = find_peaks(track, tmp_path)
     assert len(found.peaks) == 1
     peak = found.peaks.iloc[0]
-    assert _distance(peak["latitude"], peak["longitude"], published["peak"]["latitude"],
+    assert sphere_distance(peak["latitude"], peak["longitude"], published["peak"]["latitude"],
                      published["peak"]["longitude"]) < 10
     assert peak["p_value"] <= 0.05 and peak["outlier"] and 15 < peak["sigma"] < 33.4
     for name in ("amplitude", "sigma", "delta", "centre"):
@@ -90,7 +92,7 @@ def test_preset_on_secunda_holds_the_published_place(secunda):
     track, published = secunda
     found = find_peaks(track, preset="chevallier2020").peaks
     assert len(found) > 1  # one plume several times, as published
-    apart = _distance(found["latitude"], found["longitude"], published["peak"]["latitude"],
+    apart = sphere_distance(found["latitude"], found["longitude"], published["peak"]["latitude"],
                       published["peak"]["longitude"])
     near = found[apart < 15]
     assert len(near) and near["amplitude"].between(100, 170).any()
@@ -99,7 +101,8 @@ def test_preset_on_secunda_holds_the_published_place(secunda):
 def naive_published_search(table):
     """The published loop as its description reads, one row at a time."""
     first, rows = table.iloc[0], []
-    distance = _distance(table["latitude"], table["longitude"], first["latitude"], first["longitude"], radius=6367)
+    distance = sphere_distance(table["latitude"], table["longitude"], first["latitude"], first["longitude"],
+                               radius=6367)
     table = table.assign(distance=np.asarray(distance)).sort_values("distance")
     for k in range(0, len(table), 15):
         centre = table.iloc[k]
@@ -332,8 +335,8 @@ def test_orbit_across_the_dateline_and_over_the_pole_is_the_same_orbit():
         there = find_peaks(a_track(delta=4, **place)).peaks.iloc[0]
         for name in ("amplitude", "sigma", "delta"):
             assert there[name] == pytest.approx(here[name], rel=0.02), place
-        lat, lon = _destination(place["lat"], place["lon"], place["bearing"], 200.0)
-        assert _distance(there["latitude"], there["longitude"], lat, lon) < 4
+        lat, lon = destination(place["lat"], place["lon"], place["bearing"], 200.0)
+        assert sphere_distance(there["latitude"], there["longitude"], lat, lon) < 4
 
 
 def test_nan_winds_leave_the_emission_empty():
@@ -441,7 +444,7 @@ def test_candidate_sources_across_the_dateline_are_upwind_and_ranked():
 
 def test_whole_job_with_an_inventory(tmp_path):
     track = a_track(delta=4).assign(windspeed_u=5.0, windspeed_v=0.0, surface_pressure=1000.0, tcwv=20.0)
-    lat, lon = _destination(*_destination(20.0, 10.0, 345.0, 200.0), 270.0, 20.0)
+    lat, lon = destination(*destination(20.0, 10.0, 345.0, 200.0), 270.0, 20.0)
     plants = pd.DataFrame({"name": ["plant"], "latitude": [float(lat)], "longitude": [float(lon)], "emission": [3.0]})
     plants.to_csv(tmp_path / "plants.csv", index=False)
     found = find_peaks(track, tmp_path / "out", inventory=tmp_path / "plants.csv", figures=False)

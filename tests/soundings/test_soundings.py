@@ -252,7 +252,7 @@ def test_geoparquet_opens_as_a_map(tmp_path):
     back = read_soundings(tmp_path / "a.geoparquet")
     assert back.attrs["skipped"] == ["geometry"]
     pd.testing.assert_frame_equal(back, table)
-    with pytest.raises(InputError, match="geometry already"):
+    with pytest.raises(InputError, match="already has a column geometry"):
         to_parquet(layer, tmp_path / "b.gpq", geo=True)
     with pytest.raises(InputError, match="latitude"):
         to_parquet(table[["sounding_id"]], tmp_path / "b.gpq", geo=True)
@@ -302,7 +302,7 @@ def test_conversion_refuses_its_own_input_and_unknown_endings(granule, tmp_path)
 
 @pytest.mark.parametrize(("ending", "broken"), [
     (".csv", "pandas.DataFrame.to_csv"), (".json", "pandas.DataFrame.to_json"),
-    (".parquet", "pyarrow.parquet.write_table"), (".nc4", "oco2_outliers.soundings._write_variable")])
+    (".parquet", "pyarrow.parquet.write_table"), (".nc4", "oco2_outliers.soundings.lite_writing._write_variable")])
 def test_a_failed_conversion_leaves_the_old_file(granule, tmp_path, monkeypatch, ending, broken):
     import pyarrow.parquet  # noqa: F401  so that monkeypatch finds it
 
@@ -714,7 +714,7 @@ def test_a_failed_write_leaves_the_old_file(granule, tmp_path, monkeypatch):
     def full(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("oco2_outliers.soundings._write_variable", full)
+    monkeypatch.setattr("oco2_outliers.soundings.lite_writing._write_variable", full)
     with pytest.raises(OSError, match="disk full"):
         write_lite(granule.soundings, path)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
