@@ -31,8 +31,8 @@ from .ground.ids import exact_id
 from .ground.tables import read_any_table
 from .image_forest import read_picture
 from .main_job import IsolationResult
-from .plots import coastlines
 from .soundings import track_distance
+from .soundings.maps import coastlines
 
 # %% auto #0
 __all__ = ['ExplorerPage', 'explore', 'IsolationWidget']

@@ -34,8 +34,9 @@ from .ground.figures import UNITS
 from .ground.files import whole_folder
 from .ground.ids import exact_ids
 from .ground.tables import text_table, wrapped_text
-from .plots import eps_curve, isolated_along_track, isolated_map, silhouette_curve
+from .isolation.figures import eps_curve, silhouette_curve
 from .soundings import read_soundings
+from .soundings.figures import isolated_along_track, isolated_map
 
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate']
