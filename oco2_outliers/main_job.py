@@ -34,7 +34,8 @@ from .ground.figures import UNITS
 from .ground.files import whole_folder
 from .ground.ids import exact_ids
 from .ground.tables import text_table, wrapped_text
-from .plots import eps_curve, isolated_along_track, isolated_map, silhouette_curve
+from .isolation.figures import eps_curve, silhouette_curve
+from .soundings.figures import isolated_along_track, isolated_map
 from .soundings.tables_in import read_soundings
 
 # %% auto #0
