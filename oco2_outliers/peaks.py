@@ -26,7 +26,6 @@ from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.tables import text_table, wrapped_text
-from .main_job import InputTable, as_list, read_input
 from .plots import LEAST_SUPPORT, number_text, peak_fit, track_scan
 from oco2_outliers.soundings import (
     bearing,
@@ -38,6 +37,7 @@ from oco2_outliers.soundings import (
     track_distance,
     unit_vectors,
 )
+from .soundings.inputs import InputTable, as_list, read_input
 
 # %% auto #0
 __all__ = ['WIDTHS', 'peak_model', 'peak_correlation', 'estimate_emission', 'TrackScan', 'scan_track', 'fit_peak',
