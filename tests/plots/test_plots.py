@@ -31,7 +31,8 @@ import oco2_outliers.plots as plots
 from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import bench_kmeans, isolation_radius
 from oco2_outliers.image_forest import draw_verdict
-from oco2_outliers.main_job import _drawable, isolate
+from oco2_outliers.isolation.reporting import drawable_rows
+from oco2_outliers.main_job import isolate
 from oco2_outliers.peaks import peak_model, plot_peak, plot_scan, scan_track
 from oco2_outliers.plumes import figures
 from oco2_outliers.soundings import maps
@@ -502,10 +503,10 @@ def test_the_figure_of_isolate_says_what_it_cannot_draw(tmp_path):
         isolate(given, out=tmp_path / name, eps=2.0, features=["albedo"], progress=False)
         picture = cv2.imread(str(tmp_path / name / "isolated_along_track.png"))
         assert picture.shape[1] == (1440 if name in ("all", "gaps", "no_xco2") else 1080)
-    y, shown = _drawable(TABLE.assign(longitude=far), "albedo")
+    y, shown = drawable_rows(TABLE.assign(longitude=far), "albedo")
     assert y == "xco2" and len(shown) == (TABLE.index % 3 != 0).sum()
     nothing = TABLE.assign(latitude=TABLE["latitude"].where(TABLE.index < 9), xco2=TABLE["xco2"].where(TABLE.index > 9))
-    y, shown = _drawable(nothing, "albedo")
+    y, shown = drawable_rows(nothing, "albedo")
     assert y == "albedo" and len(shown) == len(TABLE)
 
 
