@@ -19,21 +19,15 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from .datasets import Datasets
-from oco2_outliers.dbscan import (
-    FeatureMatrix,
-    IsolatedSoundings,
-    choose_eps,
-    feature_matrix,
-    isolation_radius,
-    numeric_columns,
-    refuse_text,
-    sweep,
-)
 from .ground.errors import InputError
 from .ground.figures import UNITS
 from .ground.files import whole_folder
 from .ground.ids import exact_ids
 from .ground.tables import text_table, wrapped_text
+from .isolation.estimator import IsolatedSoundings
+from .isolation.features import FeatureMatrix, feature_matrix, numeric_columns, refuse_text
+from .isolation.radii import choose_eps, isolation_radius
+from .isolation.sweeps import sweep
 from .plots import eps_curve, isolated_along_track, isolated_map, silhouette_curve
 from .soundings import read_soundings
 

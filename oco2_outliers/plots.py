@@ -24,7 +24,6 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
-from .dbscan import eps_profile
 from .ground.errors import InputError
 from oco2_outliers.ground.figures import (
     CLUSTER_COLOURS,
@@ -42,6 +41,7 @@ from oco2_outliers.ground.figures import (
     new_axes,
     plain_text,
 )
+from .isolation.radii import eps_profile
 
 # %% auto #0
 __all__ = ['isolated_along_track', 'coastlines', 'isolated_map', 'eps_curve', 'silhouette_curve', 'sweep_table',
