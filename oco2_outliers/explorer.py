@@ -23,13 +23,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .dbscan import FeatureMatrix, exact_root, neighbour_search
 from .ground.errors import InputError
 from .ground.figures import axis_label
 from .ground.files import whole_file
 from .ground.ids import exact_id
 from .ground.tables import read_any_table
 from .image_forest import read_picture
+from .isolation.features import FeatureMatrix
+from .isolation.paths import neighbour_search
+from .isolation.squares import exact_root
 from .main_job import IsolationResult
 from .soundings.maps import coastlines
 from .soundings.track import track_distance

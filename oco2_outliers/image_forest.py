@@ -36,10 +36,10 @@ from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
-from .dbscan import IsolatedSoundings
 from .ground.errors import InputError
 from .ground.files import whole_file
 from .ground.work import count_threads
+from .isolation.estimator import IsolatedSoundings
 
 # %% auto #0
 __all__ = ['MAX_PIXELS', 'simulate_pictures', 'quantify_image', 'read_picture', 'load_dataset', 'ImageForest', 'Explanation',

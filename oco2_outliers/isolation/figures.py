@@ -13,7 +13,6 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
-from ..dbscan import eps_profile
 from ..ground.errors import InputError
 from oco2_outliers.ground.figures import (
     CLUSTER_COLOURS,
@@ -26,6 +25,7 @@ from oco2_outliers.ground.figures import (
     new_axes,
     plain_text,
 )
+from .radii import eps_profile
 
 # %% auto #0
 __all__ = ['eps_curve', 'silhouette_curve', 'sweep_table', 'silhouette_plot', 'k_selection']
