@@ -1,0 +1,35 @@
+"""Naive twins: slow and obvious versions of what the package computes quickly, for a reader to check by eye."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# --- isolation ---
+
+
+def squared_distances(X):
+    """Squared distances of all pairs of rows, added feature by feature."""
+    total = np.zeros((len(X), len(X)))
+    for j in range(X.shape[1]):
+        total += (X[:, None, j] - X[None, :, j]) ** 2
+    return total
+
+
+def clusters_by_definition(square, eps, m):
+    """DBSCAN as the words say it: clusters by ascending smallest core row, a border row to the lowest label."""
+    near = square <= eps * eps
+    core = near.sum(axis=1) >= m
+    labels, n_clusters = np.full(len(square), -1), 0
+    for row in np.flatnonzero(core):
+        if labels[row] >= 0:
+            continue
+        labels[row], todo = n_clusters, [row]
+        while todo:
+            for q in np.flatnonzero(near[todo.pop()] & core & (labels < 0)):
+                labels[q] = n_clusters
+                todo.append(q)
+        n_clusters += 1
+    for row in np.flatnonzero(~core):
+        reached = labels[near[row] & core]
+        labels[row] = reached.min() if len(reached) else -1
+    return labels
