@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+<<<<<<< HEAD
 from oco2_outliers.soundings import track_distance
 
 
@@ -16,3 +17,34 @@ def naive_background(soundings, window):
         y = soundings["xco2"].astype(float)[good & ((distance - here).abs() <= window / 2)]
         rows.append((y.median(), y.mean() - y.std(ddof=0)) if len(y) >= 20 else (np.nan, np.nan))
     return np.array(rows)
+=======
+# --- isolation ---
+
+
+def squared_distances(X):
+    """Squared distances of all pairs of rows, added feature by feature."""
+    total = np.zeros((len(X), len(X)))
+    for j in range(X.shape[1]):
+        total += (X[:, None, j] - X[None, :, j]) ** 2
+    return total
+
+
+def clusters_by_definition(square, eps, m):
+    """DBSCAN as the words say it: clusters by ascending smallest core row, a border row to the lowest label."""
+    near = square <= eps * eps
+    core = near.sum(axis=1) >= m
+    labels, n_clusters = np.full(len(square), -1), 0
+    for row in np.flatnonzero(core):
+        if labels[row] >= 0:
+            continue
+        labels[row], todo = n_clusters, [row]
+        while todo:
+            for q in np.flatnonzero(near[todo.pop()] & core & (labels < 0)):
+                labels[q] = n_clusters
+                todo.append(q)
+        n_clusters += 1
+    for row in np.flatnonzero(~core):
+        reached = labels[near[row] & core]
+        labels[row] = reached.min() if len(reached) else -1
+    return labels
+>>>>>>> isolation
