@@ -31,7 +31,7 @@ from .ground.ids import exact_id
 from .ground.tables import read_any_table
 from .image_forest import read_picture
 from .main_job import IsolationResult
-from .plots import coastlines
+from .soundings.maps import coastlines
 from .soundings.track import track_distance
 
 # %% auto #0

@@ -26,8 +26,8 @@ from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.tables import text_table, wrapped_text
-from .main_job import InputTable, as_list, read_input
-from .plots import LEAST_SUPPORT, number_text, peak_fit, track_scan
+from .plumes.figures import LEAST_SUPPORT, number_text, peak_fit, track_scan
+from .soundings.inputs import InputTable, as_list, read_input
 from .soundings.sounding_ids import sounding_footprint
 from .soundings.sphere import bearing, in_box, sphere_distance, unit_vectors
 from .soundings.tables_in import read_soundings

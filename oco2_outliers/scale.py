@@ -53,14 +53,9 @@ from .ground.files import remove_temporary, whole_path, write_whole
 from .ground.hashes import hash_of, md5_of, sha256_of
 from .ground.work import n_cores
 from .image_forest import ImageForest
-from oco2_outliers.main_job import (
-    change_in_words,
-    eps_values,
-    printable_fence,
-    refuse_undeclared,
-    result_columns,
-    without_earlier_results,
-)
+from .isolation.checking import refuse_undeclared, without_earlier_results
+from .isolation.choosing import eps_values, printable_fence
+from .isolation.results import change_in_words, result_columns
 from .peaks import find_peaks, q_values
 from .soundings.sounding_ids import parse_times, sounding_time
 from .soundings.tables_in import read_soundings

@@ -109,7 +109,7 @@ class SwiftListing(SwiftConnection):
             return self.conn.head_object(*split_path(path))
 
     def ensure_container(self, container: str, like: str | None = None) -> None:
-        """Make the container if there is none; `like` names one whose readers it shall have."""
+        """Make the container if there is none; `like` names one whose readers it gets."""
         with swift_errors(container):
             try:
                 self.conn.head_container(container)
