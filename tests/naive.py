@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-<<<<<<< HEAD
 from oco2_outliers.soundings import track_distance
 
-
-# --- soundings ---
-def naive_background(soundings, window):
-    """For every sounding: the window around it, sorted and averaged by the book."""
-    distance, good = track_distance(soundings), soundings["xco2_quality_flag"] == 0
-    rows = []
-    for here in distance:
-        y = soundings["xco2"].astype(float)[good & ((distance - here).abs() <= window / 2)]
-        rows.append((y.median(), y.mean() - y.std(ddof=0)) if len(y) >= 20 else (np.nan, np.nan))
-    return np.array(rows)
-=======
 # --- isolation ---
 
 
@@ -47,4 +35,15 @@ def clusters_by_definition(square, eps, m):
         reached = labels[near[row] & core]
         labels[row] = reached.min() if len(reached) else -1
     return labels
->>>>>>> isolation
+
+
+# --- soundings ---
+
+def naive_background(soundings, window):
+    """For every sounding: the window around it, sorted and averaged by the book."""
+    distance, good = track_distance(soundings), soundings["xco2_quality_flag"] == 0
+    rows = []
+    for here in distance:
+        y = soundings["xco2"].astype(float)[good & ((distance - here).abs() <= window / 2)]
+        rows.append((y.median(), y.mean() - y.std(ddof=0)) if len(y) >= 20 else (np.nan, np.nan))
+    return np.array(rows)
