@@ -60,6 +60,7 @@ def annotate_image(image: np.ndarray | str | os.PathLike, label: str | bool, ax:
 
     Examples
     --------
+    >>> import numpy as np
     >>> annotate_image(np.zeros((60, 120, 3), np.uint8), "normal").images[0].get_array().shape
     (60, 120, 3)
     """
@@ -201,6 +202,7 @@ def image_grid(images: Sequence[np.ndarray | str | os.PathLike], scores: ArrayLi
 
     Examples
     --------
+    >>> import numpy as np
     >>> ax = image_grid([np.zeros((30, 40, 3), np.uint8), "no such file.png"], scores=[0.4, 0.9], odd=[False, True])
     >>> len(ax.images), [t.get_text() for t in ax.texts]
     (1, ['0.40', '0.90\nunreadable'])
@@ -251,6 +253,7 @@ def mosaic(table: pd.DataFrame, top: int = 12, columns: int = 6, ax: Axes | None
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"path": ["a.png", "b.png"], "score": [0.4, 0.6], "outlier": [False, True]})
     >>> [t.get_text() for t in mosaic(table).texts]
     ['0.60 b.png\nunreadable', '0.40 a.png\nunreadable']

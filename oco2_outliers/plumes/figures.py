@@ -173,6 +173,7 @@ def peak_fit(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, ax: A
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"distance": [-1.0, 0.0, 1.0], "xco2": [400.0, 401.0, 400.0]})
     >>> peak = {"slope": 0.0, "intercept": 400.0, "amplitude": 5.0, "sigma": 2.0}
     >>> len(peak_fit(table, peak).lines)
@@ -260,6 +261,7 @@ def track_scan(scan: _Scan, peaks: pd.DataFrame | None = None, ax: Axes | None =
     Examples
     --------
     >>> from types import SimpleNamespace
+    >>> import numpy as np
     >>> ones = np.ones((3, 2))
     >>> scan = SimpleNamespace(centre=np.arange(3.0), width=np.array([4.0, 8.0]), t=ones, support=ones)
     >>> track_scan(scan).get_yscale()
@@ -356,6 +358,7 @@ def plume_map(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, sour
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"latitude": [40.0, 40.1], "longitude": [-81.0, -81.0], "xco2": [410.0, 413.0]})
     >>> ax = plume_map(table, {"latitude": 40.1, "longitude": -81.0, "windspeed_u": 3.0, "windspeed_v": 4.0})
     >>> ax.get_legend().get_texts()[-1].get_text()
