@@ -56,7 +56,8 @@ from .image_forest import ImageForest
 from .isolation.checking import refuse_undeclared, without_earlier_results
 from .isolation.choosing import eps_values, printable_fence
 from .isolation.results import change_in_words, result_columns
-from .peaks import find_peaks, q_values
+from .plumes.false_alarms import q_values
+from .plumes.searching import find_peaks
 from .soundings import orbit_numbers, parse_times, read_soundings, sounding_time
 
 # %% auto #0
