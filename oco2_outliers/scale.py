@@ -50,7 +50,8 @@ from .isolation.features import FeatureMatrix, asked_columns, feature_matrix, nu
 from .isolation.paths import neighbour_search
 from .isolation.results import change_in_words, result_columns
 from .isolation.squares import exact_root
-from .peaks import find_peaks, q_values
+from .plumes.false_alarms import q_values
+from .plumes.searching import find_peaks
 from .soundings.sounding_ids import parse_times, sounding_time
 from .soundings.tables_in import read_soundings
 from .soundings.track import orbit_numbers
