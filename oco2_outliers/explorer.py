@@ -29,8 +29,8 @@ from .ground.figures import axis_label
 from .ground.files import whole_file
 from .ground.ids import exact_id
 from .ground.tables import read_any_table
-from .image_forest import read_picture
 from .main_job import IsolationResult
+from .pictures.reading import read_picture
 from .plots import coastlines
 from .soundings import track_distance
 

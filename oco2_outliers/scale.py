@@ -52,7 +52,6 @@ from .ground.errors import InputError, error_line, one_line
 from .ground.files import remove_temporary, whole_path, write_whole
 from .ground.hashes import hash_of, md5_of, sha256_of
 from .ground.work import n_cores
-from .image_forest import ImageForest
 from oco2_outliers.main_job import (
     change_in_words,
     eps_values,
@@ -62,6 +61,7 @@ from oco2_outliers.main_job import (
     without_earlier_results,
 )
 from .peaks import find_peaks, q_values
+from .pictures.estimator import ImageForest
 from .soundings import orbit_numbers, parse_times, read_soundings, sounding_time
 
 # %% auto #0
