@@ -42,7 +42,6 @@ from .ground.errors import InputError, error_line, one_line
 from .ground.files import remove_temporary, whole_path, write_whole
 from .ground.hashes import hash_of, md5_of, sha256_of
 from .ground.work import n_cores
-from .image_forest import ImageForest
 from .isolation.checking import refuse_undeclared, without_earlier_results
 from .isolation.choosing import eps_values, printable_fence
 from .isolation.estimator import IsolatedSoundings
@@ -50,6 +49,7 @@ from .isolation.features import FeatureMatrix, asked_columns, feature_matrix, nu
 from .isolation.paths import neighbour_search
 from .isolation.results import change_in_words, result_columns
 from .isolation.squares import exact_root
+from .pictures.estimator import ImageForest
 from .plumes.false_alarms import q_values
 from .plumes.searching import find_peaks
 from .soundings.sounding_ids import parse_times, sounding_time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from oco2_outliers.soundings import track_distance
@@ -47,3 +48,20 @@ def naive_background(soundings, window):
         y = soundings["xco2"].astype(float)[good & ((distance - here).abs() <= window / 2)]
         rows.append((y.median(), y.mean() - y.std(ddof=0)) if len(y) >= 20 else (np.nan, np.nan))
     return np.array(rows)
+
+
+# --- pictures ---
+
+
+
+def original_features(path, bins):
+    """The original loop over pictures, written out for one of them."""
+    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2HSV)
+    hist = cv2.calcHist([image], [0, 1, 2], None, bins, [0, 180, 0, 256, 0, 256])
+    return cv2.normalize(hist, hist).flatten()
+
+
+def opencv_counts(image, bins):
+    """Pixels of a BGR picture in each bin, as OpenCV counts them."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+    return cv2.calcHist([hsv], [0, 1, 2], None, list(bins), [0, 180, 0, 256, 0, 256])

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from ..image_forest import read_picture
 from .packing import Pack
+from ..pictures.reading import read_picture
 
 # %% auto #0
 __all__ = []

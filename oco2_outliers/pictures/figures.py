@@ -64,7 +64,8 @@ def annotate_image(image: np.ndarray | str | os.PathLike, label: str | bool, ax:
     >>> annotate_image(np.zeros((60, 120, 3), np.uint8), "normal").images[0].get_array().shape
     (60, 120, 3)
     """
-    from oco2_outliers.image_forest import draw_verdict, read_picture  # OpenCV is slow to load, and only needed here
+    from oco2_outliers.pictures.drawing import draw_verdict
+    from oco2_outliers.pictures.reading import read_picture  # OpenCV is slow to load, and only needed here
 
     word = ("anomaly" if label else "normal") if isinstance(label, (bool, np.bool_)) else label
     if word not in ("anomaly", "normal"):
@@ -80,7 +81,7 @@ def _small_picture(image: np.ndarray | str | os.PathLike) -> np.ndarray | None:
     """Red, green, blue, at most 256 pixels a side; None when a file cannot be read."""
     import cv2  # slow to load, and only needed here
 
-    from oco2_outliers.image_forest import read_picture
+    from oco2_outliers.pictures.reading import read_picture
 
     if isinstance(image, np.ndarray):
         picture = _checked_picture(image)
