@@ -32,7 +32,7 @@ from .soundings.inputs import InputTable, fill_counts, opened_store, pooled, rea
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate']
 
-# %% ../nbs/04a_isolate.ipynb #336a8442
+# %% ../nbs/04a_isolate.ipynb #003b280c
 @dataclass(frozen=True)
 class _Rows:
     """All rows of a run in one table, numbered from 0, and what was noticed while they were read."""
@@ -44,7 +44,7 @@ class _Rows:
     earlier: list[str]
     fills: dict[str, int]
 
-# %% ../nbs/04a_isolate.ipynb #0ba0d9cc
+# %% ../nbs/04a_isolate.ipynb #373ff274
 def _read_rows(inputs: Any, store: Any, shown: bool) -> _Rows:
     """Read all inputs and put their rows into one table."""
     read = list(read_inputs(inputs, opened_store(store), "read", shown))
@@ -52,7 +52,7 @@ def _read_rows(inputs: Any, store: Any, shown: bool) -> _Rows:
     table, earlier = without_earlier_results(table)
     return _Rows(read, table.reset_index(drop=True), table.index, partial, earlier, fill_counts(read))
 
-# %% ../nbs/04a_isolate.ipynb #09fcba4b
+# %% ../nbs/04a_isolate.ipynb #7a8596af
 def _matrix_of(rows: _Rows, features: Sequence[str] | None, min_samples: int, drop_missing: bool) -> FeatureMatrix:
     """The standardised features of the rows that can be judged, as many as a core row needs at least."""
     matrix = features_to_judge(rows.table, features, rows.partial, rows.fills, drop_missing)
@@ -61,7 +61,7 @@ def _matrix_of(rows: _Rows, features: Sequence[str] | None, min_samples: int, dr
         raise InputError(f"{n} rows, fewer than min_samples={min_samples}: none can be core; lower min_samples")
     return matrix
 
-# %% ../nbs/04a_isolate.ipynb #9f4e58d8
+# %% ../nbs/04a_isolate.ipynb #847fc180
 def _swept(X: pd.DataFrame, asked: list[float] | None, min_samples: int, random_state: int | None,
            n_jobs: int | None, shown: bool) -> tuple[pd.DataFrame, float, str]:
     """The sweep over the eps asked for, or around the fence; the eps in use, and the rule that chose it."""
@@ -100,6 +100,7 @@ class IsolationResult:
 
     Examples
     --------
+    >>> from oco2_outliers.main_job import isolate
     >>> from oco2_outliers.soundings import simulate_granule
     >>> result = isolate(simulate_granule(0, 20).soundings, eps=4.0)
     >>> result.eps, result.rule, len(result.isolated) == int(result.table["isolated"].sum())
@@ -152,7 +153,7 @@ class IsolationResult:
         return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
                           verdict, *oddest_text(self.table)])
 
-# %% ../nbs/04a_isolate.ipynb #bc2053bb
+# %% ../nbs/04a_isolate.ipynb #2d161846
 def _write(result: IsolationResult, folder: Path) -> None:
     """Write the six files of a result into a folder."""
     table = result.table
@@ -185,7 +186,7 @@ def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
                    "clusters": int(model.labels_.max()) + 1, "fill_values": rows.fills},
     }
 
-# %% ../nbs/04a_isolate.ipynb #52817aa9
+# %% ../nbs/04a_isolate.ipynb #0b69644b
 def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: IsolatedSoundings,
             parameters: dict[str, Any]) -> IsolationResult:
     """The judged rows with their scores on the index of the input, and all that is to be told about the run."""
@@ -250,6 +251,9 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from oco2_outliers.main_job import isolate
     >>> table = pd.DataFrame({"xco2": [*np.linspace(400, 402, 50), 420.0]})
     >>> isolate(table, eps=0.5).isolated["xco2"].tolist()
     [420.0]

@@ -19,7 +19,7 @@ from .plumes.searching import find_peaks
 __all__ = ['WIDTHS', 'peak_model', 'peak_correlation', 'estimate_emission', 'TrackScan', 'scan_track', 'fit_peak',
            'candidate_sources', 'read_peaks', 'PeakSearch', 'find_peaks']
 
-# %% ../nbs/05_peaks.ipynb #1a2c918e
+# %% ../nbs/05_peaks.ipynb #e78630db
 _all_ = [WIDTHS, peak_model, peak_correlation, estimate_emission, TrackScan, scan_track, fit_peak, candidate_sources,
          read_peaks, PeakSearch, find_peaks]
 

@@ -1,7 +1,8 @@
 """Plumes along the track: the published search, the exact scan, false alarms, bad input."""
 
+import doctest
+import importlib
 import json
-import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,11 +10,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import curve_fit
+from naive import destination, fit_by_curve_fit, naive_published_search
 from scipy.stats import binomtest
 
-from oco2_outliers import peaks as module
-from oco2_outliers.datasets import InputError
+from oco2_outliers.ground.errors import InputError
 from oco2_outliers.peaks import (
     WIDTHS,
     candidate_sources,
@@ -21,24 +21,22 @@ from oco2_outliers.peaks import (
     find_peaks,
     fit_peak,
     peak_correlation,
-    peak_model,
     plot_peak,
     plot_scan,
     read_peaks,
     scan_track,
 )
 from oco2_outliers.soundings import simulate_granule, track_distance, write_lite
-from oco2_outliers.soundings.sphere import bearing as bearing_to
-from oco2_outliers.soundings.sphere import destination, sphere_distance
+from oco2_outliers.soundings.sphere import bearing, sphere_distance
 
 
 def a_track(n=1200, length=400.0, seed=0, delta=0.0, sigma=12.0, centre=200.0, noise=0.5, lat=20.0, lon=10.0,
-            bearing=345.0):
+            direction=345.0):
     """Soundings along a great circle with white noise and a plume."""
     rng = np.random.default_rng(seed)
     along = np.sort(rng.uniform(0, length, n))
-    lats, lons = destination(lat, lon, bearing, along)
-    ahead = bearing_to(lats, lons, *destination(lat, lon, bearing, along + 1))
+    lats, lons = destination(lat, lon, direction, along)
+    ahead = bearing(lats, lons, *destination(lat, lon, direction, along + 1))
     lats, lons = destination(lats, lons, ahead + 90, rng.uniform(-4, 4, n))
     xco2 = 400 + 0.002 * along + delta * np.exp(-0.5 * ((along - centre) / sigma) ** 2) + rng.normal(0, noise, n)
     return pd.DataFrame({"latitude": lats, "longitude": lons, "xco2": xco2, "xco2_uncertainty": noise})
@@ -79,7 +77,7 @@ def test_default_search_finds_secunda_as_one_peak(secunda, tmp_path):
     assert len(found.peaks) == 1
     peak = found.peaks.iloc[0]
     assert sphere_distance(peak["latitude"], peak["longitude"], published["peak"]["latitude"],
-                     published["peak"]["longitude"]) < 10
+                           published["peak"]["longitude"]) < 10
     assert peak["p_value"] <= 0.05 and peak["outlier"] and 15 < peak["sigma"] < 33.4
     for name in ("amplitude", "sigma", "delta", "centre"):
         assert 0 < peak[f"{name}_error"] < np.inf
@@ -93,40 +91,9 @@ def test_preset_on_secunda_holds_the_published_place(secunda):
     found = find_peaks(track, preset="chevallier2020").peaks
     assert len(found) > 1  # one plume several times, as published
     apart = sphere_distance(found["latitude"], found["longitude"], published["peak"]["latitude"],
-                      published["peak"]["longitude"])
+                            published["peak"]["longitude"])
     near = found[apart < 15]
     assert len(near) and near["amplitude"].between(100, 170).any()
-
-
-def naive_published_search(table):
-    """The published loop as its description reads, one row at a time."""
-    first, rows = table.iloc[0], []
-    distance = sphere_distance(table["latitude"], table["longitude"], first["latitude"], first["longitude"],
-                               radius=6367)
-    table = table.assign(distance=np.asarray(distance)).sort_values("distance")
-    for k in range(0, len(table), 15):
-        centre = table.iloc[k]
-        near = table[(table["distance"] >= centre["distance"] - 100) & (table["distance"] <= centre["distance"] + 100)]
-        if len(near) < 400:
-            continue
-        x, y = near["distance"] - centre["distance"], near["xco2"]
-        start = (0.0, np.median(y), 30 * (centre["xco2"] - np.median(y)), 10.0)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                m, b, amplitude, s = curve_fit(peak_model, x, y, p0=start, sigma=near["xco2_uncertainty"], ftol=0.5,
-                                               xtol=0.5, maxfev=20000)[0]
-        except RuntimeError:
-            continue
-        width = abs(s)
-        zones = [((x >= a * width) & (x <= c * width)).sum() for a, c in ((-1, 0), (0, 1), (-3, -2), (2, 3))]
-        if width < 2 or 3 * width > 100 or amplitude / s < 0 or min(zones) < int(width):
-            continue
-        core = (x >= -4 * width) & (x <= 4 * width)
-        r = np.corrcoef(peak_model(x[core], m, b, amplitude, s), y[core])[0, 1]
-        if r >= 0 and r**2 >= 0.25:
-            rows.append((int(centre["sounding_id"]), m, b, amplitude, s, amplitude / (s * np.sqrt(2 * np.pi)), r))
-    return pd.DataFrame(rows, columns=["sounding_id", "slope", "intercept", "amplitude", "sigma", "delta", "R"])
 
 
 def test_preset_is_the_published_loop_and_its_files_round_trip(tmp_path):
@@ -166,15 +133,6 @@ def test_published_months_can_be_read(shared_data):
 
 # --- the scan ---
 
-def oracle(x, y, error, centre, width, window=100.0):
-    """curve_fit of the same model, centre and width held."""
-    d = x - centre
-    near = np.abs(d) <= window
-    return curve_fit(lambda x, m, b, a: peak_model(x, m, b, a, width), d[near], y[near], p0=(0, 400, 1),
-                     sigma=error[near], xtol=1e-14, ftol=1e-14,
-                     jac=lambda x, m, b, a: np.stack([x, x * 0 + 1, peak_model(x, 0, 0, 1, width)], axis=1))
-
-
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), n=st.integers(60, 900), widths=st.lists(st.floats(1.5, 34), min_size=1, max_size=4))
 def test_scan_equals_curve_fit(seed, n, widths):
@@ -188,7 +146,7 @@ def test_scan_equals_curve_fit(seed, n, widths):
     for j, m in zip(rng.integers(0, 3, 5), rng.integers(0, len(scan.width), 5)):
         if not scan.support[j, m] > 0.5:
             continue
-        values, cover = oracle(x, y, error, centres[j], scan.width[m])
+        values, cover = fit_by_curve_fit(x, y, error, centres[j], scan.width[m])
         assert scan.amplitude[j, m] == pytest.approx(values[2], rel=1e-6, abs=1e-9 * scan.amplitude_error[j, m])
         assert scan.amplitude_error[j, m] == pytest.approx(np.sqrt(cover[2, 2]), rel=1e-6)
 
@@ -198,7 +156,7 @@ def test_scan_of_real_soundings_equals_curve_fit(secunda):
     x, y = track["distance_rel_km"].to_numpy(), track["xco2"].to_numpy()
     scan, rng, worst = scan_track(x, y), np.random.default_rng(0), 0.0
     for j, m in zip(rng.integers(60, len(scan.centre) - 60, 150), rng.integers(0, 17, 150)):
-        values, _ = oracle(x, y, np.ones_like(y), scan.centre[j], scan.width[m])
+        values, _ = fit_by_curve_fit(x, y, np.ones_like(y), scan.centre[j], scan.width[m])
         worst = max(worst, abs(scan.amplitude[j, m] / values[2] - 1))
     assert worst < 1e-6
 
@@ -331,11 +289,11 @@ def test_three_columns_are_enough(tmp_path):
 
 def test_orbit_across_the_dateline_and_over_the_pole_is_the_same_orbit():
     here = find_peaks(a_track(delta=4)).peaks.iloc[0]
-    for place in ({"lon": 179.9, "bearing": 40.0, "lat": 0.0}, {"lat": 88.5, "lon": 0.0, "bearing": 10.0}):
+    for place in ({"lon": 179.9, "direction": 40.0, "lat": 0.0}, {"lat": 88.5, "lon": 0.0, "direction": 10.0}):
         there = find_peaks(a_track(delta=4, **place)).peaks.iloc[0]
         for name in ("amplitude", "sigma", "delta"):
             assert there[name] == pytest.approx(here[name], rel=0.02), place
-        lat, lon = destination(place["lat"], place["lon"], place["bearing"], 200.0)
+        lat, lon = destination(place["lat"], place["lon"], place["direction"], 200.0)
         assert sphere_distance(there["latitude"], there["longitude"], lat, lon) < 4
 
 
@@ -493,8 +451,8 @@ def test_real_ohio_tracks_are_searched(shared_data):
     assert (found.peaks["p_value"] <= 0.05).all() and found.peaks["sounding_id"].dtype.kind in "iu"
 
 
-def test_docstring_examples():
-    import doctest
-
-    failed, run = doctest.testmod(module)
-    assert run > 8 and not failed
+@pytest.mark.parametrize("room", ["gaussians", "scanning", "fitting", "emissions", "candidates", "reading", "results",
+                                  "searching"])
+def test_docstring_examples(room):
+    failed, run = doctest.testmod(importlib.import_module(f"oco2_outliers.plumes.{room}"))
+    assert run and not failed
