@@ -16,14 +16,17 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from .datasets import Datasets
-from .dbscan import FeatureMatrix, IsolatedSoundings, isolation_radius, sweep
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.tables import wrapped_text
 from .isolation.checking import features_to_judge, without_earlier_results
 from .isolation.choosing import best_by_silhouette, eps_around, eps_values, printable_fence
+from .isolation.estimator import IsolatedSoundings
+from .isolation.features import FeatureMatrix
+from .isolation.radii import isolation_radius
 from .isolation.reporting import notes_of_run, oddest_text, sweep_figure, sweep_text, track_figure
 from .isolation.results import result_columns
+from .isolation.sweeps import sweep
 from .soundings.inputs import InputTable, fill_counts, opened_store, pooled, read_inputs
 
 # %% auto #0

@@ -38,25 +38,20 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from oco2_outliers.dbscan import (
-    FeatureMatrix,
-    IsolatedSoundings,
-    asked_columns,
-    exact_root,
-    feature_matrix,
-    neighbour_search,
-    numeric_columns,
-    refuse_text,
-)
 from .ground.errors import InputError, error_line, one_line
 from .ground.files import remove_temporary, whole_path, write_whole
 from .ground.hashes import hash_of, md5_of, sha256_of
 from .ground.work import n_cores
-from .image_forest import ImageForest
 from .isolation.checking import refuse_undeclared, without_earlier_results
 from .isolation.choosing import eps_values, printable_fence
+from .isolation.estimator import IsolatedSoundings
+from .isolation.features import FeatureMatrix, asked_columns, feature_matrix, numeric_columns, refuse_text
+from .isolation.paths import neighbour_search
 from .isolation.results import change_in_words, result_columns
-from .peaks import find_peaks, q_values
+from .isolation.squares import exact_root
+from .pictures.estimator import ImageForest
+from .plumes.false_alarms import q_values
+from .plumes.searching import find_peaks
 from .soundings.sounding_ids import parse_times, sounding_time
 from .soundings.tables_in import read_soundings
 from .soundings.track import orbit_numbers
@@ -1262,7 +1257,7 @@ class _Slabs:
 
     def _tie(self, ranks: np.ndarray, eps: float, piece: np.ndarray, parent: list[int]) -> None:
         """Connected pieces of these core rows, tied to the pieces that earlier slabs found."""
-        from oco2_outliers.dbscan import neighbour_search
+        from oco2_outliers.isolation.paths import neighbour_search
 
         # Every row is core here, so one neighbour is enough: what is left of DBSCAN is the connected pieces.
         own = neighbour_search(np.ascontiguousarray(self.X[ranks]), 1, self.n_jobs).labels([eps], 1)[0]
@@ -1290,7 +1285,7 @@ class _Slabs:
 
     def explain(self, rows: np.ndarray, eps: float, names: Sequence[str], scale: np.ndarray) -> pd.DataFrame:
         """Reason, and smallest single change, of rows (in input order): against the core rows, slab by slab."""
-        from oco2_outliers.dbscan import _explanations
+        from oco2_outliers.isolation.reasons import explanations
 
         rank = np.empty(self.n, np.int64)
         rank[self.order] = np.arange(self.n)
@@ -1302,7 +1297,7 @@ class _Slabs:
                 continue
             core = core[np.argsort(self.order[core])]
             fitted = np.ascontiguousarray(self.X[core])
-            told = _explanations(asked, fitted, np.arange(len(core)), eps, names, scale, self.n_jobs)
+            told = explanations(asked, fitted, np.arange(len(core)), eps, names, scale, self.n_jobs)
             for i, (nearest, distance, reason, feature, change) in enumerate(told):
                 d, row, why, least, what, how = best[i]
                 found = int(self.order[core[nearest]])

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..dbscan import FeatureMatrix, feature_matrix, numeric_columns, refuse_text
 from ..ground.errors import InputError
+from .features import FeatureMatrix, feature_matrix, numeric_columns, refuse_text
 
 # %% auto #0
 __all__ = []

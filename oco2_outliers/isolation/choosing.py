@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..dbscan import choose_eps
 from ..ground.errors import InputError
+from .radii import choose_eps
 
 # %% auto #0
 __all__ = []

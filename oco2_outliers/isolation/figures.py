@@ -13,7 +13,6 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
-from ..dbscan import eps_profile
 from ..ground.errors import InputError
 from oco2_outliers.ground.figures import (
     CLUSTER_COLOURS,
@@ -26,6 +25,7 @@ from oco2_outliers.ground.figures import (
     new_axes,
     plain_text,
 )
+from .radii import eps_profile
 
 # %% auto #0
 __all__ = ['eps_curve', 'silhouette_curve', 'sweep_table', 'silhouette_plot', 'k_selection']
@@ -143,6 +143,7 @@ def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | N
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"eps": [0.5, 1.0], "min_samples": [5, 5], "silhouette": [0.2, 0.4]})
     >>> silhouette_curve(table).get_ylabel()
     'mean silhouette'
@@ -248,6 +249,7 @@ def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | Non
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"eps": [0.5, 1.0], "min_samples": [5, 5], "n_isolated": [12, 3]})
     >>> [t.get_text() for t in sweep_table(table).texts]
     ['12', '3']
@@ -425,6 +427,7 @@ def k_selection(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> ax = k_selection(pd.DataFrame({"k": [2, 3], "silhouette": [0.4, 0.6]}))
     >>> ax.get_legend().get_texts()[0].get_text()
     'best: k = 3, silhouette 0.60'

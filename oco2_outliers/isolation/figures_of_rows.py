@@ -241,6 +241,7 @@ def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None
 
     Examples
     --------
+    >>> import pandas as pd
     >>> ax = feature_reasons(pd.DataFrame({"reason": ["xco2 80%, albedo 20%", "albedo 95%"], "score": [3.0, 2.0]}))
     >>> [t.get_text() for t in ax.get_legend().get_texts()]
     ['albedo', 'xco2', 'the rest']
@@ -365,6 +366,7 @@ def pairs(table: pd.DataFrame, features: Sequence[str] | None = None, isolated: 
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"xco2": [400.0, 401.0], "albedo": [0.2, 0.3], "isolated": [False, True]})
     >>> pairs(table).shape
     (2, 2)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..dbscan import FeatureMatrix, IsolatedSoundings
 from ..ground.figures import UNITS
+from .estimator import IsolatedSoundings
+from .features import FeatureMatrix
 
 # %% auto #0
 __all__ = []

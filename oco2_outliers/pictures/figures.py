@@ -60,10 +60,12 @@ def annotate_image(image: np.ndarray | str | os.PathLike, label: str | bool, ax:
 
     Examples
     --------
+    >>> import numpy as np
     >>> annotate_image(np.zeros((60, 120, 3), np.uint8), "normal").images[0].get_array().shape
     (60, 120, 3)
     """
-    from oco2_outliers.image_forest import draw_verdict, read_picture  # OpenCV is slow to load, and only needed here
+    from oco2_outliers.pictures.drawing import draw_verdict
+    from oco2_outliers.pictures.reading import read_picture  # OpenCV is slow to load, and only needed here
 
     word = ("anomaly" if label else "normal") if isinstance(label, (bool, np.bool_)) else label
     if word not in ("anomaly", "normal"):
@@ -79,7 +81,7 @@ def _small_picture(image: np.ndarray | str | os.PathLike) -> np.ndarray | None:
     """Red, green, blue, at most 256 pixels a side; None when a file cannot be read."""
     import cv2  # slow to load, and only needed here
 
-    from oco2_outliers.image_forest import read_picture
+    from oco2_outliers.pictures.reading import read_picture
 
     if isinstance(image, np.ndarray):
         picture = _checked_picture(image)
@@ -201,6 +203,7 @@ def image_grid(images: Sequence[np.ndarray | str | os.PathLike], scores: ArrayLi
 
     Examples
     --------
+    >>> import numpy as np
     >>> ax = image_grid([np.zeros((30, 40, 3), np.uint8), "no such file.png"], scores=[0.4, 0.9], odd=[False, True])
     >>> len(ax.images), [t.get_text() for t in ax.texts]
     (1, ['0.40', '0.90\nunreadable'])
@@ -251,6 +254,7 @@ def mosaic(table: pd.DataFrame, top: int = 12, columns: int = 6, ax: Axes | None
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"path": ["a.png", "b.png"], "score": [0.4, 0.6], "outlier": [False, True]})
     >>> [t.get_text() for t in mosaic(table).texts]
     ['0.60 b.png\nunreadable', '0.40 a.png\nunreadable']

@@ -27,24 +27,16 @@ from oco2_outliers.ground.figures import (
     new_axes,
     plain_text,
 )
+from .gaussians import LEAST_SUPPORT, number_of
 from ..soundings.maps import View, in_one_run, new_map, positions, view_of
 
 # %% auto #0
 __all__ = ['peak_fit', 'track_scan', 'plume_map']
 
-# %% ../../nbs/plumes/90_figures.ipynb #dcab9e8c
-def number_text(values: Mapping[str, Any] | pd.Series, name: str) -> float:
-    """A number of a row by its name; NaN where it is absent or no number."""
-    try:
-        value = values[name]
-        return float("nan") if value is None else float(value)
-    except (KeyError, TypeError, ValueError):
-        return float("nan")
-
 # %% ../../nbs/plumes/90_figures.ipynb #c8a21918
 def _with_error(values: Mapping[str, Any] | pd.Series, name: str) -> str:
     """A value with its error, as text."""
-    value, error = abs(number_text(values, name)), number_text(values, f"{name}_error")
+    value, error = abs(number_of(values, name)), number_of(values, f"{name}_error")
     if not np.isfinite(value):
         return "?"
     if not (np.isfinite(error) and error > 0):
@@ -73,12 +65,12 @@ def _covariance_of(peak: Mapping[str, Any] | pd.Series, fit: Sequence[float]) ->
     """The covariance that a row of peaks implies; None when the row has no error of the amplitude."""
     amplitude, sigma = fit[2:]
     names = ("slope", "intercept", "amplitude", "sigma", "centre")
-    error = np.array([number_text(peak, f"{name}_error") for name in names])
+    error = np.array([number_of(peak, f"{name}_error") for name in names])
     if not np.isfinite(error[2]):
         return None
     error = np.nan_to_num(error, nan=0.0, posinf=0.0)  # held in the fit
     matrix = np.diag(error**2)
-    delta, delta_error = amplitude / (sigma * _ROOT_2PI), number_text(peak, "delta_error")
+    delta, delta_error = amplitude / (sigma * _ROOT_2PI), number_of(peak, "delta_error")
     if np.isfinite(delta_error) and delta != 0:
         relative = (error[2] / amplitude) ** 2 + (error[3] / sigma) ** 2 - (delta_error / delta) ** 2
         bound = error[2] * error[3]
@@ -98,7 +90,7 @@ def _fit_error(x: np.ndarray, fit: Sequence[float], covariance: np.ndarray) -> n
 # %% ../../nbs/plumes/90_figures.ipynb #60c7333c
 def _delta(peak: Mapping[str, Any] | pd.Series, fit: Sequence[float], covariance: np.ndarray | None) -> str:
     """Height of the Gaussian as the row has it, or else from amplitude and sigma, whose errors go together."""
-    if np.isfinite(number_text(peak, "delta")):
+    if np.isfinite(number_of(peak, "delta")):
         return _with_error(peak, "delta")
     area = fit[3] * _ROOT_2PI
     slope = np.array([1 / area, -fit[2] / fit[3] / area])
@@ -127,7 +119,7 @@ def _draw_curve(ax: Axes, along: np.ndarray, fit: Sequence[float], matrix: np.nd
 # %% ../../nbs/plumes/90_figures.ipynb #e843f91b
 def _checked_fit(peak: Mapping[str, Any] | pd.Series) -> list[float]:
     """Slope, intercept, amplitude and sigma of a peak, all of them known."""
-    fit = [number_text(peak, name) for name in ("slope", "intercept", "amplitude", "sigma")]
+    fit = [number_of(peak, name) for name in ("slope", "intercept", "amplitude", "sigma")]
     if not np.isfinite(fit).all() or fit[3] == 0:
         raise InputError("a peak needs slope, intercept, amplitude and sigma, and sigma other than 0")
     return fit
@@ -173,6 +165,7 @@ def peak_fit(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, ax: A
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"distance": [-1.0, 0.0, 1.0], "xco2": [400.0, 401.0, 400.0]})
     >>> peak = {"slope": 0.0, "intercept": 400.0, "amplitude": 5.0, "sigma": 2.0}
     >>> len(peak_fit(table, peak).lines)
@@ -212,9 +205,6 @@ class _Scan(Protocol):
 
     @property
     def support(self) -> np.ndarray: ...
-
-# %% ../../nbs/plumes/90_figures.ipynb #b4d09fe0
-LEAST_SUPPORT = 1.0  # soundings per km on both sides of a place, in the core and in the flanks, for a fit to be trusted
 
 # %% ../../nbs/plumes/90_figures.ipynb #c6813cf3
 def _draw_scan(ax: Axes, centre: np.ndarray, width: np.ndarray, shown: np.ndarray) -> None:
@@ -260,6 +250,7 @@ def track_scan(scan: _Scan, peaks: pd.DataFrame | None = None, ax: Axes | None =
     Examples
     --------
     >>> from types import SimpleNamespace
+    >>> import numpy as np
     >>> ones = np.ones((3, 2))
     >>> scan = SimpleNamespace(centre=np.arange(3.0), width=np.array([4.0, 8.0]), t=ones, support=ones)
     >>> track_scan(scan).get_yscale()
@@ -282,7 +273,7 @@ def track_scan(scan: _Scan, peaks: pd.DataFrame | None = None, ax: Axes | None =
 # %% ../../nbs/plumes/90_figures.ipynb #2b99b6cf
 def _draw_wind(ax: Axes, peak: Mapping[str, Any] | pd.Series, place: np.ndarray, view: View) -> float:
     """An arrow of a fixed length on paper that ends at the peak, in its direction on the ground; returns the speed."""
-    wind = np.array([number_text(peak, "windspeed_u"), number_text(peak, "windspeed_v")])
+    wind = np.array([number_of(peak, "windspeed_u"), number_of(peak, "windspeed_v")])
     speed = float(np.hypot(*wind))
     if not (np.isfinite(speed) and speed > 0):
         ax.set_title("wind not known" if not np.isfinite(speed) else "no wind", fontsize="small", loc="left")
@@ -318,7 +309,7 @@ def _draw_values(ax: Axes, longitude: np.ndarray, latitude: np.ndarray, value: n
 # %% ../../nbs/plumes/90_figures.ipynb #20b21e67
 def _place_of(peak: Mapping[str, Any] | pd.Series) -> np.ndarray:
     """Longitude and latitude of a peak as one row."""
-    place = np.array([[number_text(peak, "longitude"), number_text(peak, "latitude")]])
+    place = np.array([[number_of(peak, "longitude"), number_of(peak, "latitude")]])
     if not np.isfinite(place).all():
         raise InputError("a peak needs latitude and longitude to be put on a map")
     return place
@@ -356,6 +347,7 @@ def plume_map(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, sour
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"latitude": [40.0, 40.1], "longitude": [-81.0, -81.0], "xco2": [410.0, 413.0]})
     >>> ax = plume_map(table, {"latitude": 40.1, "longitude": -81.0, "windspeed_u": 3.0, "windspeed_v": 4.0})
     >>> ax.get_legend().get_texts()[-1].get_text()

@@ -74,6 +74,7 @@ def isolated_along_track(table: pd.DataFrame, y: str | None = None, x: str | Non
 
     Examples
     --------
+    >>> import pandas as pd
     >>> ax = isolated_along_track(pd.DataFrame({"xco2": [400.0, 409.0], "isolated": [False, True]}))
     >>> [t.get_text() for t in ax.get_legend().get_texts()]
     ['the rest (1)', 'isolated (1)']
@@ -143,6 +144,8 @@ def isolated_map(table: pd.DataFrame, isolated: str = "isolated", ax: Axes | Non
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"latitude": [65.0, 66.0], "longitude": [179.0, -179.0], "isolated": [False, True]})
     >>> ax = isolated_map(table)
     >>> [float(x) for x in np.sort(np.concatenate([c.get_offsets()[:, 0] for c in ax.collections[2:]]))]

@@ -78,6 +78,7 @@ def coastlines(resolution: str = "110m", borders: bool = False) -> list[np.ndarr
 
     Examples
     --------
+    >>> import numpy as np
     >>> lines = coastlines()
     >>> lines[0].shape[1], bool(np.abs(np.concatenate(lines)).max() <= 180)
     (2, True)
