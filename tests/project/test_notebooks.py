@@ -8,7 +8,8 @@ from nbdev.config import get_config
 from nbdev.test import test_nb as run_notebook
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=notebook_name)
+# `index` makes README.md: test_readme runs it.
+@pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if path.stem != "index"], ids=notebook_name)
 def test_notebook_runs(notebook, root, monkeypatch):
     monkeypatch.chdir(root)
     monkeypatch.setenv("MPLBACKEND", "Agg")
