@@ -54,7 +54,12 @@ myst_heading_anchors = 3
 
 # --- API entries ---
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+# Methods that a class has from our own base classes are told, those of other packages' base classes are not.
+autodoc_default_options = {
+    "members": True, "show-inheritance": True,
+    "inherited-members": "AbstractFileSystem,AbstractBufferedFile,BaseEstimator,OutlierMixin,AnyWidget,HasTraits,tuple,"
+                         "dict,ValueError,Protocol,Generic",
+}
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_type_aliases = {"ArrayLike": "ArrayLike", "DTypeLike": "DTypeLike"}  # else spelled out over five lines
