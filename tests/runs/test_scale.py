@@ -24,12 +24,17 @@ from layout import ROOT, module_files
 from scale_tasks import big_rows, gives_nothing, kills_its_worker, one_row, slow_rows
 from swift_server.fixtures import server  # noqa: F401
 
-from oco2_outliers import scale as module
 from oco2_outliers.cli import main
 from oco2_outliers.datasets import InputError, SwiftFileSystem
 from oco2_outliers.dbscan import IsolatedSoundings, feature_matrix, isolation_radius
 from oco2_outliers.image_forest import simulate_pictures, train_model
 from oco2_outliers.main_job import isolate
+from oco2_outliers.runs import combining, workers
+from oco2_outliers.runs.addresses import list_files
+from oco2_outliers.runs.folder import RunFolder, csv_bytes
+from oco2_outliers.runs.locking import describe_myself, is_stale, locked
+from oco2_outliers.runs.pooling import pool_rows
+from oco2_outliers.runs.slabs import Slabs
 from oco2_outliers.scale import combine, map_files
 from oco2_outliers.soundings import read_soundings, simulate_granule, to_parquet, write_lite
 
@@ -404,7 +409,7 @@ def clouds(draw):
        room=st.integers(0, 200), few=st.sampled_from([0, 3, 1000]))
 def test_slabs_are_the_method_in_memory(X, m, own, eps, room, few):
     m = min(m, len(X))
-    slabs = module._Slabs(X, m, own, own + room)
+    slabs = Slabs(X, m, own, own + room)
     slabs.few = few
     slabs.search()
     model = IsolatedSoundings(eps, m).fit(X)
@@ -415,7 +420,7 @@ def test_slabs_are_the_method_in_memory(X, m, own, eps, room, few):
 def test_slabs_in_twenty_features_keep_to_their_room():
     """There every slab meets every block: few rows are certain, and the halo of the labels is everything."""
     X = np.random.default_rng(2).normal(size=(1500, 20))
-    slabs = module._Slabs(X, 5, 200, 400)
+    slabs = Slabs(X, 5, 200, 400)
     slabs.search()
     model = IsolatedSoundings(4.5, 5).fit(X)
     assert (slabs.radii() == model.radius_).all() and (slabs.labels(4.5) == model.labels_).all()
@@ -427,7 +432,7 @@ def test_slabs_on_disk_with_a_lonely_row_and_reasons(tmp_path):
     X = np.vstack([rng.normal(size=(3000, 5)), [[40, 0, 0, 0, 0], [0, -90, 3, 0, 0]], rng.normal(5, 1, (2000, 5))])
     names = [f"f{j}" for j in range(5)]
     model = IsolatedSoundings(1.5, 5).fit(pd.DataFrame(X, columns=names))
-    pool = module._pool_rows(X, 1.5, 5, names, np.ones(5), 150_000, tmp_path)
+    pool = pool_rows(X, 1.5, 5, names, np.ones(5), 150_000, tmp_path)
     assert (tmp_path / "X.npy").exists()
     assert (pool.score == model.radius_).all() and (pool.cluster == model.labels_).all()
     why = model.explain(pd.DataFrame(X[model.labels_ == -1], columns=names))
@@ -515,8 +520,8 @@ def test_more_files_into_the_same_folder(days, tmp_path):
 def test_two_runs_at_once_are_refused(days, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    code = f"from oco2_outliers.scale import *; from oco2_outliers.scale import _Out, _locked; import time\n" \
-           f"with _locked(_Out({str(out)!r})): print('held', flush=True); time.sleep(60)"
+    code = ("import time; from oco2_outliers.runs.folder import RunFolder; from oco2_outliers.runs.locking import locked\n"
+            f"with locked(RunFolder({str(out)!r})): print('held', flush=True); time.sleep(600)")
     holder = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "held\n"
@@ -531,15 +536,15 @@ def test_two_runs_at_once_are_refused(days, tmp_path):
 
 
 def test_the_lock_of_an_object_store(days):
-    out = module._Out("memory://locked-run")
-    with module._locked(out), pytest.raises(InputError, match="in use by process"), module._locked(out):
+    out = RunFolder("memory://locked-run")
+    with locked(out), pytest.raises(InputError, match="in use by process"), locked(out):
         pass
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    said = module._self_description()
+    said = describe_myself()
     for who, stale in ((said | {"pid": dead.pid}, True), (said, False), (said | {"host": "else"}, False),
                        (said | {"host": "else", "renewed": time.time() - 3600}, True)):
-        assert module._is_stale(json.dumps(who).encode()) == stale
+        assert is_stale(json.dumps(who).encode()) == stale
     out.write(".lock", json.dumps(said | {"pid": dead.pid}).encode())
     assert map_files(days, one_row, out="memory://locked-run").n_done == 8
     assert out.read_or_none(".lock") is None
@@ -571,7 +576,7 @@ def test_a_corrupt_file_in_the_middle_is_listed_and_the_rest_is_done(own_days, c
 
 
 def test_cells_of_the_lists_are_harmless():
-    rows = list(csv.reader(io.StringIO(module._csv(["a"], [("=1+1",), ("@x",), ("-2",), ("a\nb\r\tc",), (-1.5,)])
+    rows = list(csv.reader(io.StringIO(csv_bytes(["a"], [("=1+1",), ("@x",), ("-2",), ("a\nb\r\tc",), (-1.5,)])
                                        .decode())))
     assert rows == [["a"], ["'=1+1"], ["'@x"], ["'-2"], ["a b  c"], ["-1.5"]]
 
@@ -808,7 +813,7 @@ def test_combine_counts_ranks_and_finds_what_is_there_twice(own_days, tmp_path, 
     to_parquet(twin, own_days / "twin.parquet")
     map_files(own_days, "isolate", out=tmp_path / "out")
     for bucket in (5_000_000, 500):
-        monkeypatch.setattr(module, "_BUCKET", bucket)
+        monkeypatch.setattr(combining, "_BUCKET", bucket)
         made = combine(tmp_path / "out", top=5)
         table = pd.read_parquet(tmp_path / "out" / "combined.parquet")
         pd.testing.assert_frame_equal(table, everything(tmp_path / "out"))
@@ -909,21 +914,21 @@ def test_units_are_files_orbits_or_folders(days, tmp_path):
 def test_what_counts_as_input(days, tmp_path):
     one = tmp_path / "odd [name]*.parquet"
     shutil.copy(days / "day_000.parquet", one)
-    assert [Path(f.name).name for f in module._listed(one, None)] == [one.name]
+    assert [Path(f.name).name for f in list_files(one, None)] == [one.name]
     (tmp_path / "sub").mkdir()
     for name in ("sub/.hidden.csv", "_scratch.csv", "notes.txt", "sub/x.csv"):
         (tmp_path / name).write_text("a\n1\n")
-    assert [Path(f.name).name for f in module._listed(tmp_path, None)] == [one.name, "x.csv"]
-    assert len(module._listed([tmp_path, f"file://{tmp_path}/sub", one], None)) == 2
+    assert [Path(f.name).name for f in list_files(tmp_path, None)] == [one.name, "x.csv"]
+    assert len(list_files([tmp_path, f"file://{tmp_path}/sub", one], None)) == 2
     for nothing in ("absent.csv", tmp_path / "*.nope", "swift://", " "):
         with pytest.raises((FileNotFoundError, InputError)):
-            module._listed(nothing, None)
+            list_files(nothing, None)
     result = map_files(tmp_path, "convert", out=tmp_path / "out")
     assert map_files(tmp_path, "convert", out=tmp_path / "out").n_kept == result.n_units == 2
 
 
 def test_bad_requests_are_refused_in_one_line(days, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_CONNECT", 1)
+    monkeypatch.setattr(workers, "_CONNECT", 1)
     for bad, match in (({"task": "wash"}, "no task"), ({"parameters": {"epsilon": 1}}, "no parameter 'epsilon'"),
                        ({"parameters": {"eps": "1,2"}}, "one eps"), ({"scope": "x"}, "scope must be"),
                        ({"parameters": {"min_samples": 0}}, "min_samples"), ({"jobs": -1}, "jobs must be"),
