@@ -520,7 +520,8 @@ def test_more_files_into_the_same_folder(days, tmp_path):
 def test_two_runs_at_once_are_refused(days, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    code = ("import time; from oco2_outliers.runs.folder import RunFolder; from oco2_outliers.runs.locking import locked\n"
+    code = ("import time; from oco2_outliers.runs.folder import RunFolder\n"
+            "from oco2_outliers.runs.locking import locked\n"
             f"with locked(RunFolder({str(out)!r})): print('held', flush=True); time.sleep(600)")
     holder = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
