@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -235,10 +235,11 @@ def _task_options() -> list:
     def options(**given) -> None:
         """Takes them all."""
 
-    options.__signature__ = Signature(parameters)
-    options.__annotations__ = {each.name: each.annotation for each in parameters}
+    made: Any = options
+    made.__signature__ = Signature(parameters)
+    made.__annotations__ = {each.name: each.annotation for each in parameters}
     alone = typer.Typer(add_completion=False)
-    alone.command()(options)
+    alone.command()(made)
     return [each for each in typer.main.get_command(alone).params if each.name != "help"]
 
 # %% ../nbs/90_cli.ipynb #5a0ae182
@@ -267,7 +268,7 @@ _Files = Annotated[list[str], typer.Argument(metavar="FILES...", help="Files, fo
 _RunOut = Annotated[str, typer.Option(help="Folder or URL for the parts, manifest.jsonl and failures.csv.")]
 _Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.")]
 _Processes = Annotated[int, typer.Option(help="Processes of this machine; 0 for one per core.", min=0)]
-_Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what is in OUT, or begin anew.")]
+_Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what is in OUT, or start over.")]
 _Scope = Annotated[str | None, typer.Option(help="isolate: judge against its own orbit, or against all rows. Default: "
                                             "orbit.")]
 _RunScale = Annotated[str | None, typer.Option(help="isolate: mean and deviation of the run, or of each orbit. "
