@@ -782,6 +782,39 @@ def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path):
     assert (result.n_kept, result.n_done, len(parts(out))) == (kept, 60 - kept, 60)
 
 
+def test_ctrl_c_just_after_a_line_was_written_does_not_lose_it(days, tmp_path, monkeypatch):
+    write, out = RunFolder.write, tmp_path / "out"
+
+    def interrupted(self, name, data, durable=False):
+        write(self, name, data, durable)
+        if name.startswith("manifest/") and lines_so_far(out) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="stopped: 3 of 8 files are done and safe"):
+        map_files(days, one_row, out=out)
+    monkeypatch.undo()
+    assert len(lines_of(out)) == 3 and not lines_so_far(out)
+    assert map_files(days, one_row, out=out).n_kept == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux which signals a process gets")
+def test_no_process_of_a_run_ever_gets_ctrl_c():
+    """Not even one that has just been started, and could not yet say that it wants none."""
+    processes = workers.Processes(2)
+    try:
+        waiting = [processes.submit(time.sleep, 0.5) for _ in range(2)]
+        for pid in processes.pool._processes:
+            status = Path(f"/proc/{pid}/status").read_text()
+            shut = [int(re.search(rf"{kind}:\s*(\w+)", status)[1], 16) for kind in ("SigBlk", "SigIgn")]
+            assert (shut[0] | shut[1]) & 1 << signal.SIGINT - 1, "neither blocked nor ignored"
+        for each in waiting:
+            each.result(180)
+    finally:
+        processes.stop()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
 def limited(out, days):
     """A run that may write no file above 100 kB; the exit code of the command."""
     code = (f"import resource, sys; sys.path.insert(0, {str(HERE)!r}); from scale_tasks import big_rows\n"
