@@ -30,8 +30,9 @@ def _many_kernel(x: np.ndarray, series: np.ndarray, w: np.ndarray, power: np.nda
         if n < 8:
             continue
         s0, s1, s2 = 0.0, 0.0, 0.0
-        for i in range(n):
+        for i in range(n):  # apart from the sums, as in the scan
             u[i] = x[low + i] - centres[j]
+        for i in range(n):
             s0 += w[low + i]
             s1 += w[low + i] * u[i]
             s2 += w[low + i] * u[i] * u[i]

@@ -52,9 +52,11 @@ def _scan_kernel(x: np.ndarray, y: np.ndarray, w: np.ndarray, first: np.ndarray,
             continue
         u = around[:n]
         s0, s1, s2, sy, sxy, syy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        # Apart from the sums below: a loop that also writes may run in another order, by where the arrays lie in memory.
         for i in range(n):
-            d, wi, yi = x[low + i] - centres[j], w[low + i], y[low + i]
-            u[i] = d
+            u[i] = x[low + i] - centres[j]
+        for i in range(n):
+            d, wi, yi = u[i], w[low + i], y[low + i]
             s0 += wi
             s1 += wi * d
             s2 += wi * d * d

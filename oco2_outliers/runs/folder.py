@@ -192,9 +192,10 @@ class Manifest:
     def record(self, entry: dict) -> None:
         """Write a line, now."""
         name = f"{entry['key']}.json"
-        self.out.write(f"manifest/{name}", json_line(entry), durable=True)
+        # Noted first: Ctrl-C may come when the file is there and this call is not yet over.
         self.entries[entry["key"]] = entry
         self.loose.add(name)
+        self.out.write(f"manifest/{name}", json_line(entry), durable=True)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Take lines and parts away."""

@@ -182,7 +182,7 @@ def _forget_all(out: RunFolder) -> None:
 
 # %% ../../nbs/runs/14_running.ipynb #37980559
 def _clear_or_check(out: RunFolder, run: Run, resume: bool) -> None:
-    """Begin anew, or make sure that what is there is a run with the same parameters."""
+    """Start over, or make sure that what is there is a run with the same parameters."""
     out.remove_scraps()
     said, before = out.read_or_none("run.json"), None
     if said is not None and resume:
@@ -194,8 +194,8 @@ def _clear_or_check(out: RunFolder, run: Run, resume: bool) -> None:
         _forget_all(out)
     if before is not None and before != run.described():
         differs = _difference(before, run.described())
-        raise InputError(f"{out.address} holds a run with other settings ({differs}); give another --out, or begin "
-                         "anew with resume=False (--no-resume)")
+        raise InputError(f"{out.address} holds a run with other settings ({differs}); give another --out, or start "
+                         "over with resume=False (--no-resume)")
     if before is None:
         with writing_to(out):
             out.write("run.json", json.dumps(run.described(), indent=2).encode() + b"\n")
@@ -299,7 +299,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     out : path or URL
         Folder of the run. Workers write there, so they must see it.
     resume : bool, default True
-        Go on with what an earlier run left in `out`; False begins anew.
+        Go on with what an earlier run left in `out`; False starts over.
     jobs : int, default 1
         Processes of this machine, when there is no client; 0 for one per core.
     each : {"file", "orbit", "folder"}, default "file"

@@ -146,8 +146,8 @@ def _gap_unit(unit: Unit, *, pairs: Sequence[tuple[str, str]], scaling: Mapping,
     return pd.DataFrame(gaps, columns=["minus", "plus"])
 
 # %% ../../nbs/runs/11_scaling.ipynb #eeb0cc7c
-class _FirstPass:
-    """Looks at all files, each a run in the folder ``first_pass``."""
+class _Looks:
+    """Looks at files, each a run in the folder ``first_pass``."""
 
     def __init__(self, site: Site, parameters: Mapping):
         out = site.out.below("first_pass")
@@ -170,6 +170,10 @@ class _FirstPass:
                 raise InputError(f"{line['name']} could be read a moment ago, and now: {line['error']}; run again")
         parts = self.site.out.each(self.site.out.read, [part_name(line["key"]) for line in lines])
         return [pd.read_parquet(io.BytesIO(part)) for part in parts]
+
+# %% ../../nbs/runs/11_scaling.ipynb #c1a5517f
+class _FirstPass(_Looks):
+    """What all files together tell of the scale."""
 
     def moments(self, items: Sequence[Item], lines: Mapping, names: list[str] | None) -> tuple[list, list, list, list]:
         """The moments of the files, over rows complete in the columns to judge by; names as of `_shared_names`."""

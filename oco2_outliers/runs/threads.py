@@ -15,6 +15,13 @@ from typing import Any
 # %% auto #0
 __all__ = []
 
+# %% ../../nbs/runs/07_threads.ipynb #b7c0ffee
+def _take_control(libraries: Any) -> None:
+    """Let this thread set the limit next, whichever thread did before."""
+    for each in libraries.lib_controllers:
+        if hasattr(each, "clear_controlling_thread"):
+            each.clear_controlling_thread(force=True)
+
 # %% ../../nbs/runs/07_threads.ipynb #be168370
 class ThreadLimit:
     """One thread for linear algebra in this process, from the first `take` to the last `give_back`."""
@@ -33,6 +40,7 @@ class ThreadLimit:
             if new:
                 self._libraries, self._loaded = ThreadpoolController(), len(sys.modules)
             if new or not self._users:
+                _take_control(self._libraries)
                 self._limits.append(self._libraries.select(user_api="blas").limit(limits=1))
             self._users += 1
             return self._libraries
@@ -41,8 +49,11 @@ class ThreadLimit:
         """End to work; the last one lifts the limit."""
         with self._lock:
             self._users -= 1
-            while not self._users and self._limits:
-                self._limits.pop().restore_original_limits()
+            if not self._users:
+                _take_control(self._libraries)
+                while self._limits:
+                    self._limits.pop().restore_original_limits()
+                _take_control(self._libraries)  # and leave it to whoever comes next
 
 # %% ../../nbs/runs/07_threads.ipynb #b41a7ccb
 _limit = ThreadLimit()

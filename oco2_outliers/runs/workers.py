@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import queue
 import secrets
+import signal
 import threading
 import time
 from collections import Counter, deque
@@ -38,8 +39,6 @@ def in_this_process(work: Callable, items: Sequence[Item]) -> Iterator[dict]:
 # %% ../../nbs/runs/09_workers.ipynb #2143a7a9
 def _start_worker() -> None:
     """Prepare a process: one thread, deaf to Ctrl-C, and gone when its parent is."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     always_one_thread()
     parent = multiprocessing.parent_process()
@@ -51,6 +50,19 @@ def _start_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+# %% ../../nbs/runs/09_workers.ipynb #e0a5517b
+@contextlib.contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends; a process that is started in it never gets it."""
+    if not hasattr(signal, "pthread_sigmask"):  # not a POSIX system
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 # %% ../../nbs/runs/09_workers.ipynb #1b6063e4
 class _Pool:
@@ -66,6 +78,11 @@ class _Pool:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.n, multiprocessing.get_context("spawn"), initializer=_start_worker)
         return self._pool
+
+    def submit(self, work: Callable, item: Item) -> Future:
+        """Send an item; a process may be started for it."""
+        with _ctrl_c_blocked():
+            return self.pool.submit(work, item)
 
     def stop(self) -> None:
         """End the processes; what is under way is not waited for, since no line was written on it."""
@@ -103,7 +120,7 @@ class Processes(_Pool):
         """Go through the source; at most so many items are running."""
         while source or running:
             while source and len(running) < most:
-                future = self.pool.submit(work, source[0])
+                future = self.submit(work, source[0])
                 running[future] = source.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 entry = future.result()
