@@ -12,6 +12,7 @@ sys.path[:0] = [str(ROOT), str(HERE / "_ext")]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 os.environ["TQDM_DISABLE"] = "1"  # a progress bar on a page is noise
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep; on a busy machine spinning is slow
 os.environ.setdefault("OCO2_STORE", str(ROOT / "_build" / "store"))
 
 _settings = configparser.ConfigParser()

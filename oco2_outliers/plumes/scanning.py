@@ -52,7 +52,7 @@ def _scan_kernel(x: np.ndarray, y: np.ndarray, w: np.ndarray, first: np.ndarray,
             continue
         u = around[:n]
         s0, s1, s2, sy, sxy, syy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        # Apart from the sums below: a loop that also writes may run in another order, by where the arrays lie in memory.
+        # Apart from the sums below: a loop that also writes may add in another order, as its arrays lie in memory.
         for i in range(n):
             u[i] = x[low + i] - centres[j]
         for i in range(n):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from naive import clusters_by_definition, squared_distances
 from sklearn.cluster import DBSCAN
 from sklearn.cluster import dbscan as sklearn_dbscan
-from sklearn.metrics import silhouette_samples, silhouette_score
+from sklearn.metrics import pairwise_distances, silhouette_samples, silhouette_score
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -525,17 +526,42 @@ def test_without_numba_the_library_answers_and_says_so():
     assert done.stderr.count("compiled engine not available") == 1
 
 
-def test_where_no_folder_is_writable_the_engine_compiles_in_memory(tmp_path):
-    code = ("import numpy as np\n"
-            "from numba.core import caching\n"
-            "caching.CacheImpl._locator_classes = []\n"
-            "caching._CacheLocator = None\n"
-            "from oco2_outliers.isolation.nearest import nearest_rows\n"
-            "from oco2_outliers.isolation.tree import row_tree\n"
-            "tree = row_tree(np.random.default_rng(0).normal(size=(100, 2)))\n"
-            "print(nearest_rows(tree, 3)[0].shape)")
-    done = run(code)
-    assert done.returncode == 0 and done.stdout.strip() == "(100, 3)", done.stderr
+SMALL = ("from oco2_outliers.isolation.compiling import compiled\n"
+         "print(compiled()(lambda x: x + 1)(1))", "2")
+WHOLE = ("from oco2_outliers.isolation.nearest import nearest_rows\n"
+         "from oco2_outliers.isolation.tree import row_tree\n"
+         "tree = row_tree(np.random.default_rng(0).normal(size=(100, 2)))\n"
+         "print(nearest_rows(tree, 3)[0].shape)", "(100, 3)")
+
+
+@pytest.mark.parametrize("code, said", [
+    pytest.param(*SMALL, id="a small kernel"), pytest.param(*WHOLE, id="the engine", marks=pytest.mark.slow)])
+def test_where_no_folder_is_writable_the_engine_compiles_in_memory(code, said):
+    """Every kernel is decorated there; to compile them all takes half a minute, so that is a slow test."""
+    done = run("import numpy as np\n"
+               "from numba.core import caching\n"
+               "caching.CacheImpl._locator_classes = []\n"
+               "caching._CacheLocator = None\n"
+               "from oco2_outliers.isolation import clusters, group_scores, nearest, new_rows, tree\n" + code)
+    assert done.returncode == 0 and done.stdout.strip() == said, done.stderr
+
+
+@cache
+def rows_in_groups(d):
+    """Rows, the group of each, labels of the groups, and what scikit-learn says with noise and without."""
+    rng = np.random.default_rng(d)
+    X = rng.normal(size=(2_701, d)).round(1) + rng.integers(0, 3, (2_701, 1)) * 1e4
+    group = rng.choice(23, len(X), p=rng.dirichlet(np.full(23, 0.5)) * 0.9 + 0.1 / 23)
+    group[:23] = np.arange(23)
+    labels_of_group = np.column_stack([np.arange(23) - 1, np.arange(23) % 4, np.where(np.arange(23) < 5, -1, 0),
+                                       np.full(23, -1), np.arange(23)[::-1] // 2])
+    labels_of_group[labels_of_group[:, 2] == 0, 2] = np.arange(18) % 2
+    apart, expected = pairwise_distances(X), {}
+    for j in (0, 1, 2, 4):
+        labels, kept = labels_of_group[group, j], labels_of_group[group, j] >= 0
+        expected[j] = (silhouette_samples(apart, labels, metric="precomputed"),
+                       silhouette_samples(apart[np.ix_(kept, kept)], labels[kept], metric="precomputed"))
+    return X, group, labels_of_group, expected
 
 
 @pytest.mark.parametrize("most", [0, 60, 2_000, 6_000, 16_000_000])
@@ -545,23 +571,16 @@ def test_silhouettes_where_only_the_sums_of_large_groups_fit(monkeypatch, most, 
     from oco2_outliers.isolation import group_scores
 
     monkeypatch.setattr(group_scores, "MOST_SUMS", most)
-    rng = np.random.default_rng(most + d)
-    X = rng.normal(size=(2_701, d)).round(1) + rng.integers(0, 3, (2_701, 1)) * 1e4
-    group = rng.choice(23, len(X), p=rng.dirichlet(np.full(23, 0.5)) * 0.9 + 0.1 / 23)
-    group[:23] = np.arange(23)
-    labels_of_group = np.column_stack([np.arange(23) - 1, np.arange(23) % 4, np.where(np.arange(23) < 5, -1, 0),
-                                       np.full(23, -1), np.arange(23)[::-1] // 2])
-    labels_of_group[labels_of_group[:, 2] == 0, 2] = np.arange(18) % 2
+    X, group, labels_of_group, expected = rows_in_groups(d)
     found, without_noise = group_scores.silhouette_rows(X, group, labels_of_group, None)
-    for j in (0, 1, 2, 4):
-        labels = labels_of_group[group, j]
-        np.testing.assert_allclose(found[j], silhouette_samples(X, labels), atol=2e-7 if d > 1 else 1e-9)
-        kept = labels >= 0
-        np.testing.assert_allclose(without_noise[j, kept], silhouette_samples(X[kept], labels[kept]), atol=2e-7)
+    for j, (with_noise, rest) in expected.items():
+        kept = labels_of_group[group, j] >= 0
+        np.testing.assert_allclose(found[j], with_noise, atol=2e-7 if d > 1 else 1e-9)
+        np.testing.assert_allclose(without_noise[j, kept], rest, atol=2e-7)
         assert np.isnan(without_noise[j, ~kept]).all()
     assert np.isnan(found[3]).all()
     np.testing.assert_array_equal(group_scores.silhouette_rows(X, group, labels_of_group, None, 2)[0], found)
-    drawn = rng.choice(len(X), 700)
+    drawn = np.random.default_rng(most).choice(len(X), 700)
     np.testing.assert_allclose(group_scores.silhouette_rows(X, group, labels_of_group, drawn, 2)[0], found[:, drawn],
                                rtol=1e-10, atol=1e-12)
 
