@@ -20,8 +20,8 @@ __all__ = ['WIDTHS', 'peak_model', 'peak_correlation', 'estimate_emission', 'Tra
            'candidate_sources', 'read_peaks', 'PeakSearch', 'find_peaks']
 
 # %% ../nbs/05_peaks.ipynb #e78630db
-_all_ = [WIDTHS, peak_model, peak_correlation, estimate_emission, TrackScan, scan_track, fit_peak, candidate_sources,
-         read_peaks, PeakSearch, find_peaks]
+_all_ = ["WIDTHS", "peak_model", "peak_correlation", "estimate_emission", "TrackScan", "scan_track", "fit_peak",
+         "candidate_sources", "read_peaks", "PeakSearch", "find_peaks"]
 
 # %% ../nbs/05_peaks.ipynb #be71823c
 # Their names before all pictures moved to a page of their own.
