@@ -507,13 +507,14 @@ def test_a_model_that_unfolds_to_gigabytes_is_refused(tmp_path):
     tracemalloc.stop()
 
 
-def test_fuzz_of_the_model_file(pictures, tmp_path):
-    """1,500 damaged files: each is refused in words, or is a model that gives finite scores."""
+@pytest.mark.parametrize("n_files", [300, pytest.param(1500, marks=pytest.mark.slow)])
+def test_fuzz_of_the_model_file(pictures, tmp_path, n_files):
+    """Damaged files: each is refused in words, or is a model that gives finite scores."""
     folder, truth = pictures
     rng = np.random.default_rng(8)
     data = load_dataset(folder, (3, 3, 3))
     loaded = 0
-    for number in range(1500):
+    for number in range(n_files):
         detector = ("forest", "forest", "neighbours")[number % 3]
         source = tmp_path / f"{detector}.npz"
         if not source.exists():
@@ -543,7 +544,7 @@ def test_fuzz_of_the_model_file(pictures, tmp_path):
         loaded += 1
         with contextlib.suppress(InputError):
             assert np.isfinite(forest.score_samples(data)).all()
-    assert loaded < 1500
+    assert loaded < n_files
 
 
 # --- scan ---

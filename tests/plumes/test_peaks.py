@@ -172,7 +172,7 @@ def test_errors_are_those_of_repeated_draws():
         x = track_distance(granule).to_numpy()
         centre = np.median(x)
         granule["xco2"] = granule["xco2"] + 5 * np.exp(-0.5 * ((x - centre) / 12) ** 2)
-        found = find_peaks(granule, n_surrogates=59).peaks
+        found = find_peaks(granule, n_surrogates=39).peaks  # the fit is what is tested here
         if len(found):
             peak = found.iloc[0]
             # `centre` is along the searched soundings, which start at their own first sounding
@@ -238,11 +238,11 @@ def test_plume_free_orbits_are_flagged_as_often_as_promised(seconds, cloud, n):
 
 
 def test_plume_free_orbits_are_rarely_flagged():
-    p = np.array([find_peaks(simulate_granule(80_000 + k, 90, delta=0)[0], n_surrogates=79).orbits["p_value"][0]
-                  for k in range(30)])
+    p = np.array([find_peaks(simulate_granule(80_000 + k, 90, delta=0)[0], n_surrogates=59).orbits["p_value"][0]
+                  for k in range(20)])
     p = p[np.isfinite(p)]
-    assert len(p) >= 27 and (p <= 0.05).sum() <= 6  # beyond that 1 in 1,000 for 5 %
-    assert 0.2 < np.median(p) < 0.8
+    assert len(p) >= 18 and (p <= 0.05).sum() <= 5  # beyond that 1 in 3,000 for 5 %
+    assert 0.15 < np.median(p) < 0.85
 
 
 def test_false_discoveries_over_a_run():
