@@ -463,7 +463,7 @@ def clouds(draw):
     return np.vstack([X, X[: draw(st.integers(0, n // 2))]])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(X=clouds(), m=st.integers(1, 6), own=st.integers(1, 60), eps=st.sampled_from([0.3, 0.5, 1.0, 2**0.5, 2.0, 50.0]),
        room=st.integers(0, 200), few=st.sampled_from([0, 3, 1000]))
 def test_slabs_are_the_method_in_memory(X, m, own, eps, room, few):
