@@ -29,6 +29,7 @@ from .units import Unit
 from .workers import in_this_process
 from .working import Item, make_job
 from ..soundings.track import orbit_numbers
+from .tasks import task_named
 
 # %% auto #0
 __all__ = []
@@ -164,7 +165,8 @@ def run_pooled(site: Site, items: Sequence[Item], parameters: Mapping, scaling: 
     task = _PoolTask(parameters, scaling, scale)
     files = [[file.name, file.size, file.stamp] for item in items for file in item.files]
     asked = {"asked": parameters, "scaling": scaling, "scale": scale, "files": files}
-    job = make_job(task, asked, "file", site.out, site.options, "oco2_outliers.scale._run_pooled.<locals>.judged")
+    job = make_job(task, asked, "file", site.out, site.options, "oco2_outliers.scale._run_pooled.<locals>.judged",
+                   task_named("isolate").declared_columns())
     job = replace(job, parameters={})
     if not missing_items(site, items, job):
         return 0

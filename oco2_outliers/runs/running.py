@@ -233,7 +233,7 @@ def _go(run: Run, site: Site, items: Sequence[Item], limit: float | None, notes:
     if run.scope == "all" and scaling:  # else no file has a row, and there is no pool
         return scaling, n_bad + run_pooled(site, good, run.parameters, scaling, run.scale, limit, notes)
     job = make_job(run.function, run.parameters | ({"scaling": scaling} if scaling else {}), run.task.each, site.out,
-                   run.options)
+                   run.options, columns=run.task.declared_columns())
     return scaling, n_bad + run_items(site, job, good, run.task.name.split(" ")[0])
 
 # %% ../../nbs/runs/14_running.ipynb #11615642

@@ -23,6 +23,7 @@ from .addresses import ListedFile, fetch, is_local, place_of
 from .folder import RunFolder, part_name
 from .threads import one_thread
 from .units import Unit, parquet_bytes
+from .columns import Columns
 
 # %% auto #0
 __all__ = []
@@ -47,6 +48,7 @@ class Job:
     options: Mapping | None
     fingerprint: str
     shown: Mapping
+    columns: Columns | None = None
 
 # %% ../../nbs/runs/08_working.ipynb #1094f068
 def name_of(task: Callable) -> str:
@@ -64,14 +66,14 @@ def name_of(task: Callable) -> str:
 
 # %% ../../nbs/runs/08_working.ipynb #185ae23d
 def make_job(task: Callable, parameters: Mapping, each: str, out: RunFolder, options: Mapping | None,
-             called: str = "") -> Job:
+             called: str = "", columns: Columns | None = None) -> Job:
     """A job and its fingerprint; bytes among the parameters, such as a model, are known by their hash."""
     from oco2_outliers import __version__
 
     known = {name: sha256_of(value) if isinstance(value, bytes) else value for name, value in parameters.items()}
     fingerprint = hash_of([called or name_of(task), known, each, __version__])
     shown = {name: value for name, value in known.items() if name not in ("scaling", "pairs", "files")}
-    return Job(task, parameters, each, out.address, options, fingerprint, shown)
+    return Job(task, parameters, each, out.address, options, fingerprint, shown, columns)
 
 # %% ../../nbs/runs/08_working.ipynb #22953430
 def _pictures(item: Item, options: Mapping | None, place: Path) -> tuple[list[str], list[dict]]:
@@ -101,7 +103,7 @@ def _read_and_run(job: Job, item: Item) -> tuple[list[dict], pd.DataFrame]:
     if job.each == "file":
         return read, job.task(unit, **job.parameters)
     tables = [job.task(one, **job.parameters) for one in unit.passes()]
-    return read, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"source": []})
+    return read, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"source": pd.Series(dtype="str")})
 
 # %% ../../nbs/runs/08_working.ipynb #f5b32848
 def _written(job: Job, item: Item, data: bytes) -> dict:
@@ -123,7 +125,7 @@ def work(job: Job, item: Item) -> dict:
         with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read, table = _read_and_run(job, item)
-            data = parquet_bytes(table)
+            data = parquet_bytes(table, job.columns)
     except Exception as error:  # noqa: BLE001 - whatever one file does to a task, the other files go on
         return entry | {"error": error_line(error), "seconds": round(time.perf_counter() - started, 4)}
     written = _written(job, item, data)
