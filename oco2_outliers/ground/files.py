@@ -91,8 +91,10 @@ def remove_temporary(folder: str | os.PathLike) -> None:
             _remove(Path(folder, name))
 
 # %% ../../nbs/ground/02_files.ipynb #5b25b15c
-def _to_disk(path: Path) -> None:
-    """Wait until the disk holds a file, or the names of a folder."""
+def to_disk(path: Path) -> None:
+    """Wait until the disk holds a file, or the names of a folder where the system can say so."""
+    if path.is_dir() and os.name != "posix":
+        return
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -103,10 +105,10 @@ def _to_disk(path: Path) -> None:
 def _publish(part: Path, target: Path, durable: bool) -> None:
     """Give a finished temporary file the name of its target."""
     if durable:
-        _to_disk(part)
+        to_disk(part)
     os.replace(part, target)
-    if durable and os.name == "posix":
-        _to_disk(target.parent)
+    if durable:
+        to_disk(target.parent)
 
 # %% ../../nbs/ground/02_files.ipynb #285f8426
 @contextmanager

@@ -25,6 +25,7 @@ from .folder import Manifest, RunFolder, csv_bytes, part_bytes, part_name, writi
 from .locking import locked
 from ..soundings.sounding_ids import parse_times, sounding_time
 from .columns import common_type
+from .plan import complete_lines, read_described
 
 # %% auto #0
 __all__ = ['Combined', 'combine']
@@ -188,8 +189,12 @@ def _q_value_rule(run: Mapping, lines: Sequence[Mapping]) -> Callable | None:
         return None
     import pyarrow as pa
 
-    family = np.array([p for line in lines for p in line["counts"].get("p_values", [])], np.float64)
-    alpha = run["parameters"]["alpha"]
+    try:
+        family = np.array([p for line in lines for p in line["counts"].get("p_values", [])], np.float64)
+        alpha = float(run["parameters"]["alpha"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InputError("run.json does not say alpha, or the manifest no p-values, as a run of peaks writes them: "
+                         "start over with resume=False (--no-resume)") from None
 
     def rule(table: Any) -> Any:
         q = q_values(table["p_value"].to_numpy().astype(np.float64), family)
@@ -314,6 +319,8 @@ class Combined:
         `sounding_id`, `n`, `sources` of soundings that are in the table more than once; the first 10,000.
     n_duplicates : int
         How many such soundings there are.
+    notes : list of str
+        Files that are not in the table, and why.
 
     Examples
     --------
@@ -335,6 +342,7 @@ class Combined:
     top: pd.DataFrame = field(repr=False)
     duplicates: pd.DataFrame = field(repr=False)
     n_duplicates: int
+    notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """The summary."""
@@ -346,12 +354,12 @@ class Combined:
                      if c in self.top]
             lines += ["", self.top[first].to_string(index=False, float_format="{:.3f}".format)]
         lines += ["", f"{self.n_duplicates:,} soundings are in more than one row" if self.n_duplicates
-                  else "no sounding is in it twice"]
+                  else "no sounding is in it twice", *self.notes]
         return "\n".join(lines)
 
 # %% ../../nbs/runs/15_combining.ipynb #56618f30
-def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[str, Any] | None = None,
-            progress: bool = False) -> Combined:
+def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
+            storage_options: Mapping[str, Any] | None = None, progress: bool = False) -> Combined:
     """Put the parts of a run into one table, and sum it up.
 
     Parameters
@@ -360,6 +368,8 @@ def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[s
         Folder of the run.
     top : int, default 20
         How many of the highest scores to keep.
+    partial : bool, default False
+        Take what is there, where plan, manifest and parts of the run do not agree; what is missing is in `notes`.
     storage_options, progress
         As in `map_files`.
 
@@ -372,7 +382,8 @@ def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[s
     Raises
     ------
     InputError
-        No run there, nothing done yet, another run is writing there, a part is not as it was written, or a column has
+        No run there, nothing done yet, what was planned and what is there do not agree, another run is writing there,
+        a part is not as it was written, or a column has
         values of types in two parts that no table can hold together.
 
     Notes
@@ -398,11 +409,10 @@ def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[s
     if place.read_or_none("run.json") is None:
         raise InputError(f"{place.address} holds no run; make one with map_files or oco2-outliers run")
     with locked(place):
-        manifest = Manifest(place)
-        lines = manifest.done()
-        if not lines:
+        run, manifest = read_described(place) or {}, Manifest(place)
+        if not manifest.done():
             raise InputError(f"{place.address}: nothing is done yet")
-        run = json.loads(place.read("run.json"))
+        lines, notes = complete_lines(place, manifest, partial)
         with tempfile.TemporaryDirectory(prefix="oco2-combine-") as scratch:
             tally = _Tally(Path(scratch), sum(line["rows"] for line in lines), int(top))
             path = Path(scratch) / "combined.parquet"
@@ -413,4 +423,4 @@ def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[s
                 for name, table in (("monthly", tally.monthly()), ("top", tally.top), ("duplicates", duplicates)):
                     place.write(f"{name}.csv", csv_bytes(list(table.columns), table.astype(object).to_numpy().tolist()))
     return Combined(place.path("combined.parquet") if place.local else f"{place.address}/combined.parquet", tally.rows,
-                    tally.monthly(), tally.top, duplicates, n)
+                    tally.monthly(), tally.top, duplicates, n, notes)

@@ -27,6 +27,7 @@ from .scaling import find_scaling, scaling_in_words
 from .tasks import Task, load_function, task_named, tells_tasks
 from .workers import executor
 from .working import Item, make_job, name_of
+from .plan import add_to_plan, read_described
 
 # %% auto #0
 __all__ = ['RunResult', 'map_files']
@@ -169,7 +170,7 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
         for key in ("task", *sorted(set(before) | set(now))):
             if before.get(key) != now.get(key):
                 return _difference(before.get(key), now.get(key), key)
-    return f"{name}: {str(before)[:60]!r} there, {str(now)[:60]!r} asked" if name else "run.json cannot be read"
+    return f"{name}: {str(before)[:60]!r} there, {str(now)[:60]!r} asked"
 
 # %% ../../nbs/runs/14_running.ipynb #920fc0f5
 def _forget_all(out: RunFolder) -> None:
@@ -179,17 +180,13 @@ def _forget_all(out: RunFolder) -> None:
             manifest = Manifest(place)
             keys = {name.removesuffix(".parquet") for name in place.listing("parts")}
             manifest.forget(keys | set(manifest.entries))
+    out.remove(["plan.json"])
 
 # %% ../../nbs/runs/14_running.ipynb #37980559
 def _clear_or_check(out: RunFolder, run: Run, resume: bool) -> None:
     """Start over, or make sure that what is there is a run with the same parameters."""
     out.remove_scraps()
-    said, before = out.read_or_none("run.json"), None
-    if said is not None and resume:
-        try:
-            before = json.loads(said)
-        except ValueError:
-            before = {}
+    before = read_described(out) if resume else None
     if not resume:
         _forget_all(out)
     if before is not None and before != run.described():
@@ -198,7 +195,7 @@ def _clear_or_check(out: RunFolder, run: Run, resume: bool) -> None:
                          "over with resume=False (--no-resume)")
     if before is None:
         with writing_to(out):
-            out.write("run.json", json.dumps(run.described(), indent=2).encode() + b"\n")
+            out.write("run.json", json.dumps(run.described(), indent=2).encode() + b"\n", durable=True)
 
 # %% ../../nbs/runs/14_running.ipynb #99011df2
 def _check_others(run: Run, site: Site, items: Sequence[Item]) -> None:
@@ -364,6 +361,8 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
         _clear_or_check(place, run, resume)
         site = Site(place, Manifest(place), execute, storage_options, progress)
         _check_others(run, site, items)
+        with writing_to(place):
+            notes += add_to_plan(place, site.manifest, {item.key: item.name for item in items})
         site.manifest.remove_strays(item.key for item in items)
         with _left_tidy(site, items):
             scaling, n_done = _go(run, site, items, memory_limit, notes)
