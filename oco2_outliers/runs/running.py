@@ -18,12 +18,12 @@ import pandas as pd
 
 from ..ground.errors import InputError, one_line
 from ..ground.hashes import hash_of, sha256_of
-from .addresses import PICTURES, READABLE, ListedFile, list_files
+from .addresses import PICTURES, READABLE, ChangedInput, ListedFile, list_files
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
 from .pooling import run_pooled
 from .resuming import Site, run_items
-from .scaling import find_scaling, scaling_in_words
+from .scaling import find_scaling, look_again, scaling_in_words
 from .tasks import Task, load_function, task_named, tells_tasks
 from .workers import executor
 from .working import Item, make_job, name_of
@@ -210,13 +210,12 @@ def _check_others(run: Run, site: Site, items: Sequence[Item]) -> None:
 # %% ../../nbs/runs/14_running.ipynb #0f83ef64
 def _look_first(run: Run, site: Site, items: Sequence[Item], notes: list[str]) -> tuple[dict, list[Item]]:
     """The scale of the run, and the units that can be used; lines are written on the others."""
-    scaling, bad = find_scaling(site, items, run.parameters)
+    scaling, good, bad = find_scaling(site, items, run.parameters)
     for item in items:
         if item.key in bad:
             site.manifest.record({"key": item.key, "name": item.name, "error": bad[item.key]["error"]})
-    good = [item for item in items if item.key not in bad]
     if good and scaling:
-        site.out.write("scaling.json", json.dumps(scaling, indent=2).encode() + b"\n")
+        site.out.write("scaling.json", json.dumps(scaling, indent=2).encode() + b"\n", durable=True)
         notes += scaling_in_words(scaling)
     return scaling, good
 
@@ -365,5 +364,10 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
             notes += add_to_plan(place, site.manifest, {item.key: item.name for item in items})
         site.manifest.remove_strays(item.key for item in items)
         with _left_tidy(site, items):
-            scaling, n_done = _go(run, site, items, memory_limit, notes)
+            try:
+                scaling, n_done = _go(run, site, items, memory_limit, notes)
+            except ChangedInput as changed:
+                if run.one_scale:
+                    look_again(site, changed.name, run.parameters)
+                raise
     return _result(run, site, items, n_done, started, scaling, notes)
