@@ -26,6 +26,8 @@ from .locking import locked
 from ..soundings.sounding_ids import parse_times, sounding_time
 from .columns import common_type
 from .plan import complete_lines, read_described
+from ..ground.files import sha256_of_file
+from ..ground.hashes import sha256_of
 
 # %% auto #0
 __all__ = ['Combined', 'combine']
@@ -301,6 +303,16 @@ def _stream(out: RunFolder, lines: Sequence[Mapping], path: Path, tally: _Tally,
                 writer.write_table(table)
             tally.add(table, number)
 
+# %% ../../nbs/runs/15_combining.ipynb #25b16c77
+def _write_together(out: RunFolder, table: Path, lists: Mapping[str, bytes]) -> None:
+    """Write the table of all parts and the lists, then what tells that they belong together."""
+    hashes = {"run.json": sha256_of(out.read("run.json")), "combined.parquet": sha256_of_file(table)}
+    out.put(table, "combined.parquet")
+    for name, data in lists.items():
+        out.write(name, data, durable=True)
+        hashes[name] = sha256_of(data)
+    out.write("combined.json", json.dumps({"sha256": hashes}, indent=2).encode() + b"\n", durable=True)
+
 # %% ../../nbs/runs/15_combining.ipynb #06016168
 @dataclass(frozen=True)
 class Combined:
@@ -419,8 +431,8 @@ def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
             _stream(place, lines, path, tally, _q_value_rule(run, lines), progress)
             duplicates, n = tally.buckets.duplicates([line["name"] for line in lines])
             with writing_to(place):
-                place.put(path, "combined.parquet")
-                for name, table in (("monthly", tally.monthly()), ("top", tally.top), ("duplicates", duplicates)):
-                    place.write(f"{name}.csv", csv_bytes(list(table.columns), table.astype(object).to_numpy().tolist()))
+                lists = {"monthly.csv": tally.monthly(), "top.csv": tally.top, "duplicates.csv": duplicates}
+                _write_together(place, path, {name: csv_bytes(list(table.columns), table.astype(object).to_numpy()
+                                                              .tolist()) for name, table in lists.items()})
     return Combined(place.path("combined.parquet") if place.local else f"{place.address}/combined.parquet", tally.rows,
                     tally.monthly(), tally.top, duplicates, n, notes)

@@ -113,7 +113,7 @@ class RunFolder(_Files):
         if not self.local:
             self.fs.put_file(str(path), self.path(name))
             return
-        with whole_path(self.path(name)) as target:
+        with whole_path(self.path(name), durable=True) as target:
             shutil.copyfile(path, target)
 
     def remove_scraps(self) -> None:
