@@ -310,11 +310,13 @@ def _run_command(
 def _combine_command(
     out: Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL of a run.")],
     top: Annotated[int, typer.Option(help="How many of the highest scores to keep.", min=0)] = 20,
+    partial: Annotated[bool, typer.Option("--partial", help="Take what is there, though the run is not "
+                                          "complete.")] = False,
 ) -> None:
     """Put the parts of a run into one table; count by month, list the oddest, and what is there twice."""
     from oco2_outliers.scale import combine
 
-    print(combine(out, top=top, progress=sys.stderr.isatty()))
+    print(combine(out, top=top, partial=partial, progress=sys.stderr.isatty()))
 
 # %% ../nbs/90_cli.ipynb #cc065d95
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")

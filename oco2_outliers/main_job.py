@@ -142,7 +142,7 @@ class IsolationResult:
         InputError
             When the folder cannot be written.
         """
-        with whole_folder(out) as scratch:
+        with whole_folder(out, "summary.json") as scratch:
             _write(self, scratch)
         return [Path(out) / name for name in self.FILES]
 
@@ -259,7 +259,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     [420.0]
     """
     asked = eps_values(eps)
-    with nullcontext() if out is None else whole_folder(out) as scratch:
+    with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
         rows = _read_rows(inputs, store, progress)
         matrix = _matrix_of(rows, features, min_samples, drop_missing)
         swept, chosen, rule = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from .errors import InputError
+import json
 
 # %% auto #0
 __all__ = []
@@ -91,8 +92,10 @@ def remove_temporary(folder: str | os.PathLike) -> None:
             _remove(Path(folder, name))
 
 # %% ../../nbs/ground/02_files.ipynb #5b25b15c
-def _to_disk(path: Path) -> None:
-    """Wait until the disk holds a file, or the names of a folder."""
+def to_disk(path: Path) -> None:
+    """Wait until the disk holds a file, or the names of a folder where the system can say so."""
+    if path.is_dir() and os.name != "posix":
+        return
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -103,10 +106,10 @@ def _to_disk(path: Path) -> None:
 def _publish(part: Path, target: Path, durable: bool) -> None:
     """Give a finished temporary file the name of its target."""
     if durable:
-        _to_disk(part)
+        to_disk(part)
     os.replace(part, target)
-    if durable and os.name == "posix":
-        _to_disk(target.parent)
+    if durable:
+        to_disk(target.parent)
 
 # %% ../../nbs/ground/02_files.ipynb #285f8426
 @contextmanager
@@ -196,20 +199,65 @@ def _remove_empty(folders: list[Path]) -> None:
         except OSError:
             return
 
+# %% ../../nbs/ground/02_files.ipynb #a7ef2543
+LISTS = ("summary.json", "combined.json", "files.json")
+
+
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits; read piece by piece."""
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            found.update(piece)
+    return found.hexdigest()
+
+# %% ../../nbs/ground/02_files.ipynb #a1f70a9d
+def _name_others(scratch: Path, last: str) -> None:
+    """Write the hashes of the other files of a scratch folder into the JSON that is moved last."""
+    path = scratch / last
+    told = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    others = {file.name: sha256_of_file(file) for file in sorted(scratch.iterdir()) if file.name != last}
+    path.write_text(json.dumps(told | {"sha256": others}, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+# %% ../../nbs/ground/02_files.ipynb #7644e43d
+def _named_hashes(path: Path) -> dict[str, str]:
+    """Names beside a list and the hashes that it gives; none where it is no such list."""
+    try:
+        found = json.loads(path.read_bytes().decode("utf-8"))["sha256"]
+        return {name: text for name, text in found.items() if isinstance(text, str) and name == Path(name).name}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+# %% ../../nbs/ground/02_files.ipynb #d4bd9c5c
+def check_together(path: str | os.PathLike) -> None:
+    """Refuse a file of a result whose files are not those that were written together; absent ones do not matter."""
+    path = Path(path)
+    for last in LISTS:
+        named = _named_hashes(path.with_name(last))
+        for name in named if path.name in named else ():
+            other = path.with_name(name)
+            if other.is_file() and sha256_of_file(other) != named[name]:
+                raise InputError(f"{other} is not the file that {last} beside it names: its writer was stopped, or it "
+                                 "was changed since. Run the command that wrote it again")
+
 # %% ../../nbs/ground/02_files.ipynb #13eaadfb
-def _move_all(scratch: Path, out: Path) -> None:
+def _move_all(scratch: Path, out: Path, last: str | None) -> None:
     """Move every file of a scratch folder to its place: all, or none where one place is taken by a folder."""
-    written = sorted(scratch.iterdir())
+    written = sorted(scratch.iterdir(), key=lambda file: (file.name == last, file.name))
     for file in written:
         if (out / file.name).is_dir():
             raise InputError(f"cannot write {out / file.name}: a folder of that name is there")
+    for file in written if last else []:
+        to_disk(file)
     for file in written:
+        if file.name == last:
+            to_disk(out)
         os.replace(file, out / file.name)
 
 # %% ../../nbs/ground/02_files.ipynb #b9fc3b96
 @contextmanager
-def whole_folder(out: str | os.PathLike) -> Iterator[Path]:
-    """A scratch folder whose files appear in `out` together, when the block ends without an error."""
+def whole_folder(out: str | os.PathLike, last: str | None = None) -> Iterator[Path]:
+    """A scratch folder whose files appear in `out` together, when the block ends well; `last` names their hashes."""
     out = Path(out)
     made = [parent for parent in (out, *out.parents) if not parent.exists()]
     scratch = out / temporary_name("results")
@@ -222,7 +270,9 @@ def whole_folder(out: str | os.PathLike) -> Iterator[Path]:
         raise InputError(f"cannot write into {out}: {error.strerror or error}") from None
     try:
         yield scratch
-        _move_all(scratch, out)
+        if last:
+            _name_others(scratch, last)
+        _move_all(scratch, out, last)
         made = []
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -20,6 +20,7 @@ from ..ground.ids import exact_id
 from ..ground.tables import read_any_table
 from ..isolation.features import FeatureMatrix
 from ..main_job import IsolationResult
+from ..ground.files import check_together
 
 # %% auto #0
 __all__ = []
@@ -137,6 +138,7 @@ def _of_path(path: Path) -> Source:
         raise FileNotFoundError(f"no such file or folder: {path}")
     if path.is_dir():
         path = _saved_in(path)
+    check_together(path)
     table = _read_table(path)
     summary, run = path.with_name("summary.json"), path.with_name("run.json")
     if path.name == "scores.parquet" and summary.is_file():

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from ..ground.files import whole_file
+from ..ground.files import whole_folder
 from .drawing import draw_verdict, shown_picture, write_picture
 from .estimator import ImageForest
 from .reading import list_pictures, printable_name, read_picture
@@ -186,11 +186,11 @@ def _checked_top(top: int) -> int:
 # %% ../../nbs/pictures/12_folders.ipynb #f4870542
 def _write_scan(out: Path, table: pd.DataFrame, top: int) -> None:
     """The files of a scan."""
-    for name, part in (("scores.csv", table), ("skipped.csv", table.attrs["skipped"])):
-        text = part.assign(path=part["path"].map(printable_name)).to_csv(index=False)
-        with whole_file(out / name) as file:
-            file.write(text.encode())
-    write_picture(out / "contact_sheet.png", contact_sheet(table, top))
+    with whole_folder(out, "files.json") as scratch:
+        for name, part in (("scores.csv", table), ("skipped.csv", table.attrs["skipped"])):
+            text = part.assign(path=part["path"].map(printable_name)).to_csv(index=False)
+            (scratch / name).write_bytes(text.encode())
+        write_picture(scratch / "contact_sheet.png", contact_sheet(table, top))
 
 # %% ../../nbs/pictures/12_folders.ipynb #707366c5
 def _pictures_outside(folder: str | os.PathLike, out: Path) -> list[str]:
@@ -215,7 +215,8 @@ def scan_folder(
         Searched through all its subfolders.
     out : str or path
         Takes scores.csv (oddest first: path, score, outlier, reason, width, height, note), skipped.csv (path, reason),
-        contact_sheet.png, and features.sqlite, with which a second run, or one after a stop, need not decode again.
+        contact_sheet.png, files.json (their hashes), and features.sqlite, with which a second run, or one after a
+        stop, need not decode again.
     top : int, default 20
         How many of the oddest, and of the most normal, the sheet shows.
     model : str, path or None

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..soundings.tables_in import read_soundings
+from ..ground.files import check_together
 
 # %% auto #0
 __all__ = ['read_peaks']
@@ -37,7 +38,7 @@ def read_peaks(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
     Raises
     ------
     InputError
-        When the file is neither.
+        When the file is neither, or is not the one that was written with its `summary.json`.
 
     Examples
     --------
@@ -45,6 +46,8 @@ def read_peaks(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
     >>> read_peaks(io.BytesIO(b";sounding_id;amplitude;sigma\\n0;2018080101035604;4.2;-1.5\\n"), "peaks.csv").shape
     (1, 3)
     """
+    if isinstance(path_or_file, str | os.PathLike):
+        check_together(path_or_file)
     table = read_soundings(path_or_file, name)
     table = table.drop(columns=[c for c in table if not str(c).strip() or re.fullmatch(r"Unnamed: \d+", str(c))])
     if not ({"amplitude", "sigma"} <= set(table) or {"distance", "xco2"} <= set(table)):

@@ -127,7 +127,7 @@ class PeakSearch:
         InputError
             When the folder cannot be written.
         """
-        with whole_folder(out) as scratch:
+        with whole_folder(out, "summary.json") as scratch:
             write_search(self, scratch, out, figures)
             names = sorted(file.name for file in scratch.iterdir())
         return [Path(out) / name for name in names]

@@ -238,7 +238,7 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     """
     parameters = _checked_settings(preset=preset, alpha=alpha, n_surrogates=n_surrogates, column=column, box=box,
                                    keep_flagged=keep_flagged, wind_error=wind_error, random_state=random_state)
-    with nullcontext() if out is None else whole_folder(out) as scratch:
+    with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
         opened = opened_store(store)
         known = read_inventory(inventory, opened)
         log = _Log()

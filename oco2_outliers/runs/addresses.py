@@ -98,10 +98,44 @@ def list_files(files: Any, options: Mapping | None = None, endings: Sequence[str
     return [found[name] for name in sorted(found)]
 
 # %% ../../nbs/runs/00_addresses.ipynb #389c7e9a
-def fetch(file: ListedFile, options: Mapping | None = None) -> bytes:
-    """The bytes of a listed file; an error if it has another size by now."""
-    fs, path = place_of(file.name, options)
-    data = fs.cat_file(path)
-    if len(data) != file.size:
-        raise InputError(f"it has {len(data)} bytes, and had {file.size} when it was listed: run again")
+class ChangedInput(InputError):
+    """An input has other bytes than when it was listed, or than when the run looked at it first."""
+
+    def __init__(self, name: str):
+        super().__init__(f"{name} changed while being read, run again")
+        self.name = name
+
+# %% ../../nbs/runs/00_addresses.ipynb #8eb3c2a7
+def _local_bytes(path: str, file: ListedFile) -> bytes:
+    """The bytes of a local file, all of one moment: its size and its time are the same before and after."""
+    with open(path, "rb") as source:
+        before, data, after = os.fstat(source.fileno()), source.read(), os.fstat(source.fileno())
+    seen = {(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in (before, after)}
+    if len(seen) > 1 or (len(data), f"changed {after.st_mtime_ns}") != (file.size, file.stamp):
+        raise ChangedInput(file.name)
     return data
+
+# %% ../../nbs/runs/00_addresses.ipynb #63b2e139
+def _now(fs: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
+    """Size and stamp of a file as its server tells them now."""
+    fs.invalidate_cache(path.rsplit("/", 1)[0])
+    return _file_of(fs, path, fs.info(path))[1:]
+
+# %% ../../nbs/runs/00_addresses.ipynb #49c525e0
+def fetch(file: ListedFile, options: Mapping | None = None) -> bytes:
+    """The bytes of a listed file; an error if they changed since, or while they were read."""
+    fs, path = place_of(file.name, options)
+    if is_local(fs):
+        return _local_bytes(path, file)
+    before, data = _now(fs, path), fs.cat_file(path)
+    if len(data) != file.size or _now(fs, path) != before:
+        raise ChangedInput(file.name)
+    return data
+
+# %% ../../nbs/runs/00_addresses.ipynb #7c30d833
+def check_unchanged(files: Sequence[ListedFile]) -> None:
+    """Refuse local files that are not as they were listed."""
+    for file in files:
+        status = os.stat(file.name)
+        if (status.st_size, f"changed {status.st_mtime_ns}") != (file.size, file.stamp):
+            raise ChangedInput(file.name)

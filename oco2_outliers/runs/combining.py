@@ -24,6 +24,10 @@ from ..plumes.false_alarms import q_values
 from .folder import Manifest, RunFolder, csv_bytes, part_bytes, part_name, writing_to
 from .locking import locked
 from ..soundings.sounding_ids import parse_times, sounding_time
+from .columns import common_type
+from .plan import complete_lines, read_described
+from ..ground.files import sha256_of_file
+from ..ground.hashes import sha256_of
 
 # %% auto #0
 __all__ = ['Combined', 'combine']
@@ -136,6 +140,15 @@ class _Buckets:
         found = sorted(found)[:10_000]
         return pd.DataFrame(found, columns=["sounding_id", "n", "sources"]), total
 
+# %% ../../nbs/runs/15_combining.ipynb #9e0e64c5
+_COUNTED = {"sounding_id": ("int",), "time": ("timestamp",), "score": ("double", "float", "halffloat", "int"),
+            "outlier": ("bool",)}
+
+
+def _counts(table: Any, name: str) -> bool:
+    """Whether a part has a column of that name of a type that can be counted."""
+    return name in table.column_names and str(table.schema.field(name).type).lstrip("u").startswith(_COUNTED[name])
+
 # %% ../../nbs/runs/15_combining.ipynb #efabdfac
 class _Tally:
     """What is counted while the parts stream by."""
@@ -150,8 +163,7 @@ class _Tally:
         self.rows += len(table)
         if not len(table):
             return
-        names = [n for n in ("sounding_id", "time", "score", "outlier") if n in table.column_names]
-        frame = _to_pandas(table.select(names))
+        frame = _to_pandas(table.select([n for n in _COUNTED if _counts(table, n)]))
         if {"time", "sounding_id"} & set(frame):
             self.with_score = "score" in frame
             for month, rows in frame.groupby(_months(frame)):
@@ -179,8 +191,12 @@ def _q_value_rule(run: Mapping, lines: Sequence[Mapping]) -> Callable | None:
         return None
     import pyarrow as pa
 
-    family = np.array([p for line in lines for p in line["counts"].get("p_values", [])], np.float64)
-    alpha = run["parameters"]["alpha"]
+    try:
+        family = np.array([p for line in lines for p in line["counts"].get("p_values", [])], np.float64)
+        alpha = float(run["parameters"]["alpha"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InputError("run.json does not say alpha, or the manifest no p-values, as a run of peaks writes them: "
+                         "start over with resume=False (--no-resume)") from None
 
     def rule(table: Any) -> Any:
         q = q_values(table["p_value"].to_numpy().astype(np.float64), family)
@@ -192,32 +208,87 @@ def _q_value_rule(run: Mapping, lines: Sequence[Mapping]) -> Callable | None:
     return rule
 
 # %% ../../nbs/runs/15_combining.ipynb #a42b6ed9
+def _columns_with_values(file: Any, schema: Any) -> dict[str, Any]:
+    """Name and type of the columns of a part in which there is a value."""
+    about = file.metadata
+    flat = {about.schema.column(i).path: i for i in range(about.num_columns)}
+
+    def empty(name: str) -> bool:
+        """Whether the statistics say that every row lacks a value; what they do not know has some."""
+        known = [about.row_group(k).column(flat[name]) for k in range(about.num_row_groups)] if name in flat else []
+        return bool(known) and all(one.statistics is not None and one.statistics.null_count == one.num_values
+                                   for one in known)
+
+    return {each.name: each.type for each in schema if about.num_rows and not empty(each.name)}
+
+# %% ../../nbs/runs/15_combining.ipynb #5b884d14
+class _Types:
+    """Which types the columns of the parts have: those with a value, and those without."""
+
+    def __init__(self) -> None:
+        self.filled: dict[str, dict[Any, str]] = {}
+        self.empty: dict[str, Any] = {}
+
+    def add(self, file: Any, schema: Any, source: str) -> None:
+        """Take note of a part and of the file it was made of."""
+        import pyarrow as pa
+
+        filled = _columns_with_values(file, schema)
+        for each in schema:
+            known = None if pa.types.is_null(each.type) else each.type
+            self.empty[each.name] = self.empty.get(each.name) or known
+            if each.name in filled:
+                self.filled.setdefault(each.name, {}).setdefault(filled[each.name], source)
+
+    def schema(self) -> Any:
+        """The columns of the table of all parts."""
+        import pyarrow as pa
+
+        return pa.schema([(name, common_type(name, self.filled[name]) if name in self.filled else found or pa.null())
+                          for name, found in self.empty.items()])
+
+# %% ../../nbs/runs/15_combining.ipynb #85cc5c21
 def _schema_of_all(out: RunFolder, lines: Sequence[Mapping], shown: bool) -> Any:
     """The columns of the table of all parts."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schemas: dict[Any, None] = {}
-    with_gaps, in_parts = set[str](), list[set[str]]()
+    types, with_gaps, in_parts = _Types(), set[str](), list[set[str]]()
     for line in progress(lines, "columns", shown=shown):
         try:
-            with out.fs.open(out.path(part_name(line["key"])), "rb") as file:
-                found = pq.read_schema(file)
+            with out.fs.open(out.path(part_name(line["key"])), "rb") as file, pq.ParquetFile(file) as part:
+                found = part.schema_arrow
+                types.add(part, found, line["name"])
         except (FileNotFoundError, pa.ArrowInvalid):
             part_bytes(out, line)  # says what is wrong with it
             raise
         with_gaps |= _gaps_allowed(found)
         in_parts += [set(found.names)] if line["rows"] else []
-        schemas.setdefault(found.remove_metadata())
-    schema = pa.unify_schemas(list(schemas), promote_options="permissive")
+    schema = types.schema()
     with_gaps |= {name for name in schema.names if not all(name in names for names in in_parts)}
     return _with_whole_numbers(schema, with_gaps)
+
+# %% ../../nbs/runs/15_combining.ipynb #dd1c1ad3
+def _in_columns(table: Any, schema: Any, source: str) -> Any:
+    """A part in the columns of all; a value that they cannot hold is refused, never rounded."""
+    import pyarrow as pa
+
+    found = []
+    for each in schema:
+        values = table[each.name] if each.name in table.column_names else pa.nulls(len(table), each.type)
+        if values.null_count == len(values):
+            values = pa.nulls(len(table), each.type)
+        try:
+            found.append(values.cast(each.type))
+        except pa.ArrowException:
+            raise InputError(f"column {each.name!r} is {values.type} in {source} and {each.type} in the whole, which "
+                             "does not hold all of its values: rename it, or leave this file out") from None
+    return pa.table(found, schema=schema)
 
 # %% ../../nbs/runs/15_combining.ipynb #5c047e83
 def _stream(out: RunFolder, lines: Sequence[Mapping], path: Path, tally: _Tally, rule: Callable | None,
             shown: bool) -> None:
     """All parts into one file, and past the tally."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     whole = _schema_of_all(out, lines, shown)
@@ -225,15 +296,22 @@ def _stream(out: RunFolder, lines: Sequence[Mapping], path: Path, tally: _Tally,
     with pq.ParquetWriter(path, whole, compression="zstd") as writer:
         for number, line in enumerate(progress(lines, "combine", shown=shown)):
             table = pq.read_table(io.BytesIO(part_bytes(out, line)))
-            for field in schema:
-                if field.name not in table.column_names:
-                    table = table.append_column(field, pa.nulls(len(table), field.type))
-            table = table.select(schema.names).cast(schema)
+            table = _in_columns(table, schema, line["name"])
             if rule is not None:
                 table = rule(table)
             if len(table):
                 writer.write_table(table)
             tally.add(table, number)
+
+# %% ../../nbs/runs/15_combining.ipynb #25b16c77
+def _write_together(out: RunFolder, table: Path, lists: Mapping[str, bytes]) -> None:
+    """Write the table of all parts and the lists, then what tells that they belong together."""
+    hashes = {"run.json": sha256_of(out.read("run.json")), "combined.parquet": sha256_of_file(table)}
+    out.put(table, "combined.parquet")
+    for name, data in lists.items():
+        out.write(name, data, durable=True)
+        hashes[name] = sha256_of(data)
+    out.write("combined.json", json.dumps({"sha256": hashes}, indent=2).encode() + b"\n", durable=True)
 
 # %% ../../nbs/runs/15_combining.ipynb #06016168
 @dataclass(frozen=True)
@@ -253,6 +331,8 @@ class Combined:
         `sounding_id`, `n`, `sources` of soundings that are in the table more than once; the first 10,000.
     n_duplicates : int
         How many such soundings there are.
+    notes : list of str
+        Files that are not in the table, and why.
 
     Examples
     --------
@@ -274,6 +354,7 @@ class Combined:
     top: pd.DataFrame = field(repr=False)
     duplicates: pd.DataFrame = field(repr=False)
     n_duplicates: int
+    notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """The summary."""
@@ -285,12 +366,12 @@ class Combined:
                      if c in self.top]
             lines += ["", self.top[first].to_string(index=False, float_format="{:.3f}".format)]
         lines += ["", f"{self.n_duplicates:,} soundings are in more than one row" if self.n_duplicates
-                  else "no sounding is in it twice"]
+                  else "no sounding is in it twice", *self.notes]
         return "\n".join(lines)
 
 # %% ../../nbs/runs/15_combining.ipynb #56618f30
-def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[str, Any] | None = None,
-            progress: bool = False) -> Combined:
+def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
+            storage_options: Mapping[str, Any] | None = None, progress: bool = False) -> Combined:
     """Put the parts of a run into one table, and sum it up.
 
     Parameters
@@ -299,6 +380,8 @@ def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[s
         Folder of the run.
     top : int, default 20
         How many of the highest scores to keep.
+    partial : bool, default False
+        Take what is there, where plan, manifest and parts of the run do not agree; what is missing is in `notes`.
     storage_options, progress
         As in `map_files`.
 
@@ -311,7 +394,9 @@ def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[s
     Raises
     ------
     InputError
-        No run there, nothing done yet, another run is writing there, or a part is not as it was written.
+        No run there, nothing done yet, what was planned and what is there do not agree, another run is writing there,
+        a part is not as it was written, or a column has
+        values of types in two parts that no table can hold together.
 
     Notes
     -----
@@ -336,19 +421,18 @@ def combine(out: str | os.PathLike, *, top: int = 20, storage_options: Mapping[s
     if place.read_or_none("run.json") is None:
         raise InputError(f"{place.address} holds no run; make one with map_files or oco2-outliers run")
     with locked(place):
-        manifest = Manifest(place)
-        lines = manifest.done()
-        if not lines:
+        run, manifest = read_described(place) or {}, Manifest(place)
+        if not manifest.done():
             raise InputError(f"{place.address}: nothing is done yet")
-        run = json.loads(place.read("run.json"))
+        lines, notes = complete_lines(place, manifest, partial)
         with tempfile.TemporaryDirectory(prefix="oco2-combine-") as scratch:
             tally = _Tally(Path(scratch), sum(line["rows"] for line in lines), int(top))
             path = Path(scratch) / "combined.parquet"
             _stream(place, lines, path, tally, _q_value_rule(run, lines), progress)
             duplicates, n = tally.buckets.duplicates([line["name"] for line in lines])
             with writing_to(place):
-                place.put(path, "combined.parquet")
-                for name, table in (("monthly", tally.monthly()), ("top", tally.top), ("duplicates", duplicates)):
-                    place.write(f"{name}.csv", csv_bytes(list(table.columns), table.astype(object).to_numpy().tolist()))
+                lists = {"monthly.csv": tally.monthly(), "top.csv": tally.top, "duplicates.csv": duplicates}
+                _write_together(place, path, {name: csv_bytes(list(table.columns), table.astype(object).to_numpy()
+                                                              .tolist()) for name, table in lists.items()})
     return Combined(place.path("combined.parquet") if place.local else f"{place.address}/combined.parquet", tally.rows,
-                    tally.monthly(), tally.top, duplicates, n)
+                    tally.monthly(), tally.top, duplicates, n, notes)

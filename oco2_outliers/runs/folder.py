@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..ground.errors import InputError, one_line
-from ..ground.files import remove_temporary, whole_path, write_whole
+from ..ground.files import remove_temporary, to_disk, whole_path, write_whole
 from ..ground.hashes import sha256_of
 from .addresses import is_local, place_of
 
@@ -85,6 +85,9 @@ class RunFolder(_Files):
                 raise InputError(f"{self.root} is a file; give --out a folder")
             for name in ("parts", "manifest"):
                 self.fs.makedirs(self.path(name), exist_ok=True)
+            if self.local:  # a part is on the disk when its folders are
+                for place in (self.path("parts"), self.path("manifest"), self.root, os.path.dirname(self.root)):
+                    to_disk(Path(place))
 
     def each(self, do: Callable[[str], Any], names: Iterable[str]) -> list[Any]:
         """What `do` gives for every name, in their order."""
@@ -110,7 +113,7 @@ class RunFolder(_Files):
         if not self.local:
             self.fs.put_file(str(path), self.path(name))
             return
-        with whole_path(self.path(name)) as target:
+        with whole_path(self.path(name), durable=True) as target:
             shutil.copyfile(path, target)
 
     def remove_scraps(self) -> None:
@@ -160,10 +163,38 @@ def part_bytes(out: RunFolder, line: Mapping) -> bytes:
         raise InputError(f"the part of {line['name']} is not as it was written; run the same command again")
     return data
 
+# %% ../../nbs/runs/01_folder.ipynb #9370feb9
+def parsed(data: bytes) -> Any:
+    """What JSON says; a ValueError for whatever is none, also where it is not UTF-8 or nested without end."""
+    try:
+        return json.loads(data.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
 # %% ../../nbs/runs/01_folder.ipynb #e49769f6
 def _is_key(text: Any) -> bool:
     """Whether a text is a key: 32 hexadecimal digits, and nothing that leads out of a folder."""
     return isinstance(text, str) and len(text) == 32 and set(text) <= set("0123456789abcdef")
+
+# %% ../../nbs/runs/01_folder.ipynb #b3b81951
+def _has(record: Any, **kinds: type) -> bool:
+    """Whether a record has these entries, each of its kind; no number is negative, and yes or no is no number."""
+    def right(value: Any, kind: type) -> bool:
+        return isinstance(value, kind) and not (isinstance(value, bool) or isinstance(value, int) and value < 0)
+
+    return isinstance(record, dict) and all(right(record.get(name), kind) for name, kind in kinds.items())
+
+# %% ../../nbs/runs/01_folder.ipynb #ddf6e68c
+def is_line(entry: Any) -> bool:
+    """Whether this is a whole line of a manifest: of a unit that failed, or of one that has a part."""
+    if not _has(entry, key=str, name=str) or not _is_key(entry["key"]):
+        return False
+    if "error" in entry:
+        return isinstance(entry["error"], str)
+    return (_has(entry, rows=int, part=dict, inputs=list, counts=dict, fingerprint=str)
+            and isinstance(entry.get("seconds"), int | float)
+            and _has(entry["part"], bytes=int, sha256=str, md5=str) and bool(entry["inputs"])
+            and all(_has(each, name=str, size=int, stamp=str, sha256=str) for each in entry["inputs"]))
 
 # %% ../../nbs/runs/01_folder.ipynb #f8aa31b7
 def json_line(entry: Mapping) -> bytes:
@@ -184,9 +215,9 @@ class Manifest:
             self._take(line)
 
     def _take(self, line: bytes) -> None:
-        with contextlib.suppress(ValueError, TypeError, KeyError):
-            entry = json.loads(line)
-            if isinstance(entry, dict) and _is_key(entry["key"]) and isinstance(entry["name"], str):
+        with contextlib.suppress(ValueError):
+            entry = parsed(line)
+            if is_line(entry):
                 self.entries[entry["key"]] = entry
 
     def record(self, entry: dict) -> None:
@@ -222,7 +253,7 @@ class Manifest:
 
     def done(self) -> list[dict]:
         """Lines of units that have a part."""
-        return [entry for entry in self.sorted() if "error" not in entry and isinstance(entry.get("part"), dict)]
+        return [entry for entry in self.sorted() if "error" not in entry]
 
 # %% ../../nbs/runs/01_folder.ipynb #9e87e941
 def _csv_cell(value: object) -> str:

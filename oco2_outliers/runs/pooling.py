@@ -21,14 +21,15 @@ from ..ground.work import progress
 from ..isolation.choosing import printable_fence
 from ..isolation.features import feature_matrix
 from ..isolation.results import change_in_words
-from .addresses import fetch
+from .addresses import ChangedInput
 from .judging import fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs
 from .units import Unit
 from .workers import in_this_process
-from .working import Item, make_job
+from .working import Item, fetch_item, make_job
 from ..soundings.track import orbit_numbers
+from .tasks import task_named
 
 # %% auto #0
 __all__ = []
@@ -110,9 +111,9 @@ class _Gathered:
         """Fill `X` with the rows of all files, and note where each begins."""
         at = 0
         for item in progress(items, "gather", shown=site.progress):
-            found = self.features(Unit(item.name, fetch(item.files[0], site.options)))[1].to_numpy()
+            found = self.features(Unit(item.name, fetch_item(item, site.options)))[1].to_numpy()
             if at + len(found) > len(X):
-                raise InputError(f"{item.name} changed while it was read; run again")
+                raise ChangedInput(item.name)
             self.start[item.name], X[at: at + len(found)] = at, found
             at += len(found)
 
@@ -164,7 +165,8 @@ def run_pooled(site: Site, items: Sequence[Item], parameters: Mapping, scaling: 
     task = _PoolTask(parameters, scaling, scale)
     files = [[file.name, file.size, file.stamp] for item in items for file in item.files]
     asked = {"asked": parameters, "scaling": scaling, "scale": scale, "files": files}
-    job = make_job(task, asked, "file", site.out, site.options, "oco2_outliers.scale._run_pooled.<locals>.judged")
+    job = make_job(task, asked, "file", site.out, site.options, "oco2_outliers.scale._run_pooled.<locals>.judged",
+                   task_named("isolate").declared_columns())
     job = replace(job, parameters={})
     if not missing_items(site, items, job):
         return 0

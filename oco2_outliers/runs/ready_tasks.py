@@ -16,9 +16,23 @@ from ..pictures.estimator import ImageForest
 from ..plumes.searching import find_peaks
 from .addresses import place_of
 from .units import Unit
+from ..plumes.describing import COLUMNS
+from .columns import Columns
 
 # %% auto #0
 __all__ = []
+
+# %% ../../nbs/runs/05_ready_tasks.ipynb #a01f979b
+_NO_NUMBERS = {"sounding_id": "whole", "time": "time", "orbit": "whole", "n_soundings": "whole", "source": "text",
+               "outlier": "flag", "reason": "text", "suspect": "text"}
+PEAKS = Columns({name: _NO_NUMBERS.get(name, "number") for name in COLUMNS})
+SOUNDINGS = {"sounding_id": "whole", "time": "time", "source": "text",
+             **dict.fromkeys(("latitude", "longitude", "xco2", "xco2_uncertainty", "xco2_apriori"), "number")}
+CONVERTED = Columns({}, SOUNDINGS)
+ISOLATED = Columns({"source": "text", "score": "number", "isolated": "flag", "outlier": "flag", "reason": "text",
+                    "change": "text", "cluster": "whole", "eps": "number"}, SOUNDINGS)
+IMAGES = Columns({"path": "text", "score": "number", "outlier": "flag", "reason": "text", "width": "whole",
+                  "height": "whole", "note": "text"})
 
 # %% ../../nbs/runs/05_ready_tasks.ipynb #f630b0fe
 def peaks_unit(unit: Unit, **parameters: Any) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..ground.errors import InputError
 from ..ground.hashes import sha256_of
 from ..ground.work import progress_bar
-from .addresses import ListedFile, fetch
+from .addresses import ChangedInput, ListedFile, fetch
 from .folder import Manifest, RunFolder, holds, see_part, writing_to
 from .working import Item, Job, work
 
@@ -51,9 +51,11 @@ def _is_kept(entry: dict | None, item: Item, job: Job, out: RunFolder, part: Map
         before = {each["name"]: each for each in entry["inputs"]}
         if set(before) != {file.name for file in item.files}:
             return False
+        if item.sha256 and before[item.files[0].name]["sha256"] != item.sha256:
+            return False
         return (all(_same_input(before[file.name], file, job.options) for file in item.files)
                 and holds(out, item.key, entry["part"], part))
-    except (KeyError, TypeError):  # a line that somebody else wrote
+    except (KeyError, TypeError, ChangedInput, FileNotFoundError):  # whoever does the unit will say what is wrong
         return False
 
 # %% ../../nbs/runs/10_resuming.ipynb #1fa7873f
@@ -71,6 +73,8 @@ def _keep(site: Site, job: Job, entry: dict) -> None:
     if "stop" in entry:
         with writing_to(site.out):
             raise OSError(entry["errno"] or errno.EIO, entry["stop"])
+    if entry.get("changed"):
+        raise ChangedInput(entry["name"])
     if "error" not in entry:
         if entry["version"] != __version__:
             raise InputError(f"a worker has oco2_outliers {entry['version']}, this process {__version__}: install the "

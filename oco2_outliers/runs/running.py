@@ -18,15 +18,16 @@ import pandas as pd
 
 from ..ground.errors import InputError, one_line
 from ..ground.hashes import hash_of, sha256_of
-from .addresses import PICTURES, READABLE, ListedFile, list_files
+from .addresses import PICTURES, READABLE, ChangedInput, ListedFile, list_files
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
 from .pooling import run_pooled
 from .resuming import Site, run_items
-from .scaling import find_scaling, scaling_in_words
+from .scaling import find_scaling, look_again, scaling_in_words
 from .tasks import Task, load_function, task_named, tells_tasks
 from .workers import executor
 from .working import Item, make_job, name_of
+from .plan import add_to_plan, read_described
 
 # %% auto #0
 __all__ = ['RunResult', 'map_files']
@@ -169,7 +170,7 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
         for key in ("task", *sorted(set(before) | set(now))):
             if before.get(key) != now.get(key):
                 return _difference(before.get(key), now.get(key), key)
-    return f"{name}: {str(before)[:60]!r} there, {str(now)[:60]!r} asked" if name else "run.json cannot be read"
+    return f"{name}: {str(before)[:60]!r} there, {str(now)[:60]!r} asked"
 
 # %% ../../nbs/runs/14_running.ipynb #920fc0f5
 def _forget_all(out: RunFolder) -> None:
@@ -179,17 +180,13 @@ def _forget_all(out: RunFolder) -> None:
             manifest = Manifest(place)
             keys = {name.removesuffix(".parquet") for name in place.listing("parts")}
             manifest.forget(keys | set(manifest.entries))
+    out.remove(["plan.json"])
 
 # %% ../../nbs/runs/14_running.ipynb #37980559
 def _clear_or_check(out: RunFolder, run: Run, resume: bool) -> None:
     """Start over, or make sure that what is there is a run with the same parameters."""
     out.remove_scraps()
-    said, before = out.read_or_none("run.json"), None
-    if said is not None and resume:
-        try:
-            before = json.loads(said)
-        except ValueError:
-            before = {}
+    before = read_described(out) if resume else None
     if not resume:
         _forget_all(out)
     if before is not None and before != run.described():
@@ -198,7 +195,7 @@ def _clear_or_check(out: RunFolder, run: Run, resume: bool) -> None:
                          "over with resume=False (--no-resume)")
     if before is None:
         with writing_to(out):
-            out.write("run.json", json.dumps(run.described(), indent=2).encode() + b"\n")
+            out.write("run.json", json.dumps(run.described(), indent=2).encode() + b"\n", durable=True)
 
 # %% ../../nbs/runs/14_running.ipynb #99011df2
 def _check_others(run: Run, site: Site, items: Sequence[Item]) -> None:
@@ -213,13 +210,12 @@ def _check_others(run: Run, site: Site, items: Sequence[Item]) -> None:
 # %% ../../nbs/runs/14_running.ipynb #0f83ef64
 def _look_first(run: Run, site: Site, items: Sequence[Item], notes: list[str]) -> tuple[dict, list[Item]]:
     """The scale of the run, and the units that can be used; lines are written on the others."""
-    scaling, bad = find_scaling(site, items, run.parameters)
+    scaling, good, bad = find_scaling(site, items, run.parameters)
     for item in items:
         if item.key in bad:
             site.manifest.record({"key": item.key, "name": item.name, "error": bad[item.key]["error"]})
-    good = [item for item in items if item.key not in bad]
     if good and scaling:
-        site.out.write("scaling.json", json.dumps(scaling, indent=2).encode() + b"\n")
+        site.out.write("scaling.json", json.dumps(scaling, indent=2).encode() + b"\n", durable=True)
         notes += scaling_in_words(scaling)
     return scaling, good
 
@@ -233,7 +229,7 @@ def _go(run: Run, site: Site, items: Sequence[Item], limit: float | None, notes:
     if run.scope == "all" and scaling:  # else no file has a row, and there is no pool
         return scaling, n_bad + run_pooled(site, good, run.parameters, scaling, run.scale, limit, notes)
     job = make_job(run.function, run.parameters | ({"scaling": scaling} if scaling else {}), run.task.each, site.out,
-                   run.options)
+                   run.options, columns=run.task.declared_columns())
     return scaling, n_bad + run_items(site, job, good, run.task.name.split(" ")[0])
 
 # %% ../../nbs/runs/14_running.ipynb #11615642
@@ -364,7 +360,14 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
         _clear_or_check(place, run, resume)
         site = Site(place, Manifest(place), execute, storage_options, progress)
         _check_others(run, site, items)
+        with writing_to(place):
+            notes += add_to_plan(place, site.manifest, {item.key: item.name for item in items})
         site.manifest.remove_strays(item.key for item in items)
         with _left_tidy(site, items):
-            scaling, n_done = _go(run, site, items, memory_limit, notes)
+            try:
+                scaling, n_done = _go(run, site, items, memory_limit, notes)
+            except ChangedInput as changed:
+                if run.one_scale:
+                    look_again(site, changed.name, run.parameters)
+                raise
     return _result(run, site, items, n_done, started, scaling, notes)

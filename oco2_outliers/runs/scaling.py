@@ -162,6 +162,10 @@ class _Looks:
         run_items(self.site, job, marked, what)
         return {item.key: self.site.manifest.entries[mark.key] for item, mark in zip(items, marked)}
 
+    def forget(self, name: str) -> None:
+        """Look at a file again the next time."""
+        self.site.manifest.forget([key for key, line in self.site.manifest.entries.items() if line["name"] == name])
+
     def tables(self, lines: Iterable[Mapping]) -> list[pd.DataFrame]:
         """What the files told."""
         lines = list(lines)
@@ -217,18 +221,24 @@ def _scaling_of(first: _FirstPass, items: Sequence[Item], lines: Mapping) -> dic
     return scaling
 
 # %% ../../nbs/runs/11_scaling.ipynb #7bfa7fcc
-def find_scaling(site: Site, items: Sequence[Item], parameters: Mapping) -> tuple[dict, dict[str, dict]]:
-    """The scale of the run (none where no file has a row), and the lines of files that cannot be used."""
+def find_scaling(site: Site, items: Sequence[Item],
+                 parameters: Mapping) -> tuple[dict, list[Item], dict[str, dict]]:
+    """The scale of the run (none where no file has a row), items as it saw them, lines of files that it cannot use."""
     first = _FirstPass(site, parameters)
     try:
         lines = first.look(moments_unit, items, {}, "first pass")
         bad = {key: line for key, line in lines.items() if "error" in line}
-        good = [item for item in items
-                if item.key not in bad and lines[item.key]["counts"].get("rows_read") != 0]
-        return (_scaling_of(first, good, lines) if good else {}), bad
+        good = [item._replace(sha256=lines[item.key]["inputs"][0]["sha256"]) for item in items if item.key not in bad]
+        full = [item for item in good if lines[item.key]["counts"].get("rows_read") != 0]
+        return (_scaling_of(first, full, lines) if full else {}), good, bad
     finally:
         with contextlib.suppress(OSError):
             first.site.manifest.close()
+
+# %% ../../nbs/runs/11_scaling.ipynb #1c4e880a
+def look_again(site: Site, name: str, parameters: Mapping) -> None:
+    """Forget what the first pass saw of a file."""
+    _Looks(site, parameters).forget(name)
 
 # %% ../../nbs/runs/11_scaling.ipynb #19ba5399
 def scaling_in_words(scaling: Mapping) -> list[str]:

@@ -10,9 +10,12 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..ground.errors import InputError
+
+if TYPE_CHECKING:  # the help of the command line does not wait for pandas
+    from oco2_outliers.runs.columns import Columns
 
 # %% auto #0
 __all__ = []
@@ -76,13 +79,16 @@ class Parameter:
             return None
         return _KINDS[self.kind](given) if self.kind in _KINDS else given
 
+# %% ../../nbs/runs/06_tasks.ipynb #b23ef58b
+def load_named(text: str) -> Any:
+    """What ``"module:name"`` names, imported now."""
+    module, name = text.split(":")
+    return getattr(import_module(module), name)
+
 # %% ../../nbs/runs/06_tasks.ipynb #ee0ee207
 def load_function(function: str | Callable) -> Callable:
-    """The function that ``"module:function"`` names, imported now; a function itself stays what it is."""
-    if callable(function):
-        return function
-    module, name = function.split(":")
-    return getattr(import_module(module), name)
+    """The function that ``"module:function"`` names; a function itself stays what it is."""
+    return function if callable(function) else load_named(function)
 
 # %% ../../nbs/runs/06_tasks.ipynb #b761e832
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ class Task:
     each: str = "file"  # one unit of the work: file, orbit or folder
     endings: tuple[str, ...] = ()  # of its files, where these are not soundings, or pictures in a folder
     check: str | Callable | None = None
+    columns: str | Columns | None = None  # of its parts; "module:name" for those that take long to import
     passed_on: str = ""  # other parameters are passed on; what they are
     over_run: bool = False  # takes scope and scale: a unit may be judged by what all units hold
 
@@ -107,6 +114,10 @@ class Task:
             raise InputError(f"{self.name} has no parameter {unknown[0]!r}; it has: {', '.join(defaults) or 'none'}")
         complete = defaults | dict(given)
         return load_function(self.check)(complete, options) if self.check else complete
+
+    def declared_columns(self) -> Columns | None:
+        """What it declares of the columns of its parts."""
+        return load_named(self.columns) if isinstance(self.columns, str) else self.columns
 
     def from_options(self, typed: Mapping[str, Any]) -> dict:
         """Parameters from what was typed, by their names; an option that this task has not is refused."""
@@ -176,7 +187,8 @@ add_task(Task(
      Parameter("min_samples", 5, "rows that make a core row.", "whole", least=1),
      Parameter("features", None, "columns to use, a,b,c.", "names"),
      Parameter("drop_missing", False, "drop rows with NaN or infinite features.", "flag")),
-    check="oco2_outliers.runs.judging:checked_isolate", over_run=True))
+    check="oco2_outliers.runs.judging:checked_isolate", columns="oco2_outliers.runs.ready_tasks:ISOLATED",
+    over_run=True))
 
 # %% ../../nbs/runs/06_tasks.ipynb #33a048af
 add_task(Task(
@@ -188,7 +200,8 @@ add_task(Task(
      Parameter("column", "xco2", "column to search, ppm."),
      Parameter("keep_flagged", False, "use flagged soundings too.", "flag"),
      Parameter("wind_error", 1.0),
-     Parameter("random_state", 0, "seed of the surrogates.", "whole", least=0))))
+     Parameter("random_state", 0, "seed of the surrogates.", "whole", least=0)),
+    columns="oco2_outliers.runs.ready_tasks:PEAKS"))
 
 # %% ../../nbs/runs/06_tasks.ipynb #c73e8399
 add_task(Task(
@@ -197,13 +210,15 @@ add_task(Task(
      Parameter("box", None, "only soundings in west,south,east,north; degrees.", "box"),
      Parameter("dates", None, "only these days, FIRST,LAST, like 2016-08-01,2016-08-31.", "days"),
      Parameter("quality", None, "only soundings with this quality flag; 0 is good.", "whole"),
-     Parameter("mode"), Parameter("footprint"), Parameter("land"))))
+     Parameter("mode"), Parameter("footprint"), Parameter("land")),
+    columns="oco2_outliers.runs.ready_tasks:CONVERTED"))
 
 # %% ../../nbs/runs/06_tasks.ipynb #78bb9dc3
 add_task(Task(
     "images", "oco2_outliers.runs.ready_tasks:images_unit", "score the pictures of every folder",
     (Parameter("model", None, "judge by this model.", short="m"),),
-    each="folder", check="oco2_outliers.runs.ready_tasks:read_model", passed_on="settings of ImageForest"))
+    each="folder", check="oco2_outliers.runs.ready_tasks:read_model", columns="oco2_outliers.runs.ready_tasks:IMAGES",
+    passed_on="settings of ImageForest"))
 
 # %% ../../nbs/runs/06_tasks.ipynb #16fadc0a
 def tasks_in_words() -> tuple[str, str]:

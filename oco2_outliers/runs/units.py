@@ -15,6 +15,7 @@ from ..ground.errors import InputError
 from ..soundings.sounding_ids import parse_times
 from ..soundings.tables_in import read_soundings
 from ..soundings.track import orbit_numbers
+from .columns import Columns, with_declared
 
 # %% auto #0
 __all__ = ['Unit']
@@ -83,12 +84,14 @@ def _frame_to_write(table: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 # %% ../../nbs/runs/03_units.ipynb #67b52b2c
-def parquet_bytes(table: pd.DataFrame) -> bytes:
-    """A table as the bytes of a Parquet file; the same table makes the same bytes."""
+def parquet_bytes(table: pd.DataFrame, columns: Columns | None = None) -> bytes:
+    """A table as the bytes of a Parquet file, with the columns that are declared; the same table, the same bytes."""
     import pyarrow as pa  # half a second to import, and only who writes needs it
     import pyarrow.parquet as pq
 
+    frame = _frame_to_write(table)
+    if columns is not None:
+        frame = with_declared(frame, columns)
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(_frame_to_write(table), preserve_index=False, nthreads=1), buffer,
-                   compression="zstd")
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False, nthreads=1), buffer, compression="zstd")
     return buffer.getvalue()

@@ -19,10 +19,11 @@ import pandas as pd
 
 from ..ground.errors import error_line, one_line
 from ..ground.hashes import hash_of, md5_of, sha256_of
-from .addresses import ListedFile, fetch, is_local, place_of
+from .addresses import ChangedInput, ListedFile, check_unchanged, fetch, is_local, place_of
 from .folder import RunFolder, part_name
 from .threads import one_thread
 from .units import Unit, parquet_bytes
+from .columns import Columns
 
 # %% auto #0
 __all__ = []
@@ -34,6 +35,7 @@ class Item(NamedTuple):
     key: str
     name: str
     files: tuple[ListedFile, ...]
+    sha256: str = ""  # of its file, when the run looked at it first
 
 # %% ../../nbs/runs/08_working.ipynb #fbf268b4
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Job:
     options: Mapping | None
     fingerprint: str
     shown: Mapping
+    columns: Columns | None = None
 
 # %% ../../nbs/runs/08_working.ipynb #1094f068
 def name_of(task: Callable) -> str:
@@ -64,14 +67,14 @@ def name_of(task: Callable) -> str:
 
 # %% ../../nbs/runs/08_working.ipynb #185ae23d
 def make_job(task: Callable, parameters: Mapping, each: str, out: RunFolder, options: Mapping | None,
-             called: str = "") -> Job:
+             called: str = "", columns: Columns | None = None) -> Job:
     """A job and its fingerprint; bytes among the parameters, such as a model, are known by their hash."""
     from oco2_outliers import __version__
 
     known = {name: sha256_of(value) if isinstance(value, bytes) else value for name, value in parameters.items()}
     fingerprint = hash_of([called or name_of(task), known, each, __version__])
     shown = {name: value for name, value in known.items() if name not in ("scaling", "pairs", "files")}
-    return Job(task, parameters, each, out.address, options, fingerprint, shown)
+    return Job(task, parameters, each, out.address, options, fingerprint, shown, columns)
 
 # %% ../../nbs/runs/08_working.ipynb #22953430
 def _pictures(item: Item, options: Mapping | None, place: Path) -> tuple[list[str], list[dict]]:
@@ -80,11 +83,22 @@ def _pictures(item: Item, options: Mapping | None, place: Path) -> tuple[list[st
     for file in item.files:
         fs, path = place_of(file.name, options)
         if not is_local(fs):
-            path = str(place / Path(path).name)
-            Path(path).write_bytes(fetch(file, options))
+            path, data = str(place / Path(path).name), fetch(file, options)
+            Path(path).write_bytes(data)
+            read.append(file._asdict() | {"sha256": sha256_of(data)})
+        else:
+            read.append(file._asdict() | {"sha256": sha256_of(fetch(file, options))})
         paths.append(path)
-        read.append(file._asdict() | {"sha256": sha256_of(Path(path).read_bytes())})
     return paths, read
+
+# %% ../../nbs/runs/08_working.ipynb #b515a511
+def fetch_item(item: Item, options: Mapping | None = None) -> bytes:
+    """The bytes of an item's file; an error where they are not those that the run looked at first."""
+    (file,) = item.files
+    data = fetch(file, options)
+    if item.sha256 and sha256_of(data) != item.sha256:
+        raise ChangedInput(item.name)
+    return data
 
 # %% ../../nbs/runs/08_working.ipynb #cca5ae09
 def _read_and_run(job: Job, item: Item) -> tuple[list[dict], pd.DataFrame]:
@@ -93,15 +107,16 @@ def _read_and_run(job: Job, item: Item) -> tuple[list[dict], pd.DataFrame]:
         with tempfile.TemporaryDirectory() as place:
             paths, read = _pictures(item, job.options, Path(place))
             table = job.task(Unit(item.name, paths=paths), **job.parameters)
+        check_unchanged([file for file in item.files if file.name in paths])
         return read, table
     (file,) = item.files
-    data = fetch(file, job.options)
-    read = [file._asdict() | {"size": len(data), "sha256": sha256_of(data)}]
+    data = fetch_item(item, job.options)
+    read = [file._asdict() | {"sha256": sha256_of(data)}]
     unit = Unit(item.name, data)
     if job.each == "file":
         return read, job.task(unit, **job.parameters)
     tables = [job.task(one, **job.parameters) for one in unit.passes()]
-    return read, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"source": []})
+    return read, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"source": pd.Series(dtype="str")})
 
 # %% ../../nbs/runs/08_working.ipynb #f5b32848
 def _written(job: Job, item: Item, data: bytes) -> dict:
@@ -123,9 +138,11 @@ def work(job: Job, item: Item) -> dict:
         with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read, table = _read_and_run(job, item)
-            data = parquet_bytes(table)
+            data = parquet_bytes(table, job.columns)
     except Exception as error:  # noqa: BLE001 - whatever one file does to a task, the other files go on
-        return entry | {"error": error_line(error), "seconds": round(time.perf_counter() - started, 4)}
+        # Where all parts stand on one scale, a file that changed is an end of the run, not a failure of the file.
+        changed = {"changed": True} if item.sha256 and isinstance(error, ChangedInput) else {}
+        return entry | {"error": error_line(error), "seconds": round(time.perf_counter() - started, 4)} | changed
     written = _written(job, item, data)
     if "stop" in written:
         return entry | written
