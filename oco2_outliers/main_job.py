@@ -27,6 +27,7 @@ from .isolation.radii import isolation_radius
 from .isolation.reporting import notes_of_run, oddest_text, sweep_figure, sweep_text, track_figure
 from .isolation.results import result_columns
 from .isolation.sweeps import sweep
+from .soundings.exact_text import exact_numbers
 from .soundings.inputs import InputTable, fill_counts, opened_store, pooled, read_inputs
 
 # %% auto #0
@@ -157,10 +158,10 @@ class IsolationResult:
 def _write(result: IsolationResult, folder: Path) -> None:
     """Write the six files of a result into a folder."""
     table = result.table
-    result.isolated.drop(columns="isolated").to_csv(folder / "isolated.csv", index=False)
+    exact_numbers(result.isolated.drop(columns="isolated")).to_csv(folder / "isolated.csv", index=False)
     named_twice = not set(table.index.names).isdisjoint(table.columns)
     table.to_parquet(folder / "scores.parquet", index=False if named_twice else None)
-    result.sweep.to_csv(folder / "sweep.csv", index=False)
+    exact_numbers(result.sweep).to_csv(folder / "sweep.csv", index=False)
     (folder / "summary.json").write_text(json.dumps(result.summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
     along = track_figure(table, result.matrix.features[0], result.eps)
     along.savefig(folder / "isolated_along_track.png", dpi=120)

@@ -81,6 +81,21 @@ def _track_direction(peak: Mapping[str, Any] | pd.Series, track: Any, preset: st
         raise InputError("no emission without the direction of the track: give track= or a peak with a heading")
     return float(np.sin(np.radians(heading))), float(np.cos(np.radians(heading))), {}
 
+# %% ../../nbs/plumes/15_emissions.ipynb #973de9cf
+_ON_EARTH = {"surface_pressure": (300.0, 1100.0, "hPa"), "tcwv": (0.0, 120.0, "kg m-2"),
+             "windspeed_u": (-120.0, 120.0, "m s-1"), "windspeed_v": (-120.0, 120.0, "m s-1")}
+
+
+def unearthly(met: Mapping[str, float]) -> str | None:
+    """The first number that no air on earth has, in words; None where there is none."""
+    for name, (low, high, unit) in _ON_EARTH.items():
+        value = met.get(name, float("nan"))
+        if np.isfinite(value) and not low <= value <= high:
+            pascal = name == "surface_pressure" and 3e4 <= value <= 1.1e5
+            return (f"{name} is {value:.6g}, and on earth it lies between {low:g} and {high:g} {unit}"
+                    + (" (it looks like Pa: divide by 100)" if pascal else ""))
+    return None
+
 # %% ../../nbs/plumes/15_emissions.ipynb #5da83a66
 _GRAVITY = 9.80665  # m s-2
 _CO2_OVER_AIR = 0.04401 / 0.02896  # molar masses, kg mol-1
@@ -113,7 +128,8 @@ def estimate_emission(peak: Mapping[str, Any] | pd.Series, track: pd.DataFrame |
     Raises
     ------
     InputError
-        When pressure, water vapour, wind or direction is missing: nothing is assumed for them.
+        When pressure, water vapour, wind or direction is missing: nothing is assumed for them. When one of them is
+        beyond what there is on earth, as a pressure in Pa is.
 
     Warns
     -----
@@ -141,6 +157,8 @@ def estimate_emission(peak: Mapping[str, Any] | pd.Series, track: pd.DataFrame |
     value = {name: number_of(peak, name) for name in ("amplitude", *_MET)}
     if missing := [name for name, v in value.items() if not np.isfinite(v)]:
         raise InputError(f"no emission without {', '.join(missing)}: not known for this peak, and nothing is assumed")
+    if wrong := unearthly(value):
+        raise InputError(f"no emission: {wrong}")
     east, north, extra = _track_direction(peak, track, preset, value)
     u, v = value["windspeed_u"], value["windspeed_v"]
     across = abs(u * north - v * east)

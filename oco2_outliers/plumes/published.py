@@ -16,6 +16,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 
 from .emissions import met_of
 from .gaussians import ROOT_2PI, WINDOW, peak_correlation, peak_model
+from ..soundings.exact_text import exact_numbers, json_records
 from ..soundings.sphere import sphere_distance
 
 # %% auto #0
@@ -115,11 +116,11 @@ _PUBLISHED_COLUMNS = ("sounding_id", "latitude", "longitude", "orbit", "slope", 
 def write_published(folder: Path, name: str, peaks: pd.DataFrame, slices: Sequence[pd.DataFrame]) -> None:
     """Write peaks and the soundings around each as the published pipeline did."""
     table = peaks.reindex(columns=list(_PUBLISHED_COLUMNS))
-    table.to_csv(folder / f"result_for_{name}.csv", sep=";", index=False)
+    exact_numbers(table).to_csv(folder / f"result_for_{name}.csv", sep=";", index=False)
     for (_, peak), around in zip(peaks.iterrows(), slices):
         if pd.notna(peak.get("sounding_id")):
             rows = around.rename(columns={"xco2_uncertainty": "xco2_uncert"})
             rows = rows.drop(columns=["position"], errors="ignore")
             # as the pipeline wrote it: records, ids as whole numbers
-            rows.to_json(folder / f"peak_data-si_{int(peak['sounding_id'])}.json", orient="records",
-                         double_precision=15, date_format="iso")
+            with open(folder / f"peak_data-si_{int(peak['sounding_id'])}.json", "w", encoding="utf-8") as file:
+                file.writelines(json_records(rows))

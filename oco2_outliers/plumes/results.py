@@ -20,6 +20,7 @@ from ..ground.files import whole_folder
 from ..ground.tables import text_table, wrapped_text
 from .figures import peak_fit
 from .published import write_published
+from ..soundings.exact_text import exact_numbers
 
 # %% auto #0
 __all__ = ['PeakSearch']
@@ -162,10 +163,10 @@ def _run_name(summary: dict[str, Any]) -> str:
 def write_search(search: PeakSearch, scratch: Path, out: str | os.PathLike, figures: bool) -> None:
     """Write the files of a search into a scratch folder, and remove those of an earlier run from `out`."""
     parameters = search.summary["parameters"]
-    search.peaks.to_csv(scratch / "peaks.csv", index=False)
-    search.orbits.to_csv(scratch / "orbits.csv", index=False)
+    exact_numbers(search.peaks).to_csv(scratch / "peaks.csv", index=False)
+    exact_numbers(search.orbits).to_csv(scratch / "orbits.csv", index=False)
     if search.summary["inventory"] is not None:
-        search.sources.to_csv(scratch / "sources.csv", index=False)
+        exact_numbers(search.sources).to_csv(scratch / "sources.csv", index=False)
     if parameters["preset"]:
         write_published(scratch, _run_name(search.summary), search.peaks, search.slices)
     if figures:

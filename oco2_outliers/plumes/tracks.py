@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from .emissions import heading_of, met_of
+from .emissions import heading_of, met_of, unearthly
 from .gaussians import WINDOW
 from ..soundings.inputs import InputTable
+from ..soundings.selections import flag_numbers
+from ..soundings.sounding_ids import unread_time
 from ..soundings.sphere import in_box, unit_vectors
 from ..soundings.track import orbit_numbers, track_distance
 
@@ -41,7 +43,8 @@ def _rules(table: pd.DataFrame, parameters: Mapping[str, Any]) -> list[tuple[str
         error = table["xco2_uncertainty"].to_numpy()
         rules.append(("without an uncertainty", np.isfinite(error) & (error > 0)))
     if "xco2_quality_flag" in table and not parameters["keep_flagged"]:
-        rules.append(("flagged as bad", (table["xco2_quality_flag"] == 0).to_numpy(bool, na_value=False)))
+        flags = flag_numbers(table["xco2_quality_flag"], "xco2_quality_flag", "the soundings")
+        rules.append(("flagged as bad", (flags == 0).to_numpy(bool, na_value=False)))
     if parameters["box"] is not None:
         inside = in_box(table["longitude"].to_numpy(np.float64), table["latitude"].to_numpy(np.float64),
                         parameters["box"])
@@ -64,9 +67,14 @@ def _lacking(table: pd.DataFrame) -> list[str]:
     said = []
     if not {"orbit", "time", "sounding_id"} & set(table):
         said.append("no orbit, time or sounding_id, so all rows are taken as one track")
+    if why := unread_time(table):
+        has_orbit = "orbit" in table and table["orbit"].notna().all()
+        said.append(why + ("" if has_orbit else "; all rows are taken as one track"))
     met = met_of(table)
     if missing := [name for name, value in met.items() if not np.isfinite(value)]:
         said.append(f"no {', '.join(missing)}, so no emission")
+    if wrong := unearthly(met):
+        said.append(f"{wrong}, so no emission")
     return said
 
 # %% ../../nbs/plumes/20_tracks.ipynb #a7a63720

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +26,10 @@ def names_from(text: str | None) -> list[str] | None:
     """Names from ``a,b,c``."""
     if text is None:
         return None
-    return [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputError(f"{text!r} names nothing: give names with commas between them, or leave the option out")
+    return names
 
 # %% ../../nbs/runs/06_tasks.ipynb #0b9f2f54
 def box_from(text: str | None) -> tuple[float, ...] | None:
@@ -36,15 +40,19 @@ def box_from(text: str | None) -> tuple[float, ...] | None:
         box = tuple(float(part) for part in text.split(","))
     except ValueError:
         box = ()
-    if len(box) != 4:
+    if len(box) != 4 or not all(map(math.isfinite, box)):
         raise InputError(f"bad box {text!r}: give west,south,east,north in degrees, like 5,45,12,50")
     return box
 
 # %% ../../nbs/runs/06_tasks.ipynb #45ff7a90
 def days_from(text: str | None) -> tuple[str, str] | None:
     """First and last day from a text; one day is both."""
-    days = names_from(text)
-    return None if days is None else (days[0], days[-1])
+    if text is None:
+        return None
+    days = [day.strip() for day in text.split(",")]
+    if len(days) > 2 or not all(days):
+        raise InputError(f"bad dates {text!r}: give a day, or the first and the last, like 2018-08-01,2018-08-31")
+    return days[0], days[-1]
 
 # %% ../../nbs/runs/06_tasks.ipynb #2744d4c3
 _KINDS: dict[str, Callable[[Any], Any]] = {"names": names_from, "box": box_from, "days": days_from}

@@ -5,11 +5,14 @@
 # %% ../../nbs/soundings/66_converting.ipynb #0178211d
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +23,7 @@ from ..ground.errors import InputError
 from ..ground.files import whole_path
 from ..ground.names import writable_target
 from ..ground.tables import read_table
+from .exact_text import exact_numbers, json_records
 from .lite_writing import write_lite
 from .sounding_ids import parse_times, with_id_column
 from .sphere import column_degrees
@@ -151,16 +155,25 @@ def _with_time_texts(table: pd.DataFrame) -> pd.DataFrame:
 _PACKINGS = {"gz": {"method": "gzip", "mtime": 1}, "bz2": "bz2", "xz": "xz"}
 
 
+def _packer(raw: IO[bytes], packed: str | None) -> Any:
+    """A file that packs what is written into it."""
+    if packed == "gz":
+        return gzip.GzipFile("", "wb", fileobj=raw, mtime=1)
+    if packed == "bz2":
+        return bz2.BZ2File(raw, "wb")
+    return nullcontext(raw) if packed is None else lzma.LZMAFile(raw, "wb")
+
+# %% ../../nbs/soundings/66_converting.ipynb #c5634f51
 def _write_text(soundings: pd.DataFrame, path: Path, kind: str, packed: str | None) -> None:
     """CSV with `;`, as the original pipeline, or JSON records; ids read back before the file takes its name."""
     table = _table_to_write(soundings)
     with whole_path(path) as part, _writing(kind.upper()):
         packing: Any = _PACKINGS[packed] if packed else None
         if kind == "json":
-            table.to_json(part, orient="records", date_format="iso", date_unit="ms", double_precision=15,
-                          compression=packing)
+            with part.open("wb") as raw, _packer(raw, packed) as packer:
+                packer.writelines(text.encode() for text in json_records(table))
         else:
-            _with_time_texts(table).to_csv(part, sep=";", index=False, compression=packing)
+            exact_numbers(_with_time_texts(table)).to_csv(part, sep=";", index=False, compression=packing)
         with part.open("rb") as file:
             back = read_table(file, path.name)
         ids = "sounding_id" if "sounding_id" in back else None
@@ -223,8 +236,9 @@ def convert_soundings(source: Any, target: str | os.PathLike, *, store: Any = No
 
     Notes
     -----
-    JSON keeps 15 digits of a number, the other kinds keep all. CSV and JSON have no types, so that an integer column
-    with gaps comes back as floats; `sounding_id` never has gaps and is int64 in all kinds.
+    Every kind keeps every digit of a number. CSV and JSON have no types: a 32-bit float is written as the 64-bit float
+    of the same value, infinity in JSON as `1e999`, and an integer column with gaps comes back as floats; `sounding_id`
+    never has gaps and is int64 in all kinds.
 
     Examples
     --------

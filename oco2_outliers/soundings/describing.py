@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from .sounding_ids import row_times
+from .selections import flag_numbers
+from .sounding_ids import row_times, unread_time
 from .sphere import column_degrees
 from .track import orbit_numbers
 
@@ -51,7 +52,8 @@ def soundings_per_day(soundings: pd.DataFrame) -> pd.DataFrame:
         raise InputError("no time for every row: counts per day need `time`, or a sounding_id that tells it")
     counts = {"soundings": np.ones(len(soundings), np.int64)}
     if "xco2_quality_flag" in soundings:
-        counts["good"] = (soundings["xco2_quality_flag"] == 0).to_numpy(bool, na_value=False).astype(np.int64)
+        flag = flag_numbers(soundings["xco2_quality_flag"], "xco2_quality_flag", "the table")
+        counts["good"] = (flag == 0).to_numpy(bool, na_value=False).astype(np.int64)
     return pd.DataFrame(counts).groupby(pd.DatetimeIndex(clock, name="day").normalize()).sum()
 
 # %% ../../nbs/soundings/70_describing.ipynb #31d780ef
@@ -69,6 +71,19 @@ def _per_column(counts: dict) -> str:
     """Counts by column, those of zero left out."""
     return ", ".join(f"{_plain(name)} {n:,}" for name, n in counts.items() if n) or "none"
 
+# %% ../../nbs/soundings/70_describing.ipynb #c5f9fe74
+def _with_reasons(reasons: dict[str, str | None]) -> str:
+    """Names, those of one reason together with it."""
+    groups: dict[str | None, list[str]] = {}
+    for name, reason in reasons.items():
+        groups.setdefault(reason, []).append(_plain(name))
+    return "; ".join(", ".join(names) + (f" ({_plain(why)})" if why else "") for why, names in groups.items())
+
+# %% ../../nbs/soundings/70_describing.ipynb #bb11ea53
+def _converted_line(converted: dict[str, str]) -> dict[str, str]:
+    """The line about columns that had another unit in the file; none where there are none."""
+    return {"converted": _with_reasons({name: f"from {unit}" for name, unit in converted.items()})} if converted else {}
+
 # %% ../../nbs/soundings/70_describing.ipynb #eff67ca8
 _MARKS = [("xco2_x2019", "V11"), ("psurf_apriori_o2a", "V10"), ("warn_level", "V9 or earlier"),
           ("psurf_apriori", "V9 or earlier")]
@@ -82,10 +97,11 @@ def _layout_name(soundings: pd.DataFrame) -> str:
     return told + (", of OCO-3, by its area maps" if (mode == 4).any() else "")
 
 # %% ../../nbs/soundings/70_describing.ipynb #dbb02447
-def _time_range(clock: np.ndarray | None) -> str:
-    """First and last time to the second."""
+def _time_range(soundings: pd.DataFrame, clock: np.ndarray | None) -> str:
+    """First and last time to the second, or why there is none."""
     if clock is None or not len(clock):
-        return "not known for every row" if clock is None else "none"
+        return f"not known for every row: {_plain(unread_time(soundings))}" if unread_time(soundings) else (
+            "not known for every row" if clock is None else "none")
     first, last = (str(moment)[:19].replace("T", " ") for moment in (clock.min(), clock.max()))
     return f"{first} to {last} UTC"
 
@@ -116,9 +132,21 @@ def _quality_text(soundings: pd.DataFrame) -> str:
     """Good soundings, bad ones, and those without a flag."""
     if "xco2_quality_flag" not in soundings:
         return "no xco2_quality_flag"
-    flag = soundings["xco2_quality_flag"]
+    try:
+        flag = flag_numbers(soundings["xco2_quality_flag"], "xco2_quality_flag", "the table")
+    except InputError as error:
+        return _plain(error)
     good, missing = int((flag == 0).sum()), int(flag.isna().sum())
     return f"{good:,} good, {len(flag) - good - missing:,} bad" + (f", {missing:,} without a flag" if missing else "")
+
+# %% ../../nbs/soundings/70_describing.ipynb #51ff0767
+def _without_text_flags(soundings: pd.DataFrame) -> pd.DataFrame:
+    """The table without a quality flag that is text and no number, which nothing can be counted by."""
+    try:
+        flag_numbers(soundings.get("xco2_quality_flag", []), "xco2_quality_flag", "the table")
+    except InputError:
+        return soundings.drop(columns="xco2_quality_flag")
+    return soundings
 
 # %% ../../nbs/soundings/70_describing.ipynb #6a1d402a
 _MODE_NAMES: dict[Any, str] = {0: "nadir", 1: "glint", 2: "target", 3: "transition", 4: "area map"}
@@ -186,16 +214,20 @@ def describe_soundings(soundings: pd.DataFrame) -> str:
     soundings  5,491 in 1 day
     """
     clock, attrs = row_times(soundings), soundings.attrs
+    quality, soundings = _quality_text(soundings), _without_text_flags(soundings)
+    skipped = dict.fromkeys(attrs.get("skipped", []))
     size = f"{len(soundings):,}" + ("" if clock is None else f" in {_some(len(soundings_per_day(soundings)), 'day')}")
     if attrs.get("n_soundings", len(soundings)) != len(soundings):
         size += f" of {attrs['n_soundings']:,} in the input"
     lines = {
-        "soundings": size, "layout": _layout_name(soundings), "time": _time_range(clock), "box": _box_text(soundings),
-        "orbits": _orbits_text(soundings, clock), "quality": _quality_text(soundings), "modes": _modes_text(soundings),
+        "soundings": size, "layout": _layout_name(soundings), "time": _time_range(soundings, clock),
+        "box": _box_text(soundings), "orbits": _orbits_text(soundings, clock), "quality": quality,
+        "modes": _modes_text(soundings),
         **{name: _quantiles(soundings[name]) for name in ("xco2", "xco2_x2019", "xco2_raw") if name in soundings},
         "missing": _per_column({str(c): int(soundings[c].isna().sum()) for c in soundings.columns}),
         "fills": _per_column(attrs.get("fills", {})) if "fills" in attrs else "not known: not read from a file",
-        "skipped": ", ".join(map(_plain, attrs.get("skipped", []))) or "nothing",
+        **_converted_line(attrs.get("converted", {})),
+        "skipped": _with_reasons(skipped | attrs.get("skipped_because", {})) or "nothing",
         "columns": ", ".join(map(_plain, soundings.columns)),
     }
     text = "\n".join(f"{name:<10} {value}" for name, value in lines.items())

@@ -5,11 +5,12 @@
 # %% ../../nbs/soundings/50_lite_reading.ipynb #9cce6b50
 from __future__ import annotations
 
+import errno
 import io
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +19,10 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from .attributes import wanted_attributes
 from .lite_values import RENAMED, declared_fills, table_values
+from .products import HDF5_START, other_product, what_bytes_say, what_hdf5_says
+from .quantities import in_table_units
 from .selections import asked_columns, asked_rows
 from .sounding_ids import sounding_footprint, sounding_time
 
@@ -39,6 +43,18 @@ def _walk(group: h5py.Group, prefix: str = "", seen: frozenset = frozenset()) ->
         if isinstance(child, h5py.Group) and child not in seen:
             yield from _walk(child, f"{prefix}{name}/", seen)
 
+# %% ../../nbs/soundings/50_lite_reading.ipynb #c5e4b4cc
+def _links(group: h5py.Group, prefix: str = "") -> dict[str, str]:
+    """What of a file is a link and is not followed, and why."""
+    found = {}
+    for name in group:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            found[prefix + name] = "a link to another file, not followed"
+        elif isinstance(link, h5py.SoftLink) and not prefix and link.path.strip("/"):
+            found[prefix + name] = f"a link to {link.path}"
+    return found
+
 # %% ../../nbs/soundings/50_lite_reading.ipynb #24b98427
 def _is_dimension(variable: h5py.Dataset) -> bool:
     """True for the scale of a dimension: footprint numbers, level numbers, or a dimension without values."""
@@ -52,34 +68,43 @@ def _is_bare_dimension(variable: h5py.Dataset) -> bool:
     return bytes(np.bytes_(variable.attrs.get("NAME", b""))).startswith(b"This is a netCDF dimension but not")
 
 # %% ../../nbs/soundings/50_lite_reading.ipynb #f5c0b3cd
-def _per_sounding(variable: h5py.Dataset, ids: h5py.Dataset, ambiguous: bool) -> bool:
-    """Whether a variable has one value per sounding."""
+def _why_no_column(variable: h5py.Dataset, ids: h5py.Dataset, ambiguous: bool) -> str | None:
+    """Why a variable is no column; None where it has one value per sounding."""
     if variable == ids:
-        return True
-    text = h5py.check_string_dtype(variable.dtype) is not None
-    if variable.shape != ids.shape or not (text or variable.dtype.kind in "iuf") or _is_dimension(variable):
-        return False
-    if variable.external or variable.is_virtual:  # its values lie in other files
-        return False
+        return None
+    if variable.shape != ids.shape:
+        return f"shape {variable.shape}, not one value per sounding"
+    if h5py.check_string_dtype(variable.dtype) is None and variable.dtype.kind not in "iufb":
+        return f"type {variable.dtype}, neither numbers nor text"
+    if _is_dimension(variable):
+        return "the scale of a dimension"
+    if variable.external or variable.is_virtual:
+        return "its values lie in another file"
     # As many soundings as there are levels or footprints: then only the list of dimensions tells. It is not read
     # otherwise, because HDF5 can loop for ever over a damaged one.
     if not ambiguous or "DIMENSION_LIST" not in variable.attrs:
-        return True
+        return None
     scales = variable.attrs["DIMENSION_LIST"][0]
-    return any(ids.file[reference].name.split("/")[-1] == "sounding_id" for reference in scales)
+    along = [ids.file[reference].name.split("/")[-1] for reference in scales]
+    return None if "sounding_id" in along else f"along {', '.join(along)}, not along the soundings"
 
 # %% ../../nbs/soundings/50_lite_reading.ipynb #a767e4e5
 _MAX_SOUNDINGS = 200_000_000  # more rows than all soundings of the mission: a length like that is a broken header
 
 
-def _id_variable(everything: list[tuple[str, str, Any]], label: str) -> h5py.Dataset:
+def _id_variable(everything: list[tuple[str, str, Any]], root: Mapping[str, Any], label: str) -> h5py.Dataset:
     """The variable that holds the ids, or one line that says what is wrong with them."""
-    found = [variable for _, name, variable in everything if name == "sounding_id" and variable.ndim == 1]
+    named = [variable for _, name, variable in everything if name == "sounding_id"]
+    found = [variable for variable in named if variable.ndim == 1]
+    if other := other_product([prefix + name for prefix, name, _ in everything], root):
+        raise InputError(f"{label}: {other}")
     if not found:
-        raise InputError(f"{label}: no variable sounding_id; this is not a Lite file of OCO-2 or OCO-3")
+        shapes = f"its sounding_id has the shape {named[0].shape}" if named else "no variable sounding_id"
+        raise InputError(f"{label}: {shapes}; only CO2 Lite files of OCO-2 and OCO-3, and subsets of them, are read")
     ids = found[0]
-    if ids.dtype.kind not in "iu" or ids.dtype.itemsize < 8:
-        raise InputError(f"{label}: sounding_id is {ids.dtype}, which loses digits of an id; fetch it again")
+    if ids.dtype.kind not in "iuSO" and ids.dtype != np.float64 or ids.dtype.kind in "iu" and ids.dtype.itemsize < 8:
+        raise InputError(f"{label}: sounding_id is {ids.dtype}, which cannot hold the 16 digits of an id; whoever made "
+                         "the file must write it anew with 64-bit integers")
     if ids.shape[0] > _MAX_SOUNDINGS:
         raise InputError(f"{label}: says it holds {ids.shape[0]} soundings, which cannot be; fetch it again")
     return ids
@@ -105,15 +130,20 @@ class _LiteFile:
 
     def __init__(self, file: h5py.File, label: str) -> None:
         self.label, everything = label, list(_walk(file))
-        ids = _id_variable(everything, label)
+        ids = _id_variable(everything, file.attrs, label)
         self.n = ids.shape[0]
         ambiguous = any(v.shape == ids.shape and v != ids and _is_dimension(v) for _, _, v in everything)
-        # Subsetting services add the row number in the file they cut from: a place, not a measurement.
-        rows = [(prefix, name, v) for prefix, name, v in everything
-                if _per_sounding(v, ids, ambiguous) and name != "sounding_id_idx"]
-        kept = {prefix + name for prefix, name, _ in rows}
-        others = [(prefix + name, v) for prefix, name, v in everything if prefix + name not in kept]
-        self.skipped = [path for path, v in others if not _is_bare_dimension(v)]
+        rows, self.skipped = [], dict[str, str]()  # the variables that are no columns, and why
+        for prefix, name, variable in everything:
+            # Subsetting services add the row number in the file they cut from: a place, not a measurement.
+            why = "row number in the file it was cut from" if name == "sounding_id_idx" else None
+            if why := why or _why_no_column(variable, ids, ambiguous):
+                if not _is_bare_dimension(variable):
+                    self.skipped[prefix + name] = why
+            else:
+                rows.append((prefix, name, variable))
+        self.skipped.update(_links(file))
+        self.converted: dict[str, str] = {}  # columns that were in another unit, and the unit
         self.undeclared: dict[str, np.ndarray] = {}  # where a column has a NaN that is not a declared fill
         self._whole: dict = {}  # columns that were read in full, to choose rows by them
         self.columns: dict[str, h5py.Dataset] = {"sounding_id": ids, **_named_columns(rows)}
@@ -126,11 +156,15 @@ class _LiteFile:
             return values[rows]
         variable = self.columns[column]
         array = np.atleast_1d(variable[rows]) if variable.shape[0] else np.empty(0, variable.dtype)
+        attrs = wanted_attributes(variable.attrs)
         unknown = np.zeros(len(array), bool)
-        if array.dtype.kind == "f" and not np.isnan(np.array(declared_fills(variable.attrs), dtype=float)).any():
+        if array.dtype.kind == "f" and not np.isnan(np.array(declared_fills(attrs), dtype=float)).any():
             unknown = np.isnan(array)
         self.undeclared[column] = unknown
-        values = table_values(column, array, variable.attrs, self.label)
+        values = table_values(column, array, attrs, self.label)
+        values, unit = in_table_units(column, values, attrs.get("units"), self.label)
+        if unit:
+            self.converted[column] = unit
         if rows == slice(None):
             self._whole[column] = values, unknown
         return values
@@ -142,6 +176,28 @@ def input_label(path_or_file: str | os.PathLike | IO[bytes], name: str | None = 
     if raw is None and not hasattr(path_or_file, "read"):
         raw = path_or_file
     return Path(str(raw)).name if raw is not None else "the file"
+
+# %% ../../nbs/soundings/50_lite_reading.ipynb #92574b91
+def _opened(source: Any) -> h5py.File:
+    """A file opened for reading; where the file system has no locks, without one."""
+    try:
+        return h5py.File(source, "r")
+    except OSError as error:
+        if getattr(error, "errno", None) not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP) or hasattr(source,
+                                                                                                          "read"):
+            raise
+        return h5py.File(source, "r", locking=False)
+
+# %% ../../nbs/soundings/50_lite_reading.ipynb #255a1e14
+def _head(source: Any) -> tuple[bytes, int]:
+    """The first bytes of a path or of a file object, and how many there are in all; enough to say what it is."""
+    try:
+        with nullcontext(source) if hasattr(source, "read") else open(source, "rb") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            return file.read(2048), size
+    except (OSError, ValueError):  # what cannot be read again says nothing more
+        return HDF5_START, 1
 
 # %% ../../nbs/soundings/50_lite_reading.ipynb #4c3f78a3
 @contextmanager
@@ -156,16 +212,14 @@ def _open_lite(path_or_file: str | os.PathLike | IO[bytes], label: str) -> Itera
         with open(source, "rb"):  # a missing or forbidden file says so itself, in the words of the system
             pass
     try:
-        with h5py.File(source, "r") as file:
+        with _opened(source) as file:
             yield _LiteFile(file, label)
     except InputError:
         raise
     except MemoryError:
         raise InputError(f"{label}: needs more memory than there is; ask for fewer columns=") from None
     except Exception as error:  # broken bytes surface as OSError, KeyError, RuntimeError, ... deep in HDF5
-        detail = " ".join(str(error).split())[:120]
-        what = f"{type(error).__name__}: {detail}"
-        raise InputError(f"{label}: not a readable netCDF-4 file, fetch it again ({what})") from None
+        raise InputError(f"{label}: {what_bytes_say(*_head(source)) or what_hdf5_says(error)}") from None
 
 # %% ../../nbs/soundings/50_lite_reading.ipynb #d4cc3d86
 def _span(keep: np.ndarray | None) -> slice:
@@ -234,24 +288,29 @@ def read_lite(path_or_file: str | os.PathLike | IO[bytes], *, columns: Sequence[
         Column names are those of the file; where two groups share one, the group is put before it
         (`Retrieval_psurf`), and `xco2_uncert` of old files is `xco2_uncertainty`. `sounding_id` is int64, `time`
         datetime64[ms] in UTC, text is `str`; other columns keep the type of the file. `attrs["skipped"]` lists the
-        variables that are not columns (profiles, vertices), `attrs["n_soundings"]` the soundings in the file,
-        `attrs["fills"]` the fill values per column. Where no sounding fits, the table is empty.
+        variables that are not columns (profiles, vertices), `attrs["skipped_because"]` says why of each,
+        `attrs["n_soundings"]` counts the soundings in the file, `attrs["fills"]` the fill values per column;
+        `attrs["converted"]` tells of which unit a column was. Where no sounding fits, the table is empty.
 
     Raises
     ------
     InputError
-        When the file is no netCDF-4, is cut short or broken, has no `sounding_id`, or lacks a column that was asked
-        for.
+        When the file is no netCDF-4, is cut short or broken, is of another product, has no `sounding_id`, lacks a
+        column that was asked for, or has concentrations or pressures in a unit that it does not declare.
     FileNotFoundError, PermissionError
         From the system.
 
     Notes
     -----
-    Fill values become missing: -999999 and -9999, 127 in bytes, 0 in `sounding_id`, and whatever `missing_value` or
-    `_FillValue` declares. A float column then has NaN, an integer column without a fill stays integer, one with a
-    fill becomes float64 (Int64 with <NA> when it has 64 bits, so that no digit is lost). Nothing is converted between
-    `xco2`, `xco2_x2019` and `xco2_raw`. Where `sounding_id` contradicts `time` (by over half a second) or `footprint`,
-    a warning says for how many soundings. Links to other files are not followed.
+    Fill values become missing: -999999 and -9999, 127 in bytes, 0 in `sounding_id`, whatever `missing_value` or
+    `_FillValue` declares, what lies outside `valid_range`, `valid_min` or `valid_max`, and what the netCDF library
+    leaves where nothing was written. Numbers packed with `scale_factor`, `add_offset` or `_Unsigned` are unpacked. A
+    declared mol/mol or ppb becomes ppm, a declared Pa hPa.
+
+    A float column then has NaN, an integer column without a fill stays integer, one with a fill becomes float64 (Int64
+    with <NA> when it has 64 bits, so that no digit is lost). Nothing is converted between `xco2`, `xco2_x2019` and
+    `xco2_raw`. Where `sounding_id` contradicts `time` (by over half a second) or `footprint`, a warning says for how
+    many soundings. Links to other files are not followed.
 
     Examples
     --------
@@ -269,10 +328,12 @@ def read_lite(path_or_file: str | os.PathLike | IO[bytes], *, columns: Sequence[
         keep = asked_rows(file, box, dates, quality, mode, footprint, land)
         span = _span(keep)
         table: dict[Any, Any] = {column: file.read(column, span) for column in wanted}
-        skipped, n_soundings, undeclared = file.skipped, file.n, file.undeclared
+        told = {"skipped": list(file.skipped), "skipped_because": file.skipped, "converted": file.converted,
+                "n_soundings": file.n}
+        undeclared = file.undeclared
     rows = slice(None) if keep is None else keep[span]
     soundings = pd.DataFrame(table)[rows].reset_index(drop=True)
     fills = _count_fills(soundings, {column: undeclared[column][rows] for column in wanted})
-    soundings.attrs.update(skipped=skipped, n_soundings=n_soundings, fills=fills)
+    soundings.attrs.update(told, fills=fills)
     _warn_contradictions(soundings, label)
     return soundings

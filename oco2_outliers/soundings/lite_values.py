@@ -5,7 +5,6 @@
 # %% ../../nbs/soundings/40_lite_values.ipynb #12d5915d
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.ids import exact_ids
+from .attributes import numbers_of, text_of
+from .exact_text import widened
+from .sounding_ids import parse_times
+from .time_units import EPOCH, time_units
 
 # %% auto #0
 __all__ = []
@@ -21,23 +25,109 @@ __all__ = []
 FLOAT_FILL, INT_FILL, BYTE_FILL = -999999.0, -9999, 127
 # The last is what the netCDF library puts where nothing was written.
 FLOAT_FILLS = (FLOAT_FILL, -9999.0, 9.969209968386869e36)
-
-
-def _missing(array: np.ndarray, declared: list) -> np.ndarray:
-    """True where a value of the file stands for "none": declared fills and those of the product."""
-    if array.dtype.kind == "f":
-        fills = [*FLOAT_FILLS, *declared]
-        return np.isnan(array) | np.isin(array, np.array(fills, dtype=array.dtype))
-    info = np.iinfo(array.dtype)
-    fills = [*declared, -999999, INT_FILL, *([BYTE_FILL] if array.dtype == np.int8 else [])]
-    fills = [int(v) for v in fills if float(v).is_integer() and info.min <= int(v) <= info.max]
-    return np.isin(array, np.array(fills, dtype=array.dtype))
+_LEFT_BY_NETCDF = {"i2": -32767, "i4": -2147483647, "i8": -9223372036854775806, "u2": 65535, "u4": 4294967295,
+                   "u8": 18446744073709551614}  # of bytes the library takes every value for one that was written
 
 # %% ../../nbs/soundings/40_lite_values.ipynb #2a21aafd
 def declared_fills(attrs: Mapping[str, Any]) -> list:
     """Values of `missing_value` and `_FillValue`, whatever shape they were written in."""
-    values = [np.atleast_1d(attrs[key]) for key in ("missing_value", "_FillValue") if key in attrs]
-    return [v for array in values if array.dtype.kind in "iuf" for v in array.ravel()]
+    return [v for key in ("missing_value", "_FillValue") for v in numbers_of(attrs.get(key))]
+
+
+def _usual_fills(dtype: np.dtype, attrs: Mapping[str, Any]) -> list:
+    """Fills that nobody needs to declare; none where the file says that only declared values are missing."""
+    if text_of(attrs.get("missing_is")) == AS_DECLARED:
+        return []
+    if dtype.kind == "f":
+        return list(FLOAT_FILLS)
+    left = [] if "_FillValue" in attrs else [_LEFT_BY_NETCDF.get(dtype.str[1:])]
+    return [-999999, INT_FILL, *([BYTE_FILL] if dtype == np.int8 else []), *(v for v in left if v is not None)]
+
+# %% ../../nbs/soundings/40_lite_values.ipynb #a747e30f
+AS_DECLARED = "as declared"  # what `missing_is` of a variable says when its usual fills are values
+
+
+def _equals_one(array: np.ndarray, fills: list) -> np.ndarray:
+    """True where a value is one of the fills, compared in the type of the array."""
+    if array.dtype.kind == "f":
+        return np.isnan(array) | np.isin(array, np.array([float(v) for v in fills]).astype(array.dtype))
+    info = np.iinfo(array.dtype)
+    whole = {int(v) for v in fills if np.isfinite(v) and int(v) == v and info.min <= int(v) <= info.max}
+    return np.isin(array, np.array(sorted(whole), dtype=array.dtype))
+
+# %% ../../nbs/soundings/40_lite_values.ipynb #dabae819
+def _as_said(array: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
+    """Integers with the sign that `_Unsigned` says they have."""
+    said = text_of(attrs.get("_Unsigned")).lower()
+    if array.dtype.kind == ("i" if said == "true" else "u") and said in ("true", "false"):
+        return array.view(array.dtype.str.replace("i", "u") if said == "true" else array.dtype.str.replace("u", "i"))
+    return array
+
+
+def _signed_as(numbers: list, dtype: np.dtype) -> list:
+    """Numbers of an attribute, which has the sign that the array had in the file."""
+    bits = 8 * dtype.itemsize
+    if dtype.kind == "u":
+        return [int(v) + 2**bits if v < 0 and int(v) == v else v for v in numbers]
+    return [int(v) - 2**bits if dtype.kind == "i" and v >= 2 ** (bits - 1) and int(v) == v else v for v in numbers]
+
+# %% ../../nbs/soundings/40_lite_values.ipynb #1586093d
+def _packing(attrs: Mapping[str, Any], label: str) -> tuple[float, float] | None:
+    """Factor and offset; None where a file declares neither."""
+    if "scale_factor" not in attrs and "add_offset" not in attrs:
+        return None
+    scale, offset = (numbers_of(attrs[name]) if name in attrs else [usual]
+                     for name, usual in (("scale_factor", 1.0), ("add_offset", 0.0)))
+    if len(scale) != 1 or len(offset) != 1 or not np.isfinite([float(scale[0]),
+                                                               float(offset[0])]).all() or not scale[0]:
+        raise InputError(f"{label}: scale_factor and add_offset must be one number each; correct the attributes")
+    return float(scale[0]), float(offset[0])
+
+# %% ../../nbs/soundings/40_lite_values.ipynb #9f3f4e1b
+def _bounds(attrs: Mapping[str, Any], label: str) -> tuple[list, list]:
+    """The least and the largest possible value, each a list of one number or of none."""
+    low, high = numbers_of(attrs.get("valid_min")), numbers_of(attrs.get("valid_max"))
+    if "valid_range" in attrs:
+        both = numbers_of(attrs["valid_range"])
+        if len(both) != 2:
+            raise InputError(f"{label}: valid_range must be two numbers, not {text_of(attrs['valid_range'])[:40]!r}; "
+                             "correct the attribute")
+        low, high = low or both[:1], high or both[1:]
+    return low[:1], high[:1]
+
+
+def _of_unpacked(attrs: Mapping[str, Any], dtype: np.dtype) -> bool:
+    """Whether the range is one of unpacked values: integers are packed, and its type is that of the factor."""
+    kinds = [np.asarray(attrs[n]).dtype.kind for n in ("valid_range", "valid_min", "valid_max") if n in attrs]
+    return dtype.kind in "iu" and "f" in kinds
+
+# %% ../../nbs/soundings/40_lite_values.ipynb #a1acdcef
+def values_and_missing(array: np.ndarray, attrs: Mapping[str, Any], label: str) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of a file as they are meant, unpacked, and True where one is missing."""
+    in_file = array.dtype
+    array = _as_said(array.astype(in_file.newbyteorder("="), copy=False), attrs)
+    packing, (low, high) = _packing(attrs, label), _bounds(attrs, label)
+    declared = declared_fills(attrs)
+    if array.dtype.kind != in_file.kind:
+        declared = _signed_as(declared, array.dtype)
+        low, high = (_signed_as(bound, array.dtype) for bound in (low, high))
+    missing = _equals_one(array, _usual_fills(array.dtype, attrs) + declared)
+    if packing and not _of_unpacked(attrs, array.dtype):
+        missing, low, high = missing | _outside(array, low, high), [], []
+    if packing:
+        array = array * packing[0] + packing[1]
+    return array, missing | _outside(array, low, high)
+
+# %% ../../nbs/soundings/40_lite_values.ipynb #8fd7840a
+def _outside(array: np.ndarray, low: list, high: list) -> np.ndarray:
+    """True below the least or above the largest possible value."""
+    out = np.zeros(len(array), bool)
+    for bound, compare in ((low, np.less), (high, np.greater)):
+        if bound and not np.isnan(float(bound[0])):
+            exact: Any = np.asarray(bound[0]).astype(array.dtype) if array.dtype.kind == "f" else bound[0]
+            with np.errstate(invalid="ignore"):
+                out |= compare(array, exact)
+    return out
 
 # %% ../../nbs/soundings/40_lite_values.ipynb #33bf59b7
 def _integer_values(values: pd.Series) -> tuple[np.ndarray, Any]:
@@ -48,14 +138,11 @@ def _integer_values(values: pd.Series) -> tuple[np.ndarray, Any]:
     if dtype == np.int8 and (known == BYTE_FILL).any():
         dtype = np.dtype(np.int16)
     if known.size and int(known.max()) > np.iinfo(dtype).max:
-        raise InputError(f"column {values.name!r} holds integers too large for a Lite file")
-    fill = dtype.type(BYTE_FILL if dtype == np.int8 else INT_FILL)
+        dtype = np.dtype(np.uint64)
+    fill = dtype.type({"i1": BYTE_FILL, "u8": 2**64 - 1}.get(dtype.str[1:], INT_FILL))
     return values.fillna(fill).to_numpy(dtype), fill
 
 # %% ../../nbs/soundings/40_lite_values.ipynb #e1271471
-EPOCH = "seconds since 1970-01-01 00:00:00"
-
-
 def _seconds(values: pd.Series) -> np.ndarray:
     """UTC seconds since 1970, with the fill where no time is known."""
     stamps = values.dt.tz_convert("UTC").dt.tz_localize(None) if getattr(values.dt, "tz", None) else values
@@ -75,6 +162,7 @@ def file_values(name: str, values: pd.Series) -> tuple[np.ndarray, Any]:
     if pd.api.types.is_integer_dtype(values.dtype):
         return _integer_values(values)
     if pd.api.types.is_float_dtype(values.dtype):
+        values = values if values.dtype == np.float32 else widened(values)
         dtype = np.float32 if values.dtype == np.float32 else np.float64
         array = values.to_numpy(dtype, na_value=np.nan)
         return np.where(np.isnan(array), dtype(FLOAT_FILL), array), dtype(FLOAT_FILL)
@@ -83,67 +171,79 @@ def file_values(name: str, values: pd.Series) -> tuple[np.ndarray, Any]:
         raise InputError(f"column {name!r} holds what a Lite file cannot: numbers, times and texts without NUL only")
     return texts, None
 
+# %% ../../nbs/soundings/40_lite_values.ipynb #47222207
+def _free_number(array: np.ndarray) -> Any:
+    """An integer of the type of the array that is not in it, the least there is; None where it holds all of them."""
+    used = np.unique(array)
+    info = np.iinfo(array.dtype)
+    if not len(used) or used[0] > info.min:
+        return array.dtype.type(info.min)
+    gaps = np.flatnonzero(np.diff(used) > 1)
+    if not len(gaps) and used[-1] == info.max:
+        return None
+    return used[gaps[0] if len(gaps) else -1] + array.dtype.type(1)
+
+
+def with_free_fill(array: np.ndarray, fill: Any, missing: np.ndarray) -> tuple[np.ndarray, Any, bool]:
+    """Array and fill so that no value is taken for missing, and whether only the declared fill may be."""
+    if not (_equals_one(array, [*_usual_fills(array.dtype, {"_FillValue": fill}), fill]) & ~missing).any():
+        return array, fill, False
+    if array.dtype.kind == "f":
+        free = array.dtype.type(np.nan)
+    elif (free := _free_number(array)) is None:
+        array = array.astype({1: np.int16, 2: np.int32}.get(array.dtype.itemsize, np.int64))
+        free = _free_number(array)
+    return np.where(missing, free, array).astype(array.dtype), free, True
+
 # %% ../../nbs/soundings/40_lite_values.ipynb #1e82033d
-def _id_column(array: np.ndarray, declared: list) -> Any:
+def _id_column(array: np.ndarray, attrs: Mapping[str, Any], label: str) -> Any:
     """int64; nullable Int64 where an id is missing."""
-    missing = (array == 0) | _missing(array, declared)
-    ids = array.astype(np.int64)
+    if array.dtype.kind not in "iuf":
+        texts = pd.Series([text_of(value) for value in array], dtype=object)
+        missing = texts.isin(["", "0", "nan", "NaN"]).to_numpy(bool)
+        ids = exact_ids(texts.where(~missing, "0"), label).to_numpy()
+    else:
+        missing = (array == 0) | values_and_missing(array, attrs, label)[1]
+        known = np.where(missing, array.dtype.type(0), array)
+        if array.dtype.kind == "u" and len(known) and int(known.max()) >= 2**63:
+            raise InputError(f"{label}: a sounding_id is {int(known.max())}, larger than 2**63 - 1: mend that row")
+        ids = exact_ids(pd.Series(known), label).to_numpy() if array.dtype.kind == "f" else known.astype(np.int64)
     return pd.arrays.IntegerArray(ids, missing) if missing.any() else ids
-
-# %% ../../nbs/soundings/40_lite_values.ipynb #8fd9ddd3
-_SINCE = re.compile(r"(milliseconds|seconds|minutes|hours|days) since (\d+-\d+-\d+)[T ]?([\d:.]*) ?(?:Z|UTC)?")
-_MILLISECONDS = {"milliseconds": 1, "seconds": 1000, "minutes": 60_000, "hours": 3_600_000, "days": 86_400_000}
-
-
-def _time_units(units: bytes | str, label: str) -> tuple[int, np.datetime64]:
-    """Milliseconds of one unit, and the moment it counts from, of "seconds since 1970-01-01 00:00:00"."""
-    units = units.decode("utf-8", "replace") if isinstance(units, bytes) else str(units)
-    match = _SINCE.fullmatch(units.strip())
-    if not match:
-        raise InputError(f"{label}: cannot read the time units {units!r}; they should be {EPOCH!r}")
-    year, month, day = match[2].split("-")
-    start = np.datetime64(f"{int(year):04d}-{int(month):02d}-{int(day):02d}", "ms")
-    clock = [float(part) for part in match[3].split(":")] if match[3] else [0.0]
-    start += np.timedelta64(round(1000 * sum(part * 60 ** (2 - k) for k, part in enumerate(clock))), "ms")
-    return _MILLISECONDS[match[1]], start
 
 # %% ../../nbs/soundings/40_lite_values.ipynb #d1aac35b
 def _time_column(array: np.ndarray, missing: np.ndarray, attrs: Mapping[str, Any], label: str) -> np.ndarray:
     """UTC as datetime64[ms], rounded to the millisecond."""
-    step, start = _time_units(attrs.get("units", EPOCH), label)
-    ms = np.where(missing, 0.0, array) * float(step)
+    step, start = time_units(attrs.get("units", EPOCH), attrs.get("calendar"), label)
+    if array.dtype.kind in "iu" and step < 1:  # whole milliseconds first: a float would lose the last digits
+        whole = round(1 / step)
+        ms = np.where(missing, 0.0, array // whole) + np.where(missing, 0.0, array % whole) * step
+    else:
+        ms = np.where(missing, 0.0, array) * step
     missing = missing | ~np.isfinite(ms) | (np.abs(ms) > 1e15)
     stamps = start + np.round(np.where(missing, 0.0, ms)).astype(np.int64).astype("timedelta64[ms]")
     stamps[missing] = np.datetime64("NaT")
     return stamps
 
-# %% ../../nbs/soundings/40_lite_values.ipynb #1a47abde
-def _unpacked(array: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
-    """The array times its `scale_factor` plus its `add_offset`; as it is where it declares neither."""
-    scale, offset = attrs.get("scale_factor"), attrs.get("add_offset")
-    if scale is None and offset is None:
-        return array
-    array = array * (1.0 if scale is None else float(np.ravel(scale)[0]))
-    return array + (0.0 if offset is None else float(np.ravel(offset)[0]))
-
 # %% ../../nbs/soundings/40_lite_values.ipynb #bfb5d19f
 def table_values(name: str, array: np.ndarray, attrs: Mapping[str, Any], label: str) -> Any:
     """Values of the file as values of the table: fills missing, ids int64, time UTC."""
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype.kind not in "iuf":
-        return np.array([v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in array], dtype=object)
     if name == "sounding_id":
-        return _id_column(array, declared_fills(attrs))
-    missing = _missing(array, declared_fills(attrs))
+        return _id_column(array.astype(array.dtype.newbyteorder("="), copy=False), attrs, label)
+    if array.dtype.kind == "b":
+        return array
+    if array.dtype.kind not in "iuf":
+        texts = np.array([v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in array],
+                         dtype=object)
+        return parse_times(pd.Series(texts)).to_numpy() if name == "time" else texts
+    array, missing = values_and_missing(array, attrs, f"{label}: {name}")
     if name == "time":
         return _time_column(array, missing, attrs, label)
-    array = _unpacked(array, attrs)
     if not missing.any():
         return array
     if array.dtype.kind == "f":
         return np.where(missing, array.dtype.type(np.nan), array)
     if array.dtype.itemsize == 8:  # a float would lose digits
-        return pd.arrays.IntegerArray(array.astype(np.int64), missing)
+        return pd.arrays.IntegerArray(array.copy(), missing)
     return np.where(missing, np.nan, array.astype(np.float64))
 
 # %% ../../nbs/soundings/40_lite_values.ipynb #cfcf2e58

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import warnings
 from typing import IO
 
 import h5netcdf
@@ -19,8 +20,16 @@ from ..ground.errors import InputError
 from ..ground.files import whole_path
 from ..ground.names import writable_target
 from .lite_reading import read_lite
-from .lite_values import EPOCH, file_values
+from oco2_outliers.soundings.lite_values import (
+    AS_DECLARED,
+    BYTE_FILL,
+    FLOAT_FILL,
+    INT_FILL,
+    file_values,
+    with_free_fill,
+)
 from .sounding_ids import with_id_column
+from .time_units import EPOCH
 
 # %% auto #0
 __all__ = ['write_lite']
@@ -75,9 +84,22 @@ def _check_writable(soundings: pd.DataFrame) -> None:
     bad = [name for name in names if not re.fullmatch(r"[A-Za-z_][\w .+-]*(?<! )", name)]
     if bad:
         raise InputError(f"column {bad[0]!r} cannot be the name of a netCDF variable; rename it")
-    if not pd.api.types.is_integer_dtype(soundings["sounding_id"].dtype):
-        raise InputError(f"sounding_id must be integers, not {soundings['sounding_id'].dtype}: a float may have lost "
-                         "digits")
+    ids = soundings["sounding_id"]
+    if not pd.api.types.is_integer_dtype(ids.dtype):
+        raise InputError(f"sounding_id must be integers, not {ids.dtype}: a float may have lost digits")
+    if (ids < 0).any() or (ids >= 2**63).any():
+        raise InputError("a sounding_id is below 0 or larger than 2**63 - 1: mend that row")
+
+# %% ../../nbs/soundings/52_lite_writing.ipynb #67c52c45
+def _says_missing(name: str, array: np.ndarray, missing: np.ndarray) -> bool:
+    """Whether a column of the product holds its fills as values, which are missing when they are read; that is said."""
+    if name not in _LAYOUT or name == "time":
+        return False
+    fills = [BYTE_FILL] if array.dtype == np.int8 else [FLOAT_FILL, INT_FILL]
+    n = int((np.isin(array, fills) & ~missing).sum())
+    if n:
+        warnings.warn(f"{name}: {n} of its values are fills of the product and will be read as missing", stacklevel=5)
+    return n > 0
 
 # %% ../../nbs/soundings/52_lite_writing.ipynb #f37bbf2a
 def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
@@ -86,6 +108,11 @@ def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         units = EPOCH
     array, fill = file_values(name, values)
+    only_declared = False
+    if fill is not None and name != "sounding_id":
+        missing = values.isna().to_numpy(bool)
+        if not _says_missing(name, array, missing):
+            array, fill, only_declared = with_free_fill(array, fill, missing)
     where = file if not group else file.groups.get(group) or file.create_group(group)
     if fill is None:
         variable = where.create_variable(name, ("sounding_id",), dtype=h5py.string_dtype())
@@ -93,6 +120,8 @@ def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
         packed = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if len(array) else {}
         variable = where.create_variable(name, ("sounding_id",), dtype=array.dtype, fillvalue=fill, **packed)
         variable.attrs["missing_value"] = np.atleast_1d(fill)
+    if only_declared:
+        variable.attrs["missing_is"] = np.bytes_(AS_DECLARED)
     # Texts of fixed length, as in the product: HDF5 keeps the others in a heap, and can loop for ever over a damaged
     # one.
     variable.attrs.update({"units": np.bytes_(units), "long_name": np.bytes_(long_name.encode())})
@@ -100,14 +129,16 @@ def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
         variable[...] = array
 
 # %% ../../nbs/soundings/52_lite_writing.ipynb #a7364feb
-def _write_lite_to(target: str | os.PathLike | IO[bytes], soundings: pd.DataFrame) -> None:
-    """Write a table into a path or a file object that can seek."""
-    with h5netcdf.File(target, "w") as file:
+def _lite_bytes(soundings: pd.DataFrame) -> memoryview:
+    """A table as the bytes of a Lite file."""
+    buffer = io.BytesIO()
+    with h5netcdf.File(buffer, "w") as file:
         file.dimensions = {"sounding_id": len(soundings)}
         file.attrs.update({"title": np.bytes_("Soundings in the layout of OCO-2 Lite files"),
                            "Conventions": np.bytes_("CF-1.7")})
         for name in soundings.columns:
             _write_variable(file, str(name), soundings[name])
+    return buffer.getbuffer()
 
 # %% ../../nbs/soundings/52_lite_writing.ipynb #b2765b77
 def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[bytes]) -> None:
@@ -130,8 +161,9 @@ def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
     Notes
     -----
     Missing values become the product's fill: -999999 in floats, -9999 in integers, 127 in bytes, 0 in `sounding_id`;
-    each is declared as `missing_value` and `_FillValue`. Floats keep their precision. Compressed with zlib; a file
-    object gets one write of the whole file, which is held in memory.
+    each is declared as `missing_value` and `_FillValue`. No number changes: a column of your own that holds one of the
+    product's fills gets another fill, and `missing_is` says so. Compressed with zlib. The whole file is held in memory
+    before it is written: a full disk is then an OSError, and not the end of the process.
 
     Examples
     --------
@@ -147,12 +179,10 @@ def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
     soundings = with_id_column(soundings)
     _check_writable(soundings)
     if hasattr(path_or_file, "write"):
-        buffer = io.BytesIO()
-        _write_lite_to(buffer, soundings)
-        path_or_file.write(buffer.getvalue())
+        path_or_file.write(_lite_bytes(soundings))
         return
     path = writable_target(path_or_file)
     with whole_path(path) as part:
-        _write_lite_to(part, soundings)
+        part.write_bytes(_lite_bytes(soundings))
         if len(read_lite(part, columns=["sounding_id"])) != len(soundings):
             raise OSError(f"{path.name}: what was written cannot be read back")

@@ -42,11 +42,35 @@ def _need(file: Any, column: str, for_what: str) -> str:
         raise InputError(f"{file.label}: has no {column}, which {asked} needs; read without it")
     return column
 
+# %% ../../nbs/soundings/44_selections.ipynb #6720d221
+def flag_numbers(values: Any, column: str, label: str) -> pd.Series:
+    """Flags as numbers; text that holds numbers is read, other text is refused."""
+    flags = pd.Series(values)
+    if pd.api.types.is_numeric_dtype(flags.dtype):
+        return flags
+    numbers = pd.to_numeric(flags, errors="coerce")
+    wrong = flags[(numbers.isna() & flags.notna() & (flags.astype(str).str.strip() != "")).to_numpy(bool)]
+    if len(wrong):
+        raise InputError(f"{label}: {column} holds text, such as {str(wrong.iloc[0])[:40]!r}, where numbers are needed "
+                         "(for a quality flag, 0 good and 1 bad)")
+    return numbers
+
+
+def _flags(file: Any, column: str, for_what: str) -> pd.Series:
+    """The numbers of a column that is needed for a condition."""
+    return flag_numbers(file.read(_need(file, column, for_what)), column, file.label)
+
 # %% ../../nbs/soundings/44_selections.ipynb #a8366504
-def _one_of(values: ArrayLike, allowed: int | Sequence[int], what: str) -> np.ndarray:
-    """True where a value is among the allowed ones (one integer, or several)."""
-    if np.asarray(allowed).dtype.kind not in "iub":
+def _integers(allowed: Any, what: str) -> np.ndarray:
+    """One integer or several, as a list."""
+    numbers = np.atleast_1d(np.asarray(allowed))
+    if numbers.dtype.kind not in "iub" or not numbers.size:
         raise InputError(f"{what} must be an integer or a list of them, not {allowed!r}")
+    return numbers
+
+
+def _one_of(values: ArrayLike, allowed: Any) -> np.ndarray:
+    """True where a value is among the allowed ones (one integer, or several)."""
     return np.isin(pd.Series(values).to_numpy(np.float64, na_value=np.nan), np.atleast_1d(allowed))
 
 # %% ../../nbs/soundings/44_selections.ipynb #4da33e65
@@ -56,22 +80,32 @@ _MODES = {"nadir": 0, "glint": 1, "target": 2, "transition": 3, "sam": 4, "snaps
 def _mode_numbers(mode: int | str | Sequence[int | str]) -> list:
     """Names of modes as the numbers that stand in `operation_mode`."""
     asked = [_MODES.get(str(m).lower(), m) for m in np.atleast_1d(np.asarray(mode, dtype=object))]
-    if not all(isinstance(m, (int, np.integer)) for m in asked):
+    if not asked or not all(isinstance(m, (int, np.integer)) and m in _MODES.values() for m in asked):
         raise InputError(f"mode must be of {', '.join(_MODES)} or their numbers, not {mode!r}")
     return asked
 
 # %% ../../nbs/soundings/44_selections.ipynb #0b9f64b7
-def _in_dates(time: np.ndarray, dates: Sequence[Any]) -> np.ndarray:
-    """True from the first to the last date, both included; a date without a clock means the whole day."""
+def _first_and_last(dates: Sequence[Any]) -> tuple[np.datetime64, np.datetime64]:
+    """The first and the last moment that are asked for."""
     try:
+        if isinstance(dates, (str, bytes)):
+            raise TypeError
         first, last = (pd.Timestamp(d).tz_convert("UTC").tz_localize(None) if pd.Timestamp(d).tz else pd.Timestamp(d)
                        for d in dates)
         whole_day = last == last.normalize()
-    except (TypeError, ValueError, AttributeError):  # AttributeError: a missing date
+    except (TypeError, ValueError, AttributeError, OverflowError):  # AttributeError: a missing date
         raise InputError(f"dates must be (first, last), such as ('2018-08-01', '2018-08-31'), not {dates!r}") from None
     if whole_day:
         last += pd.Timedelta(days=1) - pd.Timedelta(milliseconds=1)
-    return (time >= first.to_datetime64()) & (time <= last.to_datetime64())
+    if first > last:
+        raise InputError(f"dates must be (first, last), and the first of {dates!r} is later than the last")
+    return first.to_datetime64(), last.to_datetime64()
+
+
+def _in_dates(time: np.ndarray, dates: Sequence[Any]) -> np.ndarray:
+    """True from the first to the last date, both included; a date without a clock means the whole day."""
+    first, last = _first_and_last(dates)
+    return (time >= first) & (time <= last)
 
 # %% ../../nbs/soundings/44_selections.ipynb #8be19c69
 def _times(file: Any) -> np.ndarray:
@@ -94,27 +128,44 @@ def _on_land(fraction: ArrayLike, land: bool) -> np.ndarray:
     fraction = pd.Series(fraction).to_numpy(np.float64, na_value=np.nan)
     return fraction >= 80 if land else fraction <= 20
 
+# %% ../../nbs/soundings/44_selections.ipynb #414887b1
+def check_asked(box: Any = None, dates: Any = None, quality: Any = None, mode: Any = None, footprint: Any = None,
+                land: Any = None) -> None:
+    """Refuse conditions that mean nothing, in one line that says how they are written."""
+    if box is not None:
+        in_box(np.empty(0), np.empty(0), box)
+    if dates is not None:
+        _first_and_last(dates)
+    if quality is not None:
+        _integers(quality, "quality")
+    if mode is not None:
+        _mode_numbers(mode)
+    if footprint is not None and not ((_integers(footprint, "footprint") >= 1) & (np.asarray(footprint) <= 8)).all():
+        raise InputError(f"footprint must be of 1 to 8, not {footprint!r}")
+    if land is not None and not isinstance(land, (bool, np.bool_)):
+        raise InputError(f"land must be True or False, not {land!r}")
+
 # %% ../../nbs/soundings/44_selections.ipynb #9a613628
 def asked_rows(file: Any, box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
                quality: int | Sequence[int] | None = None, mode: int | str | Sequence[int | str] | None = None,
                footprint: int | Sequence[int] | None = None, land: bool | None = None) -> np.ndarray | None:
     """Which rows are asked for: a mask, or None for all."""
     masks = []
+    check_asked(box, dates, quality, mode, footprint, land)
     if box is not None:
         lon, lat = (file.read(_need(file, c, "box")) for c in ("longitude", "latitude"))
         masks.append(in_box(lon, lat, box))
     if dates is not None:
         masks.append(_in_dates(_times(file), dates))
     if quality is not None:
-        masks.append(_one_of(file.read(_need(file, "xco2_quality_flag", "quality")), quality, "quality"))
+        masks.append(_one_of(_flags(file, "xco2_quality_flag", "quality"), quality))
     if mode is not None:
-        asked = _mode_numbers(mode)
-        masks.append(_one_of(file.read(_need(file, "operation_mode", "mode")), asked, "mode"))
+        masks.append(_one_of(_flags(file, "operation_mode", "mode"), _mode_numbers(mode)))
     if footprint is not None:
         ids = pd.Series(file.read(_need(file, "sounding_id", "footprint"))).fillna(0)
-        masks.append(_one_of(sounding_footprint(ids), footprint, "footprint"))
+        masks.append(_one_of(sounding_footprint(ids), footprint))
     if land is not None:
-        masks.append(_on_land(file.read(_need(file, "land_fraction", "land")), land))
+        masks.append(_on_land(_flags(file, "land_fraction", "land"), land))
     return np.logical_and.reduce(masks) if masks else None
 
 # %% ../../nbs/soundings/44_selections.ipynb #c4e1f444
@@ -123,6 +174,8 @@ def asked_columns(file: Any, columns: Sequence[str] | None) -> list[str]:
     if columns is None:
         return list(file.columns)
     asked = {RENAMED.get(c, c) for c in ([columns] if isinstance(columns, str) else columns)}
+    if not asked or "" in asked:
+        raise InputError(f"{file.label}: columns must be names of columns, not {columns!r}")
     if lacking := sorted(asked - set(file.columns)):
         raise InputError(f"{file.label}: has no {', '.join(lacking)}; it has {', '.join(file.columns)}")
     return [column for column in file.columns if column in {"sounding_id", *asked}]

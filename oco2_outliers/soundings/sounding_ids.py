@@ -5,12 +5,22 @@
 # %% ../../nbs/soundings/00_sounding_ids.ipynb #01941934
 from __future__ import annotations
 
+import re
+import warnings
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id']
+
+# %% ../../nbs/soundings/00_sounding_ids.ipynb #40d8bf16
+def _plain_ids(sounding_id: ArrayLike) -> np.ndarray:
+    """Ids as int64, zero where one is masked."""
+    if isinstance(sounding_id, np.ma.MaskedArray):
+        sounding_id = sounding_id.filled(0)
+    return np.asarray(sounding_id, dtype=np.int64)
 
 # %% ../../nbs/soundings/00_sounding_ids.ipynb #3f596c4d
 def sounding_time(sounding_id: ArrayLike) -> pd.DatetimeIndex:
@@ -37,7 +47,7 @@ def sounding_time(sounding_id: ArrayLike) -> pd.DatetimeIndex:
     >>> sounding_time([2016083112023038])[0]
     Timestamp('2016-08-31 12:02:30.300000')
     """
-    ids = np.asarray(sounding_id, dtype=np.int64)
+    ids = _plain_ids(sounding_id)
     date, clock = np.divmod(ids // 10, 10**7)
     year, month, day = date // 10**4, date // 100 % 100, date % 100
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
@@ -67,7 +77,7 @@ def sounding_footprint(sounding_id: ArrayLike) -> np.ndarray:
     >>> sounding_footprint([2016083112023038])
     array([8], dtype=int8)
     """
-    return (np.asarray(sounding_id, dtype=np.int64) % 10).astype(np.int8)
+    return (_plain_ids(sounding_id) % 10).astype(np.int8)
 
 # %% ../../nbs/soundings/00_sounding_ids.ipynb #06815b3a
 def make_sounding_id(frame_time: ArrayLike, footprint: ArrayLike) -> np.ndarray:
@@ -100,13 +110,65 @@ def make_sounding_id(frame_time: ArrayLike, footprint: ArrayLike) -> np.ndarray:
     tenth = when.microsecond.to_numpy(np.int64) // 100_000
     return ((day * 10**6 + clock) * 10 + tenth) * 10 + np.asarray(footprint, np.int64)
 
+# %% ../../nbs/soundings/00_sounding_ids.ipynb #19245b4b
+_NUMBERS = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})"
+                      r"(?:[ T,]+(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?\s*([AP]M)?)?", re.I)
+_MONTH_NAME = re.compile(r".*\b\d{0,2}(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.*\b\d{4}\b.*",
+                         re.I | re.S)
+
+
+def _iso(texts: pd.Series) -> pd.Series:
+    """UTC stamps of texts in ISO 8601; NaT for others."""
+    return pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601")
+
+
+def _without_utc(texts: pd.Series) -> pd.Series:
+    """Texts without a last word UTC or GMT; all other texts of times here are UTC too."""
+    return texts.str.replace(r"\s*(?:UTC|GMT)$", "", regex=True, case=False)
+
+# %% ../../nbs/soundings/00_sounding_ids.ipynb #97724dcb
+def _day_and_month(texts: pd.Series) -> pd.Series | None:
+    """ISO texts of 15/07/2019 18:31:00 or 07/15/2019 06:31:00 PM, where all rows allow one order only; or None."""
+    parts = texts.str.extract(rf"^{_NUMBERS.pattern}$", flags=re.I)
+    if parts[0].isna().any():
+        return None
+    first, second = parts[0].astype(int), parts[2].astype(int)
+    if (first > 12).any() == (second > 12).any():  # both orders are possible, or neither is
+        return None
+    day, month = (first, second) if (first > 12).any() else (second, first)
+    hour = parts[4].fillna("0").astype(int)
+    half = parts[7].str.upper()
+    hour = (hour % 12 + 12 * (half == "PM")).where(half.notna(), hour)
+    clock = hour.astype(str).str.zfill(2) + ":" + parts[5].fillna("00") + ":" + parts[6].fillna("00")
+    return parts[3] + "-" + month.astype(str).str.zfill(2) + "-" + day.astype(str).str.zfill(2) + "T" + clock
+
+# %% ../../nbs/soundings/00_sounding_ids.ipynb #1ab2338f
+def _stamps_of(texts: pd.Series) -> pd.Series | None:
+    """UTC of texts in a notation that has one reading; None where there is none for all of them."""
+    plain = _without_utc(texts.astype(str).str.strip())
+    stamps = _iso(plain)
+    if stamps.isna().any() and (turned := _day_and_month(plain)) is not None:
+        stamps = _iso(turned)
+    if stamps.isna().any() and plain.str.fullmatch(_MONTH_NAME.pattern, flags=re.I).all():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stamps = pd.to_datetime(plain, utc=True, errors="coerce", format="mixed")
+    return stamps if stamps.notna().all() else None
+
 # %% ../../nbs/soundings/00_sounding_ids.ipynb #3c6e23dd
 def parse_times(values: pd.Series) -> pd.Series:
-    """UTC datetime64[ms] of texts in ISO 8601 or of stamps; anything else stays as it is."""
+    """UTC datetime64[ms] of stamps, or of texts of which there is one reading; anything else stays as it is."""
     if not pd.api.types.is_datetime64_any_dtype(values.dtype):
-        stamps = pd.to_datetime(values, utc=True, errors="coerce", format="ISO8601")
-        if (stamps.isna() & values.notna()).any():
+        if pd.api.types.is_numeric_dtype(values.dtype):
             return values
+        texts = values.reset_index(drop=True)
+        stamps = _iso(texts)
+        if (stamps.isna() & texts.notna()).any():
+            known = texts.notna() & (texts.astype(str).str.strip() != "")
+            if (found := _stamps_of(texts[known])) is None:
+                return values
+            stamps = found.reindex(texts.index)
+        stamps = stamps.set_axis(values.index)
     else:
         stamps = values
     if getattr(stamps.dt, "tz", None) is not None:
@@ -116,13 +178,33 @@ def parse_times(values: pd.Series) -> pd.Series:
 # %% ../../nbs/soundings/00_sounding_ids.ipynb #86d1bd95
 def row_times(soundings: pd.DataFrame) -> np.ndarray | None:
     """UTC of each row, of `time` or else of the id; None when neither is there for every row."""
+    clock = np.full(len(soundings), np.datetime64("NaT", "ms"))
     if "time" in soundings and pd.api.types.is_datetime64_any_dtype(soundings["time"].dtype):
-        clock = parse_times(soundings["time"]).to_numpy()
-    elif "sounding_id" in soundings:
-        clock = sounding_time(soundings["sounding_id"].fillna(0)).to_numpy()
-    else:
+        clock = parse_times(soundings["time"]).to_numpy(copy=True)
+    elif "sounding_id" not in soundings:
         return None
+    if "sounding_id" in soundings and np.isnat(clock).any():
+        unknown = np.isnat(clock)
+        clock[unknown] = sounding_time(soundings["sounding_id"].fillna(0)).to_numpy()[unknown]
     return None if np.isnat(clock).any() else clock
+
+# %% ../../nbs/soundings/00_sounding_ids.ipynb #ab361181
+_LIKE_TIME = ("time", "date", "datetime", "date_time", "timestamp", "utc", "time_utc")
+
+
+def unread_time(soundings: pd.DataFrame) -> str | None:
+    """Why the time that a table seems to have is of no use; None where it has one that is, or none at all."""
+    if row_times(soundings) is not None:
+        return None
+    if "time" not in soundings:
+        alike = [name for name in map(str, soundings.columns) if name.strip().lower() in _LIKE_TIME]
+        return f"no column time; if {alike[0]!r} is the time, call it time" if alike else None
+    values = soundings["time"]
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return f"{int(values.isna().sum()):,} of {len(values):,} rows have no time, so that none is used"
+    known = values.dropna()
+    first = f", such as {str(known.iloc[0])[:30]!r}" if len(known) else ""
+    return f"the column time cannot be read with certainty{first}: write times like 2019-07-15T18:31:54Z"
 
 # %% ../../nbs/soundings/00_sounding_ids.ipynb #4e604e56
 def with_id_column(soundings: pd.DataFrame) -> pd.DataFrame:

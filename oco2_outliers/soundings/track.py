@@ -5,11 +5,13 @@
 # %% ../../nbs/soundings/60_track.ipynb #1759e6ec
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from .sounding_ids import row_times
+from .sounding_ids import row_times, unread_time
 from .sphere import EARTH_RADIUS, column_degrees, unit_vectors
 
 # %% auto #0
@@ -25,6 +27,8 @@ def orbit_numbers(soundings: pd.DataFrame) -> np.ndarray:
         return soundings["orbit"].to_numpy()
     clock = row_times(soundings)
     if clock is None:
+        if (why := unread_time(soundings)) and "latitude" in soundings:
+            warnings.warn(f"{why}; all rows are taken as one track", stacklevel=3)
         return np.zeros(len(soundings), np.int64)
     order = np.argsort(clock, kind="stable")
     number = np.empty(len(soundings), np.int64)

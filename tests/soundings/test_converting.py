@@ -177,7 +177,7 @@ def test_conversion_refuses_its_own_input_and_unknown_endings(granule, tmp_path)
 
 
 @pytest.mark.parametrize(("ending", "broken"), [
-    (".csv", "pandas.DataFrame.to_csv"), (".json", "pandas.DataFrame.to_json"),
+    (".csv", "pandas.DataFrame.to_csv"), (".json", "oco2_outliers.soundings.converting.json_records"),
     (".parquet", "pyarrow.parquet.write_table"), (".nc4", "oco2_outliers.soundings.lite_writing._write_variable")])
 def test_a_failed_conversion_leaves_the_old_file(granule, tmp_path, monkeypatch, ending, broken):
     import pyarrow.parquet  # noqa: F401  so that monkeypatch finds it
