@@ -429,6 +429,7 @@ def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
             path = Path(scratch) / "combined.parquet"
             _stream(place, lines, path, tally, _q_value_rule(run, lines), progress)
             duplicates, n = tally.buckets.duplicates([line["name"] for line in lines])
+            place.check_held()
             with writing_to(place):
                 lists = {"monthly.csv": tally.monthly(), "top.csv": tally.top, "duplicates.csv": duplicates}
                 _write_together(place, path, {name: csv_bytes(list(table.columns), table.astype(object).to_numpy()

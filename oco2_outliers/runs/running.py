@@ -246,7 +246,7 @@ def _left_tidy(site: Site, items: Sequence[Item]) -> Iterator[None]:
         with writing_to(site.out):
             tidy()
     except BaseException as ending:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, InputError):  # the folder may be somebody else's by now
             tidy()
         if not isinstance(ending, KeyboardInterrupt):
             raise
