@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import re
 import secrets
 import shutil
 import socket
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,20 +21,27 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from .errors import InputError
-import json
 
 # %% auto #0
 __all__ = []
 
+# %% ../../nbs/ground/02_files.ipynb #7bf8265f
+def _numbering() -> str:
+    """The host and, in a container, whose numbers of processes these are: two containers may have one host name."""
+    with suppress(OSError):
+        own = os.readlink("/proc/self/ns/pid")
+        return socket.gethostname() + ("" if own == "pid:[4026531836]" else own)  # the number of the outermost
+    return socket.gethostname()
+
 # %% ../../nbs/ground/02_files.ipynb #d22b9fb2
-_MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:4]
+MACHINE = hashlib.sha256(_numbering().encode()).hexdigest()[:4]
 _TEMPORARY = re.compile(r"\.[^/]*\.([0-9a-f]{4})-([0-9a-f]{1,8})-[0-9a-f]{8}\.part")
 _PARTIAL_DOWNLOAD = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part")
 
 
 def temporary_name(name: str) -> str:
     """A new hidden name for what will become `name`; it tells the machine and the process that write it."""
-    return f".{name[:80]}.{_MACHINE}-{os.getpid():x}-{secrets.token_hex(4)}.part"
+    return f".{name[:80]}.{MACHINE}-{os.getpid():x}-{secrets.token_hex(4)}.part"
 
 # %% ../../nbs/ground/02_files.ipynb #39b5f519
 def is_temporary(name: str) -> bool:
@@ -40,7 +49,7 @@ def is_temporary(name: str) -> bool:
     return bool(_TEMPORARY.fullmatch(name) or _PARTIAL_DOWNLOAD.fullmatch(name))
 
 # %% ../../nbs/ground/02_files.ipynb #f3be0730
-def _is_dead(pid: int) -> bool:
+def is_dead(pid: int) -> bool:
     """Whether no process of this number lives on this machine."""
     if os.name != "posix":  # elsewhere `kill` would end the process instead of asking for it
         return False
@@ -51,6 +60,23 @@ def _is_dead(pid: int) -> bool:
     except (OSError, OverflowError):  # it lives and is somebody else's, or the number is none
         return False
     return False
+
+# %% ../../nbs/ground/02_files.ipynb #1e358740
+def began(pid: int) -> float | None:
+    """When a process began, in seconds since 1970, where the system tells."""
+    with suppress(OSError, ValueError, IndexError):
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        since = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
+        return int(since.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
+    return None
+
+# %% ../../nbs/ground/02_files.ipynb #d92c3bee
+def _is_abandoned(path: Path, pid: int) -> bool:
+    """Whether the process of this number that wrote to a path is dead, though another may have its number now."""
+    if is_dead(pid):
+        return True
+    start = began(pid)
+    return start is not None and path.stat().st_mtime < start - 60
 
 # %% ../../nbs/ground/02_files.ipynb #5a0e83dd
 def _remove(path: Path) -> None:
@@ -68,7 +94,7 @@ def sweep_leftovers(folder: str | os.PathLike) -> list[str]:
     with suppress(OSError):
         for name in os.listdir(folder):
             found = _TEMPORARY.fullmatch(name)
-            if found and found[1] == _MACHINE and _is_dead(int(found[2], 16)):
+            if found and found[1] == MACHINE and _is_abandoned(folder / name, int(found[2], 16)):
                 _remove(folder / name)
                 gone.append(name)
     return sorted(gone)
@@ -123,6 +149,19 @@ def whole_path(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]
         _publish(part, target, durable)
     finally:
         part.unlink(missing_ok=True)
+
+# %% ../../nbs/ground/02_files.ipynb #1f8f8747
+@contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """A folder for temporary files, gone when the block ends; what dead processes left of theirs goes first."""
+    place = Path(tempfile.gettempdir())
+    _sweep_once(place)
+    scratch = place / temporary_name(name)
+    scratch.mkdir(mode=0o700)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 # %% ../../nbs/ground/02_files.ipynb #d2a119ef
 class WholeFile(io.BufferedWriter):

@@ -9,7 +9,6 @@ import io
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +18,15 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.files import scratch_folder, sha256_of_file
+from ..ground.hashes import sha256_of
 from ..ground.work import progress
 from ..plumes.false_alarms import q_values
+from .columns import common_type
 from .folder import Manifest, RunFolder, csv_bytes, part_bytes, part_name, writing_to
 from .locking import locked
-from ..soundings.sounding_ids import parse_times, sounding_time
-from .columns import common_type
 from .plan import complete_lines, read_described
-from ..ground.files import sha256_of_file
-from ..ground.hashes import sha256_of
+from ..soundings.sounding_ids import parse_times, sounding_time
 
 # %% auto #0
 __all__ = ['Combined', 'combine']
@@ -425,11 +424,12 @@ def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
         if not manifest.done():
             raise InputError(f"{place.address}: nothing is done yet")
         lines, notes = complete_lines(place, manifest, partial)
-        with tempfile.TemporaryDirectory(prefix="oco2-combine-") as scratch:
+        with scratch_folder("oco2-combine") as scratch:
             tally = _Tally(Path(scratch), sum(line["rows"] for line in lines), int(top))
             path = Path(scratch) / "combined.parquet"
             _stream(place, lines, path, tally, _q_value_rule(run, lines), progress)
             duplicates, n = tally.buckets.duplicates([line["name"] for line in lines])
+            place.check_held()
             with writing_to(place):
                 lists = {"monthly.csv": tally.monthly(), "top.csv": tally.top, "duplicates.csv": duplicates}
                 _write_together(place, path, {name: csv_bytes(list(table.columns), table.astype(object).to_numpy()

@@ -72,11 +72,23 @@ def writing_to(out: RunFolder) -> Iterator[None]:
 
 # %% ../../nbs/runs/01_folder.ipynb #b8cde090
 class RunFolder(_Files):
-    """The folder of a run."""
+    """The folder of a run; `lost` says who has it now, where that is another run."""
+
+    lost = ""
+    above: RunFolder | None = None
+
+    def check_held(self) -> None:
+        """Refuse to write where another run has taken the folder over."""
+        if self.lost:
+            raise InputError(self.lost)
+        if self.above:
+            self.above.check_held()
 
     def below(self, name: str) -> RunFolder:
         """A folder in it."""
-        return RunFolder(f"{self.address}/{name}", self.options)
+        folder = RunFolder(f"{self.address}/{name}", self.options)
+        folder.above = self
+        return folder
 
     def make(self) -> None:
         """Make the folders, and find out now whether anything can be written."""
@@ -222,6 +234,7 @@ class Manifest:
 
     def record(self, entry: dict) -> None:
         """Write a line, now."""
+        self.out.check_held()
         name = f"{entry['key']}.json"
         # Noted first: Ctrl-C may come when the file is there and this call is not yet over.
         self.entries[entry["key"]] = entry
@@ -243,6 +256,7 @@ class Manifest:
 
     def close(self) -> None:
         """Write all lines into one file, by name; then remove the loose ones."""
+        self.out.check_held()
         self.out.write("manifest.jsonl", b"".join(map(json_line, self.sorted())), durable=True)
         self.out.remove([f"manifest/{name}" for name in self.loose])
         self.loose = set()

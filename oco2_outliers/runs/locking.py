@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
-import json
+import itertools
 import os
 import secrets
 import socket
@@ -17,24 +18,36 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..ground.errors import InputError
-from .folder import RunFolder, json_line
+from ..ground.files import MACHINE, began, is_dead
+from .folder import RunFolder, json_line, parsed
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/runs/02_locking.ipynb #4dca26d8
+_held: set[str] = set()  # tokens of this process
+
+
 def describe_myself() -> dict:
-    """Who holds a lock: host, process, a token of its own, and when it last said so."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "token": secrets.token_hex(8), "renewed": time.time()}
+    """Who holds a lock: host, process, a token of its own, its heartbeat, and when it last said so."""
+    return {"host": socket.gethostname(), "machine": MACHINE, "pid": os.getpid(), "began": began(os.getpid()),
+            "token": secrets.token_hex(8), "beat": 0, "renewed": time.time()}
+
+# %% ../../nbs/runs/02_locking.ipynb #b870280e
+def _holder(said: bytes) -> dict | None:
+    """What a lock says of its holder; none where it says nothing that can be understood."""
+    with contextlib.suppress(ValueError):
+        who = parsed(said)
+        if (isinstance(who, dict) and type(who.get("pid")) is int and isinstance(who.get("renewed"), int | float)
+                and all(isinstance(who.get(name), str) for name in ("host", "token"))):
+            return who
+    return None
 
 # %% ../../nbs/runs/02_locking.ipynb #8f11739f
 def _in_use(out: RunFolder, said: bytes) -> InputError:
     """The refusal of a second run; whatever the lock holds is shown harmlessly."""
-    try:
-        who = json.loads(said)
-        who = f"process {int(who['pid'])} on {str(who['host'])[:60]!r}"
-    except (ValueError, TypeError, KeyError):
-        who = "another process"
+    holder = _holder(said)
+    who = f"process {holder['pid']} on {holder['host'][:60]!r}" if holder else "another process"
     return InputError(f"{out.address} is in use by {who}; wait for it, or give this run another --out")
 
 # %% ../../nbs/runs/02_locking.ipynb #39677259
@@ -45,11 +58,13 @@ def _locked_file(out: RunFolder, lock: Callable[[Any], None]) -> io.FileIO:
         file = open(path, "a+b", buffering=0)  # noqa: SIM115 - held as long as the run
         try:
             lock(file)
-        except OSError:
+        except OSError as error:
             file.seek(0)
             said = file.read(1000)
             file.close()
-            raise _in_use(out, said) from None
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise _in_use(out, said) from None
+            raise
         if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file.fileno())):
             return file
         file.close()
@@ -57,14 +72,17 @@ def _locked_file(out: RunFolder, lock: Callable[[Any], None]) -> io.FileIO:
 # %% ../../nbs/runs/02_locking.ipynb #e4749f73
 @contextlib.contextmanager
 def _file_lock(out: RunFolder) -> Iterator[None]:
-    """Hold the lock of the kernel on a file."""
+    """Hold the lock of the kernel on a file; where the system or the disk knows none, the lock is an object."""
     try:
         import fcntl
-    except ImportError:  # not a POSIX system
+
+        file = _locked_file(out, lambda file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
+    except (ImportError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
+            raise
         with _object_lock(out):
             yield
         return
-    file = _locked_file(out, lambda file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
     try:
         with contextlib.suppress(OSError):  # the disk may be full, and the lock holds all the same
             file.truncate(0)
@@ -76,20 +94,44 @@ def _file_lock(out: RunFolder) -> Iterator[None]:
         file.close()
 
 # %% ../../nbs/runs/02_locking.ipynb #62055cb8
-_RENEWED, _STALE = 60.0, 600.0  # seconds
+_BEAT, _FRESH, _SETTLE = 10.0, 600.0, 0.3  # seconds
 
 
+def is_gone(said: bytes) -> bool | None:
+    """Whether the holder of a lock is gone; None where only watching it can tell."""
+    who = _holder(said)
+    if who is None:
+        return None
+    if (who["host"], who.get("machine")) != (socket.gethostname(), MACHINE):
+        return None
+    if who["pid"] == os.getpid():
+        return False if who["token"] in _held else None  # left by an earlier run, whose network failed at the end
+    start, then = began(who["pid"]), who.get("began")
+    another = start is not None and isinstance(then, int | float) and abs(start - then) > 60
+    return is_dead(who["pid"]) or another
+
+# %% ../../nbs/runs/02_locking.ipynb #c367e6db
 def is_stale(said: bytes) -> bool:
-    """Whether the holder of a lock is gone: not renewed for long, or a process of this machine that is dead."""
-    try:
-        who = json.loads(said)
-        if who["host"] == socket.gethostname():
-            os.kill(int(who["pid"]), 0)
-        return time.time() - float(who["renewed"]) > _STALE
-    except PermissionError:  # it lives, and is somebody else's
-        return False
-    except (ValueError, TypeError, KeyError, OSError):
-        return True
+    """Whether a lock may be left over: its holder is gone, or did not renew it of late by a clock that may be wrong."""
+    gone, who = is_gone(said), _holder(said)
+    return who is None or not abs(time.time() - who["renewed"]) <= _FRESH if gone is None else gone
+
+# %% ../../nbs/runs/02_locking.ipynb #59f97ebd
+def _beats(out: RunFolder, said: bytes) -> bytes | None:
+    """What a lock says after its next heartbeat; None where none comes, or the lock is let go."""
+    end = time.monotonic() + 3.5 * _BEAT
+    while time.monotonic() < end:
+        time.sleep(_BEAT / 20)
+        now = out.read_or_none(".lock")
+        if now != said:
+            return now
+    return None
+
+# %% ../../nbs/runs/02_locking.ipynb #8fd173ae
+def _is_mine(said: bytes | None, mine: Mapping) -> bool:
+    """Whether a lock has this token."""
+    who = _holder(said or b"")
+    return who is not None and who["token"] == mine["token"]
 
 # %% ../../nbs/runs/02_locking.ipynb #cc119dc9
 def _take_object(out: RunFolder, mine: Mapping) -> None:
@@ -97,32 +139,46 @@ def _take_object(out: RunFolder, mine: Mapping) -> None:
     there = out.read_or_none(".lock")
     if there and not is_stale(there):
         raise _in_use(out, there)
+    if there and not is_gone(there) and (heard := _beats(out, there)):
+        raise _in_use(out, heard)
     out.write(".lock", json_line(mine))
-    now = out.read_or_none(".lock") or b""
-    if mine["token"].encode() not in now:
-        raise _in_use(out, now)
+    for pause in (0, _SETTLE):
+        time.sleep(pause)
+        now = out.read_or_none(".lock") or b""
+        if not _is_mine(now, mine):
+            raise _in_use(out, now)
 
 # %% ../../nbs/runs/02_locking.ipynb #7439e600
+def _renew(out: RunFolder, mine: Mapping, ended: threading.Event) -> None:
+    """Renew a lock until it is not needed any more, or somebody else has it; then the run must not go on."""
+    for beat in itertools.count(1):
+        if ended.wait(_BEAT):
+            return
+        with contextlib.suppress(OSError):  # the network may be back for the next beat
+            now = out.read_or_none(".lock")
+            if now is not None and not _is_mine(now, mine):
+                out.lost = str(_in_use(out, now))
+                return
+            out.write(".lock", json_line({**mine, "beat": beat, "renewed": time.time()}))
+
+# %% ../../nbs/runs/02_locking.ipynb #3b3da4e5
 @contextlib.contextmanager
 def _object_lock(out: RunFolder) -> Iterator[None]:
     """Hold a lock that is an object, renewed by a thread."""
     mine, ended = describe_myself(), threading.Event()
     _take_object(out, mine)
-
-    def renew() -> None:
-        while not ended.wait(_RENEWED):
-            with contextlib.suppress(OSError):
-                out.write(".lock", json_line(mine | {"renewed": time.time()}))
-
-    thread = threading.Thread(target=renew, daemon=True)
+    _held.add(mine["token"])
+    thread = threading.Thread(target=_renew, args=(out, mine, ended), daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join()
+        _held.discard(mine["token"])
         with contextlib.suppress(OSError):
-            out.remove([".lock"])
+            if _is_mine(out.read_or_none(".lock"), mine):
+                out.remove([".lock"])
 
 # %% ../../nbs/runs/02_locking.ipynb #bd10a1e7
 @contextlib.contextmanager

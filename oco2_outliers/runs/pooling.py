@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.files import scratch_folder
 from ..ground.work import progress
 from ..isolation.choosing import printable_fence
 from ..isolation.features import feature_matrix
@@ -25,11 +25,11 @@ from .addresses import ChangedInput
 from .judging import fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs
+from .tasks import task_named
 from .units import Unit
 from .workers import in_this_process
 from .working import Item, fetch_item, make_job
 from ..soundings.track import orbit_numbers
-from .tasks import task_named
 
 # %% auto #0
 __all__ = []
@@ -174,7 +174,7 @@ def run_pooled(site: Site, items: Sequence[Item], parameters: Mapping, scaling: 
         raise InputError(f"{rows} rows, fewer than min_samples={m}: none can be core; lower min_samples")
     limit = int(limit or _available() // 2)
     notes.append(_announce(rows, len(names), m, limit))
-    with tempfile.TemporaryDirectory(prefix="oco2-pool-") as place:
+    with scratch_folder("oco2-pool") as place:
         shape = rows, len(names)
         X = np.empty(shape) if _needed(rows, len(names), m) <= limit else np.lib.format.open_memmap(
             Path(place) / "rows.npy", "w+", np.float64, shape)

@@ -5,19 +5,19 @@
 # %% ../../nbs/runs/05_ready_tasks.ipynb #7958801e
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ..ground.files import scratch_folder
 from ..pictures.estimator import ImageForest
+from ..plumes.describing import COLUMNS
 from ..plumes.searching import find_peaks
 from .addresses import place_of
-from .units import Unit
-from ..plumes.describing import COLUMNS
 from .columns import Columns
+from .units import Unit
 
 # %% auto #0
 __all__ = []
@@ -51,7 +51,7 @@ def convert_unit(unit: Unit, **asked: Any) -> pd.DataFrame:
 # %% ../../nbs/runs/05_ready_tasks.ipynb #9f497bae
 def _forest_of(model: bytes) -> ImageForest:
     """The model of a file's bytes, checked as it is loaded."""
-    with tempfile.TemporaryDirectory() as place:
+    with scratch_folder("oco2-model") as place:
         (Path(place) / "model.npz").write_bytes(model)
         return ImageForest.load(Path(place) / "model.npz")
 

@@ -21,13 +21,13 @@ from ..ground.hashes import hash_of, sha256_of
 from .addresses import PICTURES, READABLE, ChangedInput, ListedFile, list_files
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
+from .plan import add_to_plan, read_described
 from .pooling import run_pooled
 from .resuming import Site, run_items
 from .scaling import find_scaling, look_again, scaling_in_words
 from .tasks import Task, load_function, task_named, tells_tasks
 from .workers import executor
 from .working import Item, make_job, name_of
-from .plan import add_to_plan, read_described
 
 # %% auto #0
 __all__ = ['RunResult', 'map_files']
@@ -246,7 +246,7 @@ def _left_tidy(site: Site, items: Sequence[Item]) -> Iterator[None]:
         with writing_to(site.out):
             tidy()
     except BaseException as ending:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, InputError):  # the folder may be somebody else's by now
             tidy()
         if not isinstance(ending, KeyboardInterrupt):
             raise
@@ -254,6 +254,15 @@ def _left_tidy(site: Site, items: Sequence[Item]) -> Iterator[None]:
         n = sum(entry["key"] in keys for entry in site.manifest.done())
         raise KeyboardInterrupt(f"stopped: {n:,} of {len(items):,} files are done and safe in {site.out.address}; "
                                 "run the same command again to go on") from None
+
+# %% ../../nbs/runs/14_running.ipynb #795a8411
+@contextlib.contextmanager
+def _without_scraps(out: RunFolder) -> Iterator[None]:
+    """Remove half-written files when the block ends: a process that is stopped cannot do it."""
+    try:
+        yield
+    finally:
+        out.remove_scraps()
 
 # %% ../../nbs/runs/14_running.ipynb #f05b1b63
 def _manifest_table(lines: Sequence[Mapping]) -> pd.DataFrame:
@@ -356,7 +365,8 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
         run.check_picklable()
 
     place.make()
-    with locked(place), executor(client, jobs) as execute:
+    # Scraps go last: when the executor is left, no process of this machine writes any more.
+    with locked(place), _without_scraps(place), executor(client, jobs) as execute:
         _clear_or_check(place, run, resume)
         site = Site(place, Manifest(place), execute, storage_options, progress)
         _check_others(run, site, items)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -18,12 +17,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from ..ground.errors import error_line, one_line
+from ..ground.files import scratch_folder
 from ..ground.hashes import hash_of, md5_of, sha256_of
 from .addresses import ChangedInput, ListedFile, check_unchanged, fetch, is_local, place_of
+from .columns import Columns
 from .folder import RunFolder, part_name
 from .threads import one_thread
 from .units import Unit, parquet_bytes
-from .columns import Columns
 
 # %% auto #0
 __all__ = []
@@ -104,7 +104,7 @@ def fetch_item(item: Item, options: Mapping | None = None) -> bytes:
 def _read_and_run(job: Job, item: Item) -> tuple[list[dict], pd.DataFrame]:
     """What was read, and the table of the task."""
     if job.each == "folder":
-        with tempfile.TemporaryDirectory() as place:
+        with scratch_folder("oco2-pictures") as place:
             paths, read = _pictures(item, job.options, Path(place))
             table = job.task(Unit(item.name, paths=paths), **job.parameters)
         check_unchanged([file for file in item.files if file.name in paths])

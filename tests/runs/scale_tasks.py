@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from oco2_outliers.ground.files import temporary_name
+
 
 def noted_rows(unit, log, gate="", free=0):
     """Notes that it was called. Where there is a gate, only the first `free` days pass before that file is there."""
@@ -45,3 +47,12 @@ def spread_rows(unit, column, times, only, robust, hidden):
     """One row that tells what it was given."""
     return pd.DataFrame([{"column": column, "times": times, "only": " ".join(only or []), "robust": robust,
                           "hidden": hidden, "rows": len(unit.table())}])
+
+
+def half_written(unit):
+    """Leave an unfinished part behind, as a process does that is stopped while it writes one."""
+    parts = os.environ["OCO2_TEST_PARTS"]
+    Path(parts, temporary_name("part.parquet")).write_bytes(b"half")
+    Path(parts, "..", "begun").touch()
+    time.sleep(60)
+    return unit.table()
