@@ -17,13 +17,22 @@ from oco2_outliers.main_job import isolate
 from oco2_outliers.page.packing import Pack, encode, unpacked
 from oco2_outliers.plumes.published import write_published
 from oco2_outliers.runs.units import parquet_bytes
-from oco2_outliers.soundings import convert_soundings, read_lite, read_soundings, simulate_granule, to_parquet, write_lite
+from oco2_outliers.scale import combine, map_files
+from oco2_outliers.soundings import (
+    convert_soundings,
+    read_lite,
+    read_soundings,
+    simulate_granule,
+    to_parquet,
+    write_lite,
+)
 from oco2_outliers.soundings.exact_text import exact_numbers, json_records
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # random bits hold signalling NaN
 SIZES = [300, pytest.param(10_000, marks=pytest.mark.slow)]
 ENDINGS = [".csv", ".csv.gz", ".json", ".json.xz", ".parquet", ".geoparquet", ".nc4"]
-ODD = [1.2345e-13, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, -0.0, 0.1, 1 / 3, 2.0**53 + 2, 1e22, -1e-300,
+ODD = [1.2345e-13, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, -0.0, 0.1, 1 / 3, 2.0**53 + 2, 1e22,
+       -1e-300,
        np.inf, -np.inf, np.nan]
 
 
@@ -120,7 +129,8 @@ def test_all_values_of_a_type_in_one_column():
 
 
 @pytest.mark.parametrize("table", [
-    pd.DataFrame({"sounding_id": [1], "a": [1j]}), pd.DataFrame({"sounding_id": [1], "a": np.array([1], np.longdouble) / 3}),
+    pd.DataFrame({"sounding_id": [1], "a": [1j]}), pd.DataFrame({"sounding_id": [1], "a": np.array([1],
+                                                                                                   np.longdouble) / 3}),
     pd.DataFrame({"sounding_id": np.array([2**64 - 1], "u8")}), pd.DataFrame({"sounding_id": [-5]})])
 def test_what_no_file_keeps_is_refused(table, tmp_path):
     with pytest.raises(InputError):
@@ -173,7 +183,8 @@ def test_the_files_of_the_main_job_keep_every_bit(tmp_path):
     dataclasses.replace(result, table=rows, summary=summary).save(tmp_path / "out")
     wanted = rows[[f"n_{name}" for name in table.columns]]
     order = np.argsort(-rows["score"].to_numpy(), kind="stable")
-    assert differences(read_soundings(tmp_path / "out" / "isolated.csv"), wanted.iloc[order].reset_index(drop=True)) == {}
+    assert differences(read_soundings(tmp_path / "out" / "isolated.csv"),
+                       wanted.iloc[order].reset_index(drop=True)) == {}
     assert differences(pd.read_parquet(tmp_path / "out" / "scores.parquet"), wanted) == {}
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["numbers"] == summary["numbers"]
     assert differences(pd.read_csv(tmp_path / "out" / "sweep.csv")[["eps"]], result.sweep[["eps"]]) == {}
@@ -183,3 +194,14 @@ def test_widening_keeps_values():
     narrow = numbers(300)[["narrow"]]
     wide = exact_numbers(narrow)
     assert wide["narrow"].dtype == np.float64 and (wide["narrow"].astype("f4").equals(narrow["narrow"]))
+
+
+@pytest.mark.filterwarnings("ignore:.*disagree")
+@pytest.mark.parametrize("n", SIZES)
+def test_a_combined_table_keeps_every_bit(n, tmp_path):
+    table = numbers(n)
+    for name, rows in (("a", table.iloc[: n // 3]), ("b", table.iloc[n // 3 :])):
+        to_parquet(rows, tmp_path / f"{name}.parquet")
+    map_files([tmp_path / "a.parquet", tmp_path / "b.parquet"], "convert", out=tmp_path / "run")
+    back = pd.read_parquet(combine(tmp_path / "run").path)
+    assert differences(back.set_index("sounding_id").loc[table["sounding_id"]].reset_index(), table) == {}
