@@ -24,7 +24,7 @@ from ..ground.files import whole_path
 from ..ground.names import writable_target
 from ..ground.tables import read_table
 from .exact_text import exact_numbers, json_records
-from .lite_writing import write_lite
+from .lite_writing import naming, write_lite
 from .sounding_ids import parse_times, with_id_column
 from .sphere import column_degrees
 from .tables_in import read_soundings
@@ -141,7 +141,8 @@ def to_parquet(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
         _write_parquet(soundings, buffer, geo)
         path_or_file.write(buffer.getvalue())
         return
-    with whole_path(writable_target(path_or_file)) as part:
+    path = writable_target(path_or_file)
+    with naming(path), whole_path(path) as part:
         _write_parquet(soundings, part, geo)
 
 # %% ../../nbs/soundings/66_converting.ipynb #993b418f
@@ -167,7 +168,7 @@ def _packer(raw: IO[bytes], packed: str | None) -> Any:
 def _write_text(soundings: pd.DataFrame, path: Path, kind: str, packed: str | None) -> None:
     """CSV with `;`, as the original pipeline, or JSON records; ids read back before the file takes its name."""
     table = _table_to_write(soundings)
-    with whole_path(path) as part, _writing(kind.upper()):
+    with naming(path), whole_path(path) as part, _writing(kind.upper()):
         packing: Any = _PACKINGS[packed] if packed else None
         if kind == "json":
             with part.open("wb") as raw, _packer(raw, packed) as packer:

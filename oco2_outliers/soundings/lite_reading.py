@@ -21,7 +21,14 @@ import pandas as pd
 from ..ground.errors import InputError
 from .attributes import wanted_attributes
 from .lite_values import RENAMED, declared_fills, table_values
-from .products import HDF5_START, other_product, what_bytes_say, what_hdf5_says
+from oco2_outliers.soundings.products import (
+    HDF5_START,
+    ONLY_LITE,
+    ids_of_gosat,
+    other_product,
+    what_bytes_say,
+    what_hdf5_says,
+)
 from .quantities import in_table_units
 from .selections import asked_columns, asked_rows
 from .sounding_ids import sounding_footprint, sounding_time
@@ -233,6 +240,8 @@ def _span(keep: np.ndarray | None) -> slice:
 def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
     """Say where the id of a sounding and its time or footprint disagree."""
     ids = soundings["sounding_id"].fillna(0).to_numpy(np.int64)
+    if ids_of_gosat(ids):
+        raise InputError(f"{label}: its ids have 14 digits, as those of GOSAT have; {ONLY_LITE}")
     wrong = {}
     if "time" in soundings:
         apart = soundings["time"].to_numpy() - sounding_time(ids).to_numpy()

@@ -87,7 +87,7 @@ def what_hdf5_says(error: BaseException) -> str:
     return f"not a readable netCDF-4 file, fetch it again ({type(error).__name__}: {said[:120]})"
 
 # %% ../../nbs/soundings/46_products.ipynb #39cd56df
-_LITE = "only CO2 Lite files of OCO-2 and OCO-3 are read (product OCO2_L2_Lite_FP or OCO3_L2_Lite_FP)"
+ONLY_LITE = "only CO2 Lite files of OCO-2 and OCO-3 are read (product OCO2_L2_Lite_FP or OCO3_L2_Lite_FP)"
 _PRODUCTS: list[tuple[str, str]] = [  # a pattern among the paths of the variables, and the product
     (r"(?m)^RetrievalResults/", "an L2 Standard or Diagnostic file"),
     (r"(?m)^(Metadata/SoundingId$|Science/sif|(\w+/)*(Daily_)?SIF_\d+nm)", "a SIF Lite file"),
@@ -107,10 +107,10 @@ def other_product(paths: Sequence[str], attrs: Mapping[str, Any]) -> str | None:
     titles = " ".join(text_of(attrs[name]) for name in ("title", "Platform", "platform", "Sensor",
                                                         "source") if name in attrs)
     if re.search(r"\b(GOSAT|TANSO)", titles):
-        return f"a GOSAT file, by its title; {_LITE}"
+        return f"a GOSAT file, by its title; {ONLY_LITE}"
     if _HAS_XCO2.search(listing):
         return None
-    return next((f"{what}; {_LITE}" for pattern, what in _PRODUCTS if re.search(pattern, listing)), None)
+    return next((f"{what}; {ONLY_LITE}" for pattern, what in _PRODUCTS if re.search(pattern, listing)), None)
 
 # %% ../../nbs/soundings/46_products.ipynb #08071b22
 def ids_of_gosat(ids: np.ndarray) -> bool:
