@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import json
 import lzma
 import os
-import re
 import textwrap
 import urllib.parse
 import warnings
@@ -19,8 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from .dialects import HEAD, csv_dialect, dialect_in_words
 from .errors import InputError, one_line
 from .ids import exact_ids
+from .json_shapes import table_of_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,38 +48,33 @@ def table_kind(name: str) -> tuple[str, str]:
         raise InputError(f"{name}: unknown kind {ext!r}; tables end in .csv, .json (also .gz .bz2 .xz) or .parquet")
     return ext, packed
 
-# %% ../../nbs/ground/06_tables.ipynb #5ca6b07a
-def _separator(header: str) -> str:
-    """`,` or `;`: the one more often in the header line, outside quotes."""
-    return max(",;", key=re.sub(r'"[^"]*"', "", header).count)
-
-# %% ../../nbs/ground/06_tables.ipynb #7d206d8f
-def _read_csv(file: IO[bytes]) -> pd.DataFrame:
-    """CSV of either separator; numbers to the last digit, ids as text until they are checked."""
+# %% ../../nbs/ground/06_tables.ipynb #285f1521
+def _read_csv(file: IO[bytes], **given: str | None) -> pd.DataFrame:
+    """CSV of any dialect; numbers to the last digit, ids as text until they are checked."""
     import pandas as pd
 
+    dialect = csv_dialect(file.read(HEAD), **given)
+    file.seek(0)
     # From 3.1 on pandas reads every float to its last digit, and the option is deprecated.
     exact: Any = {"float_precision": "round_trip"} if pd.__version__.startswith("3.0") else {}
-    header = file.readline().decode("utf-8-sig")
-    file.seek(0)
+    skip = list(range(dialect.first_line + (not dialect.header_is_comment)))
+    if dialect.units:
+        skip.append(skip[-1] + 1 if skip else 0)
     with warnings.catch_warnings():
         # index_col=False: a row longer than the header is an error, not a silent shift of every column.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(file, sep=_separator(header), dtype={"sounding_id": str}, index_col=False,
-                           encoding="utf-8-sig", **exact)
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # a column of numbers and texts is judged later
+        table = pd.read_csv(file, sep=dialect.separator, quotechar=dialect.quote, decimal=dialect.decimal, header=None,
+                            names=_column_names(dialect.names), skiprows=skip, dtype={"sounding_id": str},
+                            index_col=False, skipinitialspace=True, encoding=dialect.encoding, **exact)
+    if said := dialect_in_words(dialect):
+        table.attrs["read_as"] = said
+    return table
 
-# %% ../../nbs/ground/06_tables.ipynb #d959fd56
-def _read_json(file: IO[bytes]) -> pd.DataFrame:
-    """Records, or columns as `DataFrame.to_json` writes them; no guessed dates, no text turned into numbers."""
-    import pandas as pd
-
-    data = json.load(file)
-    if isinstance(data, list) and all(isinstance(row, dict) for row in data):
-        return pd.DataFrame(data)
-    if isinstance(data, dict) and all(isinstance(column, (dict, list)) for column in data.values()):
-        df = pd.DataFrame(data)
-        return df.set_axis(df.index.astype("int64")) if len(df) and all(str(i).isdecimal() for i in df.index) else df
-    raise InputError("it holds neither records nor columns")
+# %% ../../nbs/ground/06_tables.ipynb #01d6724a
+def _column_names(names: list[str]) -> list[str]:
+    """The names of a header, with `Unnamed: n` for those that are empty."""
+    return [name or f"Unnamed: {number}" for number, name in enumerate(names)]
 
 # %% ../../nbs/ground/06_tables.ipynb #c1dbc67e
 def _with_levels(df: pd.DataFrame) -> pd.DataFrame:
@@ -99,18 +94,21 @@ def _read_parquet(file: IO[bytes]) -> pd.DataFrame:
     return _with_levels(pd.read_parquet(file))
 
 # %% ../../nbs/ground/06_tables.ipynb #af949863
-_READ = {".csv": _read_csv, ".json": _read_json, ".parquet": _read_parquet}
+_READ: dict[str, Callable[[IO[bytes]], Any]] = {".json": table_of_json, ".parquet": _read_parquet}
 
 # %% ../../nbs/ground/06_tables.ipynb #45751b1e
-def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None) -> pd.DataFrame:
+def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None, *, encoding: str | None = None,
+               separator: str | None = None, decimal: str | None = None) -> pd.DataFrame:
     """Read a CSV, JSON or Parquet table.
 
     Parameters
     ----------
     path_or_file : path or binary file object
-        Where to read. The separator of a CSV, `,` or `;`, is found from its header.
+        Where to read.
     name : str, optional
         Name whose extension says what the file is; needed for a file object without a `name`.
+    encoding, separator, decimal : str, optional
+        Of a CSV, where its first lines do not settle them: such as ``"cp1252"``, ``"\\t"`` and ``","``.
 
     Returns
     -------
@@ -137,15 +135,15 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
         if not path.is_file():
             raise FileNotFoundError(f"no such file: {path}")
         with path.open("rb") as opened:
-            return read_table(opened, name or str(path))
+            return read_table(opened, name or str(path), encoding=encoding, separator=separator, decimal=decimal)
     name = name or str(getattr(path_or_file, "name", ""))
-    df = read_any_table(path_or_file, name)
+    df = read_any_table(path_or_file, name, encoding=encoding, separator=separator, decimal=decimal)
     if "sounding_id" in df.columns:
         df["sounding_id"] = exact_ids(df["sounding_id"], name)
     return df
 
 # %% ../../nbs/ground/06_tables.ipynb #67440973
-def read_any_table(opened: IO[bytes], name: str) -> pd.DataFrame:
+def read_any_table(opened: IO[bytes], name: str, **dialect: str | None) -> pd.DataFrame:
     """A table as `name` tells, its ids not looked at: those of a CSV are text."""
     import pandas as pd
 
@@ -155,7 +153,7 @@ def read_any_table(opened: IO[bytes], name: str) -> pd.DataFrame:
         if not file.read(1):
             raise InputError(f"{name} is empty")
         file.seek(0)
-        df = _READ[ext](file)
+        df = _read_csv(file, **dialect) if ext == ".csv" else _READ[ext](file)
     except (ValueError, RecursionError, EOFError, zlib.error, lzma.LZMAError, OverflowError, KeyError,
             pd.errors.ParserWarning) as e:
         raise InputError(f"{name} cannot be read as {ext[1:]}: {one_line(e)}") from None
