@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 OUT ?= _run
 DATA ?=
 ARGS ?=
+# Processes that `make test` runs tests in; each starts the servers that its tests need.
+JOBS ?= 2
 # pip reads these from the environment, for the packages and for what builds them.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
@@ -82,7 +84,7 @@ $(VENV)/.swift: $(VENV)/.dev
 
 # The site is built by a test too: a page that breaks should not wait for `make docs`.
 test: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal $(ARGS)
 
 test-slow: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
 	$(BIN)/python -m pytest -m slow $(ARGS)

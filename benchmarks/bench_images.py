@@ -34,13 +34,13 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 def make_pictures(folder: Path, width: int, height: int, n_pictures: int) -> None:
     "Forest scenes with sensor noise, at JPEG quality 90."
-    from oco2_outliers.image_forest import _scene
+    from oco2_outliers.pictures.simulated import draw_scene
 
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     for number in range(n_pictures):
         kind = "desert" if number % 30 == 7 else "forest"
-        noisy = _scene(kind, height, width, rng) + rng.normal(0, 3, (height, width, 1))
+        noisy = draw_scene(kind, height, width, rng) + rng.normal(0, 3, (height, width, 1))
         picture = np.clip(noisy, 0, 255).astype(np.uint8)
         cv2.imwrite(str(folder / f"{number:04d}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
 

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from oco2_outliers.image_forest import _DETECTORS, _ODD_KINDS, compare_detectors, simulate_pictures
+from oco2_outliers.image_forest import compare_detectors, simulate_pictures
+from oco2_outliers.pictures.judges import DETECTORS
+from oco2_outliers.pictures.simulated import ODD_KINDS
 
 
 def markdown(title: str, compared: pd.DataFrame, value: str = "roc_auc") -> str:
     "The comparison as a markdown table, one column per detector."
     chance = compared.set_index("detector")[value]["random"]
     wide = compared[compared.detector != "random"].pivot(index="features", columns="detector", values=value)
-    wide = wide.loc[[f for f in compared.attrs["features"] if f in wide.index], list(_DETECTORS)]
+    wide = wide.loc[[f for f in compared.attrs["features"] if f in wide.index], list(DETECTORS)]
     rows = [f"| {row.Index} | " + " | ".join(f"{x:.3f}" for x in row[1:]) + " |" for row in wide.itertuples()]
     head = f"| {title} | " + " | ".join(wide.columns) + " |"
     return "\n".join([head, "|---" * (len(wide.columns) + 1) + "|", *rows, f"| at random | {chance:.3f} |" + " |" * 4])
@@ -36,7 +38,7 @@ def compared(train: list, test: list, odd: list) -> pd.DataFrame:
 def generated(work: Path) -> pd.DataFrame:
     "Sixty good pictures; on trial sixty more, with five of each odd kind."
     good = simulate_pictures(work / "good", 60, [], random_state=7)
-    trial = simulate_pictures(work / "trial", 60, [*_ODD_KINDS] * 5, random_state=11)
+    trial = simulate_pictures(work / "trial", 60, [*ODD_KINDS] * 5, random_state=11)
     return compared(list(good.path), list(trial.path), list(trial.odd))
 
 

@@ -20,7 +20,8 @@ from scipy.stats import binomtest
 
 from benchmarks.harness import machine, table
 from oco2_outliers.peaks import WIDTHS, find_peaks, peak_model, scan_track
-from oco2_outliers.soundings import _distance, simulate_granule, track_distance
+from oco2_outliers.soundings import simulate_granule, track_distance
+from oco2_outliers.soundings.sphere import sphere_distance
 
 SHARED = Path(os.environ.get("OCO2_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
@@ -163,7 +164,7 @@ def power(n: int) -> pd.DataFrame:
 def _found(seed: int, delta: float, sigma: float) -> bool:
     rows, truth = simulate_granule(60_000 + seed, 260, delta=delta, sigma=sigma)
     plume, found = truth.attrs["plume"], find_peaks(rows, n_surrogates=99).peaks
-    apart = _distance(found["latitude"].to_numpy(float), found["longitude"].to_numpy(float), plume["latitude"],
+    apart = sphere_distance(found["latitude"].to_numpy(float), found["longitude"].to_numpy(float), plume["latitude"],
                       plume["longitude"])
     return bool((apart < 2 * sigma + 5).any())
 

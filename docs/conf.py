@@ -12,6 +12,7 @@ sys.path[:0] = [str(ROOT), str(HERE / "_ext")]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 os.environ["TQDM_DISABLE"] = "1"  # a progress bar on a page is noise
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep; on a busy machine spinning is slow
 os.environ.setdefault("OCO2_STORE", str(ROOT / "_build" / "store"))
 
 _settings = configparser.ConfigParser()
@@ -54,7 +55,12 @@ myst_heading_anchors = 3
 
 # --- API entries ---
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+# Methods that a class has from our own base classes are told, those of other packages' base classes are not.
+autodoc_default_options = {
+    "members": True, "show-inheritance": True,
+    "inherited-members": "AbstractFileSystem,AbstractBufferedFile,BaseEstimator,OutlierMixin,AnyWidget,HasTraits,tuple,"
+                         "dict,ValueError,Protocol,Generic",
+}
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_type_aliases = {"ArrayLike": "ArrayLike", "DTypeLike": "DTypeLike"}  # else spelled out over five lines

@@ -9,9 +9,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from .ground.errors import InputError
+from .runs.tasks import TASKS, box_from, command_line_parameters, days_from, names_from, task_named
 
 # %% auto #0
 __all__ = ['app', 'soundings_app', 'images_app', 'main']
@@ -26,6 +29,7 @@ app.add_typer(images_app, name="images")
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2
 def _print_version(asked: bool) -> None:
+    """Print the version and stop, if asked."""
     if asked:
         from oco2_outliers import __version__
 
@@ -36,14 +40,7 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _common(version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True,
                                                   help="Print the version and stop.")] = False) -> None:
-    pass
-
-# %% ../nbs/90_cli.ipynb #e3dfed05
-def _names(text: str | None) -> list[str] | None:
-    """Column names from ``a,b,c``."""
-    if text is None:
-        return None
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """Options of the program itself."""
 
 # %% ../nbs/90_cli.ipynb #668c8940
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,41 +69,62 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError) as error:
-        if not _is_the_users_to_mend(error):
+        if not _is_the_users_to_fix(error):
             raise
         print(f"oco2-outliers: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 
 # %% ../nbs/90_cli.ipynb #2cbd4d12
-def _is_the_users_to_mend(error: Exception) -> bool:
-    from oco2_outliers.datasets import InputError  # only now: --help should not wait for pandas
-
+def _is_the_users_to_fix(error: Exception) -> bool:
+    """Whether an error is about the input or the system, and not about the code."""
     return isinstance(error, (InputError, OSError))
+
+# %% ../nbs/90_cli.ipynb #c2042359
+_InputStore = Annotated[str | None, typer.Option("--store", help="Store that holds the input: a folder or a URL. "
+                                                 "Default: local paths.")]
+_Box = Annotated[str | None, typer.Option(help="Only soundings in west,south,east,north; degrees.")]
+_Columns = Annotated[str | None, typer.Option(help="Only these columns, a,b,c.")]
+_Dates = Annotated[str | None, typer.Option(help="Only these days, FIRST,LAST, like 2016-08-01,2016-08-31.")]
+_Quality = Annotated[int | None, typer.Option(help="Only soundings with this quality flag; 0 is good.")]
+_Seed = Annotated[int, typer.Option(help="Seed of the random numbers; the same seed gives the same result.", min=0)]
+
+# %% ../nbs/90_cli.ipynb #5b9b1acf
+def _store_of(store: str | None):
+    """The store of that address, or None for local paths."""
+    from oco2_outliers.datasets import Datasets
+
+    return None if store is None else Datasets(store)
+
+# %% ../nbs/90_cli.ipynb #c477a9b2
+_Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Lite .nc4, CSV (, or ;, also .gz .bz2 .xz), "
+                                              "JSON records or Parquet; several are pooled.")]
+_Eps = Annotated[str, typer.Option(help="Radius in standard deviations: a number, several to choose from by silhouette "
+                                   "(0.5,0.6,0.7), or auto, the fence of the radii.")]
+_MinSamples = Annotated[int, typer.Option(help="Rows that make a core row, itself counted.", min=1)]
+_FeatureColumns = Annotated[str | None, typer.Option(help="Columns to use, a,b,c. Default: all numeric ones but "
+                                                     "identifiers, coordinates and codes, without constant and "
+                                                     "duplicate ones.")]
+_DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows with NaN or infinite features instead of "
+                                            "refusing them.")]
 
 # %% ../nbs/90_cli.ipynb #f25ada01
 @app.command("isolate")
 def _isolate_command(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Lite .nc4, CSV (, or ;, also .gz .bz2 .xz), "
-                                                "JSON records or Parquet; several are pooled.")],
+    inputs: _Inputs,
     out: Annotated[Path, typer.Option(help="Folder for the six result files.")] = Path("isolated"),
-    store: Annotated[str | None, typer.Option(help="Store that holds INPUT: a folder or a URL. Default: local "
-                                              "paths.")] = None,
-    eps: Annotated[str, typer.Option(help="Radius in standard deviations: a number, several to choose from by "
-                                     "silhouette (0.5,0.6,0.7), or auto, the fence of the radii.")] = "auto",
-    min_samples: Annotated[int, typer.Option(help="Rows that make a core row, itself counted.", min=1)] = 5,
-    features: Annotated[str | None, typer.Option(help="Columns to use, a,b,c. Default: all numeric ones but "
-                                                 "identifiers, coordinates and codes, without constant and duplicate "
-                                                 "ones.")] = None,
-    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="Drop rows with NaN or infinite features instead "
-                                               "of refusing them.")] = False,
+    store: _InputStore = None,
+    eps: _Eps = "auto",
+    min_samples: _MinSamples = 5,
+    features: _FeatureColumns = None,
+    drop_missing: _DropMissing = False,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
 ) -> None:
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
 
-    result = isolate(inputs, out=out, store=store, eps=eps, min_samples=min_samples, features=_names(features),
+    result = isolate(inputs, out=out, store=store, eps=eps, min_samples=min_samples, features=names_from(features),
                      drop_missing=drop_missing, random_state=random_state, n_jobs=jobs, progress=sys.stderr.isatty())
     print(result)
     print(f"\nwrote {', '.join(result.FILES)} to {out}")
@@ -118,10 +136,10 @@ def _simulate_command(
     name: Annotated[str, typer.Argument(help="Name of the granule in the store, ending in .nc4.")] = "granule.nc4",
     store: Annotated[str | None, typer.Option(help="Store to write to: a folder or a URL. Default: OCO2_STORE, or the "
                                               "user data folder.")] = None,
-    random_state: Annotated[int, typer.Option(help="Seed; the same seed makes the same granule.", min=0)] = 0,
+    random_state: _Seed = 0,
 ) -> None:
     """Make a realistic granule with known bad soundings, and print which they are."""
-    from oco2_outliers.datasets import Datasets, InputError
+    from oco2_outliers.datasets import Datasets
     from oco2_outliers.soundings import simulate_granule, write_lite
 
     if not name.endswith(".nc4"):
@@ -133,45 +151,11 @@ def _simulate_command(
     print(f"made {name} in {place}: {len(granule):,} soundings, {len(truth)} of them bad:")
     print(truth.to_string(index=False))
 
-# %% ../nbs/90_cli.ipynb #b7e9f039
-_Columns = Annotated[str | None, typer.Option(help="Only these columns, a,b,c.")]
-_BoxOption = Annotated[str | None, typer.Option(help="Only soundings in west,south,east,north; degrees.")]
-_Dates = Annotated[str | None, typer.Option(help="Only these days, FIRST,LAST, like 2016-08-01,2016-08-31.")]
-_Quality = Annotated[int | None, typer.Option(help="Only soundings with this quality flag; 0 is good.")]
-_From = Annotated[str | None, typer.Option(help="Store that holds INPUT: a folder or a URL. Default: local paths.")]
-
-
-def _box(text: str | None) -> tuple[float, ...] | None:
-    """west, south, east, north from text."""
-    from oco2_outliers.datasets import InputError
-
-    if text is None:
-        return None
-    try:
-        box = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        box = ()
-    if len(box) != 4:
-        raise InputError(f"bad box {text!r}: give west,south,east,north in degrees, like 5,45,12,50")
-    return box
-
-# %% ../nbs/90_cli.ipynb #ab0fbbf5
-def _days(text: str | None) -> tuple[str, str] | None:
-    """First and last day from text; one day is both."""
-    days = _names(text)
-    return None if days is None else (days[0], days[-1])
-
-# %% ../nbs/90_cli.ipynb #bf7782d4
-def _store_of(store: str | None):
-    from oco2_outliers.datasets import Datasets
-
-    return None if store is None else Datasets(store)
-
 # %% ../nbs/90_cli.ipynb #76137b25
 @soundings_app.command("info")
 def _info_command(
     name: Annotated[str, typer.Argument(metavar="INPUT", help="Lite .nc4, CSV, JSON or Parquet.")],
-    store: _From = None,
+    store: _InputStore = None,
 ) -> None:
     """Say what a file of soundings holds."""
     from oco2_outliers.soundings import describe_soundings, read_soundings
@@ -183,111 +167,131 @@ def _info_command(
 def _convert_soundings_command(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT... OUT", help="What to read, and last what to write: "
                                                 ".parquet, .geoparquet, .csv, .json (also .gz .bz2 .xz) or .nc4.")],
-    store: _From = None, columns: _Columns = None, box: _BoxOption = None, dates: _Dates = None,
+    store: _InputStore = None, columns: _Columns = None, box: _Box = None, dates: _Dates = None,
     quality: _Quality = None,
 ) -> None:
     """Write soundings as another kind of file; several inputs are joined."""
-    from oco2_outliers.datasets import InputError
     from oco2_outliers.soundings import convert_soundings
 
     *sources, target = inputs
     if not sources:
         raise InputError("give at least one INPUT and OUT")
-    written = convert_soundings(sources, target, store=_store_of(store), columns=_names(columns), box=_box(box),
-                                dates=_days(dates), quality=quality)
+    written = convert_soundings(sources, target, store=_store_of(store), columns=names_from(columns), box=box_from(box),
+                                dates=days_from(dates), quality=quality)
     print(f"wrote {len(written):,} soundings with {written.shape[1]} columns to {target}")
+
+# %% ../nbs/90_cli.ipynb #74aa3e1a
+_Tracks = Annotated[list[str], typer.Argument(metavar="FILES...", help="Lite .nc4, CSV, JSON or Parquet with latitude, "
+                                              "longitude and xco2.")]
+_Preset = Annotated[str | None, typer.Option(help="chevallier2020: the published search, several rows per plume, no "
+                                             "errors.")]
+_Surrogates = Annotated[int, typer.Option(help="Surrogate tracks per orbit.", min=39)]
+_KeepFlagged = Annotated[bool, typer.Option("--keep-flagged", help="Use soundings with a bad quality flag too.")]
+_Inventory = Annotated[str | None, typer.Option(help="Table of point sources (latitude, longitude, emission) to look "
+                                                "for candidates upwind.")]
 
 # %% ../nbs/90_cli.ipynb #9550913a
 @app.command("peaks")
 def _peaks_command(
-    inputs: Annotated[list[str], typer.Argument(metavar="FILES...", help="Lite .nc4, CSV, JSON or Parquet with "
-                                                "latitude, longitude and xco2.")],
+    inputs: _Tracks,
     out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, summary.json and a figure per "
                                       "peak.")] = Path("peaks"),
-    store: Annotated[str | None, typer.Option(help="Store that holds FILES: a folder or a URL. Default: local "
-                                              "paths.")] = None,
-    preset: Annotated[str | None, typer.Option(help="chevallier2020: the published search, several rows per plume, no "
-                                               "errors.")] = None,
+    store: _InputStore = None,
+    preset: _Preset = None,
     alpha: Annotated[float, typer.Option(help="Share of plume-free orbits that may show a peak.")] = 0.05,
-    surrogates: Annotated[int, typer.Option(help="Surrogate tracks per orbit.", min=39)] = 200,
-    box: _BoxOption = None,
+    surrogates: _Surrogates = 200,
+    box: _Box = None,
     column: Annotated[str, typer.Option(help="Column to search, ppm.")] = "xco2",
-    keep_flagged: Annotated[bool, typer.Option("--keep-flagged", help="Use soundings with a bad quality flag "
-                                               "too.")] = False,
+    keep_flagged: _KeepFlagged = False,
     wind_error: Annotated[float, typer.Option(help="1-sigma error of each wind component, m/s.")] = 1.0,
-    inventory: Annotated[str | None, typer.Option(help="Table of point sources (latitude, longitude, emission) to look "
-                                                  "for candidates upwind.")] = None,
+    inventory: _Inventory = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
-    random_state: Annotated[int, typer.Option(help="Seed of the surrogates.", min=0)] = 0,
+    random_state: _Seed = 0,
 ) -> None:
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
     from oco2_outliers.peaks import find_peaks
 
-    search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates, box=_box(box),
-                        column=column, keep_flagged=keep_flagged, wind_error=wind_error, inventory=inventory,
-                        figures=figures, random_state=random_state, progress=sys.stderr.isatty())
+    search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
+                        box=box_from(box), column=column, keep_flagged=keep_flagged, wind_error=wind_error,
+                        inventory=inventory, figures=figures, random_state=random_state,
+                        progress=sys.stderr.isatty())
     print(search)
     print(f"\nwrote peaks.csv, orbits.csv, summary.json and {len(search.peaks):,} figures to {out}" if figures else
           f"\nwrote peaks.csv, orbits.csv and summary.json to {out}")
 
+# %% ../nbs/90_cli.ipynb #f6cbd651
+def _task_options() -> list:
+    """An option of the command line for every parameter of every task."""
+    from inspect import Parameter, Signature
+
+    parameters = []
+    for each in command_line_parameters():
+        names = [f"-{each.short}"] * bool(each.short) + [f"--{each.spelled}"]
+        kind = bool if each.kind == "flag" else each.typed | None
+        option = typer.Option(*names, help=each.help, min=each.least)
+        parameters.append(Parameter(each.name, Parameter.KEYWORD_ONLY, default=None if each.kind != "flag" else False,
+                                    annotation=Annotated[kind, option]))
+
+    def options(**given) -> None:
+        """Takes them all."""
+
+    made: Any = options
+    made.__signature__ = Signature(parameters)
+    made.__annotations__ = {each.name: each.annotation for each in parameters}
+    alone = typer.Typer(add_completion=False)
+    alone.command()(made)
+    return [each for each in typer.main.get_command(alone).params if each.name != "help"]
+
 # %% ../nbs/90_cli.ipynb #5a0ae182
-def _settings_of(task: str, given: dict) -> dict:
-    """Options of a task from the command line; one that this task does not know is refused."""
-    from oco2_outliers.datasets import InputError
+class _RunCommand(typer.core.TyperCommand):
+    """`run`, with the options of the tasks that there are when it is called."""
 
-    known = {"isolate": ("eps", "min_samples", "features", "drop_missing"),
-             "peaks": ("preset", "alpha", "n_surrogates", "random_state", "box", "keep_flagged", "column"),
-             "convert": ("columns", "box", "dates", "quality"), "images": ("model",)}
-    if task not in known:
-        raise InputError(f"no task {task!r}; there are {', '.join(known)}")
-    asked = {name: value for name, value in given.items() if value is not None}
-    stray = [name for name in asked if name not in known[task]]
-    if stray:
-        raise InputError(f"{task} has no option --{stray[0].replace('_', '-').replace('n-surr', 'surr')}")
-    return asked
+    def get_params(self, ctx) -> list:
+        """The parameters of the command, its help last."""
+        *own, help = super().get_params(ctx)
+        return [*own, *_task_options(), help]
 
-# %% ../nbs/90_cli.ipynb #1488ac57
-@app.command("run")
+    def invoke(self, ctx):
+        """Call the function; it finds the options of tasks in `ctx.obj`."""
+        ctx.obj = {each.name: ctx.params.pop(each.name) for each in command_line_parameters()}
+        return super().invoke(ctx)
+
+    def format_options(self, ctx, formatter) -> None:
+        """The options, and the tasks."""
+        super().format_options(ctx, formatter)
+        with formatter.section("Tasks"):
+            formatter.write_dl([(task.name, f"{task.help}.") for task in TASKS.values()])
+
+# %% ../nbs/90_cli.ipynb #d3ea3479
+_Files = Annotated[list[str], typer.Argument(metavar="FILES...", help="Files, folders, globs (quoted) or URLs, like "
+                                             "swift://container/prefix.")]
+_RunOut = Annotated[str, typer.Option(help="Folder or URL for the parts, manifest.jsonl and failures.csv.")]
+_Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.")]
+_Processes = Annotated[int, typer.Option(help="Processes of this machine; 0 for one per core.", min=0)]
+_Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what is in OUT, or start over.")]
+_Scope = Annotated[str | None, typer.Option(help="isolate: judge against its own orbit, or against all rows. Default: "
+                                            "orbit.")]
+_RunScale = Annotated[str | None, typer.Option(help="isolate: mean and deviation of the run, or of each orbit. "
+                                               "Default: run.")]
+_MemoryLimit = Annotated[float | None, typer.Option(help="isolate --scope all: GB that may be used.")]
+_Combine = Annotated[bool, typer.Option("--combine", help="Put the parts into one table at the end.")]
+
+# %% ../nbs/90_cli.ipynb #a934911a
+@app.command("run", cls=_RunCommand)
 def _run_command(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="isolate, peaks, convert or images.")],
-    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Files, folders, globs (quoted) or URLs, like "
-                                               "swift://container/prefix.")],
-    out: Annotated[str, typer.Option(help="Folder or URL for the parts, manifest.jsonl and failures.csv.")],
-    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.")] = None,
-    jobs: Annotated[int, typer.Option(help="Processes of this machine; 0 for one per core.", min=0)] = 1,
-    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what is in OUT, or begin "
-                                         "anew.")] = True,
-    scope: Annotated[str | None, typer.Option(help="isolate: judge against its own orbit, or against all rows. "
-                                              "Default: orbit.")] = None,
-    scale: Annotated[str | None, typer.Option(help="isolate: mean and deviation of the run, or of each orbit. Default: "
-                                              "run.")] = None,
-    memory_limit: Annotated[float | None, typer.Option(help="isolate --scope all: GB that may be used.")] = None,
-    eps: Annotated[str | None, typer.Option(help="isolate: radius in standard deviations, or auto.")] = None,
-    min_samples: Annotated[int | None, typer.Option(help="isolate: rows that make a core row.", min=1)] = None,
-    features: Annotated[str | None, typer.Option(help="isolate: columns to use, a,b,c.")] = None,
-    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="isolate: drop rows with NaN or infinite "
-                                               "features.")] = False,
-    preset: Annotated[str | None, typer.Option(help="peaks: chevallier2020.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="peaks: false-alarm share.")] = None,
-    surrogates: Annotated[int | None, typer.Option(help="peaks: surrogate tracks per orbit.", min=39)] = None,
-    column: Annotated[str | None, typer.Option(help="peaks: column to search, ppm.")] = None,
-    keep_flagged: Annotated[bool, typer.Option("--keep-flagged", help="peaks: use flagged soundings too.")] = False,
-    random_state: Annotated[int | None, typer.Option(help="peaks: seed of the surrogates.", min=0)] = None,
-    columns: _Columns = None, box: _BoxOption = None, dates: _Dates = None, quality: _Quality = None,
-    model: Annotated[str | None, typer.Option("-m", "--model", help="images: judge by this model.")] = None,
-    combined: Annotated[bool, typer.Option("--combine", help="Put the parts into one table at the end.")] = False,
+    ctx: typer.Context,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="What to do, see below.")],
+    files: _Files, out: _RunOut, dask: _Dask = None, jobs: _Processes = 1, resume: _Resume = True,
+    scope: _Scope = None, scale: _RunScale = None, memory_limit: _MemoryLimit = None, combined: _Combine = False,
 ) -> None:
     """Do one task for many files: resumable, on many cores, on a cluster."""
-    from oco2_outliers.datasets import InputError
+    declared = task_named(task)
+    settings = declared.from_options(ctx.obj)
+    if not declared.over_run and (scope or scale or memory_limit):
+        over_run = " and ".join(each.name for each in TASKS.values() if each.over_run)
+        raise InputError(f"{task} has no --scope, --scale or --memory-limit: these are for {over_run}")
     from oco2_outliers.scale import combine, map_files
 
-    given = {"eps": eps, "min_samples": min_samples, "features": _names(features), "drop_missing": drop_missing or None,
-             "preset": preset, "alpha": alpha, "n_surrogates": surrogates, "column": column,
-             "keep_flagged": keep_flagged or None, "random_state": random_state, "columns": _names(columns),
-             "box": _box(box), "dates": _days(dates), "quality": quality, "model": model}
-    settings = _settings_of(task, given)
-    if task != "isolate" and (scope or scale or memory_limit):
-        raise InputError(f"{task} has no --scope, --scale or --memory-limit: these are for isolate")
     bars = sys.stderr.isatty()
     try:
         result = map_files(files, task, client=dask, out=out, resume=resume, jobs=jobs, parameters=settings,
@@ -312,7 +316,7 @@ def _combine_command(
 
     print(combine(out, top=top, progress=sys.stderr.isatty()))
 
-# %% ../nbs/90_cli.ipynb #42fa7e37
+# %% ../nbs/90_cli.ipynb #cc065d95
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")
 app.add_typer(store_app, name="store")
 
@@ -322,10 +326,13 @@ _Config = Annotated[str | None, typer.Option(help="A configuration file, see con
 _Cloud = Annotated[str | None, typer.Option(help="Entry of clouds.yaml.")]
 _Container = Annotated[str, typer.Option(help="Container of the store.")]
 _Threads = Annotated[int, typer.Option(help="Transfers at a time.", min=1)]
+_Force = Annotated[bool, typer.Option("--force", help="Transfer what is identical too.")]
+_Prefix = Annotated[str, typer.Option(help="How the names begin.")]
 
-
-def _datasets(store, config, cloud, container, threads=10):
-    from oco2_outliers.datasets import Datasets, InputError
+# %% ../nbs/90_cli.ipynb #42fa7e37
+def _datasets(store: str | None, config: str | None, cloud: str | None, container: str, threads: int = 10):
+    """The store that the options name."""
+    from oco2_outliers.datasets import Datasets
 
     if store is not None and config is not None:
         raise InputError("give either --store or --config")
@@ -360,7 +367,7 @@ def _put_command(
     prefix: Annotated[str, typer.Option(help="Put before the names.")] = "/Trash/",
     recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Folders too.")] = False,
     flat: Annotated[bool, typer.Option("--flat", help="Without the folders' names.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Send what is identical too.")] = False,
+    force: _Force = False,
     content_type: Annotated[str | None, typer.Option("--type", help="Content type. Default: by the name.")] = None,
     store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
     threads: _Threads = 10,
@@ -375,7 +382,7 @@ def _put_command(
 def _get_command(
     name: Annotated[str, typer.Argument(metavar="PREFIX_OR_PATTERN", help="How the names begin, or a glob.")],
     to: Annotated[Path, typer.Argument(help="Folder to write into.")] = Path("."),
-    force: Annotated[bool, typer.Option("--force", help="Fetch what is identical too.")] = False,
+    force: _Force = False,
     store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
     threads: _Threads = 10,
 ) -> None:
@@ -387,7 +394,7 @@ def _get_command(
 @store_app.command("rm")
 def _rm_command(
     pattern: Annotated[str, typer.Argument(help="What the names hold, or a glob.")] = "/Trash/",
-    prefix: Annotated[str, typer.Option(help="How the names begin.")] = "",
+    prefix: _Prefix = "",
     yes: Annotated[bool, typer.Option("--yes", help="Really delete; without it, only list.")] = False,
     store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
 ) -> None:
@@ -405,8 +412,6 @@ def _url_command(
     store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
 ) -> None:
     """Print the addresses of objects."""
-    from oco2_outliers.datasets import InputError
-
     if [name, pattern, sounding].count(None) != 2:
         raise InputError("give one of NAME, --pattern and --sounding")
     place = _datasets(store, config, cloud, container)
@@ -430,8 +435,6 @@ def _cat_command(
 # %% ../nbs/90_cli.ipynb #1de0627c
 def _three_bins(text: str) -> tuple[int, ...]:
     """Bins of hue, saturation and value from ``3,3,3``."""
-    from oco2_outliers.datasets import InputError
-
     try:
         bins = tuple(int(part) for part in text.replace(" ", ",").split(",") if part)
     except ValueError:
@@ -443,8 +446,6 @@ def _three_bins(text: str) -> tuple[int, ...]:
 # %% ../nbs/90_cli.ipynb #ba25bc08
 def _decoding_scale(fast: bool, scale: int | None) -> int:
     """One over which pictures are decoded, of ``--fast`` and ``--scale``."""
-    from oco2_outliers.datasets import InputError
-
     if fast and scale not in (None, 4):
         raise InputError(f"--fast decodes at 1/4 and --scale {scale} at 1/{scale}; give one of them")
     return 4 if fast else 1 if scale is None else scale
@@ -459,23 +460,22 @@ _Trusted = Annotated[bool, typer.Option("--trusted", help="Read a pickle of the 
 _Features = Annotated[str, typer.Option(help="colour, layout, texture, thumbnail, or several joined with +.")]
 _Detector = Annotated[str, typer.Option(help="forest, neighbours, lof, svm or radius.")]
 _Bins = Annotated[str, typer.Option(help="Bins of hue, saturation and value.")]
+_OldBins = Annotated[str, typer.Option(help="Bins that an old pickle was trained with.")]
+
+# %% ../nbs/90_cli.ipynb #184e682f
+_Dataset = Annotated[str, typer.Option("-d", "--dataset", help="Folder of pictures to learn from.")]
+_NewModel = Annotated[str, typer.Option("-m", "--model", help="Model file to write, ending in .npz.")]
+_Trees = Annotated[int, typer.Option(help="Trees of the Isolation Forest.", min=1)]
+_TrainShare = Annotated[float, typer.Option(help="Share of the training pictures that may be odd.")]
+_Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep small copies of the training pictures in the "
+                                           "model.")]
 
 
 @images_app.command("train")
 def _train_command(
-    dataset: Annotated[str, typer.Option("-d", "--dataset", help="Folder of pictures to learn from.")],
-    model: Annotated[str, typer.Option("-m", "--model", help="Model file to write, ending in .npz.")],
-    bins: _Bins = "3,3,3",
-    trees: Annotated[int, typer.Option(help="Trees of the Isolation Forest.", min=1)] = 100,
-    contamination: Annotated[float, typer.Option(help="Share of the training pictures that may be odd.")] = 0.01,
-    random_state: Annotated[int, typer.Option(help="Seed.", min=0)] = 42,
-    features: _Features = "colour",
-    detector: _Detector = "forest",
-    fast: _Fast = False,
-    scale: _Scale = None,
-    thumbnails: Annotated[bool, typer.Option("--thumbnails", help="Keep small copies of the training pictures in the "
-                                             "model.")] = False,
-    jobs: _Jobs = -1,
+    dataset: _Dataset, model: _NewModel, bins: _Bins = "3,3,3", trees: _Trees = 100, contamination: _TrainShare = 0.01,
+    random_state: _Seed = 42, features: _Features = "colour", detector: _Detector = "forest", fast: _Fast = False,
+    scale: _Scale = None, thumbnails: _Thumbnails = False, jobs: _Jobs = -1,
 ) -> None:
     """Learn what the pictures of a folder look like."""
     from oco2_outliers.image_forest import train_model
@@ -492,7 +492,7 @@ def _test_command(
     output: Annotated[str | None, typer.Option(help="Where to write the picture with the verdict on it.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Open a window; needs a display.")] = False,
     trusted: _Trusted = False,
-    bins: Annotated[str, typer.Option(help="Bins an old pickle was trained with.")] = "3,3,3",
+    bins: _OldBins = "3,3,3",
 ) -> None:
     """Say whether a picture is an anomaly or normal, and why."""
     from oco2_outliers.image_forest import judge_picture
@@ -501,32 +501,33 @@ def _test_command(
     print(f"{verdict.label} (score {verdict.score:.3f}): {verdict.reason}")
 
 # %% ../nbs/90_cli.ipynb #f202ed73
+def _settings_beside(model: str | None, **asked) -> dict:
+    """Settings of a scan. A model brings its own; only what was asked for beside it is passed on, and refused there."""
+    usual = {"contamination": 0.01, "features": "colour", "detector": "forest", "bins": (3, 3, 3), "random_state": 42,
+             "scale": 1}
+    return asked if model is None else {name: value for name, value in asked.items() if value != usual[name]}
+
+# %% ../nbs/90_cli.ipynb #d40378a8
+_JudgeModel = Annotated[str | None, typer.Option("-m", "--model", help="Judge by this model; without one the folder is "
+                                                 "judged against itself.")]
+_ScanShare = Annotated[float, typer.Option(help="Share of the pictures to call odd; not with a model.")]
+_ScanSeed = Annotated[int, typer.Option(help="Seed; not with a model.", min=0)]
+
+
 @images_app.command("scan")
 def _scan_command(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of pictures.")],
     out: Annotated[str, typer.Option(help="Folder for scores.csv, skipped.csv and contact_sheet.png.")] = "scan",
     top: Annotated[int, typer.Option(help="Pictures of each kind on the sheet.", min=1)] = 20,
-    model: Annotated[str | None, typer.Option("-m", "--model", help="Judge by this model; without one the folder is "
-                                              "judged against itself.")] = None,
-    trusted: _Trusted = False,
-    contamination: Annotated[float, typer.Option(help="Share of the pictures to call odd; not with a model.")] = 0.01,
-    features: _Features = "colour",
-    detector: _Detector = "forest",
-    bins: _Bins = "3,3,3",
-    random_state: Annotated[int, typer.Option(help="Seed; not with a model.", min=0)] = 42,
-    fast: _Fast = False,
-    scale: _Scale = None,
-    jobs: _Jobs = -1,
+    model: _JudgeModel = None, trusted: _Trusted = False, contamination: _ScanShare = 0.01,
+    features: _Features = "colour", detector: _Detector = "forest", bins: _Bins = "3,3,3",
+    random_state: _ScanSeed = 42, fast: _Fast = False, scale: _Scale = None, jobs: _Jobs = -1,
 ) -> None:
     """Score all pictures of a folder, the oddest first."""
     from oco2_outliers.image_forest import scan_folder
 
-    asked = {"contamination": contamination, "features": features, "detector": detector, "bins": _three_bins(bins),
-             "random_state": random_state, "scale": _decoding_scale(fast, scale)}
-    usual = {"contamination": 0.01, "features": "colour", "detector": "forest", "bins": (3, 3, 3), "random_state": 42,
-             "scale": 1}
-    # A model brings its settings along; only what was asked for beside it is passed on, and refused there.
-    settings = asked if model is None else {name: value for name, value in asked.items() if value != usual[name]}
+    settings = _settings_beside(model, contamination=contamination, features=features, detector=detector,
+                                bins=_three_bins(bins), random_state=random_state, scale=_decoding_scale(fast, scale))
     table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, progress=sys.stderr.isatty(),
                         **settings)
     shown = table.head(top)[["path", "score", "outlier"]].assign(reason=table["reason"].str.split(";").str[0])
@@ -539,7 +540,7 @@ def _scan_command(
 def _convert_command(
     old: Annotated[str, typer.Argument(help="Pickle of the original scripts.")],
     new: Annotated[str, typer.Argument(help="Model file to write, ending in .npz.")],
-    bins: Annotated[str, typer.Option(help="Bins the pickle was trained with.")] = "3,3,3",
+    bins: _OldBins = "3,3,3",
     trusted: _Trusted = False,
 ) -> None:
     """Turn a pickle of the original scripts into a checked model file."""
@@ -549,28 +550,34 @@ def _convert_command(
     print(f"wrote {new}")
 
 # %% ../nbs/90_cli.ipynb #22b30188
+def _whole_numbers(text: str) -> list[int]:
+    """Whole numbers from ``3,5,10``."""
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise InputError(f"bad min_samples {text!r}: give whole numbers, like 3,5,10") from None
+
+# %% ../nbs/90_cli.ipynb #41a2fd25
+_Result = Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan, peaks or combine "
+                                         "wrote, or a result table (Parquet, CSV, JSON) with score and outlier.")]
+_Settings = Annotated[str, typer.Option(help="Settings to choose from beside that of the run, like 3,5,10.")]
+_PageColumns = Annotated[str | None, typer.Option(help="Columns to take along beside those that the views start with, "
+                                                  "a,b,c. Default: all.")]
+_MaxMB = Annotated[float, typer.Option(help="Size in MB that the file should not exceed; columns are left out then.")]
+_Pictures = Annotated[Path, typer.Option(help="Folder that the paths of pictures start from.")]
+_MaxPictures = Annotated[int, typer.Option(help="The oddest so many pictures get a thumbnail.", min=0)]
+
+
 @app.command("explore")
 def _explore_command(
-    result: Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan, peaks or combine "
-                                           "wrote, or a result table (Parquet, CSV, JSON) with score and outlier.")],
+    result: _Result,
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("explorer.html"),
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
-    min_samples: Annotated[str, typer.Option(help="Settings to choose from beside that of the run, like "
-                                             "3,5,10.")] = "3,5,10,20",
-    columns: Annotated[str | None, typer.Option(help="Columns to take along beside those that the views start with, "
-                                                "a,b,c. Default: all.")] = None,
-    max_mb: Annotated[float, typer.Option(help="Size in MB that the file should not exceed; columns are left out "
-                                          "then.")] = 40,
-    pictures: Annotated[Path, typer.Option(help="Folder that the paths of pictures start from.")] = Path(),
-    max_pictures: Annotated[int, typer.Option(help="The oddest so many pictures get a thumbnail.", min=0)] = 2000,
+    min_samples: _Settings = "3,5,10,20", columns: _PageColumns = None, max_mb: _MaxMB = 40,
+    pictures: _Pictures = Path(), max_pictures: _MaxPictures = 2000,
 ) -> None:
     """Write a result as one HTML page that works offline: map, track, features, reasons, and an exact eps slider."""
-    from oco2_outliers.datasets import InputError
     from oco2_outliers.explorer import explore
 
-    try:
-        settings = [int(part) for part in min_samples.split(",") if part.strip()]
-    except ValueError:
-        raise InputError(f"bad min_samples {min_samples!r}: give whole numbers, like 3,5,10") from None
-    print(explore(result, out, title=title, min_samples=settings, columns=_names(columns), max_mb=max_mb,
-                  picture_root=pictures, max_pictures=max_pictures))
+    print(explore(result, out, title=title, min_samples=_whole_numbers(min_samples), columns=names_from(columns),
+                  max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures))

@@ -5,166 +5,71 @@
 # %% ../nbs/04a_isolate.ipynb #4bb75edd
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from .datasets import Datasets
-from oco2_outliers.dbscan import (
-    FeatureMatrix,
-    IsolatedSoundings,
-    choose_eps,
-    feature_matrix,
-    isolation_radius,
-    numeric_columns,
-    refuse_text,
-    sweep,
-)
 from .ground.errors import InputError
-from .ground.figures import UNITS
 from .ground.files import whole_folder
-from .ground.ids import exact_ids
-from .ground.tables import text_table, wrapped_text
-from .plots import eps_curve, isolated_along_track, isolated_map, silhouette_curve
-from .soundings import read_soundings
+from .ground.tables import wrapped_text
+from .isolation.checking import features_to_judge, without_earlier_results
+from .isolation.choosing import best_by_silhouette, eps_around, eps_values, printable_fence
+from .isolation.estimator import IsolatedSoundings
+from .isolation.features import FeatureMatrix
+from .isolation.radii import isolation_radius
+from .isolation.reporting import notes_of_run, oddest_text, sweep_figure, sweep_text, track_figure
+from .isolation.results import result_columns
+from .isolation.sweeps import sweep
+from .soundings.inputs import InputTable, fill_counts, opened_store, pooled, read_inputs
 
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate']
 
-# %% ../nbs/04a_isolate.ipynb #74bff77c
-@dataclass
-class InputTable:
-    """One input as it was read."""
+# %% ../nbs/04a_isolate.ipynb #003b280c
+@dataclass(frozen=True)
+class _Rows:
+    """All rows of a run in one table, numbered from 0, and what was noticed while they were read."""
 
-    name: str
+    read: list[InputTable]
     table: pd.DataFrame
-    sha256: str | None = None
-    n_bytes: int | None = None
+    index: pd.Index  # as the input had it; its labels may repeat, so rows go by their number until the end
+    partial: list[str]
+    earlier: list[str]
+    fills: dict[str, int]
 
-    def summary(self) -> dict[str, Any]:
-        return {"name": self.name, "sha256": self.sha256, "bytes": self.n_bytes, "rows": len(self.table)}
+# %% ../nbs/04a_isolate.ipynb #373ff274
+def _read_rows(inputs: Any, store: Any, shown: bool) -> _Rows:
+    """Read all inputs and put their rows into one table."""
+    read = list(read_inputs(inputs, opened_store(store), "read", shown))
+    table, partial = pooled(read)
+    table, earlier = without_earlier_results(table)
+    return _Rows(read, table.reset_index(drop=True), table.index, partial, earlier, fill_counts(read))
 
-# %% ../nbs/04a_isolate.ipynb #171dac9e
-def read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None) -> InputTable:
-    if isinstance(source, pd.DataFrame):
-        return InputTable("table in memory", _with_ids(source))
-    if not isinstance(source, (str, os.PathLike)):
-        raise InputError(f"cannot read a {type(source).__name__}: give paths or DataFrames (rows without columns: "
-                         "see IsolatedSoundings and sweep)")
-    name = os.fspath(source)
-    data = _read_bytes(name, store)
-    if not data:
-        raise InputError(f"{name} is empty")
-    table = read_soundings(io.BytesIO(data), name=name)
-    if table.empty:
-        raise InputError(f"{name} has no rows")
-    return InputTable(name, table, hashlib.sha256(data).hexdigest(), len(data))
+# %% ../nbs/04a_isolate.ipynb #7a8596af
+def _matrix_of(rows: _Rows, features: Sequence[str] | None, min_samples: int, drop_missing: bool) -> FeatureMatrix:
+    """The standardised features of the rows that can be judged, as many as a core row needs at least."""
+    matrix = features_to_judge(rows.table, features, rows.partial, rows.fills, drop_missing)
+    n = len(matrix.X)
+    if n < min_samples:
+        raise InputError(f"{n} rows, fewer than min_samples={min_samples}: none can be core; lower min_samples")
+    return matrix
 
-# %% ../nbs/04a_isolate.ipynb #e6784c31
-def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
-    """Ids that stand in the index become a column as well, and ids that are no integers are read digit for digit."""
-    if "sounding_id" not in table and "sounding_id" in table.index.names:
-        table = table.assign(sounding_id=table.index.get_level_values("sounding_id"))
-    if "sounding_id" in table and not pd.api.types.is_integer_dtype(table["sounding_id"].dtype) and len(table):
-        table = table.assign(sounding_id=exact_ids(table["sounding_id"], "the table"))
-    return table
-
-# %% ../nbs/04a_isolate.ipynb #a834e501
-def _read_bytes(name: str, store: Datasets | None) -> bytes:
-    if store is not None:
-        with store.open(name, "rb") as file:
-            return file.read()
-    path = Path(name)
-    if path.is_dir():
-        raise InputError(f"{name} is a folder; name the files in it")
-    if not path.exists():
-        raise FileNotFoundError(f"no such file: {name} (for an object in a store, say which one with --store)")
-    return path.read_bytes()
-
-# %% ../nbs/04a_isolate.ipynb #d8038a7b
-def _pool(inputs: list[InputTable]) -> tuple[pd.DataFrame, list[str]]:
-    """All rows in one table, and the columns that not every input has (they cannot be features)."""
-    tables = [each.table if "source" in each.table else each.table.assign(source=each.name) for each in inputs]
-    shared = set(tables[0]).intersection(*tables[1:])
-    every: dict[Any, None] = dict.fromkeys(c for t in tables for c in t)
-    partial = [name for name in every if name not in shared]
-    if len(tables) == 1:
-        return tables[0].copy(), partial
-    if "sounding_id" in partial:
-        raise InputError("some inputs have a sounding_id and some have none: give one to all, or judge them apart")
-    if "sounding_id" in shared:  # signed and unsigned integers together would become floats
-        tables = [each.assign(sounding_id=exact_ids(each["sounding_id"], "an input")) for each in tables]
-    return pd.concat(tables, ignore_index=True), partial
-
-# %% ../nbs/04a_isolate.ipynb #2c0cd192
-def _fill_counts(inputs: list[InputTable]) -> dict[str, int]:
-    """Values per column that the reader found to be declared fill values."""
-    total: dict[str, int] = {}
-    for each in inputs:
-        for name, n in each.table.attrs.get("fills", {}).items():
-            total[name] = total.get(name, 0) + int(n)
-    return total
-
-# %% ../nbs/04a_isolate.ipynb #2e6c2d8e
-_RESULT_COLUMNS = ("score", "isolated", "outlier", "reason", "change")
-
-
-def without_earlier_results(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """A table that was scored before loses those columns; a foreign column of the same name is not touched."""
-    present = [name for name in _RESULT_COLUMNS if name in table]
-    if {"score", "reason"} <= set(present) and not {"isolated", "outlier"}.isdisjoint(present):
-        present += [name for name in ("cluster", "eps") if name in table]  # of a run over many files
-        return table.drop(columns=present), present
-    if present:
-        raise InputError(f"the table has a column {present[0]!r}, which the result needs: rename it")
-    return table, []
-
-# %% ../nbs/04a_isolate.ipynb #b8ac0697
-def _candidates(table: pd.DataFrame, features: Sequence[str] | None, partial: list[str]) -> Sequence[str] | None:
-    """The columns `feature_matrix` may look at: those asked for, or all that every input has."""
-    if features is None:
-        return None
-    missing = [name for name in features if name in partial]
-    if missing:
-        raise InputError(f"feature {missing[0]!r} is not in every input")
-    return features
-
-# %% ../nbs/04a_isolate.ipynb #dfca3513
-def _features_of(table: pd.DataFrame, features: Sequence[str] | None, partial: list[str], fills: dict[str, int],
-                 drop_missing: bool) -> FeatureMatrix:
-    if table.empty:
-        raise InputError("no rows to judge")
-    asked = _candidates(table, features, partial)
-    seen = table.drop(columns=partial)
-    if asked:
-        refuse_text(seen, [name for name in asked if name in seen])
-    if "xco2" in (asked or seen) and "xco2" in seen and seen["xco2"].isna().all():
-        raise InputError("no row can be judged: xco2 is a fill or missing value in all rows")
-    if not drop_missing:
-        used = asked or numeric_columns(seen)
-        refuse_undeclared(seen, [name for name in used if name in seen], fills)
-    return feature_matrix(seen, features=asked, missing="drop")
-
-# %% ../nbs/04a_isolate.ipynb #9f8fc99e
-def refuse_undeclared(table: pd.DataFrame, names: Sequence[str], fills: dict[str, int]) -> None:
-    """Refuse NaN that no fill value explains, and infinities."""
-    for name in names:
-        values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        counts = {"missing (NaN)": int(np.isnan(values).sum()) - fills.get(name, 0),
-                  "infinite": int(np.isinf(values).sum())}
-        found = " and ".join(f"{n} {what}" for what, n in counts.items() if n > 0)
-        if found and np.isfinite(values).any():
-            raise InputError(f"column {name!r} holds {found} of {len(values)} values that no fill value explains: "
-                             "mend them, leave the column out, or drop such rows (drop_missing, --drop-missing)")
+# %% ../nbs/04a_isolate.ipynb #847fc180
+def _swept(X: pd.DataFrame, asked: list[float] | None, min_samples: int, random_state: int | None,
+           n_jobs: int | None, shown: bool) -> tuple[pd.DataFrame, float, str]:
+    """The sweep over the eps asked for, or around the fence; the eps in use, and the rule that chose it."""
+    radius = isolation_radius(X, min_samples, n_jobs)
+    fence = printable_fence(radius) if radius.max() > 0 else 1.0
+    swept = sweep(X, eps=asked or eps_around(fence), min_samples=[min_samples], random_state=random_state,
+                  n_jobs=n_jobs, progress=shown).table
+    return (swept, fence, "fence of the radii") if asked is None else (swept, *best_by_silhouette(swept, fence))
 
 # %% ../nbs/04a_isolate.ipynb #21f9b011
 @dataclass(frozen=True)
@@ -195,6 +100,7 @@ class IsolationResult:
 
     Examples
     --------
+    >>> from oco2_outliers.main_job import isolate
     >>> from oco2_outliers.soundings import simulate_granule
     >>> result = isolate(simulate_granule(0, 20).soundings, eps=4.0)
     >>> result.eps, result.rule, len(result.isolated) == int(result.table["isolated"].sum())
@@ -237,149 +143,59 @@ class IsolationResult:
             When the folder cannot be written.
         """
         with whole_folder(out) as scratch:
-            self._write(scratch)
+            _write(self, scratch)
         return [Path(out) / name for name in self.FILES]
 
-    def _write(self, folder: Path) -> None:
-        self.isolated.drop(columns="isolated").to_csv(folder / "isolated.csv", index=False)
-        named_twice = not set(self.table.index.names).isdisjoint(self.table.columns)
-        self.table.to_parquet(folder / "scores.parquet", index=False if named_twice else None)
-        self.sweep.to_csv(folder / "sweep.csv", index=False)
-        (folder / "summary.json").write_text(json.dumps(self.summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        _save_figures(self, folder)
-
     def __str__(self) -> str:
-        return _describe(self)
+        n, n_rows = int(self.table["isolated"].sum()), len(self.table)
+        verdict = (f"eps {self.eps:.3g} ({self.rule}), min_samples {self.min_samples}: "
+                   f"{n:,} of {n_rows:,} rows isolated ({n / n_rows:.2%})")
+        return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
+                          verdict, *oddest_text(self.table)])
 
-# %% ../nbs/04a_isolate.ipynb #8111e81f
-def _save_figures(result: IsolationResult, folder: Path) -> None:
-    # Figures made without pyplot need no display and leave nothing behind.
-    from matplotlib.figure import Figure
-
-    y, shown = _drawable(result.table, result.matrix.features[0])
-    with_map = {"latitude", "longitude"} <= set(shown)
-    figure = Figure(figsize=(12, 4.5) if with_map else (9, 4), layout="constrained")
-    panels = figure.subplots(1, 1 + with_map, squeeze=False, width_ratios=[2, 1][:1 + with_map])[0]
-    left_out = len(result.table) - len(shown)
-    panels[0].set_title(f"{len(result.isolated):,} of {len(result.table):,} isolated, eps {result.eps:.3g}"
-                        + (f"; {left_out:,} without {y} or place not drawn" if left_out else ""))
-    isolated_along_track(shown, y=y, ax=panels[0])
-    if with_map:
-        isolated_map(shown, ax=panels[1])
-    figure.savefig(folder / "isolated_along_track.png", dpi=120)
-
-    figure = Figure(figsize=(8, 6.5), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True)
+# %% ../nbs/04a_isolate.ipynb #2d161846
+def _write(result: IsolationResult, folder: Path) -> None:
+    """Write the six files of a result into a folder."""
+    table = result.table
+    result.isolated.drop(columns="isolated").to_csv(folder / "isolated.csv", index=False)
+    named_twice = not set(table.index.names).isdisjoint(table.columns)
+    table.to_parquet(folder / "scores.parquet", index=False if named_twice else None)
+    result.sweep.to_csv(folder / "sweep.csv", index=False)
+    (folder / "summary.json").write_text(json.dumps(result.summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    along = track_figure(table, result.matrix.features[0], result.eps)
+    along.savefig(folder / "isolated_along_track.png", dpi=120)
     shown = result.sweep[result.sweep["min_samples"] == result.min_samples]
-    eps_curve(result.table["score"].to_numpy(), sweep=shown, eps=result.eps, ax=top)
-    silhouette_curve(shown, eps=result.eps, ax=bottom)
-    top.set_title(f"eps {result.eps:.3g}: {result.rule}")
-    top.label_outer()
-    figure.savefig(folder / "sweep.png", dpi=120)
+    sweep_figure(table["score"].to_numpy(), shown, result.eps, result.rule).savefig(folder / "sweep.png", dpi=120)
 
-# %% ../nbs/04a_isolate.ipynb #bfbb3293
-def _drawable(table: pd.DataFrame, feature: str) -> tuple[str, pd.DataFrame]:
-    """What to draw along the track, and the rows where it and the place are known; a place no row knows is left out."""
-    numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(np.float64)
-               for name in ("xco2", "latitude", "longitude") if name in table}
-    for name, limit in (("xco2", np.inf), ("latitude", 90.0), ("longitude", 360.0)):
-        known = numbers[name].abs().le(limit) & np.isfinite(numbers[name]) if name in numbers else None
-        if known is not None:
-            numbers[name] = numbers[name].where(known)
-            if not known.any():
-                del numbers[name]
-    shown = table.drop(columns=["xco2", "latitude", "longitude"], errors="ignore").assign(**numbers)
-    y = "xco2" if "xco2" in numbers else feature
-    rows = shown[shown[[y, *(numbers.keys() - {"xco2"})]].notna().all(axis=1)]
-    if rows.empty:  # no row knows all of them
-        return feature, table.drop(columns=["latitude", "longitude"], errors="ignore")
-    return y, rows
+# %% ../nbs/04a_isolate.ipynb #afbb73c3
+def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
+             parameters: dict[str, Any]) -> dict[str, Any]:
+    """Inputs, settings and counts of a run."""
+    from oco2_outliers import __version__
 
-# %% ../nbs/04a_isolate.ipynb #fb3985de
-def _describe(result: IsolationResult, top: int = 10) -> str:
-    n, n_rows = len(result.isolated), len(result.table)
-    blocks = [*result.notes, wrapped_text(result.matrix.report()), "", _sweep_text(result), "",
-              f"eps {result.eps:.3g} ({result.rule}), min_samples {result.min_samples}: "
-              f"{n:,} of {n_rows:,} rows isolated ({n / n_rows:.2%})"]
-    shown = result.isolated if n else result.table.sort_values("score", ascending=False, kind="stable")
-    first = [name for name in ("sounding_id", "latitude", "longitude", "xco2") if name in shown]
-    if not n:
-        blocks.append("none is isolated; the oddest all the same:")
-        top = 3
-    blocks += ["", text_table(shown.head(top)[[*first, "score", *(["reason", "change"] if n else [])]])]
-    if n > top:
-        blocks.append(f"... and {n - top:,} more, in isolated.csv")
-    return "\n".join(blocks)
+    n, n_judged = len(rows.table), len(matrix.X)
+    return {
+        "package": "oco2_outliers", "version": __version__, "inputs": [each.summary() for each in rows.read],
+        "parameters": parameters,
+        "features": {name: {"mean": float(matrix.mean[name]), "scale": float(matrix.scale[name])}
+                     for name in matrix.features},
+        "left_out": {"constant": matrix.constant, "duplicate": matrix.duplicate, "empty": matrix.empty,
+                     "not_in_every_input": rows.partial},
+        "counts": {"rows": n, "dropped": n - n_judged, "judged": n_judged,
+                   "isolated": int((model.labels_ == -1).sum()), "core": len(model.core_sample_indices_),
+                   "clusters": int(model.labels_.max()) + 1, "fill_values": rows.fills},
+    }
 
-# %% ../nbs/04a_isolate.ipynb #208cf247
-def _sweep_text(result: IsolationResult) -> str:
-    shown = result.sweep[["eps", "min_samples", "n_clusters", "n_isolated", "silhouette"]].copy()
-    shown.insert(0, "", np.where(shown["eps"] == result.eps, "->", ""))
-    return text_table(shown)
-
-# %% ../nbs/04a_isolate.ipynb #1946fdfd
-_AUTO_STEPS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
-
-
-def eps_values(eps: float | str | Sequence[float]) -> list[float] | None:
-    """The list of eps asked for, or None for auto."""
-    if isinstance(eps, str):
-        if eps.strip().lower() == "auto":
-            return None
-        parts = [part.strip() for part in eps.split(",")]
-        try:
-            eps = [float(part) for part in parts]
-        except ValueError:
-            raise InputError(f"bad eps list {eps!r}: give numbers above 0, like 0.5,0.6,0.7, or auto") from None
-    try:
-        values = [float(e) for e in np.atleast_1d(np.asarray(eps, dtype=object))]
-    except (TypeError, ValueError):
-        raise InputError(f"bad eps {eps!r}: give a number above 0, several, or auto") from None
-    if not values or not all(np.isfinite(e) and e > 0 for e in values):
-        raise InputError(f"bad eps list {eps!r}: each must be a finite number above 0")
-    return list(dict.fromkeys(values))
-
-# %% ../nbs/04a_isolate.ipynb #a4e6ee70
-def _three_digits(value: float) -> float:
-    # What is printed is what was used: a person can repeat the run with the number on the screen.
-    return float(f"{value:.3g}")
-
-# %% ../nbs/04a_isolate.ipynb #e22d0c02
-def printable_fence(radius: np.ndarray) -> float:
-    fence = choose_eps(radius)
-    rounded = _three_digits(fence)
-    if ((radius > rounded) & (radius <= fence)).any():  # rounding down would isolate rows on the near side
-        step = 10.0 ** (np.floor(np.log10(fence)) - 2)
-        rounded = _three_digits(np.ceil(fence / step) * step)
-    return rounded
-
-# %% ../nbs/04a_isolate.ipynb #bd1e5c2f
-def _best_by_silhouette(table: pd.DataFrame, fence: float) -> tuple[float, str]:
-    if len(table) == 1:
-        return float(table["eps"].iloc[0]), "as asked"
-    if table["silhouette"].notna().any():
-        return float(table["eps"].iloc[np.nanargmax(table["silhouette"])]), "highest silhouette of the list"
-    nearest = (table["eps"] - fence).abs().argmin()
-    return float(table["eps"].iloc[nearest]), "no silhouette is defined on this list; nearest to the fence of the radii"
-
-# %% ../nbs/04a_isolate.ipynb #f5138ce8
-def change_in_words(feature: str | None, change: float) -> str:
-    if not feature or not np.isfinite(change):
-        return ""
-    unit = f" {UNITS[feature]}" if feature in UNITS else ""
-    return f"{feature} {abs(change):.3g}{unit} {'higher' if change > 0 else 'lower'}"
-
-# %% ../nbs/04a_isolate.ipynb #7445c2dc
-def result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataFrame:
-    """score, isolated, outlier, reason and change of every judged row."""
-    isolated = model.labels_ == -1
-    columns = pd.DataFrame({"score": model.radius_, "isolated": isolated, "outlier": isolated,
-                            "reason": "", "change": ""}, index=matrix.X.index)
-    if isolated.any():
-        why = model.explain(matrix.X[isolated], scale=matrix.scale)
-        columns.loc[isolated, "reason"] = why["reason"].to_numpy()
-        columns.loc[isolated, "change"] = [change_in_words(f, c) for f, c in zip(why["feature"], why["change"])]
-    return columns
+# %% ../nbs/04a_isolate.ipynb #0b69644b
+def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: IsolatedSoundings,
+            parameters: dict[str, Any]) -> IsolationResult:
+    """The judged rows with their scores on the index of the input, and all that is to be told about the run."""
+    scored = rows.table.loc[matrix.X.index].join(result_columns(model, matrix))
+    scored.index = rows.index[scored.index]
+    notes = notes_of_run(rows.read, rows.table, len(matrix.X), rows.fills, rows.partial, rows.earlier)
+    summary = _summary(rows, matrix, model, parameters)
+    return IsolationResult(scored, swept, parameters["eps"], parameters["min_samples"], parameters["eps_rule"],
+                           replace(matrix, X=matrix.X.set_axis(scored.index)), summary, notes)
 
 # %% ../nbs/04a_isolate.ipynb #68f1c893
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
@@ -435,93 +251,23 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from oco2_outliers.main_job import isolate
     >>> table = pd.DataFrame({"xco2": [*np.linspace(400, 402, 50), 420.0]})
     >>> isolate(table, eps=0.5).isolated["xco2"].tolist()
     [420.0]
     """
-    wanted = eps_values(eps)
-    if out is None:
-        return _isolate(inputs, store, wanted, min_samples, features, drop_missing, random_state, n_jobs, progress)
-    with whole_folder(out) as scratch:
-        result = _isolate(inputs, store, wanted, min_samples, features, drop_missing, random_state, n_jobs, progress)
-        result._write(scratch)
+    asked = eps_values(eps)
+    with nullcontext() if out is None else whole_folder(out) as scratch:
+        rows = _read_rows(inputs, store, progress)
+        matrix = _matrix_of(rows, features, min_samples, drop_missing)
+        swept, chosen, rule = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress)
+        model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs).fit(matrix.X)
+        parameters = {"eps": chosen, "eps_rule": rule, "eps_asked": asked or "auto", "min_samples": min_samples,
+                      "features_asked": None if features is None else list(features), "drop_missing": drop_missing,
+                      "random_state": random_state}
+        result = _result(rows, matrix, swept, model, parameters)
+        if scratch is not None:
+            _write(result, scratch)
     return result
-
-# %% ../nbs/04a_isolate.ipynb #3a8613ec
-def as_list(inputs: Any) -> list:
-    if isinstance(inputs, (str, os.PathLike, pd.DataFrame)):
-        inputs = [inputs]
-    inputs = list(inputs)
-    if not inputs:
-        raise InputError("no input given")
-    return inputs
-
-# %% ../nbs/04a_isolate.ipynb #518f796c
-def _isolate(inputs: Any, store: Any, wanted: Any, min_samples: int, features: Sequence[str] | None, drop_missing: bool,
-             random_state: int | None, n_jobs: int | None, progress: bool) -> IsolationResult:
-    if store is not None and not isinstance(store, Datasets):
-        store = Datasets(store)
-    bar = tqdm(as_list(inputs), desc="read", unit="file", disable=not progress, leave=False)
-    read = [read_input(source, store) for source in bar]
-    table, partial = _pool(read)
-    table, earlier = without_earlier_results(table)
-    # Rows go by their number from here on: labels of an index may repeat.
-    index, table = table.index, table.reset_index(drop=True)
-    fills = _fill_counts(read)
-    matrix = _features_of(table, features, partial, fills, drop_missing)
-    n_judged = len(matrix.X)
-    if n_judged < min_samples:
-        raise InputError(f"{n_judged} rows, fewer than min_samples={min_samples}: none can be core; lower min_samples")
-
-    radius = isolation_radius(matrix.X, min_samples, n_jobs)
-    fence = printable_fence(radius) if radius.max() > 0 else 1.0
-    grid = wanted or [_three_digits(step * fence) for step in _AUTO_STEPS]
-    swept = sweep(matrix.X, eps=grid, min_samples=[min_samples], random_state=random_state, n_jobs=n_jobs,
-                  progress=progress).table
-    chosen, rule = (fence, "fence of the radii") if wanted is None else _best_by_silhouette(swept, fence)
-    model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs).fit(matrix.X)
-    scored = table.loc[matrix.X.index].join(result_columns(model, matrix))
-    scored.index = index[scored.index]
-    notes = _notes(read, table, matrix, fills, partial, earlier)
-    parameters = {"eps": chosen, "eps_rule": rule, "eps_asked": wanted or "auto", "min_samples": min_samples,
-                  "features_asked": None if features is None else list(features), "drop_missing": drop_missing,
-                  "random_state": random_state}
-    summary = _summary(read, table, matrix, model, fills, partial, parameters)
-    matrix = replace(matrix, X=matrix.X.set_axis(scored.index))
-    return IsolationResult(scored, swept, chosen, min_samples, rule, matrix, summary, notes)
-
-# %% ../nbs/04a_isolate.ipynb #8694522b
-def _notes(read: list[InputTable], table: pd.DataFrame, matrix: FeatureMatrix, fills: dict[str, int],
-           partial: list[str], earlier: Any) -> list[str]:
-    notes = [f"read {each.name}: {len(each.table):,} rows" for each in read[:10]]
-    if len(read) > 10:
-        notes.append(f"... and {len(read) - 10} more inputs, {len(table):,} rows in all")
-    lost = len(table) - len(matrix.X)
-    if lost:
-        by_column = ", ".join(f"{name} {n:,}" for name, n in fills.items() if n and name in table)
-        notes.append(f"dropped {lost:,} rows with a fill or missing feature"
-                     + (f" (fills: {by_column})" if by_column else ""))
-    if partial:
-        notes.append(f"not in every input, so not used: {', '.join(partial)}")
-    if earlier:
-        notes.append(f"columns of an earlier result replaced: {', '.join(earlier)}")
-    if "sounding_id" in table and (n := int(table["sounding_id"].duplicated().sum())):
-        notes.append(f"{n:,} rows repeat a sounding_id: copies keep each other company and hide isolation")
-    return notes
-
-# %% ../nbs/04a_isolate.ipynb #afbb73c3
-def _summary(read: list[InputTable], table: pd.DataFrame, matrix: FeatureMatrix, model: IsolatedSoundings,
-             fills: dict[str, int], partial: list[str], parameters: dict[str, Any]) -> dict[str, Any]:
-    from oco2_outliers import __version__
-
-    return {
-        "package": "oco2_outliers", "version": __version__, "inputs": [each.summary() for each in read],
-        "parameters": parameters,
-        "features": {name: {"mean": float(matrix.mean[name]), "scale": float(matrix.scale[name])}
-                     for name in matrix.features},
-        "left_out": {"constant": matrix.constant, "duplicate": matrix.duplicate, "empty": matrix.empty,
-                     "not_in_every_input": partial},
-        "counts": {"rows": len(table), "dropped": len(table) - len(matrix.X), "judged": len(matrix.X),
-                   "isolated": int((model.labels_ == -1).sum()), "core": len(model.core_sample_indices_),
-                   "clusters": int(model.labels_.max()) + 1, "fill_values": fills},
-    }

@@ -14,7 +14,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from style import LIMITS, ROOT, Definition, Notebook, function_sizes, is_private, private_imports, read_notebooks
+from style_cells import (
+    LIMITS,
+    ROOT,
+    Definition,
+    Notebook,
+    function_sizes,
+    is_private,
+    private_imports,
+    read_notebooks,
+)
 
 sys.path.append(str(ROOT / "docs" / "_ext"))
 import nborder  # noqa: E402

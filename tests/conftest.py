@@ -3,9 +3,13 @@
 import os
 from pathlib import Path
 
-import matplotlib
-import pytest
-from layout import ROOT, SHARED_DATA, module_files
+# Before anything loads OpenMP: its threads sleep while they wait. By default they spin, and where the other process of
+# the tests holds the core they wait for, that costs fifty times the work.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import matplotlib  # noqa: E402
+import pytest  # noqa: E402
+from layout import ROOT, SHARED_DATA, module_files  # noqa: E402
 
 matplotlib.use("Agg")
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from naive import clusters_by_definition, squared_distances
 from sklearn.cluster import DBSCAN
 from sklearn.cluster import dbscan as sklearn_dbscan
-from sklearn.metrics import silhouette_samples, silhouette_score
+from sklearn.metrics import pairwise_distances, silhouette_samples, silhouette_score
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.utils.estimator_checks import check_estimator
 
-from oco2_outliers import dbscan
-from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import (
     IsolatedSoundings,
     bench_kmeans,
+    choose_eps,
     do_dbcluster,
     eps_profile,
     feature_matrix,
@@ -31,47 +31,14 @@ from oco2_outliers.dbscan import (
     silhouettes,
     sweep,
 )
+from oco2_outliers.ground.errors import InputError
+from oco2_outliers.isolation.paths import forced_path
+from oco2_outliers.isolation.scores import label_groups
+from oco2_outliers.isolation.squares import exact_root, squared_distance
 
 PATHS = ["numpy", "serial", "parallel", "library"]
 GAUSSIAN = ["slope", "intercept", "amplitude", "sigma", "delta", "R"]
 ALL_NINE = ["latitude", "longitude", *GAUSSIAN, "surf_pres"]
-
-
-@contextmanager
-def forced(path):
-    """Take one path of the search, whatever the number of rows."""
-    before, dbscan._forced_path = dbscan._forced_path, path
-    try:
-        yield
-    finally:
-        dbscan._forced_path = before
-
-
-def squares(X):
-    total = np.zeros((len(X), len(X)))
-    for j in range(X.shape[1]):
-        total += (X[:, None, j] - X[None, :, j]) ** 2
-    return total
-
-
-def by_definition(square, eps, m):
-    """DBSCAN as the words say it: clusters by ascending smallest core row, a border row to the lowest label."""
-    near = square <= eps * eps
-    core = near.sum(axis=1) >= m
-    labels, n_clusters = np.full(len(square), -1), 0
-    for row in np.flatnonzero(core):
-        if labels[row] >= 0:
-            continue
-        labels[row], todo = n_clusters, [row]
-        while todo:
-            for q in np.flatnonzero(near[todo.pop()] & core & (labels < 0)):
-                labels[q] = n_clusters
-                todo.append(q)
-        n_clusters += 1
-    for row in np.flatnonzero(~core):
-        reached = labels[near[row] & core]
-        labels[row] = reached.min() if len(reached) else -1
-    return labels
 
 
 @st.composite
@@ -96,9 +63,9 @@ def cases(draw, most_rows=400):
     if draw(st.booleans()):
         X = X.astype(np.float32)
     exact = X.astype(np.float64)
-    square = squares(exact)
+    square = squared_distances(exact)
     pairs = rng.integers(0, n, (draw(st.integers(1, 4)), 2))
-    eps = dbscan.exact_root(square[pairs[:, 0], pairs[:, 1]])
+    eps = exact_root(square[pairs[:, 0], pairs[:, 1]])
     eps = np.where(eps > 0, eps, 1.0) * draw(st.sampled_from([1.0, 1.0, np.nextafter(1, 0), 0.5, 0.3]))
     counts = draw(st.lists(st.integers(1, 20), min_size=1, max_size=3, unique=True))
     return X, square, sorted(set(eps.tolist()), key=eps.tolist().index), counts
@@ -106,7 +73,7 @@ def cases(draw, most_rows=400):
 
 def check(case, path):
     X, square, eps, counts = case
-    with forced(path):
+    with forced_path(path):
         result = sweep(X, eps=eps, min_samples=counts, silhouette=False)
         radius = isolation_radius(X, counts)
     for i, row in enumerate(result.table.itertuples()):
@@ -115,7 +82,7 @@ def check(case, path):
         # Only where its shortcut by whole boxes can bite, see the test of it below, may scikit-learn leave the
         # definition.
         shortcut = ((square > row.eps * row.eps) & (np.sqrt(square) <= row.eps)).any()
-        np.testing.assert_array_equal(labels, by_definition(square, row.eps, row.min_samples))
+        np.testing.assert_array_equal(labels, clusters_by_definition(square, row.eps, row.min_samples))
         np.testing.assert_array_equal(labels == -1, row.eps < radius[:, counts.index(row.min_samples)])
         if not shortcut:
             np.testing.assert_array_equal(labels, theirs)
@@ -142,7 +109,7 @@ def test_labels_on_thousands_of_cases(path, case):
 def test_labels_of_larger_tables(n, d, eps, path):
     rng = np.random.default_rng(n + d)
     X = np.vstack([rng.normal(size=(n // 2, d)), rng.normal(size=(n - n // 2, d)) * 0.5 + 4])
-    with forced(path):
+    with forced_path(path):
         result = sweep(X, eps=eps, min_samples=[3, 10], silhouette=False)
     for i, row in enumerate(result.table.itertuples()):
         theirs = DBSCAN(eps=row.eps, min_samples=row.min_samples, algorithm="kd_tree").fit(X).labels_
@@ -152,7 +119,7 @@ def test_labels_of_larger_tables(n, d, eps, path):
 @pytest.mark.parametrize("path", ["serial", "parallel"])
 def test_dense_rows_need_no_memory_for_neighbours(path):
     X = np.random.default_rng(0).normal(size=(4000, 2)) * 1e-3
-    with forced(path):
+    with forced_path(path):
         result = sweep(X, eps=[1.0, 1e-4], min_samples=[5], silhouette=False)
     assert result.table["n_clusters"][0] == 1 and result.table["n_isolated"][0] == 0
     theirs = DBSCAN(eps=1e-4, min_samples=5, algorithm="kd_tree").fit(X).labels_
@@ -161,7 +128,7 @@ def test_dense_rows_need_no_memory_for_neighbours(path):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_one_row_all_equal_rows_and_fewer_rows_than_min_samples(path):
-    with forced(path):
+    with forced_path(path):
         for X, m in [([[1.0]], 1), ([[1.0]], 2), (np.ones((50, 3)), 5), (np.ones((70, 1)), 71), ([[0.0], [0.0]], 2)]:
             theirs = DBSCAN(eps=0.5, min_samples=m, algorithm="kd_tree").fit(X).labels_
             np.testing.assert_array_equal(sweep(X, eps=[0.5], min_samples=[m], silhouette=False).labels(0), theirs)
@@ -172,7 +139,7 @@ def test_one_row_all_equal_rows_and_fewer_rows_than_min_samples(path):
 @pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e160])
 def test_numbers_whose_squares_leave_the_range(path, scale):
     X = np.random.default_rng(0).normal(size=(60, 3)) * scale
-    with forced(path), np.errstate(over="ignore", under="ignore"):
+    with forced_path(path), np.errstate(over="ignore", under="ignore"):
         theirs = DBSCAN(eps=scale, min_samples=3, algorithm="kd_tree").fit(X).labels_
         np.testing.assert_array_equal(sweep(X, eps=[scale], min_samples=[3], silhouette=False).labels(0), theirs)
 
@@ -185,10 +152,10 @@ def test_scikit_learn_takes_whole_boxes_by_their_root():
     departures = 0
     for _ in range(400):
         X = rng.normal(size=(2, 3))
-        square = squares(X)
+        square = squared_distances(X)
         eps = np.sqrt(square[0, 1])
         ours = sweep(X, eps=[eps], min_samples=[1], silhouette=False).labels(0)
-        np.testing.assert_array_equal(ours, by_definition(square, eps, 1))
+        np.testing.assert_array_equal(ours, clusters_by_definition(square, eps, 1))
         departures += (ours != DBSCAN(eps=eps, min_samples=1, algorithm="kd_tree").fit(X).labels_).any()
     print(departures)
     assert departures < 200  # only where eps*eps < d2 although eps is the root of d2
@@ -209,7 +176,7 @@ def published(shared_data):
 def test_published_dbscan_labels(shared_data, features, column, n, path):
     peaks = published(shared_data)
     X = feature_matrix(peaks, features=features).X
-    with forced(path):
+    with forced_path(path):
         ours = IsolatedSoundings(eps=1.0, min_samples=5).fit_predict(X)
     assert (ours == -1).sum() == n
     np.testing.assert_array_equal(ours, np.where(peaks[column] == -1, -1, 1))
@@ -242,7 +209,7 @@ def test_silhouettes_are_those_of_scikit_learn(path, n, d):
     X = np.vstack([rng.normal(size=(n // 2, d)), rng.normal(size=(n - n // 2, d)) + 3])
     labelings = [rng.integers(-1, 3, n), rng.integers(-1, 40, n) // 3 * 2, DBSCAN(eps=0.6 * d**0.5).fit(X).labels_,
                  np.zeros(n, int), np.full(n, -1), np.arange(n), (np.arange(n) < 1).astype(int)]
-    with forced(path):
+    with forced_path(path):
         table = silhouettes(X, labelings)
         each = silhouettes(X, labelings, by_cluster=True)
     for j, labels in enumerate(labelings):
@@ -262,7 +229,7 @@ def test_sampled_silhouettes_are_unbiased_and_know_their_error(path):
     rng = np.random.default_rng(1)
     X = np.vstack([rng.normal(size=(600, 3)), rng.normal(size=(600, 3)) + 2])
     labels = [np.repeat([0, 1], 600), rng.integers(-1, 2, 1200)]
-    with forced(path):
+    with forced_path(path):
         exact = silhouettes(X, labels)
         draws = [silhouettes(X, labels, max_rows=150, random_state=seed) for seed in range(60)]
     for name in ("silhouette", "silhouette_clusters"):
@@ -271,15 +238,15 @@ def test_sampled_silhouettes_are_unbiased_and_know_their_error(path):
 
 
 def test_many_groups_take_the_other_route_to_the_same_silhouettes(monkeypatch):
-    from oco2_outliers import neighbours
+    from oco2_outliers.isolation import group_scores
 
     rng = np.random.default_rng(2)
     X, labels = rng.normal(size=(900, 4)), rng.integers(-1, 300, 900)
-    with forced("serial"):
+    with forced_path("serial"):
         half = silhouettes(X, [labels])
         # Asking for every row as a sample takes the route for tables whose sums do not fit.
-        group, of_group = dbscan._groups([labels])
-        score, _ = neighbours.silhouette_rows(X, group, of_group, np.arange(900))
+        group, of_group = label_groups([labels])
+        score, _ = group_scores.silhouette_rows(X, group, of_group, np.arange(900))
     np.testing.assert_allclose(score.mean(), half["silhouette"][0], rtol=1e-10)
 
 
@@ -287,7 +254,7 @@ def test_many_groups_take_the_other_route_to_the_same_silhouettes(monkeypatch):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_check_estimator(path):
-    with forced(path):
+    with forced_path(path):
         check_estimator(IsolatedSoundings())
         check_estimator(IsolatedSoundings(eps=0.5, min_samples=2))
 
@@ -306,7 +273,7 @@ def test_check_estimator_with_silhouette_and_another_metric():
 def test_new_rows_are_isolated_where_no_core_row_is_within_eps(path, case):
     X, square, eps, counts = case
     X = X.astype(np.float64)
-    with forced(path):
+    with forced_path(path):
         model = IsolatedSoundings(eps=eps[0], min_samples=counts[0]).fit(X)
         np.testing.assert_array_equal(model.predict(X), np.where(model.labels_ == -1, -1, 1))
         np.testing.assert_array_equal(-model.score_samples(X), model.radius_)
@@ -314,7 +281,7 @@ def test_new_rows_are_isolated_where_no_core_row_is_within_eps(path, case):
         new = X[rng.integers(0, len(X), 30)] + rng.normal(size=(30, X.shape[1])) * eps[0]
         new[:3] += (new[:3] - X.mean(axis=0)) * 1e3  # and some out of the range of the engine's float32
         core = X[model.core_sample_indices_]
-        reached = (dbscan._squared_distance(new[:, None], core[None]) <= eps[0] * eps[0]).any(axis=1)
+        reached = (squared_distance(new[:, None], core[None]) <= eps[0] * eps[0]).any(axis=1)
         np.testing.assert_array_equal(model.predict(new) == 1, reached)
         np.testing.assert_array_equal(model.decision_function(new) >= 0, reached)
 
@@ -324,7 +291,7 @@ def test_new_rows_are_isolated_where_no_core_row_is_within_eps(path, case):
 def test_explanations_are_those_of_a_search_through_all_core_rows(path, d):
     rng = np.random.default_rng(d)
     X = np.vstack([rng.normal(size=(500, d)), rng.normal(size=(30, d)) * 4])
-    with forced(path):
+    with forced_path(path):
         model = IsolatedSoundings(eps={1: 0.1, 3: 0.8, 13: 3.2}[d]).fit(X)
         assert 5 < (model.labels_ == -1).sum() < 200
         strays = X[model.labels_ == -1]
@@ -342,10 +309,10 @@ def test_explanations_are_those_of_a_search_through_all_core_rows(path, d):
         else:
             j = int(row.feature.split()[1])
             np.testing.assert_allclose(abs(row.change) / (j + 1), need.min(), rtol=1e-6, atol=1e-9)
-            with forced(path):
-                mended = x.copy()
-                mended[j] += row.change / (j + 1) * (1 + 1e-9)
-                assert model.predict([mended]) == 1
+            with forced_path(path):
+                changed = x.copy()
+                changed[j] += row.change / (j + 1) * (1 + 1e-9)
+                assert model.predict([changed]) == 1
 
 
 def test_weights_count_as_in_scikit_learn():
@@ -384,7 +351,7 @@ def test_distances_that_were_given():
     X = np.random.default_rng(5).normal(size=(150, 3))
     given = np.abs(np.round(np.random.default_rng(6).normal(size=(60, 60)), 1))  # neither symmetric nor 0 to itself
     np.fill_diagonal(given, np.random.default_rng(7).random(60))
-    for distances, eps in [(np.sqrt(squares(X)), 0.8), (given, 0.2)]:
+    for distances, eps in [(np.sqrt(squared_distances(X)), 0.8), (given, 0.2)]:
         for weight in (None, np.random.default_rng(8).integers(0, 4, len(distances))):
             model = IsolatedSoundings(eps=eps, min_samples=8, metric="precomputed").fit(distances, sample_weight=weight)
             theirs = DBSCAN(eps=eps, min_samples=8, metric="precomputed").fit(distances, sample_weight=weight)
@@ -394,13 +361,13 @@ def test_distances_that_were_given():
     fitted, new = X[:100], X[100:]
     plain = IsolatedSoundings(eps=0.8).fit(fitted)
     to_fitted = np.sqrt(((new[:, None] - fitted) ** 2).sum(axis=2))
-    model = IsolatedSoundings(eps=0.8, metric="precomputed").fit(np.sqrt(squares(fitted)))
+    model = IsolatedSoundings(eps=0.8, metric="precomputed").fit(np.sqrt(squared_distances(fitted)))
     np.testing.assert_allclose(model.score_samples(to_fitted), plain.score_samples(new))
-    assert IsolatedSoundings(metric="precomputed").fit(np.sqrt(squares(fitted))).eps_ > 0
+    assert IsolatedSoundings(metric="precomputed").fit(np.sqrt(squared_distances(fitted))).eps_ > 0
     with pytest.raises(InputError, match="as many columns as rows"):
         model.fit(to_fitted)
     with pytest.raises(InputError, match="needs the rows"):
-        IsolatedSoundings(eps="silhouette", metric="precomputed").fit(np.sqrt(squares(fitted)))
+        IsolatedSoundings(eps="silhouette", metric="precomputed").fit(np.sqrt(squared_distances(fitted)))
 
 
 # scikit-learn's own tests of DBSCAN, with our class in its place
@@ -469,7 +436,7 @@ def our_class_in_their_tests(monkeypatch):
 @pytest.mark.skipif(theirs_in_full is None, reason="scikit-learn came without its tests; ours compare with its labels")
 @pytest.mark.parametrize("path", PATHS)
 def test_of_scikit_learn_on_dense_rows(path):
-    with forced(path):
+    with forced_path(path):
         for metric in ("precomputed", "minkowski"):
             theirs_in_full.test_dbscan_input_not_modified(metric, None)
         theirs_in_full.test_dbscan_no_core_samples(np.array)
@@ -559,53 +526,72 @@ def test_without_numba_the_library_answers_and_says_so():
     assert done.stderr.count("compiled engine not available") == 1
 
 
-def test_where_no_folder_is_writable_the_engine_compiles_in_memory(tmp_path):
-    code = ("import numpy as np\n"
-            "from numba.core import caching\n"
-            "caching.CacheImpl._locator_classes = []\n"
-            "caching._CacheLocator = None\n"
-            "from oco2_outliers import neighbours as n\n"
-            "tree = n.row_tree(np.random.default_rng(0).normal(size=(100, 2)))\n"
-            "print(n.nearest_rows(tree, 3)[0].shape)")
-    done = run(code)
-    assert done.returncode == 0 and done.stdout.strip() == "(100, 3)", done.stderr
+SMALL = ("from oco2_outliers.isolation.compiling import compiled\n"
+         "print(compiled()(lambda x: x + 1)(1))", "2")
+WHOLE = ("from oco2_outliers.isolation.nearest import nearest_rows\n"
+         "from oco2_outliers.isolation.tree import row_tree\n"
+         "tree = row_tree(np.random.default_rng(0).normal(size=(100, 2)))\n"
+         "print(nearest_rows(tree, 3)[0].shape)", "(100, 3)")
 
 
-@pytest.mark.parametrize("most", [0, 60, 2_000, 6_000, 16_000_000])
-@pytest.mark.parametrize("d", [1, 6, 14, 15, 35])
-def test_silhouettes_where_only_the_sums_of_large_groups_fit(monkeypatch, most, d):
-    """Each pair once, some of them twice, or all twice: scikit-learn's silhouettes, whatever the number of threads."""
-    from oco2_outliers import neighbours
+@pytest.mark.parametrize("code, said", [
+    pytest.param(*SMALL, id="a small kernel"), pytest.param(*WHOLE, id="the engine", marks=pytest.mark.slow)])
+def test_where_no_folder_is_writable_the_engine_compiles_in_memory(code, said):
+    """Every kernel is decorated there; to compile them all takes half a minute, so that is a slow test."""
+    done = run("import numpy as np\n"
+               "from numba.core import caching\n"
+               "caching.CacheImpl._locator_classes = []\n"
+               "caching._CacheLocator = None\n"
+               "from oco2_outliers.isolation import clusters, group_scores, nearest, new_rows, tree\n" + code)
+    assert done.returncode == 0 and done.stdout.strip() == said, done.stderr
 
-    monkeypatch.setattr(neighbours, "_MOST_SUMS", most)
-    rng = np.random.default_rng(most + d)
+
+@cache
+def rows_in_groups(d):
+    """Rows, the group of each, labels of the groups, and what scikit-learn says with noise and without."""
+    rng = np.random.default_rng(d)
     X = rng.normal(size=(2_701, d)).round(1) + rng.integers(0, 3, (2_701, 1)) * 1e4
     group = rng.choice(23, len(X), p=rng.dirichlet(np.full(23, 0.5)) * 0.9 + 0.1 / 23)
     group[:23] = np.arange(23)
     labels_of_group = np.column_stack([np.arange(23) - 1, np.arange(23) % 4, np.where(np.arange(23) < 5, -1, 0),
                                        np.full(23, -1), np.arange(23)[::-1] // 2])
     labels_of_group[labels_of_group[:, 2] == 0, 2] = np.arange(18) % 2
-    found, without_noise = neighbours.silhouette_rows(X, group, labels_of_group, None)
+    apart, expected = pairwise_distances(X), {}
     for j in (0, 1, 2, 4):
-        labels = labels_of_group[group, j]
-        np.testing.assert_allclose(found[j], silhouette_samples(X, labels), atol=2e-7 if d > 1 else 1e-9)
-        kept = labels >= 0
-        np.testing.assert_allclose(without_noise[j, kept], silhouette_samples(X[kept], labels[kept]), atol=2e-7)
+        labels, kept = labels_of_group[group, j], labels_of_group[group, j] >= 0
+        expected[j] = (silhouette_samples(apart, labels, metric="precomputed"),
+                       silhouette_samples(apart[np.ix_(kept, kept)], labels[kept], metric="precomputed"))
+    return X, group, labels_of_group, expected
+
+
+@pytest.mark.parametrize("most", [0, 60, 2_000, 6_000, 16_000_000])
+@pytest.mark.parametrize("d", [1, 6, 14, 15, 35])
+def test_silhouettes_where_only_the_sums_of_large_groups_fit(monkeypatch, most, d):
+    """Each pair once, some of them twice, or all twice: scikit-learn's silhouettes, whatever the number of threads."""
+    from oco2_outliers.isolation import group_scores
+
+    monkeypatch.setattr(group_scores, "MOST_SUMS", most)
+    X, group, labels_of_group, expected = rows_in_groups(d)
+    found, without_noise = group_scores.silhouette_rows(X, group, labels_of_group, None)
+    for j, (with_noise, rest) in expected.items():
+        kept = labels_of_group[group, j] >= 0
+        np.testing.assert_allclose(found[j], with_noise, atol=2e-7 if d > 1 else 1e-9)
+        np.testing.assert_allclose(without_noise[j, kept], rest, atol=2e-7)
         assert np.isnan(without_noise[j, ~kept]).all()
     assert np.isnan(found[3]).all()
-    np.testing.assert_array_equal(neighbours.silhouette_rows(X, group, labels_of_group, None, 2)[0], found)
-    drawn = rng.choice(len(X), 700)
-    np.testing.assert_allclose(neighbours.silhouette_rows(X, group, labels_of_group, drawn, 2)[0], found[:, drawn],
+    np.testing.assert_array_equal(group_scores.silhouette_rows(X, group, labels_of_group, None, 2)[0], found)
+    drawn = np.random.default_rng(most).choice(len(X), 700)
+    np.testing.assert_allclose(group_scores.silhouette_rows(X, group, labels_of_group, drawn, 2)[0], found[:, drawn],
                                rtol=1e-10, atol=1e-12)
 
 
 def test_many_rows_are_summed_in_parts_that_no_number_of_threads_changes():
-    from oco2_outliers import neighbours
+    from oco2_outliers.isolation import group_scores
 
     rng = np.random.default_rng(5)
     X, labels = rng.normal(size=(17_000, 2)), rng.integers(-1, 40, 17_000)
-    group, of_group = dbscan._groups([labels])
-    found = [neighbours.silhouette_rows(X, group, of_group, None, threads)[0] for threads in (1, 2, 3)]
+    group, of_group = label_groups([labels])
+    found = [group_scores.silhouette_rows(X, group, of_group, None, threads)[0] for threads in (1, 2, 3)]
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
     some = rng.choice(len(X), 200, replace=False)
@@ -628,7 +614,7 @@ def test_the_fence_never_falls_below_radii_that_lie_on_it(step, n):
     """Evenly spaced rows have one radius: none of them stands more alone than another."""
     X = np.arange(n)[:, None] * step
     assert (IsolatedSoundings(min_samples=2).fit(X).labels_ >= 0).all()
-    assert dbscan.choose_eps([step] * 10) >= step
+    assert choose_eps([step] * 10) >= step
     standardised = feature_matrix(pd.DataFrame({"h": X[:, 0]})).X
     assert (IsolatedSoundings(min_samples=2).fit(standardised).labels_ >= 0).all()
 
@@ -690,7 +676,7 @@ def test_explain_takes_a_scale_by_name_and_refuses_another_shape():
 @pytest.mark.parametrize("path", ["numpy", "library", "serial"])
 def test_numbers_whose_squares_vanish_are_judged_alike_on_every_path(path):
     X = np.random.default_rng(0).normal(size=(300, 3)) * 1e-200
-    with forced(path):
+    with forced_path(path):
         model = IsolatedSoundings(eps=0.5e-200, min_samples=3).fit(X)
         assert (model.predict(X + 0.3e-200) == 1).all()  # all squares are 0
 
@@ -710,7 +696,7 @@ def test_many_groups_need_little_memory_without_the_engine():
     import tracemalloc
 
     X, labels = np.random.default_rng(0).normal(size=(6_000, 2)), np.arange(6_000) // 2
-    with forced("library"):
+    with forced_path("library"):
         tracemalloc.start()
         silhouettes(X, [labels], max_rows=3_000, random_state=0)
         peak = tracemalloc.get_traced_memory()[1]

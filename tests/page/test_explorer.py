@@ -26,12 +26,12 @@ import pandas as pd
 import pytest
 from layout import PACKAGE, ROOT, TESTS
 
-from oco2_outliers import explorer as module
 from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius
 from oco2_outliers.explorer import ExplorerPage, IsolationWidget, explore
 from oco2_outliers.image_forest import scan_folder, simulate_pictures
 from oco2_outliers.main_job import isolate
+from oco2_outliers.page import html, thumbnails
 from oco2_outliers.scale import combine, map_files
 from oco2_outliers.soundings import convert_soundings, simulate_granule, to_parquet
 
@@ -357,6 +357,18 @@ def test_written_whole(tmp_path, monkeypatch):
     assert made.path.read_bytes() == before and [each.name for each in made.path.parent.iterdir()] == ["e.html"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a umask is a matter of POSIX systems")
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_page_gets_the_mode_that_the_umask_asks_for(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        made = explore(table_of(), tmp_path / "e.html")
+        again = explore(table_of(), tmp_path / "e.html")
+    finally:
+        os.umask(before)
+    assert made.path.stat().st_mode & 0o777 == again.path.stat().st_mode & 0o777 == mode
+
+
 def test_columns_are_left_out_not_rounded(page, result, tmp_path):
     limit = 0.85 * page.n_bytes
     made = explore(result, tmp_path / "e.html", max_mb=limit / 1e6)
@@ -528,7 +540,7 @@ def colours(window, view):
       if (d[i] === r && d[i + 1] === g && d[i + 2] === b && d[i + 3] === 255) n++; }} return [n, any]; }})()""")
 
 
-def test_all_views_are_coloured_anew_together(tab, page):
+def test_all_views_are_coloured_again_together(tab, page):
     window = tab(page.path)
     for eps, most in ((1e9, 0), (0, None), (2.5, None)):
         window.run(f"explorer.setEps({eps})")
@@ -539,7 +551,7 @@ def test_all_views_are_coloured_anew_together(tab, page):
     assert [colours(window, view)[1] for view in ("map", "scatter", "track")] == [0, 0, 0]
 
 
-def test_what_is_drawn_step_by_step_is_what_is_drawn_anew(tab, page):
+def test_what_is_drawn_step_by_step_is_what_is_drawn_at_once(tab, page):
     window = tab(page.path)
     for step in ("setEps(1.5)", "setFilter('xco2 > 411')", "setEps(4)", "selectWhere((i) => i % 3 === 0)",
                  "setEps(0.5)", "setFilter('')", "views[1].zoom(0.3)", "setEps(2)", "setSelected([])",
@@ -766,7 +778,7 @@ def test_pictures_come_in_sheets(tab, tmp_path, monkeypatch):
     (tmp_path / "pictures" / "no picture.png").write_bytes(b"nothing")
     none = table.head(1).assign(path=str(tmp_path / "pictures" / "no picture.png"))
     table = pd.concat([table, none], ignore_index=True)
-    monkeypatch.setattr(module, "_SHEET", 64)
+    monkeypatch.setattr(thumbnails, "_SHEET", 64)
     made = explore(table, tmp_path / "e.html", thumbnail=32)
     meta, array = read_back(made.path)
     tiles = array(meta["pictures"]["of"])
@@ -823,7 +835,7 @@ def test_widget_in_the_browser(browser, result, tmp_path):
     state = {"_meta": widget._meta, "eps": widget.eps, "min_samples": widget.min_samples, "_rows": []}
     (tmp_path / "w.html").write_text(f"""<!doctype html><meta charset="utf-8"><style>{widget._css}</style>
 <div id="here"></div>
-<script type="application/json" id="state">{module._safe_json(state)}</script>
+<script type="application/json" id="state">{html.safe_json(state)}</script>
 <script type="text/plain" id="bytes">{base64.b64encode(widget._data).decode()}</script>
 <script type="module">{widget._esm}
 const state = JSON.parse(document.getElementById("state").textContent);
@@ -874,6 +886,7 @@ def test_widget_in_jupyterlab(browser, tmp_path):
 import pathlib
 from oco2_outliers.explorer import IsolationWidget
 from oco2_outliers.main_job import isolate
+from oco2_outliers.page import html, thumbnails
 from oco2_outliers.soundings import simulate_granule
 widget = IsolationWidget(isolate(simulate_granule(random_state=0, n_seconds=40)[0]))
 heard = pathlib.Path('heard.txt')

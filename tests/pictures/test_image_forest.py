@@ -14,17 +14,15 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from naive import opencv_counts, original_features
 from PIL import Image
 from sklearn.ensemble import IsolationForest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
-from oco2_outliers.datasets import InputError
+from oco2_outliers.ground.errors import InputError
 from oco2_outliers.image_forest import (
     ImageForest,
-    _colour_bins,
-    _ColourCounter,
-    _count_bins,
     compare_detectors,
     convert_model,
     judge_picture,
@@ -33,11 +31,12 @@ from oco2_outliers.image_forest import (
     simulate_pictures,
     train_model,
 )
+from oco2_outliers.pictures.colours import ColourCounter, _colour_bins, _count_bins
 
 
 @pytest.fixture(autouse=True)
 def one_thread_for_small_matrices():
-    "On a busy machine threads wait for each other far longer than these matrices take."
+    """On a busy machine threads wait for each other far longer than these matrices take."""
     with threadpool_limits(1):
         yield
 
@@ -46,13 +45,6 @@ def one_thread_for_small_matrices():
 def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     return folder, simulate_pictures(folder, n_pictures=40, random_state=0)
-
-
-def original_features(path, bins):
-    "The original loop, written out."
-    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2HSV)
-    hist = cv2.calcHist([image], [0, 1, 2], None, bins, [0, 180, 0, 256, 0, 256])
-    return cv2.normalize(hist, hist).flatten()
 
 
 @parametrize_with_checks([ImageForest(n_estimators=10, contamination=0.1)])
@@ -66,19 +58,26 @@ def test_features_equal_the_original_to_the_bit(pictures, bins):
     np.testing.assert_array_equal(load_dataset(folder, bins), [original_features(p, bins) for p in truth.path])
 
 
+def test_a_dataset_is_of_a_folder_that_exists_and_holds_a_readable_picture(pictures, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        load_dataset(tmp_path / "absent", (3, 3, 3))
+    with pytest.raises(InputError, match="no usable picture among 0 files"):
+        load_dataset(tmp_path, (3, 3, 3))
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match="no usable picture among 1 files; the first: empty file"):
+        load_dataset(tmp_path, (3, 3, 3))
+    for wrong in ((3, 3), 3, (0, 3, 3)):
+        with pytest.raises(InputError, match="bins must be"):
+            load_dataset(pictures[0], wrong)
+
+
 # --- the table of colours, and what it stands for ---
 
 
-def opencv_counts(image, bins):
-    "The counts as OpenCV gives them."
-    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
-    return cv2.calcHist([hsv], [0, 1, 2], None, list(bins), [0, 180, 0, 256, 0, 256])
-
-
 def table_counter(bins):
-    counter = _ColourCounter(bins)
-    counter._make()
-    assert counter._table is not None
+    counter = ColourCounter(bins)
+    counter.make_table()
+    assert counter.table is not None
     return counter
 
 
@@ -128,41 +127,41 @@ def test_the_table_holds_for_every_colour(bins):
 
 
 def test_the_table_is_made_once_it_pays_and_never_where_it_cannot(pictures, monkeypatch):
-    monkeypatch.setattr("oco2_outliers.image_forest._PIXELS_BEFORE_TABLE", 3 * 128 * 96)
+    monkeypatch.setattr("oco2_outliers.pictures.colours._PIXELS_BEFORE_TABLE", 3 * 128 * 96)
     image = cv2.imread(pictures[1].path[0])
-    counter = _ColourCounter((3, 3, 3))
+    counter = ColourCounter((3, 3, 3))
     there = []
     for _ in range(4):
         np.testing.assert_array_equal(counter.counts(image), opencv_counts(image, (3, 3, 3)))
-        there.append(counter._table is not None)
+        there.append(counter.table is not None)
     assert there == [False, False, True, True]
-    many = _ColourCounter((16, 16, 16))
+    many = ColourCounter((16, 16, 16))
     for _ in range(4):
         np.testing.assert_array_equal(many.counts(image), opencv_counts(image, (16, 16, 16)))
-    assert many._table is None
+    assert many.table is None
 
 
 def test_pictures_that_are_known_to_come_bring_the_table_forward(pictures, monkeypatch):
-    monkeypatch.setattr("oco2_outliers.image_forest._PIXELS_BEFORE_TABLE", 50 * 128 * 96)
+    monkeypatch.setattr("oco2_outliers.pictures.colours._PIXELS_BEFORE_TABLE", 50 * 128 * 96)
     image = cv2.imread(pictures[1].path[0])
-    few, many = _ColourCounter((3, 3, 3)), _ColourCounter((3, 3, 3))
+    few, many = ColourCounter((3, 3, 3)), ColourCounter((3, 3, 3))
     few.expect(49)
     many.expect(50)
     for counter in (few, many):
         np.testing.assert_array_equal(counter.counts(image), opencv_counts(image, (3, 3, 3)))
-    assert few._table is None and many._table is not None
+    assert few.table is None and many.table is not None
 
 
 @pytest.mark.parametrize("broken", [lambda: (_ for _ in ()).throw(ImportError("numba")),
                                     lambda: lambda words, table: np.zeros((8, 272), np.uint32)])
 def test_opencv_goes_on_counting_where_the_table_fails(monkeypatch, broken):
-    monkeypatch.setattr("oco2_outliers.image_forest._compiled_count", broken)
-    monkeypatch.setattr("oco2_outliers.image_forest._PIXELS_BEFORE_TABLE", 0)
-    counter = _ColourCounter((3, 3, 3))
+    monkeypatch.setattr("oco2_outliers.pictures.colours._compiled_count", broken)
+    monkeypatch.setattr("oco2_outliers.pictures.colours._PIXELS_BEFORE_TABLE", 0)
+    counter = ColourCounter((3, 3, 3))
     image = np.random.default_rng(9).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     for _ in range(2):
         np.testing.assert_array_equal(counter.counts(image), opencv_counts(image, (3, 3, 3)))
-    assert counter._table is None
+    assert counter.table is None
 
 
 def test_scores_equal_scikit_learn_to_the_bit(pictures):
@@ -221,7 +220,7 @@ def pillow(kind, image, **settings):
 
 
 def odd_files(forest):
-    "Name -> (bytes, usable) of every kind of picture file that has broken a script before."
+    """Name -> (bytes, usable) of every kind of picture file that has broken a script before."""
     picture = Image.fromarray(forest[:, :, ::-1])
     frames = [picture.rotate(a) for a in (30, 60)]
     turned = Image.Exif()
@@ -406,7 +405,7 @@ def test_pickles_are_refused_unless_trusted(pictures, tmp_path):
 
 
 def repacked(arrays, path):
-    "A well-formed .npz of tampered arrays, with right check sums."
+    """A well-formed .npz of tampered arrays, with right check sums."""
     np.savez(path, **arrays)
     return path
 
@@ -508,13 +507,14 @@ def test_a_model_that_unfolds_to_gigabytes_is_refused(tmp_path):
     tracemalloc.stop()
 
 
-def test_fuzz_of_the_model_file(pictures, tmp_path):
-    "1,500 damaged files: each is refused in words, or is a model that gives finite scores."
+@pytest.mark.parametrize("n_files", [300, pytest.param(1500, marks=pytest.mark.slow)])
+def test_fuzz_of_the_model_file(pictures, tmp_path, n_files):
+    """Damaged files: each is refused in words, or is a model that gives finite scores."""
     folder, truth = pictures
     rng = np.random.default_rng(8)
     data = load_dataset(folder, (3, 3, 3))
     loaded = 0
-    for number in range(1500):
+    for number in range(n_files):
         detector = ("forest", "forest", "neighbours")[number % 3]
         source = tmp_path / f"{detector}.npz"
         if not source.exists():
@@ -544,7 +544,7 @@ def test_fuzz_of_the_model_file(pictures, tmp_path):
         loaded += 1
         with contextlib.suppress(InputError):
             assert np.isfinite(forest.score_samples(data)).all()
-    assert loaded < 1500
+    assert loaded < n_files
 
 
 # --- scan ---
@@ -559,7 +559,7 @@ def test_scan_leaves_its_files_and_resumes(pictures, tmp_path, monkeypatch):
     assert len(table) == len(truth) and table.score.is_monotonic_decreasing
     np.testing.assert_array_equal(table.outlier, ImageForest().fit(folder).predict(table.path) == -1)
     monkeypatch.setattr(cv2, "imdecode", lambda *a: pytest.fail("a known picture was decoded again"))
-    monkeypatch.setattr("oco2_outliers.image_forest.contact_sheet", lambda *a: np.zeros((9, 9, 3), np.uint8))
+    monkeypatch.setattr("oco2_outliers.pictures.folders.contact_sheet", lambda *a: np.zeros((9, 9, 3), np.uint8))
     pd.testing.assert_frame_equal(scan_folder(folder, out, top=5), first)
 
 
@@ -578,7 +578,7 @@ def test_a_scan_that_was_stopped_goes_on_where_it_stood(tmp_path, monkeypatch):
         scan_folder(tmp_path / "in", tmp_path / "out", n_jobs=1)
     monkeypatch.setattr(cv2, "imdecode", lambda *args: calls.append(1) or decode(*args))
     calls.clear()
-    monkeypatch.setattr("oco2_outliers.image_forest.contact_sheet", lambda *a: np.zeros((9, 9, 3), np.uint8))
+    monkeypatch.setattr("oco2_outliers.pictures.folders.contact_sheet", lambda *a: np.zeros((9, 9, 3), np.uint8))
     assert len(scan_folder(tmp_path / "in", tmp_path / "out")) == len(truth)
     assert 30 <= len(calls) <= 40
 
@@ -596,7 +596,7 @@ def test_scan_by_a_model_and_with_a_broken_cache(pictures, zoo, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "features.sqlite").write_bytes(b"no database" * 1000)
-    with pytest.warns(UserWarning, match="made anew"):
+    with pytest.warns(UserWarning, match="a new one replaces it"):
         table = scan_folder(zoo[0], out, model=tmp_path / "m.npz")
     assert len(table) + len(pd.read_csv(out / "skipped.csv")) == len(zoo[1]) + 2
     expected = ImageForest.load(tmp_path / "m.npz").decision_function(table.path.tolist())

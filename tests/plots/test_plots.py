@@ -1,10 +1,11 @@
 """Pictures by what they draw: artists, data, labels, units; no traces left behind; a few against stored images.
 
-`OCO2_WRITE_BASELINES=1 pytest tests/plots/test_plots.py -k baseline` draws the stored images anew: look at them before
+`OCO2_WRITE_BASELINES=1 pytest tests/plots/test_plots.py -k baseline` draws the stored images again: look at them before
 you commit them. They hold no text, so that the version of a font does not matter.
 """
 
 import doctest
+import importlib
 import importlib.util
 import io
 import os
@@ -30,8 +31,11 @@ import oco2_outliers.plots as plots
 from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import bench_kmeans, isolation_radius
 from oco2_outliers.image_forest import draw_verdict
-from oco2_outliers.main_job import _drawable, isolate
+from oco2_outliers.isolation.reporting import drawable_rows
+from oco2_outliers.main_job import isolate
 from oco2_outliers.peaks import peak_model, plot_peak, plot_scan, scan_track
+from oco2_outliers.plumes import figures
+from oco2_outliers.soundings import maps
 
 BASELINE = Path(__file__).resolve().parent / "baseline"
 RNG = np.random.default_rng(11)
@@ -124,7 +128,7 @@ def test_makes_one_figure_when_none_is_given(name):
     ax.figure.canvas.draw()
 
 
-@pytest.mark.parametrize("name", CASES.keys() - {"annotate_image", "image_grid"})
+@pytest.mark.parametrize("name", sorted(CASES.keys() - {"annotate_image", "image_grid"}))
 def test_both_axes_are_named(name):
     ax = CASES[name](None)
     assert ax.get_xlabel() and (ax.get_ylabel() or name in {"feature_reasons", "silhouette_plot"})
@@ -133,8 +137,9 @@ def test_both_axes_are_named(name):
 
 
 def test_docstring_examples():
-    failed, run = doctest.testmod(plots)
-    assert run > 30 and not failed
+    rooms = {getattr(plots, name).__module__ for name in plots.__all__ if callable(getattr(plots, name))}
+    results = [doctest.testmod(importlib.import_module(room)) for room in rooms]
+    assert sum(run for _, run in results) > 30 and not any(failed for failed, _ in results)
 
 
 def test_the_two_colours_differ_in_lightness():
@@ -309,9 +314,9 @@ def test_a_degree_east_is_as_long_as_on_the_ground():
 
 
 def test_ticks_say_east_and_west():
-    shown = [plots._degrees(value, ends="EW") for value in (-180, -1.5, 0, 175, 180, 185, 360)]
+    shown = [maps._degrees(value, ends="EW") for value in (-180, -1.5, 0, 175, 180, 185, 360)]
     assert shown == ["180°", "1.5°W", "0°", "175°E", "180°", "175°W", "0°"]
-    assert [plots._degrees(value, ends="NS") for value in (-30, 0, 0.25)] == ["30°S", "0°", "0.25°N"]
+    assert [maps._degrees(value, ends="NS") for value in (-30, 0, 0.25)] == ["30°S", "0°", "0.25°N"]
 
 
 def test_coastlines_go_through_known_places():
@@ -498,10 +503,10 @@ def test_the_figure_of_isolate_says_what_it_cannot_draw(tmp_path):
         isolate(given, out=tmp_path / name, eps=2.0, features=["albedo"], progress=False)
         picture = cv2.imread(str(tmp_path / name / "isolated_along_track.png"))
         assert picture.shape[1] == (1440 if name in ("all", "gaps", "no_xco2") else 1080)
-    y, shown = _drawable(TABLE.assign(longitude=far), "albedo")
+    y, shown = drawable_rows(TABLE.assign(longitude=far), "albedo")
     assert y == "xco2" and len(shown) == (TABLE.index % 3 != 0).sum()
     nothing = TABLE.assign(latitude=TABLE["latitude"].where(TABLE.index < 9), xco2=TABLE["xco2"].where(TABLE.index > 9))
-    y, shown = _drawable(nothing, "albedo")
+    y, shown = drawable_rows(nothing, "albedo")
     assert y == "albedo" and len(shown) == len(TABLE)
 
 
@@ -509,7 +514,7 @@ def test_the_figure_of_isolate_says_what_it_cannot_draw(tmp_path):
 
 def test_the_shape_is_that_of_the_search():
     x = np.linspace(-50, 50, 11)
-    assert plots._gaussian_on_line(x, 0.1, 400, 50, 7) == pytest.approx(peak_model(x, 0.1, 400, 50, 7), rel=1e-15)
+    assert figures._gaussian_on_line(x, 0.1, 400, 50, 7) == pytest.approx(peak_model(x, 0.1, 400, 50, 7), rel=1e-15)
 
 
 def test_the_old_names_are_the_new_pictures():
@@ -524,18 +529,18 @@ def test_the_band_is_the_error_of_the_curve():
     x = np.linspace(-60, 60, 31)
     drawn = RNG.multivariate_normal([*fit, 0.0], covariance, 20_000)
     curves = [peak_model(x - centre, *others) for *others, centre in drawn]
-    assert plots._fit_error(x, fit, covariance) == pytest.approx(np.std(curves, axis=0), rel=0.1)
+    assert figures._fit_error(x, fit, covariance) == pytest.approx(np.std(curves, axis=0), rel=0.1)
 
 
 def test_errors_of_a_row_know_that_amplitude_and_sigma_go_together():
     fit = [PEAK[name] for name in ("slope", "intercept", "amplitude", "sigma")]
-    matrix = plots._covariance_of(PEAK, fit)
+    matrix = figures._covariance_of(PEAK, fit)
     alone = {**PEAK, "slope_error": 0, "intercept_error": 0, "centre_error": 0}
-    assert plots._fit_error(np.zeros(1), fit, plots._covariance_of(alone, fit)) == pytest.approx(0.25, rel=0.01)
+    assert figures._fit_error(np.zeros(1), fit, figures._covariance_of(alone, fit)) == pytest.approx(0.25, rel=0.01)
     assert np.linalg.eigvalsh(matrix).min() > -1e-9
-    held = plots._covariance_of({**PEAK, "sigma_error": np.nan, "centre_error": None}, fit)
+    held = figures._covariance_of({**PEAK, "sigma_error": np.nan, "centre_error": None}, fit)
     assert held[3, 3] == held[4, 4] == 0
-    assert plots._covariance_of({"amplitude_error": np.nan}, fit) is None
+    assert figures._covariance_of({"amplitude_error": np.nan}, fit) is None
     words = texts(plots.peak_fit(AROUND, PEAK).get_legend())
     assert "fit: sigma 12.0 ± 1.2 km, delta 2.99 ± 0.25 ppm" in words
 

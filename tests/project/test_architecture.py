@@ -25,6 +25,12 @@ def test_every_family_is_told():
     assert families <= set(re.findall(r"^\| `(\w+)` \|", section("Families"), re.M))
 
 
+def test_the_rooms_it_speaks_of_are_there():
+    families = {name.split(".")[0] for name in module_files() if "." in name}
+    named = set(re.findall(rf"`((?:{'|'.join(sorted(families))})\.\w+)`", PAGE))
+    assert named - set(module_files()) == set()
+
+
 def test_what_data_passes_through_is_public(package_modules):
     public = {name for module in package_modules for name in module.__all__}
     named = {name for row in re.findall(r"^\|(.*?)\|", section("Where data enters and leaves"), re.M)

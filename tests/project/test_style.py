@@ -7,6 +7,7 @@ only shrink. `make style` shows where the project stands; `python scripts/style.
 import nbformat
 import pytest
 import style
+import style_cells
 import style_rules
 
 
@@ -54,7 +55,7 @@ def broken(rule):
 
 
 def test_code_lines_are_counted_without_words(made):
-    notebooks = style.read_notebooks(made(a=["#| export\n" + LONG, "def test():\n    pass"]))
+    notebooks = style_cells.read_notebooks(made(a=["#| export\n" + LONG, "def test():\n    pass"]))
     assert [cell.n_lines for cell in notebooks[0].code] == [42]
     assert broken("cells over 40 code lines") == ["a: long"]
     assert broken("functions over 40 code lines") == ["a.long"]

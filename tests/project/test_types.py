@@ -62,7 +62,7 @@ def test_mypy_tells_a_user_of_a_slip(root, tmp_path, line, told):
     """The hints are worth something: a wrong call is named before it runs."""
     pytest.importorskip("mypy", reason="mypy is not installed: pip install -e '.[dev]'")
     imports = "".join(f"from oco2_outliers.{module} import {name}\n" for module, name in [
-        ("isolate", "isolate"), ("peaks", "find_peaks"), ("soundings", "simulate_granule")])
+        ("main_job", "isolate"), ("peaks", "find_peaks"), ("soundings", "simulate_granule")])
     (tmp_path / "slip.py").write_text(imports + line + "\n", encoding="utf-8")
     config = ["--config-file", str(root / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache")]
     done = subprocess.run([sys.executable, "-m", "mypy", *config, str(tmp_path / "slip.py")], cwd=root,

@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 
 
-def slow_rows(unit, log, seconds=0.15):
-    """Takes its time, and notes that it was called."""
+def noted_rows(unit, log, gate="", free=0):
+    """Notes that it was called. Where there is a gate, only the first `free` days pass before that file is there."""
     with open(log, "a") as file:
         file.write(f"{Path(unit.name).name} {os.getpid()}\n")
-    time.sleep(seconds)
+    number = int(Path(unit.name).stem.split("_")[1])
+    end = time.monotonic() + 600
+    while gate and number >= free and not Path(gate).exists():
+        assert time.monotonic() < end, "nobody opened the gate"
+        time.sleep(0.02)
     return unit.table()[["sounding_id", "xco2"]]
 
 
@@ -35,3 +39,9 @@ def big_rows(unit):
 
 def gives_nothing(unit):
     """No table."""
+
+
+def spread_rows(unit, column, times, only, robust, hidden):
+    """One row that tells what it was given."""
+    return pd.DataFrame([{"column": column, "times": times, "only": " ".join(only or []), "robust": robust,
+                          "hidden": hidden, "rows": len(unit.table())}])

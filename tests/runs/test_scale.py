@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +22,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layout import ROOT, module_files
-from scale_tasks import big_rows, gives_nothing, kills_its_worker, one_row, slow_rows
+from scale_tasks import big_rows, gives_nothing, kills_its_worker, noted_rows, one_row
 from swift_server.fixtures import server  # noqa: F401
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from oco2_outliers import scale as module
 from oco2_outliers.cli import main
 from oco2_outliers.datasets import InputError, SwiftFileSystem
 from oco2_outliers.dbscan import IsolatedSoundings, feature_matrix, isolation_radius
 from oco2_outliers.image_forest import simulate_pictures, train_model
 from oco2_outliers.main_job import isolate
+from oco2_outliers.runs import combining, workers
+from oco2_outliers.runs.addresses import list_files
+from oco2_outliers.runs.folder import RunFolder, csv_bytes
+from oco2_outliers.runs.locking import describe_myself, is_stale, locked
+from oco2_outliers.runs.pooling import pool_rows
+from oco2_outliers.runs.slabs import Slabs
+from oco2_outliers.runs.threads import one_thread
 from oco2_outliers.scale import combine, map_files
 from oco2_outliers.soundings import read_soundings, simulate_granule, to_parquet, write_lite
 
@@ -52,6 +60,14 @@ class Cluster:
             time.sleep(0.05)
         self.address = json.loads(file.read_text())["address"]
         self.workers = [self.add_worker() for _ in range(n_workers)]
+        self.wait_for_workers(n_workers)
+
+    def wait_for_workers(self, n):
+        """On a busy machine a worker takes long to start, and a run does not wait so long for the first one."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False, timeout=180) as client:
+            client.wait_for_workers(n, timeout=300)
 
     def add_worker(self):
         # No nanny: the process is the worker, and its death is final.
@@ -113,6 +129,17 @@ def parts(out):
     return {path.name: path.read_bytes() for path in sorted(Path(out, "parts").iterdir())}
 
 
+def assert_same_parts(one, other):
+    """The same bytes; where they differ, the message tells which cells do and by how much."""
+    here, there = parts(one), parts(other)
+    assert here.keys() == there.keys()
+    for name in here:
+        if here[name] != there[name]:
+            tables = [pd.read_parquet(Path(out, "parts", name)) for out in (one, other)]
+            pd.testing.assert_frame_equal(*tables, check_exact=True)
+            raise AssertionError(f"{name}: other bytes of an equal table")
+
+
 def lines_of(out):
     return [json.loads(line) for line in Path(out, "manifest.jsonl").read_text("utf-8").splitlines()]
 
@@ -148,7 +175,7 @@ def test_the_same_bytes_here_in_processes_and_on_a_cluster(days, cluster, tmp_pa
         map_files(days, task, out=tmp_path / "processes", jobs=2)
         others.append("processes")
     for other in others:
-        assert parts(tmp_path / "here") == parts(tmp_path / other)
+        assert_same_parts(tmp_path / "here", tmp_path / other)
         here, there = ([{k: line[k] for k in ("key", "name", "inputs", "parameters", "rows", "part", "counts")}
                         for line in lines_of(tmp_path / out)] for out in ("here", other))
         assert here == there
@@ -162,7 +189,44 @@ def test_a_client_object_and_peaks(days, cluster, tmp_path):
         map_files(days, "peaks", out=tmp_path / "cluster", client=client, parameters=settings)
         assert client.status == "running", "a client that was given stays open"
     map_files(days, "peaks", out=tmp_path / "here", parameters=settings)
-    assert parts(tmp_path / "here") == parts(tmp_path / "cluster")
+    assert_same_parts(tmp_path / "here", tmp_path / "cluster")
+
+
+def test_two_threads_of_one_process_give_the_same_bytes(days, tmp_path):
+    """As in a worker with two threads: what one does to the threads of linear algebra must not reach the other."""
+    before = [each["num_threads"] for each in threadpool_info()]
+    with ThreadPoolExecutor(2) as pool:
+        settings = {"n_surrogates": 39}
+        list(pool.map(lambda name: map_files(days, "peaks", out=tmp_path / name, parameters=settings), "ab"))
+    map_files(days, "peaks", out=tmp_path / "alone", parameters=settings)
+    assert_same_parts(tmp_path / "alone", tmp_path / "a")
+    assert_same_parts(tmp_path / "alone", tmp_path / "b")
+    assert [each["num_threads"] for each in threadpool_info()] == before
+
+
+def test_the_limit_of_threads_holds_until_the_last_unit_is_done():
+    """Whoever comes and goes, there is one thread while anybody is at work, and as many as before afterwards."""
+    def blas():
+        return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+
+    with threadpool_limits(1):  # this thread has control of OpenBLAS from now on, as far as threadpoolctl knows
+        pass
+    before, rng = blas(), np.random.default_rng(0)
+    barrier, seen = threading.Barrier(4), []
+
+    def come_and_go(seed):
+        for wait in np.random.default_rng(seed).uniform(0, 0.002, 50):
+            with one_thread():
+                time.sleep(wait)
+                seen.append(max(blas()))
+        barrier.wait(60)
+
+    threads = [threading.Thread(target=come_and_go, args=(seed,)) for seed in rng.integers(0, 2**31, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(seen) == {1} and len(seen) == 200 and blas() == before
 
 
 @pytest.mark.parametrize("scale", ["orbit", pytest.param("run", marks=pytest.mark.slow)])
@@ -171,7 +235,7 @@ def test_all_real_files_on_a_cluster(shared_data, cluster, tmp_path, scale):
     here = map_files(files, "isolate", out=tmp_path / "here", scale=scale)
     there = map_files(f"{files}/*.nc4", "isolate", out=tmp_path / "there", client=cluster.address, scale=scale)
     assert here.n_units == there.n_done == 187 and not there.exit_code
-    assert parts(tmp_path / "here") == parts(tmp_path / "there")
+    assert_same_parts(tmp_path / "here", tmp_path / "there")
     assert here.rows == there.rows == there.manifest["rows_read"].sum()
     table = combine(tmp_path / "there")
     assert table.rows == there.rows and table.n_duplicates == 0
@@ -404,7 +468,7 @@ def clouds(draw):
        room=st.integers(0, 200), few=st.sampled_from([0, 3, 1000]))
 def test_slabs_are_the_method_in_memory(X, m, own, eps, room, few):
     m = min(m, len(X))
-    slabs = module._Slabs(X, m, own, own + room)
+    slabs = Slabs(X, m, own, own + room)
     slabs.few = few
     slabs.search()
     model = IsolatedSoundings(eps, m).fit(X)
@@ -415,7 +479,7 @@ def test_slabs_are_the_method_in_memory(X, m, own, eps, room, few):
 def test_slabs_in_twenty_features_keep_to_their_room():
     """There every slab meets every block: few rows are certain, and the halo of the labels is everything."""
     X = np.random.default_rng(2).normal(size=(1500, 20))
-    slabs = module._Slabs(X, 5, 200, 400)
+    slabs = Slabs(X, 5, 200, 400)
     slabs.search()
     model = IsolatedSoundings(4.5, 5).fit(X)
     assert (slabs.radii() == model.radius_).all() and (slabs.labels(4.5) == model.labels_).all()
@@ -427,7 +491,7 @@ def test_slabs_on_disk_with_a_lonely_row_and_reasons(tmp_path):
     X = np.vstack([rng.normal(size=(3000, 5)), [[40, 0, 0, 0, 0], [0, -90, 3, 0, 0]], rng.normal(5, 1, (2000, 5))])
     names = [f"f{j}" for j in range(5)]
     model = IsolatedSoundings(1.5, 5).fit(pd.DataFrame(X, columns=names))
-    pool = module._pool_rows(X, 1.5, 5, names, np.ones(5), 150_000, tmp_path)
+    pool = pool_rows(X, 1.5, 5, names, np.ones(5), 150_000, tmp_path)
     assert (tmp_path / "X.npy").exists()
     assert (pool.score == model.radius_).all() and (pool.cluster == model.labels_).all()
     why = model.explain(pd.DataFrame(X[model.labels_ == -1], columns=names))
@@ -442,7 +506,7 @@ def test_a_second_run_does_only_what_is_missing_or_changed(own_days, tmp_path):
 
     def run():
         log.write_text("")
-        result = map_files(own_days, slow_rows, out=out, parameters={"log": str(log), "seconds": 0})
+        result = map_files(own_days, noted_rows, out=out, parameters={"log": str(log)})
         return [line.split()[0] for line in log.read_text().splitlines()], result
 
     assert len(run()[0]) == 8
@@ -515,8 +579,10 @@ def test_more_files_into_the_same_folder(days, tmp_path):
 def test_two_runs_at_once_are_refused(days, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    code = f"from oco2_outliers.scale import *; from oco2_outliers.scale import _Out, _locked; import time\n" \
-           f"with _locked(_Out({str(out)!r})): print('held', flush=True); time.sleep(60)"
+    code = ("import time\n"
+            "from oco2_outliers.runs.folder import RunFolder\n"
+            "from oco2_outliers.runs.locking import locked\n"
+            f"with locked(RunFolder({str(out)!r})): print('held', flush=True); time.sleep(600)")
     holder = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "held\n"
@@ -531,15 +597,15 @@ def test_two_runs_at_once_are_refused(days, tmp_path):
 
 
 def test_the_lock_of_an_object_store(days):
-    out = module._Out("memory://locked-run")
-    with module._locked(out), pytest.raises(InputError, match="in use by process"), module._locked(out):
+    out = RunFolder("memory://locked-run")
+    with locked(out), pytest.raises(InputError, match="in use by process"), locked(out):
         pass
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    said = module._self_description()
+    said = describe_myself()
     for who, stale in ((said | {"pid": dead.pid}, True), (said, False), (said | {"host": "else"}, False),
                        (said | {"host": "else", "renewed": time.time() - 3600}, True)):
-        assert module._is_stale(json.dumps(who).encode()) == stale
+        assert is_stale(json.dumps(who).encode()) == stale
     out.write(".lock", json.dumps(said | {"pid": dead.pid}).encode())
     assert map_files(days, one_row, out="memory://locked-run").n_done == 8
     assert out.read_or_none(".lock") is None
@@ -571,7 +637,7 @@ def test_a_corrupt_file_in_the_middle_is_listed_and_the_rest_is_done(own_days, c
 
 
 def test_cells_of_the_lists_are_harmless():
-    rows = list(csv.reader(io.StringIO(module._csv(["a"], [("=1+1",), ("@x",), ("-2",), ("a\nb\r\tc",), (-1.5,)])
+    rows = list(csv.reader(io.StringIO(csv_bytes(["a"], [("=1+1",), ("@x",), ("-2",), ("a\nb\r\tc",), (-1.5,)])
                                        .decode())))
     assert rows == [["a"], ["'=1+1"], ["'@x"], ["'-2"], ["a b  c"], ["-1.5"]]
 
@@ -581,7 +647,7 @@ def in_one_go(days, tmp_path_factory):
     """What an undisturbed run gives."""
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "log").touch()
-    map_files(days, slow_rows, out=folder / "out", parameters={"log": str(folder / "log"), "seconds": 0})
+    map_files(days, noted_rows, out=folder / "out", parameters={"log": str(folder / "log")})
     return parts_by_name(folder / "out")
 
 
@@ -604,36 +670,37 @@ def lines_so_far(out):
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(days, cluster, in_one_go, tmp_path):
-    from distributed import Client
-
-    log = tmp_path / "log"
+    log, gate = tmp_path / "log", tmp_path / "gate"
     log.touch()
     victim = cluster.add_worker()
-    with Client(cluster.address, set_as_default=False) as client:
-        client.wait_for_workers(3, timeout=180)
+    cluster.wait_for_workers(3)
 
     def kill():
-        wait_for(lambda: f" {victim.pid}\n" in log.read_text())
+        wait_for(lambda: f" {victim.pid}\n" in log.read_text())  # it is at work, and waits at the gate
         victim.kill()
+        victim.wait()
+        gate.touch()
 
     with meanwhile(kill):
-        result = map_files(days, slow_rows, out=tmp_path / "out", client=cluster.address,
-                           parameters={"log": str(log), "seconds": 0.5})
-    assert victim.wait() == -signal.SIGKILL
+        result = map_files(days, noted_rows, out=tmp_path / "out", client=cluster.address,
+                           parameters={"log": str(log), "gate": str(gate)})
+    assert victim.returncode == -signal.SIGKILL
     assert result.exit_code == 0 and parts_by_name(tmp_path / "out") == in_one_go
     assert len(lines_of(tmp_path / "out")) == 8 and len(log.read_text().splitlines()) >= 9, "one was done twice"
 
 
 def test_a_process_killed_in_the_middle_loses_nothing(days, in_one_go, tmp_path):
-    log = tmp_path / "log"
+    log, gate = tmp_path / "log", tmp_path / "gate"
     log.touch()
 
     def kill():
-        wait_for(lambda: log.read_text())
+        wait_for(lambda: log.read_text().endswith("\n"))
         os.kill(int(log.read_text().split()[1]), signal.SIGKILL)
+        gate.touch()
 
     with meanwhile(kill):
-        result = map_files(days, slow_rows, out=tmp_path / "out", jobs=2, parameters={"log": str(log)})
+        result = map_files(days, noted_rows, out=tmp_path / "out", jobs=2,
+                           parameters={"log": str(log), "gate": str(gate)})
     assert result.exit_code == 0 and parts_by_name(tmp_path / "out") == in_one_go
 
 
@@ -645,44 +712,45 @@ def test_a_file_that_kills_every_process_is_listed(days, tmp_path):
 
 
 def test_the_scheduler_killed_and_the_run_resumed(days, cluster, in_one_go, tmp_path):
-    log, out = tmp_path / "log", tmp_path / "out"
+    log, out, gate = tmp_path / "log", tmp_path / "out", tmp_path / "gate"
     log.touch()
-    settings = {"log": str(log), "seconds": 0.4}
+    settings = {"log": str(log), "gate": str(gate), "free": 2}
     with Cluster(tmp_path, 1) as mortal:
         def kill():
-            wait_for(lambda: lines_so_far(out) >= 2)
+            wait_for(lambda: lines_so_far(out) == 2)  # the third waits at the gate
             mortal.scheduler.kill()
 
         with meanwhile(kill), pytest.raises(ConnectionError, match="scheduler.*is gone.*run the same command again"):
-            map_files(days, slow_rows, out=out, client=mortal.address, parameters=settings)
-    kept = len(lines_of(out))
-    assert 2 <= kept < 8
+            map_files(days, noted_rows, out=out, client=mortal.address, parameters=settings)
+    assert len(lines_of(out)) == 2
     log.write_text("")
-    result = map_files(days, slow_rows, out=out, client=cluster.address, parameters=settings)
-    assert (result.n_kept, result.n_done) == (kept, 8 - kept) == (kept, len(log.read_text().splitlines()))
+    gate.touch()
+    result = map_files(days, noted_rows, out=out, client=cluster.address, parameters=settings)
+    assert (result.n_kept, result.n_done) == (2, 6) and len(log.read_text().splitlines()) == 6
     assert parts_by_name(out) == in_one_go and len(parts(out)) == 8
 
 
 def test_the_coordinator_killed_and_the_run_resumed(days, in_one_go, tmp_path):
-    log, out = tmp_path / "log", tmp_path / "out"
+    log, out, gate = tmp_path / "log", tmp_path / "out", tmp_path / "gate"
     log.touch()
-    code = (f"import sys; sys.path.insert(0, {str(HERE)!r}); from scale_tasks import slow_rows\n"
+    settings = {"log": str(log), "gate": str(gate), "free": 2}
+    code = (f"import sys; sys.path.insert(0, {str(HERE)!r}); from scale_tasks import noted_rows\n"
             "from oco2_outliers.scale import map_files\n"
-            f"if __name__ == '__main__': map_files({str(days)!r}, slow_rows, out={str(out)!r}, jobs=2, "
-            f"parameters={{'log': {str(log)!r}}})")
+            f"if __name__ == '__main__': map_files({str(days)!r}, noted_rows, out={str(out)!r}, jobs=2, "
+            f"parameters={settings!r})")
     (tmp_path / "go.py").write_text(code)
     run = subprocess.Popen([sys.executable, str(tmp_path / "go.py")], cwd=ROOT,
                            env={**os.environ, "PYTHONPATH": str(ROOT)})
-    wait_for(lambda: lines_so_far(out) >= 2)
+    wait_for(lambda: lines_so_far(out) == 2 and len(log.read_text().splitlines()) == 4)
     run.kill()
     run.wait()
     workers = {int(line.split()[1]) for line in log.read_text().splitlines()}
     wait_for(lambda: not any(map(alive, workers)))
-    kept = lines_so_far(out)
-    assert 2 <= kept < 8
+    assert lines_so_far(out) == 2
     log.write_text("")
-    result = map_files(days, slow_rows, out=out, parameters={"log": str(log)})
-    assert result.n_kept == kept and len(log.read_text().splitlines()) == 8 - kept
+    gate.touch()
+    result = map_files(days, noted_rows, out=out, parameters=settings)
+    assert result.n_kept == 2 and len(log.read_text().splitlines()) == 6
     assert parts_by_name(out) == in_one_go and len(lines_of(out)) == len(parts(out)) == 8
     assert not list(out.rglob("*.part"))
 
@@ -697,7 +765,7 @@ def alive(pid):
 def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path):
     # Many passes, so that a quick machine is not through before the key is pressed.
     files, out = make_days(tmp_path / "lite", 2, 200), tmp_path / "out"
-    for copy in range(2, 60):
+    for copy in range(2, 30):
         shutil.copy(files / f"day_{copy % 2:03d}.parquet", files / f"day_{copy:03d}.parquet")
     run = run_cli(["isolate", files, "--out", out, "--scale", "orbit", "--jobs", "2"], start_new_session=True,
                   # Where the tests themselves run in the background a shell may have told them to ignore Ctrl-C.
@@ -707,11 +775,44 @@ def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path):
     said, complained = run.communicate(timeout=180)
     assert run.returncode == 130, complained
     lines = complained.strip().splitlines()
-    assert len(lines) == 1 and re.search(r"stopped: \d+ of 60 files are done.*run the same command again", lines[0])
+    assert len(lines) == 1 and re.search(r"stopped: \d+ of 30 files are done.*run the same command again", lines[0])
     kept = len(lines_of(out))
-    assert 1 <= kept < 60 and not (out / ".lock").exists()
+    assert 1 <= kept < 30 and not (out / ".lock").exists()
     result = map_files(files, "isolate", out=out, scale="orbit")
-    assert (result.n_kept, result.n_done, len(parts(out))) == (kept, 60 - kept, 60)
+    assert (result.n_kept, result.n_done, len(parts(out))) == (kept, 30 - kept, 30)
+
+
+def test_ctrl_c_just_after_a_line_was_written_does_not_lose_it(days, tmp_path, monkeypatch):
+    write, out = RunFolder.write, tmp_path / "out"
+
+    def interrupted(self, name, data, durable=False):
+        write(self, name, data, durable)
+        if name.startswith("manifest/") and lines_so_far(out) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="stopped: 3 of 8 files are done and safe"):
+        map_files(days, one_row, out=out)
+    monkeypatch.undo()
+    assert len(lines_of(out)) == 3 and not lines_so_far(out)
+    assert map_files(days, one_row, out=out).n_kept == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux which signals a process gets")
+def test_no_process_of_a_run_ever_gets_ctrl_c():
+    """Not even one that has just been started, and could not yet say that it wants none."""
+    processes = workers.Processes(2)
+    try:
+        waiting = [processes.submit(time.sleep, 0.5) for _ in range(2)]
+        for pid in processes.pool._processes:
+            status = Path(f"/proc/{pid}/status").read_text()
+            shut = [int(re.search(rf"{kind}:\s*(\w+)", status)[1], 16) for kind in ("SigBlk", "SigIgn")]
+            assert (shut[0] | shut[1]) & 1 << signal.SIGINT - 1, "neither blocked nor ignored"
+        for each in waiting:
+            each.result(180)
+    finally:
+        processes.stop()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
 def limited(out, days):
@@ -723,7 +824,7 @@ def limited(out, days):
             f"    map_files({str(days)!r}, big_rows, out={str(out)!r})\n"
             "except OSError as error:\n"
             "    print(error.errno, error)\n")
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120,
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
@@ -736,28 +837,63 @@ def test_a_file_too_large_for_the_output_stops_the_run_and_leaves_no_scraps(days
     assert result.n_done == 8 and result.exit_code == 0
 
 
-def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(days, cluster, tmp_path):
+@pytest.fixture
+def small_disk(tmp_path, days):
+    """A disk with room for three parts and a half, and a function that makes it larger."""
+    map_files(days, big_rows, out=tmp_path / "here")
+    part = max(len(data) for data in parts(tmp_path / "here").values())
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(disk)], capture_output=True) \
-        if os.geteuid() == 0 and shutil.which("mount") else None
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={int(3.5 * part)}", "tmpfs", str(disk)],
+                             capture_output=True) if os.geteuid() == 0 and shutil.which("mount") else None
     if mounted is None or mounted.returncode:
         pytest.skip("mounting a small disk needs root; the test above fills up without")
-    try:
-        for client in (cluster.address, None):
-            with pytest.raises(OSError, match="cannot write to.*No space left.*run the same command again") as caught:
-                map_files(days, big_rows, out=disk / "out", client=client)
-            assert caught.value.errno == errno.ENOSPC
-        kept = len(lines_of(disk / "out"))
-        # A worker may have written a part before the disk was full whose line was not: it does not count.
-        assert 1 <= kept < 8 and kept <= len(parts(disk / "out")) < 8
-        subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
-        result = map_files(days, big_rows, out=disk / "out")
-        assert (result.n_kept, result.n_done) == (kept, 8 - kept)
-        map_files(days, big_rows, out=tmp_path / "here")
-        assert parts(disk / "out") == parts(tmp_path / "here")
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    yield disk, lambda: subprocess.run(["mount", "-o", f"remount,size={20 * part}", str(disk)], check=True)
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(days, tmp_path, small_disk):
+    disk, enlarge = small_disk
+    with pytest.raises(OSError, match="cannot write to.*No space left.*run the same command again") as caught:
+        map_files(days, big_rows, out=disk / "out")
+    assert caught.value.errno == errno.ENOSPC
+    assert len(lines_of(disk / "out")) == len(parts(disk / "out")) == 3, "what there is room for"
+    enlarge()
+    result = map_files(days, big_rows, out=disk / "out")
+    assert (result.n_kept, result.n_done) == (3, 5)
+    assert_same_parts(disk / "out", tmp_path / "here")
+
+
+def test_parts_that_no_line_tells_of_do_not_keep_a_disk_full(days, tmp_path, small_disk):
+    """Workers may fill the disk before the first line is written; the next run has the room that these parts took."""
+    disk, enlarge = small_disk
+    names = sorted(parts(tmp_path / "here"))[:3]
+    map_files(days / "day_000.parquet", big_rows, out=disk / "out")
+    for place in ("parts", "manifest"):
+        for path in (disk / "out" / place).iterdir():
+            path.unlink()
+    (disk / "out" / "manifest.jsonl").unlink()
+    for name in names:
+        shutil.copy(tmp_path / "here" / "parts" / name, disk / "out" / "parts" / name)
+    with pytest.raises(OSError, match="No space left"):
+        map_files(days, big_rows, out=disk / "out")
+    assert len(lines_of(disk / "out")) == 3
+    enlarge()
+    assert map_files(days, big_rows, out=disk / "out").n_kept == 3
+    assert_same_parts(disk / "out", tmp_path / "here")
+
+
+def test_a_full_disk_stops_a_cluster(days, cluster, tmp_path, small_disk):
+    """How many parts have a line then depends on who was quicker; what has one is kept."""
+    disk, enlarge = small_disk
+    with pytest.raises(OSError, match="cannot write to.*No space left.*run the same command again"):
+        map_files(days, big_rows, out=disk / "out", client=cluster.address)
+    kept = lines_so_far(disk / "out") or len(lines_of(disk / "out"))
+    assert kept <= len(parts(disk / "out")) < 8
+    enlarge()
+    result = map_files(days, big_rows, out=disk / "out", client=cluster.address)
+    assert (result.n_kept, result.n_done) == (kept, 8 - kept)
+    assert_same_parts(disk / "out", tmp_path / "here")
 
 
 # ---------------------------------------------------------------- Swift
@@ -808,7 +944,7 @@ def test_combine_counts_ranks_and_finds_what_is_there_twice(own_days, tmp_path, 
     to_parquet(twin, own_days / "twin.parquet")
     map_files(own_days, "isolate", out=tmp_path / "out")
     for bucket in (5_000_000, 500):
-        monkeypatch.setattr(module, "_BUCKET", bucket)
+        monkeypatch.setattr(combining, "_BUCKET", bucket)
         made = combine(tmp_path / "out", top=5)
         table = pd.read_parquet(tmp_path / "out" / "combined.parquet")
         pd.testing.assert_frame_equal(table, everything(tmp_path / "out"))
@@ -909,21 +1045,21 @@ def test_units_are_files_orbits_or_folders(days, tmp_path):
 def test_what_counts_as_input(days, tmp_path):
     one = tmp_path / "odd [name]*.parquet"
     shutil.copy(days / "day_000.parquet", one)
-    assert [Path(f.name).name for f in module._listed(one, None)] == [one.name]
+    assert [Path(f.name).name for f in list_files(one, None)] == [one.name]
     (tmp_path / "sub").mkdir()
     for name in ("sub/.hidden.csv", "_scratch.csv", "notes.txt", "sub/x.csv"):
         (tmp_path / name).write_text("a\n1\n")
-    assert [Path(f.name).name for f in module._listed(tmp_path, None)] == [one.name, "x.csv"]
-    assert len(module._listed([tmp_path, f"file://{tmp_path}/sub", one], None)) == 2
+    assert [Path(f.name).name for f in list_files(tmp_path, None)] == [one.name, "x.csv"]
+    assert len(list_files([tmp_path, f"file://{tmp_path}/sub", one], None)) == 2
     for nothing in ("absent.csv", tmp_path / "*.nope", "swift://", " "):
         with pytest.raises((FileNotFoundError, InputError)):
-            module._listed(nothing, None)
+            list_files(nothing, None)
     result = map_files(tmp_path, "convert", out=tmp_path / "out")
     assert map_files(tmp_path, "convert", out=tmp_path / "out").n_kept == result.n_units == 2
 
 
 def test_bad_requests_are_refused_in_one_line(days, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_CONNECT", 1)
+    monkeypatch.setattr(workers, "_CONNECT", 1)
     for bad, match in (({"task": "wash"}, "no task"), ({"parameters": {"epsilon": 1}}, "no parameter 'epsilon'"),
                        ({"parameters": {"eps": "1,2"}}, "one eps"), ({"scope": "x"}, "scope must be"),
                        ({"parameters": {"min_samples": 0}}, "min_samples"), ({"jobs": -1}, "jobs must be"),

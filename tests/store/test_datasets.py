@@ -1,8 +1,10 @@
 """The embedded store, tables and names: what the notebook does not show."""
 import bz2
+import configparser
 import contextlib
 import gzip
 import http.server
+import importlib
 import json
 import lzma
 import os
@@ -22,6 +24,7 @@ from hypothesis import strategies as st
 from layout import ROOT, SHARED_DATA
 
 from oco2_outliers.datasets import Datasets, InputError, SwiftFileSystem, read_table
+from oco2_outliers.ground.files import temporary_name
 
 ID = 2018082505140535
 
@@ -176,6 +179,55 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2  # the part that was left is not listed
 
 
+KILLED = {
+    "a file": "held = whole_file(folder / 'a.csv'); held.write(b'n' * 10**6)",
+    "a page": "held = whole_path(folder / 'page.html'); held.__enter__().write_text('half')",
+    "results": "held = whole_folder(folder / 'run'); (held.__enter__() / 'labels.csv').write_text('half')",
+}
+
+
+@pytest.mark.parametrize("kind", KILLED)
+def test_what_a_killed_writer_left_is_no_object(tmp_path, kind):
+    code = ("import os, sys; from pathlib import Path\n"
+            "from oco2_outliers.ground.files import whole_file, whole_folder, whole_path\n"
+            f"folder = Path(sys.argv[1]); {KILLED[kind]}; os._exit(1)")
+    put(Datasets(root=tmp_path / "store"), "old.csv")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "store")], check=False)
+    left = [p for p in (tmp_path / "store").rglob("*") if p.is_file() and p.name != "old.csv"]
+    assert len(left) == 1
+    only_the_old(Datasets(root=tmp_path / "store"), tmp_path / "to")
+    assert left[0].exists()  # it is for its writer, or the next one there, to remove
+
+
+def only_the_old(store, to):
+    """Every call that lists, fetches or deletes sees `old.csv` and nothing else."""
+    assert [o["name"] for o in store.get_container()] == ["old.csv"]
+    assert store.get_containers()[0]["count"] == len(store.list_objects()) == 1
+    assert store.get_files_urls() == store.get_files_urls("*.csv") == [store.url("old.csv")]
+    assert store.download("*", to).sent == ["old.csv"]
+    assert [p.name for p in to.rglob("*")] == ["old.csv"]
+    assert store.delete_files("*", dry_run=False) == ["old.csv"] and store.get_container() == []
+
+
+@pytest.mark.parametrize("name", [
+    temporary_name("a.csv"), f"2018/{temporary_name('a.csv')}", f"{temporary_name('results')}/labels.csv",
+    f"run/{temporary_name('results')}/deep/labels.csv", ".granule.nc4.d41d8cd98f00b204.part",
+], ids=["file", "file in a folder", "folder", "folder in a folder", "of an older version"])
+def test_unfinished_work_is_no_object(store, tmp_path, name):
+    for each in (name, "old.csv"):
+        store.fs.makedirs(store.fs._parent(f"{store.root}/{each}"), exist_ok=True)
+        store.fs.pipe(f"{store.root}/{each}", b"half")
+    only_the_old(store, tmp_path / "to")
+    assert store.fs.isfile(f"{store.root}/{name}")
+
+
+def test_names_that_only_look_unfinished_are_objects(store):
+    names = [".hidden.csv", "a.part", ".a.part", "b.part/x.csv"]
+    for name in names:
+        put(store, name)
+    assert [o["name"] for o in store.get_container()] == sorted(names)
+
+
 HOSTILE = ["../x", "a/../../x", "..", ".", "", "/", "a\\..\\x", "C:\\x", "c:x", "a\0b", "x\n", "link/x", "./x", "a/",
            "\x1b[2J"]
 
@@ -293,7 +345,7 @@ def test_the_index_of_a_parquet_file_is_not_lost(tmp_path):
 
 @pytest.mark.parametrize(("name", "data", "says"), [
     ("a.csv", b"", "empty"), ("a.json", b"", "empty"), ("a.parquet", b"", "empty"),
-    ("a.csv.gz", gzip.compress(b""), "empty"),
+    ("a.csv.gz", gzip.compress(b"", mtime=0), "empty"),
     ("a.csv", b"sounding_id,x\n,1\n", "missing"), ("a.csv", b"sounding_id\n2.018e15\n", "all its digits"),
     ("a.csv", b"sounding_id\n2018x\n", "all its digits"), ("a.json", b'[{"sounding_id": null}]', "missing"),
     ("a.json", b'[{"sounding_id": 1.5}]', "all its digits"), ("a.json", b'[{"sounding_id": 1e300}]', "all its digits"),
@@ -302,7 +354,7 @@ def test_the_index_of_a_parquet_file_is_not_lost(tmp_path):
     ("a.json", b"[" * 100000, "cannot be read"), ("a.parquet", b"PAR1 no", "cannot be read"),
     ("a.csv.gz", b"no", "cannot be read"), ("a.csv.bz2", b"no", "cannot be read"),
     ("a.csv.xz", b"no", "cannot be read"),
-    ("a.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-6], "cannot be read"),
+    ("a.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-6], "cannot be read"),
     ("a.nc4", b"x", "read_lite"), ("a.h5", b"x", "read_lite"), ("a.pkl", b"x", "unknown"), ("a", b"x", "unknown"),
 ])
 def test_what_cannot_be_read_says_so_in_one_line(store, tmp_path, name, data, says):
@@ -406,6 +458,21 @@ def test_the_module_starts_without_what_a_folder_does_not_need():
 def test_the_entry_point():
     import fsspec
     assert fsspec.get_filesystem_class("swift") is SwiftFileSystem
+    parser = configparser.ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    module, name = parser["DEFAULT"]["fsspec_specs"].removeprefix("swift=").split(":")
+    assert getattr(importlib.import_module(module), name) is SwiftFileSystem
+    assert SwiftFileSystem.__module__ == module
+
+
+def test_swift_verbs_stand_apart_from_fsspec():
+    """The verbs know nothing of fsspec, and none of them hides one of its methods."""
+    from fsspec import AbstractFileSystem
+
+    from oco2_outliers.store.segments import SwiftObjects
+    assert not issubclass(SwiftObjects, AbstractFileSystem) and issubclass(SwiftFileSystem, SwiftObjects)
+    verbs = {name for kind in SwiftObjects.__mro__[:-1] for name in vars(kind) if not name.startswith("__")}
+    assert len(verbs) > 20 and not verbs & set(dir(AbstractFileSystem))
 
 
 @pytest.mark.skipif(not SHARED_DATA.is_dir(),

@@ -223,7 +223,7 @@ def test_a_flipped_byte_in_a_segment_is_noticed(server, store, files, tmp_path):
 def test_quota_is_an_error_that_says_so(server, store, files):
     folder, made = files
     store.upload(f"{folder}/0?.csv", "up/")
-    # The proxy counts what a container holds when it looks at it anew, as it does after a POST.
+    # The proxy counts what a container holds when it looks at it again, as it does after a POST.
     store.conn.post_container(store.root, {"x-container-meta-quota-bytes": "21000"})
     with pytest.raises(OSError, match="quota"):
         store.upload(f"{folder}/*.csv", "up/")

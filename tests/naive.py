@@ -1,0 +1,127 @@
+"""Naive twins: slow and obvious versions of what the package computes quickly, for a reader to check by eye."""
+
+from __future__ import annotations
+
+import warnings
+
+import cv2
+import numpy as np
+import pandas as pd
+from scipy.optimize import curve_fit
+
+from oco2_outliers.peaks import peak_model
+from oco2_outliers.soundings import track_distance
+from oco2_outliers.soundings.sphere import sphere_distance
+
+# --- isolation ---
+
+
+def squared_distances(X):
+    """Squared distances of all pairs of rows, added feature by feature."""
+    total = np.zeros((len(X), len(X)))
+    for j in range(X.shape[1]):
+        total += (X[:, None, j] - X[None, :, j]) ** 2
+    return total
+
+
+def clusters_by_definition(square, eps, m):
+    """DBSCAN as the words say it: clusters by ascending smallest core row, a border row to the lowest label."""
+    near = square <= eps * eps
+    core = near.sum(axis=1) >= m
+    labels, n_clusters = np.full(len(square), -1), 0
+    for row in np.flatnonzero(core):
+        if labels[row] >= 0:
+            continue
+        labels[row], todo = n_clusters, [row]
+        while todo:
+            for q in np.flatnonzero(near[todo.pop()] & core & (labels < 0)):
+                labels[q] = n_clusters
+                todo.append(q)
+        n_clusters += 1
+    for row in np.flatnonzero(~core):
+        reached = labels[near[row] & core]
+        labels[row] = reached.min() if len(reached) else -1
+    return labels
+
+
+# --- soundings ---
+
+def naive_background(soundings, window):
+    """For every sounding: the window around it, sorted and averaged by the book."""
+    distance, good = track_distance(soundings), soundings["xco2_quality_flag"] == 0
+    rows = []
+    for here in distance:
+        y = soundings["xco2"].astype(float)[good & ((distance - here).abs() <= window / 2)]
+        rows.append((y.median(), y.mean() - y.std(ddof=0)) if len(y) >= 20 else (np.nan, np.nan))
+    return np.array(rows)
+
+
+# --- pictures ---
+
+
+
+def original_features(path, bins):
+    """The original loop over pictures, written out for one of them."""
+    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2HSV)
+    hist = cv2.calcHist([image], [0, 1, 2], None, bins, [0, 180, 0, 256, 0, 256])
+    return cv2.normalize(hist, hist).flatten()
+
+
+def opencv_counts(image, bins):
+    """Pixels of a BGR picture in each bin, as OpenCV counts them."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+    return cv2.calcHist([hsv], [0, 1, 2], None, list(bins), [0, 180, 0, 256, 0, 256])
+
+
+# --- plumes ---
+
+
+EARTH = 6371.0088  # km, mean radius
+
+
+def destination(lat, lon, direction, km):
+    """Where a great circle leads after so many km, degrees; by the textbook."""
+    way, lat, lon, direction = np.asarray(km) / EARTH, np.radians(lat), np.radians(lon), np.radians(direction)
+    there = np.arcsin(np.sin(lat) * np.cos(way) + np.cos(lat) * np.sin(way) * np.cos(direction))
+    turn = np.arctan2(np.sin(direction) * np.sin(way) * np.cos(lat), np.cos(way) - np.sin(lat) * np.sin(there))
+    return np.degrees(there), (np.degrees(lon + turn) + 180) % 360 - 180
+
+
+def naive_published_search(table):
+    """The published loop as its description reads, one row at a time."""
+    first, rows = table.iloc[0], []
+    distance = sphere_distance(table["latitude"], table["longitude"], first["latitude"], first["longitude"],
+                               radius=6367)
+    table = table.assign(distance=np.asarray(distance)).sort_values("distance")
+    for k in range(0, len(table), 15):
+        centre = table.iloc[k]
+        near = table[(table["distance"] >= centre["distance"] - 100) & (table["distance"] <= centre["distance"] + 100)]
+        if len(near) < 400:
+            continue
+        x, y = near["distance"] - centre["distance"], near["xco2"]
+        start = (0.0, np.median(y), 30 * (centre["xco2"] - np.median(y)), 10.0)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                m, b, amplitude, s = curve_fit(peak_model, x, y, p0=start, sigma=near["xco2_uncertainty"], ftol=0.5,
+                                               xtol=0.5, maxfev=20000)[0]
+        except RuntimeError:
+            continue
+        width = abs(s)
+        zones = [((x >= a * width) & (x <= c * width)).sum() for a, c in ((-1, 0), (0, 1), (-3, -2), (2, 3))]
+        if width < 2 or 3 * width > 100 or amplitude / s < 0 or min(zones) < int(width):
+            continue
+        core = (x >= -4 * width) & (x <= 4 * width)
+        r = np.corrcoef(peak_model(x[core], m, b, amplitude, s), y[core])[0, 1]
+        if r >= 0 and r**2 >= 0.25:
+            rows.append((int(centre["sounding_id"]), m, b, amplitude, s, amplitude / (s * np.sqrt(2 * np.pi)), r))
+    return pd.DataFrame(rows, columns=["sounding_id", "slope", "intercept", "amplitude", "sigma", "delta", "R"])
+
+
+def fit_by_curve_fit(x, y, error, centre, width, window=100.0):
+    """curve_fit of the same model, centre and width held."""
+    d = x - centre
+    near = np.abs(d) <= window
+    return curve_fit(lambda x, m, b, a: peak_model(x, m, b, a, width), d[near], y[near], p0=(0, 400, 1),
+                     sigma=error[near], xtol=1e-14, ftol=1e-14,
+                     jac=lambda x, m, b, a: np.stack([x, x * 0 + 1, peak_model(x, 0, 0, 1, width)], axis=1))
