@@ -9,7 +9,7 @@ import codecs
 import csv
 import re
 from collections import Counter
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from .errors import InputError
 
@@ -50,6 +50,15 @@ def text_encoding(head: bytes) -> str:
 
 # %% ../../nbs/ground/05a_dialects.ipynb #4b9c1c56
 HEAD = 2**16  # bytes that are looked at
+LONGEST_HEAD = 2**24
+
+
+def read_head(file: IO[bytes]) -> bytes:
+    """The first bytes of a file: more of them where its lines are long, for a header of 10,000 names is one."""
+    head, wanted = file.read(HEAD), HEAD
+    while len(head) == wanted and head.count(b"\n") + head.count(b"\r") < 8 and wanted < LONGEST_HEAD:
+        head, wanted = head + file.read(wanted), 2 * wanted
+    return head
 
 
 def _head_lines(head: bytes, encoding: str) -> list[str]:
@@ -150,13 +159,19 @@ def _commented_names(comment: str, first_row: list[str], separator: str, quote: 
 _WITH_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 _WITH_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_POINT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 
 
 def _decimal_mark(rows: list[list[str]]) -> str:
     """`,` or `.`: the decimal mark of all cells."""
     cells = [cell for row in rows for cell in row]
     commas = [cell for cell in cells if _WITH_COMMA.fullmatch(cell)]
-    if not commas or any(map(_WITH_POINT.fullmatch, cells)):
+    points = [cell for cell in cells if _WITH_POINT.fullmatch(cell)]
+    if commas and points and all(map(_POINT_THOUSANDS.fullmatch, points)) \
+            and not all(map(_THOUSANDS.fullmatch, commas)):
+        raise InputError(f"{commas[0]!r} has a decimal comma, and {points[0]!r} may be {points[0].replace('.', '')} or "
+                         f"{points[0]}: give the decimal mark (decimal=\",\" or \".\", --decimal)")
+    if not commas or points:
         return "."
     if all(map(_THOUSANDS.fullmatch, commas)):
         whole = commas[0].replace(",", "")
@@ -185,10 +200,29 @@ def _units_row(rows: list[list[str]], decimal: str) -> tuple[str, ...]:
     is_units = bool(words) and not numbers and not any(word.lower() in _MISSING for word in words)
     return tuple(first) if is_units else ()
 
+# %% ../../nbs/ground/05a_dialects.ipynb #fde5db73
+_NAMED = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "blank": r"\s+",
+          "space": r"\s+", " ": r"\s+"}
+
+
+def _given(encoding: str | None, separator: str | None, decimal: str | None) -> tuple[str | None, str | None]:
+    """The separator and the decimal mark that a person gave, checked."""
+    try:
+        codecs.lookup(encoding or "utf-8")
+    except (LookupError, ValueError):
+        raise InputError(f"unknown encoding {encoding!r}: give one like utf-8, utf-16 or cp1252") from None
+    separator = _NAMED.get(separator, separator) if separator else None
+    if separator not in (None, r"\s+") and (len(separator) != 1 or separator.isalnum() or separator in "\"\r\n."):
+        raise InputError(f"bad separator {separator!r}: give one character, or tab or blank")
+    if decimal not in (None, "", ",", "."):
+        raise InputError(f"bad decimal mark {decimal!r}: give , or .")
+    return separator, decimal or None
+
 # %% ../../nbs/ground/05a_dialects.ipynb #25959a56
 def csv_dialect(head: bytes, encoding: str | None = None, separator: str | None = None,
                 decimal: str | None = None) -> CsvDialect:
     """How a CSV is written, from its first bytes; what is given is not looked for."""
+    separator, decimal = _given(encoding, separator, decimal)
     encoding = encoding or text_encoding(head)
     lines = _head_lines(head, encoding)
     start, named = _skip_preface(lines)
