@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from .isolation.estimator import IsolatedSoundings
-from .isolation.features import NOT_FEATURES, FeatureMatrix, feature_matrix
+from .isolation.columns import NOT_FEATURES
+from .isolation.features import FeatureMatrix, feature_matrix
 from .isolation.original_names import bench_kmeans, do_dbcluster, search_optimal, split_isolated
 from .isolation.radii import choose_eps, eps_profile, isolation_radius
 from .isolation.scores import silhouettes

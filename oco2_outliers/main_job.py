@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,13 +18,15 @@ import pandas as pd
 from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
-from .ground.tables import wrapped_text
+from .ground.headings import as_names
+from .ground.tables import storable, wrapped_text
 from .isolation.checking import features_to_judge, without_earlier_results
 from .isolation.choosing import best_by_silhouette, eps_around, eps_values, printable_fence
+from .isolation.columns import Fate
 from .isolation.estimator import IsolatedSoundings
 from .isolation.features import FeatureMatrix
 from .isolation.radii import isolation_radius
-from .isolation.reporting import notes_of_run, oddest_text, sweep_figure, sweep_text, track_figure
+from .isolation.reporting import names_of_rows, notes_of_run, oddest_text, sweep_figure, sweep_text, track_figure
 from .isolation.results import result_columns
 from .isolation.sweeps import sweep
 from .soundings.exact_text import exact_numbers
@@ -54,9 +56,11 @@ def _read_rows(inputs: Any, store: Any, shown: bool) -> _Rows:
     return _Rows(read, table.reset_index(drop=True), table.index, partial, earlier, fill_counts(read))
 
 # %% ../nbs/04a_isolate.ipynb #7a8596af
-def _matrix_of(rows: _Rows, features: Sequence[str] | None, min_samples: int, drop_missing: bool) -> FeatureMatrix:
+def _matrix_of(rows: _Rows, features: list[str] | None, min_samples: int, drop_missing: bool) -> FeatureMatrix:
     """The standardised features of the rows that can be judged, as many as a core row needs at least."""
     matrix = features_to_judge(rows.table, features, rows.partial, rows.fills, drop_missing)
+    if not any("source" in each.table for each in rows.read):  # it was added here
+        matrix = replace(matrix, columns={name: fate for name, fate in matrix.columns.items() if name != "source"})
     n = len(matrix.X)
     if n < min_samples:
         raise InputError(f"{n} rows, fewer than min_samples={min_samples}: none can be core; lower min_samples")
@@ -157,8 +161,9 @@ class IsolationResult:
 # %% ../nbs/04a_isolate.ipynb #2d161846
 def _write(result: IsolationResult, folder: Path) -> None:
     """Write the six files of a result into a folder."""
-    table = result.table
-    exact_numbers(result.isolated.drop(columns="isolated")).to_csv(folder / "isolated.csv", index=False)
+    isolated = _with_row_names(result.isolated.drop(columns="isolated"), result.table)
+    exact_numbers(isolated).to_csv(folder / "isolated.csv", index=False)
+    table, _ = storable(result.table)
     named_twice = not set(table.index.names).isdisjoint(table.columns)
     table.to_parquet(folder / "scores.parquet", index=False if named_twice else None)
     exact_numbers(result.sweep).to_csv(folder / "sweep.csv", index=False)
@@ -167,6 +172,28 @@ def _write(result: IsolationResult, folder: Path) -> None:
     along.savefig(folder / "isolated_along_track.png", dpi=120)
     shown = result.sweep[result.sweep["min_samples"] == result.min_samples]
     sweep_figure(table["score"].to_numpy(), shown, result.eps, result.rule).savefig(folder / "sweep.png", dpi=120)
+
+# %% ../nbs/04a_isolate.ipynb #72e03e0c
+def _with_row_names(isolated: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The isolated rows with their labels, or their numbers in the input, as first column where they have no id."""
+    if "sounding_id" in table or isolated.empty:
+        return isolated
+    names = names_of_rows(table)
+    if names.name in isolated:
+        return isolated
+    isolated = isolated.copy()
+    isolated.insert(0, str(names.name), names[table["isolated"]].loc[isolated.index].to_numpy()
+                    if table.index.is_unique else names_of_rows(isolated).to_numpy())
+    return isolated
+
+# %% ../nbs/04a_isolate.ipynb #2f5ba4b7
+def _all_fates(rows: _Rows, matrix: FeatureMatrix) -> dict[Hashable, Fate]:
+    """What became of every column of the inputs."""
+    fates = dict(matrix.columns)
+    fates |= {name: Fate("not in every input", "some inputs lack it") for name in rows.partial}
+    fates |= {name: Fate("earlier result", "replaced by this one") for name in rows.earlier}
+    skipped = [name for each in rows.read for name in each.table.attrs.get("skipped", [])]
+    return {name: Fate("left out by the reader", "it has no place in a table of soundings") for name in skipped} | fates
 
 # %% ../nbs/04a_isolate.ipynb #afbb73c3
 def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
@@ -182,6 +209,7 @@ def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
                      for name in matrix.features},
         "left_out": {"constant": matrix.constant, "duplicate": matrix.duplicate, "empty": matrix.empty,
                      "not_in_every_input": rows.partial},
+        "columns": {str(name): fate._asdict() for name, fate in _all_fates(rows, matrix).items()},
         "counts": {"rows": n, "dropped": n - n_judged, "judged": n_judged,
                    "isolated": int((model.labels_ == -1).sum()), "core": len(model.core_sample_indices_),
                    "clusters": int(model.labels_.max()) + 1, "fill_values": rows.fills},
@@ -194,6 +222,8 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
     scored = rows.table.loc[matrix.X.index].join(result_columns(model, matrix))
     scored.index = rows.index[scored.index]
     notes = notes_of_run(rows.read, rows.table, len(matrix.X), rows.fills, rows.partial, rows.earlier)
+    if mixed := storable(rows.table)[1]:
+        notes.append(f"columns of mixed kinds, stored as text in scores.parquet: {', '.join(mixed)}")
     summary = _summary(rows, matrix, model, parameters)
     return IsolationResult(scored, swept, parameters["eps"], parameters["min_samples"], parameters["eps_rule"],
                            replace(matrix, X=matrix.X.set_axis(scored.index)), summary, notes)
@@ -201,7 +231,7 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
 # %% ../nbs/04a_isolate.ipynb #68f1c893
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
-            eps: float | str | Sequence[float] = "auto", min_samples: int = 5, features: Sequence[str] | None = None,
+            eps: float | str | Sequence[float] = "auto", min_samples: int = 5, features: str | Sequence[str] | None = None,
             drop_missing: bool = False, random_state: int | None = 0, n_jobs: int | None = None,
             progress: bool = False) -> IsolationResult:
     """Find the isolated soundings of one or more files.
@@ -219,9 +249,9 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         ``"auto"``, the fence of the isolation radii (`choose_eps`).
     min_samples : int, default 5
         Rows that make a core row, itself counted.
-    features : sequence of str, optional
-        Columns to use; by default all numeric ones but identifiers, coordinates, times and codes (flags, modes,
-        footprints), see `feature_matrix`.
+    features : str or sequence of str, optional
+        Columns to use; by default all numeric ones but identifiers, coordinates, times, row numbers and codes (flags,
+        modes, footprints), see `feature_matrix`. ``summary["columns"]`` tells what became of every column.
     drop_missing : bool, default False
         Drop rows with NaN or infinite features instead of refusing them. Rows with declared fill values are always
         dropped, and counted.
@@ -260,13 +290,14 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     [420.0]
     """
     asked = eps_values(eps)
+    features = None if features is None else as_names(features, "features")
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
         rows = _read_rows(inputs, store, progress)
         matrix = _matrix_of(rows, features, min_samples, drop_missing)
         swept, chosen, rule = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress)
         model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs).fit(matrix.X)
         parameters = {"eps": chosen, "eps_rule": rule, "eps_asked": asked or "auto", "min_samples": min_samples,
-                      "features_asked": None if features is None else list(features), "drop_missing": drop_missing,
+                      "features_asked": features, "drop_missing": drop_missing,
                       "random_state": random_state}
         result = _result(rows, matrix, swept, model, parameters)
         if scratch is not None:

@@ -10,17 +10,21 @@ import gzip
 import json
 import lzma
 import os
-import re
 import textwrap
 import urllib.parse
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from .dialects import csv_dialect, dialect_in_words, read_head
+from .disguises import exact_integers, undisguised, whole_numbers
 from .errors import InputError, one_line
+from .headings import ALIASES, matched_names
 from .ids import exact_ids
+from .json_shapes import table_of_json
+from .limits import limit_of, limited, refuse_beyond, refuse_odd_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,38 +52,69 @@ def table_kind(name: str) -> tuple[str, str]:
         raise InputError(f"{name}: unknown kind {ext!r}; tables end in .csv, .json (also .gz .bz2 .xz) or .parquet")
     return ext, packed
 
-# %% ../../nbs/ground/06_tables.ipynb #5ca6b07a
-def _separator(header: str) -> str:
-    """`,` or `;`: the one more often in the header line, outside quotes."""
-    return max(",;", key=re.sub(r'"[^"]*"', "", header).count)
-
-# %% ../../nbs/ground/06_tables.ipynb #7d206d8f
-def _read_csv(file: IO[bytes]) -> pd.DataFrame:
-    """CSV of either separator; numbers to the last digit, ids as text until they are checked."""
+# %% ../../nbs/ground/06_tables.ipynb #285f1521
+def _read_csv(file: IO[bytes], **given: str | None) -> pd.DataFrame:
+    """CSV of any dialect; numbers to the last digit, ids as text until they are checked."""
     import pandas as pd
 
+    dialect = csv_dialect(read_head(file), **given)
+    refuse_beyond(len(dialect.names), "OCO2_MAX_COLUMNS")
     # From 3.1 on pandas reads every float to its last digit, and the option is deprecated.
     exact: Any = {"float_precision": "round_trip"} if pd.__version__.startswith("3.0") else {}
-    header = file.readline().decode("utf-8-sig")
+    skip = list(range(dialect.first_line + (not dialect.header_is_comment)))
+    if dialect.units:
+        skip.append(skip[-1] + 1 if skip else 0)
+    columns = _column_names(dialect.names)
+    ids = {name: str for name in columns if _is_id(name)}
+    how = {"sep": dialect.separator, "quotechar": dialect.quote, "decimal": dialect.decimal, "header": None,
+           "names": columns, "skiprows": skip, "index_col": False, "skipinitialspace": True,
+           "encoding": dialect.encoding, "nrows": limit_of("OCO2_MAX_ROWS") + 1, **exact}
     file.seek(0)
     with warnings.catch_warnings():
         # index_col=False: a row longer than the header is an error, not a silent shift of every column.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(file, sep=_separator(header), dtype={"sounding_id": str}, index_col=False,
-                           encoding="utf-8-sig", **exact)
+        # low_memory=False: read in one piece, a column of texts and numbers is one of texts throughout.
+        table = pd.read_csv(file, dtype=ids, low_memory=False, **how)
+    refuse_beyond(len(table), "OCO2_MAX_ROWS")
+    table = _with_exact_gaps(table, file, how)
+    table, numbers = undisguised(table, given.get("decimal"))
+    return _told(table, dialect_in_words(dialect), numbers)
 
-# %% ../../nbs/ground/06_tables.ipynb #d959fd56
-def _read_json(file: IO[bytes]) -> pd.DataFrame:
-    """Records, or columns as `DataFrame.to_json` writes them; no guessed dates, no text turned into numbers."""
+# %% ../../nbs/ground/06_tables.ipynb #e7c20b42
+def _told(table: pd.DataFrame, how: str, numbers: dict[Any, str]) -> pd.DataFrame:
+    """The table that tells how it was read: its dialect, and columns of text that were read as numbers."""
+    if how:
+        table.attrs["read_as"] = how
+    if numbers:
+        table.attrs["numbers_in_text"] = {str(name): said for name, said in numbers.items()}
+    return table
+
+# %% ../../nbs/ground/06_tables.ipynb #ea84aace
+def _with_exact_gaps(table: pd.DataFrame, file: IO[bytes], how: dict[str, Any]) -> pd.DataFrame:
+    """The table with every digit of large whole numbers beside missing ones; what is beyond 64 bits stays text."""
     import pandas as pd
 
-    data = json.load(file)
-    if isinstance(data, list) and all(isinstance(row, dict) for row in data):
-        return pd.DataFrame(data)
-    if isinstance(data, dict) and all(isinstance(column, (dict, list)) for column in data.values()):
-        df = pd.DataFrame(data)
-        return df.set_axis(df.index.astype("int64")) if len(df) and all(str(i).isdecimal() for i in df.index) else df
-    raise InputError("it holds neither records nor columns")
+    large = [name for name in table.select_dtypes("float64") if table[name].abs().ge(2**53).any()]
+    objects = table.columns[[kind.name == "object" for kind in table.dtypes]]
+    if large:
+        file.seek(0)
+        texts = pd.read_csv(file, usecols=large, dtype=str, keep_default_na=True, **how).fillna("")
+        for name in large:
+            column = whole_numbers(texts[name].str.strip().tolist(), table.index)
+            table[name] = table[name] if column is None else column
+    for name in objects:  # whole numbers that need more than 64 bits
+        table[name] = table[name].map(str, na_action="ignore")
+    return table
+
+# %% ../../nbs/ground/06_tables.ipynb #01d6724a
+def _column_names(names: list[str]) -> list[str]:
+    """The names of a header, with `Unnamed: n` for those that are empty."""
+    return [name or f"Unnamed: {number}" for number, name in enumerate(names)]
+
+
+def _is_id(name: str) -> bool:
+    """Whether a column holds sounding ids, by its name in any letters."""
+    return name in matched_names([name], {"sounding_id": ALIASES["sounding_id"]}) or name == "sounding_id"
 
 # %% ../../nbs/ground/06_tables.ipynb #c1dbc67e
 def _with_levels(df: pd.DataFrame) -> pd.DataFrame:
@@ -92,36 +127,79 @@ def _with_levels(df: pd.DataFrame) -> pd.DataFrame:
     return df.reset_index(level=[i for i, name in enumerate(df.index.names) if name is not None])
 
 # %% ../../nbs/ground/06_tables.ipynb #4b3d3eea
+def _refuse_large_parquet(file: Any) -> None:
+    """Refuse a Parquet file with too many rows, columns or bytes, by what its last bytes tell."""
+    told = file.metadata
+    refuse_beyond(told.num_rows, "OCO2_MAX_ROWS")
+    refuse_beyond(told.num_columns, "OCO2_MAX_COLUMNS")
+    unpacked = sum(told.row_group(number).total_byte_size for number in range(told.num_row_groups))
+    refuse_beyond(max(unpacked, 4 * told.num_rows * told.num_columns), "OCO2_MAX_BYTES")
+
+
+def _large_with_gaps(column: Any) -> bool:
+    """Whether an Arrow column holds whole numbers beyond 2**53 beside missing ones."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not (pa.types.is_int64(column.type) or pa.types.is_uint64(column.type)) or not column.null_count:
+        return False
+    ends = pc.min_max(column).as_py()
+    return ends["min"] is not None and max(-ends["min"], ends["max"]) >= 2**53
+
+# %% ../../nbs/ground/06_tables.ipynb #51144a8f
 def _read_parquet(file: IO[bytes]) -> pd.DataFrame:
     """Parquet; what was the index of the table when it was written, such as the ids, comes back as columns."""
     import pandas as pd
+    import pyarrow.parquet as pq
 
-    return _with_levels(pd.read_parquet(file))
+    opened = pq.ParquetFile(file)
+    _refuse_large_parquet(opened)
+    arrow = opened.read()
+    exact = {name: column.to_pandas(integer_object_nulls=True)
+             for name, column in zip(arrow.column_names, arrow.columns) if _large_with_gaps(column)}
+    table = arrow.to_pandas()
+    for name, values in exact.items():
+        if name in table.columns:
+            whole = [None if pd.isna(value) else int(value) for value in values]
+            table[name] = exact_integers(whole, table.index, name)
+    table, numbers = undisguised(_with_levels(table))
+    return _told(table, "", numbers)
+
+# %% ../../nbs/ground/06_tables.ipynb #4fa36231
+def _read_json(file: IO[bytes]) -> pd.DataFrame:
+    """JSON of any shape, with numbers in quotes read where that is certain."""
+    table, numbers = undisguised(table_of_json(file))
+    return _told(table, "", numbers)
 
 # %% ../../nbs/ground/06_tables.ipynb #af949863
-_READ = {".csv": _read_csv, ".json": _read_json, ".parquet": _read_parquet}
+_READ: dict[str, Callable[[IO[bytes]], Any]] = {".json": _read_json, ".parquet": _read_parquet}
 
 # %% ../../nbs/ground/06_tables.ipynb #45751b1e
-def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None) -> pd.DataFrame:
+def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None, *, encoding: str | None = None,
+               separator: str | None = None, decimal: str | None = None) -> pd.DataFrame:
     """Read a CSV, JSON or Parquet table.
 
     Parameters
     ----------
     path_or_file : path or binary file object
-        Where to read. The separator of a CSV, `,` or `;`, is found from its header.
+        Where to read.
     name : str, optional
         Name whose extension says what the file is; needed for a file object without a `name`.
+    encoding, separator, decimal : str, optional
+        Of a CSV, where its first lines do not settle them: such as ``"cp1252"``, ``"\\t"`` and ``","``.
 
     Returns
     -------
     DataFrame
         Columns as in the file, and the named index of a Parquet file as columns; `sounding_id`, if there, as int64.
-        Nothing is added and nothing is filled.
+        Nothing is added and nothing is filled. Texts are read as numbers where all cells of a column are numbers with
+        one decimal mark, and `attrs["numbers_in_text"]` says so; `attrs["read_as"]` tells an unusual dialect.
 
     Raises
     ------
     InputError
-        Empty, broken or of unknown kind, or a `sounding_id` that is missing or has lost digits.
+        Empty, broken, of unknown kind or with two readings, larger than the limits (`OCO2_MAX_BYTES`, `OCO2_MAX_ROWS`,
+        `OCO2_MAX_COLUMNS`), or a `sounding_id` that is missing or has lost digits.
     FileNotFoundError
         No such file.
 
@@ -134,29 +212,34 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
     if isinstance(path_or_file, (str, os.PathLike)):
         path = Path(path_or_file)
         table_kind(name or str(path))
+        refuse_odd_file(path)
         if not path.is_file():
             raise FileNotFoundError(f"no such file: {path}")
         with path.open("rb") as opened:
-            return read_table(opened, name or str(path))
+            return read_table(opened, name or str(path), encoding=encoding, separator=separator, decimal=decimal)
     name = name or str(getattr(path_or_file, "name", ""))
-    df = read_any_table(path_or_file, name)
+    df = read_any_table(path_or_file, name, encoding=encoding, separator=separator, decimal=decimal)
     if "sounding_id" in df.columns:
         df["sounding_id"] = exact_ids(df["sounding_id"], name)
     return df
 
 # %% ../../nbs/ground/06_tables.ipynb #67440973
-def read_any_table(opened: IO[bytes], name: str) -> pd.DataFrame:
+def read_any_table(opened: IO[bytes], name: str, **dialect: str | None) -> pd.DataFrame:
     """A table as `name` tells, its ids not looked at: those of a CSV are text."""
     import pandas as pd
 
     ext, packed = table_kind(name)
     try:
         file = _PACKED[packed](opened) if packed else opened
+        if ext != ".parquet":
+            file = limited(file, 4 if ext == ".json" else 1)
         if not file.read(1):
             raise InputError(f"{name} is empty")
         file.seek(0)
-        df = _READ[ext](file)
-    except (ValueError, RecursionError, EOFError, zlib.error, lzma.LZMAError, OverflowError, KeyError,
+        df = _read_csv(file, **dialect) if ext == ".csv" else _READ[ext](file)
+    except MemoryError:
+        raise InputError(f"{name} needs more memory than there is: split it") from None
+    except (ValueError, RecursionError, EOFError, zlib.error, lzma.LZMAError, OverflowError, KeyError, TypeError,
             pd.errors.ParserWarning) as e:
         raise InputError(f"{name} cannot be read as {ext[1:]}: {one_line(e)}") from None
     except OSError as e:
@@ -167,6 +250,46 @@ def read_any_table(opened: IO[bytes], name: str) -> pd.DataFrame:
     if not isinstance(df, pd.DataFrame):
         raise InputError(f"{name} holds no table")
     return df
+
+# %% ../../nbs/ground/06_tables.ipynb #354711e7
+def storable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The table with mixed columns as text, which Parquet can hold, and their names."""
+    import pyarrow as pa
+
+    mixed = []
+    for name in table.columns[[kind.name == "object" for kind in table.dtypes]]:
+        try:
+            pa.array(table[name], from_pandas=True)
+        except (pa.ArrowException, OverflowError, ValueError, TypeError):
+            mixed.append(name)
+    if mixed:
+        texts = {name: table[name].map(_as_text, na_action="ignore").astype("str") for name in mixed}
+        table = table.copy()
+        for name, column in texts.items():
+            table[name] = column
+    return table, [str(name) for name in mixed]
+
+
+def _as_text(value: Any) -> str:
+    """A value as text: a list or an object as JSON."""
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else str(value)
+
+# %% ../../nbs/ground/06_tables.ipynb #1615e37e
+def under_each_other(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of several tables in one, numbered anew; large whole numbers stay whole where one has none."""
+    import pandas as pd
+
+    kinds: dict[Any, set[str]] = {}
+    for table in tables:
+        for name in table:
+            kinds.setdefault(name, set()).add(str(table[name].dtype))
+    ready = []
+    for table in tables:
+        at_risk = [name for name in table if str(table[name].dtype) in ("int64", "uint64") and len(table)
+                   and (len(kinds[name]) > 1 or not all(name in each for each in tables))
+                   and max(-int(table[name].min()), int(table[name].max())) >= 2**53]
+        ready.append(table.astype({name: "Int64" if table[name].max() < 2**63 else "UInt64" for name in at_risk}))
+    return pd.concat(ready, ignore_index=True)
 
 # %% ../../nbs/ground/06_tables.ipynb #b3582c4f
 def wrapped_text(text: str) -> str:

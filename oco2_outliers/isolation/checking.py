@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from .features import FeatureMatrix, feature_matrix, numeric_columns, refuse_text
+from ..ground.headings import as_names
+from .columns import numeric_columns, refuse_text, with_numbers
+from .features import FeatureMatrix, feature_matrix
 
 # %% auto #0
 __all__ = []
@@ -43,21 +45,22 @@ def refuse_undeclared(table: pd.DataFrame, names: Sequence[str], fills: dict[str
                              "fix them, leave the column out, or drop such rows (drop_missing, --drop-missing)")
 
 # %% ../../nbs/isolation/80_checking.ipynb #b8ac0697
-def _in_every_input(features: Sequence[str] | None, partial: list[str]) -> Sequence[str] | None:
+def _in_every_input(features: str | Sequence[str] | None, partial: list[str]) -> list[str] | None:
     """The features that were asked for; one that not every input has is refused."""
+    features = None if features is None else as_names(features, "features")
     missing = [name for name in features or () if name in partial]
     if missing:
         raise InputError(f"feature {missing[0]!r} is not in every input")
     return features
 
 # %% ../../nbs/isolation/80_checking.ipynb #dfca3513
-def features_to_judge(table: pd.DataFrame, features: Sequence[str] | None, partial: list[str], fills: dict[str, int],
-                      drop_missing: bool) -> FeatureMatrix:
+def features_to_judge(table: pd.DataFrame, features: str | Sequence[str] | None, partial: list[str],
+                      fills: dict[str, int], drop_missing: bool) -> FeatureMatrix:
     """The standardised features of the rows that can be judged; `partial` names columns that some inputs lack."""
     if table.empty:
         raise InputError("no rows to judge")
     asked = _in_every_input(features, partial)
-    seen = table.drop(columns=partial)
+    seen, _ = with_numbers(table.drop(columns=partial))
     if asked:
         refuse_text(seen, [name for name in asked if name in seen])
     if "xco2" in (asked or seen) and "xco2" in seen and seen["xco2"].isna().all():

@@ -5,29 +5,26 @@
 # %% ../../nbs/isolation/00_features.ipynb #835e521c
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.headings import as_names
+from oco2_outliers.isolation.columns import (
+    Fate,
+    column_fates,
+    fates_in_words,
+    no_features,
+    numeric_columns,
+    refuse_text,
+    with_numbers,
+)
 
 # %% auto #0
-__all__ = ['NOT_FEATURES', 'FeatureMatrix', 'feature_matrix']
-
-# %% ../../nbs/isolation/00_features.ipynb #b50b7511
-#: Columns that are features only when asked for by name: what says which sounding it is, where and when, and codes,
-#: since between operation mode 0 and 2 there is no distance.
-NOT_FEATURES = ("sounding_id", "orbit", "file_index", "time", "latitude", "longitude", "footprint", "operation_mode",
-                "land_water_indicator", "xco2_quality_flag")
-
-# %% ../../nbs/isolation/00_features.ipynb #98e7ec63
-def numeric_columns(df: pd.DataFrame) -> list[str]:
-    """Columns that are features unless somebody says otherwise: numbers, and not in `NOT_FEATURES`."""
-    numeric = df.select_dtypes("number", exclude=["timedelta", "complex"]).columns
-    return [name for name in numeric if name not in NOT_FEATURES]
+__all__ = ['FeatureMatrix', 'feature_matrix']
 
 # %% ../../nbs/isolation/00_features.ipynb #932c8676
 def require_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
@@ -38,43 +35,14 @@ def require_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
                          f"it has: {', '.join(map(str, df.columns))}")
 
 # %% ../../nbs/isolation/00_features.ipynb #9425efed
-def asked_columns(df: pd.DataFrame, features: Sequence[str]) -> list[str]:
+def asked_columns(df: pd.DataFrame, features: str | Sequence[str]) -> list[str]:
     """The columns that were asked for, each once; one that is absent or not numeric is refused."""
-    names = list(dict.fromkeys(features))
+    names = as_names(features, "features")
     require_columns(df, names)
     not_numeric = [name for name in names if not pd.api.types.is_numeric_dtype(df[name])]
     if not_numeric:
         raise InputError(f"not a numeric column: {', '.join(map(repr, not_numeric))}")
     return names
-
-# %% ../../nbs/isolation/00_features.ipynb #20d37154
-def _may_be_spoilt(column: pd.Series, name: Hashable) -> bool:
-    """Whether a column holds text or categories where numbers could be meant; `xco2` always should be numbers."""
-    kind = column.dtype
-    words = isinstance(kind, pd.CategoricalDtype) or pd.api.types.is_object_dtype(kind) \
-        or pd.api.types.is_string_dtype(kind)
-    numbers = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
-    return name not in NOT_FEATURES and (words or name == "xco2") and not numbers
-
-# %% ../../nbs/isolation/00_features.ipynb #23c8ffa5
-def refuse_text(df: pd.DataFrame, names: Iterable[Hashable] | None = None) -> None:
-    """Refuse a column of numbers that one bad cell has turned into text, and xco2 as text at all.
-
-    Such a column would be left out as if it had never been a feature.
-    """
-    for name in df.columns if names is None else names:
-        present = df[name].dropna()
-        if not len(present) or not _may_be_spoilt(df[name], name):
-            continue
-        bad = pd.to_numeric(present.astype(object), errors="coerce").isna()
-        if name == "xco2" and not bad.any():
-            raise InputError(f"column {name!r} holds {df[name].dtype} and not numbers, "
-                             f"{str(present.iloc[0])[:40]!r} in row {present.index[0]}; "
-                             "convert it, or choose features without this column")
-        if bad.any() and (name == "xco2" or bad.mean() <= 0.1):
-            first, value = bad.index[int(bad.argmax())], str(present[bad].iloc[0])[:40]
-            raise InputError(f"column {name!r} holds text: {value!r} in row {first}; fix it, or choose features "
-                             "without this column")
 
 # %% ../../nbs/isolation/00_features.ipynb #d065d2c4
 def _is_constant(column: np.ndarray) -> bool:
@@ -86,16 +54,16 @@ def _is_constant(column: np.ndarray) -> bool:
 # %% ../../nbs/isolation/00_features.ipynb #7f1445d3
 def _duplicates(Z: pd.DataFrame, tolerance: float = 1e-6) -> dict[str, str]:
     """Columns equal, up to sign and rounding, to an earlier one."""
-    correlation = np.abs(Z.to_numpy().T @ Z.to_numpy()) / len(Z)
-    found: dict[str, str] = {}
-    for i, j in combinations(range(Z.shape[1]), 2):
-        first, second = Z.columns[i], Z.columns[j]
-        if first in found or second in found or correlation[i, j] < 1 - tolerance:
-            continue
-        a, b = Z[first].to_numpy(), Z[second].to_numpy()
-        if min(np.abs(a - b).max(), np.abs(a + b).max()) <= tolerance:
-            found[second] = first
-    return found
+    values = np.asfortranarray(Z.to_numpy())
+    near = np.triu(np.abs(values.T @ values) / len(Z) >= 1 - tolerance, 1)
+    original = np.full(Z.shape[1], -1)
+    for i in np.flatnonzero(near.any(axis=1)):
+        suspects = np.flatnonzero(near[i] & (original < 0)) if original[i] < 0 else []
+        for j in suspects:
+            a, b = values[:, i], values[:, j]
+            if min(np.abs(a - b).max(), np.abs(a + b).max()) <= tolerance:
+                original[j] = i
+    return {Z.columns[j]: Z.columns[i] for j, i in enumerate(original) if i >= 0}
 
 # %% ../../nbs/isolation/00_features.ipynb #1ed23ee0
 def refuse_missing(values: pd.DataFrame) -> None:
@@ -126,6 +94,8 @@ class FeatureMatrix:
         Columns left out because every value is missing.
     n_dropped : int
         Rows dropped because a feature was missing.
+    columns : dict of str to (str, str)
+        What became of every column of the table, and why: ``{name: (became, why)}``.
 
     Examples
     --------
@@ -136,6 +106,8 @@ class FeatureMatrix:
     >>> print(matrix.report())
     features (1): xco2
     constant, left out: flag
+    >>> matrix.columns["flag"]
+    Fate(became='constant', why='all values are the same')
     """
 
     X: pd.DataFrame
@@ -145,6 +117,7 @@ class FeatureMatrix:
     duplicate: dict[str, str]
     empty: list[str]
     n_dropped: int
+    columns: dict[Hashable, Fate] = field(default_factory=dict)
 
     @property
     def features(self) -> list[str]:
@@ -181,11 +154,12 @@ class FeatureMatrix:
             "empty, every value missing": self.empty,
             "rows dropped for a missing feature": [str(self.n_dropped)] if self.n_dropped else [],
         }
-        lines = [f"{what}: {', '.join(names)}" for what, names in said.items() if names]
-        return "\n".join([f"features ({len(self.features)}): {', '.join(self.features)}", *lines])
+        lines = [f"{what}: {', '.join(map(str, names))}" for what, names in said.items() if names]
+        lines += fates_in_words(self.columns)
+        return "\n".join([f"features ({len(self.features)}): {', '.join(map(str, self.features))}", *lines])
 
 # %% ../../nbs/isolation/00_features.ipynb #10d94023
-def _chosen_columns(df: pd.DataFrame, features: Sequence[str] | None) -> list[str]:
+def _chosen_columns(df: pd.DataFrame, features: str | Sequence[str] | None) -> list[str]:
     """Names of the features of a table, or an error that says what is wrong with the table."""
     if not isinstance(df, pd.DataFrame):
         raise InputError(f"features are columns of a DataFrame, not of {type(df).__name__}; pd.DataFrame makes one")
@@ -196,17 +170,31 @@ def _chosen_columns(df: pd.DataFrame, features: Sequence[str] | None) -> list[st
     twice = df.columns[df.columns.duplicated()]
     if len(twice):
         raise InputError(f"columns of one name: {', '.join(map(repr, twice.unique()))}; give each a name of its own")
-    if features is None:
-        refuse_text(df)
-    names = numeric_columns(df) if features is None else asked_columns(df, features)
+    if features is not None:
+        return asked_columns(df, features)
+    refuse_text(df)
+    names = numeric_columns(df)
     if not names:
-        raise InputError("no numeric feature column in the table; identifiers and coordinates do not count: "
-                         + ", ".join(NOT_FEATURES))
+        raise no_features(column_fates(df))
     return names
+
+# %% ../../nbs/isolation/00_features.ipynb #615da53e
+def _final_fates(df: pd.DataFrame, matrix: FeatureMatrix, asked: bool, numbers: dict[str, str]) -> dict[Hashable, Fate]:
+    """What became of every column of a table, now that constants, copies and empty columns are known."""
+    fates = column_fates(df, numbers)
+    if asked:
+        fates = {name: Fate("not asked for", fate.became) for name, fate in fates.items()}
+        fates |= {name: Fate("feature", "asked for by name") for name in matrix.features}
+    fates |= {name: Fate("empty", "every value is missing") for name in matrix.empty}
+    fates |= {name: Fate("constant", "all values are the same") for name in matrix.constant if name not in matrix.X}
+    fates |= {name: Fate("copy", f"equals {first} after scaling") for name, first in matrix.duplicate.items()}
+    return fates
 
 # %% ../../nbs/isolation/00_features.ipynb #3204e9c7
 def _standardise(values: pd.DataFrame, keep_all: bool, empty: list[str], n_dropped: int) -> FeatureMatrix:
     """Bring complete rows to mean 0 and standard deviation 1; leave out constants and duplicates unless asked for."""
+    if len(values) == 1:
+        raise InputError("one row cannot be judged: there is nothing to compare it with")
     with np.errstate(over="ignore", invalid="ignore"):
         mean, scale = values.mean(), values.std(ddof=0)
     huge = [name for name in values.columns if not np.isfinite([mean[name], scale[name]]).all()]
@@ -222,20 +210,22 @@ def _standardise(values: pd.DataFrame, keep_all: bool, empty: list[str], n_dropp
         duplicate = _duplicates(Z.drop(columns=constant))
         Z = Z.drop(columns=[*constant, *duplicate])
         if Z.shape[1] == 0:
-            raise InputError(f"nothing to compare: every numeric column is constant ({', '.join(constant)})")
+            raise InputError(f"nothing to compare: every numeric column is constant ({', '.join(map(str, constant))})")
     return FeatureMatrix(X=Z, mean=mean[Z.columns], scale=scale[Z.columns], constant=constant, duplicate=duplicate,
                          empty=empty, n_dropped=n_dropped)
 
 # %% ../../nbs/isolation/00_features.ipynb #b2ce4cfa
-def feature_matrix(df: pd.DataFrame, features: Sequence[str] | None = None, missing: str = "refuse") -> FeatureMatrix:
+def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None,
+                   missing: str = "refuse") -> FeatureMatrix:
     """Choose and standardise the numeric features of a table.
 
     Parameters
     ----------
     df : DataFrame, shape (n_rows, n_columns)
         Any table. Its index is kept.
-    features : sequence of str, optional
-        Columns to use. By default all numeric columns but those in `NOT_FEATURES`; constant, duplicate and empty
+    features : str or sequence of str, optional
+        Columns to use. By default all numeric columns that are no name, place, time, code or row number (such as those
+        in `NOT_FEATURES`), numbers in text among them where they have one reading; constant, duplicate and empty
         columns are then left out. Columns asked for by name are used whatever they hold; a constant one becomes zeros.
     missing : {"refuse", "drop"}, default "refuse"
         What to do with a row in which a feature is missing or infinite.
@@ -267,6 +257,9 @@ def feature_matrix(df: pd.DataFrame, features: Sequence[str] | None = None, miss
     """
     if missing not in ("refuse", "drop"):
         raise InputError(f"missing must be 'refuse' or 'drop', not {missing!r}")
+    numbers: dict[str, str] = {}
+    if isinstance(df, pd.DataFrame):
+        df, numbers = with_numbers(df)
     names = _chosen_columns(df, features)
     values = df[names].astype(np.float64)
     empty = [] if features is not None else [name for name in names if values[name].isna().all()]
@@ -276,5 +269,6 @@ def feature_matrix(df: pd.DataFrame, features: Sequence[str] | None = None, miss
     complete = np.isfinite(values.to_numpy()).all(axis=1)
     if values.shape[1] == 0 or not complete.any():
         raise InputError(f"no complete row left: each of the {len(df)} rows lacks a feature (fill or missing value)")
-    return _standardise(values[complete], keep_all=features is not None, empty=empty,
-                        n_dropped=int((~complete).sum()))
+    matrix = _standardise(values[complete], keep_all=features is not None, empty=empty,
+                          n_dropped=int((~complete).sum()))
+    return replace(matrix, columns=_final_fates(df, matrix, features is not None, numbers))

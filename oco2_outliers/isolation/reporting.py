@@ -21,10 +21,31 @@ __all__ = []
 
 # %% ../../nbs/isolation/83_reporting.ipynb #17dc9348
 def _notes_of_reading(read: Sequence[InputTable], n_rows: int) -> list[str]:
-    """Which inputs were read; beyond ten, how many more."""
-    notes = [f"read {each.name}: {len(each.table):,} rows" for each in read[:10]]
+    """Which inputs were read, and how where that was unusual; beyond ten, how many more."""
+    notes = []
+    for each in read[:10]:
+        how = each.table.attrs.get("read_as")
+        notes.append(f"read {each.name}: {len(each.table):,} rows" + (f" ({how})" if how else ""))
     if len(read) > 10:
         notes.append(f"... and {len(read) - 10} more inputs, {n_rows:,} rows in all")
+    matched = {old: new for each in read for old, new in each.table.attrs.get("matched", {}).items()}
+    if matched:
+        notes.append("names matched: " + ", ".join(f"{old!r} is {new}" for old, new in matched.items()))
+    return notes
+
+# %% ../../nbs/isolation/83_reporting.ipynb #28542b2f
+def _notes_of_ids(table: pd.DataFrame) -> list[str]:
+    """What is odd about the sounding ids: some stand there twice, all look cut."""
+    if "sounding_id" not in table or table["sounding_id"].isna().any():
+        return []
+    ids = table["sounding_id"]
+    notes = []
+    n = int(ids.duplicated().sum())
+    if len(ids) > 1 and (ids % 10 == 0).all() and ids.between(10**15, 10**16).all():
+        notes.append(f"every sounding_id ends in 0: they look cut to 15 digits, as spreadsheets do, so {n:,} repeat; write "
+                     "them as text")
+    elif n:
+        notes.append(f"{n:,} rows repeat a sounding_id: copies keep each other company and hide isolation")
     return notes
 
 # %% ../../nbs/isolation/83_reporting.ipynb #8694522b
@@ -41,9 +62,10 @@ def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int,
         notes.append(f"not in every input, so not used: {', '.join(partial)}")
     if earlier:
         notes.append(f"columns of an earlier result replaced: {', '.join(earlier)}")
-    if "sounding_id" in table and (n := int(table["sounding_id"].duplicated().sum())):
-        notes.append(f"{n:,} rows repeat a sounding_id: copies keep each other company and hide isolation")
-    return notes
+    skipped = dict.fromkeys(name for each in read for name in each.table.attrs.get("skipped", []))
+    if skipped:
+        notes.append(f"left out by the reader: {', '.join(map(str, skipped))}")
+    return notes + _notes_of_ids(table)
 
 # %% ../../nbs/isolation/83_reporting.ipynb #208cf247
 def sweep_text(sweep: pd.DataFrame, eps: float) -> str:
@@ -52,6 +74,25 @@ def sweep_text(sweep: pd.DataFrame, eps: float) -> str:
     shown.insert(0, "", np.where(shown["eps"] == eps, "->", ""))
     return text_table(shown)
 
+# %% ../../nbs/isolation/83_reporting.ipynb #6a7ef355
+def names_of_rows(table: pd.DataFrame) -> pd.Series:
+    """A name for each row of a table without ids: its label, the first column that names every row, or its number."""
+    index = table.index
+    if isinstance(index, pd.MultiIndex):
+        labels = [" / ".join(map(str, label)) for label in index]
+        return pd.Series(labels, index=index, name=" / ".join(str(name or "label") for name in index.names))
+    if index.name is not None or not pd.api.types.is_integer_dtype(index.dtype):
+        return pd.Series(index, index=index, name=str(index.name or "label"))
+    for name in table.columns.drop(list(_NO_NAMES & set(table.columns))):
+        column = table[name]
+        texts = pd.api.types.is_string_dtype(column.dtype) or pd.api.types.is_integer_dtype(column.dtype)
+        if texts and column.notna().all() and column.is_unique:
+            return column
+    return pd.Series(index, index=index, name="row")
+
+
+_NO_NAMES = {"source", "score", "isolated", "outlier", "reason", "change", "time"}
+
 # %% ../../nbs/isolation/83_reporting.ipynb #b1134b00
 def oddest_text(table: pd.DataFrame, top: int = 10) -> list[str]:
     """Lines on the isolated rows of a result, oddest first; where there are none, on the three oddest."""
@@ -59,8 +100,14 @@ def oddest_text(table: pd.DataFrame, top: int = 10) -> list[str]:
     n = int(table["isolated"].sum())
     lines = [] if n else ["none is isolated; the oddest all the same:"]
     shown, top = (shown[shown["isolated"]], top) if n else (shown, 3)
-    first = [name for name in ("sounding_id", "latitude", "longitude", "xco2") if name in shown]
-    lines += ["", text_table(shown.head(top)[[*first, "score", *(["reason", "change"] if n else [])]])]
+    known = ["sounding_id"] if "sounding_id" in shown else ["time"]
+    first = [name for name in (*known, "latitude", "longitude", "xco2") if name in shown]
+    printed = shown.head(top)[[*first, "score", *(["reason", "change"] if n else [])]]
+    if "sounding_id" not in shown:
+        names = names_of_rows(table).loc[printed.index] if table.index.is_unique else names_of_rows(shown).head(top)
+        if names.name not in printed:
+            printed.insert(0, str(names.name), names.to_numpy())
+    lines += ["", text_table(printed)]
     return lines + ([f"... and {n - top:,} more, in isolated.csv"] if n > top else [])
 
 # %% ../../nbs/isolation/83_reporting.ipynb #92e24e54

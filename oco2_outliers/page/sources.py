@@ -21,6 +21,7 @@ from ..ground.tables import read_any_table
 from ..isolation.features import FeatureMatrix
 from ..main_job import IsolationResult
 from ..ground.files import check_together
+from ..soundings.tables_in import with_known_names
 
 # %% auto #0
 __all__ = []
@@ -60,7 +61,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     """A saved table with whole ids and with times."""
     try:
         with path.open("rb") as file:
-            table = read_any_table(file, str(path))
+            table = with_known_names(read_any_table(file, str(path)))
         if "sounding_id" in table:
             table["sounding_id"] = _whole_ids(table["sounding_id"], path.name)
     except (ValueError, OSError, KeyError) as error:

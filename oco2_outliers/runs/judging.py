@@ -15,7 +15,8 @@ from ..ground.errors import InputError
 from ..isolation.checking import refuse_undeclared, without_earlier_results
 from ..isolation.choosing import eps_values, printable_fence
 from ..isolation.estimator import IsolatedSoundings
-from ..isolation.features import FeatureMatrix, asked_columns, feature_matrix, numeric_columns, refuse_text
+from ..isolation.columns import numeric_columns, refuse_text
+from ..isolation.features import FeatureMatrix, asked_columns, feature_matrix
 from ..isolation.results import result_columns
 from .units import Unit
 from ..soundings.track import orbit_numbers

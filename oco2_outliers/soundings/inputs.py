@@ -15,9 +15,12 @@ from typing import Any
 import pandas as pd
 
 from ..datasets import Datasets
+from ..ground.disguises import undisguised
 from ..ground.errors import InputError
 from ..ground.hashes import sha256_of
 from ..ground.ids import exact_ids
+from ..ground.limits import file_bytes, limited
+from ..ground.tables import under_each_other
 from ..ground.work import progress
 from .tables_in import read_soundings
 
@@ -43,13 +46,21 @@ def _read_bytes(name: str, store: Datasets | None) -> bytes:
     """All bytes of an object of the store, or of a local file where there is no store."""
     if store is not None:
         with store.open(name, "rb") as file:
-            return file.read()
+            return _within_limit(file, name)
     path = Path(name)
     if path.is_dir():
         raise InputError(f"{name} is a folder; name the files in it")
     if not path.exists():
         raise FileNotFoundError(f"no such file: {name} (for an object in a store, say which one with --store)")
-    return path.read_bytes()
+    return file_bytes(path)
+
+
+def _within_limit(file: Any, name: str) -> bytes:
+    """All bytes of an open object, refused by name where they are too many."""
+    try:
+        return limited(file).read()
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
 
 # %% ../../nbs/soundings/80_inputs.ipynb #e6784c31
 def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
@@ -58,6 +69,13 @@ def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
         table = table.assign(sounding_id=table.index.get_level_values("sounding_id"))
     if "sounding_id" in table and not pd.api.types.is_integer_dtype(table["sounding_id"].dtype) and len(table):
         table = table.assign(sounding_id=exact_ids(table["sounding_id"], "the table"))
+    if not table.columns.is_unique:
+        return table
+    told = dict(table.attrs)
+    table, numbers = undisguised(table)
+    if numbers:  # texts of a table in memory are read as those of a file are
+        told["numbers_in_text"] = {str(name): how for name, how in numbers.items()}
+        table.attrs = told
     return table
 
 # %% ../../nbs/soundings/80_inputs.ipynb #171dac9e
@@ -111,7 +129,7 @@ def pooled(inputs: Sequence[InputTable]) -> tuple[pd.DataFrame, list[str]]:
         raise InputError("some inputs have a sounding_id and some have none: give one to all, or judge them apart")
     if "sounding_id" in shared:  # signed and unsigned integers together would become floats
         tables = [each.assign(sounding_id=exact_ids(each["sounding_id"], "an input")) for each in tables]
-    return pd.concat(tables, ignore_index=True), partial
+    return under_each_other(tables), partial
 
 # %% ../../nbs/soundings/80_inputs.ipynb #2c0cd192
 def fill_counts(inputs: Sequence[InputTable]) -> dict[str, int]:

@@ -12,7 +12,9 @@ from typing import Any
 import pandas as pd
 
 from ..ground.errors import InputError
-from ..ground.tables import read_table
+from ..ground.headings import ALIASES, matched_names
+from ..ground.ids import exact_ids
+from ..ground.tables import read_table, under_each_other
 from .lite_reading import input_label, read_lite
 from .lite_values import FLOAT_FILLS, RENAMED
 from .selections import AskedTable, asked_columns, asked_rows
@@ -20,6 +22,42 @@ from .sounding_ids import parse_times
 
 # %% auto #0
 __all__ = ['read_soundings']
+
+# %% ../../nbs/soundings/56_tables_in.ipynb #4ff0b56a
+_OTHER_NAMES: dict[str, tuple[str, ...]] = ALIASES | {
+    "xco2": ("xco2_ppm", "co2_column", "column_co2"),
+    "xco2_uncertainty": ("xco2_uncert", "xco2_unc", "xco2_err", "xco2_error", "xco2_sigma"),
+    "xco2_quality_flag": ("quality_flag", "xco2_qf"),
+}
+_OTHER_LETTERS = ("footprint", "operation_mode", "land_water_indicator", "orbit", "psurf", "tcwv", "source")
+
+
+def with_known_names(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its known columns under their names; what was matched is in `attrs["matched"]`."""
+    matched = matched_names(table.columns, _OTHER_NAMES | dict.fromkeys(_OTHER_LETTERS, ()))
+    for column in [column for column, name in matched.items() if name == "time"]:
+        if pd.api.types.is_numeric_dtype(table[column].dtype) or not _are_times(table[column]):
+            del matched[column]  # seconds since who knows when
+    told = {str(column): name for column, name in matched.items() if RENAMED.get(str(column)) != name}
+    table = table.rename(columns=matched)
+    table.attrs["matched"] = told
+    return table
+
+
+def _are_times(column: pd.Series) -> bool:
+    """Whether texts can be read as times, or are times."""
+    try:
+        return bool(parse_times(column).notna().any())
+    except (InputError, ValueError, TypeError):
+        return False
+
+# %% ../../nbs/soundings/56_tables_in.ipynb #b22d8b7c
+def _masked(values: pd.Series, fills: pd.Series) -> pd.Series:
+    """Numbers with their fills missing; whole numbers become floats where a float holds all their digits."""
+    if values.dtype.kind == "f" or pd.api.types.is_extension_array_dtype(values.dtype):
+        return values.mask(fills)
+    is_large = bool((values[~fills].abs() >= 2**53).any())
+    return values.astype("Int64" if is_large else "float64").mask(fills)
 
 # %% ../../nbs/soundings/56_tables_in.ipynb #7fa19770
 def _without_fills(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -30,20 +68,25 @@ def _without_fills(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         is_bool = pd.api.types.is_bool_dtype(values.dtype)
         if name == "sounding_id" or is_bool or not pd.api.types.is_numeric_dtype(values.dtype):
             continue
-        fills = values.isin([-999999, -9999]) | (values == FLOAT_FILLS[-1])
+        fills = (values.isin([-999999, -9999]) | (values == FLOAT_FILLS[-1])).fillna(False).astype(bool)
         if fills.any():
-            table[name] = values.mask(fills) if values.dtype.kind == "f" else values.astype("float64").mask(fills)
+            table[name] = _masked(values, fills)
             counted[name] = int(fills.sum())
     return table, counted
 
 # %% ../../nbs/soundings/56_tables_in.ipynb #e987e984
 def _tidy_table(table: pd.DataFrame) -> pd.DataFrame:
     """Fills to missing, old names to new, ISO times to UTC; a shape is no column."""
-    table = table.rename(columns={old: new for old, new in RENAMED.items() if new not in table.columns})
+    told = dict(table.attrs)
+    table = with_known_names(table)
     skipped = [name for name in table if name == "geometry"]
     table, fills = _without_fills(table.drop(columns=skipped))
     if "time" in table and not pd.api.types.is_numeric_dtype(table["time"].dtype):
         table["time"] = parse_times(table["time"])
+    if "sounding_id" in table and not pd.api.types.is_integer_dtype(table["sounding_id"].dtype):
+        table["sounding_id"] = exact_ids(table["sounding_id"], "the table")
+    told["matched"] = table.attrs["matched"]
+    table.attrs.update(told)
     table.attrs.update(skipped=skipped, n_soundings=len(table), fills=fills)
     return table
 
@@ -59,10 +102,13 @@ def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
         if "sounding_id" in lacking:
             raise InputError("some inputs have a sounding_id and some have none; read them one by one")
         warnings.warn(f"not every input has {', '.join(lacking)}: missing there", stacklevel=3)
-    joined = pd.concat(tables, ignore_index=True)
+    joined = under_each_other(tables)
     fills = pd.DataFrame([table.attrs["fills"] for table in tables]).sum().astype(int)
     joined.attrs = {"skipped": list(dict.fromkeys(name for table in tables for name in table.attrs["skipped"])),
                     "n_soundings": sum(table.attrs["n_soundings"] for table in tables), "fills": fills.to_dict()}
+    for what in ("matched", "numbers_in_text"):
+        if told := {name: how for table in tables for name, how in table.attrs.get(what, {}).items()}:
+            joined.attrs[what] = told
     return joined
 
 # %% ../../nbs/soundings/56_tables_in.ipynb #5b4add36
@@ -71,7 +117,8 @@ _GEO_ENDINGS = (".geoparquet", ".gpq")
 
 
 def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None, *,
-                   columns: Sequence[str] | None = None, **asked: Any) -> pd.DataFrame:
+                   columns: str | Sequence[str] | None = None, encoding: str | None = None,
+                   separator: str | None = None, decimal: str | None = None, **asked: Any) -> pd.DataFrame:
     """
     Read soundings from a Lite file or a table, as its name tells.
 
@@ -84,8 +131,10 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
         Name of a file object that has none.
     store : Datasets, optional
         When given, `path_or_file` is the name of an object in it.
-    columns : sequence of str, optional
+    columns : str or sequence of str, optional
         Read only these.
+    encoding, separator, decimal : str, optional
+        Of a CSV whose first lines do not settle them, see `read_table`.
     **asked
         `box`, `dates`, `quality`, `mode`, `footprint`, `land`: read only these rows, see `read_lite`. A table is read
         whole first.
@@ -93,9 +142,9 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
     Returns
     -------
     pandas.DataFrame
-        In tables -999999 and -9999 are missing values too, `xco2_uncert` is renamed `xco2_uncertainty`, and a `time`
-        column of ISO 8601 texts becomes UTC datetime64[ms]. A table needs no `sounding_id`; where it has one, that is
-        int64. The `geometry` of a GeoParquet file is left out (`attrs["skipped"]`): position is `latitude`,
+        In tables -999999 and -9999 are missing values too, known columns in other letters or words get their names
+        (``attrs["matched"]``), and a `time` column of ISO 8601 texts becomes UTC datetime64[ms]. A table needs no
+        `sounding_id`; where it has one, that is int64. The `geometry` of a GeoParquet file is left out (`attrs["skipped"]`): position is `latitude`,
         `longitude`.
 
     Raises
@@ -114,11 +163,12 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
     >>> read_soundings(path).to_dict("records")
     [{'sounding_id': 2018082505140535, 'xco2_uncertainty': 0.5, 'xco2': nan}]
     """
+    dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
     if isinstance(path_or_file, (list, tuple)):
-        return _join([read_soundings(one, name, store, columns=columns, **asked) for one in path_or_file])
+        return _join([read_soundings(one, name, store, columns=columns, **dialect, **asked) for one in path_or_file])
     if store is not None:
         with store.open(path_or_file, "rb") as file:
-            return read_soundings(file, name or str(path_or_file), columns=columns, **asked)
+            return read_soundings(file, name or str(path_or_file), columns=columns, **dialect, **asked)
     label = name or getattr(path_or_file, "name", None) or getattr(path_or_file, "path", None) or path_or_file
     if hasattr(label, "read"):
         raise InputError("a file object without a name: say what it is with name=, for example name='granule.nc4'")
@@ -126,6 +176,6 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
         return read_lite(path_or_file, name=str(label), columns=columns, **asked)
     # read_table knows the kind by the last ending
     kind = f"{label}.parquet" if str(label).lower().endswith(_GEO_ENDINGS) else str(label)
-    table = AskedTable(_tidy_table(read_table(path_or_file, kind)), input_label(path_or_file, name))
+    table = AskedTable(_tidy_table(read_table(path_or_file, kind, **dialect)), input_label(path_or_file, name))
     wanted, keep = asked_columns(table, columns), asked_rows(table, **asked)
     return table.columns[wanted] if keep is None else table.columns.loc[keep, wanted].reset_index(drop=True)

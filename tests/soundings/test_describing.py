@@ -40,7 +40,9 @@ def test_description_tells_text_from_missing_values(tmp_path):
         return next(line for line in text.splitlines() if line.startswith("xco2"))
 
     (tmp_path / "a.csv").write_text("id;xco2\n0;400,259\n1;400,307\n")
-    text = describe_soundings(read_soundings(tmp_path / "a.csv"))
+    with pytest.raises(InputError, match="400.259 or 400259"):
+        read_soundings(tmp_path / "a.csv")
+    text = describe_soundings(pd.DataFrame({"id": [0, 1], "xco2": ["400,259", "400,307"]}))
     assert "xco2       2 of 2 values are text, first '400,259': write decimals with a point, not a comma\n" in text
     assert line(["400.0", "bad\x1b", None]).endswith("ppm; 1 of 3 values is text, first 'bad?': make numbers of them, "
                                                      "or leave them empty")
