@@ -19,6 +19,7 @@ from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.headings import as_names
+from .ground.overwriting import refuse_overwriting
 from .ground.tables import storable, wrapped_text
 from .isolation.checking import features_to_judge, without_earlier_results
 from .isolation.choosing import best_by_silhouette, eps_around, eps_values, printable_fence
@@ -26,7 +27,14 @@ from .isolation.columns import Fate
 from .isolation.estimator import IsolatedSoundings
 from .isolation.features import FeatureMatrix
 from .isolation.radii import isolation_radius
-from .isolation.reporting import names_of_rows, notes_of_run, oddest_text, sweep_figure, sweep_text, track_figure
+from oco2_outliers.isolation.reporting import (
+    names_of_rows,
+    notes_of_run,
+    oddest_text,
+    sweep_figure,
+    sweep_text,
+    track_figure,
+)
 from .isolation.results import result_columns
 from .isolation.sweeps import sweep
 from .soundings.exact_text import exact_numbers
@@ -48,9 +56,9 @@ class _Rows:
     fills: dict[str, int]
 
 # %% ../nbs/04a_isolate.ipynb #373ff274
-def _read_rows(inputs: Any, store: Any, shown: bool) -> _Rows:
+def _read_rows(inputs: Any, store: Datasets | None, shown: bool) -> _Rows:
     """Read all inputs and put their rows into one table."""
-    read = list(read_inputs(inputs, opened_store(store), "read", shown))
+    read = list(read_inputs(inputs, store, "read", shown))
     table, partial = pooled(read)
     table, earlier = without_earlier_results(table)
     return _Rows(read, table.reset_index(drop=True), table.index, partial, earlier, fill_counts(read))
@@ -231,8 +239,8 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
 # %% ../nbs/04a_isolate.ipynb #68f1c893
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
-            eps: float | str | Sequence[float] = "auto", min_samples: int = 5, features: str | Sequence[str] | None = None,
-            drop_missing: bool = False, random_state: int | None = 0, n_jobs: int | None = None,
+            eps: float | str | Sequence[float] = "auto", min_samples: int = 5,
+            features: str | Sequence[str] | None = None, drop_missing: bool = False, random_state: int | None = 0, n_jobs: int | None = None,
             progress: bool = False) -> IsolationResult:
     """Find the isolated soundings of one or more files.
 
@@ -291,6 +299,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     """
     asked = eps_values(eps)
     features = None if features is None else as_names(features, "features")
+    store = opened_store(store)
+    refuse_overwriting([inputs], out, IsolationResult.FILES, store)
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
         rows = _read_rows(inputs, store, progress)
         matrix = _matrix_of(rows, features, min_samples, drop_missing)

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.files import check_together
 from ..ground.ids import exact_id
 from ..ground.tables import read_any_table
 from ..isolation.features import FeatureMatrix
 from ..main_job import IsolationResult
-from ..ground.files import check_together
 from ..soundings.tables_in import with_known_names
 
 # %% auto #0

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..ground.addresses import ChangedInput
 from ..ground.errors import InputError
 from ..ground.files import scratch_folder
 from ..ground.work import progress
 from ..isolation.choosing import printable_fence
 from ..isolation.features import feature_matrix
 from ..isolation.results import change_in_words
-from .addresses import ChangedInput
 from .judging import fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs

@@ -15,7 +15,7 @@ from ..ground.files import scratch_folder
 from ..pictures.estimator import ImageForest
 from ..plumes.describing import COLUMNS
 from ..plumes.searching import find_peaks
-from .addresses import place_of
+from ..ground.addresses import place_of
 from .columns import Columns
 from .units import Unit
 

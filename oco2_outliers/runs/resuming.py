@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+from ..ground.addresses import ChangedInput, ListedFile, fetch
 from ..ground.errors import InputError
 from ..ground.hashes import sha256_of
 from ..ground.work import progress_bar
-from .addresses import ChangedInput, ListedFile, fetch
 from .folder import Manifest, RunFolder, holds, see_part, writing_to
 from .working import Item, Job, work
 

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ..ground.addresses import ChangedInput, ListedFile, check_unchanged, fetch, is_local, place_of
 from ..ground.errors import error_line, one_line
 from ..ground.files import scratch_folder
 from ..ground.hashes import hash_of, md5_of, sha256_of
-from .addresses import ChangedInput, ListedFile, check_unchanged, fetch, is_local, place_of
 from .columns import Columns
 from .folder import RunFolder, part_name
 from .threads import one_thread
