@@ -21,7 +21,7 @@ __all__ = []
 # %% ../../nbs/isolation/01_checks.ipynb #71580bce
 def unmasked(X: Any) -> Any:
     """A masked array as floats with NaN where it is masked; anything else as it is."""
-    return X.astype(np.float64).filled(np.nan) if isinstance(X, np.ma.MaskedArray) else X
+    return np.ma.filled(X.astype(np.float64), np.nan) if isinstance(X, np.ma.MaskedArray) else X
 
 # %% ../../nbs/isolation/01_checks.ipynb #c52ab7d0
 def checked_rows(X: ArrayLike) -> np.ndarray:

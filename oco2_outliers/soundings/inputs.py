@@ -132,7 +132,8 @@ def reading_notes(inputs: Sequence[InputTable]) -> list[str]:
     if left_out:
         first = sorted(left_out)[:5]
         more = f" and {len(left_out) - len(first)} more" if len(left_out) > len(first) else ""
-        notes.append(f"variables that are no columns, so not read: {', '.join(first)}{more}; summary.json says why of each")
+        notes.append(f"variables that are no columns, so not read: {', '.join(first)}{more} "
+                     "(summary.json says why of each)")
     converted = {f"{name} (from {unit})" for each in inputs
                  for name, unit in each.table.attrs.get("converted", {}).items()}
     return notes + ([f"converted: {', '.join(sorted(converted))}"] if converted else [])
