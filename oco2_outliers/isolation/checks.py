@@ -5,6 +5,8 @@
 # %% ../../nbs/isolation/01_checks.ipynb #22a11541
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -16,9 +18,15 @@ from .features import refuse_missing
 # %% auto #0
 __all__ = []
 
+# %% ../../nbs/isolation/01_checks.ipynb #71580bce
+def unmasked(X: Any) -> Any:
+    """A masked array as floats with NaN where it is masked; anything else as it is."""
+    return np.ma.filled(X.astype(np.float64), np.nan) if isinstance(X, np.ma.MaskedArray) else X
+
 # %% ../../nbs/isolation/01_checks.ipynb #c52ab7d0
 def checked_rows(X: ArrayLike) -> np.ndarray:
     """Finite float64 rows, or one error that names the column."""
+    X = unmasked(X)
     if isinstance(X, pd.DataFrame):
         refuse_missing(X.astype(np.float64))
         X = X.to_numpy(dtype=np.float64)

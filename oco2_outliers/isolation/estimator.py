@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from ..ground.errors import InputError
 from .all_pairs import AllPairs, TooFew, radius_of_new_any_metric
-from .checks import checked_eps, checked_min_samples
+from .checks import checked_eps, checked_min_samples, unmasked
 from .features import require_columns
 from .paths import neighbour_search
 from .radii import choose_eps
@@ -138,7 +138,7 @@ class _Judge:
     def _new_rows(self, X: ArrayLike) -> np.ndarray:
         """New rows, checked against the fitted ones."""
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, order="C", reset=False)
+        return validate_data(self, unmasked(X), dtype=np.float64, order="C", reset=False)
 
     def _explained(self, rows: np.ndarray, scale: ArrayLike | None) -> list[tuple]:
         """Nearest core row, distance, reason, feature and change of each row."""
@@ -221,7 +221,7 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
         sample_weight : array-like of shape (n_rows,), optional
             Not negative: counts a row as so many.
         """
-        rows: np.ndarray = validate_data(self, X, dtype=np.float64, order="C")
+        rows: np.ndarray = validate_data(self, unmasked(X), dtype=np.float64, order="C")
         weight = None if sample_weight is None else \
             _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
         self._learn(rows, weight)

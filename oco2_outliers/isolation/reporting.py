@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ..ground.tables import text_table
 from .figures import eps_curve, silhouette_curve
 from ..soundings.figures import isolated_along_track, isolated_map
-from ..soundings.inputs import InputTable
+from ..soundings.inputs import InputTable, reading_notes
 
 # %% auto #0
 __all__ = []
@@ -52,7 +52,7 @@ def _notes_of_ids(table: pd.DataFrame) -> list[str]:
 def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int, fills: dict[str, int],
                  partial: list[str], earlier: list[str]) -> list[str]:
     """What a person should know: inputs, rows and columns that were left out, ids that stand twice."""
-    notes = _notes_of_reading(read, len(table))
+    notes = [*_notes_of_reading(read, len(table)), *reading_notes(read)]
     lost = len(table) - n_judged
     if lost:
         by_column = ", ".join(f"{name} {n:,}" for name, n in fills.items() if n and name in table)

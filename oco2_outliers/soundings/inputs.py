@@ -39,7 +39,9 @@ class InputTable:
 
     def summary(self) -> dict[str, Any]:
         """What the summary of a run says of this input."""
-        return {"name": self.name, "sha256": self.sha256, "bytes": self.n_bytes, "rows": len(self.table)}
+        told = {"left_out": self.table.attrs.get("skipped_because"), "converted": self.table.attrs.get("converted")}
+        return {"name": self.name, "sha256": self.sha256, "bytes": self.n_bytes, "rows": len(self.table),
+                **{what: dict(names) for what, names in told.items() if names}}
 
 # %% ../../nbs/soundings/80_inputs.ipynb #a834e501
 def _read_bytes(name: str, store: Datasets | None) -> bytes:
@@ -139,3 +141,17 @@ def fill_counts(inputs: Sequence[InputTable]) -> dict[str, int]:
         for name, n in each.table.attrs.get("fills", {}).items():
             total[name] = total.get(name, 0) + int(n)
     return total
+
+# %% ../../nbs/soundings/80_inputs.ipynb #9c11fddd
+def reading_notes(inputs: Sequence[InputTable]) -> list[str]:
+    """What the reader left out of the inputs or converted, a line each."""
+    notes = []
+    left_out = {name for each in inputs for name in each.table.attrs.get("skipped_because", {})}
+    if left_out:
+        first = sorted(left_out)[:5]
+        more = f" and {len(left_out) - len(first)} more" if len(left_out) > len(first) else ""
+        notes.append(f"variables that are no columns, so not read: {', '.join(first)}{more} "
+                     "(summary.json says why of each)")
+    converted = {f"{name} (from {unit})" for each in inputs
+                 for name, unit in each.table.attrs.get("converted", {}).items()}
+    return notes + ([f"converted: {', '.join(sorted(converted))}"] if converted else [])

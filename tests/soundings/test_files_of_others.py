@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from lite_files import IDS, lite_file
 
+from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.peaks import estimate_emission, find_peaks
 from oco2_outliers.soundings import (
@@ -20,6 +21,7 @@ from oco2_outliers.soundings import (
     read_lite,
     read_soundings,
     simulate_granule,
+    sounding_time,
     soundings_per_day,
     write_lite,
 )
@@ -296,3 +298,14 @@ def test_empty_and_malformed_filters_are_one_line(option, tmp_path, capsys):
     code = main(["soundings", "convert", str(tmp_path / "a.nc4"), str(tmp_path / "b.csv"), *option])
     told = capsys.readouterr().err
     assert code == 2 and len(told.splitlines()) == 1 and not (tmp_path / "b.csv").exists(), told
+
+
+def test_a_mask_is_not_dropped():
+    rows = np.random.default_rng(0).normal(size=(50, 3))
+    rows[3, 1] = -999999
+    masked = np.ma.masked_equal(rows, -999999)
+    for judge in (isolation_radius, IsolatedSoundings().fit):
+        with pytest.raises(ValueError, match="missing|NaN"):
+            judge(masked)
+    ids = IDS.astype("i8")
+    assert sounding_time(np.ma.masked_equal(ids, ids[1])).isna().tolist() == [False, True, False]
