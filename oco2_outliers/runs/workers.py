@@ -225,6 +225,8 @@ _CONNECT = 15  # seconds to find a scheduler
 
 def _client(address: Any) -> tuple[Any, bool]:
     """A Dask client for an address, or the client given; and whether it is ours to close."""
+    if isinstance(address, str):
+        scheduler_address(address)  # what can be said at once does not wait for Dask
     try:
         import distributed  # an extra: most runs need no cluster
     except ImportError:
