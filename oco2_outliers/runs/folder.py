@@ -70,12 +70,12 @@ def writing_to(out: RunFolder) -> Iterator[None]:
                 "room, and run the same command again")
         raise (OSError(text) if error.errno is None else OSError(error.errno, text)) from None
 
-# %% ../../nbs/runs/01_folder.ipynb #b8cde090
-class RunFolder(_Files):
-    """The folder of a run; `lost` says who has it now, where that is another run."""
+# %% ../../nbs/runs/01_folder.ipynb #ada674b6
+class _Held(_Files):
+    """Files that one run holds; `lost` says who has them now, where that is another run."""
 
     lost = ""
-    above: RunFolder | None = None
+    above: _Held | None = None
 
     def check_held(self) -> None:
         """Refuse to write where another run has taken the folder over."""
@@ -83,6 +83,10 @@ class RunFolder(_Files):
             raise InputError(self.lost)
         if self.above:
             self.above.check_held()
+
+# %% ../../nbs/runs/01_folder.ipynb #b8cde090
+class RunFolder(_Held):
+    """The folder of a run."""
 
     def below(self, name: str) -> RunFolder:
         """A folder in it."""

@@ -27,7 +27,7 @@ from .pooling import run_pooled
 from .resuming import Site, run_items
 from .scaling import find_scaling, look_again, scaling_in_words
 from .tasks import Task, load_function, task_named, tells_tasks
-from .workers import executor
+from .workers import executor, scheduler_address
 from .working import Item, make_job, name_of
 
 # %% auto #0
@@ -362,6 +362,8 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     """
     started = time.perf_counter()
     notes: list[str] = []
+    if isinstance(client, str):
+        scheduler_address(client)
     run = checked_run(task, parameters, each, scope, scale, storage_options)
     place = RunFolder(out, storage_options)
     items = items_of(run, files, place)

@@ -11,8 +11,11 @@ import logging
 import multiprocessing
 import os
 import queue
+import re
 import secrets
 import signal
+import socket
+import ssl
 import threading
 import time
 from collections import Counter, deque
@@ -20,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -127,14 +131,104 @@ class Processes(_Pool):
                 del running[future]
                 yield entry
 
+# %% ../../nbs/runs/09_workers.ipynb #9280f5a7
+def scheduler_address(address: str) -> tuple[str, str, int]:
+    """Kind, host and port of the address of a scheduler; an error that says how one looks."""
+    like = "an address looks like tcp://host:8786"
+    kind, _, rest = address.strip().rpartition("://")
+    kind = kind.lower() or "tcp"
+    if kind in ("http", "https"):
+        raise InputError(f"{safe_address(address)} is the address of a dashboard or another page, not of a Dask "
+                         f"scheduler: {like}")
+    if kind not in ("tcp", "tls", "ws", "wss"):
+        raise InputError(f"{safe_address(address)} begins with {kind[:20]}://, which no Dask scheduler here speaks: "
+                         f"{like}")
+    try:
+        parts = urlsplit(f"//{rest}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port or any(sign.isspace() or not sign.isprintable() for sign in host):
+        raise InputError(f"{safe_address(address)} has no {'port' if host and not port else 'host and port'} that can "
+                         f"be used: {like}")
+    return kind, host, port
+
+# %% ../../nbs/runs/09_workers.ipynb #66d2b94b
+def safe_address(address: str) -> str:
+    """An address as it may be shown: on one line, and without what stands before an @."""
+    return one_line("".join(sign if sign.isprintable() else "?" for sign in re.sub(r"[^/@]*@", "", address)))[:100]
+
+# %% ../../nbs/runs/09_workers.ipynb #e50911f8
+_REACH, _GREET = 5, 4  # seconds
+
+
+def _encrypted(sock: socket.socket, address: str) -> socket.socket:
+    """A connection as Dask would encrypt it."""
+    from distributed.security import Security
+
+    context = Security().get_connection_args("client").get("ssl_context")
+    if context is None:
+        raise InputError(f"{address} needs certificates: name them in the configuration of Dask "
+                         "(distributed.comm.tls), or give a client")
+    return context.wrap_socket(sock)
+
+# %% ../../nbs/runs/09_workers.ipynb #c65eddf6
+def _greeting(kind: str, host: str, port: int, address: str) -> bytes:
+    """The first bytes that somebody sends who is called there; none where he waits for us to speak."""
+    with contextlib.ExitStack() as open_ones:
+        sock = open_ones.enter_context(socket.create_connection((host, port), timeout=_REACH))
+        sock.settimeout(_GREET)
+        if kind == "tls":
+            sock = open_ones.enter_context(_encrypted(sock, address))
+        try:
+            return sock.recv(512)
+        except TimeoutError:
+            return b""
+
+# %% ../../nbs/runs/09_workers.ipynb #ef43337e
+def look_for_scheduler(address: str) -> None:
+    """Make sure that a Dask scheduler answers at an address; an error says what is wrong with it."""
+    kind, host, port = scheduler_address(address)
+    shown, remedy = safe_address(address), "start one with: dask scheduler"
+    try:
+        said = _greeting(kind, host, port, shown)
+    except (socket.gaierror, UnicodeError):
+        raise InputError(f"no Dask scheduler at {shown}: there is no host {safe_address(host)!r}") from None
+    except ConnectionRefusedError:
+        raise InputError(f"no Dask scheduler at {shown}: nothing listens there; {remedy}") from None
+    except TimeoutError:
+        raise InputError(f"no Dask scheduler at {shown}: it does not answer in {_REACH} seconds; {remedy}") from None
+    except ssl.SSLError as error:
+        raise InputError(f"no Dask scheduler at {shown}: {one_line(error.reason or error)}; does it speak TLS, and "
+                         "with these certificates?") from None
+    except OSError as error:
+        raise InputError(f"no Dask scheduler at {shown}: {error.strerror or one_line(error)}; {remedy}") from None
+    if kind in ("tcp", "tls") and b"compression" not in said:
+        raise InputError(f"no Dask scheduler at {shown}: something else listens there"
+                         f"{', or one that speaks TLS (tls://)' if kind == 'tcp' and not said else ''}; {remedy}")
+
+# %% ../../nbs/runs/09_workers.ipynb #922cbbbb
+def _connected(kind: Any, address: str) -> Any:
+    """A client that is connected; one that is not would try to close itself for half a minute."""
+    client = kind.__new__(kind)
+    try:
+        kind.__init__(client, address, timeout=_CONNECT, set_as_default=False)
+    except Exception as error:  # noqa: BLE001 - what listens there may not be a scheduler, or one of another version
+        client.status = "closed"
+        raise InputError(f"no Dask scheduler at {safe_address(address)}: {one_line(error) or type(error).__name__}; "
+                         "start one with: dask scheduler") from None
+    return client
+
 # %% ../../nbs/runs/09_workers.ipynb #d854472d
 _CONNECT = 15  # seconds to find a scheduler
 
 
 def _client(address: Any) -> tuple[Any, bool]:
     """A Dask client for an address, or the client given; and whether it is ours to close."""
+    if isinstance(address, str):
+        scheduler_address(address)  # what can be said at once does not wait for Dask
     try:
-        from distributed import Client  # an extra: most runs need no cluster
+        import distributed  # an extra: most runs need no cluster
     except ImportError:
         raise InputError('a cluster needs Dask: pip install "oco2_outliers[scale]"') from None
     if not isinstance(address, str):
@@ -144,11 +238,8 @@ def _client(address: Any) -> tuple[Any, bool]:
         return address, False
     # It logs a traceback for every lost connection; the run says in one line what is to be said.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    try:
-        return Client(address, timeout=_CONNECT, set_as_default=False), True
-    except (OSError, ValueError) as error:
-        raise InputError(f"no Dask scheduler at {address}: {one_line(error) or type(error).__name__}; "
-                         "start one with: dask scheduler") from None
+    look_for_scheduler(address)
+    return _connected(distributed.Client, address), True
 
 # %% ../../nbs/runs/09_workers.ipynb #e15a4d63
 def _lost(client: Any) -> ConnectionError:
