@@ -26,7 +26,14 @@ from .isolation.columns import Fate
 from .isolation.estimator import IsolatedSoundings
 from .isolation.features import FeatureMatrix
 from .isolation.radii import isolation_radius
-from .isolation.reporting import names_of_rows, notes_of_run, oddest_text, sweep_figure, sweep_text, track_figure
+from oco2_outliers.isolation.reporting import (
+    names_of_rows,
+    notes_of_run,
+    oddest_text,
+    sweep_figure,
+    sweep_text,
+    track_figure,
+)
 from .isolation.results import result_columns
 from .isolation.sweeps import sweep
 from .soundings.inputs import InputTable, fill_counts, opened_store, pooled, read_inputs
@@ -160,7 +167,8 @@ class IsolationResult:
 # %% ../nbs/04a_isolate.ipynb #2d161846
 def _write(result: IsolationResult, folder: Path) -> None:
     """Write the six files of a result into a folder."""
-    _with_row_names(result.isolated.drop(columns="isolated"), result.table).to_csv(folder / "isolated.csv", index=False)
+    isolated = _with_row_names(result.isolated.drop(columns="isolated"), result.table)
+    isolated.to_csv(folder / "isolated.csv", index=False)
     table, _ = storable(result.table)
     named_twice = not set(table.index.names).isdisjoint(table.columns)
     table.to_parquet(folder / "scores.parquet", index=False if named_twice else None)
@@ -229,8 +237,8 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
 # %% ../nbs/04a_isolate.ipynb #68f1c893
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
-            eps: float | str | Sequence[float] = "auto", min_samples: int = 5, features: str | Sequence[str] | None = None,
-            drop_missing: bool = False, random_state: int | None = 0, n_jobs: int | None = None,
+            eps: float | str | Sequence[float] = "auto", min_samples: int = 5,
+            features: str | Sequence[str] | None = None, drop_missing: bool = False, random_state: int | None = 0, n_jobs: int | None = None,
             progress: bool = False) -> IsolationResult:
     """Find the isolated soundings of one or more files.
 

@@ -42,8 +42,8 @@ def _notes_of_ids(table: pd.DataFrame) -> list[str]:
     notes = []
     n = int(ids.duplicated().sum())
     if len(ids) > 1 and (ids % 10 == 0).all() and ids.between(10**15, 10**16).all():
-        notes.append(f"every sounding_id ends in 0: they look cut to 15 digits, as spreadsheets do, so {n:,} repeat; write "
-                     "them as text")
+        notes.append(f"every sounding_id ends in 0: they look cut to 15 digits, as spreadsheets do, so {n:,} repeat; "
+                     "write them as text")
     elif n:
         notes.append(f"{n:,} rows repeat a sounding_id: copies keep each other company and hide isolation")
     return notes

@@ -144,7 +144,8 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
     pandas.DataFrame
         In tables -999999 and -9999 are missing values too, known columns in other letters or words get their names
         (``attrs["matched"]``), and a `time` column of ISO 8601 texts becomes UTC datetime64[ms]. A table needs no
-        `sounding_id`; where it has one, that is int64. The `geometry` of a GeoParquet file is left out (`attrs["skipped"]`): position is `latitude`,
+        `sounding_id`; where it has one, that is int64.
+        The `geometry` of a GeoParquet file is left out (`attrs["skipped"]`): position is `latitude`,
         `longitude`.
 
     Raises
