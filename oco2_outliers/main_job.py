@@ -240,8 +240,8 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
             eps: float | str | Sequence[float] = "auto", min_samples: int = 5,
-            features: str | Sequence[str] | None = None, drop_missing: bool = False, random_state: int | None = 0, n_jobs: int | None = None,
-            progress: bool = False) -> IsolationResult:
+            features: str | Sequence[str] | None = None, drop_missing: bool = False,
+            random_state: int | None = 0, n_jobs: int | None = None, progress: bool = False) -> IsolationResult:
     """Find the isolated soundings of one or more files.
 
     Parameters

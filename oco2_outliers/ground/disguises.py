@@ -157,8 +157,8 @@ def undisguised(table: pd.DataFrame, decimal: str | None = None) -> tuple[pd.Dat
     """The table with its certain numbers read, and how they were written; nothing is refused."""
     found: dict[Any, pd.Series] = {}
     said: dict[Any, str] = {}
-    for place, name in enumerate(table.columns):
-        column = table.iloc[:, place]
+    for place in [place for place, kind in enumerate(table.dtypes) if kind.kind == "O"]:
+        name, column = table.columns[place], table.iloc[:, place]
         if str(name).strip().lower() in _TEXTS_BY_RIGHT or not is_texts(column):
             continue
         try:

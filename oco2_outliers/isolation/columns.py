@@ -60,11 +60,11 @@ def _is_row_number(name: Hashable, column: pd.Series) -> bool:
     """Whether a column of numbers counts the rows: by its name and whole values, or by its steps of 1."""
     plain = plain_name(name) if isinstance(name, str) else "0"  # the columns of an array are numbered, not its rows
     named = plain in _COUNTING or re.fullmatch(r"unnamed:_?\d+(_level_\d+)?", plain) is not None
-    if not _is_whole(column) or len(column) < 2:
-        return False
     if named:
-        return True
-    return len(column) >= _FEW and pd.api.types.is_integer_dtype(column.dtype) and bool((np.diff(column) == 1).all())
+        return len(column) > 1 and _is_whole(column)
+    if len(column) < _FEW or not pd.api.types.is_integer_dtype(column.dtype) or not _is_whole(column):
+        return False
+    return bool((np.diff(column.to_numpy()) == 1).all())
 
 
 _FEW = 10  # fewer whole numbers in a row may be chance
@@ -110,7 +110,7 @@ def _fate_by_kind(column: pd.Series) -> Fate | None:
 # %% ../../nbs/isolation/00_columns.ipynb #626f2646
 def _fate_of_numbers(name: Hashable, column: pd.Series, names: frozenset) -> Fate:
     """What becomes of a column of numbers."""
-    if column.isna().all():
+    if column.hasnans and column.isna().all():
         return Fate("empty", "every value is missing")
     if _is_row_number(name, column):
         return Fate("row number", "whole numbers that count or name the rows")
@@ -139,7 +139,12 @@ def column_fates(table: pd.DataFrame, numbers_in_text: Mapping[str, str] | None 
 # %% ../../nbs/isolation/00_columns.ipynb #2d8b840c
 def numeric_columns(df: pd.DataFrame) -> list[Any]:
     """Columns that are features unless somebody says otherwise: numbers that are no name, place, time or code."""
-    return [name for name, fate in column_fates(df).items()
+    return compared_columns(df, column_fates(df))
+
+
+def compared_columns(df: pd.DataFrame, fates: Mapping[Hashable, Fate]) -> list[Any]:
+    """The columns whose fate is to be a feature, and those of numbers that are all missing."""
+    return [name for name, fate in fates.items()
             if fate.became == "feature" or (fate.became == "empty" and pd.api.types.is_numeric_dtype(df[name].dtype))]
 
 # %% ../../nbs/isolation/00_columns.ipynb #a83d516d
@@ -150,9 +155,11 @@ def refuse_text(df: pd.DataFrame, names: Iterable[Hashable] | None = None) -> No
     """
     remedy = "fix it, or choose features without this column"
     for name in df.columns if names is None else names:
-        column, by_name = df[name], names is None and plain_name(name) in _ROLE_OF
+        if df.dtypes[name].kind in "iuf" or (names is None and plain_name(name) in _ROLE_OF):
+            continue
+        column = df[name]
         present = column.dropna()
-        if not len(present) or by_name:
+        if not len(present):
             continue
         try:
             found = numbers_of(column)

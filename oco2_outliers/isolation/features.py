@@ -16,9 +16,9 @@ from ..ground.headings import as_names
 from oco2_outliers.isolation.columns import (
     Fate,
     column_fates,
+    compared_columns,
     fates_in_words,
     no_features,
-    numeric_columns,
     refuse_text,
     with_numbers,
 )
@@ -68,6 +68,8 @@ def _duplicates(Z: pd.DataFrame, tolerance: float = 1e-6) -> dict[str, str]:
 # %% ../../nbs/isolation/00_features.ipynb #1ed23ee0
 def refuse_missing(values: pd.DataFrame) -> None:
     """Refuse missing and infinite values; the message names the column and counts them."""
+    if np.isfinite(values.to_numpy(np.float64, na_value=np.nan)).all():
+        return
     for name, column in values.items():
         n_nan, n_inf = int(np.isnan(column).sum()), int(np.isinf(column).sum())
         if n_nan or n_inf:
@@ -159,8 +161,9 @@ class FeatureMatrix:
         return "\n".join([f"features ({len(self.features)}): {', '.join(map(str, self.features))}", *lines])
 
 # %% ../../nbs/isolation/00_features.ipynb #10d94023
-def _chosen_columns(df: pd.DataFrame, features: str | Sequence[str] | None) -> list[str]:
-    """Names of the features of a table, or an error that says what is wrong with the table."""
+def _chosen_columns(df: pd.DataFrame, features: str | Sequence[str] | None,
+                    numbers: dict[str, str]) -> tuple[list[str], dict[Hashable, Fate]]:
+    """Names of the features of a table and the fate of its columns, or an error that says what is wrong with it."""
     if not isinstance(df, pd.DataFrame):
         raise InputError(f"features are columns of a DataFrame, not of {type(df).__name__}; pd.DataFrame makes one")
     if df.empty:
@@ -171,17 +174,17 @@ def _chosen_columns(df: pd.DataFrame, features: str | Sequence[str] | None) -> l
     if len(twice):
         raise InputError(f"columns of one name: {', '.join(map(repr, twice.unique()))}; give each a name of its own")
     if features is not None:
-        return asked_columns(df, features)
+        return asked_columns(df, features), column_fates(df, numbers)
     refuse_text(df)
-    names = numeric_columns(df)
+    fates = column_fates(df, numbers)
+    names = compared_columns(df, fates)
     if not names:
-        raise no_features(column_fates(df))
-    return names
+        raise no_features(fates)
+    return names, fates
 
 # %% ../../nbs/isolation/00_features.ipynb #615da53e
-def _final_fates(df: pd.DataFrame, matrix: FeatureMatrix, asked: bool, numbers: dict[str, str]) -> dict[Hashable, Fate]:
+def _final_fates(fates: dict[Hashable, Fate], matrix: FeatureMatrix, asked: bool) -> dict[Hashable, Fate]:
     """What became of every column of a table, now that constants, copies and empty columns are known."""
-    fates = column_fates(df, numbers)
     if asked:
         fates = {name: Fate("not asked for", fate.became) for name, fate in fates.items()}
         fates |= {name: Fate("feature", "asked for by name") for name in matrix.features}
@@ -260,7 +263,7 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
     numbers: dict[str, str] = {}
     if isinstance(df, pd.DataFrame):
         df, numbers = with_numbers(df)
-    names = _chosen_columns(df, features)
+    names, fates = _chosen_columns(df, features, numbers)
     values = df[names].astype(np.float64)
     empty = [] if features is not None else [name for name in names if values[name].isna().all()]
     values = values.drop(columns=empty)
@@ -271,4 +274,4 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
         raise InputError(f"no complete row left: each of the {len(df)} rows lacks a feature (fill or missing value)")
     matrix = _standardise(values[complete], keep_all=features is not None, empty=empty,
                           n_dropped=int((~complete).sum()))
-    return replace(matrix, columns=_final_fates(df, matrix, features is not None, numbers))
+    return replace(matrix, columns=_final_fates(fates, matrix, features is not None))
