@@ -208,7 +208,7 @@ class SwiftServer:
         if wait:
             self._wait(kind)
 
-    def _wait(self, kind: str, seconds: float = 30) -> None:
+    def _wait(self, kind: str, seconds: float = 180) -> None:  # half a minute is too short on a busy machine
         end = time.monotonic() + seconds
         path = "/healthcheck" if kind == "proxy" else "/"
         while time.monotonic() < end:
