@@ -47,7 +47,7 @@ class Browser:
 
     def _wait_for_port(self) -> str:
         port = Path(self._home) / "profile" / "DevToolsActivePort"
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while time.monotonic() < end:
             if port.exists() and len(lines := port.read_text().split()) == 2:
                 return f"ws://127.0.0.1:{lines[0]}{lines[1]}"

@@ -116,7 +116,7 @@ def test_an_error_that_stays_is_told_in_one_line(server, store, files):
                                   pytest.param("account", marks=pytest.mark.slow)])
 def test_a_server_is_killed_and_restarted_mid_upload(server, container, files, tmp_path, kind):
     folder, made = files
-    patient = Datasets(server.settings, container=container, timeout=20, backoff=0.1, retries=8)
+    patient = Datasets(server.settings, container=container, timeout=20, backoff=0.1, retries=12)
     patient.fs.ensure_container(container)
 
     def bounce():
@@ -315,7 +315,7 @@ def test_the_daemons_end_with_their_parent(server, tmp_path):
     run.kill()
     run.wait()
     run.stdout.close()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while any(os.path.exists(f"/proc/{p}") for p in pids) and time.monotonic() < end:
         time.sleep(0.05)
     assert not [p for p in pids if os.path.exists(f"/proc/{p}")]
