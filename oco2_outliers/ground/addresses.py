@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import fsspec
 
 from .errors import InputError, one_line
+from .tables import GRANULES
 
 # %% auto #0
 __all__ = []
@@ -59,8 +60,8 @@ def _file_of(fs: fsspec.AbstractFileSystem, path: str, info: Mapping) -> ListedF
     return ListedFile(fs.unstrip_protocol(path), int(info["size"]), stamp)
 
 # %% ../../nbs/ground/08_addresses.ipynb #3e00c256
-READABLE = (".nc4", ".nc", ".h5", ".hdf5", ".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".json", ".json.gz", ".json.bz2",
-            ".json.xz", ".parquet", ".geoparquet", ".gpq")
+READABLE = (*GRANULES, ".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".json", ".json.gz", ".json.bz2", ".json.xz",
+            ".parquet", ".geoparquet", ".gpq")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 

@@ -35,7 +35,7 @@ __all__ = ['read_table']
 # %% ../../nbs/ground/06_tables.ipynb #f15c1cf3
 _PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _TABLES = (".csv", ".json", ".parquet")
-_GRANULES = (".nc4", ".nc", ".h5", ".hdf5")
+GRANULES = (".nc4", ".nc", ".h5", ".hdf5", ".hdf")  # read by the readers of soundings, not here
 
 
 def table_kind(name: str) -> tuple[str, str]:
@@ -46,7 +46,7 @@ def table_kind(name: str) -> tuple[str, str]:
     if packed:
         # A bare `peaks.xz` was always a packed CSV in this project.
         ext = os.path.splitext(base)[1] or ".csv"
-    if ext in _GRANULES:
+    if ext in GRANULES:
         raise InputError(f"{name} is a granule, not a table; read it with read_lite (oco2_outliers.soundings)")
     if ext not in _TABLES or (packed and ext == ".parquet"):
         raise InputError(f"{name}: unknown kind {ext!r}; tables end in .csv, .json (also .gz .bz2 .xz) or .parquet")

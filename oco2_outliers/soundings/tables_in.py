@@ -14,9 +14,10 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.headings import ALIASES, matched_names
 from ..ground.ids import exact_ids
-from ..ground.tables import read_table, under_each_other
+from ..ground.tables import GRANULES, read_table, under_each_other
 from .lite_reading import input_label, read_lite
 from .lite_values import FLOAT_FILLS, RENAMED
+from .quantities import check_quantities
 from .selections import AskedTable, asked_columns, asked_rows
 from .sounding_ids import parse_times
 
@@ -106,13 +107,12 @@ def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
     fills = pd.DataFrame([table.attrs["fills"] for table in tables]).sum().astype(int)
     joined.attrs = {"skipped": list(dict.fromkeys(name for table in tables for name in table.attrs["skipped"])),
                     "n_soundings": sum(table.attrs["n_soundings"] for table in tables), "fills": fills.to_dict()}
-    for what in ("matched", "numbers_in_text"):
+    for what in ("matched", "numbers_in_text", "skipped_because", "converted"):
         if told := {name: how for table in tables for name, how in table.attrs.get(what, {}).items()}:
             joined.attrs[what] = told
     return joined
 
 # %% ../../nbs/soundings/56_tables_in.ipynb #5b4add36
-_GRANULE_ENDINGS = (".nc4", ".nc", ".h5", ".hdf5", ".hdf")
 _GEO_ENDINGS = (".geoparquet", ".gpq")
 
 
@@ -172,10 +172,12 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
     label = name or getattr(path_or_file, "name", None) or getattr(path_or_file, "path", None) or path_or_file
     if hasattr(label, "read"):
         raise InputError("a file object without a name: say what it is with name=, for example name='granule.nc4'")
-    if str(label).lower().endswith(_GRANULE_ENDINGS):
+    if str(label).lower().endswith(GRANULES):
         return read_lite(path_or_file, name=str(label), columns=columns, **asked)
     # read_table knows the kind by the last ending
     kind = f"{label}.parquet" if str(label).lower().endswith(_GEO_ENDINGS) else str(label)
-    table = AskedTable(_tidy_table(read_table(path_or_file, kind, **dialect)), input_label(path_or_file, name))
+    tidy, told = _tidy_table(read_table(path_or_file, kind, **dialect)), input_label(path_or_file, name)
+    check_quantities(tidy, told)
+    table = AskedTable(tidy, told)
     wanted, keep = asked_columns(table, columns), asked_rows(table, **asked)
     return table.columns[wanted] if keep is None else table.columns.loc[keep, wanted].reset_index(drop=True)
