@@ -221,11 +221,11 @@ class StoreObjects:
         return names
 
 # %% ../../nbs/store/11_calls.ipynb #dad42b46
-def _send_one(place: Place, file: str, name: str, old: dict | None, content_type: str | None,
+def _send_one(place: Place, file: str, name: str, old: dict | None, content_type: str | None, force: bool,
               tell: Tell) -> tuple[bool, int]:
-    """Send a file unless it is already there; whether it was sent, and its bytes."""
+    """Send a file unless it is already there, or anyway; whether it was sent, and its bytes."""
     size = os.path.getsize(file)
-    if old is not None and place.up_to_date(file, size, old):
+    if not force and old is not None and place.up_to_date(file, size, old):
         tell(size)
         return False, 0
     place.send(file, name, old, content_type, tell)
@@ -295,11 +295,11 @@ class StoreTransfers(StoreObjects):
             self.place.path(name)
             check_name(file, name)
         names = [name for _, name in jobs]
-        there = {} if force else self.place.records(names)
+        there = self.place.records(names)  # also when all is sent: what is replaced may stand on segments
         self.place.prepare()
         with transfer_bar("upload", sum(os.path.getsize(file) for file, _ in jobs)) as tell:
-            done = run_all(lambda job: _send_one(self.place, job[0], job[1], there.get(job[1]), content_type, tell),
-                           jobs, self.threads)
+            done = run_all(lambda job: _send_one(self.place, *job, there.get(job[1]), content_type, force, tell), jobs,
+                           self.threads)
         return summary(names, done)
 
     def download(self, prefix_or_pattern: str, to: str | os.PathLike = ".", *, force: bool = False) -> Transfer:

@@ -105,8 +105,7 @@ class Container(_ContainerRecords):
     """A Swift container as a place of objects."""
 
     def send(self, file: str, name: str, old: dict | None, content_type: str | None, tell: Tell) -> None:
-        segments = self.fs.segments(self.path(name)) if old and "slo_etag" in old else []
-        self.fs.send_file(file, self.root, name, segments, content_type, tell)
+        self.fs.send_file(file, self.root, name, bool(old) and "slo_etag" in old, content_type, tell)
 
     def fetch(self, record: dict, target: Path, tell: Tell) -> None:
         self.fs.receive_file(self.path(record["name"]), target, record, tell)

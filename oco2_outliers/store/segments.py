@@ -11,21 +11,24 @@ import json
 import mimetypes
 import os
 import re
-import secrets
 import urllib.parse
+import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
+from ..ground.errors import one_line
 from .account import swift_errors
-from .swift_bytes import SwiftReading, SwiftWriting, damaged, is_large, md5_of_file
+from .swift_bytes import Steady, SwiftReading, SwiftWriting, damaged, is_large, md5_of_file
 from .swift_objects import SwiftDeleting, split_path
+from .writers import segment_stem, writing
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/store/04_segments.ipynb #0a9b1c81
-class SwiftSegments(SwiftWriting, SwiftDeleting):
+class SwiftManifests(SwiftWriting, SwiftDeleting):
     """What a large object stands on."""
 
     def segments(self, path: str, dynamic: str | None = None) -> list[dict]:
@@ -38,69 +41,145 @@ class SwiftSegments(SwiftWriting, SwiftDeleting):
             return [{"path": f"/{container}/{o['name']}", "etag": o["hash"], "size_bytes": o["bytes"]}
                     for o in self.list_objects(container, prefix)]
         with swift_errors(path):
-            body = self.conn.get_object(*split_path(path), query_string="multipart-manifest=get")[1]
-        return [{"path": s["name"], "etag": s["hash"], "size_bytes": s["bytes"]} for s in json.loads(body)]
+            head, body = self.conn.get_object(*split_path(path), query_string="multipart-manifest=get",
+                                              headers={"x-newest": "true"}, resp_chunk_size=2**20)
+            if not head.get("x-static-large-object"):
+                body.close()  # it has become a plain object, and these are its bytes
+                return []
+            listed = json.loads(b"".join(body))
+        return [{"path": s["name"], "etag": s["hash"], "size_bytes": s["bytes"]} |
+                ({"sub_slo": True} if s.get("sub_slo") else {}) for s in listed]
 
-    def old_segments(self, path: str) -> list[dict]:
-        """The segments that go when `path` is overwritten."""
-        with contextlib.suppress(FileNotFoundError):
-            if self.head_object(path).get("x-static-large-object"):
-                return self.segments(path)
-        return []
+    def live_segments(self, path: str) -> list[dict] | None:
+        """What the object of that name stands on now, segments of segments too; empty for a plain one, None for none."""
+        try:
+            with swift_errors(path):
+                head = self.conn.head_object(*split_path(path), headers={"x-newest": "true"})
+            found = self.segments(path) if head.get("x-static-large-object") else []
+        except FileNotFoundError:
+            return None
+        nested = [self.live_segments(s["path"].lstrip("/")) or [] for s in found if s.get("sub_slo")]
+        return found + [s for each in nested for s in each]
 
-    def drop_segments(self, segments: Sequence[dict], keep: Sequence[dict] = ()) -> None:
+# %% ../../nbs/store/04_segments.ipynb #a8786d54
+class SwiftSegments(SwiftManifests):
+    """How the segments of an object come and go."""
+
+    def publish(self, path: str, new: Sequence[dict], put: Callable[[], Any]) -> None:
+        """Give an object its new bytes by `put`, standing on `new`; then drop what its live manifest does not name."""
+        old = self.live_segments(path) or []
+        put()
+        if old or new:
+            self._drop_dead(path, old, new)
+
+    def _drop_dead(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
+        live, ours = self.live_segments(path), {s["path"] for s in new}
+        names = {s["path"] for s in live or []}
+        if ours and (live is None or names and names == {s["path"] for s in old} - ours):
+            raise OSError(f"{path}: the server took it and does not have it; send it again")
+        try:
+            self.drop_segments([s for s in [*old, *new] if s["path"] not in names])
+        except OSError as e:
+            warnings.warn(f"{path} is complete, but segments remain that nothing needs; "
+                          f"`store check --clean` finds them ({one_line(e)})", stacklevel=2)
+
+    def drop_segments(self, segments: Sequence[dict]) -> None:
         """Delete segments that no manifest names any more."""
-        kept = {s["path"] for s in keep}
         by_container: dict[str, list[dict]] = {}
         for s in segments:
-            if s["path"] not in kept:
-                container, name = split_path(s["path"].lstrip("/"))
-                by_container.setdefault(container, []).append({"name": name})
+            container, name = split_path(s["path"].lstrip("/"))
+            by_container.setdefault(container, []).append({"name": name})
         for container, listed in by_container.items():
-            self.delete_objects(container, listed)
+            self.delete_plain(container, listed)
+
+    def delete_large(self, container: str, name: str) -> None:
+        """Delete an object, and then the segments that it stood on."""
+        path = f"{container}/{name}"
+        named = self.live_segments(path) or []
+        try:
+            self.delete_one(container, name)
+        except FileNotFoundError:
+            if not named:  # else an answer was lost on the way, and the second try found nothing
+                raise
+        if named:
+            live = {s["path"] for s in self.live_segments(path) or []}  # somebody may have sent it anew
+            self.drop_segments([s for s in named if s["path"] not in live])
+
+    def delete_objects(self, container: str, listed: list[dict], tell_bar: Callable[[int], Any] | None = None) -> None:
+        """Delete records of `list_objects` with all they stand on; one that is already gone is no error."""
+        def work(o: dict) -> None:
+            with contextlib.suppress(FileNotFoundError):
+                self.delete_large(container, o["name"])
+            if tell_bar:
+                tell_bar(1)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, [o for o in listed if "slo_etag" in o]))
+        self.delete_plain(container, [o for o in listed if "slo_etag" not in o], tell_bar)
 
 # %% ../../nbs/store/04_segments.ipynb #71c21acd
-def _cuts(name: str, mtime: float, size: int, step: int) -> tuple[str, list[tuple[str, int, int]]]:
-    """The prefix of the segments' names; then name, start and size of each."""
+def _cuts(name: str, mtime: float, size: int, step: int) -> tuple[str, list[tuple[int, int]]]:
+    """What the names of the segments begin with, whoever sends them; then start and size of each."""
     step = max(step, -(-size // 1000))  # a manifest lists a thousand segments at most
-    base = f"{name}/slo/{mtime:f}/{size}/{step}/"
-    return base, [(f"{base}{i:08d}", start, min(step, size - start)) for i, start in enumerate(range(0, size, step))]
+    base = f"{segment_stem(name)}/slo/{mtime:f}/{size}/{step}/"
+    return base, [(start, min(step, size - start)) for start in range(0, size, step)]
 
 # %% ../../nbs/store/04_segments.ipynb #8eb896d3
 class SwiftSending(SwiftSegments):
     """How a local file becomes an object."""
 
-    def send_file(self, lpath: str | os.PathLike, container: str, name: str, old: Sequence[dict] = (),
+    def send_file(self, lpath: str | os.PathLike, container: str, name: str, replaces_large: bool = True,
                   content_type: str | None = None, tell_bar: Callable[[int], Any] | None = None) -> None:
-        """Send a local file, in segments above `segment_size`; segments already there are not sent again."""
-        stat, new = os.stat(lpath), []
-        headers = {"x-object-meta-mtime": f"{stat.st_mtime:f}"}
-        content_type = content_type or mimetypes.guess_type(name)[0]
-        with open(lpath, "rb") as file:
-            if stat.st_size <= self.segment_size:
-                self.put_whole(container, name, file, stat.st_size, headers=headers, content_type=content_type,
-                               tell_bar=tell_bar)
-            else:
-                new = self._send_segments(file, stat, container, name, tell_bar)
-                self.put_manifest(container, name, new, headers, content_type)
-        if old:
-            self.drop_segments(old, keep=new)
+        """Send a local file, in segments above `segment_size`; segments already there are not sent again.
 
-    def _send_segments(self, file: IO[bytes], stat: os.stat_result, container: str, name: str,
+        `replaces_large=False` saves a request where it is known that no large object has that name.
+        """
+        path, content_type = f"{container}/{name}", content_type or mimetypes.guess_type(name)[0]
+        with open(lpath, "rb") as file, writing() as token:
+            steady = Steady(file, lpath)
+            headers = {"x-object-meta-mtime": f"{steady.stat.st_mtime:f}"}
+            if steady.stat.st_size > self.segment_size:
+                new = self._send_segments(steady, container, name, token, tell_bar)
+                steady.check((s["start"], s["size_bytes"], s["etag"]) for s in new)
+                self.publish(path, new, lambda: self.put_manifest(container, name, new, headers, content_type))
+                return
+
+            def put() -> None:
+                steady.check()
+                self.put_whole(container, name, file, steady.stat.st_size, headers=headers, content_type=content_type,
+                               tell_bar=tell_bar, steady=steady)
+
+            self.publish(path, [], put) if replaces_large else put()
+
+    def _send_segments(self, steady: Steady, container: str, name: str, token: str,
                        tell_bar: Callable[[int], Any] | None) -> list[dict]:
         store = f"{container}_segments"
-        base, cuts = _cuts(name, stat.st_mtime, stat.st_size, self.segment_size)
+        base, cuts = _cuts(name, steady.stat.st_mtime, steady.stat.st_size, self.segment_size)
         self.ensure_container(store, like=container)
-        there = {o["name"]: o for o in self.list_objects(store, base)}
+        there: dict[str, list[dict]] = {}
+        for o in self.list_objects(store, base):
+            there.setdefault(o["name"].rpartition("/")[2], []).append(o)
         segments = []
-        for segment, start, size in cuts:
-            etag = _same_segment(there.get(segment), file, start, size)
+        for i, (start, size) in enumerate(cuts):
+            segment = f"{base}{token}/{i:08d}"
+            etag = self._copy_of_segment(there.get(f"{i:08d}", []), store, segment, steady.file, start, size)
             if etag is None:
-                etag = self.put_whole(store, segment, file, size, start, tell_bar=tell_bar)
+                etag = self.put_whole(store, segment, steady.file, size, start, tell_bar=tell_bar, steady=steady)
             elif tell_bar:
                 tell_bar(size)
-            segments.append({"path": f"/{store}/{segment}", "etag": etag, "size_bytes": size})
+            segments.append({"path": f"/{store}/{segment}", "etag": etag, "size_bytes": size, "start": start})
         return segments
+
+    def _copy_of_segment(self, there: list[dict], store: str, segment: str, file: IO[bytes], start: int,
+                         size: int) -> str | None:
+        """The checksum of a copy of a segment that was sent before; None if there is none with the same bytes."""
+        for o in there:
+            if etag := _same_segment(o, file, start, size):
+                with contextlib.suppress(OSError), swift_errors(store):  # it may be gone by now; then it is sent
+                    copied = self.conn.copy_object(store, o["name"], destination=f"/{store}/{segment}")
+                    if (copied or "").strip('"') == etag:
+                        return etag
+        return None
 
 # %% ../../nbs/store/04_segments.ipynb #09305562
 def _same_segment(record: dict | None, file: IO[bytes], start: int, size: int) -> str | None:
@@ -119,9 +198,9 @@ class SwiftCopying(SwiftSegments):
         with swift_errors(path):
             self.conn.copy_object(*split_path(path), destination=f"/{target}")
 
-    def copy_segments(self, path: str, container: str, name: str) -> list[dict]:
+    def copy_segments(self, path: str, container: str, name: str, token: str) -> list[dict]:
         """Copies of the segments of `path`, for a manifest of that name."""
-        store, base = f"{container}_segments", f"{name}/copy/{secrets.token_hex(8)}/"
+        store, base = f"{container}_segments", f"{segment_stem(name)}/copy/{token}/"
         self.ensure_container(store, like=container)
         new = []
         for i, s in enumerate(self.segments(path)):

@@ -11,7 +11,6 @@ import hashlib
 import io
 import mimetypes
 import os
-import secrets
 import shutil
 import urllib.parse
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from .segments import SwiftObjects
 from .settings import load_config, swift_settings
 from .swift_bytes import damaged, is_large
 from .swift_objects import split_path
+from .writers import begin_writing, end_writing, segment_stem, writing
 
 # %% auto #0
 __all__ = ['SwiftFileSystem']
@@ -195,7 +195,8 @@ class _SwiftChanges(_SwiftTree):
 
     def rm_file(self, path: str) -> None:
         path = self._strip_protocol(path)
-        self.delete_object(*split_path(path), large=self.info(path).get("slo", False))
+        delete = self.delete_large if self.info(path).get("slo") else self.delete_one
+        delete(*split_path(path))
 
     _rm = rm_file
 
@@ -247,6 +248,7 @@ class _SegmentWrites(AbstractBufferedFile):
     def _begin_writes(self) -> None:
         self._segments: list[dict] = []
         self._ready: bytes | None = None
+        self._token = ""
 
     def _upload_chunk(self, final: bool = False) -> bool:
         data = self.buffer.getbuffer()
@@ -255,7 +257,8 @@ class _SegmentWrites(AbstractBufferedFile):
             self._ready = bytes(data)
         else:
             if not self._segments:
-                self._base = f"{name}/stream/{secrets.token_hex(8)}/"
+                self._token = begin_writing()
+                self._base = f"{segment_stem(name)}/stream/{self._token}/"
                 self.fs.ensure_container(f"{container}_segments", like=container)
             for start in range(0, len(data), self.blocksize):
                 self._send_segment(data[start:start + self.blocksize])
@@ -273,14 +276,19 @@ class _SegmentWrites(AbstractBufferedFile):
 
     def commit(self) -> None:
         container, name = split_path(self.path)
-        old, kind = self.fs.old_segments(self.path), mimetypes.guess_type(name)[0]
-        if self._segments:
-            self.fs.put_manifest(container, name, self._segments, content_type=kind)
-        else:
-            data = self._ready or b""
-            self.fs.put_whole(container, name, io.BytesIO(data), len(data), content_type=kind)
-        if old:
-            self.fs.drop_segments(old)
+        kind, data = mimetypes.guess_type(name)[0], self._ready or b""
+
+        def put() -> None:
+            if self._segments:
+                self.fs.put_manifest(container, name, self._segments, content_type=kind)
+            else:
+                self.fs.put_whole(container, name, io.BytesIO(data), len(data), content_type=kind)
+
+        try:
+            self.fs.publish(self.path, self._segments, put)
+        finally:
+            end_writing(self._token)
+
 
 # %% ../../nbs/store/05_swift_files.ipynb #ebe5c928
 class _SwiftFile(_CheckedReads, _SegmentWrites):
@@ -307,6 +315,7 @@ class _SwiftFile(_CheckedReads, _SegmentWrites):
         if self.mode != "rb" and self._segments:
             self.fs.drop_segments(self._segments)
             self._segments = []
+        end_writing(self._token)
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: Any) -> None:
         if kind is not None and self.mode != "rb" and not self.closed:
@@ -316,6 +325,7 @@ class _SwiftFile(_CheckedReads, _SegmentWrites):
     def __del__(self) -> None:
         # A writer that nobody closed was not finished; its half is not published.
         self.closed = True
+        end_writing(getattr(self, "_token", ""))
 
 # %% ../../nbs/store/05_swift_files.ipynb #05c2d6fa
 class _SwiftContents(_SwiftChanges):
@@ -353,7 +363,7 @@ class _SwiftCopies(_SwiftContents):
         if mode == "create" and self.exists(rpath):
             raise FileExistsError(rpath)
         path = self._strip_protocol(rpath)
-        self.send_file(lpath, *split_path(path), old=self.old_segments(path))
+        self.send_file(lpath, *split_path(path))
 
     def get_file(self, rpath: str, lpath: Any, callback: Any = None, **kwargs: Any) -> None:
         path = self._strip_protocol(rpath)
@@ -373,15 +383,13 @@ class _SwiftCopies(_SwiftContents):
         if info["type"] == "directory":
             return self.makedirs(path2, exist_ok=True)
         container, name = split_path(path2)
-        old, new = self.old_segments(path2), []
-        if info["slo"]:
-            new = self.copy_segments(path1, container, name)
-            self.put_manifest(container, name, new, {f"x-object-meta-{k}": v for k, v in info["metadata"].items()},
-                              info["content_type"])
-        else:
-            self.copy_object(path1, path2)
-        if old:
-            self.drop_segments(old, keep=new)
+        if not info["slo"]:
+            return self.publish(path2, [], lambda: self.copy_object(path1, path2))
+        headers = {f"x-object-meta-{k}": v for k, v in info["metadata"].items()}
+        with writing() as token:
+            new = self.copy_segments(path1, container, name, token)
+            self.publish(path2, new, lambda: self.put_manifest(container, name, new, headers, info["content_type"]))
+
 
 # %% ../../nbs/store/05_swift_files.ipynb #a598fd29
 class SwiftFileSystem(_SwiftCopies):
