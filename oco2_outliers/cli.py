@@ -15,6 +15,7 @@ import typer
 
 from .ground.errors import InputError
 from .runs.tasks import TASKS, box_from, command_line_parameters, days_from, names_from, task_named
+from .shell.boundary import within_boundary
 
 # %% auto #0
 __all__ = ['app', 'soundings_app', 'images_app', 'main']
@@ -54,31 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 done but for failed files of a run, 2 input that cannot be used (one line on standard error), 130
-        stopped by the user.
+        0 done, 1 done but for failed files of a run, 2 not done (one line on standard error says why), 130 stopped by
+        Ctrl-C, 143 by SIGTERM.
 
     Examples
     --------
     >>> main(["isolate", "absent.csv"])
     2
     """
-    try:
-        app(args=None if argv is None else list(argv), prog_name="oco2-outliers")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, OSError) as error:
-        if not _is_the_users_to_fix(error):
-            raise
-        print(f"oco2-outliers: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
-
-# %% ../nbs/90_cli.ipynb #2cbd4d12
-def _is_the_users_to_fix(error: Exception) -> bool:
-    """Whether an error is about the input or the system, and not about the code."""
-    return isinstance(error, (InputError, OSError))
+    arguments = None if argv is None else list(argv)
+    return within_boundary(lambda: app(args=arguments, prog_name="oco2-outliers", standalone_mode=False))
 
 # %% ../nbs/90_cli.ipynb #c2042359
 _InputStore = Annotated[str | None, typer.Option("--store", help="Store that holds the input: a folder or a URL. "

@@ -14,6 +14,7 @@ from typing import Any
 
 from .ground.errors import InputError
 from .ground.files import whole_file
+from .ground.overwriting import refuse_overwriting
 from .page.content import Options, content_of
 from .page.html import page_html
 from .page.widget import IsolationWidget
@@ -78,6 +79,12 @@ def _write_page(path: Path, text: str) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 
 # %% ../nbs/07_explorer.ipynb #0dbdcd1e
+def _files_read(result: Any) -> list:
+    """The files that a page is made from: the file, or all that lie in the folder of a result."""
+    folder = isinstance(result, (str, os.PathLike)) and os.path.isdir(result)
+    return [os.path.join(result, name) for name in os.listdir(result)] if folder else [result]
+
+# %% ../nbs/07_explorer.ipynb #7d92043b
 def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str | None = None,
             min_samples: Sequence[int] = (3, 5, 10, 20), columns: Sequence[str] | None = None, max_mb: float = 40,
             thumbnail: int = 96, max_pictures: int = 2000, picture_root: str | os.PathLike = "") -> ExplorerPage:
@@ -140,7 +147,10 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     if not max_mb > 0 or any(int(m) != m or m < 1 for m in min_samples):
         raise InputError("max_mb must be above 0, and min_samples whole numbers of at least 1")
     options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root)
-    _, content = content_of(result, options)
+    refuse_overwriting(_files_read(result), out)
+    source, content = content_of(result, options)
+    if "path" in source.table:
+        refuse_overwriting([os.path.join(picture_root, str(path)) for path in source.table["path"]], out)
     path = Path(out)
     _write_page(path, page_html(content.meta, content.data))
     return ExplorerPage(path, content.meta["n"], path.stat().st_size, content.meta["left_out"])

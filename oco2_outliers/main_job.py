@@ -18,6 +18,7 @@ import pandas as pd
 from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
+from .ground.overwriting import refuse_overwriting
 from .ground.tables import wrapped_text
 from .isolation.checking import features_to_judge, without_earlier_results
 from .isolation.choosing import best_by_silhouette, eps_around, eps_values, printable_fence
@@ -45,9 +46,9 @@ class _Rows:
     fills: dict[str, int]
 
 # %% ../nbs/04a_isolate.ipynb #373ff274
-def _read_rows(inputs: Any, store: Any, shown: bool) -> _Rows:
+def _read_rows(inputs: Any, store: Datasets | None, shown: bool) -> _Rows:
     """Read all inputs and put their rows into one table."""
-    read = list(read_inputs(inputs, opened_store(store), "read", shown))
+    read = list(read_inputs(inputs, store, "read", shown))
     table, partial = pooled(read)
     table, earlier = without_earlier_results(table)
     return _Rows(read, table.reset_index(drop=True), table.index, partial, earlier, fill_counts(read))
@@ -259,6 +260,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     [420.0]
     """
     asked = eps_values(eps)
+    store = opened_store(store)
+    refuse_overwriting([inputs], out, IsolationResult.FILES, store)
     with nullcontext() if out is None else whole_folder(out) as scratch:
         rows = _read_rows(inputs, store, progress)
         matrix = _matrix_of(rows, features, min_samples, drop_missing)

@@ -16,6 +16,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..ground.errors import InputError
+from ..ground.overwriting import refuse_overwriting
 from .features import FeatureFrame
 from .judges import Distances, Trees, trees_of
 from .models import check_settings, manifest_entry, read_model, write_model
@@ -372,6 +373,7 @@ def convert_model(
     >>> convert_model(folder / "old.pickle", folder / "new.npz", bins=(3, 3, 3), trusted=True).n_features_in_
     27
     """
+    refuse_overwriting([old], new)
     forest = ImageForest.load(old, trusted=trusted, bins=bins)
     forest.save(new)
     return forest

@@ -18,6 +18,7 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.files import whole_file
+from ..ground.overwriting import refuse_overwriting
 from .drawing import draw_verdict, shown_picture, write_picture
 from .estimator import ImageForest
 from .reading import list_pictures, printable_name, read_picture
@@ -64,6 +65,7 @@ def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings
     """
     print("[INFO] preparing dataset...")
     forest = ImageForest(**settings)
+    refuse_overwriting(list_pictures(dataset), model)
     rows = forest.read_rows(dataset, hashed=True)
     for row in rows:
         if row.features is None:
@@ -162,6 +164,7 @@ def judge_picture(
     >>> verdict.label
     'normal'
     """
+    refuse_overwriting([model, image], output)
     print("[INFO] loading anomaly detection model...")
     forest = ImageForest.load(model, trusted=trusted, bins=bins)
     if show:
@@ -184,6 +187,9 @@ def _checked_top(top: int) -> int:
     return int(top)
 
 # %% ../../nbs/pictures/12_folders.ipynb #f4870542
+_SCAN_FILES = ("scores.csv", "skipped.csv", "contact_sheet.png", "features.sqlite*")
+
+
 def _write_scan(out: Path, table: pd.DataFrame, top: int) -> None:
     """The files of a scan."""
     for name, part in (("scores.csv", table), ("skipped.csv", table.attrs["skipped"])):
@@ -253,6 +259,7 @@ def scan_folder(
     forest.set_params(**settings, cache=out / "features.sqlite")
     forest.check_parameters()
     names = _pictures_outside(folder, out)
+    refuse_overwriting([model, *names], out, _SCAN_FILES)
     out.mkdir(parents=True, exist_ok=True)
     rows = forest.read_rows(names)
     if model is None or not any(row.features is not None for row in rows):

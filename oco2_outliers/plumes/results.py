@@ -140,6 +140,10 @@ class PeakSearch:
         return "\n".join([*map(wrapped_text, self.notes), "", verdict, *_peaks_text(self.peaks)])
 
 # %% ../../nbs/plumes/65_results.ipynb #55ca597f
+FILES = ("peaks.csv", "orbits.csv", "sources.csv", "summary.json", "peak_*.png", "peak_data-si_*.json",
+         "result_for_*.csv")
+
+
 def _remove_earlier(out: Path, kept: set[str]) -> None:
     """Remove figures and JSON of an earlier run that its own summary names, so that a folder shows one run."""
     try:

@@ -17,12 +17,13 @@ import pandas as pd
 from ..datasets import Datasets
 from ..ground.errors import InputError
 from ..ground.files import whole_folder
+from ..ground.overwriting import refuse_overwriting
 from .candidates import read_inventory, sources_of_peaks
 from .describing import COLUMNS, described_peak, described_published_peak
 from .emissions import check_preset
 from .false_alarms import q_values
 from .published import published_orbit
-from .results import PeakSearch, write_search
+from .results import FILES, PeakSearch, write_search
 from .separating import search_orbit
 from .tracks import around_peak, said_once, search_track, usable_orbits
 from ..soundings.inputs import InputTable, opened_store, read_inputs
@@ -238,8 +239,9 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     """
     parameters = _checked_settings(preset=preset, alpha=alpha, n_surrogates=n_surrogates, column=column, box=box,
                                    keep_flagged=keep_flagged, wind_error=wind_error, random_state=random_state)
+    opened = opened_store(store)
+    refuse_overwriting([inputs, inventory], out, FILES, opened)
     with nullcontext() if out is None else whole_folder(out) as scratch:
-        opened = opened_store(store)
         known = read_inventory(inventory, opened)
         log = _Log()
         for one in read_inputs(inputs, opened, "peaks", progress):

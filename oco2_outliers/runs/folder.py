@@ -19,7 +19,7 @@ from typing import Any
 from ..ground.errors import InputError, one_line
 from ..ground.files import remove_temporary, whole_path, write_whole
 from ..ground.hashes import sha256_of
-from .addresses import is_local, place_of
+from ..ground.addresses import is_local, place_of
 
 # %% auto #0
 __all__ = []

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..ground.addresses import fetch
 from ..ground.errors import InputError
 from ..ground.work import progress
 from ..isolation.choosing import printable_fence
 from ..isolation.features import feature_matrix
 from ..isolation.results import change_in_words
-from .addresses import fetch
 from .judging import fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs

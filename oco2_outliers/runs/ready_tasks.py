@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..pictures.estimator import ImageForest
 from ..plumes.searching import find_peaks
-from .addresses import place_of
+from ..ground.addresses import place_of
 from .units import Unit
 
 # %% auto #0

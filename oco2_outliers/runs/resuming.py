@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..ground.errors import InputError
 from ..ground.hashes import sha256_of
 from ..ground.work import progress_bar
-from .addresses import ListedFile, fetch
+from ..ground.addresses import ListedFile, fetch
 from .folder import Manifest, RunFolder, holds, see_part, writing_to
 from .working import Item, Job, work
 

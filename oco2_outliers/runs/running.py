@@ -16,9 +16,10 @@ from typing import Any
 
 import pandas as pd
 
+from ..ground.addresses import PICTURES, READABLE, ListedFile, list_files
 from ..ground.errors import InputError, one_line
 from ..ground.hashes import hash_of, sha256_of
-from .addresses import PICTURES, READABLE, ListedFile, list_files
+from ..ground.overwriting import refuse_overwriting
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
 from .pooling import run_pooled
@@ -152,6 +153,9 @@ def checked_run(task: str | Callable, parameters: Mapping | None, each: str, sco
                scale if declared.over_run else "", options)
 
 # %% ../../nbs/runs/14_running.ipynb #209daff9
+_RUN_FILES = ("*.json", "*.jsonl", "failures.csv", "combined.parquet", "monthly.csv", "top.csv", "duplicates.csv")
+
+
 def items_of(run: Run, files: Any, out: RunFolder) -> list[Item]:
     """The units of a run, by name."""
     in_folders = run.task.each == "folder"
@@ -356,6 +360,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     run = checked_run(task, parameters, each, scope, scale, storage_options)
     place = RunFolder(out, storage_options)
     items = items_of(run, files, place)
+    refuse_overwriting([file.name for item in items for file in item.files], place.address, _RUN_FILES)
     if client is None and jobs != 1:
         run.check_picklable()
 

@@ -22,7 +22,10 @@ def names_from(text: str | None) -> list[str] | None:
     """Names from ``a,b,c``."""
     if text is None:
         return None
-    return [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputError(f"there is no name in {text!r}: give a,b,c, or leave the option out")
+    return names
 
 # %% ../../nbs/runs/06_tasks.ipynb #0b9f2f54
 def box_from(text: str | None) -> tuple[float, ...] | None:
@@ -40,7 +43,9 @@ def box_from(text: str | None) -> tuple[float, ...] | None:
 # %% ../../nbs/runs/06_tasks.ipynb #45ff7a90
 def days_from(text: str | None) -> tuple[str, str] | None:
     """First and last day from a text; one day is both."""
-    days = names_from(text)
+    days = None if text is None else [day.strip() for day in text.split(",")]
+    if days is not None and (len(days) > 2 or not all(days)):
+        raise InputError(f"bad dates {text!r}: give FIRST,LAST, like 2016-08-01,2016-08-31")
     return None if days is None else (days[0], days[-1])
 
 # %% ../../nbs/runs/06_tasks.ipynb #2744d4c3

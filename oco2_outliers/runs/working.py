@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ..ground.addresses import ListedFile, fetch, is_local, place_of
 from ..ground.errors import error_line, one_line
 from ..ground.hashes import hash_of, md5_of, sha256_of
-from .addresses import ListedFile, fetch, is_local, place_of
 from .folder import RunFolder, part_name
 from .threads import one_thread
 from .units import Unit, parquet_bytes

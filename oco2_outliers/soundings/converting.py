@@ -19,6 +19,7 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.files import whole_path
 from ..ground.names import writable_target
+from ..ground.overwriting import refuse_overwriting
 from ..ground.tables import read_table
 from .lite_writing import write_lite
 from .sounding_ids import parse_times, with_id_column
@@ -167,14 +168,6 @@ def _write_text(soundings: pd.DataFrame, path: Path, kind: str, packed: str | No
         if len(back) != len(table) or (ids and not (back[ids] == table[ids]).all()):
             raise OSError(f"{path.name}: what was written cannot be read back; is the disk full?")
 
-# %% ../../nbs/soundings/66_converting.ipynb #7f1cb2b4
-def _same_file(source: Any, path: Path, store: Any) -> bool:
-    """Whether a source, maybe an object of a store that is a folder, is the file `path`."""
-    if store is not None:
-        source = Path(store.root) / str(source).lstrip("/") if "file" in store.fs.protocol else ""
-    return (isinstance(source, (str, os.PathLike)) and path.exists() and os.path.exists(source)
-            and os.path.samefile(source, path))
-
 # %% ../../nbs/soundings/66_converting.ipynb #d02e413f
 _TARGET = re.compile(r"(?is).+\.(?:(parquet)|(geoparquet|gpq)|(nc4)|(csv|json)(?:\.(gz|bz2|xz))?)")
 
@@ -241,8 +234,7 @@ def convert_soundings(source: Any, target: str | os.PathLike, *, store: Any = No
     path = writable_target(target)
     kind, packed = _target_kind(path)
     sources = list(source) if isinstance(source, (list, tuple)) else [source]
-    if any(_same_file(one, path, store) for one in sources):
-        raise InputError(f"{path.name} is the input itself; give the output another name")
+    refuse_overwriting(sources, path, store=store)
     asked: dict[str, Any] = {"box": box, "dates": dates, "quality": quality, "mode": mode, "footprint": footprint,
                              "land": land}
     soundings = read_soundings(sources, store=store, columns=columns, **asked)

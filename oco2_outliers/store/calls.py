@@ -18,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from ..ground.errors import InputError
 from ..ground.files import WholeText
 from ..ground.ids import exact_id, exact_ids
+from ..ground.overwriting import refuse_overwriting
 from ..ground.tables import read_table, table_kind
 from .container import Container
 from .folder import DiskFolder, Folder
@@ -295,6 +296,7 @@ class StoreTransfers(StoreObjects):
             self.place.path(name)
             check_name(file, name)
         names = [name for _, name in jobs]
+        refuse_overwriting([file for file, _ in jobs], names, out_store=self.place)
         there = self.place.records(names)  # also when all is sent: what is replaced may stand on segments
         self.place.prepare()
         with transfer_bar("upload", sum(os.path.getsize(file) for file, _ in jobs)) as tell:
@@ -330,6 +332,7 @@ class StoreTransfers(StoreObjects):
         objects = _wanted(self.place, prefix_or_pattern)
         cut = fixed_part(self.place.key(prefix_or_pattern)).rfind("/") + 1
         jobs, refused = local_targets(objects, cut, Path(to).absolute())
+        refuse_overwriting([o["name"] for o, _ in jobs], [target for _, target in jobs], store=self.place)
         with transfer_bar("download", sum(o["bytes"] for o, _ in jobs)) as tell:
             done = run_all(lambda job: _fetch_one(self.place, job[0], job[1], force, tell), jobs, self.threads)
         raise_refused(refused, len(jobs))

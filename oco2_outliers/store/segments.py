@@ -51,7 +51,7 @@ class SwiftManifests(SwiftWriting, SwiftDeleting):
                 ({"sub_slo": True} if s.get("sub_slo") else {}) for s in listed]
 
     def live_segments(self, path: str) -> list[dict] | None:
-        """What the object of that name stands on now, segments of segments too; empty for a plain one, None for none."""
+        """What an object stands on now, with the segments of segments; empty for a plain one, None where none is."""
         try:
             with swift_errors(path):
                 head = self.conn.head_object(*split_path(path), headers={"x-newest": "true"})
@@ -175,9 +175,10 @@ class SwiftSending(SwiftSegments):
         """The checksum of a copy of a segment that was sent before; None if there is none with the same bytes."""
         for o in there:
             if etag := _same_segment(o, file, start, size):
+                answer: dict = {}
                 with contextlib.suppress(OSError), swift_errors(store):  # it may be gone by now; then it is sent
-                    copied = self.conn.copy_object(store, o["name"], destination=f"/{store}/{segment}")
-                    if (copied or "").strip('"') == etag:
+                    self.conn.copy_object(store, o["name"], f"/{store}/{segment}", response_dict=answer)
+                    if answer["headers"].get("etag", "").strip('"') == etag:
                         return etag
         return None
 

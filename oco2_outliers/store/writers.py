@@ -41,7 +41,7 @@ def _machine() -> str:
 
 # %% ../../nbs/store/03a_writers.ipynb #60ea2384
 def _started(pid: int) -> int | None:
-    """When a process started, in ticks of the system's clock; None if it does not run, 0 where the system tells nothing."""
+    """When a process started, in ticks of the system; None if it does not run, 0 where the system does not tell."""
     if not os.path.exists("/proc/self/stat"):
         return 0 if _may_live(pid) else None
     fields = _first_line(f"/proc/{pid}/stat").rpartition(")")[2].split()

@@ -29,10 +29,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from oco2_outliers.cli import main
 from oco2_outliers.datasets import InputError, SwiftFileSystem
 from oco2_outliers.dbscan import IsolatedSoundings, feature_matrix, isolation_radius
+from oco2_outliers.ground.addresses import list_files
 from oco2_outliers.image_forest import simulate_pictures, train_model
 from oco2_outliers.main_job import isolate
 from oco2_outliers.runs import combining, workers
-from oco2_outliers.runs.addresses import list_files
 from oco2_outliers.runs.folder import RunFolder, csv_bytes
 from oco2_outliers.runs.locking import describe_myself, is_stale, locked
 from oco2_outliers.runs.pooling import pool_rows
