@@ -22,6 +22,7 @@ from ..ground.overwriting import refuse_overwriting
 from ..ground.tables import read_table, table_kind
 from .container import Container
 from .folder import DiskFolder, Folder
+from .orphans import StoreCheck
 from .places import Place, Tell
 from .swift_files import SwiftFileSystem
 from oco2_outliers.store.transfers import (
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # %% auto #0
-__all__ = []
+__all__ = ['StoreChecks']
 
 # %% ../../nbs/store/11_calls.ipynb #90ee050e
 def _default_root() -> str:
@@ -338,6 +339,40 @@ class StoreTransfers(StoreObjects):
         raise_refused(refused, len(jobs))
         return summary([o["name"] for o, _ in jobs], done)
 
+# %% ../../nbs/store/11_calls.ipynb #dba8c17b
+class StoreChecks(StoreTransfers):
+    """What a store holds beside its objects."""
+
+    def check(self, *, clean: bool = False, dry_run: bool = True, older_than: float = 24) -> StoreCheck:
+        """Find what belongs to no object, and objects that cannot be read any more.
+
+        Parameters
+        ----------
+        clean : bool
+            Delete what belongs to nothing; objects that cannot be read are told and stay.
+        dry_run : bool, default True
+            With `clean`, only tell what would go.
+        older_than : float, default 24
+            Hours after which an upload to which nothing is added is taken to have ended, where its process cannot be
+            asked: on another machine, or by another tool. A process of this machine is asked, whatever the time.
+
+        Returns
+        -------
+        StoreCheck
+            Orphans, what may belong to an upload that still runs, broken objects. Printed, it is the report.
+
+        Raises
+        ------
+        InputError
+            When `older_than` is not a number of hours.
+        OSError
+            When the account cannot be looked at as a whole: a manifest of any container may name a segment.
+        """
+        if not older_than >= 0:
+            raise InputError(f"older_than={older_than!r}: give a number of hours, 0 or more")
+        act = self.place.clean if clean and not dry_run else self.place.check
+        return act(older_than * 3600)
+
 # %% ../../nbs/store/11_calls.ipynb #202128a8
 def _row_of(df: pd.DataFrame, sounding_id: int | str) -> dict:
     """The row of a sounding as a dict."""
@@ -349,7 +384,7 @@ def _row_of(df: pd.DataFrame, sounding_id: int | str) -> dict:
     return {c: rows[c].iloc[0] for c in rows.columns}
 
 # %% ../../nbs/store/11_calls.ipynb #202974c8
-class StoreTables(StoreTransfers):
+class StoreTables(StoreChecks):
     """Tables, and the way from a sounding to its details."""
 
     def get_dataframe(self, url_or_name: str | os.PathLike) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..ground.errors import InputError
+from .orphans import StoreCheck
 from .places import Place, Tell
 from .segments import same_segments
 from .swift_bytes import md5_of_file
@@ -112,3 +113,9 @@ class Container(_ContainerRecords):
 
     def remove(self, listed: list[dict], tell: Tell) -> None:
         self.fs.delete_objects(self.root, listed, tell)
+
+    def check(self, older_than: float) -> StoreCheck:
+        return self.fs.check_container(self.root, older_than)
+
+    def clean(self, older_than: float) -> StoreCheck:
+        return self.fs.clean_container(self.root, older_than)

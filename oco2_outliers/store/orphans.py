@@ -10,15 +10,13 @@ import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import NamedTuple
 
 from ..ground.errors import printable_lines
 from .account import swift_errors
 from .segments import SwiftObjects
-from .writers import Written, read_segment_name, writer_state
+from .writers import SETTLE, uploads_of
 
 # %% auto #0
 __all__ = ['StoreCheck']
@@ -77,44 +75,6 @@ class _Named(NamedTuple):
     def has(self, path: str) -> bool:
         """Whether a manifest names a segment."""
         return path in self.paths or path.startswith(self.prefixes)
-
-# %% ../../nbs/store/04a_orphans.ipynb #3dbc1642
-SETTLE = 30.0  # seconds in which a server has done, or given up, what a killed process has asked for
-
-
-class _Upload(NamedTuple):
-    """Segments of one upload that no manifest names."""
-
-    segments: list[dict]
-    written: Written | None
-    age: float  # seconds since its last segment came, by the server's clock
-
-    def reason(self, older_than: float) -> tuple[bool, str]:
-        """Whether nobody will need these segments any more, and why."""
-        state = writer_state(self.written.token) if self.written else "unknown"
-        if state == "ended":
-            return True, "its writer has ended"
-        if self.age >= older_than:
-            return True, f"nothing was added for {self.age / 3600:.0f} hours"
-        return False, "its writer runs" if state == "running" else "its writer may run on another machine"
-
-    def settled(self) -> bool:
-        """Whether no manifest of it can be on its way any more."""
-        count = self.written.count if self.written else None
-        return self.age >= SETTLE or (count is not None and len(self.segments) < min(count, 1000))
-
-# %% ../../nbs/store/04a_orphans.ipynb #53a84009
-def _uploads(listed: list[dict], now: datetime) -> list[_Upload]:
-    """Records of segments, upload by upload."""
-    by_upload: dict[str, list[dict]] = {}
-    for o in listed:
-        written = read_segment_name(o["name"])
-        by_upload.setdefault(written.upload if written else o["name"].rpartition("/")[0], []).append(o)
-    made = []
-    for segments in by_upload.values():
-        last = max(datetime.fromisoformat(o["last_modified"]).replace(tzinfo=UTC) for o in segments)
-        made.append(_Upload(segments, read_segment_name(segments[0]["name"]), (now - last).total_seconds()))
-    return made
 
 # %% ../../nbs/store/04a_orphans.ipynb #5c4733e6
 class SwiftNamed(SwiftObjects):
@@ -178,23 +138,18 @@ class SwiftChecking(SwiftNamed):
     def _look(self, container: str, older_than: float) -> tuple[StoreCheck, float]:
         """What is found, and how many seconds must pass before all of the orphans may be deleted."""
         store = f"{container}_segments"
-        listed, now = self._listed(store), self._now(container)
+        listed, now = self._listed(store), self.server_time(container)
         named = self._named(container)
         orphans: list[dict] = []
         running: list[dict] = []
         wait = 0.0
-        for upload in _uploads([o for o in listed if not named.has(f"/{store}/{o['name']}")], now):
+        for upload in uploads_of([o for o in listed if not named.has(f"/{store}/{o['name']}")], now):
             over, why = upload.reason(older_than)
             if over and not upload.settled():
                 wait = max(wait, SETTLE - upload.age)
             (orphans if over else running).extend(
                 {"container": store, "name": o["name"], "bytes": o["bytes"], "why": why} for o in upload.segments)
         return StoreCheck(orphans, running, self._broken(container, named, listed), len(named.manifests)), wait
-
-    def _now(self, container: str) -> datetime:
-        """The time by the server's clock."""
-        with swift_errors(container):
-            return parsedate_to_datetime(self.conn.head_container(container)["date"])
 
     def _broken(self, container: str, named: _Named, listed: list[dict]) -> list[dict]:
         there = {f"/{container}_segments/{o['name']}": (o["bytes"], o["hash"]) for o in listed if "slo_etag" not in o}

@@ -22,7 +22,7 @@ from ..ground.errors import one_line
 from .account import swift_errors
 from .swift_bytes import Steady, SwiftReading, SwiftWriting, damaged, is_large, md5_of_file
 from .swift_objects import SwiftDeleting, split_path
-from .writers import segment_stem, writing
+from .writers import segment_stem, uploads_of, writing
 
 # %% auto #0
 __all__ = []
@@ -70,18 +70,32 @@ class SwiftSegments(SwiftManifests):
         old = self.live_segments(path) or []
         put()
         if old or new:
-            self._drop_dead(path, old, new)
+            self._check_taken(path, old, new)
+            try:
+                self._drop_dead(path, old, new)
+            except OSError as e:
+                warnings.warn(f"{path} is complete, but segments may remain that nothing needs; "
+                              f"`store check --clean` finds them ({one_line(e)})", stacklevel=2)
+
+    def _check_taken(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
+        """OSError when the server said that it took a manifest, and has not."""
+        live, ours = self.live_segments(path), {s["path"] for s in new}
+        if ours and (live is None or live and {s["path"] for s in live} == {s["path"] for s in old} - ours):
+            raise OSError(f"{path}: the server took it and does not have it; send it again")
 
     def _drop_dead(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
-        live, ours = self.live_segments(path), {s["path"] for s in new}
-        names = {s["path"] for s in live or []}
-        if ours and (live is None or names and names == {s["path"] for s in old} - ours):
-            raise OSError(f"{path}: the server took it and does not have it; send it again")
-        try:
-            self.drop_segments([s for s in [*old, *new] if s["path"] not in names])
-        except OSError as e:
-            warnings.warn(f"{path} is complete, but segments remain that nothing needs; "
-                          f"`store check --clean` finds them ({one_line(e)})", stacklevel=2)
+        """Drop what was there before, and what writers that have ended left of this object, unless it is live."""
+        left = self._left_behind(path) if new else []
+        live = {s["path"] for s in self.live_segments(path) or []}
+        self.drop_segments([s for s in [*old, *new, *left] if s["path"] not in live])
+
+    def _left_behind(self, path: str) -> list[dict]:
+        """Segments of an object that were sent by writers which have ended."""
+        container, name = split_path(path)
+        store, stem = f"{container}_segments", segment_stem(name)
+        listed = [o for kind in ("slo", "stream", "copy") for o in self.list_objects(store, f"{stem}/{kind}/")]
+        found = [u for u in uploads_of(listed, self.server_time(container)) if u.written and u.written.stem == stem]
+        return [{"path": f"/{store}/{o['name']}"} for u in found if u.ended and u.settled() for o in u.segments]
 
     def drop_segments(self, segments: Sequence[dict]) -> None:
         """Delete segments that no manifest names any more."""

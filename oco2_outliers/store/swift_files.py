@@ -22,6 +22,7 @@ from fsspec.spec import AbstractBufferedFile
 
 from ..ground.hashes import md5_of
 from .account import Account, swift_errors
+from .orphans import SwiftChecking
 from .segments import SwiftObjects
 from .settings import load_config, swift_settings
 from .swift_bytes import damaged, is_large
@@ -83,7 +84,7 @@ def _parents(container: str, below: str, listed: list[dict]) -> dict[str, dict]:
     return {n: _folder(n) for n in names}
 
 # %% ../../nbs/store/05_swift_files.ipynb #6176cd2a
-class _SwiftInfo(SwiftObjects, fsspec.AbstractFileSystem):
+class _SwiftInfo(SwiftChecking, fsspec.AbstractFileSystem):
     """What is known of one file."""
 
     protocol = "swift"

@@ -11,6 +11,8 @@ import time
 import urllib.parse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from ..ground.errors import InputError
@@ -107,6 +109,11 @@ class SwiftListing(SwiftConnection):
         """The headers of one object: its size, checksum, kind and metadata."""
         with swift_errors(path):
             return self.conn.head_object(*split_path(path))
+
+    def server_time(self, container: str) -> datetime:
+        """The time by the server's clock, which need not be that of this machine."""
+        with swift_errors(container):
+            return parsedate_to_datetime(self.conn.head_container(container)["date"])
 
     def ensure_container(self, container: str, like: str | None = None) -> None:
         """Make the container if there is none; `like` names one whose readers it gets."""

@@ -13,6 +13,7 @@ import secrets
 import socket
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ..ground.hashes import md5_of
@@ -59,6 +60,11 @@ def _may_live(pid: int) -> bool:
     except (OSError, OverflowError):
         return True
     return True
+
+# %% ../../nbs/store/03a_writers.ipynb #2e5f2286
+def process_lives(pid: int) -> bool:
+    """Whether a process of that number may still do something."""
+    return _started(pid) is not None
 
 # %% ../../nbs/store/03a_writers.ipynb #530457bd
 _TOKEN = re.compile(r"([0-9a-f]{8})-([0-9a-f]{1,16})-([0-9a-f]{1,16})-[0-9a-f]{8}")
@@ -123,3 +129,46 @@ def read_segment_name(name: str) -> Written | None:
         return None
     count = -(-int(m[3]) // max(1, int(m[4]))) if m[3] else None
     return Written(name.rpartition("/")[0], m[1], m[5], count)
+
+# %% ../../nbs/store/03a_writers.ipynb #55db53d2
+SETTLE = 30.0  # seconds in which a server has done, or given up, what a killed process has asked for
+
+
+class Upload(NamedTuple):
+    """Segments of one upload, as far as they are there."""
+
+    segments: list[dict]
+    written: Written | None
+    age: float  # seconds since its last segment came, by the server's clock
+
+    @property
+    def ended(self) -> bool:
+        """Whether its writer is known to have ended."""
+        return self.written is not None and writer_state(self.written.token) == "ended"
+
+    def reason(self, older_than: float) -> tuple[bool, str]:
+        """Whether nobody will need these segments any more, unless a manifest names them, and why."""
+        if self.ended:
+            return True, "its writer has ended"
+        state = writer_state(self.written.token) if self.written else "unknown"
+        if self.age >= older_than:
+            return True, f"nothing was added for {self.age / 3600:.0f} hours"
+        return False, "its writer runs" if state == "running" else "its writer may run on another machine"
+
+    def settled(self) -> bool:
+        """Whether no manifest of it can be on its way any more."""
+        count = self.written.count if self.written else None
+        return self.age >= SETTLE or (count is not None and len(self.segments) < min(count, 1000))
+
+# %% ../../nbs/store/03a_writers.ipynb #895a15df
+def uploads_of(listed: list[dict], now: datetime) -> list[Upload]:
+    """Records of segments, upload by upload."""
+    by_upload: dict[str, list[dict]] = {}
+    for o in listed:
+        written = read_segment_name(o["name"])
+        by_upload.setdefault(written.upload if written else o["name"].rpartition("/")[0], []).append(o)
+    made = []
+    for segments in by_upload.values():
+        last = max(datetime.fromisoformat(o["last_modified"]).replace(tzinfo=UTC) for o in segments)
+        made.append(Upload(segments, read_segment_name(segments[0]["name"]), (now - last).total_seconds()))
+    return made
