@@ -46,6 +46,8 @@ class _ContainerFiles(Place):
     def path(self, name: str) -> str:
         if not name:
             raise InputError("an object needs a name")
+        if name.endswith("/"):
+            raise InputError(f"{name!r} is refused: it ends in a slash, as the name of a folder")
         return f"{self.root}/{addressable(name)}"
 
     def reader(self, name: str) -> Any:
@@ -106,7 +108,7 @@ class Container(_ContainerRecords):
     """A Swift container as a place of objects."""
 
     def send(self, file: str, name: str, old: dict | None, content_type: str | None, tell: Tell) -> None:
-        self.fs.send_file(file, self.root, name, bool(old) and "slo_etag" in old, content_type, tell)
+        self.fs.send_file(file, self.root, name, bool(old and "slo_etag" in old), content_type, tell)
 
     def fetch(self, record: dict, target: Path, tell: Tell) -> None:
         self.fs.receive_file(self.path(record["name"]), target, record, tell)

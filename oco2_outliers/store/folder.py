@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import fsspec
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, printable
 from ..ground.files import is_temporary, temporary_name, whole_file
 from ..ground.names import inside, safe_name
 from .orphans import StoreCheck
@@ -88,7 +88,7 @@ class _FolderFiles(Place):
 
     def reader(self, name: str) -> Any:
         if not self.exists(name):
-            raise FileNotFoundError(f"no {name!r} in {self.address}")
+            raise FileNotFoundError(f"no {name!r} in {printable(self.address)}")
         return self.fs.open(self.path(name), "rb")
 
     def writer(self, name: str) -> Any:
@@ -100,7 +100,7 @@ class _FolderFiles(Place):
 
     def listing(self, container: str | None = None, prefix: str = "") -> list[dict]:
         if container not in (None, self.container_name):
-            raise FileNotFoundError(f"no container {container!r} in {self.address}")
+            raise FileNotFoundError(f"no container {container!r} in {printable(self.address)}")
         if not self.fs.isdir(self.root):
             return []
         found = [(path[len(self.root):].lstrip("/"), info)
@@ -163,7 +163,7 @@ class DiskFolder(Folder):
 
     def __init__(self, folder: Path, container_name: str) -> None:
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; the store is a folder")
+            raise InputError(f"{printable(folder)} is a file; the store is a folder")
         super().__init__(fsspec.filesystem("file"), str(folder), container_name)
 
     @property

@@ -13,12 +13,14 @@ import os
 import re
 import urllib.parse
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
 from ..ground.errors import one_line
+from ..ground.files import temporary_name
+from ..ground.hashes import md5_of
 from .account import swift_errors
 from .swift_bytes import Steady, SwiftReading, SwiftWriting, damaged, is_large, md5_of_file
 from .swift_objects import SwiftDeleting, split_path
@@ -225,6 +227,41 @@ class SwiftCopying(SwiftSegments):
             new.append(s | {"path": f"/{target}"})
         return new
 
+# %% ../../nbs/store/04_segments.ipynb #4938d6b5
+def _part_of(target: Path, etag: str) -> Path:
+    """The hidden file of a download: the same for the same object and target, and for no other."""
+    name = target.name
+    if len(os.fsencode(name)) > 80:  # what is cut off may be all in which two names differ
+        short = os.fsencode(name)[:60].decode("utf-8", "ignore")
+        name = f"{short}~{md5_of(os.fsencode(name))[:16]}"
+    return target.with_name(f".{name}.{etag[:16]}.part")
+
+# %% ../../nbs/store/04_segments.ipynb #6fd58abd
+def _lock(file: IO[bytes], part: Path) -> bool:
+    """Lock an open file, unless another has it or the name stands for another file by now."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(part))
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _own_part(part: Path) -> Iterator[Path]:
+    """`part`, if nobody else is at work on it; else a new hidden file that is gone at the end."""
+    if os.name == "posix":
+        with open(part, "ab") as file:
+            if _lock(file, part):
+                yield part
+                return
+    own = part.with_name(temporary_name(part.name[1:].rpartition(".part")[0]))
+    try:
+        yield own
+    finally:
+        own.unlink(missing_ok=True)
+
 # %% ../../nbs/store/04_segments.ipynb #9a149919
 def _mtime(text: str | None) -> int | None:
     """`x-object-meta-mtime` in nanoseconds; None if it is not a time in seconds."""
@@ -274,12 +311,12 @@ class SwiftReceiving(SwiftSegments):
     def _receive(self, path: str, target: Path, head: dict, tell_bar: Callable[[int], Any] | None) -> None:
         etag, size = head["etag"].strip('"'), int(head["content-length"])
         segments = self.segments(path, head.get("x-object-manifest")) if is_large(head) else None
-        part = target.with_name(f".{target.name[:80]}.{etag[:16]}.part")
-        head = self._receive_part(path, part, etag, size, tell_bar) or self.head_object(path)
-        _verify_part(part, path, size, etag, segments)
-        if mtime := _mtime(head.get("x-object-meta-mtime")):
-            os.utime(part, ns=(mtime, mtime))
-        os.replace(part, target)
+        with _own_part(_part_of(target, etag)) as part:
+            head = self._receive_part(path, part, etag, size, tell_bar) or self.head_object(path)
+            _verify_part(part, path, size, etag, segments)
+            if mtime := _mtime(head.get("x-object-meta-mtime")):
+                os.utime(part, ns=(mtime, mtime))
+            os.replace(part, target)
 
     def _receive_part(self, path: str, part: Path, etag: str, size: int,
                       tell_bar: Callable[[int], Any] | None) -> dict | None:

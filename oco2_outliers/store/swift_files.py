@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.core import has_magic
 from fsspec.spec import AbstractBufferedFile
 
 from ..ground.hashes import md5_of
@@ -137,6 +138,12 @@ class _SwiftInfo(SwiftChecking, fsspec.AbstractFileSystem):
             headers = {f"x-object-meta-{k}": str(v) for k, v in kept.items()} | {"content-type": info["content_type"]}
             self.conn.post_object(*split_path(path), headers)
 
+# %% ../../nbs/store/05_swift_files.ipynb #bdaa959a
+def refuse_folder(path: str | os.PathLike) -> None:
+    """IsADirectoryError for the name of a folder where a file is to be changed."""
+    if os.fspath(path).endswith("/"):
+        raise IsADirectoryError(f"{os.fspath(path)!r} ends in a slash, as the name of a folder; name an object")
+
 # %% ../../nbs/store/05_swift_files.ipynb #02c53b2b
 class _SwiftTree(_SwiftInfo):
     """What is in a folder, one step down or all the way."""
@@ -195,28 +202,40 @@ class _SwiftChanges(_SwiftTree):
                 raise
 
     def rm_file(self, path: str) -> None:
+        refuse_folder(path)
         path = self._strip_protocol(path)
         delete = self.delete_large if self.info(path).get("slo") else self.delete_one
         delete(*split_path(path))
 
     _rm = rm_file
 
+    def expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> list[str]:
+        paths = [path] if isinstance(path, str) else list(path)
+        exact = [self._strip_protocol(p) for p in paths if has_magic(p) and self.isfile(p)]
+        rest = [p for p in paths if self._strip_protocol(p) not in exact]
+        found = super().expand_path(rest, recursive=recursive, maxdepth=maxdepth, **kwargs) if rest else []
+        return sorted({*exact, *found})
+
     def rm(self, path: str | list[str], recursive: bool = False, maxdepth: int | None = None) -> None:
         paths = [path] if isinstance(path, str) else path
-        for p in map(self._strip_protocol, paths if recursive else self.expand_path(paths, recursive=False)):
-            if recursive and maxdepth is None and ("/" not in p or self.isdir(p)):
-                self._rm_tree(p)
+        if not recursive:
+            for path in paths:
+                refuse_folder(path)
+        for path in paths if recursive else self.expand_path(paths, recursive=False):
+            p, folder = self._strip_protocol(path), path.endswith("/")
+            if recursive and maxdepth is None and ("/" not in p or folder or self.isdir(p)):
+                self._rm_tree(p, folder)
             elif self.isdir(p):
                 raise IsADirectoryError(f"{p} is a directory; recursive=True deletes it")
             else:
                 self.rm_file(p)
 
-    def _rm_tree(self, path: str) -> None:
+    def _rm_tree(self, path: str, folder_only: bool = False) -> None:
         container, name = split_path(path)
         self.delete_objects(container, self.list_objects(container, f"{name}/" if name else ""))
         if not name:
             self.rmdir(path)
-        elif self.isfile(path):
+        elif not folder_only and self.isfile(path):
             self.rm_file(path)
 
 # %% ../../nbs/store/05_swift_files.ipynb #b8605619
@@ -345,6 +364,11 @@ class _SwiftContents(_SwiftChanges):
             end = size + end if (end or 0) < 0 else end
         return self.fetch(path, start or 0, end)[0]
 
+    def open(self, path: str, mode: str = "rb", *args: Any, **kwargs: Any) -> Any:
+        if "r" not in mode:
+            refuse_folder(path)
+        return super().open(path, mode, *args, **kwargs)
+
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         with self.open(path, "xb" if mode == "create" else "wb") as file:
             file.write(value)
@@ -363,6 +387,7 @@ class _SwiftCopies(_SwiftContents):
             return self.makedirs(rpath, exist_ok=True)
         if mode == "create" and self.exists(rpath):
             raise FileExistsError(rpath)
+        refuse_folder(rpath)
         path = self._strip_protocol(rpath)
         self.send_file(lpath, *split_path(path))
 

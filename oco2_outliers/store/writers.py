@@ -119,7 +119,7 @@ class Written(NamedTuple):
     upload: str  # what the names of all segments of this upload begin with
     stem: str
     token: str
-    count: int | None  # how many segments the upload has when it is complete; None if that is not told
+    full: int | None  # how many segments the upload has when it is complete; None if that is not told
 
 # %% ../../nbs/store/03a_writers.ipynb #e21ff559
 def read_segment_name(name: str) -> Written | None:
@@ -157,8 +157,8 @@ class Upload(NamedTuple):
 
     def settled(self) -> bool:
         """Whether no manifest of it can be on its way any more."""
-        count = self.written.count if self.written else None
-        return self.age >= SETTLE or (count is not None and len(self.segments) < min(count, 1000))
+        full = self.written.full if self.written else None
+        return self.age >= SETTLE or (full is not None and len(self.segments) < min(full, 1000))
 
 # %% ../../nbs/store/03a_writers.ipynb #895a15df
 def uploads_of(listed: list[dict], now: datetime) -> list[Upload]:

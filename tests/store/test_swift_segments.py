@@ -3,7 +3,6 @@ import contextlib
 import json
 import os
 import random
-import re
 import subprocess
 import sys
 import threading
@@ -171,7 +170,7 @@ def test_a_bulk_deletion_that_says_otherwise_in_its_body_fails(small, monkeypatc
     monkeypatch.setattr(small.fs.conn, "post_account", lambda *a, **kw: ({}, body))
     monkeypatch.setattr(type(small.fs), "conn", small.fs.conn)  # for every thread
     with pytest.raises(OSError, match=says):
-        small.delete_files("", prefix="", pattern="?", dry_run=False)
+        small.delete_files(pattern="?", dry_run=False)
 
 
 def test_a_large_object_with_a_missing_segment_is_no_shorter_object(small, tmp_path):
@@ -185,9 +184,7 @@ def test_a_large_object_with_a_missing_segment_is_no_shorter_object(small, tmp_p
 
 
 # --- check ---
-def test_a_check_finds_orphans_and_broken_objects_and_cleans(small, tmp_path, capsys):
-    from oco2_outliers.cli import main
-
+def test_a_check_finds_orphans_and_broken_objects_and_cleans(small, tmp_path):
     put(small, tmp_path, b"a" * 3500)
     put(small, tmp_path, b"b" * 3500, name="torn.bin")
     raw(small, "lost.bin")
@@ -206,7 +203,6 @@ def test_a_check_finds_orphans_and_broken_objects_and_cleans(small, tmp_path, ca
     assert small.check(older_than=0).orphans == [] and get(small) == b"a" * 3500
     small.delete_files("torn.bin", dry_run=False)
     assert len(segments(small)) == 4 and small.check(older_than=0).broken == []
-    del capsys, main
 
 
 def test_segments_of_other_tools_manifests_are_no_orphans(small, tmp_path):
@@ -226,7 +222,7 @@ def test_segments_of_other_tools_manifests_are_no_orphans(small, tmp_path):
 def test_an_upload_that_runs_is_left_alone(small, tmp_path):
     with small.open("stream.bin", "wb") as file:
         file.write(b"s" * 200_000)
-        file.flush(force=True) if False else file.flush()
+        file.flush()
         found = small.check(clean=True, dry_run=False)
         assert found.orphans == []
     assert get(small, "stream.bin") == b"s" * 200_000
@@ -353,4 +349,3 @@ def test_writers_of_one_object_that_are_killed_leave_one_whole_version(server, s
         small.check(clean=True, dry_run=False)
         assert set(segments(small)) == named and get(small) == now
     print(f"{ROUNDS} rounds of {n} writers: {found_in_all} orphans found and cleaned")
-    assert re.search(r"\d", str(found_in_all))
