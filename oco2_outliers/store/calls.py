@@ -78,6 +78,8 @@ def _folder(address: str, container: str) -> Folder:
     if colon and kind.lower() in _ELSEWHERE:
         raise InputError(f"{without_secrets(address)}: an address of the web is no store; give a folder, "
                          "swift://container, or another URL to which files can be written")
+    if colon and not kind:
+        raise InputError(f"{without_secrets(address)}: name the kind of store before ://, or give a folder")
     if colon and kind != "file":
         fs, root = _filesystem(address)
         return DiskFolder(Path(root), container) if isinstance(fs, LocalFileSystem) else Folder(fs, root, container)

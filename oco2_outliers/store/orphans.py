@@ -115,7 +115,29 @@ class SwiftNamed(SwiftObjects):
         return None
 
 # %% ../../nbs/store/04a_orphans.ipynb #aadb8899
-class SwiftChecking(SwiftNamed):
+class _Broken(SwiftNamed):
+    """Which objects cannot be read any more."""
+
+    def _broken(self, container: str, named: _Named, listed: list[dict]) -> list[dict]:
+        there = {f"/{container}_segments/{o['name']}": (o["bytes"], o["hash"]) for o in listed if "slo_etag" not in o}
+        broken = []
+        for name, segments in named.manifests.items():
+            bad = [s for s in segments if not s.get("sub_slo") and there.get(s["path"]) != (s["size_bytes"], s["etag"])
+                   and not self._has_segment(s)]
+            if bad and self.live_segments(f"{container}/{name}") == segments:  # else it is another object by now
+                why = f"{len(bad)} of its {len(segments)} segments are missing or changed"
+                broken.append({"name": name, "why": why})
+        return broken
+
+    def _has_segment(self, s: dict) -> bool:
+        try:
+            head = self.head_object(s["path"].lstrip("/"))
+        except FileNotFoundError:
+            return False
+        return (int(head["content-length"]), head["etag"].strip('"')) == (s["size_bytes"], s["etag"])
+
+# %% ../../nbs/store/04a_orphans.ipynb #52f0fc44
+class SwiftChecking(_Broken):
     """How a container is checked, and cleaned."""
 
     def check_container(self, container: str, older_than: float = 86400) -> StoreCheck:
@@ -150,21 +172,3 @@ class SwiftChecking(SwiftNamed):
             (orphans if over else running).extend(
                 {"container": store, "name": o["name"], "bytes": o["bytes"], "why": why} for o in upload.segments)
         return StoreCheck(orphans, running, self._broken(container, named, listed), len(named.manifests)), wait
-
-    def _broken(self, container: str, named: _Named, listed: list[dict]) -> list[dict]:
-        there = {f"/{container}_segments/{o['name']}": (o["bytes"], o["hash"]) for o in listed if "slo_etag" not in o}
-        broken = []
-        for name, segments in named.manifests.items():
-            bad = [s for s in segments if not s.get("sub_slo") and there.get(s["path"]) != (s["size_bytes"], s["etag"])
-                   and not self._has_segment(s)]
-            if bad and self.live_segments(f"{container}/{name}") == segments:  # else it is another object by now
-                why = f"{len(bad)} of its {len(segments)} segments are missing or changed"
-                broken.append({"name": name, "why": why})
-        return broken
-
-    def _has_segment(self, s: dict) -> bool:
-        try:
-            head = self.head_object(s["path"].lstrip("/"))
-        except FileNotFoundError:
-            return False
-        return (int(head["content-length"]), head["etag"].strip('"')) == (s["size_bytes"], s["etag"])

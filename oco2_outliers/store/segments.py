@@ -64,40 +64,8 @@ class SwiftManifests(SwiftWriting, SwiftDeleting):
         return found + [s for each in nested for s in each]
 
 # %% ../../nbs/store/04_segments.ipynb #a8786d54
-class SwiftSegments(SwiftManifests):
-    """How the segments of an object come and go."""
-
-    def publish(self, path: str, new: Sequence[dict], put: Callable[[], Any]) -> None:
-        """Give an object its new bytes by `put`, standing on `new`; then drop what its live manifest does not name."""
-        old = self.live_segments(path) or []
-        put()
-        if old or new:
-            self._check_taken(path, old, new)
-            try:
-                self._drop_dead(path, old, new)
-            except OSError as e:
-                warnings.warn(f"{path} is complete, but segments may remain that nothing needs; "
-                              f"`store check --clean` finds them ({one_line(e)})", stacklevel=2)
-
-    def _check_taken(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
-        """OSError when the server said that it took a manifest, and has not."""
-        live, ours = self.live_segments(path), {s["path"] for s in new}
-        if ours and (live is None or live and {s["path"] for s in live} == {s["path"] for s in old} - ours):
-            raise OSError(f"{path}: the server took it and does not have it; send it again")
-
-    def _drop_dead(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
-        """Drop what was there before, and what writers that have ended left of this object, unless it is live."""
-        left = self._left_behind(path) if new else []
-        live = {s["path"] for s in self.live_segments(path) or []}
-        self.drop_segments([s for s in [*old, *new, *left] if s["path"] not in live])
-
-    def _left_behind(self, path: str) -> list[dict]:
-        """Segments of an object that were sent by writers which have ended."""
-        container, name = split_path(path)
-        store, stem = f"{container}_segments", segment_stem(name)
-        listed = [o for kind in ("slo", "stream", "copy") for o in self.list_objects(store, f"{stem}/{kind}/")]
-        found = [u for u in uploads_of(listed, self.server_time(container)) if u.written and u.written.stem == stem]
-        return [{"path": f"/{store}/{o['name']}"} for u in found if u.ended and u.settled() for o in u.segments]
+class SwiftDropping(SwiftManifests):
+    """How segments go, alone and with their object."""
 
     def drop_segments(self, segments: Sequence[dict]) -> None:
         """Delete segments that no manifest names any more."""
@@ -133,6 +101,42 @@ class SwiftSegments(SwiftManifests):
             list(pool.map(work, [o for o in listed if "slo_etag" in o]))
         self.delete_plain(container, [o for o in listed if "slo_etag" not in o], tell_bar)
 
+# %% ../../nbs/store/04_segments.ipynb #7257ed9f
+class SwiftSegments(SwiftDropping):
+    """How the segments of an object come, and those before them go."""
+
+    def publish(self, path: str, new: Sequence[dict], put: Callable[[], Any]) -> None:
+        """Give an object its new bytes by `put`, standing on `new`; then drop what its live manifest does not name."""
+        old = self.live_segments(path) or []
+        put()
+        if old or new:
+            self._check_taken(path, old, new)
+            try:
+                self._drop_dead(path, old, new)
+            except OSError as e:
+                warnings.warn(f"{path} is complete, but segments may remain that nothing needs; "
+                              f"`store check --clean` finds them ({one_line(e)})", stacklevel=2)
+
+    def _check_taken(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
+        """OSError when the server said that it took a manifest, and has not."""
+        live, ours = self.live_segments(path), {s["path"] for s in new}
+        if ours and (live is None or live and {s["path"] for s in live} == {s["path"] for s in old} - ours):
+            raise OSError(f"{path}: the server took it and does not have it; send it again")
+
+    def _drop_dead(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
+        """Drop what was there before, and what writers that have ended left of this object, unless it is live."""
+        left = self._left_behind(path) if new else []
+        live = {s["path"] for s in self.live_segments(path) or []}
+        self.drop_segments([s for s in [*old, *new, *left] if s["path"] not in live])
+
+    def _left_behind(self, path: str) -> list[dict]:
+        """Segments of an object that were sent by writers which have ended."""
+        container, name = split_path(path)
+        store, stem = f"{container}_segments", segment_stem(name)
+        listed = [o for kind in ("slo", "stream", "copy") for o in self.list_objects(store, f"{stem}/{kind}/")]
+        found = [u for u in uploads_of(listed, self.server_time(container)) if u.written and u.written.stem == stem]
+        return [{"path": f"/{store}/{o['name']}"} for u in found if u.ended and u.settled() for o in u.segments]
+
 # %% ../../nbs/store/04_segments.ipynb #71c21acd
 def _cuts(name: str, mtime: float, size: int, step: int) -> tuple[str, list[tuple[int, int]]]:
     """What the names of the segments begin with, whoever sends them; then start and size of each."""
@@ -141,31 +145,8 @@ def _cuts(name: str, mtime: float, size: int, step: int) -> tuple[str, list[tupl
     return base, [(start, min(step, size - start)) for start in range(0, size, step)]
 
 # %% ../../nbs/store/04_segments.ipynb #8eb896d3
-class SwiftSending(SwiftSegments):
-    """How a local file becomes an object."""
-
-    def send_file(self, lpath: str | os.PathLike, container: str, name: str, replaces_large: bool = True,
-                  content_type: str | None = None, tell_bar: Callable[[int], Any] | None = None) -> None:
-        """Send a local file, in segments above `segment_size`; segments already there are not sent again.
-
-        `replaces_large=False` saves a request where it is known that no large object has that name.
-        """
-        path, content_type = f"{container}/{name}", content_type or mimetypes.guess_type(name)[0]
-        with open(lpath, "rb") as file, writing() as token:
-            steady = Steady(file, lpath)
-            headers = {"x-object-meta-mtime": f"{steady.stat.st_mtime:f}"}
-            if steady.stat.st_size > self.segment_size:
-                new = self._send_segments(steady, container, name, token, tell_bar)
-                steady.check((s["start"], s["size_bytes"], s["etag"]) for s in new)
-                self.publish(path, new, lambda: self.put_manifest(container, name, new, headers, content_type))
-                return
-
-            def put() -> None:
-                steady.check()
-                self.put_whole(container, name, file, steady.stat.st_size, headers=headers, content_type=content_type,
-                               tell_bar=tell_bar, steady=steady)
-
-            self.publish(path, [], put) if replaces_large else put()
+class _SendingSegments(SwiftSegments):
+    """How the segments of a local file are sent."""
 
     def _send_segments(self, steady: Steady, container: str, name: str, token: str,
                        tell_bar: Callable[[int], Any] | None) -> list[dict]:
@@ -205,6 +186,33 @@ def _same_segment(record: dict | None, file: IO[bytes], start: int, size: int) -
         return None
     etag = md5_of_file(file, start, size)
     return etag if etag == record["hash"] else None
+
+# %% ../../nbs/store/04_segments.ipynb #1e2fb0f4
+class SwiftSending(_SendingSegments):
+    """How a local file becomes an object."""
+
+    def send_file(self, lpath: str | os.PathLike, container: str, name: str, replaces_large: bool = True,
+                  content_type: str | None = None, tell_bar: Callable[[int], Any] | None = None) -> None:
+        """Send a local file, in segments above `segment_size`; segments already there are not sent again.
+
+        `replaces_large=False` saves a request where it is known that no large object has that name.
+        """
+        path, content_type = f"{container}/{name}", content_type or mimetypes.guess_type(name)[0]
+        with open(lpath, "rb") as file, writing() as token:
+            steady = Steady(file, lpath)
+            headers = {"x-object-meta-mtime": f"{steady.stat.st_mtime:f}"}
+            if steady.stat.st_size > self.segment_size:
+                new = self._send_segments(steady, container, name, token, tell_bar)
+                steady.check((s["start"], s["size_bytes"], s["etag"]) for s in new)
+                self.publish(path, new, lambda: self.put_manifest(container, name, new, headers, content_type))
+                return
+
+            def put() -> None:
+                steady.check()
+                self.put_whole(container, name, file, steady.stat.st_size, headers=headers, content_type=content_type,
+                               tell_bar=tell_bar, steady=steady)
+
+            self.publish(path, [], put) if replaces_large else put()
 
 # %% ../../nbs/store/04_segments.ipynb #a9ea5732
 class SwiftCopying(SwiftSegments):

@@ -171,7 +171,8 @@ def _version(s: dict, given: dict) -> str:
 # %% ../../nbs/store/00_settings.ipynb #3e6131bc
 def check_address(name: str, url: str) -> None:
     """InputError where an address of a server cannot be one; no user or password in it is shown."""
-    shown = f"{name} {without_secrets(url)!r}"
+    bare = without_secrets(url) if "://" in url else "***@" * ("@" in url) + url.rpartition("@")[2]
+    shown = f"{name} {bare!r}"
     try:
         parts = urllib.parse.urlsplit(url)
         host, scheme, port = parts.hostname, parts.scheme.lower(), parts.port

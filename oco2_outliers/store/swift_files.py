@@ -178,8 +178,8 @@ class _SwiftTree(_SwiftInfo):
         return found if detail else list(found)
 
 # %% ../../nbs/store/05_swift_files.ipynb #0109f571
-class _SwiftChanges(_SwiftTree):
-    """How containers are made, and objects deleted."""
+class _SwiftFolders(_SwiftTree):
+    """How containers are made and go."""
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
         container, name = split_path(self._strip_protocol(path))
@@ -200,6 +200,10 @@ class _SwiftChanges(_SwiftTree):
                 if getattr(e, "http_status", 0) == 409:
                     raise OSError(errno.ENOTEMPTY, "container is not empty", container) from None
                 raise
+
+# %% ../../nbs/store/05_swift_files.ipynb #1a1b98a1
+class _SwiftChanges(_SwiftFolders):
+    """How objects are deleted."""
 
     def rm_file(self, path: str) -> None:
         refuse_folder(path)
@@ -368,6 +372,11 @@ class _SwiftContents(_SwiftChanges):
         if "r" not in mode:
             refuse_folder(path)
         return super().open(path, mode, *args, **kwargs)
+
+    def pipe(self, path: str | dict, value: bytes | None = None, **kwargs: Any) -> None:
+        for each in path if isinstance(path, dict) else [path]:
+            refuse_folder(each)
+        super().pipe(path, value, **kwargs)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         with self.open(path, "xb" if mode == "create" else "wb") as file:
