@@ -391,6 +391,26 @@ def _rm_command(
     if listed and not yes:
         print("nothing was deleted; add --yes to delete them")
 
+# %% ../nbs/90_cli.ipynb #88595e40
+@store_app.command("check")
+def _check_command(
+    clean: Annotated[bool, typer.Option("--clean", help="Delete what belongs to no object; without --yes, only tell "
+                                        "what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Really delete.")] = False,
+    older_than: Annotated[float, typer.Option(min=0, help="Hours after which a writer that cannot be asked is taken to "
+                                              "have ended.")] = 24,
+    store: _Store = None, config: _Config = None, cloud: _Cloud = None, container: _Container = "oco2",
+) -> None:
+    """Find what killed transfers left, and objects that cannot be read any more (exit code 1 where there are any)."""
+    found = _datasets(store, config, cloud, container).check(clean=clean, dry_run=not yes, older_than=older_than)
+    print(found)
+    if found.removed:
+        print(f"deleted {len(found.removed):,}")
+    elif found.orphans:
+        print(f"nothing was deleted; {'add --yes' if clean else 'add --clean --yes'} to delete them")
+    if found.broken:
+        raise typer.Exit(1)
+
 # %% ../nbs/90_cli.ipynb #9c655189
 @store_app.command("url")
 def _url_command(

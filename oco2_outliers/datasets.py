@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from .ground.errors import InputError
+from .ground.errors import InputError, printable
 from .ground.tables import read_table
 from .store.account import Account
 from .store.calls import StoreTables, find_place
@@ -92,7 +92,7 @@ class Datasets(StoreTables):
         return self.place.base_url
 
     def __repr__(self) -> str:
-        return f"Datasets({self.place.address!r})"
+        return f"Datasets({printable(self.place.address)!r})"
 
     def __getstate__(self) -> dict:
         # A connection does not travel to another process; a new one is made there.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..ground.errors import InputError, one_line
+from ..ground.errors import InputError, one_line, printable, without_secrets
 
 if TYPE_CHECKING:
     import swiftclient
@@ -121,7 +122,8 @@ class _SharedToken:
             return _v1_token(s, self.timeout)
         url, token = _v3_token(self._session, s, self.retries, self.backoff)
         if not url or token is None:
-            raise InputError(f"the catalog at {s['auth_url']} has no object-store in region {s['region']!r}")
+            catalog = f"the catalog at {without_secrets(s['auth_url'])}"
+            raise InputError(f"{catalog} has no object-store in region {s['region']!r}")
         return url.rstrip("/"), token
 
 # %% ../../nbs/store/01_account.ipynb #33759eef
@@ -133,7 +135,8 @@ class Account(_SharedToken):
         self._local = threading.local()
 
     def __repr__(self) -> str:
-        return f"<account of {self.settings['user'] or 'application credential'!s} at {self.settings['auth_url']}>"
+        who = printable(self.settings["user"] or "application credential")
+        return f"<account of {who} at {printable(self.settings['auth_url'])}>"
 
     def connection(self) -> swiftclient.Connection:
         """A new `swiftclient.Connection`."""
@@ -183,7 +186,9 @@ _STATUS: dict[int, tuple[type[OSError], str]] = {
 # %% ../../nbs/store/01_account.ipynb #9d70d313
 def _map_error(e: Exception, what: str) -> OSError | None:
     """The built-in error for `e`; None where `e` is already right."""
-    module = type(e).__module__.partition(".")[0]
+    what, module = printable(what), type(e).__module__.partition(".")[0]
+    if isinstance(e, json.JSONDecodeError):
+        return OSError(f"{what}: the server's answer breaks off; try again")
     if module not in ("swiftclient", "keystoneauth1", "requests", "urllib3"):
         return None
     status = getattr(e, "http_status", 0) or 0

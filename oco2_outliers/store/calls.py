@@ -9,19 +9,20 @@ import fnmatch
 import os
 import urllib.parse
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import fsspec
 import platformdirs
 from fsspec.implementations.local import LocalFileSystem
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, one_line, printable, without_secrets
 from ..ground.files import WholeText
 from ..ground.ids import exact_id, exact_ids
 from ..ground.overwriting import refuse_overwriting
 from ..ground.tables import read_table, table_kind
 from .container import Container
 from .folder import DiskFolder, Folder
+from .orphans import StoreCheck
 from .places import Place, Tell
 from .swift_files import SwiftFileSystem
 from oco2_outliers.store.transfers import (
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # %% auto #0
-__all__ = []
+__all__ = ['StoreChecks']
 
 # %% ../../nbs/store/11_calls.ipynb #90ee050e
 def _default_root() -> str:
@@ -53,16 +54,39 @@ def _default_root() -> str:
 def _container(config: dict, container: str, cloud: str | None, options: dict) -> Container:
     """A container of the account that the settings name."""
     if not container or "/" in container:
-        raise InputError(f"swift://{container}: name one container, swift://container")
+        raise InputError(f"{without_secrets('swift://' + container)}: name one container, swift://container")
     fs = SwiftFileSystem(config or None, cloud, skip_instance_cache=True, **options)
     return Container(fs, container, config.get("swift_storage", {}).get("base_url"))
 
+# %% ../../nbs/store/11_calls.ipynb #e81a6a2e
+def _filesystem(address: str) -> tuple[Any, str]:
+    """The filesystem of fsspec that an address names, and the place in it; InputError where there is none."""
+    try:
+        return fsspec.url_to_fs(address)
+    except Exception as e:  # noqa: BLE001 - each filesystem has errors of its own, and a user needs one line
+        if isinstance(e, (PermissionError, FileNotFoundError)):
+            raise
+        raise InputError(f"{without_secrets(address)} cannot be opened as a store: {one_line(e)}") from None
+
 # %% ../../nbs/store/11_calls.ipynb #ddf54204
+_ELSEWHERE = ("http", "https", "github", "data", "git")  # can be read, and hold no store
+
+
 def _folder(address: str, container: str) -> Folder:
     """A folder of the disk, or of the filesystem of fsspec that an address names."""
-    if "://" in address and not address.startswith("file://"):
-        fs, root = fsspec.url_to_fs(address)
+    kind, colon, rest = address.partition("://")
+    if colon and kind.lower() in _ELSEWHERE:
+        raise InputError(f"{without_secrets(address)}: an address of the web is no store; give a folder, "
+                         "swift://container, or another URL to which files can be written")
+    if colon and not kind:
+        raise InputError(f"{without_secrets(address)}: name the kind of store before ://, or give a folder")
+    if colon and kind != "file":
+        fs, root = _filesystem(address)
         return DiskFolder(Path(root), container) if isinstance(fs, LocalFileSystem) else Folder(fs, root, container)
+    if colon and rest.partition("/")[0] not in ("", "localhost"):
+        raise InputError(f"{without_secrets(address)}: a file:// address begins with three slashes, file:///folder")
+    if "\0" in address:
+        raise InputError(f"{printable(address)}: NUL is in no name of a folder")
     return DiskFolder(Path(local_path(address)).expanduser().absolute(), container)
 
 # %% ../../nbs/store/11_calls.ipynb #be9f31d4
@@ -88,9 +112,15 @@ def _asked(args: tuple[str, ...], prefix: str, pattern: str) -> tuple[str, str]:
 # %% ../../nbs/store/11_calls.ipynb #51b6c60b
 def _show_names(names: list[str]) -> None:
     """Print what a dry run would delete."""
-    print(f"{len(names)} objects would be deleted (dry_run=False deletes them):", *names[:20], sep="\n  ")
+    shown = map(printable, names[:20])
+    print(f"{len(names)} objects would be deleted (dry_run=False deletes them):", *shown, sep="\n  ")
     if len(names) > 20:
         print(f"  ... and {len(names) - 20} more")
+
+# %% ../../nbs/store/11_calls.ipynb #381d8561
+def _exactly(place: Place, listed: list[dict], name: str) -> list[dict]:
+    """The one object that bears a name as such; a name of a folder stands for what is in it."""
+    return [] if name.endswith("/") else [o for o in listed if o["name"] == place.key(name)]
 
 # %% ../../nbs/store/11_calls.ipynb #6cf5109b
 class StoreObjects:
@@ -171,8 +201,14 @@ class StoreObjects:
             What the name holds, or a glob.
         """
         prefix, pattern = _asked(args, prefix, pattern)
+        listed = self.get_container(prefix=prefix)
+        if fixed_part(pattern) != pattern:
+            # What looks like a pattern may be a name, or a part of one: "[1].csv" must not stand for "1.csv" then.
+            literal = _exactly(self.place, listed, pattern) or [o for o in listed if pattern in o["name"]]
+            if literal:
+                return literal
         # In a folder the leading slash means nothing, so it must not hide what "/Trash/" asks for.
-        return [o for o in self.get_container(prefix=prefix)
+        return [o for o in listed
                 if matches(o["name"], pattern) or matches(self.place.lead + o["name"], pattern)]
 
     def get_files_urls(self, *args: str, prefix: str = "", pattern: str = "") -> list[str]:
@@ -197,6 +233,8 @@ class StoreObjects:
     def delete_files(self, *args: str, prefix: str = "", pattern: str = "", dry_run: bool = True) -> list[str]:
         """Delete `(pattern)` or `(prefix, pattern)`, by default "/Trash/"; a dry run, the default, lists what would go.
 
+        Where an object has the pattern as its whole name, it alone is meant.
+
         Parameters
         ----------
         *args : str
@@ -212,7 +250,9 @@ class StoreObjects:
             The names that would go, or that went.
         """
         prefix, pattern = _asked(args, prefix, pattern)
-        listed = self.list_objects(prefix=prefix, pattern=pattern if prefix or pattern else "/Trash/")
+        pattern = pattern if prefix or pattern else "/Trash/"
+        listed = self.list_objects(prefix=prefix, pattern=pattern)
+        listed = _exactly(self.place, listed, pattern) or listed
         names = [o["name"] for o in listed]
         if dry_run:
             _show_names(names)
@@ -222,11 +262,11 @@ class StoreObjects:
         return names
 
 # %% ../../nbs/store/11_calls.ipynb #dad42b46
-def _send_one(place: Place, file: str, name: str, old: dict | None, content_type: str | None,
+def _send_one(place: Place, file: str, name: str, old: dict | None, content_type: str | None, force: bool,
               tell: Tell) -> tuple[bool, int]:
-    """Send a file unless it is already there; whether it was sent, and its bytes."""
+    """Send a file unless it is already there, or anyway; whether it was sent, and its bytes."""
     size = os.path.getsize(file)
-    if old is not None and place.up_to_date(file, size, old):
+    if not force and old is not None and place.up_to_date(file, size, old):
         tell(size)
         return False, 0
     place.send(file, name, old, content_type, tell)
@@ -252,7 +292,7 @@ def _wanted(place: Place, asked: str) -> list[dict]:
     if not exact and fixed != asked:
         objects = [o for o in objects if fnmatch.fnmatchcase(o["name"], key)]
     if not (exact or objects):
-        raise FileNotFoundError(f"no object matches {asked!r} in {place.address}")
+        raise FileNotFoundError(f"no object matches {asked!r} in {printable(place.address)}")
     return exact or objects
 
 # %% ../../nbs/store/11_calls.ipynb #48fcce55
@@ -297,11 +337,11 @@ class StoreTransfers(StoreObjects):
             check_name(file, name)
         names = [name for _, name in jobs]
         refuse_overwriting([file for file, _ in jobs], names, out_store=self.place)
-        there = {} if force else self.place.records(names)
+        there = self.place.records(names)  # also when all is sent: what is replaced may stand on segments
         self.place.prepare()
         with transfer_bar("upload", sum(os.path.getsize(file) for file, _ in jobs)) as tell:
-            done = run_all(lambda job: _send_one(self.place, job[0], job[1], there.get(job[1]), content_type, tell),
-                           jobs, self.threads)
+            done = run_all(lambda job: _send_one(self.place, job[0], job[1], there.get(job[1]), content_type, force,
+                                                 tell), jobs, self.threads)
         return summary(names, done)
 
     def download(self, prefix_or_pattern: str, to: str | os.PathLike = ".", *, force: bool = False) -> Transfer:
@@ -338,6 +378,40 @@ class StoreTransfers(StoreObjects):
         raise_refused(refused, len(jobs))
         return summary([o["name"] for o, _ in jobs], done)
 
+# %% ../../nbs/store/11_calls.ipynb #dba8c17b
+class StoreChecks(StoreTransfers):
+    """What a store holds beside its objects."""
+
+    def check(self, *, clean: bool = False, dry_run: bool = True, older_than: float = 24) -> StoreCheck:
+        """Find what belongs to no object, and objects that cannot be read any more.
+
+        Parameters
+        ----------
+        clean : bool
+            Delete what belongs to nothing; objects that cannot be read are told and stay.
+        dry_run : bool, default True
+            With `clean`, only tell what would go.
+        older_than : float, default 24
+            Hours after which an upload to which nothing is added is taken to have ended, where its process cannot be
+            asked: on another machine, or by another tool. A process of this machine is asked, whatever the time.
+
+        Returns
+        -------
+        StoreCheck
+            Orphans, what may belong to an upload that still runs, broken objects. Printed, it is the report.
+
+        Raises
+        ------
+        InputError
+            When `older_than` is not a number of hours.
+        OSError
+            When the account cannot be looked at as a whole: a manifest of any container may name a segment.
+        """
+        if not older_than >= 0:
+            raise InputError(f"older_than={older_than!r}: give a number of hours, 0 or more")
+        act = self.place.clean if clean and not dry_run else self.place.check
+        return act(older_than * 3600)
+
 # %% ../../nbs/store/11_calls.ipynb #202128a8
 def _row_of(df: pd.DataFrame, sounding_id: int | str) -> dict:
     """The row of a sounding as a dict."""
@@ -349,7 +423,7 @@ def _row_of(df: pd.DataFrame, sounding_id: int | str) -> dict:
     return {c: rows[c].iloc[0] for c in rows.columns}
 
 # %% ../../nbs/store/11_calls.ipynb #202974c8
-class StoreTables(StoreTransfers):
+class StoreTables(StoreChecks):
     """Tables, and the way from a sounding to its details."""
 
     def get_dataframe(self, url_or_name: str | os.PathLike) -> pd.DataFrame:

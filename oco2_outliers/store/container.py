@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..ground.errors import InputError
+from .orphans import StoreCheck
 from .places import Place, Tell
 from .segments import same_segments
 from .swift_bytes import md5_of_file
@@ -45,6 +46,8 @@ class _ContainerFiles(Place):
     def path(self, name: str) -> str:
         if not name:
             raise InputError("an object needs a name")
+        if name.endswith("/"):
+            raise InputError(f"{name!r} is refused: it ends in a slash, as the name of a folder")
         return f"{self.root}/{addressable(name)}"
 
     def reader(self, name: str) -> Any:
@@ -105,11 +108,16 @@ class Container(_ContainerRecords):
     """A Swift container as a place of objects."""
 
     def send(self, file: str, name: str, old: dict | None, content_type: str | None, tell: Tell) -> None:
-        segments = self.fs.segments(self.path(name)) if old and "slo_etag" in old else []
-        self.fs.send_file(file, self.root, name, segments, content_type, tell)
+        self.fs.send_file(file, self.root, name, bool(old and "slo_etag" in old), content_type, tell)
 
     def fetch(self, record: dict, target: Path, tell: Tell) -> None:
         self.fs.receive_file(self.path(record["name"]), target, record, tell)
 
     def remove(self, listed: list[dict], tell: Tell) -> None:
         self.fs.delete_objects(self.root, listed, tell)
+
+    def check(self, older_than: float) -> StoreCheck:
+        return self.fs.check_container(self.root, older_than)
+
+    def clean(self, older_than: float) -> StoreCheck:
+        return self.fs.clean_container(self.root, older_than)

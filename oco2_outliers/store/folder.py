@@ -6,20 +6,26 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import shutil
 import tempfile
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fsspec
 
-from ..ground.errors import InputError
-from ..ground.files import is_temporary, whole_file
+from ..ground.errors import InputError, printable
+from ..ground.files import is_temporary, temporary_name, whole_file
 from ..ground.names import inside, safe_name
+from .orphans import StoreCheck
 from .places import Place, Tell
-from .swift_bytes import md5_of_file
+from .swift_bytes import Steady, md5_of_file
+from .writers import process_lives
 
 # %% auto #0
 __all__ = []
@@ -82,7 +88,7 @@ class _FolderFiles(Place):
 
     def reader(self, name: str) -> Any:
         if not self.exists(name):
-            raise FileNotFoundError(f"no {name!r} in {self.address}")
+            raise FileNotFoundError(f"no {name!r} in {printable(self.address)}")
         return self.fs.open(self.path(name), "rb")
 
     def writer(self, name: str) -> Any:
@@ -94,7 +100,7 @@ class _FolderFiles(Place):
 
     def listing(self, container: str | None = None, prefix: str = "") -> list[dict]:
         if container not in (None, self.container_name):
-            raise FileNotFoundError(f"no container {container!r} in {self.address}")
+            raise FileNotFoundError(f"no container {container!r} in {printable(self.address)}")
         if not self.fs.isdir(self.root):
             return []
         found = [(path[len(self.root):].lstrip("/"), info)
@@ -117,9 +123,14 @@ class Folder(_FolderFiles):
             return md5_of_file(f) == md5_of_file(g)
 
     def send(self, file: str, name: str, old: dict | None, content_type: str | None, tell: Tell) -> None:
+        digest = hashlib.md5(usedforsecurity=False)
         with open(file, "rb") as source, self.writer(name) as target:
-            shutil.copyfileobj(source, target, 2**20)
-        tell(os.path.getsize(file))
+            steady = Steady(source, file)
+            while data := source.read(2**20):
+                digest.update(data)
+                target.write(data)
+                tell(len(data))
+            steady.check([(0, steady.stat.st_size, digest.hexdigest())])  # else the writer discards what it has
 
     def fetch(self, record: dict, target: Path, tell: Tell) -> None:
         with self.reader(record["name"]) as source, whole_file(target) as part:
@@ -132,13 +143,27 @@ class Folder(_FolderFiles):
                 self.fs.rm_file(self.path(o["name"]))
             tell(1)
 
+# %% ../../nbs/store/08_folder.ipynb #cac51023
+_WRITER = re.compile(r"\.([0-9a-f]{4})-([0-9a-f]{1,8})-[0-9a-f]{8}\.part$")
+_here = cast(re.Match, _WRITER.search(temporary_name("x")))[1]
+
+
+def _has_ended(name: str, age: float, older_than: float) -> tuple[bool, str]:
+    """Whether nobody writes an unfinished file any more, and why."""
+    writer = _WRITER.search(name)
+    if writer and writer[1] == _here and not process_lives(int(writer[2], 16)):
+        return True, "its writer has ended"
+    if age >= older_than:
+        return True, f"nothing was added for {age / 3600:.0f} hours"
+    return False, "its writer runs" if writer and writer[1] == _here else "its writer may run on another machine"
+
 # %% ../../nbs/store/08_folder.ipynb #8b53bbf7
 class DiskFolder(Folder):
     """A folder of the disk as a place of objects."""
 
     def __init__(self, folder: Path, container_name: str) -> None:
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; the store is a folder")
+            raise InputError(f"{printable(folder)} is a file; the store is a folder")
         super().__init__(fsspec.filesystem("file"), str(folder), container_name)
 
     @property
@@ -158,3 +183,28 @@ class DiskFolder(Folder):
     def fetch(self, record: dict, target: Path, tell: Tell) -> None:
         super().fetch(record, target, tell)
         shutil.copystat(self.path(record["name"]), target)
+
+    def check(self, older_than: float) -> StoreCheck:
+        over, running = self._unfinished(older_than)
+        return StoreCheck(over, running, [])
+
+    def clean(self, older_than: float) -> StoreCheck:
+        found = self.check(older_than)
+        for o in found.orphans:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(o["container"], o["name"]))
+        return replace(found, removed=[o["name"] for o in found.orphans])
+
+    def _unfinished(self, older_than: float) -> tuple[list[dict], list[dict]]:
+        """Unfinished files: those that nobody writes any more, and those that somebody may write."""
+        over: list[dict] = []
+        running: list[dict] = []
+        for folder, _, names in os.walk(self.root):
+            for name in filter(is_temporary, sorted(names)):
+                with contextlib.suppress(FileNotFoundError):  # it is finished by now
+                    state = os.lstat(os.path.join(folder, name))
+                    ended, why = _has_ended(name, time.time() - state.st_mtime, older_than)
+                    (over if ended else running).append(
+                        {"container": self.root, "name": os.path.relpath(os.path.join(folder, name), self.root),
+                         "bytes": state.st_size, "why": why})
+        return over, running

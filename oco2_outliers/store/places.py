@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .orphans import StoreCheck
+
 # %% auto #0
 __all__ = []
 
@@ -93,6 +95,14 @@ class Place(NamedFiles):
     @abstractmethod
     def remove(self, listed: list[dict], tell: Tell) -> None:
         """Delete the objects of these records; one that is already gone is no error."""
+
+    def check(self, older_than: float) -> StoreCheck:
+        """What belongs to nothing, or is broken; nothing is changed."""
+        return StoreCheck([], [], [])
+
+    def clean(self, older_than: float) -> StoreCheck:
+        """The same, and what belongs to nothing is deleted."""
+        return self.check(older_than)
 
     def connection(self) -> Any:
         """The client of a server, for what this package does not offer; None where there is no server."""

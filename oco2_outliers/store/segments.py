@@ -11,21 +11,26 @@ import json
 import mimetypes
 import os
 import re
-import secrets
 import urllib.parse
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
+from ..ground.errors import one_line
+from ..ground.files import temporary_name
+from ..ground.hashes import md5_of
 from .account import swift_errors
-from .swift_bytes import SwiftReading, SwiftWriting, damaged, is_large, md5_of_file
+from .swift_bytes import Steady, SwiftReading, SwiftWriting, damaged, is_large, md5_of_file
 from .swift_objects import SwiftDeleting, split_path
+from .writers import segment_stem, uploads_of, writing
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/store/04_segments.ipynb #0a9b1c81
-class SwiftSegments(SwiftWriting, SwiftDeleting):
+class SwiftManifests(SwiftWriting, SwiftDeleting):
     """What a large object stands on."""
 
     def segments(self, path: str, dynamic: str | None = None) -> list[dict]:
@@ -38,69 +43,141 @@ class SwiftSegments(SwiftWriting, SwiftDeleting):
             return [{"path": f"/{container}/{o['name']}", "etag": o["hash"], "size_bytes": o["bytes"]}
                     for o in self.list_objects(container, prefix)]
         with swift_errors(path):
-            body = self.conn.get_object(*split_path(path), query_string="multipart-manifest=get")[1]
-        return [{"path": s["name"], "etag": s["hash"], "size_bytes": s["bytes"]} for s in json.loads(body)]
+            head, body = self.conn.get_object(*split_path(path), query_string="multipart-manifest=get",
+                                              headers={"x-newest": "true"}, resp_chunk_size=2**20)
+            if not head.get("x-static-large-object"):
+                body.close()  # it has become a plain object, and these are its bytes
+                return []
+            listed = json.loads(b"".join(body))
+        return [{"path": s["name"], "etag": s["hash"], "size_bytes": s["bytes"]} |
+                ({"sub_slo": True} if s.get("sub_slo") else {}) for s in listed]
 
-    def old_segments(self, path: str) -> list[dict]:
-        """The segments that go when `path` is overwritten."""
-        with contextlib.suppress(FileNotFoundError):
-            if self.head_object(path).get("x-static-large-object"):
-                return self.segments(path)
-        return []
+    def live_segments(self, path: str) -> list[dict] | None:
+        """What an object stands on now, with the segments of segments; empty for a plain one, None where none is."""
+        try:
+            with swift_errors(path):
+                head = self.conn.head_object(*split_path(path), headers={"x-newest": "true"})
+            found = self.segments(path) if head.get("x-static-large-object") else []
+        except FileNotFoundError:
+            return None
+        nested = [self.live_segments(s["path"].lstrip("/")) or [] for s in found if s.get("sub_slo")]
+        return found + [s for each in nested for s in each]
 
-    def drop_segments(self, segments: Sequence[dict], keep: Sequence[dict] = ()) -> None:
+# %% ../../nbs/store/04_segments.ipynb #a8786d54
+class SwiftDropping(SwiftManifests):
+    """How segments go, alone and with their object."""
+
+    def drop_segments(self, segments: Sequence[dict]) -> None:
         """Delete segments that no manifest names any more."""
-        kept = {s["path"] for s in keep}
         by_container: dict[str, list[dict]] = {}
         for s in segments:
-            if s["path"] not in kept:
-                container, name = split_path(s["path"].lstrip("/"))
-                by_container.setdefault(container, []).append({"name": name})
+            container, name = split_path(s["path"].lstrip("/"))
+            by_container.setdefault(container, []).append({"name": name})
         for container, listed in by_container.items():
-            self.delete_objects(container, listed)
+            self.delete_plain(container, listed)
+
+    def delete_large(self, container: str, name: str) -> None:
+        """Delete an object, and then the segments that it stood on."""
+        path = f"{container}/{name}"
+        named = self.live_segments(path) or []
+        try:
+            self.delete_one(container, name)
+        except FileNotFoundError:
+            if not named:  # else an answer was lost on the way, and the second try found nothing
+                raise
+        if named:
+            live = {s["path"] for s in self.live_segments(path) or []}  # somebody may have sent it anew
+            self.drop_segments([s for s in named if s["path"] not in live])
+
+    def delete_objects(self, container: str, listed: list[dict], tell_bar: Callable[[int], Any] | None = None) -> None:
+        """Delete records of `list_objects` with all they stand on; one that is already gone is no error."""
+        def work(o: dict) -> None:
+            with contextlib.suppress(FileNotFoundError):
+                self.delete_large(container, o["name"])
+            if tell_bar:
+                tell_bar(1)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, [o for o in listed if "slo_etag" in o]))
+        self.delete_plain(container, [o for o in listed if "slo_etag" not in o], tell_bar)
+
+# %% ../../nbs/store/04_segments.ipynb #7257ed9f
+class SwiftSegments(SwiftDropping):
+    """How the segments of an object come, and those before them go."""
+
+    def publish(self, path: str, new: Sequence[dict], put: Callable[[], Any]) -> None:
+        """Give an object its new bytes by `put`, standing on `new`; then drop what its live manifest does not name."""
+        old = self.live_segments(path) or []
+        put()
+        if old or new:
+            self._check_taken(path, old, new)
+            try:
+                self._drop_dead(path, old, new)
+            except OSError as e:
+                warnings.warn(f"{path} is complete, but segments may remain that nothing needs; "
+                              f"`store check --clean` finds them ({one_line(e)})", stacklevel=2)
+
+    def _check_taken(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
+        """OSError when the server said that it took a manifest, and has not."""
+        live, ours = self.live_segments(path), {s["path"] for s in new}
+        if ours and (live is None or live and {s["path"] for s in live} == {s["path"] for s in old} - ours):
+            raise OSError(f"{path}: the server took it and does not have it; send it again")
+
+    def _drop_dead(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
+        """Drop what was there before, and what writers that have ended left of this object, unless it is live."""
+        left = self._left_behind(path) if new else []
+        live = {s["path"] for s in self.live_segments(path) or []}
+        self.drop_segments([s for s in [*old, *new, *left] if s["path"] not in live])
+
+    def _left_behind(self, path: str) -> list[dict]:
+        """Segments of an object that were sent by writers which have ended."""
+        container, name = split_path(path)
+        store, stem = f"{container}_segments", segment_stem(name)
+        listed = [o for kind in ("slo", "stream", "copy") for o in self.list_objects(store, f"{stem}/{kind}/")]
+        found = [u for u in uploads_of(listed, self.server_time(container)) if u.written and u.written.stem == stem]
+        return [{"path": f"/{store}/{o['name']}"} for u in found if u.ended and u.settled() for o in u.segments]
 
 # %% ../../nbs/store/04_segments.ipynb #71c21acd
-def _cuts(name: str, mtime: float, size: int, step: int) -> tuple[str, list[tuple[str, int, int]]]:
-    """The prefix of the segments' names; then name, start and size of each."""
+def _cuts(name: str, mtime: float, size: int, step: int) -> tuple[str, list[tuple[int, int]]]:
+    """What the names of the segments begin with, whoever sends them; then start and size of each."""
     step = max(step, -(-size // 1000))  # a manifest lists a thousand segments at most
-    base = f"{name}/slo/{mtime:f}/{size}/{step}/"
-    return base, [(f"{base}{i:08d}", start, min(step, size - start)) for i, start in enumerate(range(0, size, step))]
+    base = f"{segment_stem(name)}/slo/{mtime:f}/{size}/{step}/"
+    return base, [(start, min(step, size - start)) for start in range(0, size, step)]
 
 # %% ../../nbs/store/04_segments.ipynb #8eb896d3
-class SwiftSending(SwiftSegments):
-    """How a local file becomes an object."""
+class _SendingSegments(SwiftSegments):
+    """How the segments of a local file are sent."""
 
-    def send_file(self, lpath: str | os.PathLike, container: str, name: str, old: Sequence[dict] = (),
-                  content_type: str | None = None, tell_bar: Callable[[int], Any] | None = None) -> None:
-        """Send a local file, in segments above `segment_size`; segments already there are not sent again."""
-        stat, new = os.stat(lpath), []
-        headers = {"x-object-meta-mtime": f"{stat.st_mtime:f}"}
-        content_type = content_type or mimetypes.guess_type(name)[0]
-        with open(lpath, "rb") as file:
-            if stat.st_size <= self.segment_size:
-                self.put_whole(container, name, file, stat.st_size, headers=headers, content_type=content_type,
-                               tell_bar=tell_bar)
-            else:
-                new = self._send_segments(file, stat, container, name, tell_bar)
-                self.put_manifest(container, name, new, headers, content_type)
-        if old:
-            self.drop_segments(old, keep=new)
-
-    def _send_segments(self, file: IO[bytes], stat: os.stat_result, container: str, name: str,
+    def _send_segments(self, steady: Steady, container: str, name: str, token: str,
                        tell_bar: Callable[[int], Any] | None) -> list[dict]:
         store = f"{container}_segments"
-        base, cuts = _cuts(name, stat.st_mtime, stat.st_size, self.segment_size)
+        base, cuts = _cuts(name, steady.stat.st_mtime, steady.stat.st_size, self.segment_size)
         self.ensure_container(store, like=container)
-        there = {o["name"]: o for o in self.list_objects(store, base)}
+        there: dict[str, list[dict]] = {}
+        for o in self.list_objects(store, base):
+            there.setdefault(o["name"].rpartition("/")[2], []).append(o)
         segments = []
-        for segment, start, size in cuts:
-            etag = _same_segment(there.get(segment), file, start, size)
+        for i, (start, size) in enumerate(cuts):
+            segment = f"{base}{token}/{i:08d}"
+            etag = self._copy_of_segment(there.get(f"{i:08d}", []), store, segment, steady.file, start, size)
             if etag is None:
-                etag = self.put_whole(store, segment, file, size, start, tell_bar=tell_bar)
+                etag = self.put_whole(store, segment, steady.file, size, start, tell_bar=tell_bar, steady=steady)
             elif tell_bar:
                 tell_bar(size)
-            segments.append({"path": f"/{store}/{segment}", "etag": etag, "size_bytes": size})
+            segments.append({"path": f"/{store}/{segment}", "etag": etag, "size_bytes": size, "start": start})
         return segments
+
+    def _copy_of_segment(self, there: list[dict], store: str, segment: str, file: IO[bytes], start: int,
+                         size: int) -> str | None:
+        """The checksum of a copy of a segment that was sent before; None if there is none with the same bytes."""
+        for o in there:
+            if etag := _same_segment(o, file, start, size):
+                answer: dict = {}
+                with contextlib.suppress(OSError), swift_errors(store):  # it may be gone by now; then it is sent
+                    self.conn.copy_object(store, o["name"], f"/{store}/{segment}", response_dict=answer)
+                    if answer["headers"].get("etag", "").strip('"') == etag:
+                        return etag
+        return None
 
 # %% ../../nbs/store/04_segments.ipynb #09305562
 def _same_segment(record: dict | None, file: IO[bytes], start: int, size: int) -> str | None:
@@ -109,6 +186,33 @@ def _same_segment(record: dict | None, file: IO[bytes], start: int, size: int) -
         return None
     etag = md5_of_file(file, start, size)
     return etag if etag == record["hash"] else None
+
+# %% ../../nbs/store/04_segments.ipynb #1e2fb0f4
+class SwiftSending(_SendingSegments):
+    """How a local file becomes an object."""
+
+    def send_file(self, lpath: str | os.PathLike, container: str, name: str, replaces_large: bool = True,
+                  content_type: str | None = None, tell_bar: Callable[[int], Any] | None = None) -> None:
+        """Send a local file, in segments above `segment_size`; segments already there are not sent again.
+
+        `replaces_large=False` saves a request where it is known that no large object has that name.
+        """
+        path, content_type = f"{container}/{name}", content_type or mimetypes.guess_type(name)[0]
+        with open(lpath, "rb") as file, writing() as token:
+            steady = Steady(file, lpath)
+            headers = {"x-object-meta-mtime": f"{steady.stat.st_mtime:f}"}
+            if steady.stat.st_size > self.segment_size:
+                new = self._send_segments(steady, container, name, token, tell_bar)
+                steady.check((s["start"], s["size_bytes"], s["etag"]) for s in new)
+                self.publish(path, new, lambda: self.put_manifest(container, name, new, headers, content_type))
+                return
+
+            def put() -> None:
+                steady.check()
+                self.put_whole(container, name, file, steady.stat.st_size, headers=headers, content_type=content_type,
+                               tell_bar=tell_bar, steady=steady)
+
+            self.publish(path, [], put) if replaces_large else put()
 
 # %% ../../nbs/store/04_segments.ipynb #a9ea5732
 class SwiftCopying(SwiftSegments):
@@ -119,9 +223,9 @@ class SwiftCopying(SwiftSegments):
         with swift_errors(path):
             self.conn.copy_object(*split_path(path), destination=f"/{target}")
 
-    def copy_segments(self, path: str, container: str, name: str) -> list[dict]:
+    def copy_segments(self, path: str, container: str, name: str, token: str) -> list[dict]:
         """Copies of the segments of `path`, for a manifest of that name."""
-        store, base = f"{container}_segments", f"{name}/copy/{secrets.token_hex(8)}/"
+        store, base = f"{container}_segments", f"{segment_stem(name)}/copy/{token}/"
         self.ensure_container(store, like=container)
         new = []
         for i, s in enumerate(self.segments(path)):
@@ -130,6 +234,41 @@ class SwiftCopying(SwiftSegments):
                 self.conn.copy_object(*split_path(s["path"].lstrip("/")), destination=f"/{target}")
             new.append(s | {"path": f"/{target}"})
         return new
+
+# %% ../../nbs/store/04_segments.ipynb #4938d6b5
+def _part_of(target: Path, etag: str) -> Path:
+    """The hidden file of a download: the same for the same object and target, and for no other."""
+    name = target.name
+    if len(os.fsencode(name)) > 80:  # what is cut off may be all in which two names differ
+        short = os.fsencode(name)[:60].decode("utf-8", "ignore")
+        name = f"{short}~{md5_of(os.fsencode(name))[:16]}"
+    return target.with_name(f".{name}.{etag[:16]}.part")
+
+# %% ../../nbs/store/04_segments.ipynb #6fd58abd
+def _lock(file: IO[bytes], part: Path) -> bool:
+    """Lock an open file, unless another has it or the name stands for another file by now."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(part))
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _own_part(part: Path) -> Iterator[Path]:
+    """`part`, if nobody else is at work on it; else a new hidden file that is gone at the end."""
+    if os.name == "posix":
+        with open(part, "ab") as file:
+            if _lock(file, part):
+                yield part
+                return
+    own = part.with_name(temporary_name(part.name[1:].rpartition(".part")[0]))
+    try:
+        yield own
+    finally:
+        own.unlink(missing_ok=True)
 
 # %% ../../nbs/store/04_segments.ipynb #9a149919
 def _mtime(text: str | None) -> int | None:
@@ -180,12 +319,12 @@ class SwiftReceiving(SwiftSegments):
     def _receive(self, path: str, target: Path, head: dict, tell_bar: Callable[[int], Any] | None) -> None:
         etag, size = head["etag"].strip('"'), int(head["content-length"])
         segments = self.segments(path, head.get("x-object-manifest")) if is_large(head) else None
-        part = target.with_name(f".{target.name[:80]}.{etag[:16]}.part")
-        head = self._receive_part(path, part, etag, size, tell_bar) or self.head_object(path)
-        _verify_part(part, path, size, etag, segments)
-        if mtime := _mtime(head.get("x-object-meta-mtime")):
-            os.utime(part, ns=(mtime, mtime))
-        os.replace(part, target)
+        with _own_part(_part_of(target, etag)) as part:
+            head = self._receive_part(path, part, etag, size, tell_bar) or self.head_object(path)
+            _verify_part(part, path, size, etag, segments)
+            if mtime := _mtime(head.get("x-object-meta-mtime")):
+                os.utime(part, ns=(mtime, mtime))
+            os.replace(part, target)
 
     def _receive_part(self, path: str, part: Path, etag: str, size: int,
                       tell_bar: Callable[[int], Any] | None) -> dict | None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.parse
 import warnings
 from pathlib import Path
 from typing import Any
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, without_secrets
 
 # %% auto #0
 __all__ = []
@@ -77,15 +78,19 @@ def _clouds_file(name: str) -> Path:
 
 # %% ../../nbs/store/00_settings.ipynb #402d72ee
 def _entry_of(file: Path, name: str) -> dict:
-    """The entry `name` of a YAML file of clouds; empty if there is none."""
+    """The entry `name` of a YAML file of clouds, its `auth` among the rest; empty if there is none."""
     import yaml  # only for those who have a clouds.yaml
 
     try:
         entry = ((yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("clouds") or {}).get(name) or {}
-        _warn_if_open(file, any((entry.get("auth") or {}).get(k) for k in _SECRETS))
-    except (yaml.YAMLError, AttributeError, ValueError):
-        raise InputError(f"{file} is not a clouds.yaml") from None
-    return entry
+        auth = entry.get("auth") or {}
+        flat = {k: v for k, v in entry.items() if k != "auth"} | auth
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError, RecursionError):
+        # What stands there is not shown: it may be a key.
+        raise InputError(f"{file} is not a clouds.yaml: under clouds, {name} and auth there must be names and "
+                         "values") from None
+    _warn_if_open(file, any(flat.get(k) for k in _SECRETS))
+    return flat
 
 # %% ../../nbs/store/00_settings.ipynb #be962481
 def _load_cloud(name: str) -> dict:
@@ -96,7 +101,7 @@ def _load_cloud(name: str) -> dict:
         entry = _entry_of(file, name)
         if file == path and not entry:
             raise InputError(f"{path} knows no cloud {name!r}")
-        flat |= {k: v for k, v in entry.items() if k != "auth"} | (entry.get("auth") or {})
+        flat |= entry
     return hide_secrets(flat)
 
 # %% ../../nbs/store/00_settings.ipynb #94d94d4b
@@ -123,24 +128,36 @@ _FIELDS = {
 }
 
 # %% ../../nbs/store/00_settings.ipynb #b5b0da77
+def _text(name: str, value: Any) -> str:
+    """A value of a configuration as text; InputError where it is a list or another thing that has parts."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise InputError(f"{name} in swift_storage or clouds.yaml must be one text, not {type(value).__name__}")
+    return value if isinstance(value, str) else str(value)
+
+
 _CREDENTIAL = ("credential_id", "credential_name", "credential_secret")
 _USER = ("user", "username", "user_id", "key", "password")
 
 
-def _field(field: str, given: dict) -> Any:
+def _field(field: str, given: dict) -> str | None:
     """The first value that is set for a field, in the configuration or else in the environment; None if none is."""
     names, variables = _FIELDS[field]
     # A user in the configuration is not overruled by somebody's application credential in the environment.
     if field in _CREDENTIAL and any(given.get(k) for k in _USER):
         variables = ()
-    found = [given[n] for n in names if given.get(n)] or [os.environ[v] for v in variables if os.environ.get(v)]
-    return found[0] if found else None
+    for name in names:
+        if given.get(name) not in (None, "", False):
+            return _text(name, given[name])
+    return next((os.environ[v] for v in variables if os.environ.get(v)), None)
 
 # %% ../../nbs/store/00_settings.ipynb #86561a05
 def _given(config: dict | None, cloud: str | None) -> dict:
     """What a configuration and the cloud that it names hold, as one flat dict."""
     given = dict((config or {}).get("swift_storage") or {})
-    given |= given.pop("options", None) or {}
+    options = given.pop("options", None) or {}
+    if not isinstance(options, dict):
+        raise InputError(f"options in swift_storage must hold names and values, not {type(options).__name__}")
+    given |= options
     cloud = cloud or given.pop("cloud", None) or (None if given else os.environ.get("OS_CLOUD"))
     return _load_cloud(cloud) | given if cloud else given
 
@@ -150,6 +167,21 @@ def _version(s: dict, given: dict) -> str:
     v1 = str(given.get("auth_type", "")) == "v1password" or not s["auth_version"] and (
         os.environ.get("ST_AUTH") == s["auth_url"] or "/v1" in (s["auth_url"] or ""))
     return str(s["auth_version"] or ("1" if v1 else "3")).removesuffix(".0")
+
+# %% ../../nbs/store/00_settings.ipynb #3e6131bc
+def check_address(name: str, url: str) -> None:
+    """InputError where an address of a server cannot be one; no user or password in it is shown."""
+    bare = without_secrets(url) if "://" in url else "***@" * ("@" in url) + url.rpartition("@")[2]
+    shown = f"{name} {bare!r}"
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, scheme, port = parts.hostname, parts.scheme.lower(), parts.port
+    except ValueError:
+        raise InputError(f"{shown} is no address: its port must be a number from 1 to 65535, its host a name") from None
+    if scheme not in ("http", "https") or "://" not in url:
+        raise InputError(f"{shown} needs http:// or https:// in front")
+    if not host or port == 0 or any(c.isspace() or not c.isprintable() for c in url):
+        raise InputError(f"{shown} is no address of a server: https://host:port/path is one")
 
 # %% ../../nbs/store/00_settings.ipynb #4aacd866
 def _check_settings(s: dict) -> None:
@@ -161,6 +193,9 @@ def _check_settings(s: dict) -> None:
         need["credential_secret"] = "OS_APPLICATION_CREDENTIAL_SECRET"
     else:
         need |= {"user": "OS_USERNAME", "key": "OS_PASSWORD"}
+    for name in ("auth_url", "storage_url"):
+        if s[name]:
+            check_address(name, s[name])
     missing = [f"{k} ({v})" for k, v in need.items() if not s[k] and not (k == "user" and s["user_id"])]
     if missing:
         raise InputError(f"Swift needs {', '.join(missing)}: set it in swift_storage, clouds.yaml or the environment")

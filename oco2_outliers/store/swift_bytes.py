@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
+from ..ground.errors import InputError
 from ..ground.hashes import md5_of
 from .account import swift_errors
 from .swift_objects import SwiftListing, addressable, split_path
@@ -53,8 +56,9 @@ class _Part(io.RawIOBase):
 class _Hashing(_Part):
     """A part of a file that computes the MD5 of what is read, and tells a progress bar of it."""
 
-    def __init__(self, file: IO[bytes], start: int, size: int, tell_bar: Callable[[int], Any] | None = None) -> None:
-        self._tell_bar, self._told = tell_bar or (lambda n: None), 0
+    def __init__(self, file: IO[bytes], start: int, size: int, tell_bar: Callable[[int], Any] | None = None,
+                 steady: Steady | None = None) -> None:
+        self._tell_bar, self._told, self._steady = tell_bar or (lambda n: None), 0, steady
         self._last: Future | None = None
         self._beside = ThreadPoolExecutor(1) if size > 2**22 else None
         super().__init__(file, start, size)
@@ -62,12 +66,17 @@ class _Hashing(_Part):
     def read(self, n: int = -1) -> bytes:
         data = super().read(n)
         self._settle()
+        if not data and self._at < self._size:
+            raise InputError(f"{getattr(self._file, 'name', 'the file')} changed while being read, run again")
         if self._beside:
             self._last = self._beside.submit(self._md5.update, data)
         else:
             self._md5.update(data)
         self._tell_bar(max(0, self._at - self._told))
         self._told = max(self._told, self._at)
+        if self._steady and data and self._at == self._size:
+            # Before the last bytes go out: a body that breaks off becomes no object.
+            self._steady.check([(self._start, self._size, self.hexdigest())])
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -102,16 +111,40 @@ def md5_of_file(file: IO[bytes], start: int = 0, size: int | None = None) -> str
         left = left if left is None else left - len(data)
     return digest.hexdigest()
 
+# %% ../../nbs/store/03_swift_bytes.ipynb #d0515fab
+class Steady:
+    """An open file that must not change while it is read."""
+
+    def __init__(self, file: IO[bytes], shown: str | os.PathLike) -> None:
+        self.file, self.shown = file, os.fspath(shown)
+        self.stat = os.fstat(file.fileno())
+        self._young = abs(time.time() - self.stat.st_mtime) < 2
+
+    def _state(self) -> tuple[int, ...]:
+        now = os.fstat(self.file.fileno())
+        return now.st_size, now.st_mtime_ns, now.st_ctime_ns
+
+    def check(self, parts: Iterable[tuple[int, int, str]] = ()) -> None:
+        """InputError when the file is another than it was; `parts` are start, size and MD5 of what was read."""
+        same = self._state() == (self.stat.st_size, self.stat.st_mtime_ns, self.stat.st_ctime_ns)
+        if same:
+            self.file.seek(self.stat.st_size)
+            same = not self.file.read(1)
+        if same and self._young:
+            same = all(md5_of_file(self.file, start, size) == md5 for start, size, md5 in parts)
+        if not same:
+            raise InputError(f"{self.shown} changed while being read, run again")
+
 # %% ../../nbs/store/03_swift_bytes.ipynb #0a26e6a0
 class SwiftWriting(SwiftListing):
     """How one object is written."""
 
     def put_whole(self, container: str, name: str, file: IO[bytes], size: int, start: int = 0,
                   headers: dict[str, str] | None = None, content_type: str | None = None,
-                  tell_bar: Callable[[int], Any] | None = None) -> str:
+                  tell_bar: Callable[[int], Any] | None = None, steady: Steady | None = None) -> str:
         """PUT `size` bytes of `file` as one object; returns its MD5, compared with the server's."""
         for _ in range(2):
-            with _Hashing(file, start, size, tell_bar) as body, swift_errors(f"{container}/{name}"):
+            with _Hashing(file, start, size, tell_bar, steady) as body, swift_errors(f"{container}/{name}"):
                 etag = self.conn.put_object(container, addressable(name), body if size else b"", content_length=size,
                                             content_type=content_type or "application/octet-stream",
                                             headers=headers, chunk_size=2**18 if size else None)
@@ -123,7 +156,7 @@ class SwiftWriting(SwiftListing):
     def put_manifest(self, container: str, name: str, segments: list[dict], headers: dict[str, str] | None = None,
                      content_type: str | None = None) -> None:
         """Make one object of the uploaded segments."""
-        body = json.dumps(segments).encode()
+        body = json.dumps([{k: s[k] for k in ("path", "etag", "size_bytes")} for s in segments]).encode()
         with swift_errors(f"{container}/{name}"):
             self.conn.put_object(container, addressable(name), io.BytesIO(body), content_length=len(body),
                                  headers=headers, content_type=content_type or "application/octet-stream",
@@ -152,7 +185,11 @@ class SwiftReading(SwiftListing):
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         for _ in range(2):
             data, head = self._get(path, headers)
-            if "Range" in headers or is_large(head) or md5_of(data) == head.get("etag", "").strip('"'):
+            if is_large(head) or "Range" in headers:
+                # The server breaks off in the middle where a segment is missing, and had answered 200 before.
+                if len(data) == int(head.get("content-length", len(data))):
+                    return data, head
+            elif md5_of(data) == head.get("etag", "").strip('"'):
                 return data, head
         raise damaged(path)
 

@@ -11,7 +11,6 @@ import hashlib
 import io
 import mimetypes
 import os
-import secrets
 import shutil
 import urllib.parse
 from datetime import UTC, datetime
@@ -19,14 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.core import has_magic
 from fsspec.spec import AbstractBufferedFile
 
 from ..ground.hashes import md5_of
 from .account import Account, swift_errors
+from .orphans import SwiftChecking
 from .segments import SwiftObjects
 from .settings import load_config, swift_settings
 from .swift_bytes import damaged, is_large
 from .swift_objects import split_path
+from .writers import begin_writing, end_writing, segment_stem, writing
 
 # %% auto #0
 __all__ = ['SwiftFileSystem']
@@ -83,7 +85,7 @@ def _parents(container: str, below: str, listed: list[dict]) -> dict[str, dict]:
     return {n: _folder(n) for n in names}
 
 # %% ../../nbs/store/05_swift_files.ipynb #6176cd2a
-class _SwiftInfo(SwiftObjects, fsspec.AbstractFileSystem):
+class _SwiftInfo(SwiftChecking, fsspec.AbstractFileSystem):
     """What is known of one file."""
 
     protocol = "swift"
@@ -136,6 +138,12 @@ class _SwiftInfo(SwiftObjects, fsspec.AbstractFileSystem):
             headers = {f"x-object-meta-{k}": str(v) for k, v in kept.items()} | {"content-type": info["content_type"]}
             self.conn.post_object(*split_path(path), headers)
 
+# %% ../../nbs/store/05_swift_files.ipynb #bdaa959a
+def refuse_folder(path: str | os.PathLike) -> None:
+    """IsADirectoryError for the name of a folder where a file is to be changed."""
+    if os.fspath(path).endswith("/"):
+        raise IsADirectoryError(f"{os.fspath(path)!r} ends in a slash, as the name of a folder; name an object")
+
 # %% ../../nbs/store/05_swift_files.ipynb #02c53b2b
 class _SwiftTree(_SwiftInfo):
     """What is in a folder, one step down or all the way."""
@@ -170,8 +178,8 @@ class _SwiftTree(_SwiftInfo):
         return found if detail else list(found)
 
 # %% ../../nbs/store/05_swift_files.ipynb #0109f571
-class _SwiftChanges(_SwiftTree):
-    """How containers are made, and objects deleted."""
+class _SwiftFolders(_SwiftTree):
+    """How containers are made and go."""
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
         container, name = split_path(self._strip_protocol(path))
@@ -193,28 +201,45 @@ class _SwiftChanges(_SwiftTree):
                     raise OSError(errno.ENOTEMPTY, "container is not empty", container) from None
                 raise
 
+# %% ../../nbs/store/05_swift_files.ipynb #1a1b98a1
+class _SwiftChanges(_SwiftFolders):
+    """How objects are deleted."""
+
     def rm_file(self, path: str) -> None:
+        refuse_folder(path)
         path = self._strip_protocol(path)
-        self.delete_object(*split_path(path), large=self.info(path).get("slo", False))
+        delete = self.delete_large if self.info(path).get("slo") else self.delete_one
+        delete(*split_path(path))
 
     _rm = rm_file
 
+    def expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> list[str]:
+        paths = [path] if isinstance(path, str) else list(path)
+        exact = [self._strip_protocol(p) for p in paths if has_magic(p) and self.isfile(p)]
+        rest = [p for p in paths if self._strip_protocol(p) not in exact]
+        found = super().expand_path(rest, recursive=recursive, maxdepth=maxdepth, **kwargs) if rest else []
+        return sorted({*exact, *found})
+
     def rm(self, path: str | list[str], recursive: bool = False, maxdepth: int | None = None) -> None:
         paths = [path] if isinstance(path, str) else path
-        for p in map(self._strip_protocol, paths if recursive else self.expand_path(paths, recursive=False)):
-            if recursive and maxdepth is None and ("/" not in p or self.isdir(p)):
-                self._rm_tree(p)
+        if not recursive:
+            for path in paths:
+                refuse_folder(path)
+        for path in paths if recursive else self.expand_path(paths, recursive=False):
+            p, folder = self._strip_protocol(path), path.endswith("/")
+            if recursive and maxdepth is None and ("/" not in p or folder or self.isdir(p)):
+                self._rm_tree(p, folder)
             elif self.isdir(p):
                 raise IsADirectoryError(f"{p} is a directory; recursive=True deletes it")
             else:
                 self.rm_file(p)
 
-    def _rm_tree(self, path: str) -> None:
+    def _rm_tree(self, path: str, folder_only: bool = False) -> None:
         container, name = split_path(path)
         self.delete_objects(container, self.list_objects(container, f"{name}/" if name else ""))
         if not name:
             self.rmdir(path)
-        elif self.isfile(path):
+        elif not folder_only and self.isfile(path):
             self.rm_file(path)
 
 # %% ../../nbs/store/05_swift_files.ipynb #b8605619
@@ -247,6 +272,7 @@ class _SegmentWrites(AbstractBufferedFile):
     def _begin_writes(self) -> None:
         self._segments: list[dict] = []
         self._ready: bytes | None = None
+        self._token = ""
 
     def _upload_chunk(self, final: bool = False) -> bool:
         data = self.buffer.getbuffer()
@@ -255,7 +281,8 @@ class _SegmentWrites(AbstractBufferedFile):
             self._ready = bytes(data)
         else:
             if not self._segments:
-                self._base = f"{name}/stream/{secrets.token_hex(8)}/"
+                self._token = begin_writing()
+                self._base = f"{segment_stem(name)}/stream/{self._token}/"
                 self.fs.ensure_container(f"{container}_segments", like=container)
             for start in range(0, len(data), self.blocksize):
                 self._send_segment(data[start:start + self.blocksize])
@@ -273,14 +300,19 @@ class _SegmentWrites(AbstractBufferedFile):
 
     def commit(self) -> None:
         container, name = split_path(self.path)
-        old, kind = self.fs.old_segments(self.path), mimetypes.guess_type(name)[0]
-        if self._segments:
-            self.fs.put_manifest(container, name, self._segments, content_type=kind)
-        else:
-            data = self._ready or b""
-            self.fs.put_whole(container, name, io.BytesIO(data), len(data), content_type=kind)
-        if old:
-            self.fs.drop_segments(old)
+        kind, data = mimetypes.guess_type(name)[0], self._ready or b""
+
+        def put() -> None:
+            if self._segments:
+                self.fs.put_manifest(container, name, self._segments, content_type=kind)
+            else:
+                self.fs.put_whole(container, name, io.BytesIO(data), len(data), content_type=kind)
+
+        try:
+            self.fs.publish(self.path, self._segments, put)
+        finally:
+            end_writing(self._token)
+
 
 # %% ../../nbs/store/05_swift_files.ipynb #ebe5c928
 class _SwiftFile(_CheckedReads, _SegmentWrites):
@@ -307,6 +339,7 @@ class _SwiftFile(_CheckedReads, _SegmentWrites):
         if self.mode != "rb" and self._segments:
             self.fs.drop_segments(self._segments)
             self._segments = []
+        end_writing(self._token)
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: Any) -> None:
         if kind is not None and self.mode != "rb" and not self.closed:
@@ -316,6 +349,7 @@ class _SwiftFile(_CheckedReads, _SegmentWrites):
     def __del__(self) -> None:
         # A writer that nobody closed was not finished; its half is not published.
         self.closed = True
+        end_writing(getattr(self, "_token", ""))
 
 # %% ../../nbs/store/05_swift_files.ipynb #05c2d6fa
 class _SwiftContents(_SwiftChanges):
@@ -333,6 +367,16 @@ class _SwiftContents(_SwiftChanges):
             start = max(0, size + start) if (start or 0) < 0 else start
             end = size + end if (end or 0) < 0 else end
         return self.fetch(path, start or 0, end)[0]
+
+    def open(self, path: str, mode: str = "rb", *args: Any, **kwargs: Any) -> Any:
+        if "r" not in mode:
+            refuse_folder(path)
+        return super().open(path, mode, *args, **kwargs)
+
+    def pipe(self, path: str | dict, value: bytes | None = None, **kwargs: Any) -> None:
+        for each in path if isinstance(path, dict) else [path]:
+            refuse_folder(each)
+        super().pipe(path, value, **kwargs)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         with self.open(path, "xb" if mode == "create" else "wb") as file:
@@ -352,8 +396,9 @@ class _SwiftCopies(_SwiftContents):
             return self.makedirs(rpath, exist_ok=True)
         if mode == "create" and self.exists(rpath):
             raise FileExistsError(rpath)
+        refuse_folder(rpath)
         path = self._strip_protocol(rpath)
-        self.send_file(lpath, *split_path(path), old=self.old_segments(path))
+        self.send_file(lpath, *split_path(path))
 
     def get_file(self, rpath: str, lpath: Any, callback: Any = None, **kwargs: Any) -> None:
         path = self._strip_protocol(rpath)
@@ -373,15 +418,13 @@ class _SwiftCopies(_SwiftContents):
         if info["type"] == "directory":
             return self.makedirs(path2, exist_ok=True)
         container, name = split_path(path2)
-        old, new = self.old_segments(path2), []
-        if info["slo"]:
-            new = self.copy_segments(path1, container, name)
-            self.put_manifest(container, name, new, {f"x-object-meta-{k}": v for k, v in info["metadata"].items()},
-                              info["content_type"])
-        else:
-            self.copy_object(path1, path2)
-        if old:
-            self.drop_segments(old, keep=new)
+        if not info["slo"]:
+            return self.publish(path2, [], lambda: self.copy_object(path1, path2))
+        headers = {f"x-object-meta-{k}": v for k, v in info["metadata"].items()}
+        with writing() as token:
+            new = self.copy_segments(path1, container, name, token)
+            self.publish(path2, new, lambda: self.put_manifest(container, name, new, headers, info["content_type"]))
+
 
 # %% ../../nbs/store/05_swift_files.ipynb #a598fd29
 class SwiftFileSystem(_SwiftCopies):

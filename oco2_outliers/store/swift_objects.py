@@ -11,6 +11,8 @@ import time
 import urllib.parse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from ..ground.errors import InputError
@@ -108,6 +110,11 @@ class SwiftListing(SwiftConnection):
         with swift_errors(path):
             return self.conn.head_object(*split_path(path))
 
+    def server_time(self, container: str) -> datetime:
+        """The time by the server's clock, which need not be that of this machine."""
+        with swift_errors(container):
+            return parsedate_to_datetime(self.conn.head_container(container)["date"])
+
     def ensure_container(self, container: str, like: str | None = None) -> None:
         """Make the container if there is none; `like` names one whose readers it gets."""
         with swift_errors(container):
@@ -121,56 +128,68 @@ class SwiftListing(SwiftConnection):
                 self.conn.put_container(container, headers={"x-container-read": acl} if acl else {})
 
 # %% ../../nbs/store/02_swift_objects.ipynb #c270fb5c
-def _deletions(listed: list[dict], bulk: dict | None) -> list[tuple[str, Any]]:
-    """What to ask for: ("bulk", names), ("large", name) or, where the server deletes nothing in bulk, ("one", name)."""
-    plain = [o["name"] for o in listed if "slo_etag" not in o]
-    jobs: list[tuple[str, Any]] = [("large", o["name"]) for o in listed if "slo_etag" in o]
-    if not bulk:
-        return jobs + [("one", name) for name in plain]
-    step = min(100, int(bulk.get("max_deletes_per_request", 100)))
-    return jobs + [("bulk", plain[i:i + step]) for i in range(0, len(plain), step)]
+def _deletions(listed: list[dict], bulk: dict | None) -> list[list[str]]:
+    """The names of each request: many in bulk, one where the server deletes nothing in bulk."""
+    step = min(100, int(bulk.get("max_deletes_per_request", 100))) if bulk else 1
+    names = [o["name"] for o in listed]
+    return [names[i:i + step] for i in range(0, len(names), step)]
+
+# %% ../../nbs/store/02_swift_objects.ipynb #3bba7b34
+def _bulk_answer(body: bytes, asked: int) -> dict:
+    """The answer to a bulk deletion as a dict with `Response Status` and `Errors`, whatever came over the line."""
+    try:
+        answer = json.loads(body)
+        answer = {"Errors": []} | answer | {"Response Status": str(answer["Response Status"])}
+        done = int(answer["Number Deleted"]) + int(answer["Number Not Found"])
+    except (ValueError, KeyError, TypeError):
+        return {"Response Status": "502 the answer breaks off", "Errors": []}
+    if answer["Response Status"].startswith("200") and (answer["Errors"] or done < asked):
+        answer["Response Status"] = f"502 only {done} of {asked} were deleted"
+    return answer
 
 # %% ../../nbs/store/02_swift_objects.ipynb #9bb6f58c
 def _refusal(container: str, answer: dict, last: bool) -> OSError | None:
     """The error of a bulk deletion that failed for good; None where another try may help."""
     failed = [e for e in answer["Errors"] if not e[1].startswith("404")]
-    refused = any(e[1].startswith(("401", "403")) for e in failed)
+    refused = any(why.startswith(("401", "403")) for why in [answer["Response Status"], *(e[1] for e in failed)])
     if not (last or refused):
         return None
     kind = PermissionError if refused else OSError
-    return kind(f"{container}: {len(failed)} objects could not be deleted ({answer['Response Status']})")
+    which = f"{len(failed)} objects" if failed else "objects"
+    return kind(f"{container}: {which} could not be deleted ({answer['Response Status']})")
 
 # %% ../../nbs/store/02_swift_objects.ipynb #21dcb3d1
 class SwiftDeleting(SwiftListing):
     """How objects are deleted."""
 
-    def delete_object(self, container: str, name: str, large: bool = False) -> None:
-        """Delete one object; only one that is `large` may be asked to take its segments along."""
-        query = "multipart-manifest=delete" if large else None
+    def delete_one(self, container: str, name: str) -> None:
+        """Delete one object; the segments that it may stand on stay."""
         with swift_errors(f"{container}/{name}"):
-            self.conn.delete_object(container, addressable(name), query_string=query)
+            self.conn.delete_object(container, addressable(name))
 
-    def delete_objects(self, container: str, listed: list[dict], tell_bar: Callable[[int], Any] | None = None) -> None:
-        """Delete records of `list_objects`, in bulk; one that is already gone is no error."""
-        def work(job: tuple[str, Any]) -> None:
-            kind, what = job
-            if kind == "bulk":
-                self._delete_in_bulk(container, what)
+    def delete_plain(self, container: str, listed: list[dict], tell_bar: Callable[[int], Any] | None = None) -> None:
+        """Delete records of `list_objects`, in bulk, without segments; one that is already gone is no error."""
+        bulk = self.limits.get("bulk_delete")
+
+        def work(batch: list[str]) -> None:
+            if bulk:
+                self._delete_in_bulk(container, batch)
             else:
                 with contextlib.suppress(FileNotFoundError):
-                    self.delete_object(container, what, large=kind == "large")
+                    self.delete_one(container, batch[0])
             if tell_bar:
-                tell_bar(len(what) if kind == "bulk" else 1)
+                tell_bar(len(batch))
 
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(work, _deletions(listed, self.limits.get("bulk_delete"))))
+            list(pool.map(work, _deletions(listed, bulk)))
 
     def _delete_in_bulk(self, container: str, names: list[str]) -> None:
         body = "\n".join(urllib.parse.quote(f"{container}/{n}") for n in names).encode()
         headers = {"Accept": "application/json", "Content-Type": "text/plain"}
         for attempt in range(self.account.retries + 1):
             with swift_errors(container):
-                answer = json.loads(self.conn.post_account(headers, query_string="bulk-delete", data=body)[1])
+                answer = self.conn.post_account(headers, query_string="bulk-delete", data=body)[1]
+            answer = _bulk_answer(answer, len(names))
             if answer["Response Status"].startswith("200"):
                 return
             if error := _refusal(container, answer, attempt == self.account.retries):

@@ -12,12 +12,14 @@ import glob
 import os
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..ground.errors import InputError, one_line
+from ..ground.errors import InputError, one_line, printable
+from ..ground.files import is_temporary
 from ..ground.names import inside, safe_name
 from ..ground.work import progress_bar
 
@@ -116,13 +118,51 @@ def fixed_part(pattern: str) -> str:
     return re.split(r"[*?\[]", pattern)[0]
 
 # %% ../../nbs/store/06_transfers.ipynb #3c8a77f3
+def _below(folder: str, recursive: bool) -> Iterator[tuple[str, str]]:
+    """Paths below a folder, hidden ones too, and what each is: "file", "folder" or "other"."""
+    seen = {os.path.realpath(folder)}
+
+    def fail(error: OSError) -> None:
+        raise error  # what cannot be read must not be missing without a word
+
+    for at, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        if not recursive:
+            yield from ((os.path.join(at, name), "folder") for name in folders)
+            folders.clear()
+        # A link may lead up again, and a walk would not end.
+        folders[:] = sorted(f for f in folders if os.path.realpath(os.path.join(at, f)) not in seen)
+        seen |= {os.path.realpath(os.path.join(at, f)) for f in folders}
+        for path in (os.path.join(at, name) for name in sorted(names)):
+            yield path, "other" if not os.path.isfile(path) or is_temporary(os.path.basename(path)) else "file"
+
+# %% ../../nbs/store/06_transfers.ipynb #f398076e
+def _hidden_of(mask: str, recursive: bool, found: list[str]) -> list[str]:
+    """Hidden files that a pattern passes over, as those of a shell do."""
+    more = glob.glob(mask, recursive=recursive, include_hidden=True)
+    return sorted({f for f in more if os.path.isfile(f) and not is_temporary(os.path.basename(f))} - set(found))
+
+# %% ../../nbs/store/06_transfers.ipynb #1a5be9f7
+def _tell_left_out(left: dict[str, list[str]]) -> None:
+    """Warn of what is not sent, with the way out."""
+    for why, names in left.items():
+        if names:
+            shown = ", ".join(printable(repr(os.path.basename(n))) for n in names[:3])
+            warnings.warn(f"{len(names)} {why}: {shown}{', ...' if len(names) > 3 else ''}", stacklevel=4)
+
+# %% ../../nbs/store/06_transfers.ipynb #3274e6bb
 def _files_of(mask: str, recursive: bool) -> tuple[list[str], str]:
-    """The files of a mask, and the folder that does not belong to their names."""
+    """The files of a mask, and the folder that does not belong to their names; what is left out is told."""
     if os.path.isfile(mask):
         return [mask], os.path.dirname(mask)
     if os.path.isdir(mask):
-        return glob.glob(os.path.join(glob.escape(mask), "**" if recursive else "*"), recursive=True), mask
-    return glob.glob(mask, recursive=recursive), os.path.dirname(fixed_part(mask))
+        below = list(_below(mask, recursive))
+        _tell_left_out({"folders are left out (-r sends them)": [p for p, kind in below if kind == "folder"],
+                        "names are left out, no files or unfinished": [p for p, kind in below if kind == "other"]})
+        return [p for p, kind in below if kind == "file"], mask
+    found = glob.glob(mask, recursive=recursive)
+    hidden = _hidden_of(mask, recursive, found)
+    _tell_left_out({"hidden files are left out (name the folder itself to send them)": hidden})
+    return found, os.path.dirname(fixed_part(mask))
 
 # %% ../../nbs/store/06_transfers.ipynb #5c580377
 def local_jobs(mask: str | os.PathLike, prefix: str, recursive: bool, flat: bool) -> list[tuple[str, str]]:

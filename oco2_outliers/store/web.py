@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import fsspec
 
-from ..ground.errors import one_line
+from ..ground.errors import one_line, printable
 from ..ground.tables import read_table
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _web_errors(shown: str) -> Iterator[None]:
 # %% ../../nbs/store/10_web.ipynb #012a9dd0
 def _read_http(url: str) -> pd.DataFrame:
     """A table from the web, streamed to a temporary file."""
-    shown = url.partition("?")[0]  # a query may hold a signature
+    shown = printable(url.partition("?")[0])  # a query may hold a signature, the rest a password
     with (_web_errors(shown), urllib.request.urlopen(_quoted(url), timeout=60) as answer,
           tempfile.TemporaryFile() as file):
         shutil.copyfileobj(answer, file)
@@ -71,4 +71,4 @@ def read_address(url: str) -> pd.DataFrame:
     if url.startswith("file://"):
         return read_table(local_path(url))
     with fsspec.open(url, "rb") as file:
-        return read_table(file, url)
+        return read_table(file, printable(url))
