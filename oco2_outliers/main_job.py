@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,9 +56,9 @@ class _Rows:
     fills: dict[str, int]
 
 # %% ../nbs/04a_isolate.ipynb #373ff274
-def _read_rows(inputs: Any, store: Datasets | None, shown: bool) -> _Rows:
+def _read_rows(inputs: Any, store: Datasets | None, shown: bool, dialect: Mapping[str, str | None]) -> _Rows:
     """Read all inputs and put their rows into one table."""
-    read = list(read_inputs(inputs, store, "read", shown))
+    read = list(read_inputs(inputs, store, "read", shown, **dialect))
     table, partial = pooled(read)
     table, earlier = without_earlier_results(table)
     return _Rows(read, table.reset_index(drop=True), table.index, partial, earlier, fill_counts(read))
@@ -240,8 +240,8 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
             eps: float | str | Sequence[float] = "auto", min_samples: int = 5,
-            features: str | Sequence[str] | None = None, drop_missing: bool = False,
-            random_state: int | None = 0, n_jobs: int | None = None, progress: bool = False) -> IsolationResult:
+            features: str | Sequence[str] | None = None, drop_missing: bool = False, random_state: int | None = 0,
+            n_jobs: int | None = None, progress: bool = False, **dialect: str | None) -> IsolationResult:
     """Find the isolated soundings of one or more files.
 
     Parameters
@@ -269,6 +269,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         Cores for the neighbour search.
     progress : bool, default False
         Show progress bars.
+    **dialect
+        `encoding`, `separator` and `decimal` of CSV files whose first lines do not settle them, see `read_table`.
 
     Returns
     -------
@@ -302,7 +304,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     store = opened_store(store)
     refuse_overwriting([inputs], out, IsolationResult.FILES, store)
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
-        rows = _read_rows(inputs, store, progress)
+        rows = _read_rows(inputs, store, progress, dialect)
         matrix = _matrix_of(rows, features, min_samples, drop_missing)
         swept, chosen, rule = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress)
         model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs).fit(matrix.X)

@@ -91,6 +91,8 @@ def _cells(line: str, separator: str, quote: str) -> list[str]:
     """The cells of a line, without the blanks around them."""
     if separator == r"\s+":
         return line.split()
+    if quote not in line:  # quick, and a line of a thousand names has no limit
+        return [cell.strip() for cell in line.split(separator)]
     return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, quotechar=quote,
                                                      skipinitialspace=True), [])]
 

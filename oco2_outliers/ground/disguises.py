@@ -57,7 +57,7 @@ def _as_comma(cell: str) -> str | None:
 class Reading(NamedTuple):
     """The numbers of some cells as texts that Python reads, and how they were written; None where they are none."""
 
-    numbers: dict[str, str] | None
+    numbers: dict[str, Any] | None
     how: str = ""
 
 
@@ -86,7 +86,8 @@ def _refuse_spoilt(cells: list[str], how_often: dict[str, int], first_row: dict[
     n_other = sum(how_often[cell] for cell in others)
     if not others:
         marks = [next((cell for cell in cells if mark(cell) is None), "") for mark in (_as_point, _as_comma)]
-        raise InputError(f"holds {marks[0]!r} with a comma and {marks[1]!r} with a point: write all with a point")
+        raise InputError(f"holds text: {marks[0]!r} in row {first_row[marks[0]]} has a decimal comma, {marks[1]!r} "
+                         "has a point")
     if 2 * n_other < n_cells:
         raise InputError(f"holds text: {others[0][:40]!r} in row {first_row[others[0]]}")
     units = {found[2] if (found := _WITH_UNIT.fullmatch(cell)) else "" for cell in cells}

@@ -60,11 +60,11 @@ def matched_names(columns: Iterable[Any], aliases: Mapping[str, tuple[str, ...]]
     return {column: name for name, column in found.items()}
 
 # %% ../../nbs/ground/05d_headings.ipynb #955b6f67
-def as_names(names: Any, what: str = "names") -> list[Any]:
-    """A list of names, each once, from one name or several."""
+def as_names(names: Any, what: str = "") -> list[Any]:
+    """A list of names, each once, from one name or several; `what` they are, where none is an error."""
     if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
         names = [names]
     found = list(dict.fromkeys(names))
-    if not found:
+    if what and not found:
         raise InputError(f"{what} is an empty list: give at least one name, or leave it out")
     return found

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import json
 import lzma
@@ -161,7 +162,7 @@ def _read_parquet(file: IO[bytes]) -> pd.DataFrame:
     for name, values in exact.items():
         if name in table.columns:
             whole = [None if pd.isna(value) else int(value) for value in values]
-            table[name] = exact_integers(whole, table.index, name)
+            table[name] = exact_integers(whole, table.index)
     table, numbers = undisguised(_with_levels(table))
     return _told(table, "", numbers)
 
@@ -240,7 +241,7 @@ def read_any_table(opened: IO[bytes], name: str, **dialect: str | None) -> pd.Da
     except MemoryError:
         raise InputError(f"{name} needs more memory than there is: split it") from None
     except (ValueError, RecursionError, EOFError, zlib.error, lzma.LZMAError, OverflowError, KeyError, TypeError,
-            pd.errors.ParserWarning) as e:
+            csv.Error, pd.errors.ParserWarning) as e:
         raise InputError(f"{name} cannot be read as {ext[1:]}: {one_line(e)}") from None
     except OSError as e:
         # bz2 and gzip say "not my format" with an OSError that carries no errno; the others are real.

@@ -154,8 +154,9 @@ def refuse_text(df: pd.DataFrame, names: Iterable[Hashable] | None = None) -> No
     Such a column would be left out as if it had never been a feature.
     """
     remedy = "fix it, or choose features without this column"
+    numeric = {name for name, kind in df.dtypes.items() if kind.kind in "iuf"}
     for name in df.columns if names is None else names:
-        if df.dtypes[name].kind in "iuf" or (names is None and plain_name(name) in _ROLE_OF):
+        if name in numeric or (names is None and plain_name(name) in _ROLE_OF):
             continue
         column = df[name]
         present = column.dropna()

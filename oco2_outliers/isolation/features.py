@@ -58,8 +58,9 @@ def _duplicates(Z: pd.DataFrame, tolerance: float = 1e-6) -> dict[str, str]:
     near = np.triu(np.abs(values.T @ values) / len(Z) >= 1 - tolerance, 1)
     original = np.full(Z.shape[1], -1)
     for i in np.flatnonzero(near.any(axis=1)):
-        suspects = np.flatnonzero(near[i] & (original < 0)) if original[i] < 0 else []
-        for j in suspects:
+        if original[i] >= 0:
+            continue
+        for j in np.flatnonzero(near[i] & (original < 0)):
             a, b = values[:, i], values[:, j]
             if min(np.abs(a - b).max(), np.abs(a + b).max()) <= tolerance:
                 original[j] = i

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from ..ground.headings import as_names
 from ..ground.errors import InputError
 from oco2_outliers.ground.figures import (
     CLUSTER_COLOURS,
@@ -274,10 +275,11 @@ def _numeric_features(table: pd.DataFrame, isolated: str) -> list[str]:
     return [str(name) for name in table.select_dtypes("number", exclude="timedelta").columns if name not in left_out]
 
 # %% ../../nbs/isolation/91_figures_of_rows.ipynb #e4278870
-def _checked_pair_names(table: pd.DataFrame, features: Sequence[str] | None, isolated: str) -> list[str]:
+def _checked_pair_names(table: pd.DataFrame, features: str | Sequence[str] | None, isolated: str) -> list[str]:
     """The columns to draw, two to eight of them."""
+    features = None if features is None else as_names(features)
     check_columns(table, [isolated, *(features or ())])
-    names = list(features) if features is not None else _numeric_features(table, isolated)[:5]
+    names = features if features is not None else _numeric_features(table, isolated)[:5]
     if not 2 <= len(names) <= 8 or len(set(names)) < len(names):
         raise InputError(f"a matrix of pairs needs two to eight different columns, not {len(names)}")
     return names
@@ -335,7 +337,7 @@ def _drawn(rest: np.ndarray, max_rows: int, random_state: int | None) -> np.ndar
     return np.sort(np.random.default_rng(random_state).choice(rest, max_rows, replace=False))
 
 # %% ../../nbs/isolation/91_figures_of_rows.ipynb #c87a3996
-def pairs(table: pd.DataFrame, features: Sequence[str] | None = None, isolated: str = "isolated",
+def pairs(table: pd.DataFrame, features: str | Sequence[str] | None = None, isolated: str = "isolated",
           max_rows: int = 5000, random_state: int | None = 0, axes: np.ndarray | None = None) -> np.ndarray:
     """Every feature against every other, isolated rows on top.
 
@@ -343,7 +345,7 @@ def pairs(table: pd.DataFrame, features: Sequence[str] | None = None, isolated: 
     ----------
     table : DataFrame
         Rows with the features and the boolean column named by `isolated`.
-    features : sequence of str, optional
+    features : str or sequence of str, optional
         Two to eight columns; by default the first five numeric ones that are no coordinate, identifier or result.
     isolated : str, default "isolated"
         Boolean column that picks the colour.

@@ -83,7 +83,7 @@ def names_of_rows(table: pd.DataFrame) -> pd.Series:
         return pd.Series(labels, index=index, name=" / ".join(str(name or "label") for name in index.names))
     if index.name is not None or not pd.api.types.is_integer_dtype(index.dtype):
         return pd.Series(index, index=index, name=str(index.name or "label"))
-    for name in table.columns.drop(list(_NO_NAMES & set(table.columns))):
+    for name in table.columns.drop([name for name in table if name in _NO_NAMES or str(name).startswith("Unnamed")]):
         column = table[name]
         texts = pd.api.types.is_string_dtype(column.dtype) or pd.api.types.is_integer_dtype(column.dtype)
         if texts and column.notna().all() and column.is_unique:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..ground.headings import as_names
 from ..ground.errors import InputError
 from .html import program, style
 from .packing import Pack, encode, packed_size
@@ -59,13 +60,14 @@ class Options:
 def _wanted_columns(table: pd.DataFrame, view: dict, features: list[str], options: Options) -> tuple[list, list]:
     """The columns that the views start with, and all columns that are wanted, most important first."""
     kept = [name for name in table.columns if name not in VERDICTS]
-    if options.columns is not None:
-        absent = [name for name in options.columns if name not in table]
+    wanted = None if options.columns is None else as_names(options.columns)
+    if wanted is not None:
+        absent = [name for name in wanted if name not in table]
         if absent:
             raise InputError(f"no column {absent[0]!r} in the table; it has: {', '.join(table.columns)}")
     seen = (*view["table"], *view["exported"], *(view[axis] for axis in ("x", "y", "fx", "fy")), "reason", "change")
     first = [name for name in seen if name in kept]
-    asked = kept if options.columns is None else [name for name in options.columns if name in kept]
+    asked = kept if wanted is None else [name for name in wanted if name in kept]
     return first, list(dict.fromkeys([*first, *[name for name in features if name in asked], *asked]))
 
 # %% ../../nbs/page/06_content.ipynb #c7a66c34

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from ..ground.headings import as_names
 from .estimator import ImageForest
 from .judges import DETECTORS
 
@@ -61,10 +62,10 @@ def compare_detectors(
     """
     is_odd = np.asarray(odd, dtype=bool)
     tables = []
-    for name in features:
+    for name in as_names(features, "features"):
         frame = ImageForest(features=name, random_state=random_state).fit(train)
         columns = frame.feature_table(test)
-        for detector in detectors:
+        for detector in as_names(detectors, "detectors"):
             judge = frame
             if detector != "forest":
                 judge = ImageForest(features=name, detector=detector, random_state=random_state)

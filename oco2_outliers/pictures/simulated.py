@@ -108,7 +108,8 @@ def simulate_pictures(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     width, height = size
-    kinds = rng.permutation(np.array(["forest"] * n_pictures + list(odd_kinds), dtype=object))
+    odd_kinds = [odd_kinds] if isinstance(odd_kinds, str) else list(odd_kinds)
+    kinds = rng.permutation(np.array(["forest"] * n_pictures + odd_kinds, dtype=object))
     rows = []
     for number, kind in enumerate(kinds):
         make = draw_scene if kind == "forest" else _odd_scene

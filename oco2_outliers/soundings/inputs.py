@@ -81,7 +81,8 @@ def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 # %% ../../nbs/soundings/80_inputs.ipynb #171dac9e
-def read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None) -> InputTable:
+def read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None, *, encoding: str | None = None,
+               separator: str | None = None, decimal: str | None = None) -> InputTable:
     """Read one input: a table in memory, a local file, or with a store the name of an object."""
     if isinstance(source, pd.DataFrame):
         return InputTable("table in memory", _with_ids(source))
@@ -92,7 +93,7 @@ def read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None)
     data = _read_bytes(name, store)
     if not data:
         raise InputError(f"{name} is empty")
-    table = read_soundings(io.BytesIO(data), name=name)
+    table = read_soundings(io.BytesIO(data), name=name, encoding=encoding, separator=separator, decimal=decimal)
     if table.empty:
         raise InputError(f"{name} has no rows")
     return InputTable(name, table, sha256_of(data), len(data))
@@ -113,10 +114,11 @@ def opened_store(store: Datasets | str | None) -> Datasets | None:
     return store if store is None or isinstance(store, Datasets) else Datasets(store)
 
 # %% ../../nbs/soundings/80_inputs.ipynb #42451408
-def read_inputs(inputs: Any, store: Datasets | None, what: str, shown: bool) -> Iterator[InputTable]:
+def read_inputs(inputs: Any, store: Datasets | None, what: str, shown: bool,
+                **dialect: str | None) -> Iterator[InputTable]:
     """Read the inputs of a job one by one, with a progress bar where it is to be shown."""
     for source in progress(as_list(inputs), what, shown=shown):
-        yield read_input(source, store)
+        yield read_input(source, store, **dialect)
 
 # %% ../../nbs/soundings/80_inputs.ipynb #d8038a7b
 def pooled(inputs: Sequence[InputTable]) -> tuple[pd.DataFrame, list[str]]:

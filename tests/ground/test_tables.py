@@ -2,6 +2,8 @@
 
 import io
 import json
+import lzma
+import os
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.ground.tables import read_table
+from oco2_outliers.main_job import isolate
 
 SOUNDINGS = pd.DataFrame({"sounding_id": 2019071518315401 + np.arange(40), "latitude": np.linspace(38.1, 38.9, 40),
                           "xco2": 410 + np.sin(np.arange(40)), "site": ["Lamont", "Park Falls"] * 20})
@@ -118,3 +121,78 @@ def test_numbers_keep_every_digit_in_every_dialect(values, separator, encoding, 
     text = frame.to_csv(sep=separator, index=False, decimal="," if comma else ".")
     back = read(text.encode(encoding), decimal="," if comma else None)
     assert back["value"].astype(float).tolist() == values
+
+
+def written(table, kind):
+    file = io.BytesIO()
+    if kind == "parquet":
+        table.to_parquet(file)
+    else:
+        file.write((table.to_csv(index=False) if kind == "csv" else table.to_json(orient="records")).encode())
+    return read(file.getvalue(), f"a.{kind}")
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("value", [2**53 + 1, 2**63 - 1, -2**63, 2**64 - 1, 12345678901234567])
+def test_whole_numbers_beside_a_gap_keep_every_digit(kind, value):
+    gap = pd.DataFrame({"n": pd.array([value, None, 5 if value > 0 else -5], "UInt64" if value >= 2**63 else "Int64"),
+                        "m": [1.5, 2.5, 3.5]})
+    back = written(gap, kind)["n"]
+    assert int(back[0]) == value and back.isna().tolist() == [False, True, False]
+
+
+def test_small_whole_numbers_beside_a_gap_are_floats_as_ever():
+    assert read("n,m\n1,2\n,3\n")["n"].dtype == "float64"
+    assert read(f"n\n{10**30}\n{10**31}\n")["n"].tolist() == [str(10**30), str(10**31)]
+
+
+@pytest.mark.parametrize(("cells", "values"), [
+    (["0,5", "1,25"], [0.5, 1.25]), (["1.010,5", "12"], [1010.5, 12]), (["1,010.5", "12"], [1010.5, 12]),
+    (["1 010,5", "7,5"], [1010.5, 7.5]), (["\u22121.5", "2.5"], [-1.5, 2.5]), (["1,234,567", "2"], [1234567, 2]),
+    (["-", "2.5"], [None, 2.5]), (["--", "1,5"], [None, 1.5]),
+])
+def test_numbers_in_disguise_are_read_and_told(cells, values):
+    table = read(json.dumps([{"a": cell, "b": "word"} for cell in cells]), "a.json")
+    assert table["a"].astype(object).where(table["a"].notna(), None).tolist() == values
+    assert list(table.attrs["numbers_in_text"]) == ["a"]
+
+
+@pytest.mark.parametrize("cells", [
+    ["007", "012"], ["A1", "B2"], ["411,325", "412,001"], ["1,5", "2.5"], ["2019-07-15", "x"], ["1" * 30, "2" * 30],
+    ["12A", "13B"], ["", ""]])
+def test_what_may_be_a_code_stays_text(cells):
+    assert read(json.dumps([{"a": cell} for cell in cells]), "a.json")["a"].tolist() == cells
+
+
+LIMITS = {"OCO2_MAX_BYTES": "20k", "OCO2_MAX_ROWS": "100", "OCO2_MAX_COLUMNS": "50"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("limit", LIMITS)
+def test_what_is_read_has_a_limit(limit, kind, monkeypatch):
+    monkeypatch.setenv(limit, LIMITS[limit])
+    assert len(written(SOUNDINGS, kind)) == 40
+    large = pd.DataFrame(np.ones((5, 60) if limit == "OCO2_MAX_COLUMNS" else (20_000, 2))).rename(columns="c{}".format)
+    with pytest.raises(InputError, match=f"a.{kind} .* holds more than .* {limit}"):
+        written(large, kind)
+
+
+def test_a_packed_bomb_and_a_device_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("OCO2_MAX_BYTES", "1M")
+    for text in (b"0" * 10**7, b"a,b\n" + b"1,2\n" * 10**6):
+        with pytest.raises(InputError, match=r"a.csv.xz .* more than 1 MB when unpacked"):
+            read(lzma.compress(text), "a.csv.xz")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name, what in (("zero.csv", "device"), ("pipe.csv", "pipe")):
+        for reader in (read_table, isolate):
+            with pytest.raises(InputError, match=f"{name} is a {what}"):
+                reader(tmp_path / name)
+    monkeypatch.setenv("OCO2_MAX_BYTES", "much")
+    with pytest.raises(InputError, match="OCO2_MAX_BYTES is 'much'"):
+        read("a,b\n1,2\n")
+
+
+def test_a_header_of_ten_thousand_names_is_read():
+    wide = pd.DataFrame(np.ones((3, 10_000))).rename(columns="a_rather_long_name_{}".format)
+    assert read(wide.to_csv(index=False)).shape == (3, 10_000)
