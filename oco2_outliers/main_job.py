@@ -25,10 +25,25 @@ from .isolation.choosing import best_by_silhouette, eps_around, eps_values, prin
 from .isolation.estimator import IsolatedSoundings
 from .isolation.features import FeatureMatrix
 from .isolation.radii import isolation_radius
-from .isolation.reporting import notes_of_run, oddest_text, sweep_figure, sweep_text, track_figure
+from oco2_outliers.isolation.reporting import (
+    isolated_flagged,
+    notes_of_run,
+    oddest_text,
+    sweep_figure,
+    sweep_text,
+    track_figure,
+)
 from .isolation.results import result_columns
 from .isolation.sweeps import sweep
-from .soundings.inputs import InputTable, fill_counts, opened_store, pooled, read_inputs
+from oco2_outliers.soundings.inputs import (
+    InputTable,
+    fill_counts,
+    meant_inputs,
+    opened_store,
+    pooled,
+    read_inputs,
+    told_selection,
+)
 
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate']
@@ -46,9 +61,9 @@ class _Rows:
     fills: dict[str, int]
 
 # %% ../nbs/04a_isolate.ipynb #373ff274
-def _read_rows(inputs: Any, store: Datasets | None, shown: bool) -> _Rows:
-    """Read all inputs and put their rows into one table."""
-    read = list(read_inputs(inputs, store, "read", shown))
+def _read_rows(inputs: Any, store: Datasets | None, shown: bool, asked: dict[str, Any]) -> _Rows:
+    """Read the rows that are asked for of all inputs, and put them into one table."""
+    read = list(read_inputs(inputs, store, "read", shown, **asked))
     table, partial = pooled(read)
     table, earlier = without_earlier_results(table)
     return _Rows(read, table.reset_index(drop=True), table.index, partial, earlier, fill_counts(read))
@@ -183,6 +198,7 @@ def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
         "left_out": {"constant": matrix.constant, "duplicate": matrix.duplicate, "empty": matrix.empty,
                      "not_in_every_input": rows.partial},
         "counts": {"rows": n, "dropped": n - n_judged, "judged": n_judged,
+                   "not_asked_for": sum(each.n_left_out for each in rows.read),
                    "isolated": int((model.labels_ == -1).sum()), "core": len(model.core_sample_indices_),
                    "clusters": int(model.labels_.max()) + 1, "fill_values": rows.fills},
     }
@@ -195,6 +211,7 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
     scored.index = rows.index[scored.index]
     notes = notes_of_run(rows.read, rows.table, len(matrix.X), rows.fills, rows.partial, rows.earlier)
     summary = _summary(rows, matrix, model, parameters)
+    summary["counts"]["isolated_flagged"] = int(isolated_flagged(scored).sum())
     return IsolationResult(scored, swept, parameters["eps"], parameters["min_samples"], parameters["eps_rule"],
                            replace(matrix, X=matrix.X.set_axis(scored.index)), summary, notes)
 
@@ -202,14 +219,16 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
             eps: float | str | Sequence[float] = "auto", min_samples: int = 5, features: Sequence[str] | None = None,
-            drop_missing: bool = False, random_state: int | None = 0, n_jobs: int | None = None,
-            progress: bool = False) -> IsolationResult:
+            drop_missing: bool = False, box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
+            quality: int | Sequence[int] | None = None, mode: int | str | Sequence[int | str] | None = None,
+            random_state: int | None = 0, n_jobs: int | None = None, progress: bool = False) -> IsolationResult:
     """Find the isolated soundings of one or more files.
 
     Parameters
     ----------
     inputs : path, DataFrame, or a sequence of them
-        Lite files (``.nc4``), CSV (``,`` or ``;``, also .gz/.bz2/.xz), JSON records or Parquet. Several are pooled.
+        Lite files (``.nc4``), CSV (``,`` or ``;``, also .gz/.bz2/.xz), JSON records or Parquet; also folders, globs and
+        addresses (``swift://container/prefix``), as in `map_files`. Several are pooled, each file once.
     out : path, optional
         Folder for the six result files; nothing is written without it.
     store : str or Datasets, optional
@@ -225,6 +244,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     drop_missing : bool, default False
         Drop rows with NaN or infinite features instead of refusing them. Rows with declared fill values are always
         dropped, and counted.
+    box, dates, quality, mode
+        Judge only these soundings, see `read_lite`; how many were left out is said.
     random_state : int, optional
         For the silhouettes of tables above 10,000 rows, which are sampled.
     n_jobs : int, optional
@@ -261,15 +282,17 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     """
     asked = eps_values(eps)
     store = opened_store(store)
-    refuse_overwriting([inputs], out, IsolationResult.FILES, store)
+    inputs = meant_inputs(inputs, store, out)
+    refuse_overwriting(inputs, out, IsolationResult.FILES, store)
+    selection: dict[str, Any] = {"box": box, "dates": dates, "quality": quality, "mode": mode}
     with nullcontext() if out is None else whole_folder(out) as scratch:
-        rows = _read_rows(inputs, store, progress)
+        rows = _read_rows(inputs, store, progress, selection)
         matrix = _matrix_of(rows, features, min_samples, drop_missing)
         swept, chosen, rule = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress)
         model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs).fit(matrix.X)
         parameters = {"eps": chosen, "eps_rule": rule, "eps_asked": asked or "auto", "min_samples": min_samples,
                       "features_asked": None if features is None else list(features), "drop_missing": drop_missing,
-                      "random_state": random_state}
+                      "random_state": random_state, **told_selection(selection)}
         result = _result(rows, matrix, swept, model, parameters)
         if scratch is not None:
             _write(result, scratch)

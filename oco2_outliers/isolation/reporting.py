@@ -32,6 +32,8 @@ def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int,
                  partial: list[str], earlier: list[str]) -> list[str]:
     """What a person should know: inputs, rows and columns that were left out, ids that stand twice."""
     notes = _notes_of_reading(read, len(table))
+    if left_out := sum(each.n_left_out for each in read):
+        notes.append(f"left out {left_out:,} of {left_out + len(table):,} soundings, which are not those asked for")
     lost = len(table) - n_judged
     if lost:
         by_column = ", ".join(f"{name} {n:,}" for name, n in fills.items() if n and name in table)
@@ -53,15 +55,29 @@ def sweep_text(sweep: pd.DataFrame, eps: float) -> str:
     return text_table(shown)
 
 # %% ../../nbs/isolation/83_reporting.ipynb #b1134b00
+FLAG = "xco2_quality_flag"
+
+
+def isolated_flagged(table: pd.DataFrame) -> pd.Series:
+    """Which rows are isolated and flagged bad by the product itself; none where it has no flag."""
+    if FLAG not in table:
+        return pd.Series(False, index=table.index)
+    flags = pd.to_numeric(table[FLAG], errors="coerce").astype(np.float64)
+    return table["isolated"] & flags.notna() & (flags != 0)
+
+# %% ../../nbs/isolation/83_reporting.ipynb #efd5b860
 def oddest_text(table: pd.DataFrame, top: int = 10) -> list[str]:
     """Lines on the isolated rows of a result, oddest first; where there are none, on the three oddest."""
     shown = table.sort_values("score", ascending=False, kind="stable")
     n = int(table["isolated"].sum())
     lines = [] if n else ["none is isolated; the oddest all the same:"]
     shown, top = (shown[shown["isolated"]], top) if n else (shown, 3)
-    first = [name for name in ("sounding_id", "latitude", "longitude", "xco2") if name in shown]
+    first = [name for name in ("sounding_id", "latitude", "longitude", "xco2", FLAG) if name in shown]
     lines += ["", text_table(shown.head(top)[[*first, "score", *(["reason", "change"] if n else [])]])]
-    return lines + ([f"... and {n - top:,} more, in isolated.csv"] if n > top else [])
+    lines += [f"... and {n - top:,} more, in isolated.csv"] if n > top else []
+    flagged = int(isolated_flagged(table).sum()) if n else 0
+    return lines + ([f"{flagged:,} of the {n:,} isolated are flagged bad ({FLAG} is not 0); quality 0 leaves such "
+                     "soundings out before judging"] if flagged else [])
 
 # %% ../../nbs/isolation/83_reporting.ipynb #92e24e54
 _LIMITS = (("xco2", np.inf), ("latitude", 90.0), ("longitude", 360.0))

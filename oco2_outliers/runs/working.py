@@ -83,7 +83,7 @@ def _pictures(item: Item, options: Mapping | None, place: Path) -> tuple[list[st
             path = str(place / Path(path).name)
             Path(path).write_bytes(fetch(file, options))
         paths.append(path)
-        read.append(file._asdict() | {"sha256": sha256_of(Path(path).read_bytes())})
+        read.append(file.told | {"sha256": sha256_of(Path(path).read_bytes())})
     return paths, read
 
 # %% ../../nbs/runs/08_working.ipynb #cca5ae09
@@ -96,7 +96,7 @@ def _read_and_run(job: Job, item: Item) -> tuple[list[dict], pd.DataFrame]:
         return read, table
     (file,) = item.files
     data = fetch(file, job.options)
-    read = [file._asdict() | {"size": len(data), "sha256": sha256_of(data)}]
+    read = [file.told | {"size": len(data), "sha256": sha256_of(data)}]
     unit = Unit(item.name, data)
     if job.each == "file":
         return read, job.task(unit, **job.parameters)
