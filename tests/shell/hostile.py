@@ -139,7 +139,7 @@ ODD_TEXTS = [
     "0.5",
     "3",
     "true",
-    "http://bob:PASSWORD@127.0.0.1:9/x.csv",
+    "http://bob:hushword@127.0.0.1:9/x.csv",
 ]
 ODD_OUTS = [
     "new",
@@ -159,7 +159,7 @@ ODD_OUTS = [
     "new\n\x1b[2J",
     os.fsdecode(b"new\xff"),
     "memory://m/x",
-    "http://bob:PASSWORD@127.0.0.1:9/out",
+    "http://bob:hushword@127.0.0.1:9/out",
     "nosuch://x",
     "swift://x/y",
 ]
@@ -173,7 +173,7 @@ ODD_FILES = [
     cut.csv.gz wrong.csv.xz old.pickle notes.txt folder.csv nowhere.csv loop.csv result plumes many torn result2
     pictures model.npz store . *.csv good.* absent.csv /dev/null /proc/self/mem result/isolated.csv
     many/combined.parquet pictures/junk.png memory://a/b.csv file:///etc/hostname swift://a/b.csv
-    http://bob:PASSWORD@127.0.0.1:9/x.csv nosuch://bob:PASSWORD@h/x.csv
+    http://bob:hushword@127.0.0.1:9/x.csv nosuch://bob:hushword@h/x.csv
 """.split(),  # noqa: SIM905 - a list with one name a line would fill the page
 ]
 
@@ -354,14 +354,14 @@ ENVIRONMENTS = [
     {"OS_CLOUD": "c"},
     {"OS_CLIENT_CONFIG_FILE": "junk.yaml", "OS_CLOUD": "a"},
     {"OS_CLIENT_CONFIG_FILE": "absent", "OS_CLOUD": "a"},
-    {"OS_AUTH_URL": "127.0.0.1", "OS_USERNAME": "u", "OS_PASSWORD": "PASSWORD"},
+    {"OS_AUTH_URL": "127.0.0.1", "OS_USERNAME": "u", "OS_PASSWORD": "hushword"},
     {
-        "OS_AUTH_URL": "http://bob:PASSWORD@127.0.0.1:9/v3",
+        "OS_AUTH_URL": "http://bob:hushword@127.0.0.1:9/v3",
         "OS_USERNAME": "u",
-        "OS_PASSWORD": "PASSWORD",
+        "OS_PASSWORD": "hushword",
         "OS_PROJECT_NAME": "p",
     },
-    {"ST_AUTH": "http://127.0.0.1:9/auth/v1.0", "ST_USER": "u", "ST_KEY": "PASSWORD"},
+    {"ST_AUTH": "http://127.0.0.1:9/auth/v1.0", "ST_USER": "u", "ST_KEY": "hushword"},
     {"COLUMNS": "0"},
     {"COLUMNS": "x"},
     {"HOME": "/nonexistent"},
@@ -489,9 +489,8 @@ def _streams_anew() -> None:
     for number, name in ((1, "stdout"), (2, "stderr")):
         try:
             os.fstat(number)
-            stream = open(
-                number, "w", encoding="utf-8", errors="strict" if number == 1 else "backslashreplace", closefd=False
-            )  # noqa: SIM115
+            errors = "strict" if number == 1 else "backslashreplace"
+            stream = open(number, "w", encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
         except OSError:
             stream = None
         setattr(sys, name, stream)
@@ -511,9 +510,9 @@ def _as_a_process(one: Case) -> None:
         code = main(one.argv)
     except BaseException:  # noqa: BLE001 - a traceback is what is looked for
         traceback.print_exc()
-    with contextlib.suppress(Exception):
-        if sys.stdout is not None:
-            sys.stdout.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
     os._exit(code)
 
 
@@ -555,7 +554,7 @@ def ending_of(one: Case, folder: Path, limit: float = 120) -> Ending:
 
 
 def _watched(pid: int, readings: list[int], end: float, when: float | None, which: str) -> tuple[list[str], int]:
-    """What a process says until it ends, and its status; a signal is sent when it is time, and it is killed at the end."""
+    """What a process says until it ends, and its status; it gets a signal when it is time, and is killed at the end."""
     said = {reading: b"" for reading in readings}
     alive = set(readings)
     while alive:
@@ -589,7 +588,7 @@ def faults(one: Case, ending: Ending) -> list[str]:
         found.append("a traceback")
     if ending.code == 2 and ending.stderr.count("\n") != 1 and one.surroundings != "no stderr":
         found.append(f"{ending.stderr.count(chr(10))} lines on standard error")
-    if "PASSWORD" in ending.stdout + ending.stderr:
+    if "hushword" in ending.stdout + ending.stderr:
         found.append("a password")
     if "\x1b" in ending.stdout + ending.stderr:
         found.append("an order to the terminal")

@@ -24,7 +24,7 @@ from oco2_outliers.soundings import simulate_granule
 def made(tmp_path_factory):
     """A folder with soundings, a result, pictures, a model and a store."""
     folder = tmp_path_factory.mktemp("made")
-    rows = simulate_granule(0, 20).soundings
+    rows = simulate_granule(0, 20).soundings.head(240)
     rows[["sounding_id", "time", "latitude", "longitude", "xco2", "xco2_quality_flag", "psurf"]].to_csv(
         folder / "good.csv", index=False)
     isolate(folder / "good.csv", out=folder / "isolated", eps=2.0)
@@ -101,7 +101,7 @@ def test_no_command_writes_over_what_it_reads(work, capsys, argv):
     _link("hard", "good.csv", "out/failures.csv")
     _link("symbolic", "pictures/one.png", "linked.npz")
     _link("hard", "pictures/one.png", "linked/contact_sheet.png")
-    words = "lies in the output folder" if argv[-3] == "out/failures.csv" else "is the input itself"
+    words = "lies in the output folder" if "out/failures.csv" in argv else "is the input itself"
     _refused(work, capsys, argv, words)
 
 
@@ -128,11 +128,11 @@ def test_a_device_is_no_output(work, capsys):
 def test_folders_globs_and_stores_name_the_same_files(work, named):
     Path("days").mkdir()
     rows = pd.read_csv("good.csv")
-    rows.head(200).to_csv("days/a.csv", index=False)
-    rows.tail(150).to_csv("days/b.csv", index=False)
+    rows.head(120).to_csv("days/a.csv", index=False)
+    rows.tail(90).to_csv("days/b.csv", index=False)
     Path("days/_scratch.txt").write_text("no soundings")
     assert main(["isolate", *named, "--eps", "2", "--out", "found"]) == 0
-    assert json.loads(Path("found/summary.json").read_text())["counts"]["rows"] == 350
+    assert json.loads(Path("found/summary.json").read_text())["counts"]["rows"] == 210
 
 
 def test_rows_are_chosen_alike_by_isolate_run_and_convert(work, capsys):
@@ -177,15 +177,18 @@ ADDRESS = "http://bob:PASSWORD@127.0.0.1:9/x.csv"
 
 
 @pytest.mark.parametrize("argv", [["isolate", ADDRESS], ["peaks", ADDRESS], ["soundings", "info", ADDRESS],
-                                  ["soundings", "convert", ADDRESS, "x.csv"], ["run", "convert", ADDRESS, "--out", "x"],
-                                  ["run", "convert", "good.csv", "--out", ADDRESS], ["combine", ADDRESS],
-                                  ["explore", ADDRESS], ["images", "scan", ADDRESS], ["store", "ls", "--store", ADDRESS],
+                                  ["soundings", "convert", ADDRESS, "x.csv"],
+                                  ["run", "convert", ADDRESS, "--out", "x"],
+                                  ["run", "convert", "good.csv", "--out", ADDRESS],
+                                  ["explore", ADDRESS], ["combine", ADDRESS], ["images", "scan", ADDRESS],
+                                  ["store", "ls", "--store", ADDRESS],
                                   ["isolate", "good.csv", "--store", ADDRESS], [ADDRESS],
                                   ["images", "test", "-m", ADDRESS, "-i", ADDRESS]], ids=lambda argv: " ".join(argv))
 def test_no_message_tells_a_password(work, capsys, argv):
     assert main(argv) == 2
     said = capsys.readouterr()
-    assert "PASSWORD" not in said.out + said.err and "***@" in said.err, said
+    assert "PASSWORD" not in said.out + said.err and said.err.count("\n") == 1, said
+    assert "***@" in said.err or "--store" in argv, said  # a store may be refused without its name
 
 
 def test_no_result_tells_a_password(work, capsys, tmp_path):
@@ -222,8 +225,7 @@ def test_no_result_tells_a_password(work, capsys, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names of bytes")
-@pytest.mark.parametrize("name", ["esc\x1b[2J.csv", "line\nbreak.csv", os.fsdecode(b"byte\xff.csv"), "\u202egnp.csv"],
-                         ids=ascii)
+@pytest.mark.parametrize("name", ["esc\x1b[2J\n\u202e.csv", os.fsdecode(b"byte\xff.csv")], ids=ascii)
 def test_odd_names_are_read_and_written_out(work, capsys, name):
     shutil.copy("good.csv", name)
     assert main(["isolate", name, "--eps", "2", "--out", "odd"]) == 0, capsys.readouterr().err
@@ -231,7 +233,7 @@ def test_odd_names_are_read_and_written_out(work, capsys, name):
     assert not any(sign in said.out + said.err for sign in "\x1b\u202e\udcff") and "\\" in said.out
     (source,) = pd.read_parquet("odd/scores.parquet")["source"].unique()
     assert source.isprintable()
-    assert main(["run", "isolate", name, "--eps", "2", "--out", "many", "--combine"]) == 0
+    assert main(["run", "convert", name, "--out", "many", "--combine"]) == 0
     assert main(["soundings", "convert", name, "converted.csv"]) == 0
     Path(name).write_text("")
     assert main(["isolate", name, "--out", "odd2"]) == 2
@@ -257,7 +259,8 @@ def test_the_traceback_is_shown_when_it_is_asked_for(work, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [MemoryError("9 GB"), RecursionError("deep"), AssertionError("ours"), KeyError("x"),
-                                   BrokenPipeError(32, "Broken pipe"), UnicodeEncodeError("ascii", "\u03a9", 0, 1, "no")],
+                                   BrokenPipeError(32, "Broken pipe"),
+                                   UnicodeEncodeError("ascii", "\u03a9", 0, 1, "no")],
                          ids=lambda error: type(error).__name__)
 def test_whatever_a_job_raises_is_one_line(work, capsys, monkeypatch, error):
     def broken(*args, **settings):
@@ -272,7 +275,8 @@ def test_whatever_a_job_raises_is_one_line(work, capsys, monkeypatch, error):
 
 
 def test_commands_that_need_a_word_more_say_so(work, capsys):
-    for argv in ([], ["store"], ["soundings"], ["isolate"], ["isolate", "--eps"], ["nosuch"], ["isolate", "x", "--eps="]):
+    for argv in ([], ["store"], ["soundings"], ["isolate"], ["isolate", "--eps"], ["nosuch"],
+                 ["isolate", "x", "--eps="]):
         assert main(argv) == 2, argv
         assert capsys.readouterr().err.count("\n") == 1, argv
 
@@ -280,8 +284,8 @@ def test_commands_that_need_a_word_more_say_so(work, capsys):
 def test_letters_that_a_terminal_lacks_are_written_out(work):
     shutil.copy("good.csv", "\u03a9 \u6d4b.csv")
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    done = subprocess.run([sys.executable, "-m", "oco2_outliers", "soundings", "convert", "\u03a9 \u6d4b.csv", "\u03a9.csv"],
-                          capture_output=True, text=True, env=environment)
+    command = [sys.executable, "-m", "oco2_outliers", "soundings", "convert", "\u03a9 \u6d4b.csv", "\u03a9.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and done.stdout.endswith("to \\u03a9.csv\n") and not done.stderr, done
 
 
