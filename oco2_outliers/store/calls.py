@@ -11,10 +11,10 @@ import urllib.parse
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import fsspec
 import platformdirs
 from fsspec.implementations.local import LocalFileSystem
 
+from ..ground.addresses import place_of
 from ..ground.errors import InputError
 from ..ground.files import WholeText
 from ..ground.ids import exact_id, exact_ids
@@ -61,7 +61,7 @@ def _container(config: dict, container: str, cloud: str | None, options: dict) -
 def _folder(address: str, container: str) -> Folder:
     """A folder of the disk, or of the filesystem of fsspec that an address names."""
     if "://" in address and not address.startswith("file://"):
-        fs, root = fsspec.url_to_fs(address)
+        fs, root = place_of(address)
         return DiskFolder(Path(root), container) if isinstance(fs, LocalFileSystem) else Folder(fs, root, container)
     return DiskFolder(Path(local_path(address)).expanduser().absolute(), container)
 
