@@ -1,8 +1,33 @@
-"""``python -m oco2_outliers``: the command line without the console script."""
+"""``python -m oco2_outliers``, and the start of the console script: nothing heavy is imported before a signal is met."""
 
+import os
+import signal
 import sys
+from types import FrameType
 
-from oco2_outliers.cli import main
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End at once: before the work begins, and after it is done, there is nothing to tidy up."""
+    os._exit(128 + number)
+
+
+def run() -> int:
+    """Run the command line of the process; Ctrl-C and SIGTERM leave no traceback while it starts or ends."""
+    usual = {number: signal.getsignal(number) for number in _SIGNALS}
+    early = [number for number in _SIGNALS if usual[number] in (signal.SIG_DFL, signal.default_int_handler)]
+    for number in early:
+        signal.signal(number, _leave)
+    from oco2_outliers.cli import main  # a tenth of a second
+
+    for number in early:
+        signal.signal(number, usual[number])
+    code = main()
+    for number in early:
+        signal.signal(number, _leave)
+    return code
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -14,7 +14,16 @@ from typing import Annotated, Any
 import typer
 
 from .ground.errors import InputError
-from .runs.tasks import TASKS, box_from, command_line_parameters, days_from, names_from, task_named
+from oco2_outliers.runs.tasks import (
+    ROWS,
+    TASKS,
+    box_from,
+    command_line_parameters,
+    days_from,
+    modes_from,
+    names_from,
+    task_named,
+)
 from .shell.boundary import within_boundary
 
 # %% auto #0
@@ -69,13 +78,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 # %% ../nbs/90_cli.ipynb #c2042359
 _InputStore = Annotated[str | None, typer.Option("--store", help="Store that holds the input: a folder or a URL. "
                                                  "Default: local paths.")]
-_Box = Annotated[str | None, typer.Option(help="Only soundings in west,south,east,north; degrees.")]
+_ROW_HELP = {each.name: f"{each.help[0].upper()}{each.help[1:]}" for each in ROWS}
+_Box = Annotated[str | None, typer.Option(help=_ROW_HELP["box"])]
+_Dates = Annotated[str | None, typer.Option(help=_ROW_HELP["dates"])]
+_Quality = Annotated[int | None, typer.Option(help=_ROW_HELP["quality"])]
+_Mode = Annotated[str | None, typer.Option(help=_ROW_HELP["mode"])]
 _Columns = Annotated[str | None, typer.Option(help="Only these columns, a,b,c.")]
-_Dates = Annotated[str | None, typer.Option(help="Only these days, FIRST,LAST, like 2016-08-01,2016-08-31.")]
-_Quality = Annotated[int | None, typer.Option(help="Only soundings with this quality flag; 0 is good.")]
 _Seed = Annotated[int, typer.Option(help="Seed of the random numbers; the same seed gives the same result.", min=0)]
 
 # %% ../nbs/90_cli.ipynb #5b9b1acf
+def _rows_asked(box: str | None, dates: str | None, quality: int | None, mode: str | None) -> dict:
+    """The rows that the options ask for, as the functions take them."""
+    return {"box": box_from(box), "dates": days_from(dates), "quality": quality, "mode": modes_from(mode)}
+
+# %% ../nbs/90_cli.ipynb #b567cc76
 def _store_of(store: str | None):
     """The store of that address, or None for local paths."""
     from oco2_outliers.datasets import Datasets
@@ -84,7 +100,8 @@ def _store_of(store: str | None):
 
 # %% ../nbs/90_cli.ipynb #c477a9b2
 _Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Lite .nc4, CSV (, or ;, also .gz .bz2 .xz), "
-                                              "JSON records or Parquet; several are pooled.")]
+                                              "JSON records or Parquet; folders, globs (quoted) or URLs of them. "
+                                              "Several are pooled.")]
 _Eps = Annotated[str, typer.Option(help="Radius in standard deviations: a number, several to choose from by silhouette "
                                    "(0.5,0.6,0.7), or auto, the fence of the radii.")]
 _MinSamples = Annotated[int, typer.Option(help="Rows that make a core row, itself counted.", min=1)]
@@ -104,6 +121,7 @@ def _isolate_command(
     min_samples: _MinSamples = 5,
     features: _FeatureColumns = None,
     drop_missing: _DropMissing = False,
+    box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
 ) -> None:
@@ -111,7 +129,8 @@ def _isolate_command(
     from oco2_outliers.main_job import isolate
 
     result = isolate(inputs, out=out, store=store, eps=eps, min_samples=min_samples, features=names_from(features),
-                     drop_missing=drop_missing, random_state=random_state, n_jobs=jobs, progress=sys.stderr.isatty())
+                     drop_missing=drop_missing, random_state=random_state, n_jobs=jobs, progress=sys.stderr.isatty(),
+                     **_rows_asked(box, dates, quality, mode))
     print(result)
     print(f"\nwrote {', '.join(result.FILES)} to {out}")
     print(f"to look around in it: oco2-outliers explore {shlex.quote(str(out))}")
@@ -140,35 +159,41 @@ def _simulate_command(
 # %% ../nbs/90_cli.ipynb #76137b25
 @soundings_app.command("info")
 def _info_command(
-    name: Annotated[str, typer.Argument(metavar="INPUT", help="Lite .nc4, CSV, JSON or Parquet.")],
+    name: Annotated[str, typer.Argument(metavar="INPUT", help="Lite .nc4, CSV, JSON or Parquet, or a "
+                                        "folder, glob (quoted) or URL of them.")],
     store: _InputStore = None,
 ) -> None:
     """Say what a file of soundings holds."""
     from oco2_outliers.soundings import describe_soundings, read_soundings
+    from oco2_outliers.soundings.inputs import meant_inputs
 
-    print(describe_soundings(read_soundings(name, store=_store_of(store))))
+    place = _store_of(store)
+    print(describe_soundings(read_soundings(meant_inputs(name, place), store=place)))
 
 # %% ../nbs/90_cli.ipynb #22a6b74a
 @soundings_app.command("convert")
 def _convert_soundings_command(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT... OUT", help="What to read, and last what to write: "
-                                                ".parquet, .geoparquet, .csv, .json (also .gz .bz2 .xz) or .nc4.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT... OUT", help="What to read (files, folders, globs), "
+                                                "and last what to write: .parquet, .geoparquet, .csv, .json (also .gz "
+                                                ".bz2 .xz) or .nc4.")],
     store: _InputStore = None, columns: _Columns = None, box: _Box = None, dates: _Dates = None,
-    quality: _Quality = None,
+    quality: _Quality = None, mode: _Mode = None,
 ) -> None:
     """Write soundings as another kind of file; several inputs are joined."""
     from oco2_outliers.soundings import convert_soundings
+    from oco2_outliers.soundings.inputs import meant_inputs
 
     *sources, target = inputs
     if not sources:
         raise InputError("give at least one INPUT and OUT")
-    written = convert_soundings(sources, target, store=_store_of(store), columns=names_from(columns), box=box_from(box),
-                                dates=days_from(dates), quality=quality)
+    place = _store_of(store)
+    written = convert_soundings(meant_inputs(sources, place), target, store=place, columns=names_from(columns),
+                                **_rows_asked(box, dates, quality, mode))
     print(f"wrote {len(written):,} soundings with {written.shape[1]} columns to {target}")
 
 # %% ../nbs/90_cli.ipynb #74aa3e1a
 _Tracks = Annotated[list[str], typer.Argument(metavar="FILES...", help="Lite .nc4, CSV, JSON or Parquet with latitude, "
-                                              "longitude and xco2.")]
+                                              "longitude and xco2; folders, globs (quoted) or URLs of them.")]
 _Preset = Annotated[str | None, typer.Option(help="chevallier2020: the published search, several rows per plume, no "
                                              "errors.")]
 _Surrogates = Annotated[int, typer.Option(help="Surrogate tracks per orbit.", min=39)]
@@ -186,7 +211,7 @@ def _peaks_command(
     preset: _Preset = None,
     alpha: Annotated[float, typer.Option(help="Share of plume-free orbits that may show a peak.")] = 0.05,
     surrogates: _Surrogates = 200,
-    box: _Box = None,
+    box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     column: Annotated[str, typer.Option(help="Column to search, ppm.")] = "xco2",
     keep_flagged: _KeepFlagged = False,
     wind_error: Annotated[float, typer.Option(help="1-sigma error of each wind component, m/s.")] = 1.0,
@@ -198,9 +223,9 @@ def _peaks_command(
     from oco2_outliers.peaks import find_peaks
 
     search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
-                        box=box_from(box), column=column, keep_flagged=keep_flagged, wind_error=wind_error,
-                        inventory=inventory, figures=figures, random_state=random_state,
-                        progress=sys.stderr.isatty())
+                        column=column, keep_flagged=keep_flagged, wind_error=wind_error, inventory=inventory,
+                        figures=figures, random_state=random_state, progress=sys.stderr.isatty(),
+                        **_rows_asked(box, dates, quality, mode))
     print(search)
     print(f"\nwrote peaks.csv, orbits.csv, summary.json and {len(search.peaks):,} figures to {out}" if figures else
           f"\nwrote peaks.csv, orbits.csv and summary.json to {out}")

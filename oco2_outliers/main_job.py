@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from .isolation.estimator import IsolatedSoundings
 from .isolation.features import FeatureMatrix
 from .isolation.radii import isolation_radius
 from oco2_outliers.isolation.reporting import (
+    isolated_flagged,
     names_of_rows,
     notes_of_run,
     oddest_text,
@@ -38,7 +39,15 @@ from oco2_outliers.isolation.reporting import (
 from .isolation.results import result_columns
 from .isolation.sweeps import sweep
 from .soundings.exact_text import exact_numbers
-from .soundings.inputs import InputTable, fill_counts, opened_store, pooled, read_inputs
+from oco2_outliers.soundings.inputs import (
+    InputTable,
+    fill_counts,
+    meant_inputs,
+    opened_store,
+    pooled,
+    read_inputs,
+    told_selection,
+)
 
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate']
@@ -56,9 +65,9 @@ class _Rows:
     fills: dict[str, int]
 
 # %% ../nbs/04a_isolate.ipynb #373ff274
-def _read_rows(inputs: Any, store: Datasets | None, shown: bool, dialect: Mapping[str, str | None]) -> _Rows:
-    """Read all inputs and put their rows into one table."""
-    read = list(read_inputs(inputs, store, "read", shown, **dialect))
+def _read_rows(inputs: Any, store: Datasets | None, shown: bool, asked: dict[str, Any]) -> _Rows:
+    """Read the rows that are asked for of all inputs, and put them into one table."""
+    read = list(read_inputs(inputs, store, "read", shown, **asked))
     table, partial = pooled(read)
     table, earlier = without_earlier_results(table)
     return _Rows(read, table.reset_index(drop=True), table.index, partial, earlier, fill_counts(read))
@@ -219,6 +228,7 @@ def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
                      "not_in_every_input": rows.partial},
         "columns": {str(name): fate._asdict() for name, fate in _all_fates(rows, matrix).items()},
         "counts": {"rows": n, "dropped": n - n_judged, "judged": n_judged,
+                   "not_asked_for": sum(each.n_left_out for each in rows.read),
                    "isolated": int((model.labels_ == -1).sum()), "core": len(model.core_sample_indices_),
                    "clusters": int(model.labels_.max()) + 1, "fill_values": rows.fills},
     }
@@ -233,6 +243,7 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
     if mixed := storable(rows.table)[1]:
         notes.append(f"columns of mixed kinds, stored as text in scores.parquet: {', '.join(mixed)}")
     summary = _summary(rows, matrix, model, parameters)
+    summary["counts"]["isolated_flagged"] = int(isolated_flagged(scored).sum())
     return IsolationResult(scored, swept, parameters["eps"], parameters["min_samples"], parameters["eps_rule"],
                            replace(matrix, X=matrix.X.set_axis(scored.index)), summary, notes)
 
@@ -240,14 +251,18 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
             eps: float | str | Sequence[float] = "auto", min_samples: int = 5,
-            features: str | Sequence[str] | None = None, drop_missing: bool = False, random_state: int | None = 0,
-            n_jobs: int | None = None, progress: bool = False, **dialect: str | None) -> IsolationResult:
+            features: str | Sequence[str] | None = None, drop_missing: bool = False,
+            box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
+            quality: int | Sequence[int] | None = None, mode: int | str | Sequence[int | str] | None = None,
+            random_state: int | None = 0, n_jobs: int | None = None, progress: bool = False,
+            **dialect: str | None) -> IsolationResult:
     """Find the isolated soundings of one or more files.
 
     Parameters
     ----------
     inputs : path, DataFrame, or a sequence of them
-        Lite files (``.nc4``), CSV (``,`` or ``;``, also .gz/.bz2/.xz), JSON records or Parquet. Several are pooled.
+        Lite files (``.nc4``), CSV (``,`` or ``;``, also .gz/.bz2/.xz), JSON records or Parquet; also folders, globs and
+        addresses (``swift://container/prefix``), as in `map_files`. Several are pooled, each file once.
     out : path, optional
         Folder for the six result files; nothing is written without it.
     store : str or Datasets, optional
@@ -263,6 +278,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     drop_missing : bool, default False
         Drop rows with NaN or infinite features instead of refusing them. Rows with declared fill values are always
         dropped, and counted.
+    box, dates, quality, mode
+        Judge only these soundings, see `read_lite`; how many were left out is said.
     random_state : int, optional
         For the silhouettes of tables above 10,000 rows, which are sampled.
     n_jobs : int, optional
@@ -302,15 +319,17 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     asked = eps_values(eps)
     features = None if features is None else as_names(features, "features")
     store = opened_store(store)
-    refuse_overwriting([inputs], out, IsolationResult.FILES, store)
+    inputs = meant_inputs(inputs, store, out)
+    refuse_overwriting(inputs, out, IsolationResult.FILES, store)
+    selection: dict[str, Any] = {"box": box, "dates": dates, "quality": quality, "mode": mode}
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
-        rows = _read_rows(inputs, store, progress, dialect)
+        rows = _read_rows(inputs, store, progress, {**selection, **dialect})
         matrix = _matrix_of(rows, features, min_samples, drop_missing)
         swept, chosen, rule = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress)
         model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs).fit(matrix.X)
         parameters = {"eps": chosen, "eps_rule": rule, "eps_asked": asked or "auto", "min_samples": min_samples,
-                      "features_asked": features, "drop_missing": drop_missing,
-                      "random_state": random_state}
+                      "features_asked": features, "drop_missing": drop_missing, "random_state": random_state,
+                      **told_selection(selection)}
         result = _result(rows, matrix, swept, model, parameters)
         if scratch is not None:
             _write(result, scratch)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import fsspec
 
-from .errors import InputError, one_line
+from .errors import InputError, one_line, printable
 from .tables import GRANULES
 
 # %% auto #0
@@ -25,6 +25,11 @@ class ListedFile(NamedTuple):
     name: str
     size: int
     stamp: str
+
+    @property
+    def told(self) -> dict:
+        """What may be written down of it: an address may hold a password, and a name what no file can hold."""
+        return self._asdict() | {"name": printable(self.name)}
 
 # %% ../../nbs/ground/08_addresses.ipynb #d9e42d6d
 def place_of(address: str | os.PathLike, options: Mapping | None = None) -> tuple[fsspec.AbstractFileSystem, str]:

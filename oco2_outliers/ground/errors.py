@@ -19,6 +19,7 @@ class InputError(ValueError):
 # %% ../../nbs/ground/00_errors.ipynb #ee19100c
 _USER_IN_ADDRESS = re.compile(r"(?i)((?:\b[a-z][a-z0-9+.-]+:/|(?<![\w/:])/)/*)"
                               r"(?:[^\s/?#'\"]*|[^\s/?#@:'\"]*:(?!\d*[/?#])[^\n@]{0,300}(?:@[^\s/@]{0,300})*?)@")
+_USER_IN_QUOTED = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]+(?::|%3A)(?:/|%2F){1,3})[^\s/]{1,300}%40")
 _SECRET_IN_QUERY = re.compile(r"(?i)([?&;][^=&\s#]*(?:token|secret|passw|signature|\bsig|_sig|key|credential)"
                               r"[^=&\s#]*=)[^&\s#'\"]+")
 
@@ -27,6 +28,8 @@ def without_secrets(text: str) -> str:
     """A text in which the addresses have lost their user, password, keys and signatures."""
     if "@" in text:
         text = _USER_IN_ADDRESS.sub(r"\1***@", text)
+    if "%40" in text:
+        text = _USER_IN_QUOTED.sub(r"\1***%40", text)
     return _SECRET_IN_QUERY.sub(r"\1***", text) if "=" in text else text
 
 # %% ../../nbs/ground/00_errors.ipynb #76086092
@@ -47,7 +50,7 @@ def printable(name: object) -> str:
 # %% ../../nbs/ground/00_errors.ipynb #221abd94
 def printable_lines(text: str) -> str:
     """A text of several lines in which no name can hold a secret or an order to the terminal; tabs stay."""
-    if text.isprintable() and "@" not in text and "=" not in text:
+    if text.isprintable() and not {"@", "=", "%"} & set(text):
         return text
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 

@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -129,8 +130,17 @@ def to_disk(path: Path) -> None:
         os.close(number)
 
 # %% ../../nbs/ground/02_files.ipynb #53f8263f
+def _refuse_device(target: Path) -> None:
+    """Refuse to put a file in the place of a device, a pipe or a socket: all programs of the machine may need it."""
+    with suppress(OSError):
+        mode = target.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise InputError(f"{target} is a device or a pipe, no file: give the output another name")
+
+# %% ../../nbs/ground/02_files.ipynb #2d93b98d
 def _publish(part: Path, target: Path, durable: bool) -> None:
     """Give a finished temporary file the name of its target."""
+    _refuse_device(target)
     if durable:
         to_disk(part)
     os.replace(part, target)
@@ -286,6 +296,7 @@ def _move_all(scratch: Path, out: Path, last: str | None) -> None:
     for file in written:
         if (out / file.name).is_dir():
             raise InputError(f"cannot write {out / file.name}: a folder of that name is there")
+        _refuse_device(out / file.name)
     for file in written if last else []:
         to_disk(file)
     for file in written:

@@ -53,6 +53,8 @@ def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int,
                  partial: list[str], earlier: list[str]) -> list[str]:
     """What a person should know: inputs, rows and columns that were left out, ids that stand twice."""
     notes = [*_notes_of_reading(read, len(table)), *reading_notes(read)]
+    if left_out := sum(each.n_left_out for each in read):
+        notes.append(f"left out {left_out:,} of {left_out + len(table):,} soundings, which are not those asked for")
     lost = len(table) - n_judged
     if lost:
         by_column = ", ".join(f"{name} {n:,}" for name, n in fills.items() if n and name in table)
@@ -94,6 +96,17 @@ def names_of_rows(table: pd.DataFrame) -> pd.Series:
 _NO_NAMES = {"source", "score", "isolated", "outlier", "reason", "change", "time"}
 
 # %% ../../nbs/isolation/83_reporting.ipynb #b1134b00
+FLAG = "xco2_quality_flag"
+
+
+def isolated_flagged(table: pd.DataFrame) -> pd.Series:
+    """Which rows are isolated and flagged bad by the product itself; none where it has no flag."""
+    if FLAG not in table:
+        return pd.Series(False, index=table.index)
+    flags = pd.to_numeric(table[FLAG], errors="coerce").astype(np.float64)
+    return table["isolated"] & flags.notna() & (flags != 0)
+
+# %% ../../nbs/isolation/83_reporting.ipynb #efd5b860
 def oddest_text(table: pd.DataFrame, top: int = 10) -> list[str]:
     """Lines on the isolated rows of a result, oddest first; where there are none, on the three oddest."""
     shown = table.sort_values("score", ascending=False, kind="stable")
@@ -101,14 +114,16 @@ def oddest_text(table: pd.DataFrame, top: int = 10) -> list[str]:
     lines = [] if n else ["none is isolated; the oddest all the same:"]
     shown, top = (shown[shown["isolated"]], top) if n else (shown, 3)
     known = ["sounding_id"] if "sounding_id" in shown else ["time"]
-    first = [name for name in (*known, "latitude", "longitude", "xco2") if name in shown]
+    first = [name for name in (*known, "latitude", "longitude", "xco2", FLAG) if name in shown]
     printed = shown.head(top)[[*first, "score", *(["reason", "change"] if n else [])]]
     if "sounding_id" not in shown:
         names = names_of_rows(table).loc[printed.index] if table.index.is_unique else names_of_rows(shown).head(top)
         if names.name not in printed:
             printed.insert(0, str(names.name), names.to_numpy())
-    lines += ["", text_table(printed)]
-    return lines + ([f"... and {n - top:,} more, in isolated.csv"] if n > top else [])
+    lines += ["", text_table(printed), *([f"... and {n - top:,} more, in isolated.csv"] if n > top else [])]
+    flagged = int(isolated_flagged(table).sum()) if n else 0
+    return lines + ([f"{flagged:,} of the {n:,} isolated are flagged bad ({FLAG} is not 0); quality 0 leaves such "
+                     "soundings out before judging"] if flagged else [])
 
 # %% ../../nbs/isolation/83_reporting.ipynb #92e24e54
 _LIMITS = (("xco2", np.inf), ("latitude", 90.0), ("longitude", 360.0))

@@ -26,7 +26,7 @@ from .published import published_orbit
 from .results import FILES, PeakSearch, write_search
 from .separating import search_orbit
 from .tracks import around_peak, said_once, search_track, usable_orbits
-from ..soundings.inputs import InputTable, opened_store, read_inputs
+from ..soundings.inputs import InputTable, meant_inputs, opened_store, read_inputs, told_selection
 
 # %% auto #0
 __all__ = ['find_peaks']
@@ -163,7 +163,9 @@ def _report(log: _Log, parameters: dict[str, Any], known: InputTable | None) -> 
 # %% ../../nbs/plumes/80_searching.ipynb #75fd2b2d
 def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
                out: str | os.PathLike | None = None, *, store: Datasets | str | None = None, preset: str | None = None,
-               alpha: float = 0.05, n_surrogates: int = 200, box: Sequence[float] | None = None, column: str = "xco2",
+               alpha: float = 0.05, n_surrogates: int = 200, box: Sequence[float] | None = None,
+               dates: Sequence[Any] | None = None, quality: int | Sequence[int] | None = None,
+               mode: int | str | Sequence[int | str] | None = None, column: str = "xco2",
                keep_flagged: bool = False, wind_error: float = 1.0,
                inventory: str | os.PathLike | pd.DataFrame | None = None, figures: bool = True,
                random_state: int | None = 0, progress: bool = False) -> PeakSearch:
@@ -172,7 +174,8 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     Parameters
     ----------
     inputs : path, DataFrame or a sequence of them
-        Lite files, CSV, JSON or Parquet; needs `latitude`, `longitude` and xco2. Used where there: `orbit`, `time` or
+        Lite files, CSV, JSON or Parquet, also folders, globs and addresses, as in `isolate`.
+        Needs `latitude`, `longitude` and xco2. Used where there: `orbit`, `time` or
         `sounding_id` (to tell orbits apart), `xco2_uncertainty`, `xco2_quality_flag`, wind, surface pressure, `tcwv`,
         and what the screen looks at.
     out : path, optional
@@ -188,6 +191,8 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
         Surrogates per orbit, at least 39.
     box : (west, south, east, north), optional
         Only soundings inside, degrees; west > east crosses the dateline.
+    dates, quality, mode
+        Only these soundings, see `read_lite`; a quality that is not 0 needs `keep_flagged`.
     column : str, default "xco2"
         What to search, ppm.
     keep_flagged : bool, default False
@@ -239,12 +244,15 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     """
     parameters = _checked_settings(preset=preset, alpha=alpha, n_surrogates=n_surrogates, column=column, box=box,
                                    keep_flagged=keep_flagged, wind_error=wind_error, random_state=random_state)
+    selection: dict[str, Any] = {"dates": dates, "quality": quality, "mode": mode}
+    parameters |= told_selection(selection)
     opened = opened_store(store)
+    inputs = meant_inputs(inputs, opened, out)
     refuse_overwriting([inputs, inventory], out, FILES, opened)
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
         known = read_inventory(inventory, opened)
         log = _Log()
-        for one in read_inputs(inputs, opened, "peaks", progress):
+        for one in read_inputs(inputs, opened, "peaks", progress, **selection):
             _searched_input(one, parameters, log)
         search = _report(log, parameters, known)
         if scratch is not None and out is not None:

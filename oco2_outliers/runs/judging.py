@@ -43,9 +43,10 @@ def run_features(table: pd.DataFrame, features: Sequence[str] | None) -> list[st
     return names
 
 # %% ../../nbs/runs/04_judging.ipynb #a4af96ba
-def soundings_of(unit: Unit, features: Sequence[str] | None, drop_missing: bool) -> pd.DataFrame:
-    """The rows of a unit as `isolate` would take them: without earlier results, undeclared faults refused."""
-    read = unit.table()
+def soundings_of(unit: Unit, features: Sequence[str] | None, drop_missing: bool,
+                 asked: Mapping | None = None) -> pd.DataFrame:
+    """The rows of a unit as `isolate` would take them: those asked for, no earlier results, no undeclared faults."""
+    read = unit.table(**{name: value for name, value in (asked or {}).items() if value is not None})
     table, fills = _without_run_results(read).reset_index(drop=True), read.attrs.get("fills", {})
     if len(table):
         used = run_features(table, features)
@@ -93,9 +94,9 @@ def _judge_pass(rows: pd.DataFrame, eps: Any, min_samples: int, features: Sequen
 
 # %% ../../nbs/runs/04_judging.ipynb #4ed4be81
 def isolate_unit(unit: Unit, *, eps: Any = "auto", min_samples: int = 5, features: Sequence[str] | None = None,
-                 drop_missing: bool = False, scaling: Mapping | None = None) -> pd.DataFrame:
-    """`isolate`, pass by pass, on the scale of the run or of each pass."""
-    table = soundings_of(unit, features, drop_missing)
+                 drop_missing: bool = False, scaling: Mapping | None = None, **asked: Any) -> pd.DataFrame:
+    """`isolate`, pass by pass, on the scale of the run or of each pass; `asked` selects rows."""
+    table = soundings_of(unit, features, drop_missing, asked)
     orbits = orbit_numbers(table) if len(table) else np.empty(0)
     judged = [_judge_pass(table[orbits == orbit], eps, min_samples, features, scaling) for orbit in pd.unique(orbits)]
     columns = pd.concat(judged) if judged else _not_judged(table, "no rows")

@@ -25,7 +25,7 @@ from ..isolation.results import change_in_words
 from .judging import fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs
-from .tasks import task_named
+from .tasks import ROWS, task_named
 from .units import Unit
 from .workers import in_this_process
 from .working import Item, fetch_item, make_job
@@ -104,7 +104,8 @@ class _Gathered:
 
     def features(self, unit: Unit) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of a file, and the features of those that are complete."""
-        table = soundings_of(unit, self.parameters["features"], self.parameters["drop_missing"])
+        asked = {row.name: self.parameters[row.name] for row in ROWS}
+        table = soundings_of(unit, self.parameters["features"], self.parameters["drop_missing"], asked)
         return table, _features_of_table(table, self.scaling, self.scale)
 
     def gather(self, site: Site, items: Sequence[Item], X: np.ndarray) -> None:

@@ -49,11 +49,11 @@ def _is_kept(entry: dict | None, item: Item, job: Job, out: RunFolder, part: Map
         if entry is None or "error" in entry or entry["fingerprint"] != job.fingerprint:
             return False
         before = {each["name"]: each for each in entry["inputs"]}
-        if set(before) != {file.name for file in item.files}:
+        if set(before) != {file.told["name"] for file in item.files}:
             return False
-        if item.sha256 and before[item.files[0].name]["sha256"] != item.sha256:
+        if item.sha256 and before[item.files[0].told["name"]]["sha256"] != item.sha256:
             return False
-        return (all(_same_input(before[file.name], file, job.options) for file in item.files)
+        return (all(_same_input(before[file.told["name"]], file, job.options) for file in item.files)
                 and holds(out, item.key, entry["part"], part))
     except (KeyError, TypeError, ChangedInput, FileNotFoundError):  # whoever does the unit will say what is wrong
         return False

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from ..ground.addresses import PICTURES, READABLE, ChangedInput, ListedFile, list_files
-from ..ground.errors import InputError, one_line
+from ..ground.errors import InputError, one_line, printable
 from ..ground.hashes import hash_of, sha256_of
 from ..ground.overwriting import refuse_overwriting
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
@@ -165,7 +165,8 @@ def items_of(run: Run, files: Any, out: RunFolder) -> list[Item]:
     for file in list_files(files, run.options, endings, out.address):
         groups.setdefault(file.name.rsplit("/", 1)[0] if in_folders else file.name, []).append(file)
     described = hash_of(run.described())
-    return [Item(hash_of([described, name])[:32], name, tuple(group)) for name, group in sorted(groups.items())]
+    return [Item(hash_of([described, name])[:32], printable(name), tuple(group))
+            for name, group in sorted(groups.items())]
 
 # %% ../../nbs/runs/14_running.ipynb #d2fae14d
 def _difference(before: Any, now: Any, name: str = "") -> str:

@@ -9,6 +9,7 @@ import contextlib
 import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from ..ground.hashes import hash_of
 from .folder import Manifest, part_name
 from .judging import on_scale, run_features, soundings_of
 from .resuming import Site, run_items
+from .tasks import ROWS
 from .units import Unit
 from .working import Item, make_job
 
@@ -46,9 +48,9 @@ def _moments(rows: np.ndarray, names: list[str]) -> pd.DataFrame:
 
 # %% ../../nbs/runs/11_scaling.ipynb #7cba5159
 def moments_unit(unit: Unit, *, features: Sequence[str] | None = None, drop_missing: bool = False,
-                 complete: list[str] | None = None) -> pd.DataFrame:
+                 complete: list[str] | None = None, **asked: Any) -> pd.DataFrame:
     """Counts, means, squares and extremes of the columns of a file, over its complete rows; products for copies."""
-    table = soundings_of(unit, features, drop_missing)
+    table = soundings_of(unit, features, drop_missing, asked)
     if not len(table):
         found = pd.DataFrame({"name": pd.Series(dtype=str)})
         found.attrs = {"counts": {"rows_read": 0}}
@@ -139,9 +141,9 @@ def _possible_copies(tables: Sequence[pd.DataFrame], scaling: Mapping) -> list[t
 
 # %% ../../nbs/runs/11_scaling.ipynb #38b6cecb
 def _gap_unit(unit: Unit, *, pairs: Sequence[tuple[str, str]], scaling: Mapping,
-              features: Sequence[str] | None = None, drop_missing: bool = False) -> pd.DataFrame:
+              features: Sequence[str] | None = None, drop_missing: bool = False, **asked: Any) -> pd.DataFrame:
     """The largest difference of each pair of standardised columns, and of one with the other's negative."""
-    X = on_scale(soundings_of(unit, features, drop_missing), scaling).X
+    X = on_scale(soundings_of(unit, features, drop_missing, asked), scaling).X
     gaps = [(np.abs(X[a] - X[b]).max(), np.abs(X[a] + X[b]).max()) if len(X) else (0.0, 0.0) for a, b in pairs]
     return pd.DataFrame(gaps, columns=["minus", "plus"])
 
@@ -153,7 +155,7 @@ class _Looks:
         out = site.out.below("first_pass")
         out.make()
         self.site = site._replace(out=out, manifest=Manifest(out))
-        self.asked = {"features": parameters["features"], "drop_missing": parameters["drop_missing"]}
+        self.asked = {name: parameters[name] for name in ("features", "drop_missing", *(row.name for row in ROWS))}
 
     def look(self, task: Callable, items: Sequence[Item], more: Mapping, what: str) -> dict[str, dict]:
         """The lines of a look at some files, by the keys of the items."""

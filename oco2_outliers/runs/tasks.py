@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..ground.errors import InputError
 
-if TYPE_CHECKING:  # the help of the command line does not wait for pandas
+if TYPE_CHECKING:
     from oco2_outliers.runs.columns import Columns
 
 # %% auto #0
@@ -54,8 +54,15 @@ def days_from(text: str | None) -> tuple[str, str] | None:
         raise InputError(f"bad dates {text!r}: give a day, or the first and the last, like 2018-08-01,2018-08-31")
     return days[0], days[-1]
 
+# %% ../../nbs/runs/06_tasks.ipynb #97eaf614
+def modes_from(text: str | None) -> list[int | str] | None:
+    """Modes from a text, as names or as numbers."""
+    names = names_from(text)
+    return None if names is None else [int(name) if name.isdecimal() else name for name in names]
+
 # %% ../../nbs/runs/06_tasks.ipynb #2744d4c3
-_KINDS: dict[str, Callable[[Any], Any]] = {"names": names_from, "box": box_from, "days": days_from}
+_KINDS: dict[str, Callable[[Any], Any]] = {"names": names_from, "box": box_from, "days": days_from,
+                                           "modes": modes_from}
 _PLAIN: dict[str, type] = {"text": str, "number": float, "whole": int, "flag": bool}
 
 
@@ -66,7 +73,7 @@ class Parameter:
     name: str
     default: Any = None
     help: str = ""
-    kind: str = "text"  # text, number, whole, flag, names, box or days
+    kind: str = "text"  # text, number, whole, flag, names, box, days or modes
     option: str = ""  # on the command line, where it has another name there
     least: int | None = None
     short: str = ""  # one letter
@@ -189,12 +196,18 @@ def command_line_parameters() -> list[Parameter]:
     return found
 
 # %% ../../nbs/runs/06_tasks.ipynb #920b8e11
+ROWS = (Parameter("box", None, "only soundings in west,south,east,north; degrees.", "box"),
+        Parameter("dates", None, "only these days, FIRST,LAST, like 2016-08-01,2016-08-31.", "days"),
+        Parameter("quality", None, "only soundings with this quality flag; 0 is good.", "whole"),
+        Parameter("mode", None, "only these modes: nadir, glint, target, transition, sam, or their numbers.",
+                  "modes"))
+
 add_task(Task(
     "isolate", "oco2_outliers.runs.judging:isolate_unit", "find the isolated soundings of every file",
     (Parameter("eps", "auto", "radius in standard deviations, or auto."),
      Parameter("min_samples", 5, "rows that make a core row.", "whole", least=1),
      Parameter("features", None, "columns to use, a,b,c.", "names"),
-     Parameter("drop_missing", False, "drop rows with NaN or infinite features.", "flag")),
+     Parameter("drop_missing", False, "drop rows with NaN or infinite features.", "flag"), *ROWS),
     check="oco2_outliers.runs.judging:checked_isolate", columns="oco2_outliers.runs.ready_tasks:ISOLATED",
     over_run=True))
 
@@ -204,7 +217,7 @@ add_task(Task(
     (Parameter("preset", None, "chevallier2020."),
      Parameter("alpha", 0.05, "false-alarm share.", "number"),
      Parameter("n_surrogates", 200, "surrogate tracks per orbit.", "whole", option="surrogates", least=39),
-     Parameter("box", None, "only soundings in west,south,east,north; degrees.", "box"),
+     *ROWS,
      Parameter("column", "xco2", "column to search, ppm."),
      Parameter("keep_flagged", False, "use flagged soundings too.", "flag"),
      Parameter("wind_error", 1.0),
@@ -215,11 +228,7 @@ add_task(Task(
 add_task(Task(
     "convert", "oco2_outliers.runs.ready_tasks:convert_unit", "read soundings of any kind, and write them as Parquet",
     (Parameter("columns", None, "only these columns, a,b,c.", "names"),
-     Parameter("box", None, "only soundings in west,south,east,north; degrees.", "box"),
-     Parameter("dates", None, "only these days, FIRST,LAST, like 2016-08-01,2016-08-31.", "days"),
-     Parameter("quality", None, "only soundings with this quality flag; 0 is good.", "whole"),
-     Parameter("mode"), Parameter("footprint"), Parameter("land")),
-    columns="oco2_outliers.runs.ready_tasks:CONVERTED"))
+     *ROWS, Parameter("footprint"), Parameter("land")), columns="oco2_outliers.runs.ready_tasks:CONVERTED"))
 
 # %% ../../nbs/runs/06_tasks.ipynb #78bb9dc3
 add_task(Task(

@@ -85,9 +85,9 @@ def _pictures(item: Item, options: Mapping | None, place: Path) -> tuple[list[st
         if not is_local(fs):
             path, data = str(place / Path(path).name), fetch(file, options)
             Path(path).write_bytes(data)
-            read.append(file._asdict() | {"sha256": sha256_of(data)})
+            read.append(file.told | {"sha256": sha256_of(data)})
         else:
-            read.append(file._asdict() | {"sha256": sha256_of(fetch(file, options))})
+            read.append(file.told | {"sha256": sha256_of(fetch(file, options))})
         paths.append(path)
     return paths, read
 
@@ -111,7 +111,7 @@ def _read_and_run(job: Job, item: Item) -> tuple[list[dict], pd.DataFrame]:
         return read, table
     (file,) = item.files
     data = fetch_item(item, job.options)
-    read = [file._asdict() | {"sha256": sha256_of(data)}]
+    read = [file.told | {"size": len(data), "sha256": sha256_of(data)}]
     unit = Unit(item.name, data)
     if job.each == "file":
         return read, job.task(unit, **job.parameters)

@@ -148,23 +148,31 @@ def _kept_words() -> Iterator[_Kept]:
             sys.unraisablehook, threading.excepthook = hooks
 
 # %% ../../nbs/shell/00_boundary.ipynb #de87ceab
-@contextlib.contextmanager
-def _stoppable() -> Iterator[list[int]]:
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C does; the list takes the number of the signal that came."""
-    came: list[int] = []
-    before: dict[int, Any] = {}
+class _Stop:
+    """Whether a signal came while the work was going on, and which."""
 
-    def stop(number: int, frame: Any) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        came.append(number)
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.working = True
+
+    def __call__(self, number: int, frame: Any) -> None:
+        """Take a signal, as its handler."""
+        if not self.working or (self.number is not None and number != signal.SIGINT):
+            return
+        self.number = number
         raise KeyboardInterrupt
 
+# %% ../../nbs/shell/00_boundary.ipynb #c74b5e1e
+@contextlib.contextmanager
+def _stoppable() -> Iterator[_Stop]:
+    """Let SIGTERM and SIGHUP end the work as Ctrl-C does, where nobody else listens to them."""
+    stop, before = _Stop(), {}
+    usual = (signal.SIG_DFL, signal.default_int_handler)
     if threading.current_thread() is threading.main_thread():
-        wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        before = {each: signal.signal(each, stop) for each in wanted if signal.getsignal(each) == signal.SIG_DFL}
+        wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        before = {each: signal.signal(each, stop) for each in wanted if signal.getsignal(each) in usual}
     try:
-        yield came
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -199,12 +207,15 @@ def _ended(end: SystemExit) -> int:
     return 2
 
 # %% ../../nbs/shell/00_boundary.ipynb #70a77b96
-def _worked(work: Callable[[], Any]) -> int:
+def _worked(work: Callable[[], Any], stop: _Stop) -> int:
     """The exit code of some work, whatever happens in it."""
     stdout, stderr = sys.stdout, sys.stderr
     try:
-        with _guarded_output():
-            code = work()
+        try:
+            with _guarded_output():
+                code = work()
+        finally:
+            stop.working = False
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
         return 130
@@ -220,13 +231,14 @@ def _worked(work: Callable[[], Any]) -> int:
 def within_boundary(work: Callable[[], Any]) -> int:
     """Do the work of a command; returns its exit code, and has told in one line why it is 2."""
     _open_missing()
-    with _stoppable() as came, _kept_words() as kept:
-        code = _worked(work)
-    if code != 2:
-        for word in kept.words:
-            _say(word)
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        _give_up(sys.stdout)
-    return 128 + came[0] if came else code
+    with _stoppable() as stop:
+        with _kept_words() as kept:
+            code = _worked(work, stop)
+        if code != 2:
+            for word in kept.words:
+                _say(word)
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            _give_up(sys.stdout)
+    return code if stop.number is None else 128 + stop.number

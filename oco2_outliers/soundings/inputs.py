@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from fsspec.utils import glob_translate
 
 from ..datasets import Datasets
+from ..ground.addresses import READABLE, list_files, place_of
 from ..ground.disguises import undisguised
-from ..ground.errors import InputError
+from ..ground.errors import InputError, error_line, printable
 from ..ground.hashes import sha256_of
 from ..ground.ids import exact_ids
 from ..ground.limits import file_bytes, limited
 from ..ground.tables import under_each_other
 from ..ground.work import progress
+from .selections import AskedTable, asked_rows
 from .tables_in import read_soundings
+from ..store.transfers import fixed_part
 
 # %% auto #0
 __all__ = []
@@ -30,24 +36,91 @@ __all__ = []
 # %% ../../nbs/soundings/80_inputs.ipynb #74bff77c
 @dataclass
 class InputTable:
-    """One input as it was read: its name, its rows, and for a file the SHA-256 and the number of its bytes."""
+    """One input as it was read: its printable name, its rows, and for a file its SHA-256 and its bytes."""
 
     name: str
     table: pd.DataFrame
     sha256: str | None = None
     n_bytes: int | None = None
+    n_left_out: int = 0  # rows that were not asked for
 
     def summary(self) -> dict[str, Any]:
         """What the summary of a run says of this input."""
+        about = {"name": self.name, "sha256": self.sha256, "bytes": self.n_bytes, "rows": len(self.table)}
+        if self.n_left_out:
+            about["not_asked_for"] = self.n_left_out
         told = {"left_out": self.table.attrs.get("skipped_because"), "converted": self.table.attrs.get("converted")}
-        return {"name": self.name, "sha256": self.sha256, "bytes": self.n_bytes, "rows": len(self.table),
-                **{what: dict(names) for what, names in told.items() if names}}
+        return about | {what: dict(names) for what, names in told.items() if names}
+
+# %% ../../nbs/soundings/80_inputs.ipynb #3a8613ec
+def as_list(inputs: Any) -> list:
+    """One input or a sequence of them as a list; none at all is refused."""
+    if isinstance(inputs, (str, os.PathLike, pd.DataFrame)):
+        inputs = [inputs]
+    inputs = list(inputs)
+    if not inputs:
+        raise InputError("no input given")
+    return inputs
+
+# %% ../../nbs/soundings/80_inputs.ipynb #24d9ba6c
+def _objects_meant(name: str, store: Datasets) -> list[str]:
+    """The objects of a store that a name means: itself, the readable ones of a folder, or those that fit a glob."""
+    if not name.strip("/") or name.endswith("/") or not store.exists(name):
+        lead = name.strip("/") and f"{name.rstrip('/')}/"
+        listed = [each["name"] for each in store.list_objects(prefix=fixed_part(name))]
+        if any(sign in name for sign in "*?["):
+            fits = re.compile(glob_translate(name.lstrip("/"))).match
+            return [each for each in listed if fits(each.lstrip("/"))] or [name]
+        return [each for each in listed if each.startswith(lead) and each.lower().endswith(READABLE)] or [name]
+    return [name]
+
+# %% ../../nbs/soundings/80_inputs.ipynb #485d40b4
+def _files_meant(name: str, without: str) -> list[str]:
+    """The files that a path or an address means; nothing below the folder `without`."""
+    if "://" not in name and (os.path.isfile(name) or not (os.path.isdir(name) or any(sign in name for sign in "*?["))):
+        return [name]
+    try:
+        return [each.name for each in list_files(name, without=without)]
+    except (InputError, FileNotFoundError):
+        raise
+    except Exception as error:  # the libraries of addresses raise what they like
+        raise InputError(f"{name} cannot be listed: {error_line(error)}") from None
+
+# %% ../../nbs/soundings/80_inputs.ipynb #77ae591a
+def told_selection(asked: dict[str, Any]) -> dict[str, Any]:
+    """A selection of rows as a summary tells it: what was asked for, as plain numbers and texts."""
+    def plain(value: Any) -> Any:
+        if isinstance(value, str) or np.isscalar(value) and not isinstance(value, np.generic):
+            return value
+        return value.item() if isinstance(value, np.generic) else (
+            [plain(each) for each in value] if np.iterable(value) else str(value))
+
+    return {name: plain(value) for name, value in asked.items() if value is not None}
+
+
+def meant_inputs(inputs: Any, store: Datasets | None, without: str | os.PathLike | None = None) -> list:
+    """The tables, files and objects that were named, each once; nothing of the folder `without` by accident."""
+    found: dict[Any, Any] = {}
+    for source in as_list(inputs):
+        if not isinstance(source, (str, os.PathLike)):
+            found[id(source)] = source
+            continue
+        name = os.fspath(source)
+        if not name.strip():
+            raise InputError("an empty name is no input: give a file, a folder, a glob or an address")
+        for each in _objects_meant(name, store) if store is not None else _files_meant(name, os.fspath(without or "")):
+            found.setdefault(each if store is not None or "://" in each else os.path.realpath(each), each)
+    return list(found.values())
 
 # %% ../../nbs/soundings/80_inputs.ipynb #a834e501
 def _read_bytes(name: str, store: Datasets | None) -> bytes:
     """All bytes of an object of the store, or of a local file where there is no store."""
     if store is not None:
         with store.open(name, "rb") as file:
+            return _within_limit(file, name)
+    if "://" in name:
+        fs, address = place_of(name)
+        with fs.open(address, "rb") as file:
             return _within_limit(file, name)
     path = Path(name)
     if path.is_dir():
@@ -81,11 +154,19 @@ def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 # %% ../../nbs/soundings/80_inputs.ipynb #171dac9e
+def _table_asked(table: pd.DataFrame, asked: dict[str, Any]) -> InputTable:
+    """A table in memory, and of it the rows that are asked for."""
+    table = _with_ids(table)
+    keep = asked_rows(AskedTable(table, "the table"), **asked)
+    return InputTable("table in memory", table if keep is None else table[keep],
+                      n_left_out=0 if keep is None else int((~keep).sum()))
+
+# %% ../../nbs/soundings/80_inputs.ipynb #45bb59c0
 def read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None, *, encoding: str | None = None,
-               separator: str | None = None, decimal: str | None = None) -> InputTable:
-    """Read one input: a table in memory, a local file, or with a store the name of an object."""
+               separator: str | None = None, decimal: str | None = None, **asked: Any) -> InputTable:
+    """Read one input: a table in memory, a file or address, or with a store an object; `asked` selects its rows."""
     if isinstance(source, pd.DataFrame):
-        return InputTable("table in memory", _with_ids(source))
+        return _table_asked(source, asked)
     if not isinstance(source, (str, os.PathLike)):
         raise InputError(f"cannot read a {type(source).__name__}: give paths or DataFrames (rows without columns: "
                          "see IsolatedSoundings and sweep)")
@@ -93,20 +174,12 @@ def read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None,
     data = _read_bytes(name, store)
     if not data:
         raise InputError(f"{name} is empty")
-    table = read_soundings(io.BytesIO(data), name=name, encoding=encoding, separator=separator, decimal=decimal)
-    if table.empty:
+    table = read_soundings(io.BytesIO(data), name=name, encoding=encoding, separator=separator, decimal=decimal,
+                           **asked)
+    n_rows = table.attrs.get("n_soundings", len(table))
+    if not n_rows or not len(table.columns):
         raise InputError(f"{name} has no rows")
-    return InputTable(name, table, sha256_of(data), len(data))
-
-# %% ../../nbs/soundings/80_inputs.ipynb #3a8613ec
-def as_list(inputs: Any) -> list:
-    """One input or a sequence of them as a list; none at all is refused."""
-    if isinstance(inputs, (str, os.PathLike, pd.DataFrame)):
-        inputs = [inputs]
-    inputs = list(inputs)
-    if not inputs:
-        raise InputError("no input given")
-    return inputs
+    return InputTable(printable(name), table, sha256_of(data), len(data), n_rows - len(table))
 
 # %% ../../nbs/soundings/80_inputs.ipynb #1fe7dbee
 def opened_store(store: Datasets | str | None) -> Datasets | None:
@@ -114,15 +187,19 @@ def opened_store(store: Datasets | str | None) -> Datasets | None:
     return store if store is None or isinstance(store, Datasets) else Datasets(store)
 
 # %% ../../nbs/soundings/80_inputs.ipynb #42451408
-def read_inputs(inputs: Any, store: Datasets | None, what: str, shown: bool,
-                **dialect: str | None) -> Iterator[InputTable]:
-    """Read the inputs of a job one by one, with a progress bar where it is to be shown."""
-    for source in progress(as_list(inputs), what, shown=shown):
-        yield read_input(source, store, **dialect)
+def read_inputs(inputs: Any, store: Datasets | None, what: str, shown: bool, without: str | os.PathLike | None = None,
+                **asked: Any) -> Iterator[InputTable]:
+    """Read the inputs of a job one by one, with a progress bar where it is to be shown; `asked` selects rows."""
+    for source in progress(meant_inputs(inputs, store, without), what, shown=shown):
+        yield read_input(source, store, **asked)
 
 # %% ../../nbs/soundings/80_inputs.ipynb #d8038a7b
 def pooled(inputs: Sequence[InputTable]) -> tuple[pd.DataFrame, list[str]]:
     """All rows in one table, and the columns that not every input has."""
+    left_out = sum(each.n_left_out for each in inputs)
+    if left_out and not any(len(each.table) for each in inputs):
+        raise InputError(f"none of {left_out:,} soundings fits what was asked")
+    inputs = [each for each in inputs if len(each.table) or not left_out]  # an empty one would change types
     tables = [each.table if "source" in each.table else each.table.assign(source=each.name) for each in inputs]
     shared = set(tables[0]).intersection(*tables[1:])
     every: dict[Any, None] = dict.fromkeys(c for t in tables for c in t)

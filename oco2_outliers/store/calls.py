@@ -15,6 +15,7 @@ import fsspec
 import platformdirs
 from fsspec.implementations.local import LocalFileSystem
 
+from ..ground.addresses import place_of
 from ..ground.errors import InputError, one_line, printable, without_secrets
 from ..ground.files import WholeText
 from ..ground.ids import exact_id, exact_ids
@@ -81,7 +82,7 @@ def _folder(address: str, container: str) -> Folder:
     if colon and not kind:
         raise InputError(f"{without_secrets(address)}: name the kind of store before ://, or give a folder")
     if colon and kind != "file":
-        fs, root = _filesystem(address)
+        fs, root = place_of(address)
         return DiskFolder(Path(root), container) if isinstance(fs, LocalFileSystem) else Folder(fs, root, container)
     if colon and rest.partition("/")[0] not in ("", "localhost"):
         raise InputError(f"{without_secrets(address)}: a file:// address begins with three slashes, file:///folder")

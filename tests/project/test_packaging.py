@@ -91,7 +91,7 @@ def test_wheel_holds_the_package_and_nothing_else(root, wheel):
         assert {"data/NOTICE", "static/NOTICE", "static/uPlot.LICENSE"} <= {n.partition("/")[2] for n in names}
         assert [name for name in about if name.endswith("/licenses/LICENSE")]
         entries = archive.read(next(n for n in about if n.endswith("entry_points.txt"))).decode()
-        assert "oco2-outliers = oco2_outliers.cli:main" in entries and "SwiftFileSystem" in entries
+        assert "oco2-outliers = oco2_outliers.__main__:run" in entries and "SwiftFileSystem" in entries
         metadata = archive.read(next(n for n in about if n.endswith("METADATA"))).decode()
     assert "License: Apache-2.0" in metadata and "Typing :: Typed" in metadata
     relative = re.findall(r"\]\((?!\w+:|#)[^)]*", metadata)
