@@ -262,7 +262,12 @@ def _own_part(part: Path) -> Iterator[Path]:
     if os.name == "posix":
         with open(part, "ab") as file:
             if _lock(file, part):
-                yield part
+                try:
+                    yield part
+                except BaseException:
+                    if not os.fstat(file.fileno()).st_size:  # nothing came; there is nothing to go on with
+                        part.unlink(missing_ok=True)
+                    raise
                 return
     own = part.with_name(temporary_name(part.name[1:].rpartition(".part")[0]))
     try:
