@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from oco2_outliers.cli import main
+from oco2_outliers.ground import addresses
 from oco2_outliers.ground.addresses import ChangedInput, fetch, list_files
 from oco2_outliers.image_forest import simulate_pictures
-from oco2_outliers.runs import addresses, ready_tasks, running
+from oco2_outliers.runs import ready_tasks, running
 from oco2_outliers.scale import combine, map_files
 
 SAID = "changed while being read, run again"
