@@ -97,7 +97,7 @@ class _FolderFiles(Place):
     def _visible(self, name: str) -> str:
         """`name`, unless no listing would show it."""
         if is_unfinished(self.key(name)):
-            raise InputError(f"{printable(name)!r} is refused: it is named as unfinished files are, which are not listed")
+            raise InputError(f"{printable(name)!r} is refused: it is named as unfinished files are, and never listed")
         return name
 
     def containers(self) -> list[dict]:
