@@ -12,6 +12,7 @@ from .ground.errors import InputError, printable
 from .ground.tables import read_table
 from .store.account import Account
 from .store.calls import StoreTables, find_place
+from .store.orphans import StoreCheck
 from .store.settings import load_config, swift_settings
 from .store.swift_files import SwiftFileSystem
 from .store.transfers import Transfer
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     import swiftclient
 
 # %% auto #0
-__all__ = ['Datasets', 'InputError', 'SwiftFileSystem', 'Transfer', 'read_table']
+__all__ = ['Datasets', 'InputError', 'SwiftFileSystem', 'StoreCheck', 'Transfer', 'read_table']
 
 # %% ../nbs/00_datasets.ipynb #e7301488
-_all_ = ["InputError", "SwiftFileSystem", "Transfer", "read_table"]
+_all_ = ["InputError", "SwiftFileSystem", "StoreCheck", "Transfer", "read_table"]
 
 # %% ../nbs/00_datasets.ipynb #78f6b2eb
 class Datasets(StoreTables):
@@ -48,8 +49,8 @@ class Datasets(StoreTables):
     Notes
     -----
     In Swift a name may begin with `/` ("/datasets/a.csv"), and the URL then holds `//`. In a folder that slash means
-    nothing: "/datasets/a.csv" and "datasets/a.csv" are one file. Whether an object is already there is judged by the
-    container's listing, which can lag behind for a while after a fault of the server.
+    nothing, and doubled ones neither: "/datasets/a.csv" and "datasets/a.csv" are one file. Whether an object is already
+    there is judged by the container's listing, which can lag behind for a while after a fault of the server.
 
     Examples
     --------

@@ -309,7 +309,8 @@ class StoreTransfers(StoreObjects):
         Parameters
         ----------
         mask : str or path
-            A file, a folder, or a pattern; with `recursive`, `**` stands for any folders.
+            A file, a folder, or a pattern; with `recursive`, `**` stands for any folders. A folder is sent with its
+            hidden files; a pattern passes over them, as in a shell. What is left out is told in a warning.
         prefix : str
             What the names begin with.
         content_type : str, optional

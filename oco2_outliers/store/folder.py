@@ -92,7 +92,13 @@ class _FolderFiles(Place):
         return self.fs.open(self.path(name), "rb")
 
     def writer(self, name: str) -> Any:
-        return _WholeObject(self.fs, self.path(name))
+        return _WholeObject(self.fs, self.path(self._visible(name)))
+
+    def _visible(self, name: str) -> str:
+        """`name`, unless no listing would show it."""
+        if is_unfinished(self.key(name)):
+            raise InputError(f"{printable(name)!r} is refused: it is named as unfinished files are, and never listed")
+        return name
 
     def containers(self) -> list[dict]:
         objects = self.listing()
@@ -174,7 +180,7 @@ class DiskFolder(Folder):
         return str(inside(Path(self.root), safe_name(self.key(name))))
 
     def writer(self, name: str) -> Any:
-        return whole_file(self.path(name))
+        return whole_file(self.path(self._visible(name)))
 
     def send(self, file: str, name: str, old: dict | None, content_type: str | None, tell: Tell) -> None:
         super().send(file, name, old, content_type, tell)
@@ -191,16 +197,19 @@ class DiskFolder(Folder):
     def clean(self, older_than: float) -> StoreCheck:
         found = self.check(older_than)
         for o in found.orphans:
+            path = os.path.join(o["container"], o["name"])
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(o["container"], o["name"]))
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
         return replace(found, removed=[o["name"] for o in found.orphans])
 
     def _unfinished(self, older_than: float) -> tuple[list[dict], list[dict]]:
         """Unfinished files: those that nobody writes any more, and those that somebody may write."""
         over: list[dict] = []
         running: list[dict] = []
-        for folder, _, names in os.walk(self.root):
-            for name in filter(is_temporary, sorted(names)):
+        for folder, folders, names in os.walk(self.root):
+            unfinished = sorted(filter(is_temporary, [*names, *folders]))
+            folders[:] = sorted(set(folders) - set(unfinished))
+            for name in unfinished:
                 with contextlib.suppress(FileNotFoundError):  # it is finished by now
                     state = os.lstat(os.path.join(folder, name))
                     ended, why = _has_ended(name, time.time() - state.st_mtime, older_than)

@@ -219,6 +219,10 @@ def test_what_a_killed_writer_left_in_a_folder_is_found_and_cleaned(tmp_path):
         assert place.check(clean=True).removed == [] and len(list(tmp_path.glob("deep/.*"))) == 1
         assert len(place.check(clean=True, dry_run=False).removed) == 1
     assert [o["name"] for o in place.list_objects()] == ["b.csv"] and not list(tmp_path.glob("deep/.*"))
+    dead = temporary_name("results").replace(f"-{os.getpid():x}-", f"-{2**30:x}-")
+    (tmp_path / dead).mkdir()
+    (tmp_path / dead / "labels.csv").write_text("half")
+    assert place.check(clean=True, dry_run=False).removed == [dead] and not (tmp_path / dead).exists()
     part = tmp_path / ".x.csv.d41d8cd98f00b204.part"
     part.write_text("half a download")
     os.utime(part, (time.time() - 90_000,) * 2)
@@ -235,3 +239,13 @@ def test_the_command_checks_and_cleans(tmp_path, capsys):
         assert code == 0 and "nothing was deleted" in out and part.exists()
     code, out, _ = run(capsys, "store", "check", "--older-than", "0", "--store", tmp_path, "--clean", "--yes")
     assert code == 0 and "deleted 1" in out and not part.exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "memory"])
+def test_an_object_that_no_listing_would_show_is_refused(tmp_path, kind):
+    place = Datasets(str(tmp_path / "s") if kind == "folder" else f"memory://{tmp_path.name}")
+    part = tmp_path / ".x.csv.d41d8cd98f00b204.part"
+    part.write_text("half")
+    for call in (lambda: place.upload(part, ""), lambda: place.open(part.name, "wb")):
+        with pytest.raises(InputError, match="unfinished"):
+            call()
