@@ -99,6 +99,11 @@ def _store_of(store: str | None):
 # %% ../nbs/90_cli.ipynb #c477a9b2
 _Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Lite .nc4, CSV (, or ;, also .gz .bz2 .xz), "
                                               "JSON records or Parquet; several are pooled.")]
+_Encoding = Annotated[str | None, typer.Option(help="Letters of a CSV, like cp1252 or utf-16, if its first bytes do "
+                                               "not tell.")]
+_Separator = Annotated[str | None, typer.Option(help="What stands between the columns of a CSV: one character, tab or "
+                                                "blank.")]
+_Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: , or .")]
 _Eps = Annotated[str, typer.Option(help="Radius in standard deviations: a number, several to choose from by silhouette "
                                    "(0.5,0.6,0.7), or auto, the fence of the radii.")]
 _MinSamples = Annotated[int, typer.Option(help="Rows that make a core row, itself counted.", min=1)]
@@ -120,12 +125,14 @@ def _isolate_command(
     drop_missing: _DropMissing = False,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
 
     result = isolate(inputs, out=out, store=store, eps=eps, min_samples=min_samples, features=names_from(features),
-                     drop_missing=drop_missing, random_state=random_state, n_jobs=jobs, progress=sys.stderr.isatty())
+                     drop_missing=drop_missing, random_state=random_state, n_jobs=jobs, progress=sys.stderr.isatty(),
+                     encoding=encoding, separator=separator, decimal=decimal)
     print(result)
     print(f"\nwrote {', '.join(result.FILES)} to {out}")
     print(f"to look around in it: oco2-outliers explore {shlex.quote(str(out))}")
@@ -155,12 +162,13 @@ def _simulate_command(
 @soundings_app.command("info")
 def _info_command(
     name: Annotated[str, typer.Argument(metavar="INPUT", help="Lite .nc4, CSV, JSON or Parquet.")],
-    store: _InputStore = None,
+    store: _InputStore = None, encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Say what a file of soundings holds."""
     from oco2_outliers.soundings import describe_soundings, read_soundings
 
-    print(describe_soundings(read_soundings(name, store=_store_of(store))))
+    print(describe_soundings(read_soundings(name, store=_store_of(store), encoding=encoding, separator=separator,
+                                            decimal=decimal)))
 
 # %% ../nbs/90_cli.ipynb #22a6b74a
 @soundings_app.command("convert")
