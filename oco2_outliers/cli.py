@@ -102,6 +102,11 @@ def _store_of(store: str | None):
 _Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Lite .nc4, CSV (, or ;, also .gz .bz2 .xz), "
                                               "JSON records or Parquet; folders, globs (quoted) or URLs of them. "
                                               "Several are pooled.")]
+_Encoding = Annotated[str | None, typer.Option(help="Letters of a CSV, like cp1252 or utf-16, if its first bytes do "
+                                               "not tell.")]
+_Separator = Annotated[str | None, typer.Option(help="What stands between the columns of a CSV: one character, tab or "
+                                                "blank.")]
+_Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: , or .")]
 _Eps = Annotated[str, typer.Option(help="Radius in standard deviations: a number, several to choose from by silhouette "
                                    "(0.5,0.6,0.7), or auto, the fence of the radii.")]
 _MinSamples = Annotated[int, typer.Option(help="Rows that make a core row, itself counted.", min=1)]
@@ -124,12 +129,14 @@ def _isolate_command(
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
 
     result = isolate(inputs, out=out, store=store, eps=eps, min_samples=min_samples, features=names_from(features),
                      drop_missing=drop_missing, random_state=random_state, n_jobs=jobs, progress=sys.stderr.isatty(),
+                     encoding=encoding, separator=separator, decimal=decimal,
                      **_rows_asked(box, dates, quality, mode))
     print(result)
     print(f"\nwrote {', '.join(result.FILES)} to {out}")
@@ -161,14 +168,15 @@ def _simulate_command(
 def _info_command(
     name: Annotated[str, typer.Argument(metavar="INPUT", help="Lite .nc4, CSV, JSON or Parquet, or a "
                                         "folder, glob (quoted) or URL of them.")],
-    store: _InputStore = None,
+    store: _InputStore = None, encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Say what a file of soundings holds."""
     from oco2_outliers.soundings import describe_soundings, read_soundings
     from oco2_outliers.soundings.inputs import meant_inputs
 
     place = _store_of(store)
-    print(describe_soundings(read_soundings(meant_inputs(name, place), store=place)))
+    print(describe_soundings(read_soundings(meant_inputs(name, place), store=place, encoding=encoding,
+                                            separator=separator, decimal=decimal)))
 
 # %% ../nbs/90_cli.ipynb #22a6b74a
 @soundings_app.command("convert")

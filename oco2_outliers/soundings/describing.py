@@ -230,6 +230,10 @@ def describe_soundings(soundings: pd.DataFrame) -> str:
         "skipped": _with_reasons(skipped | attrs.get("skipped_because", {})) or "nothing",
         "columns": ", ".join(map(_plain, soundings.columns)),
     }
+    if matched := attrs.get("matched"):
+        lines["matched"] = ", ".join(f"{_plain(old)} is {new}" for old, new in matched.items())
+    if numbers := attrs.get("numbers_in_text"):
+        lines["in text"] = ", ".join(f"{_plain(name)} ({how})" for name, how in numbers.items())
     text = "\n".join(f"{name:<10} {value}" for name, value in lines.items())
     if clock is None or not len(soundings):
         return text
