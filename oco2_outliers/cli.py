@@ -455,6 +455,7 @@ _Fast = Annotated[bool, typer.Option("--fast", help="Decode at a quarter of the 
                                      "remembers it.")]
 _Scale = Annotated[int | None, typer.Option(help="Decode at one over 1, 2, 4 or 8; --fast is 4.", show_default=False)]
 _Jobs = Annotated[int, typer.Option(help="Threads; -1 is one a core.")]
+_MaxPixels = Annotated[int, typer.Option(help="Larger pictures are not unfolded, but named.", min=1)]
 _Trusted = Annotated[bool, typer.Option("--trusted", help="Read a pickle of the original scripts. It can run any code: "
                                         "only for files you made yourself.")]
 _Features = Annotated[str, typer.Option(help="colour, layout, texture, thumbnail, or several joined with +.")]
@@ -475,14 +476,15 @@ _Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep small copi
 def _train_command(
     dataset: _Dataset, model: _NewModel, bins: _Bins = "3,3,3", trees: _Trees = 100, contamination: _TrainShare = 0.01,
     random_state: _Seed = 42, features: _Features = "colour", detector: _Detector = "forest", fast: _Fast = False,
-    scale: _Scale = None, thumbnails: _Thumbnails = False, jobs: _Jobs = -1,
+    scale: _Scale = None, thumbnails: _Thumbnails = False, jobs: _Jobs = -1, max_pixels: _MaxPixels = 100_000_000,
 ) -> None:
     """Learn what the pictures of a folder look like."""
     from oco2_outliers.image_forest import train_model
 
     train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees, contamination=contamination,
                 random_state=random_state, features=features, detector=detector,
-                scale=_decoding_scale(fast, scale), thumbnails=thumbnails, n_jobs=jobs, progress=sys.stderr.isatty())
+                scale=_decoding_scale(fast, scale), thumbnails=thumbnails, n_jobs=jobs, max_pixels=max_pixels,
+                progress=sys.stderr.isatty())
 
 # %% ../nbs/90_cli.ipynb #271932de
 @images_app.command("test")
@@ -493,11 +495,13 @@ def _test_command(
     show: Annotated[bool, typer.Option("--show", help="Open a window; needs a display.")] = False,
     trusted: _Trusted = False,
     bins: _OldBins = "3,3,3",
+    max_pixels: _MaxPixels = 100_000_000,
 ) -> None:
     """Say whether a picture is an anomaly or normal, and why."""
     from oco2_outliers.image_forest import judge_picture
 
-    verdict = judge_picture(model, image, output=output, show=show, trusted=trusted, bins=_three_bins(bins))
+    verdict = judge_picture(model, image, output=output, show=show, trusted=trusted, bins=_three_bins(bins),
+                            max_pixels=max_pixels)
     print(f"{verdict.label} (score {verdict.score:.3f}): {verdict.reason}")
 
 # %% ../nbs/90_cli.ipynb #f202ed73
@@ -522,18 +526,16 @@ def _scan_command(
     model: _JudgeModel = None, trusted: _Trusted = False, contamination: _ScanShare = 0.01,
     features: _Features = "colour", detector: _Detector = "forest", bins: _Bins = "3,3,3",
     random_state: _ScanSeed = 42, fast: _Fast = False, scale: _Scale = None, jobs: _Jobs = -1,
+    max_pixels: _MaxPixels = 100_000_000,
 ) -> None:
     """Score all pictures of a folder, the oddest first."""
-    from oco2_outliers.image_forest import scan_folder
+    from oco2_outliers.pictures.folders import scan_folder, scan_report
 
     settings = _settings_beside(model, contamination=contamination, features=features, detector=detector,
                                 bins=_three_bins(bins), random_state=random_state, scale=_decoding_scale(fast, scale))
-    table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, progress=sys.stderr.isatty(),
-                        **settings)
-    shown = table.head(top)[["path", "score", "outlier"]].assign(reason=table["reason"].str.split(";").str[0])
-    print(shown.to_string(index=False, float_format="{:.3f}".format))
-    print(f"\n{len(table):,} pictures scored, {int(table['outlier'].sum()):,} outliers, "
-          f"{len(table.attrs['skipped']):,} skipped; wrote scores.csv, skipped.csv, contact_sheet.png to {out}")
+    table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, max_pixels=max_pixels,
+                        progress=sys.stderr.isatty(), **settings)
+    print(scan_report(table, out, top))
 
 # %% ../nbs/90_cli.ipynb #f25ec3c7
 @images_app.command("convert")
