@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from .ground.errors import InputError
+from .ground.words import counted
 from .runs.tasks import TASKS, box_from, command_line_parameters, days_from, names_from, task_named
 
 # %% auto #0
@@ -148,7 +149,7 @@ def _simulate_command(
     granule, truth = simulate_granule(random_state=random_state)
     with place.open(name, "wb") as file:
         write_lite(granule, file)
-    print(f"made {name} in {place}: {len(granule):,} soundings, {len(truth)} of them bad:")
+    print(f"made {name} in {place}: {counted(len(granule), 'sounding')}, {len(truth)} of them bad:")
     print(truth.to_string(index=False))
 
 # %% ../nbs/90_cli.ipynb #76137b25
@@ -178,7 +179,7 @@ def _convert_soundings_command(
         raise InputError("give at least one INPUT and OUT")
     written = convert_soundings(sources, target, store=_store_of(store), columns=names_from(columns), box=box_from(box),
                                 dates=days_from(dates), quality=quality)
-    print(f"wrote {len(written):,} soundings with {written.shape[1]} columns to {target}")
+    print(f"wrote {counted(len(written), 'sounding')} with {counted(written.shape[1], 'column')} to {target}")
 
 # %% ../nbs/90_cli.ipynb #74aa3e1a
 _Tracks = Annotated[list[str], typer.Argument(metavar="FILES...", help="Lite .nc4, CSV, JSON or Parquet with latitude, "
@@ -358,7 +359,7 @@ def _ls_command(
     found = _datasets(store, config, cloud, container).list_objects(prefix=prefix, pattern=pattern)
     for each in found:
         print(f"{each['bytes']:>14,}  {each['name']}")
-    print(f"{len(found):,} objects, {_size(sum(each['bytes'] for each in found))}")
+    print(f"{counted(len(found), 'object')}, {_size(sum(each['bytes'] for each in found))}")
 
 # %% ../nbs/90_cli.ipynb #c556d381
 @store_app.command("put")

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.words import counted
 
 # %% auto #0
 __all__ = ['NOT_FEATURES', 'FeatureMatrix', 'feature_matrix']
@@ -104,7 +105,7 @@ def refuse_missing(values: pd.DataFrame) -> None:
         n_nan, n_inf = int(np.isnan(column).sum()), int(np.isinf(column).sum())
         if n_nan or n_inf:
             what = " and ".join(f"{n} {word}" for n, word in [(n_nan, "missing (NaN)"), (n_inf, "infinite")] if n)
-            raise InputError(f"column {name!r} holds {what} of {len(column)} values; "
+            raise InputError(f"column {name!r} holds {what} of {counted(len(column), 'value')}; "
                              "fix them, leave the column out, or ask for such rows to be dropped")
 
 # %% ../../nbs/isolation/00_features.ipynb #f522a8b8

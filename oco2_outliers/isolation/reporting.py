@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..ground.tables import text_table
+from ..ground.words import counted
 from .figures import eps_curve, silhouette_curve
 from ..soundings.figures import isolated_along_track, isolated_map
 from ..soundings.inputs import InputTable
@@ -22,9 +23,9 @@ __all__ = []
 # %% ../../nbs/isolation/83_reporting.ipynb #17dc9348
 def _notes_of_reading(read: Sequence[InputTable], n_rows: int) -> list[str]:
     """Which inputs were read; beyond ten, how many more."""
-    notes = [f"read {each.name}: {len(each.table):,} rows" for each in read[:10]]
+    notes = [f"read {each.name}: {counted(len(each.table), 'row')}" for each in read[:10]]
     if len(read) > 10:
-        notes.append(f"... and {len(read) - 10} more inputs, {n_rows:,} rows in all")
+        notes.append(f"... and {counted(len(read) - 10, 'more input')}, {counted(n_rows, 'row')} in all")
     return notes
 
 # %% ../../nbs/isolation/83_reporting.ipynb #8694522b
@@ -35,14 +36,15 @@ def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int,
     lost = len(table) - n_judged
     if lost:
         by_column = ", ".join(f"{name} {n:,}" for name, n in fills.items() if n and name in table)
-        notes.append(f"dropped {lost:,} rows with a fill or missing feature"
+        notes.append(f"dropped {counted(lost, 'row')} with a fill or missing feature"
                      + (f" (fills: {by_column})" if by_column else ""))
     if partial:
         notes.append(f"not in every input, so not used: {', '.join(partial)}")
     if earlier:
         notes.append(f"columns of an earlier result replaced: {', '.join(earlier)}")
     if "sounding_id" in table and (n := int(table["sounding_id"].duplicated().sum())):
-        notes.append(f"{n:,} rows repeat a sounding_id: copies keep each other company and hide isolation")
+        notes.append(f"{counted(n, 'row repeats', 'rows repeat')} a sounding_id: "
+                     "copies keep each other company and hide isolation")
     return notes
 
 # %% ../../nbs/isolation/83_reporting.ipynb #208cf247

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.words import counted
 from ..ground.work import progress
 from ..plumes.false_alarms import q_values
 from .folder import Manifest, RunFolder, csv_bytes, part_bytes, part_name, writing_to
@@ -277,15 +278,15 @@ class Combined:
 
     def __str__(self) -> str:
         """The summary."""
-        lines = [f"{self.rows:,} rows in {self.path}"]
+        lines = [f"{counted(self.rows, 'row')} in {self.path}"]
         if len(self.monthly):
             lines += ["", self.monthly.to_string(index=False, float_format="{:.4g}".format)]
         if len(self.top):
             first = [c for c in ("sounding_id", "latitude", "longitude", "xco2", "path", "score", "reason")
                      if c in self.top]
             lines += ["", self.top[first].to_string(index=False, float_format="{:.3f}".format)]
-        lines += ["", f"{self.n_duplicates:,} soundings are in more than one row" if self.n_duplicates
-                  else "no sounding is in it twice"]
+        twice = f"{counted(self.n_duplicates, 'sounding is', 'soundings are')} in more than one row"
+        lines += ["", twice if self.n_duplicates else "no sounding is in it twice"]
         return "\n".join(lines)
 
 # %% ../../nbs/runs/15_combining.ipynb #56618f30

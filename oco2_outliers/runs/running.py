@@ -18,6 +18,7 @@ import pandas as pd
 
 from ..ground.errors import InputError, one_line
 from ..ground.hashes import hash_of, sha256_of
+from ..ground.words import counted
 from .addresses import PICTURES, READABLE, ListedFile, list_files
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
@@ -90,8 +91,8 @@ class RunResult:
         """The report."""
         lines = [*self.notes]
         rate = f", {self.n_done / self.seconds:.3g} files/s" if self.n_done and self.seconds else ""
-        lines.append(f"{self.task}: {self.n_units:,} files, {self.n_done:,} done now, {self.n_kept:,} there already; "
-                     f"{self.rows:,} rows; {self.seconds:.3g} s{rate}")
+        lines.append(f"{self.task}: {counted(self.n_units, 'file')}, {self.n_done:,} done now, "
+                     f"{self.n_kept:,} there already; {counted(self.rows, 'row')}; {self.seconds:.3g} s{rate}")
         if len(self.failures):
             lines.append(f"{len(self.failures):,} failed, see failures.csv:")
             lines += [f"  {name}: {error}" for name, error in self.failures.head(10).itertuples(index=False)]

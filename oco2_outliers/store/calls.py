@@ -19,6 +19,7 @@ from ..ground.errors import InputError
 from ..ground.files import WholeText
 from ..ground.ids import exact_id, exact_ids
 from ..ground.tables import read_table, table_kind
+from ..ground.words import counted
 from .container import Container
 from .folder import DiskFolder, Folder
 from .places import Place, Tell
@@ -87,7 +88,7 @@ def _asked(args: tuple[str, ...], prefix: str, pattern: str) -> tuple[str, str]:
 # %% ../../nbs/store/11_calls.ipynb #51b6c60b
 def _show_names(names: list[str]) -> None:
     """Print what a dry run would delete."""
-    print(f"{len(names)} objects would be deleted (dry_run=False deletes them):", *names[:20], sep="\n  ")
+    print(f"{counted(len(names), 'object')} would be deleted (dry_run=False deletes them):", *names[:20], sep="\n  ")
     if len(names) > 20:
         print(f"  ... and {len(names) - 20} more")
 

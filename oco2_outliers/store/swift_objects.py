@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ..ground.errors import InputError
+from ..ground.words import counted
 from .account import Account, swift_errors
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _refusal(container: str, answer: dict, last: bool) -> OSError | None:
     if not (last or refused):
         return None
     kind = PermissionError if refused else OSError
-    return kind(f"{container}: {len(failed)} objects could not be deleted ({answer['Response Status']})")
+    return kind(f"{container}: {counted(len(failed), 'object')} could not be deleted ({answer['Response Status']})")
 
 # %% ../../nbs/store/02_swift_objects.ipynb #21dcb3d1
 class SwiftDeleting(SwiftListing):
