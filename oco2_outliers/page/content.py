@@ -173,7 +173,8 @@ def content_of(result: Any, options: Options) -> tuple[Source, Content]:
     table = with_distance(table)
     features = list(source.X.columns) if source.X is not None else []
     view = first_view(table, features)
-    pictures = packed_pictures(table, pack, options.thumbnail, options.max_pictures, Path(options.picture_root))
+    pictures = packed_pictures(table, pack, options.thumbnail, options.max_pictures, Path(options.picture_root),
+                               source.notes)
     coast = _packed_coast(table, view, pack)
     columns, left_out = _packed_columns(table, view, features, pack, options)
     meta = {"n": len(table), **verdict, "columns": columns, "view": view, "coast": coast, "pictures": pictures,

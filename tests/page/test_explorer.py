@@ -291,6 +291,14 @@ def test_the_vendored_library_is_what_it_says():
 
 # ---------------------------------------------------------------- any table
 
+def test_pictures_that_are_not_there_are_told(tmp_path):
+    simulate_pictures(tmp_path, n_pictures=3, odd_kinds=[])
+    paths = [*sorted(map(str, tmp_path.glob("*.png"))), "absent.png"]
+    table = pd.DataFrame({"path": paths, "score": [0.1, 0.2, 0.3, 0.4], "outlier": [False] * 3 + [True]})
+    notes = " ".join(read_back(explore(table, tmp_path / "e.html").path)[0]["notes"])
+    assert "1 picture could not be read for a thumbnail" in notes and "--pictures" in notes
+
+
 @pytest.mark.parametrize("name, table", [
     ("one row", table_of(1, outlier=[True])),
     ("none", table_of(outlier=False)),
