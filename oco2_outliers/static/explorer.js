@@ -1306,7 +1306,8 @@ export class Explorer {
     }, 150);
     if (this.table.tile) parts.push(this.picture(i, 160));
     parts.push(...this.neighbours(i));
-    const list = element("dl");
+    const list = element("dl", {}, element("div", {}, element("dt", { text: "score" }),
+      element("dd", { text: Number.isNaN(this.scores[i]) ? "missing" : shortest(this.scores[i], false) })));
     for (const column of this.table.columns.values()) {
       if (column.name === "reason" || column.name === "change") continue;
       list.append(element("div", {}, element("dt", { text: column.label }), element("dd", { text: column.text(i) || "missing" })));
