@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from .ground.errors import InputError
+from .ground.words import counted
 from oco2_outliers.runs.tasks import (
     ROWS,
     TASKS,
@@ -160,7 +161,7 @@ def _simulate_command(
     granule, truth = simulate_granule(random_state=random_state)
     with place.open(name, "wb") as file:
         write_lite(granule, file)
-    print(f"made {name} in {place}: {len(granule):,} soundings, {len(truth)} of them bad:")
+    print(f"made {name} in {place}: {counted(len(granule), 'sounding')}, {len(truth)} of them bad:")
     print(truth.to_string(index=False))
 
 # %% ../nbs/90_cli.ipynb #76137b25
@@ -197,7 +198,7 @@ def _convert_soundings_command(
     place = _store_of(store)
     written = convert_soundings(meant_inputs(sources, place), target, store=place, columns=names_from(columns),
                                 **_rows_asked(box, dates, quality, mode))
-    print(f"wrote {len(written):,} soundings with {written.shape[1]} columns to {target}")
+    print(f"wrote {counted(len(written), 'sounding')} with {counted(written.shape[1], 'column')} to {target}")
 
 # %% ../nbs/90_cli.ipynb #74aa3e1a
 _Tracks = Annotated[list[str], typer.Argument(metavar="FILES...", help="Lite .nc4, CSV, JSON or Parquet with latitude, "
@@ -379,7 +380,7 @@ def _ls_command(
     found = _datasets(store, config, cloud, container).list_objects(prefix=prefix, pattern=pattern)
     for each in found:
         print(f"{each['bytes']:>14,}  {each['name']}")
-    print(f"{len(found):,} objects, {_size(sum(each['bytes'] for each in found))}")
+    print(f"{counted(len(found), 'object')}, {_size(sum(each['bytes'] for each in found))}")
 
 # %% ../nbs/90_cli.ipynb #c556d381
 @store_app.command("put")
@@ -496,6 +497,7 @@ _Fast = Annotated[bool, typer.Option("--fast", help="Decode at a quarter of the 
                                      "remembers it.")]
 _Scale = Annotated[int | None, typer.Option(help="Decode at one over 1, 2, 4 or 8; --fast is 4.", show_default=False)]
 _Jobs = Annotated[int, typer.Option(help="Threads; -1 is one a core.")]
+_MaxPixels = Annotated[int, typer.Option(help="Larger pictures are not unfolded, but named.", min=1)]
 _Trusted = Annotated[bool, typer.Option("--trusted", help="Read a pickle of the original scripts. It can run any code: "
                                         "only for files you made yourself.")]
 _Features = Annotated[str, typer.Option(help="colour, layout, texture, thumbnail, or several joined with +.")]
@@ -516,14 +518,15 @@ _Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep small copi
 def _train_command(
     dataset: _Dataset, model: _NewModel, bins: _Bins = "3,3,3", trees: _Trees = 100, contamination: _TrainShare = 0.01,
     random_state: _Seed = 42, features: _Features = "colour", detector: _Detector = "forest", fast: _Fast = False,
-    scale: _Scale = None, thumbnails: _Thumbnails = False, jobs: _Jobs = -1,
+    scale: _Scale = None, thumbnails: _Thumbnails = False, jobs: _Jobs = -1, max_pixels: _MaxPixels = 100_000_000,
 ) -> None:
     """Learn what the pictures of a folder look like."""
     from oco2_outliers.image_forest import train_model
 
     train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees, contamination=contamination,
                 random_state=random_state, features=features, detector=detector,
-                scale=_decoding_scale(fast, scale), thumbnails=thumbnails, n_jobs=jobs, progress=sys.stderr.isatty())
+                scale=_decoding_scale(fast, scale), thumbnails=thumbnails, n_jobs=jobs, max_pixels=max_pixels,
+                progress=sys.stderr.isatty())
 
 # %% ../nbs/90_cli.ipynb #271932de
 @images_app.command("test")
@@ -534,11 +537,13 @@ def _test_command(
     show: Annotated[bool, typer.Option("--show", help="Open a window; needs a display.")] = False,
     trusted: _Trusted = False,
     bins: _OldBins = "3,3,3",
+    max_pixels: _MaxPixels = 100_000_000,
 ) -> None:
     """Say whether a picture is an anomaly or normal, and why."""
     from oco2_outliers.image_forest import judge_picture
 
-    verdict = judge_picture(model, image, output=output, show=show, trusted=trusted, bins=_three_bins(bins))
+    verdict = judge_picture(model, image, output=output, show=show, trusted=trusted, bins=_three_bins(bins),
+                            max_pixels=max_pixels)
     print(f"{verdict.label} (score {verdict.score:.3f}): {verdict.reason}")
 
 # %% ../nbs/90_cli.ipynb #f202ed73
@@ -563,18 +568,16 @@ def _scan_command(
     model: _JudgeModel = None, trusted: _Trusted = False, contamination: _ScanShare = 0.01,
     features: _Features = "colour", detector: _Detector = "forest", bins: _Bins = "3,3,3",
     random_state: _ScanSeed = 42, fast: _Fast = False, scale: _Scale = None, jobs: _Jobs = -1,
+    max_pixels: _MaxPixels = 100_000_000,
 ) -> None:
     """Score all pictures of a folder, the oddest first."""
-    from oco2_outliers.image_forest import scan_folder
+    from oco2_outliers.pictures.folders import scan_folder, scan_report
 
     settings = _settings_beside(model, contamination=contamination, features=features, detector=detector,
                                 bins=_three_bins(bins), random_state=random_state, scale=_decoding_scale(fast, scale))
-    table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, progress=sys.stderr.isatty(),
-                        **settings)
-    shown = table.head(top)[["path", "score", "outlier"]].assign(reason=table["reason"].str.split(";").str[0])
-    print(shown.to_string(index=False, float_format="{:.3f}".format))
-    print(f"\n{len(table):,} pictures scored, {int(table['outlier'].sum()):,} outliers, "
-          f"{len(table.attrs['skipped']):,} skipped; wrote scores.csv, skipped.csv, contact_sheet.png to {out}")
+    table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, max_pixels=max_pixels,
+                        progress=sys.stderr.isatty(), **settings)
+    print(scan_report(table, out, top))
 
 # %% ../nbs/90_cli.ipynb #f25ec3c7
 @images_app.command("convert")

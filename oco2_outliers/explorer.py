@@ -15,6 +15,7 @@ from typing import Any
 from .ground.errors import InputError
 from .ground.files import whole_file
 from .ground.overwriting import refuse_overwriting
+from .ground.words import counted
 from .page.content import Options, content_of
 from .page.html import page_html
 from .page.widget import IsolationWidget
@@ -60,14 +61,14 @@ class ExplorerPage:
     def _repr_html_(self, height: int = 900, limit: int = 8_000_000) -> str:
         if self.n_bytes > limit:
             name = html.escape(str(self.path))
-            return f"<p>{self.n_rows:,} rows, {self.n_bytes / 1e6:.0f} MB: open <code>{name}</code>"
+            return f"<p>{counted(self.n_rows, 'row')}, {self.n_bytes / 1e6:.0f} MB: open <code>{name}</code>"
         page = html.escape(self.path.read_text("utf-8"))
         return (f'<iframe title="Explorer" srcdoc="{page}" style="width: 100%; height: {height}px; border: 0" '
                 'loading="lazy"></iframe>')
 
     def __str__(self) -> str:
         left = f", without {', '.join(self.left_out)}" if self.left_out else ""
-        return f"{self.path}: {self.n_rows:,} rows, {self.n_bytes / 1e6:.2g} MB{left}"
+        return f"{self.path}: {counted(self.n_rows, 'row')}, {self.n_bytes / 1e6:.2g} MB{left}"
 
 # %% ../nbs/07_explorer.ipynb #2d649a1a
 def _write_page(path: Path, text: str) -> None:

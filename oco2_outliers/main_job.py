@@ -21,6 +21,7 @@ from .ground.files import whole_folder
 from .ground.headings import as_names
 from .ground.overwriting import refuse_overwriting
 from .ground.tables import storable, wrapped_text
+from .ground.words import counted
 from .isolation.checking import features_to_judge, without_earlier_results
 from .isolation.choosing import best_by_silhouette, eps_around, eps_values, printable_fence
 from .isolation.columns import Fate
@@ -80,7 +81,8 @@ def _matrix_of(rows: _Rows, features: list[str] | None, min_samples: int, drop_m
         matrix = replace(matrix, columns={name: fate for name, fate in matrix.columns.items() if name != "source"})
     n = len(matrix.X)
     if n < min_samples:
-        raise InputError(f"{n} rows, fewer than min_samples={min_samples}: none can be core; lower min_samples")
+        raise InputError(f"{counted(n, 'row')}, fewer than min_samples={min_samples}: "
+                         "none can be core; lower min_samples")
     return matrix
 
 # %% ../nbs/04a_isolate.ipynb #847fc180
@@ -171,7 +173,7 @@ class IsolationResult:
     def __str__(self) -> str:
         n, n_rows = int(self.table["isolated"].sum()), len(self.table)
         verdict = (f"eps {self.eps:.3g} ({self.rule}), min_samples {self.min_samples}: "
-                   f"{n:,} of {n_rows:,} rows isolated ({n / n_rows:.2%})")
+                   f"{n:,} of {counted(n_rows, 'row')} isolated ({n / n_rows:.2%})")
         return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
                           verdict, *oddest_text(self.table)])
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.headings import as_names
+from ..ground.words import counted
 from oco2_outliers.isolation.columns import (
     Fate,
     column_fates,
@@ -75,7 +76,7 @@ def refuse_missing(values: pd.DataFrame) -> None:
         n_nan, n_inf = int(np.isnan(column).sum()), int(np.isinf(column).sum())
         if n_nan or n_inf:
             what = " and ".join(f"{n} {word}" for n, word in [(n_nan, "missing (NaN)"), (n_inf, "infinite")] if n)
-            raise InputError(f"column {name!r} holds {what} of {len(column)} values; "
+            raise InputError(f"column {name!r} holds {what} of {counted(len(column), 'value')}; "
                              "fix them, leave the column out, or ask for such rows to be dropped")
 
 # %% ../../nbs/isolation/00_features.ipynb #f522a8b8

@@ -25,6 +25,7 @@ from oco2_outliers.ground.figures import (
     new_axes,
     plain_text,
 )
+from ..ground.words import counted
 from .radii import eps_profile
 
 # %% auto #0
@@ -283,7 +284,7 @@ def _computed_silhouettes(merged: np.ndarray, X: ArrayLike) -> np.ndarray:
     """Silhouettes of some thousand rows, noise as one cluster."""
     rows = finite_values(X, "X", ndim=2)
     if len(rows) != len(merged):
-        raise InputError(f"{len(merged):,} labels for {len(rows):,} rows")
+        raise InputError(f"{counted(len(merged), 'label')} for {counted(len(rows), 'row')}")
     if len(rows) > _ALL_PAIRS:
         raise InputError(f"X has {len(rows):,} rows; up to {_ALL_PAIRS:,} are compared here. Draw some of them, or "
                          "give the values as silhouette=")
@@ -341,7 +342,7 @@ def _draw_blades(ax: Axes, labels: np.ndarray, values: np.ndarray, shown: list[i
         rows = np.sort(values[labels < 0 if label < 0 else labels == label])
         _blade(ax, rows, base, ISOLATED_COLOUR if label < 0 else CLUSTER_COLOURS[label % 4])
         ticks.append(base + len(rows) / 2)
-        words.append(f"{'noise' if label < 0 else f'cluster {label}'}\n{len(rows):,} rows")
+        words.append(f"{'noise' if label < 0 else f'cluster {label}'}\n{counted(len(rows), 'row')}")
         base += len(rows) + step
     ax.set_yticks(*_apart(ticks, words, base), fontsize="small")
     ax.tick_params(axis="y", length=0)

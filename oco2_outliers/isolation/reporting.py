@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..ground.tables import text_table
+from ..ground.words import counted
 from .figures import eps_curve, silhouette_curve
 from ..soundings.figures import isolated_along_track, isolated_map
 from ..soundings.inputs import InputTable, reading_notes
@@ -25,9 +26,9 @@ def _notes_of_reading(read: Sequence[InputTable], n_rows: int) -> list[str]:
     notes = []
     for each in read[:10]:
         how = each.table.attrs.get("read_as")
-        notes.append(f"read {each.name}: {len(each.table):,} rows" + (f" ({how})" if how else ""))
+        notes.append(f"read {each.name}: {counted(len(each.table), 'row')}" + (f" ({how})" if how else ""))
     if len(read) > 10:
-        notes.append(f"... and {len(read) - 10} more inputs, {n_rows:,} rows in all")
+        notes.append(f"... and {counted(len(read) - 10, 'more input')}, {counted(n_rows, 'row')} in all")
     matched = {old: new for each in read for old, new in each.table.attrs.get("matched", {}).items()}
     if matched:
         notes.append("names matched: " + ", ".join(f"{old!r} is {new}" for old, new in matched.items()))
@@ -45,7 +46,8 @@ def _notes_of_ids(table: pd.DataFrame) -> list[str]:
         notes.append(f"every sounding_id ends in 0: they look cut to 15 digits, as spreadsheets do, so {n:,} repeat; "
                      "write them as text")
     elif n:
-        notes.append(f"{n:,} rows repeat a sounding_id: copies keep each other company and hide isolation")
+        notes.append(f"{counted(n, 'row repeats', 'rows repeat')} a sounding_id: "
+                     "copies keep each other company and hide isolation")
     return notes
 
 # %% ../../nbs/isolation/83_reporting.ipynb #8694522b
@@ -58,7 +60,7 @@ def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int,
     lost = len(table) - n_judged
     if lost:
         by_column = ", ".join(f"{name} {n:,}" for name, n in fills.items() if n and name in table)
-        notes.append(f"dropped {lost:,} rows with a fill or missing feature"
+        notes.append(f"dropped {counted(lost, 'row')} with a fill or missing feature"
                      + (f" (fills: {by_column})" if by_column else ""))
     if partial:
         notes.append(f"not in every input, so not used: {', '.join(partial)}")

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..ground.headings import as_names
 from ..ground.errors import InputError
+from ..ground.words import counted
 from .html import program, style
 from .packing import Pack, encode, packed_size
 from .sources import Source, source_of
@@ -119,11 +120,21 @@ def _words_of_kind(table: pd.DataFrame, view: dict) -> dict[str, str]:
 # %% ../../nbs/page/06_content.ipynb #82fb81a0
 def _subtitle(source: Source, table: pd.DataFrame) -> str:
     """How many rows of what, and what the run judged by."""
-    told = [f"{len(table):,} rows" + (f" of {_some(source.names)}" if source.names else "")]
+    told = [counted(len(table), "row") + (f" of {_some(source.names)}" if source.names else "")]
     if "isolated" in table and source.min_samples is not None:
         told.append(f"the run used eps {source.eps:.4g}{f' ({source.rule})' if source.rule else ''} and min_samples "
                     f"{source.min_samples}")
     return "; ".join(told)
+
+# %% ../../nbs/page/06_content.ipynb #77c0de02
+def _why_no_slider(table: pd.DataFrame) -> str:
+    """Why no number can be moved to another verdict."""
+    n = table["eps"].nunique() if "eps" in table else 0
+    if n > 1:
+        return (f"No slider: the parts of this run were judged at {n} values of eps (column eps), so no single eps "
+                "gives this verdict. A run with one --eps for all has a slider.")
+    return ("No slider: something else than the score alone decided, such as a p-value, so no threshold of the score "
+            "gives this verdict.")
 
 # %% ../../nbs/page/06_content.ipynb #369d7db9
 def _notes(source: Source, table: pd.DataFrame, meta: dict) -> list[str]:
@@ -131,7 +142,7 @@ def _notes(source: Source, table: pd.DataFrame, meta: dict) -> list[str]:
     notes = [*source.notes]
     if meta["view"]["lat"]:
         n = int((~np.isfinite(table[["latitude", "longitude"]].to_numpy(float, na_value=np.nan)).all(axis=1)).sum())
-        notes += [f"{n:,} rows without a position are not on the map"] if n else []
+        notes += [f"{counted(n, 'row')} without a position, not on the map"] if n else []
         notes.append("Coastlines and borders: Natural Earth, public domain. Axes: uPlot, MIT licence.")
     if meta["left_out"]:
         notes.append(f"left out to keep the file small: {', '.join(meta['left_out'])}")
@@ -141,8 +152,9 @@ def _notes(source: Source, table: pd.DataFrame, meta: dict) -> list[str]:
 def _all_words(source: Source, table: pd.DataFrame, meta: dict, title: str | None) -> dict[str, Any]:
     """Title, notes and the words of the page."""
     kind = "Isolated soundings" if "isolated" in table else "Odd pictures" if meta["pictures"] else "Outliers"
+    words = _words_of_kind(table, meta["view"]) | ({"no_slider": _why_no_slider(table)} if meta["fixed"] else {})
     return {"title": title or kind, "subtitle": _subtitle(source, table), "notes": _notes(source, table, meta),
-            "words": _words_of_kind(table, meta["view"])}
+            "words": words}
 
 # %% ../../nbs/page/06_content.ipynb #2ebdfad0
 def _packed_coast(table: pd.DataFrame, view: dict, pack: Pack) -> dict[str, Any] | None:
@@ -163,7 +175,8 @@ def content_of(result: Any, options: Options) -> tuple[Source, Content]:
     table = with_distance(table)
     features = list(source.X.columns) if source.X is not None else []
     view = first_view(table, features)
-    pictures = packed_pictures(table, pack, options.thumbnail, options.max_pictures, Path(options.picture_root))
+    pictures = packed_pictures(table, pack, options.thumbnail, options.max_pictures, Path(options.picture_root),
+                               source.notes)
     coast = _packed_coast(table, view, pack)
     columns, left_out = _packed_columns(table, view, features, pack, options)
     meta = {"n": len(table), **verdict, "columns": columns, "view": view, "coast": coast, "pictures": pictures,

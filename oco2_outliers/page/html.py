@@ -13,6 +13,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from ..ground.words import counted
+
 # %% auto #0
 __all__ = []
 
@@ -65,7 +67,7 @@ def page_html(meta: dict[str, Any], data: bytes) -> str:
 <style>{style()}</style>
 </head>
 <body>
-<main id="explorer">Unpacking {meta["n"]:,} rows ...</main>
+<main id="explorer">Unpacking {counted(meta["n"], "row")} ...</main>
 <noscript>This page needs JavaScript, which is in the file itself.</noscript>
 <script type="application/json" id="explorer-meta">{safe_json(meta)}</script>
 <script type="text/plain" id="explorer-data">{base64.b64encode(data).decode()}</script>

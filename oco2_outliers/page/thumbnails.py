@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.words import counted
 from .packing import Pack
-from ..pictures.reading import read_picture
+from ..pictures.reading import MAX_PIXELS, read_picture
 
 # %% auto #0
 __all__ = []
@@ -39,8 +40,10 @@ def _oddest_squares(table: pd.DataFrame, size: int, limit: int, root: Path) -> t
     of = np.full(len(table), -1, np.int32)
     for row in table["score"].sort_values(ascending=False, kind="stable").index[:limit]:
         try:
-            picture = read_picture(root / os.fspath(table["path"][row]))
-        except (InputError, OSError, ValueError, TypeError):
+            # What was scored was within the limit of its scan.
+            known = int(table["width"][row]) * int(table["height"][row]) if {"width", "height"} <= set(table) else 0
+            picture = read_picture(root / os.fspath(table["path"][row]), max_pixels=max(MAX_PIXELS, known))
+        except (InputError, OSError, ValueError, TypeError, MemoryError):
             continue
         of[row] = len(tiles)
         tiles.append(_square(picture, size))
@@ -69,11 +72,15 @@ def _thumbnails(table: pd.DataFrame, size: int, limit: int, root: Path) -> tuple
             for begin in range(0, len(tiles), across * across)], of
 
 # %% ../../nbs/page/03_thumbnails.ipynb #fab6351b
-def packed_pictures(table: pd.DataFrame, pack: Pack, size: int, limit: int, root: Path) -> dict[str, Any] | None:
+def packed_pictures(table: pd.DataFrame, pack: Pack, size: int, limit: int, root: Path,
+                    notes: list[str]) -> dict[str, Any] | None:
     """Sheets of a table with a column `path`, put into the pack, and what a page must know of them."""
     if "path" not in table or limit < 1:
         return None
     sheets, of = _thumbnails(table, size, limit, root)
+    if missing := min(limit, len(table)) - int((of >= 0).sum()):
+        notes.append(f"{counted(missing, 'picture')} could not be read for a thumbnail; where the pictures lie "
+                     "elsewhere, give their folder (picture_root, --pictures)")
     if not sheets:
         return None
     across = min(_SHEET // size, int((of >= 0).sum()))

@@ -70,7 +70,9 @@ def packed_verdict(source: Source, table: pd.DataFrame, pack: Pack, min_samples:
         raise InputError("the table does not say which rows are outliers: it needs a column 'outlier'")
     flagged = table[word].to_numpy(bool, na_value=False)
     eps = source.eps
-    if eps is None or not ((eps < score) == flagged).all():
+    if "eps" in table and table["eps"].nunique() > 1:
+        eps = None  # a border found by chance would belong to none of the parts
+    elif eps is None or not ((eps < score) == flagged).all():
         eps = _threshold(score, flagged)
     common = {"eps": eps, "min_samples": source.min_samples, "fixed": None}
     if eps is None:

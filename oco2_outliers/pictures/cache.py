@@ -24,7 +24,8 @@ __all__ = []
 # %% ../../nbs/pictures/05_cache.ipynb #a43b6118
 def _cache_settings(features: str, bins: Sequence[int], scale: int) -> str:
     """What the features of a picture depend on beside its content, as JSON."""
-    return json.dumps([1, list(map(int, bins)), features, scale, cv2.__version__])
+    # The first number counts the ways of reading: since 2, damaged pictures are refused.
+    return json.dumps([2, list(map(int, bins)), features, scale, cv2.__version__])
 
 # %% ../../nbs/pictures/05_cache.ipynb #14b19b82
 def _open_base(path: str | os.PathLike) -> sqlite3.Connection:

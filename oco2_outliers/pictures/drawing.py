@@ -69,16 +69,32 @@ def draw_verdict(image: np.ndarray, label: str) -> np.ndarray:
     colour = (0, 0, 255) if label == "anomaly" else (0, 255, 0)
     return cv2.putText(image.copy(), label, (10, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.7, colour, 2)
 
+# %% ../../nbs/pictures/00_drawing.ipynb #e5c0de01
+def fitting(text: str, width: int) -> str:
+    """A text as it is if `write_label` needs at most so many pixels for it, else with two dots in its middle."""
+    def fits(part: str) -> bool:
+        return cv2.getTextSize(part, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0] <= width
+
+    text = text.encode("ascii", "replace").decode()
+    kept = text
+    for length in range(min(len(text), width) - 1, 0, -1):
+        if fits(kept):
+            break
+        kept = f"{text[: length // 2]}..{text[len(text) - (length - length // 2) :]}"
+    return kept
+
 # %% ../../nbs/pictures/00_drawing.ipynb #70739b4d
 def tile(image: np.ndarray, title: str, width: int = 160, height: int = 120) -> np.ndarray:
-    """A BGR picture shrunk onto a white board, over a line with its title."""
-    board = np.full((height + 24, width, 3), 255, dtype=np.uint8)
+    """A BGR picture shrunk onto a white board, over the lines of its title."""
+    lines = title.split("\n")
+    board = np.full((height + 8 + 16 * len(lines), width, 3), 255, dtype=np.uint8)
     shrink = min((width - 8) / image.shape[1], (height - 8) / image.shape[0])
     size = max(1, round(image.shape[1] * shrink)), max(1, round(image.shape[0] * shrink))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     top, left = (height - size[1]) // 2, (width - size[0]) // 2
     board[top : top + size[1], left : left + size[0]] = small
-    write_label(board, title, 4, height + 14)
+    for number, line in enumerate(lines):
+        write_label(board, fitting(line, width - 8), 4, height + 14 + 16 * number)
     return board
 
 # %% ../../nbs/pictures/00_drawing.ipynb #601e077b

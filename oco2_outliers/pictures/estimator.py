@@ -20,7 +20,14 @@ from ..ground.overwriting import refuse_overwriting
 from .features import FeatureFrame
 from .judges import Distances, Trees, trees_of
 from .models import check_settings, manifest_entry, read_model, write_model
-from .reading import MAX_PIXELS, PictureRow, read_picture, skipped_table, warn_skipped
+from oco2_outliers.pictures.reading import (
+    MAX_PIXELS,
+    PictureRow,
+    check_max_pixels,
+    read_picture,
+    skipped_table,
+    warn_skipped,
+)
 from .reasons import Explanation, UsualRange, explain_row, reasons_of
 from .rows import PictureReader, usable_rows
 
@@ -76,6 +83,7 @@ class _Parameters(BaseEstimator):
     def check_parameters(self) -> None:
         """Refuse parameters that make no sense."""
         check_settings(self.bins, self.features, self.detector, self.scale, self.contamination)
+        check_max_pixels(self.max_pixels)
 
 # %% ../../nbs/pictures/10_estimator.ipynb #81fd8421
 def _fitted_judge(forest: _Parameters, table: np.ndarray) -> tuple[Trees | Distances, float]:

@@ -23,6 +23,7 @@ from oco2_outliers.ground.figures import (
     finite_values,
     new_axes,
 )
+from ..ground.words import counted
 
 # %% auto #0
 __all__ = ['annotate_image', 'image_grid', 'mosaic']
@@ -116,10 +117,10 @@ def _captions(n: int, scores: ArrayLike | None, titles: Sequence[str] | None, ro
     if scores is not None:
         values = finite_values(scores, "scores")
         if len(values) != n:
-            raise InputError(f"{len(values):,} scores for {n:,} pictures")
+            raise InputError(f"{counted(len(values), 'score')} for {counted(n, 'picture')}")
         numbers = [f"{value:.2f}" for value in values]
     if titles is not None and len(titles) != n:
-        raise InputError(f"{len(titles):,} titles for {n:,} pictures")
+        raise InputError(f"{counted(len(titles), 'title')} for {counted(n, 'picture')}")
     return [f"{number} {_shortened(str(title), room - len(number) - 1)}".strip()
             for number, title in zip(numbers, titles if titles is not None else [""] * n)]
 

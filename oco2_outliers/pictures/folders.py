@@ -19,13 +19,18 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.files import whole_folder
 from ..ground.overwriting import refuse_overwriting
+from ..ground.words import counted
 from .drawing import draw_verdict, shown_picture, write_picture
 from .estimator import ImageForest
-from .reading import list_pictures, printable_name, read_picture
+from .kinds import list_files
+from .reading import MAX_PIXELS, left_out, printable_name, read_picture, skipped_table
 from .sheets import contact_sheet
 
 # %% auto #0
 __all__ = ['train_model', 'Verdict', 'judge_picture', 'scan_folder']
+
+# %% ../../nbs/pictures/12_folders.ipynb #f6c0de01
+_MOST_NAMED = 20
 
 # %% ../../nbs/pictures/12_folders.ipynb #1b1aae48
 def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings: Any) -> ImageForest:
@@ -65,11 +70,13 @@ def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings
     """
     print("[INFO] preparing dataset...")
     forest = ImageForest(**settings)
-    refuse_overwriting(list_pictures(dataset), model)
+    refuse_overwriting(list_files(dataset), model)
     rows = forest.read_rows(dataset, hashed=True)
-    for row in rows:
-        if row.features is None:
-            print(f"[INFO] skipped {printable_name(row.name)!r}: {row.reason}")
+    skipped = skipped_table(rows)
+    for name, reason in skipped.head(_MOST_NAMED).itertuples(index=False):
+        print(f"[INFO] skipped {printable_name(name)!r}: {reason}")
+    if len(skipped) > _MOST_NAMED:
+        print(f"[INFO] skipped {len(skipped) - _MOST_NAMED:,} more: {left_out(skipped.iloc[_MOST_NAMED:])}")
     print("[INFO] fitting anomaly detection model...")
     forest.fit_rows(rows)
     forest.save(model)
@@ -125,6 +132,7 @@ def judge_picture(
     show: bool = False,
     trusted: bool = False,
     bins: Sequence[int] = (3, 3, 3),
+    max_pixels: int = MAX_PIXELS,
 ) -> Verdict:
     """Say whether a picture is an anomaly or normal: the work of ``oco2-outliers images test``.
 
@@ -140,6 +148,8 @@ def judge_picture(
         Open a window; needs a display.
     trusted, bins
         To read an old pickle, see `ImageForest.load`.
+    max_pixels : int, default 100,000,000
+        A larger picture is refused.
 
     Returns
     -------
@@ -169,8 +179,8 @@ def judge_picture(
     forest = ImageForest.load(model, trusted=trusted, bins=bins)
     if show:
         _require_display()
-    picture = read_picture(image)
-    judged = forest.result_table([image]).iloc[0]
+    picture = read_picture(image, max_pixels=max_pixels)
+    judged = forest.set_params(max_pixels=max_pixels).result_table([image]).iloc[0]
     label = "anomaly" if judged.outlier else "normal"
     verdict = Verdict(label, float(judged.score), judged.reason, draw_verdict(picture, label))
     if output is not None:
@@ -199,10 +209,19 @@ def _write_scan(out: Path, table: pd.DataFrame, top: int) -> None:
         write_picture(scratch / "contact_sheet.png", contact_sheet(table, top))
 
 # %% ../../nbs/pictures/12_folders.ipynb #707366c5
-def _pictures_outside(folder: str | os.PathLike, out: Path) -> list[str]:
-    """Paths of the pictures under a folder, without those under `out`."""
-    inside = out.resolve()
-    return [name for name in list_pictures(folder) if inside not in Path(name).resolve().parents]
+_RESULTS = ("scores.csv", "skipped.csv", "contact_sheet.png", "features.sqlite")
+
+
+def _files_outside(folder: str | os.PathLike, out: Path) -> list[str]:
+    """Paths of the files under a folder, without the results under `out`."""
+    inside, top = out.resolve(), Path(folder).resolve()
+    # Its folder may hold the pictures too: then only the results themselves are left out.
+    shared = inside in (top, *top.parents)
+
+    def is_result(path: Path) -> bool:
+        return path.name.startswith(_RESULTS) and path.parent == inside if shared else inside in path.parents
+
+    return [name for name in list_files(folder) if not is_result(top / Path(name).relative_to(folder))]
 
 # %% ../../nbs/pictures/12_folders.ipynb #e6955c65
 def scan_folder(
@@ -220,9 +239,9 @@ def scan_folder(
     folder : str or path
         Searched through all its subfolders.
     out : str or path
-        Takes scores.csv (oddest first: path, score, outlier, reason, width, height, note), skipped.csv (path, reason),
-        contact_sheet.png, files.json (their hashes), and features.sqlite, with which a second run, or one after a
-        stop, need not decode again.
+        Takes scores.csv (oddest first: path, score, outlier, reason, width, height, note), skipped.csv (path and reason
+        of every other file), contact_sheet.png, files.json (their hashes), and features.sqlite, with which a second
+        run, or one after a stop, need not decode again.
     top : int, default 20
         How many of the oddest, and of the most normal, the sheet shows.
     model : str, path or None
@@ -259,7 +278,7 @@ def scan_folder(
     forest = ImageForest.load(model, trusted=trusted) if model is not None else ImageForest()
     forest.set_params(**settings, cache=out / "features.sqlite")
     forest.check_parameters()
-    names = _pictures_outside(folder, out)
+    names = _files_outside(folder, out)
     refuse_overwriting([model, *names], out, _SCAN_FILES)
     out.mkdir(parents=True, exist_ok=True)
     rows = forest.read_rows(names)
@@ -269,3 +288,14 @@ def scan_folder(
     table = table.iloc[np.argsort(-table["score"].to_numpy(), kind="stable")].reset_index(drop=True)
     _write_scan(out, table, top)
     return table
+
+# %% ../../nbs/pictures/12_folders.ipynb #f6c0de03
+def scan_report(table: pd.DataFrame, out: str | os.PathLike, top: int) -> str:
+    """The oddest pictures of a scan, and the numbers of files scored and skipped."""
+    shown = table.head(top)[["path", "score", "outlier"]].assign(reason=table["reason"].str.split(";").str[0])
+    shown["path"] = shown["path"].map(printable_name)
+    skipped = table.attrs["skipped"]
+    lines = [shown.to_string(index=False, float_format="{:.3f}".format), "",
+             f"{counted(len(table), 'picture')} scored, {counted(int(table['outlier'].sum()), 'outlier')}, "
+             f"{len(skipped):,} skipped; wrote scores.csv, skipped.csv, contact_sheet.png to {out}"]
+    return "\n".join([*lines, f"skipped: {left_out(skipped)}"] if len(skipped) else lines)

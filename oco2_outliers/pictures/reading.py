@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +21,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from imutils import paths as image_paths
 
 from ..ground.errors import InputError
+from ..ground.words import counted
 from ..ground.work import count_threads, progress_bar
+from .jpeg_scans import check_jpeg
+from .kinds import file_bytes, picture_kind, why_no_picture
 
 # %% auto #0
 __all__ = ['MAX_PIXELS', 'read_picture']
@@ -31,23 +34,23 @@ __all__ = ['MAX_PIXELS', 'read_picture']
 # %% ../../nbs/pictures/02_reading.ipynb #846ed041
 MAX_PIXELS = 100_000_000
 
-# %% ../../nbs/pictures/02_reading.ipynb #f437709e
-_MAX_BYTES = 1 << 30
+# %% ../../nbs/pictures/02_reading.ipynb #b3c0de01
+_MOST_PIXELS, _LONGEST_SIDE = 1 << 30, 1 << 20
 
 
-def file_bytes(path: str | os.PathLike) -> bytes:
-    """The bytes of a regular file of a sane size."""
-    # Opened without waiting, or a named pipe would block for ever.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags), "rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError("not a regular file")
-        if status.st_size == 0:
-            raise InputError("empty file")
-        if status.st_size > _MAX_BYTES:
-            raise InputError(f"file of {status.st_size:,} bytes; the limit is {_MAX_BYTES:,}")
-        return file.read()
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuse a picture that is larger than allowed, or than OpenCV can take."""
+    if width * height > min(max_pixels, _MOST_PIXELS) or max(width, height) > _LONGEST_SIDE:
+        what = f"{width} x {height} pixels"
+        if width * height > _MOST_PIXELS or max(width, height) > _LONGEST_SIDE:
+            raise InputError(f"{what}; the limit is {_MOST_PIXELS:,}, and {_LONGEST_SIDE:,} a side; make it smaller")
+        raise InputError(f"{what}; the limit is {max_pixels:,} (max_pixels, --max-pixels)")
+
+# %% ../../nbs/pictures/02_reading.ipynb #b3c0de02
+def check_max_pixels(max_pixels: Any) -> None:
+    """Refuse a limit that is none."""
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, (int, np.integer)) or max_pixels < 1:
+        raise InputError(f"max_pixels must be a whole number from 1 on; got {max_pixels!r}")
 
 # %% ../../nbs/pictures/02_reading.ipynb #94ba9c8c
 def _jpeg_head(data: bytes) -> tuple[int, int, str]:
@@ -68,65 +71,135 @@ def _jpeg_head(data: bytes) -> tuple[int, int, str]:
         raise InputError("truncated JPEG")
     return size[0], size[1], {1: "grey", 4: "CMYK"}.get(size[2], "")
 
+# %% ../../nbs/pictures/02_reading.ipynb #b3c0de04
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of the chunks of a PNG up to its end mark; damage among those that matter is refused."""
+    at, name = 8, b""
+    while name != b"IEND":
+        length, name = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        if at + 12 + length > len(data):
+            raise InputError("truncated PNG")
+        whole = zlib.crc32(memoryview(data)[at + 4 : at + 8 + length]) == int.from_bytes(data[at + 8 + length :][:4])
+        if not whole and not name[:1].islower():
+            raise InputError("damaged PNG (a check sum is wrong)")
+        yield name, data[at + 8 : at + 8 + length] if name in (b"IHDR", b"acTL") else b""
+        at += 12 + length
+
 # %% ../../nbs/pictures/02_reading.ipynb #2b8cb374
 def _png_head(data: bytes) -> tuple[int, int, str]:
-    """Width, height and note of a PNG, from its header chunk."""
-    if len(data) < 33 or data[12:16] != b"IHDR" or data.rfind(b"IEND") < 0:
-        raise InputError("truncated PNG")
+    """Width, height and note of a PNG."""
+    chunks = dict(reversed(list(_png_chunks(data))))
+    header, frames = chunks.get(b"IHDR", b""), chunks.get(b"acTL", b"")
+    if len(header) != 13 or b"IDAT" not in chunks:
+        raise InputError("damaged PNG (a chunk is missing)")
     notes = []
-    colour = data[25]
+    colour = header[9]
     if colour in (0, 4):
         notes.append("grey")
-    if colour in (4, 6):
+    if colour in (4, 6) or b"tRNS" in chunks:
         notes.append("alpha ignored")
-    if data[24] == 16:
+    if header[8] == 16:
         notes.append("16-bit")
-    frames = data.find(b"acTL", 33, max(data.find(b"IDAT"), 0))
-    if frames > 0 and int.from_bytes(data[frames + 4 : frames + 8]) > 1:
+    if int.from_bytes(frames[:4]) > 1:
         notes.append("animated, first frame used")
-    return int.from_bytes(data[16:20]), int.from_bytes(data[20:24]), ", ".join(notes)
+    return int.from_bytes(header[:4]), int.from_bytes(header[4:8]), ", ".join(notes)
 
 # %% ../../nbs/pictures/02_reading.ipynb #c54bd9ec
-def _other_head(data: bytes) -> tuple[int, int, str]:
-    """Width, height and note of any other known kind of picture."""
+_NOTES = {"1": "grey", "L": "grey", "CMYK": "CMYK", "RGBA": "alpha ignored", "LA": "grey, alpha ignored",
+          "PA": "alpha ignored", "I;16": "grey, 16-bit", "I;16B": "grey, 16-bit"}
+_REDUCED, _DNG = 254, 50706  # tags of a TIFF
+
+
+def _opened(data: bytes, kind: str) -> Any:
+    """A picture opened by Pillow, which reads the head alone."""
     from PIL import Image  # slow to import, and most folders hold JPEG and PNG alone
 
+    Image.init()
     try:
-        with Image.open(io.BytesIO(data), formats=("BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")) as head:
-            (width, height), mode, frames = head.size, head.mode, getattr(head, "n_frames", 1)
-    except Image.DecompressionBombError:
-        raise InputError(f"more pixels than the limit of {MAX_PIXELS:,}") from None
+        return Image.OPEN[kind][0](io.BytesIO(data), "")
+    except MemoryError:
+        raise
     except Exception:  # Pillow raises many kinds on hostile bytes; all of them mean the same here
-        raise InputError("not a picture") from None
-    notes = {"1": "grey", "L": "grey", "CMYK": "CMYK", "RGBA": "alpha ignored", "I;16": "grey, 16-bit"}
-    note = [notes[mode]] if mode in notes else []
-    return width, height, ", ".join(note + (["animated, first frame used"] if frames > 1 else []))
+        raise InputError(f"truncated or damaged {kind}") from None
+
+# %% ../../nbs/pictures/02_reading.ipynb #b3c0de05
+def _other_head(data: bytes, kind: str) -> tuple[int, int, str]:
+    """Width, height and note of any other known kind of picture."""
+    head = _opened(data, kind)
+    if kind == "TIFF" and (head.tag_v2.get(_REDUCED, 0) & 1 or _DNG in head.tag_v2 or data[8:10] == b"CR"):
+        raise InputError(why_no_picture(b"FUJIFILMCCD-RAW"))
+    try:
+        animated = getattr(head, "is_animated", False)
+    except Exception:  # a second frame that is damaged does no harm to the first
+        animated = True
+    note = [_NOTES[head.mode]] if head.mode in _NOTES else []
+    return *head.size, ", ".join(note + (["animated, first frame used"] if animated else []))
 
 # %% ../../nbs/pictures/02_reading.ipynb #e1553862
 def _picture_head(data: bytes) -> tuple[int, int, str]:
     """Width, height and a note on the kind, without decoding the pixels."""
-    if data[:3] == b"\xff\xd8\xff":
-        return _jpeg_head(data)
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return _png_head(data)
-    return _other_head(data)
+    kind = picture_kind(data[:256])
+    if not kind:
+        raise InputError(why_no_picture(data[:256]))
+    return {"JPEG": _jpeg_head, "PNG": _png_head}.get(kind, lambda data: _other_head(data, kind))(data)
 
 # %% ../../nbs/pictures/02_reading.ipynb #afeded21
 SCALES = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
            8: cv2.IMREAD_REDUCED_COLOR_8}
+_NO_MEMORY = "not enough memory to unfold it; give a smaller max_pixels (--max-pixels)"
 
 
+def _pixels(data: bytes, scale: int) -> np.ndarray:
+    """The pixels (BGR uint8) of an encoded picture, by OpenCV."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), SCALES[scale])
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(_NO_MEMORY) from None
+        image = None
+    if image is None or image.size == 0:
+        raise InputError("damaged picture, or of a kind that OpenCV cannot read")
+    return image
+
+# %% ../../nbs/pictures/02_reading.ipynb #b3c0de07
+def _check_data(data: bytes, kind: str) -> None:
+    """Refuse a picture whose data are damaged where OpenCV would say nothing."""
+    if kind == "JPEG":
+        check_jpeg(data)
+    elif kind in ("GIF", "TIFF"):
+        picture = _opened(data, kind)
+        # Of TIFF there are kinds that Pillow does not know at all.
+        if kind == "TIFF" and picture.info.get("compression") in (None, "raw"):
+            return
+        try:
+            picture.load()
+        except MemoryError:
+            raise
+        except Exception:
+            raise InputError(f"truncated or damaged {kind}") from None
+
+# %% ../../nbs/pictures/02_reading.ipynb #b3c0de08
+_LEFT, _RIGHT = cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_90_CLOCKWISE
+# How to flip and then to turn a picture of each orientation.
+_TURNS = {2: (1, None), 3: (-1, None), 4: (0, None), 5: (1, _LEFT), 6: (None, _RIGHT), 7: (1, _RIGHT), 8: (None, _LEFT)}
+
+
+def _upright(image: np.ndarray, data: bytes) -> np.ndarray:
+    """An AVIF turned upright, as OpenCV turns the other kinds."""
+    flip, turn = _TURNS.get(_opened(data, "AVIF").getexif().get(0x0112, 1), (None, None))
+    image = image if flip is None else cv2.flip(image, flip)
+    return image if turn is None else cv2.rotate(image, turn)
+
+# %% ../../nbs/pictures/02_reading.ipynb #b3c0de09
 def decode_picture(data: bytes, scale: int, max_pixels: int) -> tuple[np.ndarray, int, int, str]:
     """The pixels (BGR uint8) of an encoded picture, its full width and height, and a note."""
     width, height, note = _picture_head(data)
-    if width * height > max_pixels:
-        raise InputError(f"{width} x {height} pixels; the limit is {max_pixels:,}")
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), SCALES[scale])
-    except cv2.error:
-        image = None
-    if image is None or image.size == 0:
-        raise InputError("broken picture")
+    check_size(width, height, max_pixels)
+    kind = picture_kind(data[:256])
+    _check_data(data, kind)
+    image = _pixels(data, scale)
+    if kind == "AVIF":
+        image = _upright(image, data)
     if (image.shape[1] > image.shape[0]) != (width > height) and image.shape[0] != image.shape[1]:
         width, height = height, width
     return image, width, height, note
@@ -151,7 +224,7 @@ def read_picture(path: str | os.PathLike, scale: int = 1, max_pixels: int = MAX_
     Raises
     ------
     InputError
-        The file is empty, cut short, too large or not a picture; the message says which.
+        The file is empty, cut short, damaged, too large or not a picture; the message says which.
 
     Examples
     --------
@@ -161,8 +234,9 @@ def read_picture(path: str | os.PathLike, scale: int = 1, max_pixels: int = MAX_
     >>> read_picture(path).shape, read_picture(path, scale=2).shape
     ((96, 128, 3), (48, 64, 3))
     """
+    check_max_pixels(max_pixels)
     try:
-        return decode_picture(file_bytes(path), scale, max_pixels)[0]
+        return decode_picture(file_bytes(path, picture=True), scale, max_pixels)[0]
     except InputError as error:
         raise InputError(f"{os.fspath(path)!r}: {error}") from None
 
@@ -225,32 +299,31 @@ def held(name: str) -> Any:
     """What this thread holds under a name, or None."""
     return getattr(_HELD, name, None)
 
-# %% ../../nbs/pictures/02_reading.ipynb #ec0125f7
-_FORMATS = (".gif", ".webp", ".avif", ".jp2")
-
-
-def list_pictures(folder: str | os.PathLike) -> list[str]:
-    """Paths of the pictures under a folder, sorted; told by the endings that imutils knows, and by a few newer ones."""
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"no folder {os.fspath(folder)!r}")
-    return sorted(image_paths.list_files(os.fspath(folder), validExts=image_paths.image_types + _FORMATS))
-
-# %% ../../nbs/pictures/02_reading.ipynb #ca7c38af
-def warn_skipped(rows: Iterable[PictureRow]) -> None:
-    """One warning that names what was left out."""
-    skipped = [row for row in rows if row.features is None]
-    if skipped:
-        named = "; ".join(f"{Path(row.name).name!r}: {row.reason}" for row in skipped[:5])
-        more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-        warnings.warn(f"{len(skipped)} pictures left out: {named}{more}", stacklevel=3)
-
-# %% ../../nbs/pictures/02_reading.ipynb #f9e4f89b
-def skipped_table(rows: list[PictureRow]) -> pd.DataFrame:
-    """Path and reason of what could not be used."""
-    left_out = [(row.name, row.reason) for row in rows if row.features is None]
-    return pd.DataFrame(left_out, columns=["path", "reason"], dtype=object)
-
 # %% ../../nbs/pictures/02_reading.ipynb #af189832
 def printable_name(name: str) -> str:
     """A file name that any file and terminal can hold; odd bytes and control characters are written out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+# %% ../../nbs/pictures/02_reading.ipynb #f9e4f89b
+def skipped_table(rows: Sequence[PictureRow]) -> pd.DataFrame:
+    """Path and reason of what could not be used."""
+    skipped = [(row.name, row.reason) for row in rows if row.features is None]
+    return pd.DataFrame(skipped, columns=["path", "reason"], dtype=object)
+
+# %% ../../nbs/pictures/02_reading.ipynb #b3c0de0a
+def left_out(skipped: pd.DataFrame, named: int = 5) -> str:
+    """What a table of skipped files says, in a line: the most frequent reasons, each with its first name."""
+    first, numbers = dict(zip(skipped["reason"][::-1], skipped["path"][::-1])), Counter(skipped["reason"])
+    parts = []
+    for reason, number in numbers.most_common(named):
+        more = f" and {number - 1:,} more" if number > 1 else ""
+        parts.append(f"{printable_name(Path(first[reason]).name)!r}{more}: {reason}")
+    others = len(skipped) - sum(number for _, number in numbers.most_common(named))
+    return "; ".join(parts + ([f"and {others:,} more for other reasons"] if others else []))
+
+# %% ../../nbs/pictures/02_reading.ipynb #ca7c38af
+def warn_skipped(rows: Sequence[PictureRow]) -> None:
+    """One warning that names what was left out."""
+    skipped = skipped_table(rows)
+    if len(skipped):
+        warnings.warn(f"{counted(len(skipped), 'file')} left out: {left_out(skipped)}", stacklevel=3)

@@ -12,36 +12,48 @@ from typing import Any
 
 import cv2
 import numpy as np
-from imutils import paths as image_paths
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, one_line
 from ..ground.hashes import sha256_of
+from ..ground.words import counted
 from .cache import FeatureCache
 from .colours import check_bins, colour_counter, colour_histogram
 from .features import describe_picture
+from .kinds import file_bytes, list_files, why_no_file
 from oco2_outliers.pictures.reading import (
     MAX_PIXELS,
     PictureRow,
+    check_size,
     decode_picture,
-    file_bytes,
     hold,
-    list_pictures,
+    left_out,
     map_pictures,
+    skipped_table,
     warn_skipped,
 )
 
 # %% auto #0
 __all__ = ['load_dataset']
 
+# %% ../../nbs/pictures/06_rows.ipynb #d4c0de01
+def _plain_reason(error: Exception) -> str:
+    """Why a file was not used, where the system or a library gave up on it."""
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
+        return "not enough memory to unfold it; give a smaller max_pixels (--max-pixels), or fewer threads"
+    return getattr(error, "strerror", None) or one_line(error)
+
 # %% ../../nbs/pictures/06_rows.ipynb #b2b603f5
 def row_of_file(path: str, describe: Callable[[np.ndarray], np.ndarray], scale: int, max_pixels: int,
                 known: FeatureCache | None = None, hashed: bool = False, thumbnail: bool = False) -> PictureRow:
     """The row of one file, from the cache if its content is known; what is wrong with the file stands in the row."""
     try:
-        data = file_bytes(path)
+        if reason := why_no_file(path):
+            raise InputError(reason)
+        data = file_bytes(path, picture=True)
         row = PictureRow(str(path), sha256=sha256_of(data) if hashed or known else "")
         if known and (found := known.get(row.sha256)):
             row.width, row.height, row.note, row.features = found
+            check_size(row.width, row.height, max_pixels)
             row.thumbnail = small_picture(decode_picture(data, 8, max_pixels)[0]) if thumbnail else None
             return row
         hold("data", data)
@@ -50,8 +62,8 @@ def row_of_file(path: str, describe: Callable[[np.ndarray], np.ndarray], scale: 
         return row
     except InputError as error:
         return PictureRow(str(path), reason=str(error))
-    except (OSError, MemoryError) as error:
-        return PictureRow(str(path), reason=getattr(error, "strerror", None) or type(error).__name__)
+    except (OSError, MemoryError, cv2.error) as error:
+        return PictureRow(str(path), reason=_plain_reason(error))
 
 # %% ../../nbs/pictures/06_rows.ipynb #34de6c73
 # Width and height of the thumbnails a model may keep of its training pictures.
@@ -102,13 +114,11 @@ def load_dataset(path: str | os.PathLike, bins: Sequence[int], n_jobs: int | Non
     (3, 27)
     """
     check_bins(bins)
-    if not os.path.isdir(path):
-        raise FileNotFoundError(f"no folder {os.fspath(path)!r}")
 
     def row(name: str) -> PictureRow:
         return row_of_file(name, lambda image: colour_histogram(image, bins), 1, MAX_PIXELS)
 
-    names = sorted(image_paths.list_images(os.fspath(path)))
+    names = list_files(path)
     colour_counter(tuple(bins)).expect(len(names))
     rows = map_pictures(row, names, n_jobs)
     used = usable_rows(rows)
@@ -120,8 +130,8 @@ def usable_rows(rows: Sequence[PictureRow]) -> list[PictureRow]:
     """The rows that have features, or InputError where there is none."""
     used = [row for row in rows if row.features is not None]
     if not used:
-        reasons = f"; the first: {rows[0].reason}" if rows else ""
-        raise InputError(f"no usable picture among {len(rows)} files{reasons}")
+        reasons = f"; {left_out(skipped_table(rows))}" if rows else ""
+        raise InputError(f"no usable picture among {counted(len(rows), 'file')}{reasons}")
     return used
 
 # %% ../../nbs/pictures/06_rows.ipynb #8637a97c
@@ -161,7 +171,7 @@ class PictureReader:
     def rows(self, pictures: Any, hashed: bool = False) -> list[PictureRow]:
         """The rows of a folder, of one file, or of a sequence of paths or pictures."""
         if isinstance(pictures, (str, os.PathLike)):
-            pictures = [pictures] if os.path.isfile(pictures) else list_pictures(pictures)
+            pictures = [pictures] if os.path.isfile(pictures) else list_files(pictures)
         items = list(pictures)
         known = FeatureCache(self.cache, self.features, self.bins, self.scale) if self.cache is not None else None
         colour_counter(tuple(self.bins)).expect(len(items) - (known.n_known if known else 0))

@@ -12,29 +12,33 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from .drawing import tile, tile_grid, write_label
-from .reading import printable_name, read_picture
+from .drawing import fitting, tile, tile_grid, write_label
+from .reading import MAX_PIXELS, printable_name, read_picture
 
 # %% auto #0
 __all__ = ['contact_sheet']
 
 # %% ../../nbs/pictures/11_sheets.ipynb #d7d5653d
-def _tile_of_file(path: str, title: str) -> np.ndarray:
+def _tile_of_file(path: str, title: str, max_pixels: int) -> np.ndarray:
     """The tile of a picture file; plain grey where it cannot be read."""
     try:
-        image = read_picture(path)
-    except (InputError, OSError):
+        image = read_picture(path, max_pixels=max_pixels)
+    except (InputError, OSError, MemoryError):
         image = np.full((120, 160, 3), 200, dtype=np.uint8)
     return tile(image, title)
 
 # %% ../../nbs/pictures/11_sheets.ipynb #e274e17d
 def _sheet_part(title: str, rows: Any, columns: int) -> np.ndarray:
-    """A titled grid of tiles."""
-    tiles = [_tile_of_file(r.path, f"{r.score:.3f}{'*' if r.outlier else ' '} {printable_name(Path(r.path).name)}"[:24])
-             for r in rows.itertuples()]
+    """A titled grid of tiles: the score, starred where the picture is an outlier, and the name below it."""
+    tiles = []
+    for row in rows.itertuples():
+        # What was scored was within the limit of its scan.
+        limit = max(MAX_PIXELS, getattr(row, "width", 0) * getattr(row, "height", 0))
+        label = f"{row.score:.3f}{'*' if row.outlier else ''}\n{printable_name(Path(row.path).name)}"
+        tiles.append(_tile_of_file(row.path, label, limit))
     grid = tile_grid(tiles, columns)
     head = np.full((30, grid.shape[1], 3), 255, dtype=np.uint8)
-    write_label(head, title, 8, 20)
+    write_label(head, fitting(title, grid.shape[1] - 16), 8, 20)
     return np.vstack([head, grid])
 
 # %% ../../nbs/pictures/11_sheets.ipynb #0ebab49b

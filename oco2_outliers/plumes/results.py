@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from ..ground.files import whole_folder
 from ..ground.tables import text_table, wrapped_text
+from ..ground.words import counted
 from .figures import peak_fit
 from .published import write_published
 from ..soundings.exact_text import exact_numbers
@@ -136,8 +137,8 @@ class PeakSearch:
     def __str__(self) -> str:
         parameters, counts = self.summary["parameters"], self.summary["counts"]
         rule = f"preset {parameters['preset']}" if parameters["preset"] else f"p up to {parameters['alpha']:g}"
-        verdict = (f"{len(self.peaks)} peaks ({rule}) in {counts['orbits_searched']} of {len(self.orbits)} orbits "
-                   "searched")
+        verdict = (f"{counted(len(self.peaks), 'peak')} ({rule}) in {counts['orbits_searched']:,} of "
+                   f"{counted(len(self.orbits), 'orbit')} searched")
         return "\n".join([*map(wrapped_text, self.notes), "", verdict, *_peaks_text(self.peaks)])
 
 # %% ../../nbs/plumes/65_results.ipynb #55ca597f

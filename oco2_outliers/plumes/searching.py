@@ -18,6 +18,7 @@ from ..datasets import Datasets
 from ..ground.errors import InputError
 from ..ground.files import whole_folder
 from ..ground.overwriting import refuse_overwriting
+from ..ground.words import counted
 from .candidates import read_inventory, sources_of_peaks
 from .describing import COLUMNS, described_peak, described_published_peak
 from .emissions import check_preset
@@ -129,7 +130,7 @@ def _notes_of_orbits(about: pd.DataFrame) -> list[str]:
     """How many single soundings were left out, and which orbits were not searched."""
     notes = []
     if n := int(about["n_outliers"].sum()):
-        notes.append(f"{n:,} single soundings far off their neighbours left out")
+        notes.append(f"{counted(n, 'single sounding')} far off the neighbours left out")
     idle = about[about["p_value"].isna() & (about["n_peaks"] == 0) & (about["note"] != "")]
     for note, rows in idle.groupby("note"):
         notes.append(f"{len(rows)} orbits not searched or without a peak: {note}" if len(rows) > 1 else

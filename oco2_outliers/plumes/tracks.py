@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.words import counted
 from .emissions import heading_of, met_of, unearthly
 from .gaussians import WINDOW
 from ..soundings.inputs import InputTable
@@ -57,7 +58,7 @@ def _passed(table: pd.DataFrame, rules: Sequence[tuple[str, np.ndarray]]) -> tup
     keep, notes = np.ones(len(table), bool), []
     for why, good in rules:
         if n := int((keep & ~good).sum()):
-            notes.append(f"{n:,} of {len(table):,} soundings left out, {why}")
+            notes.append(f"{n:,} of {counted(len(table), 'sounding')} left out, {why}")
         keep &= good
     return keep, notes
 

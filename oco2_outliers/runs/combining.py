@@ -20,6 +20,7 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.files import scratch_folder, sha256_of_file
 from ..ground.hashes import sha256_of
+from ..ground.words import counted
 from ..ground.work import progress
 from ..plumes.false_alarms import q_values
 from .columns import common_type
@@ -357,15 +358,15 @@ class Combined:
 
     def __str__(self) -> str:
         """The summary."""
-        lines = [f"{self.rows:,} rows in {self.path}"]
+        lines = [f"{counted(self.rows, 'row')} in {self.path}"]
         if len(self.monthly):
             lines += ["", self.monthly.to_string(index=False, float_format="{:.4g}".format)]
         if len(self.top):
             first = [c for c in ("sounding_id", "latitude", "longitude", "xco2", "path", "score", "reason")
                      if c in self.top]
             lines += ["", self.top[first].to_string(index=False, float_format="{:.3f}".format)]
-        lines += ["", f"{self.n_duplicates:,} soundings are in more than one row" if self.n_duplicates
-                  else "no sounding is in it twice", *self.notes]
+        twice = f"{counted(self.n_duplicates, 'sounding is', 'soundings are')} in more than one row"
+        lines += ["", twice if self.n_duplicates else "no sounding is in it twice", *self.notes]
         return "\n".join(lines)
 
 # %% ../../nbs/runs/15_combining.ipynb #56618f30

@@ -18,6 +18,7 @@ import pandas as pd
 from ..ground.addresses import ChangedInput
 from ..ground.errors import InputError
 from ..ground.files import scratch_folder
+from ..ground.words import counted
 from ..ground.work import progress
 from ..isolation.choosing import printable_fence
 from ..isolation.features import feature_matrix
@@ -172,7 +173,7 @@ def run_pooled(site: Site, items: Sequence[Item], parameters: Mapping, scaling: 
     if not missing_items(site, items, job):
         return 0
     if rows < m:
-        raise InputError(f"{rows} rows, fewer than min_samples={m}: none can be core; lower min_samples")
+        raise InputError(f"{counted(rows, 'row')}, fewer than min_samples={m}: none can be core; lower min_samples")
     limit = int(limit or _available() // 2)
     notes.append(_announce(rows, len(names), m, limit))
     with scratch_folder("oco2-pool") as place:

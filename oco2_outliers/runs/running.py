@@ -20,6 +20,7 @@ from ..ground.addresses import PICTURES, READABLE, ChangedInput, ListedFile, lis
 from ..ground.errors import InputError, one_line, printable
 from ..ground.hashes import hash_of, sha256_of
 from ..ground.overwriting import refuse_overwriting
+from ..ground.words import counted
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
 from .plan import add_to_plan, read_described
@@ -92,8 +93,8 @@ class RunResult:
         """The report."""
         lines = [*self.notes]
         rate = f", {self.n_done / self.seconds:.3g} files/s" if self.n_done and self.seconds else ""
-        lines.append(f"{self.task}: {self.n_units:,} files, {self.n_done:,} done now, {self.n_kept:,} there already; "
-                     f"{self.rows:,} rows; {self.seconds:.3g} s{rate}")
+        lines.append(f"{self.task}: {counted(self.n_units, 'file')}, {self.n_done:,} done now, "
+                     f"{self.n_kept:,} there already; {counted(self.rows, 'row')}; {self.seconds:.3g} s{rate}")
         if len(self.failures):
             lines.append(f"{len(self.failures):,} failed, see failures.csv:")
             lines += [f"  {name}: {error}" for name, error in self.failures.head(10).itertuples(index=False)]

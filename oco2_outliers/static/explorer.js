@@ -47,6 +47,17 @@ export function brief(value) {
   return String(Number(value.toPrecision(size >= 1000 ? 6 : 4)));
 }
 
+// Three digits, and as many more as it takes to stand on the right side of a threshold.
+export function threeDigits(value, threshold) {
+  if (!Number.isFinite(value)) return brief(value);
+  for (let digits = 3; digits < 17; digits++) {
+    const told = Number(value.toPrecision(digits));
+    if (!Number.isFinite(threshold) || threshold < told === threshold < value)
+      return told !== 0 && (Math.abs(told) < 1e-3 || Math.abs(told) >= 1e7) ? told.toExponential() : String(told);
+  }
+  return String(value);
+}
+
 const iso = (ms) => new Date(ms).toISOString().replace("T", " ").replace(/(\.000)?Z$/, "");
 
 class Column {
@@ -959,7 +970,7 @@ export class Explorer {
     this.counted = element("output", { class: "ox-count", "aria-live": "polite", "aria-atomic": "true" });
     const bar = element("div", { class: "ox-controls" });
     if (!this.fixed) bar.append(this.buildSlider(id, meta));
-    else bar.append(element("div", { class: "ox-eps" }, this.counted));
+    else bar.append(element("div", { class: "ox-eps" }, this.counted, element("p", { class: "ox-sub", text: meta.words.no_slider })));
     this.filterBox = element("input", { id: `${id}f`, type: "text", spellcheck: "false", autocomplete: "off",
       placeholder: meta.words.example, "aria-describedby": `${id}e` });
     this.filterError = element("p", { id: `${id}e`, class: "ox-error", role: "status" });
@@ -1295,7 +1306,8 @@ export class Explorer {
     }, 150);
     if (this.table.tile) parts.push(this.picture(i, 160));
     parts.push(...this.neighbours(i));
-    const list = element("dl");
+    const list = element("dl", {}, element("div", {}, element("dt", { text: "score" }),
+      element("dd", { text: Number.isNaN(this.scores[i]) ? "missing" : shortest(this.scores[i], false) })));
     for (const column of this.table.columns.values()) {
       if (column.name === "reason" || column.name === "change") continue;
       list.append(element("div", {}, element("dt", { text: column.label }), element("dd", { text: column.text(i) || "missing" })));
@@ -1312,7 +1324,7 @@ export class Explorer {
 
   verdict(i) {
     const { words } = this.table.meta;
-    const score = `${words.score.replace(/ \(.*/, "")} ${shortest(this.scores[i], false)}`;
+    const score = `${words.score.replace(/ \(.*/, "")} ${threeDigits(this.scores[i], this.fixed ? NaN : Number(brief(this.eps)))}`;
     if (this.fixed) return `${this.flag[i] ? "" : "not "}${this.say}; ${score}`;
     const setting = this.setting.min_samples !== null ? `, min_samples ${this.setting.min_samples}` : "";
     return `${this.flag[i] ? "" : "not "}${this.say} at ${words.threshold} ${brief(this.eps)}${setting}; ${score}`;

@@ -3,7 +3,7 @@
 //   or:       and ("or" and)*              and:  not ("and" not)*            not: "not" not | comparison
 //   compare:  sum (("<" | "<=" | ">" | ">=" | "==" | "=" | "!=") sum)*      chained as on paper: 400 < xco2 < 410
 //           | sum ["not"] "in" "(" literal, ... ")" | sum "is" ["not"] "missing" | sum ["not"] "contains" "text"
-//   sum, product, unary minus, abs( ), ( ), numbers, "text", names, `names with spaces`
+//   sum, product, unary minus, abs( ), ( ), numbers, "text", names, `names with spaces`, dates like 2016-06-01T18:30
 //
 // A missing value satisfies no comparison.
 
@@ -15,6 +15,8 @@ export class FilterError extends Error {
 }
 
 const TOKEN = /\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|`([^`]*)`|([\p{L}_][\p{L}\p{N}_.]*)|(<=|>=|==|!=|<>|&&|\|\||[<>=!&|()[\],+\-*/%]))/uy;
+// A day, a month of our times, or a moment, without quotes. With blanks around the minus it is a difference.
+const DATE = /\s*(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?|(?:19|20)\d\d-(?:0[1-9]|1[0-2]))(?![\d.:-])/uy;
 const KEYWORDS = new Set(["and", "or", "not", "in", "is", "missing", "null", "nan", "contains", "true", "false"]);
 const SAME = { "&&": "and", "&": "and", "||": "or", "|": "or", "!": "not", "=": "==", "<>": "!=" };
 const MAX_LENGTH = 5000;
@@ -27,6 +29,14 @@ function tokens(text) {
   TOKEN.lastIndex = 0;
   let at = 0;
   while (at < end) {
+    DATE.lastIndex = at;
+    const date = DATE.exec(text);
+    if (date) {
+      found.push({ kind: "date", value: date[1], at: DATE.lastIndex - date[1].length });
+      TOKEN.lastIndex = at = DATE.lastIndex;
+      continue;
+    }
+    TOKEN.lastIndex = at;
     const match = TOKEN.exec(text);
     if (!match) {
       const rest = text.slice(at).trimStart();
@@ -53,6 +63,14 @@ function tokens(text) {
 function numeric(text) {
   const value = Number(text);
   return /^\d+$/.test(text) && !Number.isSafeInteger(value) ? BigInt(text) : value;
+}
+
+// Milliseconds of a time in UTC; NaN for what is none, like the 30th of February.
+function moment(text) {
+  const day = /^\d{4}(-\d\d(-\d\d)?)?$/.test(text);
+  const value = Date.parse(day || /(Z|[+-]\d\d:?\d\d)$/.test(text) ? text.replace(" ", "T") : `${text.replace(" ", "T")}Z`);
+  const date = /^\d{4}-\d\d-\d\d/.exec(text);
+  return date && !Number.isNaN(value) && new Date(date[0]).toISOString().slice(0, 10) !== date[0] ? NaN : value;
 }
 
 const missing = (value) => value === null || value === undefined || Number.isNaN(value);
@@ -170,6 +188,12 @@ class Parser {
   compared(left, sign, right) {
     let [a, b] = this.timed(left, right);
     if (a.type !== b.type) {
+      const date = a.date ? a : b.date ? b : null;
+      if (date)
+        throw new FilterError(`${date.value} is read as a date, and compared with a ${a.type === "text" ? b.type : a.type}; `
+          + "for a difference put blanks around the minus", date.at);
+      if (a.type === "time" || b.type === "time")
+        throw new FilterError(`${(a.type === "time" ? a : b).name ?? "a time"}: compare it with a date, like 2019-07-15`, sign.at);
       const text = a.type === "text" ? a : b.type === "text" ? b : null;
       const hint = text && !text.literal ? "it holds text: compare it with a text in quotes"
         : text ? "a text in quotes is compared with a number" : `${a.type} is compared with ${b.type}`;
@@ -186,13 +210,13 @@ class Parser {
     };
   }
 
-  // A text beside a time is read as a time, in UTC.
+  // A text beside a time is read as a time, in UTC, and so is a year.
   timed(left, right) {
     const asTime = (node) => {
-      if (!node.literal || node.type !== "text") return node;
-      const text = node.value.trim();
-      const day = /^\d{4}(-\d\d(-\d\d)?)?$/.test(text);
-      const value = Date.parse(day || /(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text.replace(" ", "T")}Z`);
+      const year = node.literal && node.type === "number" && Number.isInteger(node.value) && node.value >= 1000 && node.value < 10000;
+      if (!node.literal || (node.type !== "text" && !year)) return node;
+      const text = String(node.value).trim();
+      const value = moment(text);
       if (Number.isNaN(value)) throw new FilterError(`${JSON.stringify(text)} is no time like 2019-07-15T18:30`, node.at);
       return { type: "time", at: node.at, of: () => value };
     };
@@ -293,6 +317,7 @@ class Parser {
       return node;
     }
     if (token.kind === "number") return this.step(this.literal("number", token.value, token.at));
+    if (token.kind === "date") return this.step({ ...this.literal("text", token.value, token.at), date: true });
     if (token.kind === "string") return this.step(this.literal("text", token.value, token.at));
     if (this.take("true", "false")) return this.literal("bool", token.value === "true", token.at);
     if (token.kind === "name") return this.name(token);

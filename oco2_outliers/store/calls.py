@@ -21,6 +21,7 @@ from ..ground.files import WholeText
 from ..ground.ids import exact_id, exact_ids
 from ..ground.overwriting import refuse_overwriting
 from ..ground.tables import read_table, table_kind
+from ..ground.words import counted
 from .container import Container
 from .folder import DiskFolder, Folder
 from .orphans import StoreCheck
@@ -114,7 +115,7 @@ def _asked(args: tuple[str, ...], prefix: str, pattern: str) -> tuple[str, str]:
 def _show_names(names: list[str]) -> None:
     """Print what a dry run would delete."""
     shown = map(printable, names[:20])
-    print(f"{len(names)} objects would be deleted (dry_run=False deletes them):", *shown, sep="\n  ")
+    print(f"{counted(len(names), 'object')} would be deleted (dry_run=False deletes them):", *shown, sep="\n  ")
     if len(names) > 20:
         print(f"  ... and {len(names) - 20} more")
 

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from ..ground.errors import InputError
+from ..ground.words import counted
 from .account import Account, swift_errors
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _refusal(container: str, answer: dict, last: bool) -> OSError | None:
     if not (last or refused):
         return None
     kind = PermissionError if refused else OSError
-    which = f"{len(failed)} objects" if failed else "objects"
+    which = counted(len(failed), "object") if failed else "objects"
     return kind(f"{container}: {which} could not be deleted ({answer['Response Status']})")
 
 # %% ../../nbs/store/02_swift_objects.ipynb #21dcb3d1

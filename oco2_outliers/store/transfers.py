@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from ..ground.errors import InputError, one_line, printable
 from ..ground.files import is_temporary
 from ..ground.names import inside, safe_name
+from ..ground.words import counted
 from ..ground.work import progress_bar
 
 # %% auto #0
@@ -76,7 +77,7 @@ def _raise_failed(failed: list[Exception], n: int, stopped: bool) -> None:
     kinds = {type(e) for e in failed}
     kind = kinds.pop() if len(kinds) == 1 and kinds <= {PermissionError, FileNotFoundError, InputError} else OSError
     rest = "the rest was not tried" if stopped else "the others are done"
-    raise kind(f"{len(failed)} of {n} files failed, {rest}; the first: {one_line(failed[0])}")
+    raise kind(f"{len(failed)} of {counted(n, 'file')} failed, {rest}; the first: {one_line(failed[0])}")
 
 # %% ../../nbs/store/06_transfers.ipynb #b4c4b986
 def _concerns_all(error: Exception) -> bool:

@@ -210,6 +210,7 @@ def test_a_combined_run_is_a_result(tmp_path, eps):
     meta, array = read_back(explore(run, tmp_path / "e.html").path)
     assert meta["n"] == len(combined) and combined["isolated"].any()
     assert ("2 values of eps" in " ".join(meta["notes"])) == (eps == "auto")
+    assert ("2 values of eps" in meta["words"].get("no_slider", "")) == (eps == "auto")
     if eps == "auto":
         return
     assert meta["eps"] == eps and meta["min_samples"] == 5 and meta["subtitle"].endswith("eps 1.5 and min_samples 5")
@@ -289,6 +290,14 @@ def test_the_vendored_library_is_what_it_says():
 
 
 # ---------------------------------------------------------------- any table
+
+def test_pictures_that_are_not_there_are_told(tmp_path):
+    simulate_pictures(tmp_path, n_pictures=3, odd_kinds=[])
+    paths = [*sorted(map(str, tmp_path.glob("*.png"))), "absent.png"]
+    table = pd.DataFrame({"path": paths, "score": [0.1, 0.2, 0.3, 0.4], "outlier": [False] * 3 + [True]})
+    notes = " ".join(read_back(explore(table, tmp_path / "e.html").path)[0]["notes"])
+    assert "1 picture could not be read for a thumbnail" in notes and "--pictures" in notes
+
 
 @pytest.mark.parametrize("name, table", [
     ("one row", table_of(1, outlier=[True])),
@@ -413,6 +422,9 @@ FILTERS = [
     ("time < '1970-01-02T00:00'", "100"), ("405 < xco2 < 420", "010"), ("`two words`", "011"),
     ("xco2 * 2 - 1 >= 821 or name = \"a\"", "110"), ("abs(xco2 - 411) < 1", "010"), ("-xco2 < -405", "010"),
     ("(xco2 > 1 or xco2 is missing) & !(id == 2)", "110"), ("xco2 > 4.1e2 && true", "010"), ("xco2 != 400", "010"),
+    ("time > 1999-12-31", "010"), ("time < 1970-01-02T00:00", "100"), ("time > 1999-12-31 23:59:59Z", "010"),
+    ("1970-01-01 <= time < 1970-02", "100"), ("time > 2001", "010"), ("time in (1970-01-01)", "100"),
+    ("time = 1970-01-01T02:00+02:00", "100"), ("xco2 > 2016 - 06 - 1600", "010"), ("xco2 > 2016-1606", "010"),
     ("", "111"),
 ]
 FAULTS = [
@@ -420,7 +432,10 @@ FAULTS = [
     ("xco2 = 'a'", "compared with"), ("'a", "not closed"), ("xco2", "expected a condition"),
     ("xco2 and 1", "condition"), ("constructor == 1", "no column"), ("__proto__ > 1", "no column"),
     ("xco2 > 1; alert(1)", "cannot read ;"), ("alert(1)", "no column alert"), ("(" * 4000, "too many brackets"),
-    ("x" * 6000, "longer than"), ("time > 'soon'", "is no time"), ("xco2 in 3", "expected a list"),
+    ("x" * 6000, "longer than"),
+    ("xco2 > 2016-06-01", "blanks around the minus"), ("time > 3", "like 2019-07-15"),
+    ("time > 2016-02-30", "is no time"), ("time > xco2", "like 2019-07-15"),
+    ("time > 'soon'", "is no time"), ("xco2 in 3", "expected a list"),
     ("id contains '1'", "contains wants"), ("xco2 > 1 xco2", "did not expect"), ("name + 1 > 2", "numbers only"),
 ]
 

@@ -45,7 +45,7 @@ def test_the_command_line_offers_a_new_task(spread, capsys):
 def test_the_command_line_runs_a_new_task(spread, day, tmp_path, capsys):
     arguments = ["--column", "psurf", "--factor", "2", "--only", "xco2, psurf", "--robust"]
     assert main(["run", "spread", str(day), "--out", str(tmp_path / "out"), *arguments]) == 0
-    assert "spread: 1 files, 1 done now" in capsys.readouterr().out
+    assert "spread: 1 file, 1 done now" in capsys.readouterr().out
     (part,) = (tmp_path / "out" / "parts").iterdir()
     assert pd.read_parquet(part).to_dict("records") == [
         {"column": "psurf", "times": 2.0, "only": "xco2 psurf", "robust": True, "hidden": "for Python only", "rows": 4}]
