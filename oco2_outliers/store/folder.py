@@ -163,6 +163,23 @@ def _has_ended(name: str, age: float, older_than: float) -> tuple[bool, str]:
         return True, f"nothing was added for {age / 3600:.0f} hours"
     return False, "its writer runs" if writer and writer[1] == _here else "its writer may run on another machine"
 
+# %% ../../nbs/store/08_folder.ipynb #7fd3b686
+def _unfinished_files(root: str, older_than: float) -> tuple[list[dict], list[dict]]:
+    """Unfinished files: those that nobody writes any more, and those that somebody may write."""
+    over: list[dict] = []
+    running: list[dict] = []
+    for folder, folders, names in os.walk(root):
+        unfinished = sorted(filter(is_temporary, [*names, *folders]))
+        folders[:] = sorted(set(folders) - set(unfinished))
+        for name in unfinished:
+            with contextlib.suppress(FileNotFoundError):  # it is finished by now
+                state = os.lstat(os.path.join(folder, name))
+                ended, why = _has_ended(name, time.time() - state.st_mtime, older_than)
+                (over if ended else running).append(
+                    {"container": root, "name": os.path.relpath(os.path.join(folder, name), root),
+                     "bytes": state.st_size, "why": why})
+    return over, running
+
 # %% ../../nbs/store/08_folder.ipynb #8b53bbf7
 class DiskFolder(Folder):
     """A folder of the disk as a place of objects."""
@@ -191,7 +208,7 @@ class DiskFolder(Folder):
         shutil.copystat(self.path(record["name"]), target)
 
     def check(self, older_than: float) -> StoreCheck:
-        over, running = self._unfinished(older_than)
+        over, running = _unfinished_files(self.root, older_than)
         return StoreCheck(over, running, [])
 
     def clean(self, older_than: float) -> StoreCheck:
@@ -201,19 +218,3 @@ class DiskFolder(Folder):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
         return replace(found, removed=[o["name"] for o in found.orphans])
-
-    def _unfinished(self, older_than: float) -> tuple[list[dict], list[dict]]:
-        """Unfinished files: those that nobody writes any more, and those that somebody may write."""
-        over: list[dict] = []
-        running: list[dict] = []
-        for folder, folders, names in os.walk(self.root):
-            unfinished = sorted(filter(is_temporary, [*names, *folders]))
-            folders[:] = sorted(set(folders) - set(unfinished))
-            for name in unfinished:
-                with contextlib.suppress(FileNotFoundError):  # it is finished by now
-                    state = os.lstat(os.path.join(folder, name))
-                    ended, why = _has_ended(name, time.time() - state.st_mtime, older_than)
-                    (over if ended else running).append(
-                        {"container": self.root, "name": os.path.relpath(os.path.join(folder, name), self.root),
-                         "bytes": state.st_size, "why": why})
-        return over, running
