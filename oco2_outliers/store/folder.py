@@ -181,8 +181,8 @@ def _unfinished_files(root: str, older_than: float) -> tuple[list[dict], list[di
     return over, running
 
 # %% ../../nbs/store/08_folder.ipynb #8b53bbf7
-class DiskFolder(Folder):
-    """A folder of the disk as a place of objects."""
+class _DiskFiles(Folder):
+    """Files of a folder of the disk, with their times."""
 
     def __init__(self, folder: Path, container_name: str) -> None:
         if folder.exists() and not folder.is_dir():
@@ -206,6 +206,10 @@ class DiskFolder(Folder):
     def fetch(self, record: dict, target: Path, tell: Tell) -> None:
         super().fetch(record, target, tell)
         shutil.copystat(self.path(record["name"]), target)
+
+# %% ../../nbs/store/08_folder.ipynb #fd960249
+class DiskFolder(_DiskFiles):
+    """A folder of the disk as a place of objects, and what is unfinished in it."""
 
     def check(self, older_than: float) -> StoreCheck:
         over, running = _unfinished_files(self.root, older_than)
