@@ -19,10 +19,11 @@ from .errors import InputError
 __all__ = ['REST_COLOUR', 'ISOLATED_COLOUR', 'UNITS', 'axis_label']
 
 # %% ../../nbs/ground/07_figures.ipynb #c34ccd0d
-REST_COLOUR = "#56B4E9"
-ISOLATED_COLOUR = "#D55E00"
+REST_COLOUR = "#56B4E9"  # the blue of ordinary rows in every figure
+ISOLATED_COLOUR = "#D55E00"  # the vermilion of isolated rows in every figure
 
 # %% ../../nbs/ground/07_figures.ipynb #4ae24243
+#: Units of the columns that figures know by name.
 UNITS = {
     "xco2": "ppm", "xco2_uncertainty": "ppm", "xco2_apriori": "ppm", "xco2_x2019": "ppm", "xco2_raw": "ppm",
     "enhancement": "ppm", "latitude": "degrees north", "longitude": "degrees east", "distance": "km",

@@ -32,7 +32,7 @@ from .kinds import file_bytes, picture_kind, why_no_picture
 __all__ = ['MAX_PIXELS', 'read_picture']
 
 # %% ../../nbs/pictures/02_reading.ipynb #846ed041
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 100_000_000  # a larger picture is refused unless another limit is asked for
 
 # %% ../../nbs/pictures/02_reading.ipynb #b3c0de01
 _MOST_PIXELS, _LONGEST_SIDE = 1 << 30, 1 << 20
