@@ -141,7 +141,7 @@ class _Judge:
         return validate_data(self, X, dtype=np.float64, order="C", reset=False)
 
     def _explained(self, rows: np.ndarray, scale: ArrayLike | None) -> list[tuple]:
-        """Nearest core row, distance, reason, feature and change of each row."""
+        """Nearest core row, distance, reason, feature, change and largest change of each row."""
         names = getattr(self, "feature_names_in_", [f"feature {j}" for j in range(rows.shape[1])])
         units = _units(scale, names, hasattr(self, "feature_names_in_"))
         core = np.flatnonzero(self._core <= self._measure().limit(self.eps_))  # weight 0 does not count here
@@ -275,7 +275,7 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
             Rows to explain, on the scale of the fitted ones. As a DataFrame its index is kept.
         scale : array-like of shape (n_features,), optional
             Units of each feature per unit of X (`FeatureMatrix.scale`); `change` is then in original units. A Series
-            is taken by name where the model knows names.
+            is taken by name where the model knows names. Where it is NaN, the change is missing.
 
         Returns
         -------
@@ -283,10 +283,13 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
             `nearest_core` (row number in the fitted data), `distance` to it, `reason` (features by their share of the
             squared distance to it, largest first), `feature` and `change` (the smallest change of one single
             feature that brings the row within eps of a core row: "xco2 lower by 1.3" is feature xco2, change -1.3;
-            missing where no single change is enough).
+            missing where no single change is enough), and `change_most` (how far the feature may be changed before the
+            row is alone again).
 
         Notes
         -----
+        Each change was tried out: after ``X[feature] + change / scale``, in float64, `predict` says 1; so it does for
+        any change up to `change_most`. All other features stay as they are, and so do the fitted rows and their scale.
         Both searches walk down the tree of core rows and leave out what cannot improve the answer; far from all rows,
         or in many features, they approach O(n_rows n_core n_features). Euclidean metric only. With no core row at all
         the columns are missing and the reason says so.
@@ -296,4 +299,4 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
             raise InputError(f"explain knows shares of a euclidean distance only, not of {self.metric!r}")
         reasons = self._explained(self._new_rows(X), scale)
         return pd.DataFrame(reasons, index=X.index if isinstance(X, pd.DataFrame) else None,
-                            columns=["nearest_core", "distance", "reason", "feature", "change"])
+                            columns=["nearest_core", "distance", "reason", "feature", "change", "change_most"])
