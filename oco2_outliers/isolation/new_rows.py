@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..ground.errors import InputError
 from .compiling import compiled, in_threads
 from .lanes import box_gap, candidates, exact_square, reach, root32
+from .squares import extent_of
 from .tree import LEAF, RowTree, leaf_nodes, row_tree
 
 # %% auto #0
@@ -296,6 +298,12 @@ def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: floa
     return out
 
 # %% ../../nbs/isolation/09_new_rows.ipynb #a32e5c2d
+def _refuse_large(new: np.ndarray) -> None:
+    """Refuse new rows whose squares leave the range; `power_for` tells what to multiply such rows by."""
+    if extent_of(new)[0] >= 1e141:
+        raise InputError(f"new rows reach {extent_of(new)[0]:.3g}: their squares leave the range of numbers")
+
+# %% ../../nbs/isolation/09_new_rows.ipynb #a9a9a921
 def _each(task: Callable[[int, int], None], n: int, threads: int) -> None:
     """Call task(begin, end) for all of n rows, 256 at a time."""
     in_threads(lambda a: task(a, min(a + 256, n)), range(0, n, 256), threads)
@@ -354,6 +362,7 @@ class NewRows:
         where : ndarray of int64, shape (n_new,)
             The row q, in the order of the fitted rows.
         """
+        _refuse_large(new)
         best, where = np.full(len(new), np.inf), np.full(len(new), -1)
         t = self._fitted.tree
         with np.errstate(over="ignore"):
@@ -387,6 +396,7 @@ class NewRows:
         feature : ndarray of int64, shape (n_new,)
             The feature, -1 where none is enough.
         """
+        _refuse_large(new)
         least, most, feature = np.empty(len(new)), np.empty(len(new)), np.empty(len(new), np.int64)
         t, (lows, highs, _) = self._fitted.tree, self._fitted.boxes
         per_row = np.ones(new.shape[1]) if units is None else units

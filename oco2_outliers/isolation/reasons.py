@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.neighbors import KDTree
 
 from .paths import path_for, threads_for
-from .squares import squared_distance
+from .squares import power_for, squared_distance, times_power
 
 # %% auto #0
 __all__ = []
@@ -41,7 +41,7 @@ def squared_radius_of_new(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray,
                           n_jobs: int | None = None, eps: float | None = None) -> np.ndarray:
     """Least max(core2(q), d2(x, q)) over fitted q, exactly, for rows x that need not be among the fitted.
 
-    With `eps` given only the side of it on which the answer falls is exact.
+    With `eps` given only the side of it on which the answer falls is exact. No square may leave the range.
     """
     path = path_for(fitted, X)
     if path not in ("serial", "parallel"):
@@ -152,6 +152,13 @@ def _nearest_and_moves(X, core, eps, units, n_jobs):
     tree = NewRows(core, np.zeros(len(core)), threads_for(path, n_jobs))
     return [*tree.nearest(X), *tree.smallest_moves(X, eps, units)]
 
+# %% ../../nbs/isolation/17_reasons.ipynb #a9a9a931
+def _unscaled(change: np.ndarray, power: int, towards: float = np.inf) -> np.ndarray:
+    """Changes of rows that were multiplied by a power of two; the last numbers above 0 are rounded outwards or to 0."""
+    plain = times_power(change, -power)
+    lost = times_power(plain, power) != change if power else False
+    return np.where(lost, np.nextafter(plain, np.copysign(towards, change)), plain) if np.any(lost) else plain
+
 # %% ../../nbs/isolation/17_reasons.ipynb #8d9ccec4
 def explanations(X, fitted, core_indices, eps, names, scale, n_jobs):
     """One tuple for each row: nearest core row, distance to it, reason, feature to change, and its change.
@@ -161,10 +168,10 @@ def explanations(X, fitted, core_indices, eps, names, scale, n_jobs):
     """
     if len(core_indices) == 0:
         return [(pd.NA, np.nan, "no core row at this eps: every row is isolated", None, np.nan, np.nan)] * len(X)
-    core, known = fitted[core_indices], ~np.isnan(scale)
-    units = np.where(known, scale, 1.0)
-    d2, nearest, least, most, feature = _nearest_and_moves(X, core, eps, units, n_jobs)
-    told = np.where((feature >= 0) & known[feature], [least, most], np.nan)
-    return [(core_indices[q], np.sqrt(square), _reason((core[q] - x) ** 2, names),
+    power, known = power_for(X, fitted, names=names), ~np.isnan(scale)
+    X, core, eps = (times_power(each, power) for each in (X, fitted[core_indices], eps))
+    d2, nearest, least, most, feature = _nearest_and_moves(X, core, eps, np.where(known, scale, 1.0), n_jobs)
+    told = np.where((feature >= 0) & known[feature], [_unscaled(least, power), _unscaled(most, power, 0)], np.nan)
+    return [(core_indices[q], times_power(np.sqrt(square), -power), _reason((core[q] - x) ** 2, names),
              None if j < 0 else str(names[j]), *two)
             for x, square, q, j, two in zip(X, d2, nearest, feature, told.T)]

@@ -38,6 +38,8 @@ def table_of(rng):
     strays[4] = X[rng.integers(n)]
     strays[4, rng.integers(d)] -= rng.choice([2.0, 7.0]) * eps  # all other features as those of a row
     weight = None if rng.random() < 0.6 else rng.integers(0, 4, n).astype(float)
+    if weight is not None:
+        weight[0] = 2
     units = np.exp(3 * rng.normal(size=d)) * rng.choice([1, 1e-30, 1e9])
     return X, float(eps), int(rng.integers(1, 7)), weight, units, strays
 
