@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from sklearn.metrics import pairwise_distances
 
+from ..ground.errors import InputError
 from .squares import squared_distance
 
 # %% auto #0
@@ -22,7 +23,12 @@ def _pairs(A, B, metric, params):
         return A
     if metric == "euclidean":
         return squared_distance(A[:, None, :], B[None, :, :])
-    return pairwise_distances(A, B, metric=metric, **(params or {}))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        distances = pairwise_distances(A, B, metric=metric, **(params or {}))
+    # A function may say "infinitely far"; of a named metric it means that numbers were too large.
+    if np.isnan(distances).any() or (isinstance(metric, str) and np.isinf(distances).any()):
+        raise InputError(f"metric {metric!r} gives a distance that is no finite number; rows too large?")
+    return distances
 
 # %% ../../nbs/isolation/18_all_pairs.ipynb #b02c6c35
 def _steps(n: int, n_others: int) -> Iterator[slice]:

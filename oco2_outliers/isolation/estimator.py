@@ -23,7 +23,7 @@ from .paths import neighbour_search
 from .radii import choose_eps
 from .reasons import explanations, squared_radius_of_new
 from .scores import silhouettes
-from .squares import exact_root
+from .squares import power_for, radius_of, times_power
 
 # %% auto #0
 __all__ = ['IsolatedSoundings']
@@ -31,43 +31,58 @@ __all__ = ['IsolatedSoundings']
 # %% ../../nbs/isolation/19_estimator.ipynb #d3c1f28f
 @dataclass(frozen=True)
 class _Measure:
-    """The metric of a model: which search answers for it, and whether its distances are squares."""
+    """The metric of a model: which search answers for it, whether its distances are squares, and of which unit."""
 
     metric: str | Callable
     params: dict | None
     n_jobs: int | None
+    power: int = 0  # rows are multiplied by so many powers of two before they are searched
 
     def searched(self, X, min_samples, weight):
         """What answers `core2`, `radii2` and `labels` for these rows."""
         if self.metric == "precomputed" and X.shape[0] != X.shape[1]:
             raise InputError(f"a matrix of distances has as many columns as rows, not {X.shape[0]} x {X.shape[1]}")
+        X = times_power(X, self.power)
         if self.metric != "euclidean" or weight is not None:
             return AllPairs(X, np.ones(len(X)) if weight is None else weight, self.metric, self.params)
         return neighbour_search(X, min_samples, self.n_jobs) if len(X) >= min_samples else TooFew(len(X))
 
     def as_radius(self, value):
         """A radius from what a search gives."""
-        return exact_root(value) if self.metric == "euclidean" else value
+        return radius_of(value, self.power) if self.metric == "euclidean" else value
 
     def limit(self, eps):
         """What a search compares with, for this eps."""
-        return eps * eps if self.metric == "euclidean" else eps
+        return times_power(eps, self.power) ** 2 if self.metric == "euclidean" else eps
+
+    def labels(self, search, eps, min_samples):
+        """Labels at every eps."""
+        return search.labels([times_power(e, self.power) for e in eps], min_samples)
 
     def radius_of_new(self, X, fitted, core):
         """Isolation radius of rows against the fitted ones."""
         if self.metric != "euclidean":
             return radius_of_new_any_metric(X, fitted, core, self.metric, self.params)
-        return exact_root(squared_radius_of_new(X, fitted, core, self.n_jobs))
+        return self.reach2_of_new(X, fitted, core)[0]
+
+    def reach2_of_new(self, X, fitted, core, eps=None):
+        """Isolation radius of rows against the fitted ones, and whether it is within eps."""
+        power = power_for(X, fitted)  # new rows may be larger or smaller than the fitted ones
+        X, fitted = times_power(X, power), times_power(fitted, power)
+        core2 = times_power(core, 2 * (power - self.power))
+        limit: float | None = None if eps is None else float(times_power(eps, power))
+        reach2 = squared_radius_of_new(X, fitted, core2, self.n_jobs, limit)
+        return radius_of(reach2, power), None if limit is None else reach2 <= limit * limit
 
 # %% ../../nbs/isolation/19_estimator.ipynb #763b1d14
 _QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 
-def _best_silhouette(usable, X, search, min_samples, n_jobs) -> float | None:
+def _best_silhouette(usable, X, search, min_samples, measure) -> float | None:
     """The quantile of the radii with the best silhouette, or None where no quantile has one."""
     eps = np.unique(np.quantile(usable, _QUANTILES, method="higher"))
-    scores = silhouettes(X, search.labels(eps, min_samples), max_rows=2000, random_state=0,
-                         n_jobs=n_jobs)["silhouette"]
+    scores = silhouettes(X, measure.labels(search, eps, min_samples), max_rows=2000, random_state=0,
+                         n_jobs=measure.n_jobs)["silhouette"]
     return float(eps[scores.argmax()]) if scores.notna().any() else None
 
 # %% ../../nbs/isolation/19_estimator.ipynb #d719c469
@@ -95,7 +110,7 @@ def _chosen_eps(asked, measure, X, search, radius, min_samples, weight) -> float
         return 1.0
     if callable(asked):
         return checked_eps(asked(radius))
-    best = _best_silhouette(usable, X, search, min_samples, measure.n_jobs) if asked == "silhouette" else None
+    best = _best_silhouette(usable, X, search, min_samples, measure) if asked == "silhouette" else None
     return choose_eps(radius, sample_weight=weight) if best is None else best
 
 # %% ../../nbs/isolation/19_estimator.ipynb #9be3678d
@@ -119,17 +134,21 @@ class _Judge:
     metric: Any
     metric_params: dict | None
 
+    _power = 0
+
     def _measure(self) -> _Measure:
-        return _Measure(self.metric, self.metric_params, self.n_jobs)
+        return _Measure(self.metric, self.metric_params, self.n_jobs, self._power)
 
     def _learn(self, rows: np.ndarray, weight: np.ndarray | None) -> None:
         """Search the rows; keep their radii, core distances and labels at the eps that is chosen."""
+        names = getattr(self, "feature_names_in_", None)
+        self._power = power_for(rows, names=names) if self.metric == "euclidean" else 0
         measure, min_samples = self._measure(), checked_min_samples(self.min_samples)
         search = measure.searched(rows, min_samples, weight)
         self._core = search.core2(min_samples)
         self.radius_ = measure.as_radius(search.radii2(min_samples))
         self.eps_ = _chosen_eps(self.eps, measure, rows, search, self.radius_, min_samples, weight)
-        self.labels_ = np.asarray(search.labels([self.eps_], min_samples)[0], dtype=np.intp)
+        self.labels_ = np.asarray(measure.labels(search, [self.eps_], min_samples)[0], dtype=np.intp)
         self.core_sample_indices_ = np.flatnonzero(self._core <= measure.limit(self.eps_))
         if weight is not None:
             self._core[weight == 0] = np.inf
@@ -141,7 +160,7 @@ class _Judge:
         return validate_data(self, unmasked(X), dtype=np.float64, order="C", reset=False)
 
     def _explained(self, rows: np.ndarray, scale: ArrayLike | None) -> list[tuple]:
-        """Nearest core row, distance, reason, feature and change of each row."""
+        """Nearest core row, distance, reason, feature, change and largest change of each row."""
         names = getattr(self, "feature_names_in_", [f"feature {j}" for j in range(rows.shape[1])])
         units = _units(scale, names, hasattr(self, "feature_names_in_"))
         core = np.flatnonzero(self._core <= self._measure().limit(self.eps_))  # weight 0 does not count here
@@ -258,8 +277,7 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
         if self.metric != "euclidean":
             return np.where(self.decision_function(X) < 0, -1, 1)
         rows = self._new_rows(X)
-        reach2 = squared_radius_of_new(rows, self._fit_X, self._core, self.n_jobs, self.eps_)
-        return np.where(reach2 <= self.eps_ * self.eps_, 1, -1)
+        return np.where(self._measure().reach2_of_new(rows, self._fit_X, self._core, self.eps_)[1], 1, -1)
 
     @property
     def components_(self) -> np.ndarray:
@@ -275,7 +293,7 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
             Rows to explain, on the scale of the fitted ones. As a DataFrame its index is kept.
         scale : array-like of shape (n_features,), optional
             Units of each feature per unit of X (`FeatureMatrix.scale`); `change` is then in original units. A Series
-            is taken by name where the model knows names.
+            is taken by name where the model knows names. Where it is NaN, the change is missing.
 
         Returns
         -------
@@ -283,10 +301,13 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
             `nearest_core` (row number in the fitted data), `distance` to it, `reason` (features by their share of the
             squared distance to it, largest first), `feature` and `change` (the smallest change of one single
             feature that brings the row within eps of a core row: "xco2 lower by 1.3" is feature xco2, change -1.3;
-            missing where no single change is enough).
+            missing where no single change is enough), and `change_most` (how far the feature may be changed before the
+            row is alone again).
 
         Notes
         -----
+        Each change was tried out: after ``X[feature] + change / scale``, in float64, `predict` says 1; so it does for
+        any change up to `change_most`. All other features stay as they are, and so do the fitted rows and their scale.
         Both searches walk down the tree of core rows and leave out what cannot improve the answer; far from all rows,
         or in many features, they approach O(n_rows n_core n_features). Euclidean metric only. With no core row at all
         the columns are missing and the reason says so.
@@ -296,4 +317,4 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
             raise InputError(f"explain knows shares of a euclidean distance only, not of {self.metric!r}")
         reasons = self._explained(self._new_rows(X), scale)
         return pd.DataFrame(reasons, index=X.index if isinstance(X, pd.DataFrame) else None,
-                            columns=["nearest_core", "distance", "reason", "feature", "change"])
+                            columns=["nearest_core", "distance", "reason", "feature", "change", "change_most"])

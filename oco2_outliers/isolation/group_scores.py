@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..ground.errors import InputError
 from .compiling import compiled, in_threads
 from .pair_sums import GroupedRows, add_pairs, rows_between, sums_among, sums_to
+from .squares import power_for
 
 # %% auto #0
 __all__ = ['silhouette_rows']
@@ -247,6 +249,8 @@ def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarra
     >>> score.round(3).tolist()
     [[0.905, 0.895, 0.895, 0.905]]
     """
+    if power_for(X):
+        raise InputError("rows so large or small that their squares leave the range of numbers")
     rows, by_size, place = _by_group(X, group, len(labels_of_group))
     wanted = place if sampled is None else place[sampled]
     scored = np.arange(len(X)) if sampled is None else np.unique(wanted)

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..ground.errors import InputError
 from .compiling import compiled, in_threads
 from .lanes import box_gap, candidates, exact_square, reach, root32
+from .squares import extent_of
 from .tree import LEAF, RowTree, leaf_nodes, row_tree
 
 # %% auto #0
@@ -134,44 +136,104 @@ def _best_of_far(begin, end, new, X, core2, order, first, last, lows, highs, lea
                         best[i], where[i] = reach2, order[q]
 
 # %% ../../nbs/isolation/09_new_rows.ipynb #44526d1b
+_HAIR = 1 + 1e-9  # bounds and guesses get a hair of room; what is told is tried out
+
+
 @compiled()
-def _least_move(gap2, total, eps2, best):
-    """The least change of one feature that leaves a squared distance of eps2, if below `best`; its feature or -1."""
-    feature = -1
-    for j in range(len(gap2)):
-        room = eps2 - (total - gap2[j])
-        if room >= 0:
-            move = max(0.0, np.sqrt(gap2[j]) - np.sqrt(room))
-            if move < best:
-                best, feature = move, j
-    return best, feature
+def _widest_apart(gap2):
+    """The widest of the squared gaps, and the sum of the others."""
+    widest, others = 0, 0.0
+    for j in range(1, len(gap2)):
+        if gap2[j] > gap2[widest]:
+            others += gap2[widest]
+            widest = j
+        else:
+            others += gap2[j]
+    return widest, others
+
+# %% ../../nbs/isolation/09_new_rows.ipynb #959fb60e
+@compiled()
+def _move_of(gap2, j, widest, others, eps2):
+    """The change of feature j that leaves a squared distance of eps2, a hair too small; infinite where none does."""
+    rest = others if j == widest else others + gap2[widest] - gap2[j]
+    if rest > eps2 * _HAIR:
+        return np.inf
+    return max(0.0, np.sqrt(gap2[j]) - np.sqrt(eps2 * _HAIR - rest))
 
 # %% ../../nbs/isolation/09_new_rows.ipynb #609c931d
 @compiled()
-def _box_move(new, i, lows, highs, v, eps2, best, gap2):
+def _box_move(new, i, lows, highs, v, eps2, gap2):
     """Lower bound of the least change that brings row i of `new` within reach of a row of node v."""
-    total = widest = 0.0
     for j in range(len(gap2)):
         gap = max(0.0, max(lows[v, j] - new[i, j], new[i, j] - highs[v, j]))
         gap2[j] = gap * gap
-        total += gap2[j]
-        widest = max(widest, gap2[j])
-    if total - widest > eps2 * (1 + 1e-9):
-        return np.inf
-    return _least_move(gap2, total, eps2 * (1 + 1e-9), np.inf)[0]
+    widest, others = _widest_apart(gap2)
+    least = np.inf
+    if others <= eps2 * _HAIR:
+        for j in range(len(gap2)):
+            least = min(least, _move_of(gap2, j, widest, others, eps2))
+    return least
+
+# %% ../../nbs/isolation/09_new_rows.ipynb #a8a8a803
+@compiled()
+def _square_with(new, i, X, q, j, value):
+    """Squared distance of row i of `new` to row q of X with another value of feature j, added as in `exact_square`."""
+    total = 0.0
+    for k in range(X.shape[1]):
+        difference = (value if k == j else new[i, k]) - X[q, k]
+        total += difference * difference
+    return total
+
+# %% ../../nbs/isolation/09_new_rows.ipynb #a8a8a804
+@compiled()
+def _change_from(new, i, X, q, j, unit, eps2, start, step):
+    """The first change of feature j, in its unit, that holds, from `start` (in the unit of the rows) to the middle."""
+    x, middle = new[i, j], abs(X[q, j] - new[i, j])
+    sign = unit if X[q, j] >= x else -unit
+    amount = start + step
+    while (amount < middle) if step > 0 else (amount > middle):
+        if _square_with(new, i, X, q, j, x + sign * amount / unit) <= eps2:
+            return sign * amount
+        step *= 4
+        amount = start + step
+    above = below = sign * middle
+    for _ in range(4):
+        for change in (below, above):
+            if _square_with(new, i, X, q, j, x + change / unit) <= eps2:
+                return change
+        below, above = np.nextafter(below, -np.inf), np.nextafter(above, np.inf)
+    return np.nan
+
+# %% ../../nbs/isolation/09_new_rows.ipynb #a8a8a805
+@compiled()
+def _changes(new, i, X, q, j, unit, eps2):
+    """The least and the largest change of feature j, in its unit, that put row i of `new` within eps of row q of X.
+
+    NaN where none does; 0 where none is needed.
+    """
+    if _square_with(new, i, X, q, j, new[i, j]) <= eps2:
+        return 0.0, 0.0
+    rest = _square_with(new, i, X, q, j, X[q, j])
+    if rest > eps2:
+        return np.nan, np.nan
+    gap, half = abs(X[q, j] - new[i, j]), np.sqrt(eps2 - rest)
+    hair = 1e-9 * half + 1e-15 * max(abs(new[i, j]), abs(X[q, j]))
+    least = _change_from(new, i, X, q, j, unit, eps2, max(gap - half, 0.0), hair)
+    most = _change_from(new, i, X, q, j, unit, eps2, gap + half, -hair)
+    return least, most
 
 # %% ../../nbs/isolation/09_new_rows.ipynb #445ed399
 @compiled()
-def _smallest_moves(begin, end, new, X, eps2, first, last, lows, highs, move, feature):
+def _smallest_moves(begin, end, new, X, eps2, units, first, last, lows, highs, least, most, feature):
     """For new rows: the smallest change of a single feature that brings a row within eps of some row of X.
 
-    The same formula on the gaps to a box bounds it from below for all rows in the box. `move` carries the sign.
+    The same formula on the gaps to a box bounds it from below for all rows in the box. The changes carry the sign.
     """
     n, d = X.shape
     stack, away = np.empty(128, np.int64), np.empty(128)
     gap2 = np.empty(d)
     for i in range(begin, end):
-        best, feature[i], move[i] = np.inf, -1, np.nan
+        best, feature[i], least[i], most[i] = np.inf, -1, np.nan, np.nan
         stack[0], away[0], depth = 0, 0.0, 1
         while depth > 0:
             depth -= 1
@@ -181,8 +243,8 @@ def _smallest_moves(begin, end, new, X, eps2, first, last, lows, highs, move, fe
             leaves = last[v] - first[v]
             if leaves > 1:
                 left, right = v + 1, v + 2 * ((leaves + 1) // 2)
-                near = _box_move(new, i, lows, highs, left, eps2, best, gap2)
-                far = _box_move(new, i, lows, highs, right, eps2, best, gap2)
+                near = _box_move(new, i, lows, highs, left, eps2, gap2)
+                far = _box_move(new, i, lows, highs, right, eps2, gap2)
                 if near > far:
                     left, right, near, far = right, left, far, near
                 stack[depth], away[depth] = right, far
@@ -190,17 +252,16 @@ def _smallest_moves(begin, end, new, X, eps2, first, last, lows, highs, move, fe
                 depth += 2
                 continue
             for q in range(first[v] * LEAF, min(last[v] * LEAF, n)):
-                total = widest = 0.0
                 for j in range(d):
                     gap2[j] = (new[i, j] - X[q, j]) ** 2
-                    total += gap2[j]
-                    widest = max(widest, gap2[j])
-                if total - widest > eps2:
+                widest, others = _widest_apart(gap2)
+                if others > eps2 * _HAIR:
                     continue
-                found, j = _least_move(gap2, total, eps2, best)
-                if j >= 0:
-                    best, feature[i] = found, j
-                    move[i] = found if X[q, j] >= new[i, j] else -found
+                for j in range(d):
+                    if _move_of(gap2, j, widest, others, eps2) < best:
+                        a, b = _changes(new, i, X, q, j, units[j], eps2)
+                        if abs(a / units[j]) < best:
+                            best, feature[i], least[i], most[i] = abs(a / units[j]), j, a, b
 
 # %% ../../nbs/isolation/09_new_rows.ipynb #9c2558d2
 class _Fitted(NamedTuple):
@@ -237,6 +298,12 @@ def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: floa
     return out
 
 # %% ../../nbs/isolation/09_new_rows.ipynb #a32e5c2d
+def _refuse_large(new: np.ndarray) -> None:
+    """Refuse new rows whose squares leave the range; `power_for` tells what to multiply such rows by."""
+    if extent_of(new)[0] >= 1e141:
+        raise InputError(f"new rows reach {extent_of(new)[0]:.3g}: their squares leave the range of numbers")
+
+# %% ../../nbs/isolation/09_new_rows.ipynb #a9a9a921
 def _each(task: Callable[[int, int], None], n: int, threads: int) -> None:
     """Call task(begin, end) for all of n rows, 256 at a time."""
     in_threads(lambda a: task(a, min(a + 256, n)), range(0, n, 256), threads)
@@ -269,9 +336,9 @@ class NewRows:
     >>> squares, nearest = asked.nearest(np.array([[3.0]]))
     >>> squares.tolist(), nearest.tolist()
     ([4.0], [1])
-    >>> move, feature = asked.smallest_moves(np.array([[3.0]]), eps=1.5)
-    >>> move.tolist(), feature.tolist()  # 3 has to come down by 0.5 to lie within 1.5 of the row 1
-    ([-0.5], [0])
+    >>> least, most, feature = asked.smallest_moves(np.array([[3.0]]), eps=1.5)
+    >>> least.round(6), most.round(6), feature  # 3 has to come down by 0.5 to lie within 1.5 of the row 1
+    (array([-0.5]), array([-3.5]), array([0]))
     """
 
     def __init__(self, X: np.ndarray, core2: np.ndarray, threads: int = 1):
@@ -295,6 +362,7 @@ class NewRows:
         where : ndarray of int64, shape (n_new,)
             The row q, in the order of the fitted rows.
         """
+        _refuse_large(new)
         best, where = np.full(len(new), np.inf), np.full(len(new), -1)
         t = self._fitted.tree
         with np.errstate(over="ignore"):
@@ -305,7 +373,8 @@ class NewRows:
             best[far], where[far] = _best_of_all(self._fitted, new[far], self._threads)
         return best, where
 
-    def smallest_moves(self, new: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    def smallest_moves(self, new: np.ndarray, eps: float,
+                       units: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The smallest change of a single feature that brings a new row within eps of a fitted one.
 
         Parameters
@@ -314,16 +383,23 @@ class NewRows:
             Rows.
         eps : float
             Radius.
+        units : ndarray of float64, shape (d,), optional
+            Units of each feature per unit of the rows; changes are told in them. 1 by default.
 
         Returns
         -------
-        move : ndarray of float64, shape (n_new,)
-            The change, signed; NaN where no single feature is enough.
+        least : ndarray of float64, shape (n_new,)
+            The change, signed; NaN where no single feature is enough. Row plus ``least / unit`` lies within eps, as
+            floats are added and measured.
+        most : ndarray of float64, shape (n_new,)
+            The largest change of that feature towards the same fitted row: any between both will do.
         feature : ndarray of int64, shape (n_new,)
             The feature, -1 where none is enough.
         """
-        move, feature = np.empty(len(new)), np.empty(len(new), np.int64)
+        _refuse_large(new)
+        least, most, feature = np.empty(len(new)), np.empty(len(new)), np.empty(len(new), np.int64)
         t, (lows, highs, _) = self._fitted.tree, self._fitted.boxes
-        _each(lambda a, b: _smallest_moves(a, b, new, t.X, eps * eps, t.first, t.last, lows, highs, move, feature),
-              len(new), self._threads)
-        return move, feature
+        per_row = np.ones(new.shape[1]) if units is None else units
+        _each(lambda a, b: _smallest_moves(a, b, new, t.X, eps * eps, per_row, t.first, t.last, lows, highs, least,
+                                           most, feature), len(new), self._threads)
+        return least, most, feature

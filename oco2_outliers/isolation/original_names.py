@@ -17,6 +17,7 @@ from ..ground.errors import InputError
 from .checks import checked_eps, checked_min_samples, checked_rows
 from .estimator import IsolatedSoundings
 from .scores import silhouettes
+from .squares import power_for, times_power
 from .sweeps import sweep
 
 # %% auto #0
@@ -63,6 +64,7 @@ def do_dbcluster(z: ArrayLike, eps: float = 0.9, min_samples: int = 10) -> tuple
     Silhouette Coefficient: 0.900
     """
     rows = checked_rows(z)
+    power_for(rows, names=z.columns if isinstance(z, pd.DataFrame) else None)  # refuses numbers too large
     db = _fitted_dbscan(z, rows, eps, min_samples)
     mask = db.labels_ == -1
     print(f"Estimated number of clusters: {db.labels_.max() + 1}")
@@ -162,9 +164,12 @@ def bench_kmeans(z: ArrayLike, k: Iterable[int] = range(2, 19), random_state: in
     from sklearn.cluster import KMeans
 
     rows = checked_rows(z)
+    power = power_for(rows, names=z.columns if isinstance(z, pd.DataFrame) else None)
+    rows = times_power(rows, power)
     fits = [KMeans(each, n_init=10, random_state=random_state).fit(rows) for each in k if each <= len(rows)]
     if not fits:
         raise InputError(f"no k to try: {len(rows)} rows make at most {len(rows)} clusters")
-    table = pd.DataFrame({"k": [fit.n_clusters for fit in fits], "inertia": [fit.inertia_ for fit in fits]})
+    table = pd.DataFrame({"k": [fit.n_clusters for fit in fits],
+                          "inertia": [times_power(fit.inertia_, -2 * power) for fit in fits]})
     scores = silhouettes(rows, [fit.labels_ for fit in fits], random_state=random_state)
     return table.join(scores[["silhouette", "silhouette_error"]])

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..ground.work import count_threads, n_cores
 from .searches import Engine, FullMatrix, Library
+from .squares import extent_of
 
 # %% auto #0
 __all__ = []
@@ -67,7 +68,7 @@ def path_of_size(n_rows: int) -> str:
 def path_for(*tables: np.ndarray) -> str:
     """The path for these tables together."""
     path = path_of_size(max(len(rows) for rows in tables))
-    extents = [np.abs(rows).max(initial=0) for rows in tables]
+    extents = [extent_of(rows)[0] for rows in tables]
     if path in ("serial", "parallel") and not all(extent == 0 or 1e-120 < extent < 1e140 for extent in extents):
         return "library"
     return path

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ..ground.errors import InputError
 from .checks import checked_min_samples, checked_rows
 from .paths import neighbour_search
-from .squares import exact_root
+from .squares import power_for, radius_of, times_power
 
 # %% auto #0
 __all__ = ['isolation_radius', 'eps_profile', 'choose_eps']
@@ -42,7 +42,8 @@ def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] = 5, n_jobs:
     Raises
     ------
     ValueError
-        When X holds NaN or infinity, or `min_samples` is not a positive integer.
+        When X holds NaN, infinity or a number too large to be squared (from some 1e153), or `min_samples` is not a
+        positive integer.
 
     Notes
     -----
@@ -65,10 +66,11 @@ def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] = 5, n_jobs:
     radii = np.full((len(rows), len(settings)), np.inf)
     possible = [m for m in settings if m <= len(rows)]
     if possible:
-        search = neighbour_search(rows, max(possible), n_jobs)
+        power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)
+        search = neighbour_search(times_power(rows, power), max(possible), n_jobs)
         for i, m in enumerate(settings):
             if m <= len(rows):
-                radii[:, i] = exact_root(search.radii2(m))
+                radii[:, i] = radius_of(search.radii2(m), power)
     return radii if several else radii[:, 0]
 
 # %% ../../nbs/isolation/14_radii.ipynb #3b2be2ef

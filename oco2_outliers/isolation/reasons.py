@@ -5,12 +5,15 @@
 # %% ../../nbs/isolation/17_reasons.ipynb #f6f182f7
 from __future__ import annotations
 
+from itertools import chain
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from sklearn.neighbors import KDTree
 
 from .paths import path_for, threads_for
-from .squares import squared_distance
+from .squares import power_for, squared_distance, times_power
 
 # %% auto #0
 __all__ = []
@@ -38,7 +41,7 @@ def squared_radius_of_new(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray,
                           n_jobs: int | None = None, eps: float | None = None) -> np.ndarray:
     """Least max(core2(q), d2(x, q)) over fitted q, exactly, for rows x that need not be among the fitted.
 
-    With `eps` given only the side of it on which the answer falls is exact.
+    With `eps` given only the side of it on which the answer falls is exact. No square may leave the range.
     """
     path = path_for(fitted, X)
     if path not in ("serial", "parallel"):
@@ -60,37 +63,115 @@ def _reason(gap2, names):
     return ", ".join(f"{names[j]} {share[j]:.0%}" for j in order[:n])
 
 # %% ../../nbs/isolation/17_reasons.ipynb #a1232034
-def _nearest_and_move(x, core, eps):
-    """Squared distance to the nearest core row, which one, and the smallest single change: signed, and its feature."""
-    gap2 = (core - x) ** 2
-    d2 = gap2.sum(axis=1)
-    nearest = int(squared_distance(x, core).argmin())
-    room2 = eps * eps - (d2[:, None] - gap2)
-    needed = np.where(room2 >= 0, np.maximum(np.sqrt(gap2) - np.sqrt(np.maximum(room2, 0)), 0), np.inf)
-    q, j = np.unravel_index(int(needed.argmin()), needed.shape)
-    if not np.isfinite(needed[q, j]):
-        return d2[nearest], nearest, np.nan, -1
-    return d2[nearest], nearest, np.copysign(needed[q, j], core[q, j] - x[j]), int(j)
+class _Try(NamedTuple):
+    """A row x, a core row, and the feature j that may change, in units of its own; within eps decides."""
+
+    x: np.ndarray
+    core: np.ndarray
+    j: int
+    unit: float
+    eps2: float
+
+    def square_at(self, value: float) -> float:
+        """Squared distance with this value of the feature."""
+        moved = self.x.copy()
+        moved[self.j] = value
+        return float(squared_distance(moved, self.core))
+
+    def holds(self, change: float) -> bool:
+        """Whether the row lies within eps after this change."""
+        return self.square_at(self.x[self.j] + change / self.unit) <= self.eps2
+
+    def first_from(self, start: float, step: float) -> float:
+        """The first change that holds, from `start` (in the unit of the rows) to the middle; NaN where none does."""
+        middle = abs(self.core[self.j] - self.x[self.j])
+        sign = self.unit if self.core[self.j] >= self.x[self.j] else -self.unit
+        amounts, amount = [], start + step
+        while (amount < middle) if step > 0 else (amount > middle):
+            amounts.append(sign * amount)
+            step *= 4
+            amount = start + step
+        below = above = sign * middle
+        for _ in range(4):
+            amounts += [below, above]
+            below, above = np.nextafter(below, -np.inf), np.nextafter(above, np.inf)
+        return next((float(change) for change in amounts if self.holds(change)), np.nan)
+
+# %% ../../nbs/isolation/17_reasons.ipynb #a8a8a811
+def _changes(one: _Try) -> tuple[float, float]:
+    """The least and the largest change that end the isolation; NaN where none does, 0 where none is needed."""
+    x, core = one.x[one.j], one.core[one.j]
+    if one.square_at(x) <= one.eps2:
+        return 0.0, 0.0
+    rest = one.square_at(core)
+    if rest > one.eps2:
+        return np.nan, np.nan
+    gap, half = abs(core - x), np.sqrt(one.eps2 - rest)
+    hair = 1e-9 * half + 1e-15 * max(abs(x), abs(core))
+    return one.first_from(max(gap - half, 0.0), hair), one.first_from(gap + half, -hair)
+
+# %% ../../nbs/isolation/17_reasons.ipynb #a8a8a813
+def _promised(gap2: np.ndarray, eps2: float) -> np.ndarray:
+    """For each core row and feature the change that the formula promises, a hair too small; infinite where none."""
+    rows, room, widest = np.arange(len(gap2)), eps2 * (1 + 1e-9), gap2.argmax(axis=1)
+    without = gap2.copy()
+    without[rows, widest] = 0
+    others = without.sum(axis=1)
+    rest = (others + gap2[rows, widest])[:, None] - gap2
+    rest[rows, widest] = others
+    return np.where(rest <= room, np.maximum(np.sqrt(gap2) - np.sqrt(np.maximum(room - rest, 0)), 0), np.inf)
+
+# %% ../../nbs/isolation/17_reasons.ipynb #a8a8a814
+def _nearest_and_move(x, core, eps, units):
+    """Squared distance to the nearest core row, which one, and the smallest change of one feature.
+
+    The change in its unit, the largest one that will do as well, and the feature; NaN, NaN and -1 where there is none.
+    """
+    squares = squared_distance(x, core)
+    promised = _promised((core - x) ** 2, eps * eps)
+    nearest, first = int(squares.argmin()), int(promised.argmin())
+    # Most often the first one holds, and nothing needs sorting.
+    for place in chain([first], (p for p in np.argsort(promised, axis=None, kind="stable") if p != first)):
+        q, j = divmod(int(place), len(x))
+        if promised[q, j] == np.inf:
+            break
+        least, most = _changes(_Try(x, core[q], j, units[j], eps * eps))
+        if not np.isnan(least):
+            return squares[nearest], nearest, least, most, j
+    return squares[nearest], nearest, np.nan, np.nan, -1
 
 # %% ../../nbs/isolation/17_reasons.ipynb #8f3a18a0
-def _nearest_and_moves(X, core, eps, n_jobs):
+def _nearest_and_moves(X, core, eps, units, n_jobs):
     """Arrays of what `_nearest_and_move` gives for each row; from the engine where it is used."""
     path = path_for(core, X)
     if path not in ("serial", "parallel"):
-        found = [_nearest_and_move(x, core, eps) for x in X]
-        return [np.array(column) for column in zip(*found)] if found else [np.empty(0, int)] * 4
+        found = [_nearest_and_move(x, core, eps, units) for x in X]
+        return [np.array(column) for column in zip(*found)] if found else [np.empty(0, int)] * 5
     from oco2_outliers.isolation.new_rows import NewRows
 
     tree = NewRows(core, np.zeros(len(core)), threads_for(path, n_jobs))
-    return [*tree.nearest(X), *tree.smallest_moves(X, eps)]
+    return [*tree.nearest(X), *tree.smallest_moves(X, eps, units)]
+
+# %% ../../nbs/isolation/17_reasons.ipynb #a9a9a931
+def _unscaled(change: np.ndarray, power: int, towards: float = np.inf) -> np.ndarray:
+    """Changes of rows that were multiplied by a power of two; the last numbers above 0 are rounded outwards or to 0."""
+    plain = times_power(change, -power)
+    lost = times_power(plain, power) != change if power else False
+    return np.where(lost, np.nextafter(plain, np.copysign(towards, change)), plain) if np.any(lost) else plain
 
 # %% ../../nbs/isolation/17_reasons.ipynb #8d9ccec4
 def explanations(X, fitted, core_indices, eps, names, scale, n_jobs):
-    """One tuple for each row: nearest core row, distance to it, reason, feature to change, change in its own unit."""
+    """One tuple for each row: nearest core row, distance to it, reason, feature to change, and its change.
+
+    The change in the unit of the feature: the smallest one, and the largest that will do as well. Both are NaN where
+    no single change will do, or where `scale` is NaN: the unit is not known.
+    """
     if len(core_indices) == 0:
-        return [(pd.NA, np.nan, "no core row at this eps: every row is isolated", None, np.nan)] * len(X)
-    core = fitted[core_indices]
-    d2, nearest, move, feature = _nearest_and_moves(X, core, eps, n_jobs)
-    return [(core_indices[q], np.sqrt(square), _reason((core[q] - x) ** 2, names),
-             None if j < 0 else str(names[j]), np.nan if j < 0 else change * scale[j])
-            for x, square, q, change, j in zip(X, d2, nearest, move, feature)]
+        return [(pd.NA, np.nan, "no core row at this eps: every row is isolated", None, np.nan, np.nan)] * len(X)
+    power, known = power_for(X, fitted, names=names), ~np.isnan(scale)
+    X, core, eps = (times_power(each, power) for each in (X, fitted[core_indices], eps))
+    d2, nearest, least, most, feature = _nearest_and_moves(X, core, eps, np.where(known, scale, 1.0), n_jobs)
+    told = np.where((feature >= 0) & known[feature], [_unscaled(least, power), _unscaled(most, power, 0)], np.nan)
+    return [(core_indices[q], times_power(np.sqrt(square), -power), _reason((core[q] - x) ** 2, names),
+             None if j < 0 else str(names[j]), *two)
+            for x, square, q, j, two in zip(X, d2, nearest, feature, told.T)]

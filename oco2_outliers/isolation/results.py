@@ -5,6 +5,8 @@
 # %% ../../nbs/isolation/82_results.ipynb #cea5453a
 from __future__ import annotations
 
+from decimal import ROUND_UP, Context, Decimal
+
 import numpy as np
 import pandas as pd
 
@@ -16,12 +18,42 @@ from .features import FeatureMatrix
 __all__ = []
 
 # %% ../../nbs/isolation/82_results.ipynb #f5138ce8
-def change_in_words(feature: str | None, change: float) -> str:
-    """The smallest change of one feature that ends the isolation, as words; empty where there is none."""
+def _outward(least: float, most: float) -> str:
+    """A number between both, in three digits where one of three lies there: rounded away from 0, never towards it."""
+    least = float(least)
+    for digits in range(3, 18):
+        rounded = Context(prec=digits, rounding=ROUND_UP).create_decimal(repr(least))
+        if float(rounded) <= most:
+            break
+    else:
+        rounded = Decimal(repr(least))
+    plain = f"{rounded:f}"
+    text = plain.rstrip("0").rstrip(".") if "." in plain else plain
+    return text if 1e-5 <= least < 1e15 else f"{rounded.normalize():e}"
+
+# %% ../../nbs/isolation/82_results.ipynb #a8a8a823
+def change_in_words(feature: str | None, change: float, most: float = np.inf) -> str:
+    """The smallest change of one feature that ends the isolation, as words; empty where there is none.
+
+    What is printed ends it, too: it is not smaller, and not above `most`, the largest change that will do.
+    """
     if not feature or not np.isfinite(change):
         return ""
     unit = f" {UNITS[feature]}" if feature in UNITS else ""
-    return f"{feature} {abs(change):.3g}{unit} {'higher' if change > 0 else 'lower'}"
+    return f"{feature} {_outward(abs(change), abs(most))}{unit} {'higher' if change > 0 else 'lower'}"
+
+# %% ../../nbs/isolation/82_results.ipynb #a8a8a825
+def _words_of_changes(why: pd.DataFrame, X: pd.DataFrame, matrix: FeatureMatrix) -> list[str]:
+    """The changes of explained rows X in words."""
+    words = []
+    for row, feature, least, most in zip(range(len(X)), why["feature"], why["change"], why["change_most"]):
+        if feature and np.isfinite(least):
+            mean, scale = abs(matrix.mean[feature]), matrix.scale[feature]
+            lost = 8 * np.finfo(np.float64).eps * (mean + abs(least) + scale * abs(X[feature].iloc[row]))
+            if 2 * lost < abs(most) - abs(least):
+                least, most = np.copysign(abs(least) + lost, least), np.copysign(abs(most) - lost, most)
+        words.append(change_in_words(feature, least, most))
+    return words
 
 # %% ../../nbs/isolation/82_results.ipynb #7445c2dc
 def result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataFrame:
@@ -32,5 +64,5 @@ def result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataFr
     if isolated.any():
         why = model.explain(matrix.X[isolated], scale=matrix.scale)
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
-        columns.loc[isolated, "change"] = [change_in_words(f, c) for f, c in zip(why["feature"], why["change"])]
+        columns.loc[isolated, "change"] = _words_of_changes(why, matrix.X[isolated], matrix)
     return columns

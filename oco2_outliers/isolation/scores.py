@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from ..ground.errors import InputError
 from .checks import checked_rows
 from .paths import path_of_size, threads_for
+from .squares import power_for, times_power
 
 # %% auto #0
 __all__ = ['silhouettes']
@@ -203,7 +204,8 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | No
     Raises
     ------
     InputError
-        When there are no labels, labels of another length than X, or X holds NaN or infinity.
+        When there are no labels, labels of another length than X, or X holds NaN, infinity or a number too large
+        to be squared.
 
     Notes
     -----
@@ -225,7 +227,8 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | No
             raise InputError(f"labels of shape {labels.shape} for {len(rows)} rows")
     if not columns:
         raise InputError("no labels to score")
-    each = score_labelings(rows, columns, max_rows, random_state, n_jobs)
+    power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)
+    each = score_labelings(times_power(rows, power), columns, max_rows, random_state, n_jobs)
     if by_cluster:
         tables = [_by_cluster(labels, *one).assign(labelling=j) for j, (labels, one) in enumerate(zip(columns, each))]
         return pd.concat(tables, ignore_index=True)[

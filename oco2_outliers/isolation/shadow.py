@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..ground.errors import InputError
 from .compiling import LOOSE, compiled, in_threads, row_slices
 
 # %% auto #0
@@ -30,6 +31,8 @@ def frame_of(X, threads):
     centre = np.median(sample, axis=0)
     ends = in_threads(lambda part: (X[part].max(axis=0), X[part].min(axis=0)), row_slices(len(X)), threads)
     widest = np.abs(np.reshape(ends, (-1, X.shape[1])) - centre).max()
+    if widest >= 1e141 or 0 < widest < 1e-138:  # `power_for` tells what to multiply such rows by
+        raise InputError(f"rows spread over {widest:.3g}: their squares leave the range of numbers")
     exponent = np.frexp(widest)[1] if widest > 0 else 0
     unit = float(np.ldexp(1.0, -int(exponent))) / 2 ** int(np.ceil(np.log2(X.shape[1]) / 2))
     return centre, unit, _rotation((sample - centre) * unit)

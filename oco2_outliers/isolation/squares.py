@@ -5,8 +5,13 @@
 # %% ../../nbs/isolation/02_squares.ipynb #be34da82
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
+from typing import Any
+
 import numpy as np
 from scipy.spatial.distance import cdist
+
+from ..ground.errors import InputError
 
 # %% auto #0
 __all__ = []
@@ -37,3 +42,52 @@ def exact_root(square: np.ndarray) -> np.ndarray:
         root = np.where(root * root < square, np.nextafter(root, np.inf), root)
         below = np.nextafter(root, 0)
         return np.where((below * below >= square) & (root > 0) & np.isfinite(square), below, root)
+
+# %% ../../nbs/isolation/02_squares.ipynb #a9a9a903
+_SMALL, _LARGE = 1e-120, 1e140  # numbers between them, and the differences between such numbers, have plain squares
+
+
+def extent_of(rows: np.ndarray) -> tuple[float, float]:
+    """The largest absolute number, and the smallest that is not 0 if it is below 1e-120 (else 1e-120)."""
+    largest, smallest, step = 0.0, _SMALL, max(1, 1_000_000 // max(1, rows.shape[1]))
+    for begin in range(0, len(rows), step):  # a few at a time: a copy of all rows would cost memory
+        some = np.abs(rows[begin : begin + step])
+        largest = max(largest, float(some.max(initial=0)))
+        if np.count_nonzero(some < _SMALL) > np.count_nonzero(some == 0):
+            smallest = min(smallest, float(some[some > 0].min()))
+    return largest, smallest
+
+# %% ../../nbs/isolation/02_squares.ipynb #a9a9a904
+def _refuse(tables: Iterable[np.ndarray], names: Iterable[Hashable] | None, number: float, fault: str) -> None:
+    """Refuse a number of these tables, with its column."""
+    at = next(int(np.argwhere(np.abs(rows) == number)[0, 1]) for rows in tables if (np.abs(rows) == number).any())
+    name = at if names is None else list(names)[at]
+    raise InputError(f"column {name!r} holds a number too {fault} ({number:.3g}): fix it")
+
+# %% ../../nbs/isolation/02_squares.ipynb #a9a9a905
+def power_for(*tables: np.ndarray, names: Iterable[Hashable] | None = None) -> int:
+    """The power of two by which to multiply these rows, so that no square leaves the range: 0 for all usual tables."""
+    extents = [extent_of(rows) for rows in tables]
+    largest, smallest = max(each[0] for each in extents), min(each[1] for each in extents)
+    if largest > np.sqrt(np.finfo(np.float64).max / (4 * max(1, tables[0].shape[1]))):
+        _refuse(tables, names, largest, "large to compare with others")
+    if largest == 0 or (smallest == _SMALL and _SMALL < largest < _LARGE):
+        return 0
+    if smallest < min(_SMALL, 1e-260 * largest):
+        _refuse(tables, names, smallest, f"small to compare with others, of which the largest is {largest:.3g}")
+    return 460 - int(np.frexp(largest)[1])
+
+# %% ../../nbs/isolation/02_squares.ipynb #a9a9a906
+def times_power(values: Any, power: int) -> Any:
+    """Values times a power of two; where that leaves the range, infinite or 0."""
+    if power == 0:
+        return values
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(values, power)
+
+# %% ../../nbs/isolation/02_squares.ipynb #a9a9a907
+def radius_of(square: np.ndarray, power: int) -> np.ndarray:
+    """Radii of rows that were multiplied by a power of two: rounded up, so that ``eps < r`` decides as before."""
+    root = exact_root(square)
+    radius = times_power(root, -power)
+    return np.where(times_power(radius, power) < root, np.nextafter(radius, np.inf), radius) if power else radius

@@ -17,6 +17,7 @@ from ..ground.work import progress
 from .checks import checked_eps, checked_min_samples, checked_rows
 from .paths import neighbour_search
 from .scores import score_labelings, score_summary
+from .squares import power_for, times_power
 
 # %% auto #0
 __all__ = ['SweepResult', 'sweep']
@@ -94,7 +95,7 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
     Raises
     ------
     InputError
-        When an eps is not a finite number above 0.
+        When an eps is not a finite number above 0, or X holds NaN, infinity or a number too large to be squared.
 
     Notes
     -----
@@ -115,7 +116,9 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
     counts = [checked_min_samples(m) for m in np.ravel(np.asarray(min_samples, dtype=object))]
     if not radii or not counts:
         raise InputError("nothing to sweep: give at least one eps and one min_samples")
-    labels, squares = _sweep_labels(rows, radii, counts, n_jobs, progress)
+    power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)
+    rows = times_power(rows, power)
+    labels, squares = _sweep_labels(rows, [times_power(e, power) for e in radii], counts, n_jobs, progress)
     columns = {
         "eps": np.array(radii * len(counts)),
         "min_samples": np.repeat(counts, len(radii)),

@@ -63,7 +63,8 @@ def _pool_in_memory(X: np.ndarray, eps: Any, m: int, names: Sequence[str], scale
     """Isolated rows of a pool that fits into memory."""
     model = fitted_model(pd.DataFrame(np.asarray(X), columns=list(names)), eps, m, None)
     rows = pd.DataFrame(np.asarray(X)[model.labels_ == -1], columns=list(names))
-    why = model.explain(rows, scale=scale) if len(rows) else pd.DataFrame(columns=["reason", "feature", "change"])
+    told = ["reason", "feature", "change", "change_most"]
+    why = model.explain(rows, scale=scale) if len(rows) else pd.DataFrame(columns=told)
     return Pool(model.radius_, model.labels_.astype(np.int32), model.eps_, why)
 
 # %% ../../nbs/runs/13_pooling.ipynb #3d3256d0
@@ -143,7 +144,8 @@ class _PoolTask(_Gathered):
         first = int(np.searchsorted(self.isolated, at.start))
         why = self.pool.why.iloc[first: first + int(isolated.sum())]
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
-        columns.loc[isolated, "change"] = [change_in_words(f, c) for f, c in zip(why["feature"], why["change"])]
+        columns.loc[isolated, "change"] = [
+            change_in_words(*told) for told in zip(why["feature"], why["change"], why["change_most"])]
         result = table.loc[X.index].join(columns)
         result.attrs = {"counts": {"rows_read": len(table), "dropped": len(table) - len(X),
                                    "isolated": int(isolated.sum())}}

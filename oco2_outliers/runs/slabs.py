@@ -263,15 +263,16 @@ class _Best(NamedTuple):
     least: float = math.inf
     feature: str | None = None
     change: float = math.nan
+    most: float = math.nan
 
     def or_better(self, distance: float, row: int, reason: str, feature: str | None, change: float,
-                  unit: float) -> _Best:
+                  most: float, unit: float) -> _Best:
         """The better of this and of what another slab tells."""
         best = self
         if (distance, row) < (self.distance, self.row):
             best = best._replace(distance=distance, row=row, reason=reason)
         if feature is not None and abs(change / unit) < self.least:
-            best = best._replace(least=abs(change / unit), feature=feature, change=change)
+            best = best._replace(least=abs(change / unit), feature=feature, change=change, most=most)
         return best
 
 # %% ../../nbs/runs/12_slabs.ipynb #247c09bb
@@ -291,8 +292,8 @@ class Slabs(_RadiiAndLabels):
             core = core[np.argsort(self.order[core])]
             fitted = np.ascontiguousarray(self.X[core])
             told = explanations(asked, fitted, np.arange(len(core)), eps, names, scale, self.n_jobs)
-            best = [old.or_better(distance, int(self.order[core[nearest]]), reason, feature, change,
+            best = [old.or_better(distance, int(self.order[core[nearest]]), reason, feature, change, most,
                                   units.get(feature, math.nan))
-                    for old, (nearest, distance, reason, feature, change) in zip(best, told)]
-        return pd.DataFrame([(each.reason, each.feature, each.change) for each in best],
-                            columns=["reason", "feature", "change"])
+                    for old, (nearest, distance, reason, feature, change, most) in zip(best, told)]
+        return pd.DataFrame([(each.reason, each.feature, each.change, each.most) for each in best],
+                            columns=["reason", "feature", "change", "change_most"])
