@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,8 @@ def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings
     """
     print("[INFO] preparing dataset...")
     forest = ImageForest(**settings)
-    refuse_overwriting(list_files(dataset), model)
     rows = forest.read_rows(dataset, hashed=True)
+    refuse_overwriting([row.name for row in rows if row.features is not None], model)
     skipped = skipped_table(rows)
     for name, reason in skipped.head(_MOST_NAMED).itertuples(index=False):
         print(f"[INFO] skipped {printable_name(name)!r}: {reason}")
@@ -209,9 +210,6 @@ def _write_scan(out: Path, table: pd.DataFrame, top: int) -> None:
         write_picture(scratch / "contact_sheet.png", contact_sheet(table, top))
 
 # %% ../../nbs/pictures/12_folders.ipynb #707366c5
-_RESULTS = ("scores.csv", "skipped.csv", "contact_sheet.png", "features.sqlite")
-
-
 def _files_outside(folder: str | os.PathLike, out: Path) -> list[str]:
     """Paths of the files under a folder, without the results under `out`."""
     inside, top = out.resolve(), Path(folder).resolve()
@@ -219,7 +217,9 @@ def _files_outside(folder: str | os.PathLike, out: Path) -> list[str]:
     shared = inside in (top, *top.parents)
 
     def is_result(path: Path) -> bool:
-        return path.name.startswith(_RESULTS) and path.parent == inside if shared else inside in path.parents
+        if not shared:
+            return inside in path.parents
+        return path.parent == inside and any(fnmatch(path.name, each) for each in _SCAN_FILES)
 
     return [name for name in list_files(folder) if not is_result(top / Path(name).relative_to(folder))]
 
