@@ -81,9 +81,10 @@ def _write_page(path: Path, text: str) -> None:
 
 # %% ../nbs/07_explorer.ipynb #0dbdcd1e
 def _files_read(result: Any) -> list:
-    """The files that a page is made from: the file, or all that lie in the folder of a result."""
-    folder = isinstance(result, (str, os.PathLike)) and os.path.isdir(result)
-    return [os.path.join(result, name) for name in os.listdir(result)] if folder else [result]
+    """The files that a page is made from: the file, or all that lie in the folder of a result but earlier pages."""
+    if not isinstance(result, (str, os.PathLike)) or not os.path.isdir(result):
+        return [result]
+    return [os.path.join(result, name) for name in os.listdir(result) if not str(name).endswith(".html")]
 
 # %% ../nbs/07_explorer.ipynb #7d92043b
 def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str | None = None,

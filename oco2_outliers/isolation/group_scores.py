@@ -235,6 +235,11 @@ def silhouette_rows(X: np.ndarray, group: np.ndarray, labels_of_group: np.ndarra
     score, score_clusters : ndarray of float64, shape (n_labelings, n_scored)
         With noise as one more cluster, and with noise left out (NaN for noise rows).
 
+    Raises
+    ------
+    InputError
+        When rows are so large or so small that their squares leave the range of numbers.
+
     Notes
     -----
     Time O(n^2 d) for all rows; O(n n_sampled d) for some. Memory: 256 MB for sums of distances, and O(n). Each

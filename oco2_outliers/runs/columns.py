@@ -62,7 +62,8 @@ def of_kind(values: pd.Series, kind: str) -> pd.Series:
             return values.astype("boolean" if values.isna().any() else "bool")
         return _times(values) if kind == "time" else _texts(values)
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"column {values.name!r} is declared as {kind}, and holds {values.dtype}") from None
+        raise InputError(f"column {values.name!r} is declared as {kind}, and holds {values.dtype}: correct it, or "
+                         "leave the column out of the file") from None
 
 # %% ../../nbs/runs/02a_columns.ipynb #e0dbf7bb
 def _fits(values: pd.Series, kind: str) -> bool:

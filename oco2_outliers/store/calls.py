@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # %% auto #0
-__all__ = ['StoreChecks']
+__all__ = []
 
 # %% ../../nbs/store/11_calls.ipynb #90ee050e
 def _default_root() -> str:

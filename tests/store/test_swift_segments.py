@@ -174,7 +174,7 @@ def test_deleting_a_large_object_fails_while_the_object_server_is_down(server, s
     (b'{"Response Status": "200 OK", "Errors": [], "Number Deleted": 1, "Number Not Found": 0}', "only 1 of 2"),
     (b'{"Response Status": "200 OK", "Err', "breaks off"), (b"", "breaks off"), (b"null", "breaks off"),
     (b'{"Response Status": "400 Bad Request", "Errors": [["/c/a", "503 No"]], "Number Deleted": 1, '
-     b'"Number Not Found": 0}', "1 objects could not be deleted")])
+     b'"Number Not Found": 0}', "1 object could not be deleted")])
 def test_a_bulk_deletion_that_says_otherwise_in_its_body_fails(small, monkeypatch, body, says):
     for name in "ab":
         small.fs.pipe(f"{small.root}/{name}", b"x")
