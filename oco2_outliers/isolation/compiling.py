@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numba
 
 from ..ground.hashes import sha256_of
+from ..ground.work import n_cores
 
 # %% auto #0
 __all__ = []
@@ -47,9 +48,15 @@ _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 
 
+def useful_threads(threads: int, n_items: int = 2**31) -> int:
+    """As many threads as were asked for, but no more than cores (two at least, to try them) and things to do."""
+    return max(1, min(threads, max(2, n_cores()), n_items))
+
+
 def in_threads(task: Callable[[_Item], _Answer], items: Sequence[_Item], threads: int) -> list[_Answer]:
     """Call task(item) for all items; the answers in their order. Compiled code lets go of the interpreter lock."""
-    if threads == 1 or len(items) == 1:
+    threads = useful_threads(threads, len(items))
+    if threads == 1:
         return [task(item) for item in items]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(task, items))
