@@ -19,7 +19,7 @@ from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.tables import wrapped_text
-from .isolation.checking import features_to_judge, without_earlier_results
+from .isolation.preparing import features_to_judge, without_earlier_results
 from .isolation.choosing import best_by_silhouette, eps_around, eps_values, printable_fence
 from .isolation.estimator import IsolatedSoundings
 from .isolation.features import FeatureMatrix

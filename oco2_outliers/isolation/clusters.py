@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from .compiling import compiled, in_threads, useful_threads
+from ..ground.compiling import compiled
+from .compiling import in_threads, useful_threads
 from oco2_outliers.isolation.lanes import (
     box_gap,
     box_gaps,

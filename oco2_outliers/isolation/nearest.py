@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compiling import LOOSE, compiled, in_threads, useful_threads
+from ..ground.compiling import compiled
+from .compiling import LOOSE, in_threads, useful_threads
 from .lanes import box_gap, candidates, exact_square, first_squares, other_squares, reach, root32
 from .tree import LEAF, RowTree, leaf_nodes
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ground.errors import InputError
-from .compiling import compiled, in_threads, useful_threads
+from ..ground.compiling import compiled
+from .compiling import in_threads, useful_threads
 from .lanes import box_gap, candidates, exact_square, reach, root32
 from .squares import extent_of
 from .tree import LEAF, RowTree, leaf_nodes, row_tree

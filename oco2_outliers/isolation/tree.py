@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .compiling import LOOSE, compiled, in_threads, row_slices, useful_threads
+from ..ground.compiling import compiled
+from .compiling import LOOSE, in_threads, row_slices, useful_threads
 from .shadow import cast_shadow, frame_of
 
 # %% auto #0
