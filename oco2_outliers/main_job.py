@@ -22,11 +22,11 @@ from .ground.headings import as_names
 from .ground.overwriting import refuse_overwriting
 from .ground.tables import storable, wrapped_text
 from .ground.words import counted
-from .isolation.checking import features_to_judge, without_earlier_results
 from .isolation.choosing import best_by_silhouette, eps_around, eps_values, printable_fence
 from .isolation.columns import Fate
 from .isolation.estimator import IsolatedSoundings
 from .isolation.features import FeatureMatrix
+from .isolation.preparing import features_to_judge, without_earlier_results
 from .isolation.radii import isolation_radius
 from oco2_outliers.isolation.reporting import (
     isolated_flagged,

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from sklearn.metrics import pairwise_distances
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, one_line
+from ..ground.numbers import shown
 from .squares import squared_distance
 
 # %% auto #0
@@ -24,7 +25,12 @@ def _pairs(A, B, metric, params):
     if metric == "euclidean":
         return squared_distance(A[:, None, :], B[None, :, :])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        distances = pairwise_distances(A, B, metric=metric, **(params or {}))
+        try:
+            distances = pairwise_distances(A, B, metric=metric, **(params or {}))
+        except (TypeError, ValueError) as error:
+            if callable(metric):
+                raise
+            raise InputError(f"metric {shown(metric)} with these rows: {one_line(error)}") from None
     # A function may say "infinitely far"; of a named metric it means that numbers were too large.
     if np.isnan(distances).any() or (isinstance(metric, str) and np.isinf(distances).any()):
         raise InputError(f"metric {metric!r} gives a distance that is no finite number; rows too large?")

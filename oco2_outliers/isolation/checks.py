@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from ..ground.errors import InputError
+from ..ground.numbers import shown, whole_number
 from .features import refuse_missing
 
 # %% auto #0
@@ -41,18 +42,15 @@ def checked_rows(X: ArrayLike) -> np.ndarray:
 # %% ../../nbs/isolation/01_checks.ipynb #50f5ff98
 def checked_min_samples(min_samples: int) -> int:
     """A whole number of at least 1, or an error."""
-    whole = isinstance(min_samples, int | np.integer | float | np.floating) and not isinstance(min_samples, bool)
-    if not whole or not np.isfinite(min_samples) or int(min_samples) != min_samples or min_samples < 1:
-        raise InputError(f"min_samples must be a whole number of at least 1, not {min_samples!r}")
-    return int(min_samples)
+    return whole_number("min_samples", min_samples)
 
 # %% ../../nbs/isolation/01_checks.ipynb #4df8e60d
 def checked_eps(eps: float) -> float:
     """A finite number above 0, or an error."""
     try:
-        value = float(eps)
-    except (TypeError, ValueError):
+        value = np.nan if isinstance(eps, bool | np.bool_) else float(eps)
+    except (TypeError, ValueError, OverflowError):
         value = np.nan
     if not (np.isfinite(value) and value > 0):
-        raise InputError(f"eps must be a finite number above 0, not {eps!r}")
+        raise InputError(f"eps must be a finite number above 0, not {shown(eps)}")
     return value

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from .compiling import compiled, in_threads
+from ..ground.compiling import compiled
+from .compiling import in_threads, useful_threads
 from oco2_outliers.isolation.lanes import (
     box_gap,
     box_gaps,
@@ -243,7 +244,8 @@ def _unite_apart(tree, root, core2, limit, status, threads):
         _statuses(root, core2, limit, tree.first, tree.last, status)
         # Each thread joins in a copy, and takes the next pair from a common list: next() on an iterator is atomic.
         todo = iter(part)
-        copies = [(todo, root, status), *((todo, root.copy(), status.copy()) for _ in range(threads - 1))]
+        helpers = min(threads, len(part)) - 1
+        copies = [(todo, root, status), *((todo, root.copy(), status.copy()) for _ in range(helpers))]
         in_threads(lambda own: _unite_pairs(*own, tree, core2, limit), copies, threads)
         for _, other, _ in copies[1:]:
             _unite_roots(root, other)
@@ -311,7 +313,7 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps: Sequen
     >>> [labels.tolist() for labels in labels_at(tree, index, squares, [1.0, 8.0], 2)]
     [[0, 0, 0, -1], [0, 0, 0, 0]]
     """
-    radii = [float(e) for e in eps]
+    radii, threads = [float(e) for e in eps], useful_threads(threads)
     labels = [np.empty(tree.n, np.int32) for _ in radii]
     root = np.arange(tree.n, dtype=np.int32)
     status = np.empty(len(tree.first), np.int64)

@@ -15,7 +15,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, one_line
+from ..ground.numbers import shown
+from ..ground.work import count_threads
 from .all_pairs import AllPairs, TooFew, radius_of_new_any_metric
 from .checks import checked_eps, checked_min_samples, unmasked
 from .features import require_columns
@@ -53,7 +55,8 @@ class _Measure:
 
     def limit(self, eps):
         """What a search compares with, for this eps."""
-        return times_power(eps, self.power) ** 2 if self.metric == "euclidean" else eps
+        radius = times_power(eps, self.power)
+        return radius * radius if self.metric == "euclidean" else eps
 
     def labels(self, search, eps, min_samples):
         """Labels at every eps."""
@@ -119,10 +122,28 @@ def _units(scale, names, by_name):
     if isinstance(scale, pd.Series) and by_name:
         require_columns(scale.to_frame().T, list(names))
         scale = scale[list(names)]
-    units = np.ones(len(names)) if scale is None else np.asarray(scale, dtype=np.float64)
+    try:
+        units = np.ones(len(names)) if scale is None else np.asarray(scale, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"scale must hold one number for each of the {len(names)} features") from None
     if units.shape != (len(names),):
         raise InputError(f"scale must hold one number for each of the {len(names)} features, not {units.shape}")
+    if (units <= 0).any() or np.isinf(units).any():
+        raise InputError("scale must hold finite numbers above 0, or NaN where a unit is not known")
     return units
+
+# %% ../../nbs/isolation/19_estimator.ipynb #b9b9b921
+def _weights(sample_weight: ArrayLike, rows: np.ndarray) -> np.ndarray:
+    """Finite weights of at least 0, one a row, or an error."""
+    try:
+        weight: np.ndarray = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    except (TypeError, OverflowError) as error:
+        raise InputError(f"sample_weight must hold numbers: {one_line(error)}") from None
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if not np.isfinite(weight).all():
+        raise InputError("sample_weight must hold finite numbers")
+    return weight
 
 # %% ../../nbs/isolation/19_estimator.ipynb #224d8e74
 class _Judge:
@@ -143,6 +164,11 @@ class _Judge:
         """Search the rows; keep their radii, core distances and labels at the eps that is chosen."""
         names = getattr(self, "feature_names_in_", None)
         self._power = power_for(rows, names=names) if self.metric == "euclidean" else 0
+        count_threads(self.n_jobs)  # refuses what is no number of threads
+        if not isinstance(self.metric, str) and not callable(self.metric):
+            raise InputError(f"metric must be a name or a function, not {shown(self.metric)}")
+        if not isinstance(self.metric_params, dict | None):
+            raise InputError(f"metric_params must be a dict or None, not {shown(self.metric_params)}")
         measure, min_samples = self._measure(), checked_min_samples(self.min_samples)
         search = measure.searched(rows, min_samples, weight)
         self._core = search.core2(min_samples)
@@ -241,8 +267,7 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
             Not negative: counts a row as so many.
         """
         rows: np.ndarray = validate_data(self, unmasked(X), dtype=np.float64, order="C")
-        weight = None if sample_weight is None else \
-            _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+        weight = None if sample_weight is None else _weights(sample_weight, rows)
         self._learn(rows, weight)
         return self
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ground.errors import InputError
-from .compiling import compiled, in_threads
+from ..ground.compiling import compiled
+from .compiling import in_threads
 from .pair_sums import GroupedRows, add_pairs, rows_between, sums_among, sums_to
 from .squares import power_for
 

@@ -11,7 +11,8 @@ from llvmlite import ir
 from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import intrinsic
 
-from .compiling import LOOSE, compiled
+from ..ground.compiling import compiled
+from .compiling import LOOSE
 from .tree import LEAF
 
 # %% auto #0

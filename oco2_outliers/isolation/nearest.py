@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compiling import LOOSE, compiled, in_threads
+from ..ground.compiling import compiled
+from .compiling import LOOSE, in_threads, useful_threads
 from .lanes import box_gap, candidates, exact_square, first_squares, other_squares, reach, root32
 from .tree import LEAF, RowTree, leaf_nodes
 
@@ -150,7 +151,7 @@ def nearest_rows(tree: RowTree, m: int, threads: int = 1, enough: float = -1,
     ([3, 2], [0.0, 64.0])
     """
     index, squares = np.empty((tree.n, m), np.int32), np.empty((tree.n, m))
-    n_leaves = len(tree.blocks)
+    n_leaves, threads = len(tree.blocks), useful_threads(threads)
     leaf_node = leaf_nodes(tree)
     step = max(1, min(256, n_leaves // (4 * threads)))
 

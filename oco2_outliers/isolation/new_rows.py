@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ground.errors import InputError
-from .compiling import compiled, in_threads
+from ..ground.compiling import compiled
+from .compiling import in_threads, useful_threads
 from .lanes import box_gap, candidates, exact_square, reach, root32
 from .squares import extent_of
 from .tree import LEAF, RowTree, leaf_nodes, row_tree
@@ -342,7 +343,7 @@ class NewRows:
     """
 
     def __init__(self, X: np.ndarray, core2: np.ndarray, threads: int = 1):
-        self._fitted, self._threads = _fitted(X, core2, threads), threads
+        self._fitted, self._threads = _fitted(X, core2, threads), useful_threads(threads)
 
     def nearest(self, new: np.ndarray, enough: float = -1, within: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
         """For each new row x the minimum over fitted rows q of max(core2(q), d2(x, q)), and where it is taken.

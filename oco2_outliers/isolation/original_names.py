@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from sklearn.cluster import DBSCAN
 
 from ..ground.errors import InputError
+from ..ground.numbers import seed_of, shown, whole_number
 from .checks import checked_eps, checked_min_samples, checked_rows
 from .estimator import IsolatedSoundings
 from .scores import silhouettes
@@ -166,7 +167,10 @@ def bench_kmeans(z: ArrayLike, k: Iterable[int] = range(2, 19), random_state: in
     rows = checked_rows(z)
     power = power_for(rows, names=z.columns if isinstance(z, pd.DataFrame) else None)
     rows = times_power(rows, power)
-    fits = [KMeans(each, n_init=10, random_state=random_state).fit(rows) for each in k if each <= len(rows)]
+    if isinstance(k, str) or not isinstance(k, Iterable):
+        raise InputError(f"k must be several numbers of clusters, like range(2, 10), not {shown(k)}")
+    counts, seed = [whole_number("k", each) for each in k], seed_of(random_state)
+    fits = [KMeans(each, n_init=10, random_state=seed).fit(rows) for each in counts if each <= len(rows)]
     if not fits:
         raise InputError(f"no k to try: {len(rows)} rows make at most {len(rows)} clusters")
     table = pd.DataFrame({"k": [fit.n_clusters for fit in fits],

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compiling import LOOSE, compiled, in_threads
+from ..ground.compiling import compiled
+from .compiling import LOOSE, in_threads
 
 # %% auto #0
 __all__ = []

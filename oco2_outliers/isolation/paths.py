@@ -76,11 +76,10 @@ def path_for(*tables: np.ndarray) -> str:
 # %% ../../nbs/isolation/13_paths.ipynb #6fb0f2bc
 def threads_for(path: str, n_jobs: int | None) -> int:
     """How many threads a path takes: all cores on the parallel one, unless `n_jobs` says otherwise."""
+    threads = count_threads(n_jobs, default=-1)  # refuses what is no number of threads, on every path
     if path != "parallel":
         return 1
-    if _forced == "parallel":
-        return max(2, n_cores())
-    return count_threads(n_jobs, default=-1)
+    return max(2, n_cores()) if _forced == "parallel" else threads
 
 # %% ../../nbs/isolation/13_paths.ipynb #ff7fc1b8
 def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None,
@@ -90,6 +89,7 @@ def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None,
     With `eps` given, only `labels` at these may be asked.
     """
     path = path_for(X)
+    threads = threads_for(path, n_jobs)
     if path == "numpy":
         return FullMatrix(X, m)
-    return Library(X, m) if path == "library" else Engine(X, m, threads_for(path, n_jobs), eps)
+    return Library(X, m) if path == "library" else Engine(X, m, threads, eps)

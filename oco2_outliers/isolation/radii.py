@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ..ground.errors import InputError
+from ..ground.numbers import real_number, shown
+from ..ground.work import count_threads
 from .checks import checked_min_samples, checked_rows
 from .paths import neighbour_search
 from .squares import power_for, radius_of, times_power
@@ -61,8 +63,9 @@ def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] = 5, n_jobs:
     array([1., 1., 1., 8.])
     """
     rows = checked_rows(X)
-    several = np.ndim(min_samples) > 0
+    several = isinstance(min_samples, Sequence | np.ndarray) and not isinstance(min_samples, str)
     settings = [checked_min_samples(m) for m in cast("Sequence[int]", min_samples if several else [min_samples])]
+    count_threads(n_jobs)  # refuses what is no number of threads
     radii = np.full((len(rows), len(settings)), np.inf)
     possible = [m for m in settings if m <= len(rows)]
     if possible:
@@ -72,6 +75,17 @@ def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] = 5, n_jobs:
             if m <= len(rows):
                 radii[:, i] = radius_of(search.radii2(m), power)
     return radii if several else radii[:, 0]
+
+# %% ../../nbs/isolation/14_radii.ipynb #b9b9b901
+def _numbers(name: str, values: ArrayLike) -> np.ndarray:
+    """Numbers of at least 0, infinity among them, or an error that names the parameter."""
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} must hold numbers, not {shown(values)}") from None
+    if np.isnan(numbers).any() or (numbers < 0).any():
+        raise InputError(f"{name} must hold numbers of at least 0, and none missing")
+    return numbers
 
 # %% ../../nbs/isolation/14_radii.ipynb #3b2be2ef
 def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> pd.DataFrame:
@@ -95,7 +109,9 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
     >>> eps_profile([1.0, 1.0, 8.0]).to_dict("list")
     {'eps': [0.0, 1.0, 8.0], 'n_isolated': [3, 1, 0]}
     """
-    radius = np.asarray(radius, dtype=np.float64)
+    radius = _numbers("radius", radius)
+    if radius.ndim not in (1, 2):
+        raise InputError(f"radius must be one number a row, or a table of such, not an array of shape {radius.shape}")
     if radius.ndim == 2:
         names = range(radius.shape[1]) if min_samples is None else min_samples
         curves = [eps_profile(column).assign(min_samples=m) for column, m in zip(radius.T, names, strict=True)]
@@ -152,10 +168,13 @@ def choose_eps(radius: ArrayLike, cutoff: float = 3.5, sample_weight: ArrayLike 
     >>> round(choose_eps([0.9, 1.0, 1.0, 1.1, 1.2, 9.0]), 3)
     1.683
     """
-    if not (np.isfinite(cutoff) and cutoff > 0):
-        raise InputError(f"cutoff must be a finite number above 0, not {cutoff!r}")
-    radius = np.asarray(radius, dtype=np.float64)
-    weight = np.ones(len(radius)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    real_number("cutoff", cutoff)
+    radius = _numbers("radius", radius)
+    if radius.ndim != 1:
+        raise InputError(f"radius must be one number a row, not an array of shape {radius.shape}")
+    weight = np.ones(len(radius)) if sample_weight is None else _numbers("sample_weight", sample_weight)
+    if weight.shape != radius.shape or not np.isfinite(weight).all() or (weight < 0).any():
+        raise InputError(f"sample_weight must be {len(radius)} finite numbers of at least 0, one a row")
     usable = np.isfinite(radius) & (radius > 0) & (weight > 0)
     if not usable.any():
         raise InputError("no eps to choose: fewer rows than min_samples, or every row has copies")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from scipy.spatial.distance import cdist
 from sklearn.utils import check_random_state
 
 from ..ground.errors import InputError
+from ..ground.numbers import seed_of, whole_number
+from ..ground.work import count_threads
 from .checks import checked_rows
 from .paths import path_of_size, threads_for
 from .squares import power_for, times_power
@@ -144,6 +147,30 @@ def _mean_and_error(score: np.ndarray, n: int) -> tuple[float, float]:
     spread = score.std(ddof=1) if len(score) > 1 else np.nan
     return float(score.mean()), float(spread * np.sqrt(max(0.0, 1 - len(score) / n) / len(score)))
 
+# %% ../../nbs/isolation/15_scores.ipynb #b9b9b911
+def checked_draw(max_rows: object, random_state: object, n_jobs: object) -> None:
+    """Refuse a number of rows to draw, a seed or a number of threads that is none."""
+    if max_rows is not None:
+        whole_number("max_rows", max_rows)
+        if not isinstance(max_rows, Integral):
+            raise InputError(f"max_rows must be a whole number or None, not {max_rows!r}")
+    seed_of(random_state)
+    count_threads(n_jobs)  # type: ignore[arg-type]
+
+# %% ../../nbs/isolation/15_scores.ipynb #b9b9b912
+def _checked_labels(labels: ArrayLike) -> np.ndarray:
+    """Labels as an array of whole numbers, or an error."""
+    try:
+        given = np.asarray(labels)
+    except ValueError:
+        raise InputError("labels must be one whole number a row") from None
+    if given.dtype.kind in "iu":
+        return given
+    whole = given.dtype.kind == "f" and bool((given == np.floor(given)).all() and (np.abs(given) < 2.0**53).all())
+    if not whole:
+        raise InputError(f"labels must be whole numbers, below 0 for noise, not {given.dtype}")
+    return given.astype(np.int64)
+
 # %% ../../nbs/isolation/15_scores.ipynb #1e003e1c
 def score_summary(labels: np.ndarray, score: np.ndarray, score_clusters: np.ndarray, sampled: np.ndarray) -> dict:
     """Silhouettes of one labelling with their errors; not a number where there are fewer than two clusters."""
@@ -221,10 +248,11 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | No
     >>> silhouettes([[0.0], [1.0], [10.0], [11.0]], [[0, 0, 1, 1]])["silhouette"].round(3).tolist()
     [0.9]
     """
-    rows, columns = checked_rows(X), [np.asarray(labels) for labels in labelings]
+    rows, columns = checked_rows(X), [_checked_labels(labels) for labels in labelings]
     for labels in columns:
         if labels.shape != (len(rows),):
             raise InputError(f"labels of shape {labels.shape} for {len(rows)} rows")
+    checked_draw(max_rows, random_state, n_jobs)
     if not columns:
         raise InputError("no labels to score")
     power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)

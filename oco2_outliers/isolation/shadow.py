@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..ground.errors import InputError
-from .compiling import LOOSE, compiled, in_threads, row_slices
+from ..ground.compiling import compiled
+from .compiling import LOOSE, in_threads, row_slices
 
 # %% auto #0
 __all__ = []

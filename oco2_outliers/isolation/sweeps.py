@@ -13,10 +13,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ..ground.errors import InputError
+from ..ground.numbers import whole_number
 from ..ground.work import progress
 from .checks import checked_eps, checked_min_samples, checked_rows
 from .paths import neighbour_search
-from .scores import score_labelings, score_summary
+from .scores import checked_draw, score_labelings, score_summary
 from .squares import power_for, times_power
 
 # %% auto #0
@@ -45,7 +46,8 @@ class SweepResult:
 
     def labels(self, row: int) -> np.ndarray:
         """Labels (n_rows,) of one row of `table`, -1 for isolated, numbered as scikit-learn does."""
-        return self._labels[row].astype(np.intp)
+        at = whole_number("row", row, -len(self._labels), len(self._labels) - 1)
+        return self._labels[at].astype(np.intp)
 
 # %% ../../nbs/isolation/16_sweeps.ipynb #9396b093
 def _sweep_labels(X, radii, counts, n_jobs, shown):
@@ -114,6 +116,7 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
     rows = checked_rows(X)
     radii = [checked_eps(e) for e in np.ravel(np.asarray(eps, dtype=object))]
     counts = [checked_min_samples(m) for m in np.ravel(np.asarray(min_samples, dtype=object))]
+    checked_draw(max_rows, random_state, n_jobs)
     if not radii or not counts:
         raise InputError("nothing to sweep: give at least one eps and one min_samples")
     power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)

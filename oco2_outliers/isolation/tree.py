@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .compiling import LOOSE, compiled, in_threads, row_slices
+from ..ground.compiling import compiled
+from .compiling import LOOSE, in_threads, row_slices, useful_threads
 from .shadow import cast_shadow, frame_of
 
 # %% auto #0
@@ -233,7 +234,7 @@ def row_tree(X: np.ndarray, threads: int = 1, like: RowTree | None = None) -> Ro
     >>> bool((tree.X == X[tree.order]).all())
     True
     """
-    n, d = X.shape
+    (n, d), threads = X.shape, useful_threads(threads)
     centre, unit, axes = frame_of(X, threads) if like is None else (like.centre, like.unit, like.rotation)
     wide = -(-d // 4) * 4  # coordinates are worked off four at a time
     Y = np.empty((n, wide), np.float32)

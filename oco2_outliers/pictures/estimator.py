@@ -16,7 +16,9 @@ from sklearn.ensemble import IsolationForest
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..ground.errors import InputError
+from ..ground.numbers import seed_of, whole_number
 from ..ground.overwriting import refuse_overwriting
+from ..ground.work import count_threads
 from .features import FeatureFrame
 from .judges import Distances, Trees, trees_of
 from .models import check_settings, manifest_entry, read_model, write_model
@@ -82,6 +84,10 @@ class _Parameters(BaseEstimator):
 
     def check_parameters(self) -> None:
         """Refuse parameters that make no sense."""
+        whole_number("n_estimators", self.n_estimators, most=1_000_000)
+        whole_number("max_pixels", self.max_pixels, most=2**62)
+        seed_of(self.random_state)
+        count_threads(self.n_jobs)
         check_settings(self.bins, self.features, self.detector, self.scale, self.contamination)
         check_max_pixels(self.max_pixels)
 

@@ -20,6 +20,7 @@ from sklearn.ensemble import IsolationForest
 
 from ..ground.errors import InputError
 from ..ground.files import whole_file
+from ..ground.numbers import shown
 from .colours import check_bins
 from .features import FeatureFrame, feature_sets, raw_widths
 from .judges import DETECTORS, MAX_REFERENCE, Distances, Tree, Trees, trees_of
@@ -33,14 +34,14 @@ __all__ = []
 def check_settings(bins: Any, features: Any, detector: Any, scale: Any, contamination: Any) -> None:
     """Refuse settings that make no sense, in one line."""
     check_bins(bins)
-    if scale not in SCALES:
-        raise InputError(f"scale must be one of {tuple(SCALES)}; got {scale!r}")
+    if isinstance(scale, bool) or not isinstance(scale, int | np.integer) or scale not in SCALES:
+        raise InputError(f"scale must be one of {tuple(SCALES)}; got {shown(scale)}")
     if detector not in DETECTORS:
-        raise InputError(f"detector must be one of {', '.join(DETECTORS)}; got {detector!r}")
+        raise InputError(f"detector must be one of {', '.join(DETECTORS)}; got {shown(detector)}")
     feature_sets(features)
     share = isinstance(contamination, (int, float, np.floating)) and 0 < contamination <= 0.5
     if not share and not (contamination == "auto" and detector == "forest"):
-        raise InputError(f"contamination must be a share above 0 and at most 0.5; got {contamination!r}")
+        raise InputError(f"contamination must be a share above 0 and at most 0.5; got {shown(contamination)}")
 
 # %% ../../nbs/pictures/09_models.ipynb #c7cfa5db
 _FORMAT = 1

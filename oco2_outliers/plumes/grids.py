@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..ground.compiling import compiled
 from .gaussians import LEAST_SUPPORT, WINDOW, peak_model
-from .scanning import WIDTHS, compiled, scan_track, squares_of, support_of
+from .scanning import WIDTHS, scan_track, squares_of, support_of
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/plumes/25_grids.ipynb #d1ea393a
-@compiled
+@compiled(fastmath=True)
 def _many_kernel(x: np.ndarray, series: np.ndarray, w: np.ndarray, power: np.ndarray, first: np.ndarray,
                  last: np.ndarray, centres: np.ndarray, widths: np.ndarray, squares: np.ndarray, valid: np.ndarray,
                  t: np.ndarray) -> None:

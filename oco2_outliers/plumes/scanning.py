@@ -5,13 +5,12 @@
 # %% ../../nbs/plumes/05_scanning.ipynb #77fd5de7
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..ground.compiling import compiled
 from ..ground.errors import InputError
 from .gaussians import ROOT_2PI, WINDOW
 
@@ -27,17 +26,8 @@ def squares_of(widths: np.ndarray) -> np.ndarray:
     wider = np.isclose(widths[None, :], widths[:, None] * np.sqrt(2), rtol=1e-12, atol=0)
     return np.where(wider.any(1), wider.argmax(1), -1)
 
-# %% ../../nbs/plumes/05_scanning.ipynb #e13b94e2
-def compiled(function: Callable) -> Callable:
-    """`numba.njit` that keeps its result on disk where it can, and compiles in memory where no folder is writable."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": True}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # numba: "cannot cache function: no locator available"
-        return numba.njit(**options)(function)
-
 # %% ../../nbs/plumes/05_scanning.ipynb #aa090f69
-@compiled
+@compiled(fastmath=True)
 def _scan_kernel(x: np.ndarray, y: np.ndarray, w: np.ndarray, first: np.ndarray, last: np.ndarray, centres: np.ndarray,
                  widths: np.ndarray, squares: np.ndarray, delta: np.ndarray, information: np.ndarray, line: np.ndarray,
                  rest: np.ndarray) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 from ..datasets import Datasets
 from ..ground.errors import InputError
 from ..ground.files import whole_folder
+from ..ground.numbers import real_number, seed_of, shown, whole_number
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from .candidates import read_inventory, sources_of_peaks
@@ -32,14 +33,30 @@ from ..soundings.inputs import InputTable, meant_inputs, opened_store, read_inpu
 # %% auto #0
 __all__ = ['find_peaks']
 
+# %% ../../nbs/plumes/80_searching.ipynb #b9b9b931
+def _checked_box(box: Any) -> list[float] | None:
+    """West, south, east and north as finite numbers, or None."""
+    try:
+        edges = None if box is None else [float(edge) for edge in box]
+    except (TypeError, ValueError, OverflowError):
+        edges = []
+    if edges is not None and (len(edges) != 4 or not np.isfinite(edges).all()):
+        raise InputError(f"box must be west, south, east and north in degrees, not {shown(box)}")
+    return edges
+
 # %% ../../nbs/plumes/80_searching.ipynb #79aa5ded
 def _checked_settings(**settings: Any) -> dict[str, Any]:
     """The settings of a search as its summary tells them; what cannot be is refused."""
     check_preset(settings["preset"])
-    if not 0 < settings["alpha"] < 1 or settings["n_surrogates"] < 39:
-        raise InputError("alpha must lie between 0 and 1, and n_surrogates be 39 or more")
-    box = settings["box"]
-    return settings | {"box": None if box is None else [float(b) for b in box]}
+    if real_number("alpha", settings["alpha"]) >= 1:
+        raise InputError(f"alpha must lie between 0 and 1, not be {settings['alpha']!r}")
+    column, seed = settings["column"], seed_of(settings["random_state"])
+    if isinstance(seed, np.random.RandomState) or not isinstance(column, str):
+        raise InputError("random_state must be a whole number or None, and column the name of a column")
+    wind_error = real_number("wind_error", settings["wind_error"], least=0)
+    n_surrogates = whole_number("n_surrogates", settings["n_surrogates"], 39, 100_000)
+    return settings | {"box": _checked_box(settings["box"]), "n_surrogates": n_surrogates, "wind_error": wind_error,
+                       "random_state": seed}
 
 # %% ../../nbs/plumes/80_searching.ipynb #269d19f7
 class _Found(NamedTuple):

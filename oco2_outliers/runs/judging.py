@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from ..isolation.checking import refuse_undeclared, without_earlier_results
+from ..isolation.preparing import refuse_undeclared, without_earlier_results
 from ..isolation.choosing import eps_values, printable_fence
 from ..isolation.estimator import IsolatedSoundings
 from ..isolation.columns import numeric_columns, refuse_text

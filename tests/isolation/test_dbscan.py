@@ -517,7 +517,7 @@ def test_without_numba_the_library_answers_and_says_so():
     assert done.stderr.count("compiled engine not available") == 1
 
 
-SMALL = ("from oco2_outliers.isolation.compiling import compiled\n"
+SMALL = ("from oco2_outliers.ground.compiling import compiled\n"
          "print(compiled()(lambda x: x + 1)(1))", "2")
 WHOLE = ("from oco2_outliers.isolation.nearest import nearest_rows\n"
          "from oco2_outliers.isolation.tree import row_tree\n"
