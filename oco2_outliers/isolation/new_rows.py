@@ -165,9 +165,14 @@ def _move_of(gap2, j, widest, others, eps2):
 @compiled()
 def _box_move(new, i, lows, highs, v, eps2, gap2):
     """Lower bound of the least change that brings row i of `new` within reach of a row of node v."""
+    total = most_of = 0.0
     for j in range(len(gap2)):
         gap = max(0.0, max(lows[v, j] - new[i, j], new[i, j] - highs[v, j]))
         gap2[j] = gap * gap
+        total += gap2[j]
+        most_of = max(most_of, gap2[j])
+    if total * (1 - 1e-12) - most_of > eps2 * _HAIR:
+        return np.inf
     widest, others = _widest_apart(gap2)
     least = np.inf
     if others <= eps2 * _HAIR:
@@ -253,8 +258,13 @@ def _smallest_moves(begin, end, new, X, eps2, units, first, last, lows, highs, l
                 depth += 2
                 continue
             for q in range(first[v] * LEAF, min(last[v] * LEAF, n)):
+                total = most_of = 0.0
                 for j in range(d):
                     gap2[j] = (new[i, j] - X[q, j]) ** 2
+                    total += gap2[j]
+                    most_of = max(most_of, gap2[j])
+                if total * (1 - 1e-12) - most_of > eps2 * _HAIR:  # quick, and safe whatever is lost in it
+                    continue
                 widest, others = _widest_apart(gap2)
                 if others > eps2 * _HAIR:
                     continue
