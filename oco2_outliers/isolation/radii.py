@@ -104,6 +104,11 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
         One row per step, ascending: `eps`, and `n_isolated`, the number of rows isolated from this eps up to the next.
         The first row is eps 0. For several settings their curves one below the other, told apart by `min_samples`.
 
+    Raises
+    ------
+    InputError
+        When `radius` is not one number a row, or a table of such.
+
     Examples
     --------
     >>> eps_profile([1.0, 1.0, 8.0]).to_dict("list")

@@ -193,6 +193,7 @@ def test_a_packed_bomb_and_a_device_are_refused(tmp_path, monkeypatch):
         read("a,b\n1,2\n")
 
 
+@pytest.mark.slow
 def test_a_header_of_ten_thousand_names_is_read():
     wide = pd.DataFrame(np.ones((3, 10_000))).rename(columns="a_rather_long_name_{}".format)
     assert read(wide.to_csv(index=False)).shape == (3, 10_000)

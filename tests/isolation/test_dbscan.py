@@ -250,6 +250,7 @@ def test_check_estimator(path):
         check_estimator(IsolatedSoundings(eps=0.5, min_samples=2))
 
 
+@pytest.mark.slow
 def test_check_estimator_with_silhouette_and_another_metric():
     check_estimator(IsolatedSoundings(eps="silhouette"), expected_failed_checks={
         "check_sample_weight_equivalence_on_dense_data": "silhouettes count every row once, and the docstring says so"})

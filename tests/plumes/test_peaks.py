@@ -163,6 +163,8 @@ def test_scan_of_real_soundings_equals_curve_fit(secunda):
 
 # --- the default search ---
 
+
+@pytest.mark.slow
 def test_errors_are_those_of_repeated_draws():
     """Generated noise, a known 1-d plume: the true values lie within the stated errors about as often as they say."""
     pulls = []

@@ -419,7 +419,7 @@ def test_second_build_runs_nothing_and_sees_a_change(site):
 
 @pytest.mark.parametrize("cells, told", [
     (["1 / 0"], ["ZeroDivisionError"]),
-    (["#| hide\nassert 1 == 2, 'a hidden test fails'"], ["a hidden test fails"]),
+    pytest.param(["#| hide\nassert 1 == 2, 'a hidden test fails'"], ["a hidden test fails"], marks=pytest.mark.slow),
     (["import matplotlib.pyplot as plt\nplt.plot([2, 1]);", ("md", "See [nothing](01_absent.ipynb)."),
       ("md", "![a mark](https://example.org/mark.svg)")],
      ["no words for a picture: 00_rows.html: picture 1, after 'plt.plot([2, 1]);'", "01_absent.ipynb",

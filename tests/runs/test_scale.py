@@ -229,7 +229,8 @@ def test_the_limit_of_threads_holds_until_the_last_unit_is_done():
     assert set(seen) == {1} and len(seen) == 200 and blas() == before
 
 
-@pytest.mark.parametrize("scale", ["orbit", pytest.param("run", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", ["orbit", "run"])
 def test_all_real_files_on_a_cluster(shared_data, cluster, tmp_path, scale):
     files = shared_data / "soundings" / "lite_v10r_ohio"
     here = map_files(files, "isolate", out=tmp_path / "here", scale=scale)

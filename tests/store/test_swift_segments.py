@@ -185,6 +185,7 @@ def test_a_bulk_deletion_that_says_otherwise_in_its_body_fails(small, monkeypatc
         small.delete_files(pattern="?", dry_run=False)
 
 
+@pytest.mark.slow
 def test_a_large_object_with_a_missing_segment_is_no_shorter_object(small, tmp_path):
     put(small, tmp_path, b"a" * 3500)
     small.conn.delete_object(f"{small.root}_segments", segments(small)[2])
