@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from ..ground.files import is_dead
 from ..ground.hashes import md5_of
 
 # %% auto #0
@@ -44,22 +45,9 @@ def _machine() -> str:
 def _started(pid: int) -> int | None:
     """When a process started, in ticks of the system; None if it does not run, 0 where the system does not tell."""
     if not os.path.exists("/proc/self/stat"):
-        return 0 if _may_live(pid) else None
+        return None if is_dead(pid) else 0
     fields = _first_line(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return None if len(fields) < 20 or fields[0] in "ZX" else int(fields[19])
-
-# %% ../../nbs/store/03a_writers.ipynb #0e677aa2
-def _may_live(pid: int) -> bool:
-    """Whether a process of that number may live, where there is no /proc."""
-    if os.name != "posix":  # there `kill` would end the process instead of asking for it
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
 
 # %% ../../nbs/store/03a_writers.ipynb #2e5f2286
 def process_lives(pid: int) -> bool:

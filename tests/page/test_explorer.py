@@ -366,7 +366,7 @@ def test_written_whole(tmp_path, monkeypatch):
     assert made.path.read_bytes() == before and [each.name for each in made.path.parent.iterdir()] == ["e.html"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a umask is a matter of POSIX systems")
+@pytest.mark.skipif(os.name != "posix", reason="a umask is of POSIX; what the page holds is tested above")
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_the_page_gets_the_mode_that_the_umask_asks_for(tmp_path, umask, mode):
     before = os.umask(umask)

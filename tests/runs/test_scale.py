@@ -96,7 +96,7 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    pytest.importorskip("distributed", reason="dask is in the extras scale and dev")
+    pytest.importorskip("distributed", reason="no dask (extra scale); this process and local ones do the same work")
     with Cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
 
@@ -1119,7 +1119,7 @@ def _one_day(job):
 
 @pytest.mark.slow
 def test_a_year_of_five_million_soundings_on_a_cluster(tmp_path):
-    pytest.importorskip("distributed", reason="dask is in the extras scale and dev")
+    pytest.importorskip("distributed", reason="no dask (extra scale); this process and local ones do the same work")
     try:
         n = generate_year(tmp_path / "lite")
         assert n >= 5_000_000

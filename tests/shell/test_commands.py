@@ -224,7 +224,7 @@ def test_no_result_tells_a_password(work, capsys, tmp_path):
     assert sources == [["locked://***@host/x.csv"]] * 2
 
 
-@pytest.mark.skipif(os.name != "posix", reason="names of bytes")
+@pytest.mark.skipif(os.name != "posix", reason="names of POSIX; ground.errors shows how each is written out")
 @pytest.mark.parametrize("name", ["esc\x1b[2J\n\u202e.csv", os.fsdecode(b"byte\xff.csv")], ids=ascii)
 def test_odd_names_are_read_and_written_out(work, capsys, name):
     shutil.copy("good.csv", name)
@@ -292,7 +292,7 @@ def test_letters_that_a_terminal_lacks_are_written_out(work):
 # ---------------------------------------------------------------- hostile command lines
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="forks, limits and devices of Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="forks, devices of Linux; the tests above run here without")
 def test_hostile_command_lines_end_in_order(tmp_path):
     """460 invocations: no traceback, nothing left behind, exit codes as promised, one line on standard error."""
     runner = str(Path(__file__).with_name("hostile.py"))
@@ -301,7 +301,7 @@ def test_hostile_command_lines_end_in_order(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks, limits and devices of Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="without forks and devices the cases above are not run either")
 def test_hostile_command_lines_differ():
     sys.path.insert(0, str(Path(__file__).parent))
     try:

@@ -24,4 +24,4 @@ def lite_bytes(granule) -> bytes:
 @pytest.fixture
 def needs_geopandas(request):
     if "ending" in request.fixturenames and request.getfixturevalue("ending") in (".geoparquet", ".gpq"):
-        pytest.importorskip("geopandas", reason="geopandas is an extra: pip install 'oco2_outliers[geo]'")
+        pytest.importorskip("geopandas", reason="no geopandas (extra geo); the other endings go the same way")

@@ -117,7 +117,7 @@ def test_parquet_says_what_it_holds(granule, tmp_path):
 
 
 def test_geoparquet_opens_as_a_map(tmp_path):
-    geopandas = pytest.importorskip("geopandas", reason="geopandas is an extra: pip install 'oco2_outliers[geo]'")
+    geopandas = pytest.importorskip("geopandas", reason="no geopandas (extra geo); plain Parquet is read back above")
     table = pd.DataFrame({"sounding_id": IDS.astype(np.int64), "latitude": [10.0, np.nan, -20.0],
                           "longitude": [190.0, 0.0, -180.0], "xco2": [400.0, 401.0, 402.0]})
     to_parquet(table, tmp_path / "a.geoparquet", geo=True)

@@ -220,7 +220,7 @@ def test_what_is_left_out_of_a_file_is_listed_with_the_reason(tmp_path):
 @pytest.mark.parametrize("limited", [
     "a.nc4", *(pytest.param(name, marks=pytest.mark.slow) for name in ("a.csv", "a.json.gz", "a.parquet"))])
 def test_a_full_disk_is_one_line_and_no_crash(limited, tmp_path):
-    pytest.importorskip("resource", reason="limits of this kind are those of Unix")
+    pytest.importorskip("resource", reason="limits of Unix; test_converting has a disk that says it is full")
     write_lite(simulate_granule(0, 200).soundings, tmp_path / "source.nc4")
     code = ("import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
             f"sys.argv = ['oco2-outliers', 'soundings', 'convert', 'source.nc4', {limited!r}]; "

@@ -73,7 +73,7 @@ def differences(back: pd.DataFrame, table: pd.DataFrame) -> dict[str, int]:
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_converting_changes_no_number(ending, n, tmp_path):
     if ending == ".geoparquet":
-        pytest.importorskip("geopandas", reason="geopandas is an extra: pip install 'oco2_outliers[geo]'")
+        pytest.importorskip("geopandas", reason="no geopandas (extra geo); the other endings go the same way")
     table = numbers(n)
     to_parquet(table, tmp_path / "a.parquet")
     convert_soundings(tmp_path / "a.parquet", tmp_path / f"b{ending}")

@@ -29,7 +29,7 @@ def the_server(**limits):
 def running_server(**limits):
     running, reason = the_server(**limits)
     if running is None:
-        pytest.skip(reason)
+        pytest.skip(f"{reason}; test_datasets takes the same calls to a folder and to memory")
     for kind, daemon in running.daemons.items():
         assert daemon.poll() is None, f"{kind} has ended: {(running.folder / f'{kind}.log').read_text()[-500:]}"
     return running
