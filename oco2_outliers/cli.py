@@ -236,8 +236,8 @@ def _peaks_command(
                         figures=figures, random_state=random_state, progress=sys.stderr.isatty(),
                         **_rows_asked(box, dates, quality, mode))
     print(search)
-    print(f"\nwrote peaks.csv, orbits.csv, summary.json and {len(search.peaks):,} figures to {out}" if figures else
-          f"\nwrote peaks.csv, orbits.csv and summary.json to {out}")
+    drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
+    print(f"\nwrote peaks.csv, orbits.csv, summary.json{drawn} to {out}")
 
 # %% ../nbs/90_cli.ipynb #f6cbd651
 def _task_options() -> list:

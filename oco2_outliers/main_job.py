@@ -211,8 +211,8 @@ def _all_fates(rows: _Rows, matrix: FeatureMatrix) -> dict[Hashable, Fate]:
     fates = dict(matrix.columns)
     fates |= {name: Fate("not in every input", "some inputs lack it") for name in rows.partial}
     fates |= {name: Fate("earlier result", "replaced by this one") for name in rows.earlier}
-    skipped = [name for each in rows.read for name in each.table.attrs.get("skipped", [])]
-    return {name: Fate("left out by the reader", "it has no place in a table of soundings") for name in skipped} | fates
+    skipped = {name: why for each in rows.read for name, why in each.table.attrs.get("skipped_because", {}).items()}
+    return {name: Fate("left out by the reader", why) for name, why in skipped.items()} | fates
 
 # %% ../nbs/04a_isolate.ipynb #afbb73c3
 def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,

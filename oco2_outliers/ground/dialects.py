@@ -103,13 +103,13 @@ def _fits(lines: list[str], separator: str, quote: str) -> bool:
     return bool(widths) and widths[0] > 1 and set(widths) == {widths[0]}
 
 # %% ../../nbs/ground/05a_dialects.ipynb #56e52ad6
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def _is_table_of_blanks(lines: list[str]) -> bool:
     """Whether runs of blanks separate columns that hold numbers for the most part."""
     cells = [cell for line in lines[1:21] for cell in line.split()]
-    numbers = sum(bool(_NUMBER.fullmatch(cell)) for cell in cells)
+    numbers = sum(bool(NUMBER.fullmatch(cell)) for cell in cells)
     return _fits(lines, r"\s+", '"') and 2 * numbers > len(cells) > 0
 
 # %% ../../nbs/ground/05a_dialects.ipynb #aa32c5ff
@@ -136,7 +136,7 @@ def _quote(header: str) -> str:
 # %% ../../nbs/ground/05a_dialects.ipynb #732d6815
 def _is_value(cell: str) -> bool:
     """Whether a cell can only be a value, not the name of a column."""
-    return bool(_NUMBER.fullmatch(cell)) and not re.fullmatch(r"\d{1,6}", cell)
+    return bool(NUMBER.fullmatch(cell)) and not re.fullmatch(r"\d{1,6}", cell)
 
 # %% ../../nbs/ground/05a_dialects.ipynb #2367c84e
 def _checked_names(names: list[str]) -> list[str]:
@@ -182,7 +182,9 @@ def _decimal_mark(rows: list[list[str]]) -> str:
     return ","
 
 # %% ../../nbs/ground/05a_dialects.ipynb #f276bb28
-_MISSING = {"", "nan", "na", "n/a", "null", "none", "-", "--", "."}
+#: Texts that stand for "no value", in small letters.
+NO_VALUE = frozenset({"", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "na", "n/a", "#n/a", "nan", "null",
+                      "none", "nil", "<na>", "nat", "missing", "\\n"})
 
 
 def _units_row(rows: list[list[str]], decimal: str) -> tuple[str, ...]:
@@ -193,13 +195,13 @@ def _units_row(rows: list[list[str]], decimal: str) -> tuple[str, ...]:
 
     def holds_numbers(column: int) -> bool:
         cells = [row[column].replace(decimal, ".") for row in others if len(row) > column]
-        known = [cell for cell in cells if cell.lower() not in _MISSING]
-        return len(known) > len(others) / 2 and all(map(_NUMBER.fullmatch, known))
+        known = [cell for cell in cells if cell.lower() not in NO_VALUE]
+        return len(known) > len(others) / 2 and all(map(NUMBER.fullmatch, known))
 
     numeric = [column for column in range(len(first)) if holds_numbers(column)]
     words = [first[column] for column in numeric if re.search(r"[^\W\d_]|[°%]", first[column])]
-    numbers = [first[column] for column in numeric if _NUMBER.fullmatch(first[column].replace(decimal, "."))]
-    is_units = bool(words) and not numbers and not any(word.lower() in _MISSING for word in words)
+    numbers = [first[column] for column in numeric if NUMBER.fullmatch(first[column].replace(decimal, "."))]
+    is_units = bool(words) and not numbers and not any(word.lower() in NO_VALUE for word in words)
     return tuple(first) if is_units else ()
 
 # %% ../../nbs/ground/05a_dialects.ipynb #fde5db73

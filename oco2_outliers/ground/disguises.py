@@ -9,7 +9,9 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .dialects import NO_VALUE, NUMBER
 from .errors import InputError
+from .headings import ALIASES, plain_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
 __all__ = []
 
 # %% ../../nbs/ground/05b_disguises.ipynb #ea669f61
-#: Texts that stand for "no value", in small letters.
-NO_VALUE = frozenset({"", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "na", "n/a", "#n/a", "nan", "null",
-                      "none", "nil", "<na>", "nat", "missing", "\\n"})
 _BLANK_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}([ \u00a0\u2009\u202f'\u2019]\d{3})+(?!\d)([.,]\d*)?")
 
 
@@ -32,7 +31,6 @@ def _plain_cell(value: Any) -> str:
     return "" if text.lower() in NO_VALUE else text
 
 # %% ../../nbs/ground/05b_disguises.ipynb #2a5037c9
-_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _COMMA_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 _POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?")
@@ -42,7 +40,7 @@ _CODE = re.compile(r"[+-]?0\d+")
 
 def _as_point(cell: str) -> str | None:
     """The number of a cell if `.` is its decimal mark, as Python would write it; None where it is none."""
-    if _PLAIN.fullmatch(cell):
+    if NUMBER.fullmatch(cell):
         return cell
     return cell.replace(",", "") if _COMMA_GROUPS.fullmatch(cell) else None
 
@@ -151,7 +149,7 @@ def numbers_of(column: pd.Series, decimal: str | None = None) -> tuple[pd.Series
     return pd.Series([float(text or "nan") for text in texts], index=column.index, dtype="float64"), how
 
 # %% ../../nbs/ground/05b_disguises.ipynb #0d813ae5
-_TEXTS_BY_RIGHT = frozenset({"sounding_id", "time", "date", "datetime", "timestamp"})
+_TEXTS_BY_RIGHT = frozenset({"date", *(word for name in ("sounding_id", "time") for word in (name, *ALIASES[name]))})
 
 
 def undisguised(table: pd.DataFrame, decimal: str | None = None) -> tuple[pd.DataFrame, dict[Any, str]]:
@@ -160,7 +158,7 @@ def undisguised(table: pd.DataFrame, decimal: str | None = None) -> tuple[pd.Dat
     said: dict[Any, str] = {}
     for place in [place for place, kind in enumerate(table.dtypes) if kind.kind == "O"]:
         name, column = table.columns[place], table.iloc[:, place]
-        if str(name).strip().lower() in _TEXTS_BY_RIGHT or not is_texts(column):
+        if plain_name(name) in _TEXTS_BY_RIGHT or not is_texts(column):
             continue
         try:
             numbers = numbers_of(column, decimal)

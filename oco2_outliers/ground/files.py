@@ -254,11 +254,8 @@ LISTS = ("summary.json", "combined.json", "files.json")
 
 def sha256_of_file(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits; read piece by piece."""
-    found = hashlib.sha256()
     with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            found.update(piece)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 # %% ../../nbs/ground/02_files.ipynb #a1f70a9d
 def _name_others(scratch: Path, last: str) -> None:

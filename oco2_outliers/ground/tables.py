@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from .dialects import csv_dialect, dialect_in_words, read_head
 from .disguises import exact_integers, undisguised, whole_numbers
 from .errors import InputError, one_line
-from .headings import ALIASES, matched_names
+from .headings import ALIASES, plain_name
 from .ids import exact_ids
 from .json_shapes import table_of_json
 from .limits import limit_of, limited, refuse_beyond, refuse_odd_file
@@ -115,7 +115,7 @@ def _column_names(names: list[str]) -> list[str]:
 
 def _is_id(name: str) -> bool:
     """Whether a column holds sounding ids, by its name in any letters."""
-    return name in matched_names([name], {"sounding_id": ALIASES["sounding_id"]}) or name == "sounding_id"
+    return plain_name(name) in ("sounding_id", *ALIASES["sounding_id"])
 
 # %% ../../nbs/ground/06_tables.ipynb #c1dbc67e
 def _with_levels(df: pd.DataFrame) -> pd.DataFrame:

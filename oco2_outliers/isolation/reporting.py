@@ -66,10 +66,6 @@ def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int,
         notes.append(f"not in every input, so not used: {', '.join(partial)}")
     if earlier:
         notes.append(f"columns of an earlier result replaced: {', '.join(earlier)}")
-    skipped = dict.fromkeys(name for each in read for name in each.table.attrs.get("skipped", [])
-                            if name not in each.table.attrs.get("skipped_because", {}))
-    if skipped:  # the others are told above, with where their reasons stand
-        notes.append(f"left out by the reader: {', '.join(map(str, skipped))}")
     return notes + _notes_of_ids(table)
 
 # %% ../../nbs/isolation/83_reporting.ipynb #208cf247

@@ -215,7 +215,6 @@ def describe_soundings(soundings: pd.DataFrame) -> str:
     """
     clock, attrs = row_times(soundings), soundings.attrs
     quality, soundings = _quality_text(soundings), _without_text_flags(soundings)
-    skipped = dict.fromkeys(attrs.get("skipped", []))
     size = f"{len(soundings):,}" + ("" if clock is None else f" in {_some(len(soundings_per_day(soundings)), 'day')}")
     if attrs.get("n_soundings", len(soundings)) != len(soundings):
         size += f" of {attrs['n_soundings']:,} in the input"
@@ -227,7 +226,7 @@ def describe_soundings(soundings: pd.DataFrame) -> str:
         "missing": _per_column({str(c): int(soundings[c].isna().sum()) for c in soundings.columns}),
         "fills": _per_column(attrs.get("fills", {})) if "fills" in attrs else "not known: not read from a file",
         **_converted_line(attrs.get("converted", {})),
-        "skipped": _with_reasons(skipped | attrs.get("skipped_because", {})) or "nothing",
+        "skipped": _with_reasons(attrs.get("skipped_because", {})) or "nothing",
         "columns": ", ".join(map(_plain, soundings.columns)),
     }
     if matched := attrs.get("matched"):

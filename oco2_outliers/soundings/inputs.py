@@ -187,10 +187,9 @@ def opened_store(store: Datasets | str | None) -> Datasets | None:
     return store if store is None or isinstance(store, Datasets) else Datasets(store)
 
 # %% ../../nbs/soundings/80_inputs.ipynb #42451408
-def read_inputs(inputs: Any, store: Datasets | None, what: str, shown: bool, without: str | os.PathLike | None = None,
-                **asked: Any) -> Iterator[InputTable]:
-    """Read the inputs of a job one by one, with a progress bar where it is to be shown; `asked` selects rows."""
-    for source in progress(meant_inputs(inputs, store, without), what, shown=shown):
+def read_inputs(inputs: Sequence, store: Datasets | None, what: str, shown: bool, **asked: Any) -> Iterator[InputTable]:
+    """Read the inputs that `meant_inputs` found one by one, with a progress bar where it is to be shown."""
+    for source in progress(inputs, what, shown=shown):
         yield read_input(source, store, **asked)
 
 # %% ../../nbs/soundings/80_inputs.ipynb #d8038a7b
@@ -210,7 +209,10 @@ def pooled(inputs: Sequence[InputTable]) -> tuple[pd.DataFrame, list[str]]:
         raise InputError("some inputs have a sounding_id and some have none: give one to all, or judge them apart")
     if "sounding_id" in shared:  # signed and unsigned integers together would become floats
         tables = [each.assign(sounding_id=exact_ids(each["sounding_id"], "an input")) for each in tables]
-    return under_each_other(tables), partial
+    table = under_each_other(tables)
+    if told := {name: how for each in tables for name, how in each.attrs.get("numbers_in_text", {}).items()}:
+        table.attrs["numbers_in_text"] = told
+    return table, partial
 
 # %% ../../nbs/soundings/80_inputs.ipynb #2c0cd192
 def fill_counts(inputs: Sequence[InputTable]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..ground.addresses import place_of
 from ..ground.errors import InputError
 from ..ground.headings import ALIASES, matched_names
 from ..ground.ids import exact_ids
@@ -88,7 +89,8 @@ def _tidy_table(table: pd.DataFrame) -> pd.DataFrame:
         table["sounding_id"] = exact_ids(table["sounding_id"], "the table")
     told["matched"] = table.attrs["matched"]
     table.attrs.update(told)
-    table.attrs.update(skipped=skipped, n_soundings=len(table), fills=fills)
+    table.attrs.update(skipped=skipped, skipped_because=dict.fromkeys(skipped, "position is latitude, longitude"),
+                       n_soundings=len(table), fills=fills)
     return table
 
 # %% ../../nbs/soundings/56_tables_in.ipynb #67fe5166
@@ -169,6 +171,10 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
     if store is not None:
         with store.open(path_or_file, "rb") as file:
             return read_soundings(file, name or str(path_or_file), columns=columns, **dialect, **asked)
+    if isinstance(path_or_file, str) and "://" in path_or_file:
+        fs, address = place_of(path_or_file)
+        with fs.open(address, "rb") as file:
+            return read_soundings(file, name or path_or_file, columns=columns, **dialect, **asked)
     label = name or getattr(path_or_file, "name", None) or getattr(path_or_file, "path", None) or path_or_file
     if hasattr(label, "read"):
         raise InputError("a file object without a name: say what it is with name=, for example name='granule.nc4'")

@@ -15,12 +15,12 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import fsspec
 
 from ..ground.errors import InputError, printable
-from ..ground.files import is_temporary, temporary_name, whole_file
+from ..ground.files import MACHINE, is_temporary, whole_file
 from ..ground.names import inside, safe_name
 from .orphans import StoreCheck
 from .places import Place, Tell
@@ -151,17 +151,16 @@ class Folder(_FolderFiles):
 
 # %% ../../nbs/store/08_folder.ipynb #cac51023
 _WRITER = re.compile(r"\.([0-9a-f]{4})-([0-9a-f]{1,8})-[0-9a-f]{8}\.part$")
-_here = cast(re.Match, _WRITER.search(temporary_name("x")))[1]
 
 
 def _has_ended(name: str, age: float, older_than: float) -> tuple[bool, str]:
     """Whether nobody writes an unfinished file any more, and why."""
     writer = _WRITER.search(name)
-    if writer and writer[1] == _here and not process_lives(int(writer[2], 16)):
+    if writer and writer[1] == MACHINE and not process_lives(int(writer[2], 16)):
         return True, "its writer has ended"
     if age >= older_than:
         return True, f"nothing was added for {age / 3600:.0f} hours"
-    return False, "its writer runs" if writer and writer[1] == _here else "its writer may run on another machine"
+    return False, "its writer runs" if writer and writer[1] == MACHINE else "its writer may run on another machine"
 
 # %% ../../nbs/store/08_folder.ipynb #7fd3b686
 def _unfinished_files(root: str, older_than: float) -> tuple[list[dict], list[dict]]:

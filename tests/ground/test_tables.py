@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.ground.tables import read_table
 from oco2_outliers.main_job import isolate
+from oco2_outliers.soundings import read_soundings
 
 SOUNDINGS = pd.DataFrame({"sounding_id": 2019071518315401 + np.arange(40), "latitude": np.linspace(38.1, 38.9, 40),
                           "xco2": 410 + np.sin(np.arange(40)), "site": ["Lamont", "Park Falls"] * 20})
@@ -197,3 +198,14 @@ def test_a_packed_bomb_and_a_device_are_refused(tmp_path, monkeypatch):
 def test_a_header_of_ten_thousand_names_is_read():
     wide = pd.DataFrame(np.ones((3, 10_000))).rename(columns="a_rather_long_name_{}".format)
     assert read(wide.to_csv(index=False)).shape == (3, 10_000)
+
+
+@pytest.mark.parametrize("name", ["sounding_id", "SoundingID", "Sounding ID", "sid"])
+def test_a_cut_id_is_refused_under_any_of_its_names(tmp_path, name):
+    (tmp_path / "cut.csv").write_text(f"{name},xco2\n2.01808e+15,400\n2.01809e+15,401\n")
+    with pytest.raises(InputError, match="id"):
+        read_soundings(tmp_path / "cut.csv")
+    (tmp_path / "whole.csv").write_text(f"{name},xco2\n2018082505140535,400\n2018082505140536,401\n")
+    table = read_soundings(tmp_path / "whole.csv")
+    assert table["sounding_id"].tolist() == [2018082505140535, 2018082505140536]
+    assert "numbers_in_text" not in table.attrs or not table.attrs["numbers_in_text"]

@@ -173,3 +173,13 @@ def test_many_columns_are_compared_quickly():
 def test_small_floats_make_no_warnings():
     small = PLAIN.astype({"psurf": "float16", "albedo": "float32"})
     assert feature_matrix(small).features == ["xco2", "albedo", "psurf"]
+
+
+def test_numbers_in_text_are_told_of_several_inputs(tmp_path):
+    """Also where the inputs differ in what else is told of them, here a fill value."""
+    written = PLAIN.assign(psurf=[f"{value:,.2f}" for value in PLAIN["psurf"] + 500])
+    written.head(60).to_csv(tmp_path / "a.csv", index=False)
+    written.tail(60).assign(albedo=[-999999.0, *PLAIN["albedo"].tail(59)]).to_csv(tmp_path / "b.csv", index=False)
+    inputs = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    fates = [isolate(read, eps=2.0, drop_missing=True).summary["columns"]["psurf"] for read in (inputs[:1], inputs)]
+    assert fates[0] == fates[1] and "numbers in text" in fates[1]["why"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 
+import fsspec
 import h5netcdf
 import h5py
 import hypothesis.strategies as st
@@ -336,3 +337,12 @@ def test_all_real_files_read():
     assert set(every["sounding_id"] // 10 % 10) == {0, 3, 7}
     off = (every["time"].to_numpy() - sounding_time(every["sounding_id"]).to_numpy()) / np.timedelta64(1, "s")
     assert off.min() > -0.1385 and off.max() < 0.1165
+
+
+def test_an_address_is_read_as_a_file_is(granule, lite_bytes):
+    with fsspec.open("memory://addresses/a.nc4", "wb") as file:
+        file.write(lite_bytes)
+    with fsspec.open("memory://addresses/b.csv", "wb") as file:
+        file.write(b"xco2;latitude\n400,5;1,5\n401,5;2,5\n")
+    assert len(read_soundings("memory://addresses/a.nc4")) == len(granule.soundings)
+    assert read_soundings(["memory://addresses/b.csv"])["xco2"].tolist() == [400.5, 401.5]
