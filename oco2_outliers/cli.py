@@ -187,17 +187,21 @@ def _convert_soundings_command(
                                                 ".bz2 .xz) or .nc4.")],
     store: _InputStore = None, columns: _Columns = None, box: _Box = None, dates: _Dates = None,
     quality: _Quality = None, mode: _Mode = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Write soundings as another kind of file; several inputs are joined."""
     from oco2_outliers.soundings import convert_soundings
-    from oco2_outliers.soundings.inputs import meant_inputs
+    from oco2_outliers.soundings.inputs import InputTable, meant_inputs, reading_notes
 
     *sources, target = inputs
     if not sources:
         raise InputError("give at least one INPUT and OUT")
     place = _store_of(store)
     written = convert_soundings(meant_inputs(sources, place), target, store=place, columns=names_from(columns),
+                                encoding=encoding, separator=separator, decimal=decimal,
                                 **_rows_asked(box, dates, quality, mode))
+    for note in reading_notes([InputTable(target, written).summary()])[1:]:
+        print(note)
     print(f"wrote {counted(len(written), 'sounding')} with {counted(written.shape[1], 'column')} to {target}")
 
 # %% ../nbs/90_cli.ipynb #74aa3e1a
@@ -227,6 +231,7 @@ def _peaks_command(
     inventory: _Inventory = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
     random_state: _Seed = 0,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
     from oco2_outliers.peaks import find_peaks
@@ -234,6 +239,7 @@ def _peaks_command(
     search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
                         column=column, keep_flagged=keep_flagged, wind_error=wind_error, inventory=inventory,
                         figures=figures, random_state=random_state, progress=sys.stderr.isatty(),
+                        encoding=encoding, separator=separator, decimal=decimal,
                         **_rows_asked(box, dates, quality, mode))
     print(search)
     drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""

@@ -49,6 +49,7 @@ from oco2_outliers.soundings.inputs import (
     read_inputs,
     told_selection,
 )
+from .soundings.selections import check_asked
 
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate']
@@ -257,7 +258,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
             box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
             quality: int | Sequence[int] | None = None, mode: int | str | Sequence[int | str] | None = None,
             random_state: int | None = 0, n_jobs: int | None = None, progress: bool = False,
-            **dialect: str | None) -> IsolationResult:
+            encoding: str | None = None, separator: str | None = None, decimal: str | None = None) -> IsolationResult:
     """Find the isolated soundings of one or more files.
 
     Parameters
@@ -288,8 +289,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         Cores for the neighbour search.
     progress : bool, default False
         Show progress bars.
-    **dialect
-        `encoding`, `separator` and `decimal` of CSV files whose first lines do not settle them, see `read_table`.
+    encoding, separator, decimal : str, optional
+        Of CSV files whose first lines do not settle them, see `read_table`.
 
     Returns
     -------
@@ -324,6 +325,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     inputs = meant_inputs(inputs, store, out)
     refuse_overwriting(inputs, out, IsolationResult.FILES, store)
     selection: dict[str, Any] = {"box": box, "dates": dates, "quality": quality, "mode": mode}
+    check_asked(**selection)
+    dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
         rows = _read_rows(inputs, store, progress, {**selection, **dialect})
         matrix = _matrix_of(rows, features, min_samples, drop_missing)
@@ -331,7 +334,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs).fit(matrix.X)
         parameters = {"eps": chosen, "eps_rule": rule, "eps_asked": asked or "auto", "min_samples": min_samples,
                       "features_asked": features, "drop_missing": drop_missing, "random_state": random_state,
-                      **told_selection(selection)}
+                      **told_selection(selection | dialect)}
         result = _result(rows, matrix, swept, model, parameters)
         if scratch is not None:
             _write(result, scratch)

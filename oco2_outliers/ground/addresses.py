@@ -54,12 +54,16 @@ def is_local(fs: fsspec.AbstractFileSystem) -> bool:
     """Whether this filesystem is the disk of this machine."""
     return "file" in ([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol)
 
+# %% ../../nbs/ground/08_addresses.ipynb #b5deaaf7
+def _size_and_stamp(status: os.stat_result) -> tuple[int, str]:
+    """By what a change of a local file is seen: its size, and the time of its last change."""
+    return status.st_size, f"changed {status.st_mtime_ns}"
+
 # %% ../../nbs/ground/08_addresses.ipynb #497a8941
 def _file_of(fs: fsspec.AbstractFileSystem, path: str, info: Mapping) -> ListedFile:
     """The entry of the list for a path and what the filesystem tells of it."""
     if is_local(fs):
-        status = os.stat(path)
-        return ListedFile(path, status.st_size, f"changed {status.st_mtime_ns}")
+        return ListedFile(path, *_size_and_stamp(os.stat(path)))
     stamp = next((f"{key} {info[key]}" for key in ("etag", "ETag", "md5Hash", "LastModified", "mtime", "created")
                   if info.get(key)), "")
     return ListedFile(fs.unstrip_protocol(path), int(info["size"]), stamp)
@@ -131,7 +135,7 @@ def _local_bytes(path: str, file: ListedFile) -> bytes:
     with open(path, "rb") as source:
         before, data, after = os.fstat(source.fileno()), source.read(), os.fstat(source.fileno())
     seen = {(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in (before, after)}
-    if len(seen) > 1 or (len(data), f"changed {after.st_mtime_ns}") != (file.size, file.stamp):
+    if len(seen) > 1 or len(data) != file.size or _size_and_stamp(after) != file[1:]:
         raise ChangedInput(file.name)
     return data
 
@@ -143,11 +147,12 @@ def _now(fs: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
 
 # %% ../../nbs/ground/08_addresses.ipynb #49c525e0
 def fetch(file: ListedFile, options: Mapping | None = None) -> bytes:
-    """The bytes of a listed file; an error if they changed since, or while they were read."""
+    """The bytes of a listed file; an error if they changed while they were read, or since (elsewhere: their number)."""
     fs, path = place_of(file.name, options)
     if is_local(fs):
         return _local_bytes(path, file)
     before, data = _now(fs, path), fs.cat_file(path)
+    # A server may stamp a file in its list otherwise than alone, so the stamp of the list is not compared.
     if len(data) != file.size or _now(fs, path) != before:
         raise ChangedInput(file.name)
     return data
@@ -156,6 +161,5 @@ def fetch(file: ListedFile, options: Mapping | None = None) -> bytes:
 def check_unchanged(files: Sequence[ListedFile]) -> None:
     """Refuse local files that are not as they were listed."""
     for file in files:
-        status = os.stat(file.name)
-        if (status.st_size, f"changed {status.st_mtime_ns}") != (file.size, file.stamp):
+        if _size_and_stamp(os.stat(file.name)) != file[1:]:
             raise ChangedInput(file.name)

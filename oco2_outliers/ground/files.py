@@ -147,6 +147,17 @@ def _publish(part: Path, target: Path, durable: bool) -> None:
     if durable:
         to_disk(target.parent)
 
+# %% ../../nbs/ground/02_files.ipynb #c64f15ba
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An error of the system that names no file, such as that of a full disk, names this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), path.name) from None
+
 # %% ../../nbs/ground/02_files.ipynb #285f8426
 @contextmanager
 def whole_path(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
@@ -155,8 +166,9 @@ def whole_path(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]
     _sweep_once(target.parent)
     part = target.with_name(temporary_name(target.name))
     try:
-        yield part
-        _publish(part, target, durable)
+        with _naming(target):
+            yield part
+            _publish(part, target, durable)
     finally:
         part.unlink(missing_ok=True)
 

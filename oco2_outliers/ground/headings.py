@@ -59,6 +59,11 @@ def matched_names(columns: Iterable[Any], aliases: Mapping[str, tuple[str, ...]]
         found[name] = column
     return {column: name for name, column in found.items()}
 
+# %% ../../nbs/ground/05d_headings.ipynb #143e255b
+def is_time_name(name: Hashable) -> bool:
+    """Whether a column bears one of the usual names of a time."""
+    return plain_name(name) in ("time", "date", *ALIASES["time"])
+
 # %% ../../nbs/ground/05d_headings.ipynb #955b6f67
 def as_names(names: Any, what: str = "") -> list[Any]:
     """A list of names, each once, from one name or several; `what` they are, where none is an error."""

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from .addresses import is_local
 from .errors import InputError, printable
 
 # %% auto #0
@@ -49,7 +50,7 @@ def _files_of(source: Any, store: Any) -> Iterator[str | Path]:
     elif isinstance(source, (str, os.PathLike)) and os.fspath(source):
         if store is None:
             yield _plain_address(source)
-        elif "file" in store.fs.protocol:
+        elif is_local(store.fs):
             yield Path(store.root, str(source).lstrip("/"))
 
 # %% ../../nbs/ground/09_overwriting.ipynb #21890573
@@ -68,8 +69,11 @@ def refuse_overwriting(sources: Iterable[Any], out: Any, names: Sequence[str] | 
     """Refuse a job that would write over what it reads; `out` is a file or many, or a folder of files with `names`."""
     targets = [one for place in _files_of(out, out_store) for one in ([place] if names is None else
                                                                       _would_write(place, names))]
-    read = {mark for source in sources for file in _files_of(source, store) for mark in _marks(file)} if targets else {}
-    for target in targets:
-        if not _marks(target).isdisjoint(read):
+    marks = {target: found for target in targets if (found := _marks(target))}
+    if not marks:  # nothing is there yet, so that the inputs need no look
+        return
+    read = {mark for source in sources for file in _files_of(source, store) for mark in _marks(file)}
+    for target, found in marks.items():
+        if not found.isdisjoint(read):
             raise InputError(f"{printable(target)} is the input itself, and would be written over: give the output "
                              f"another {'name' if names is None else 'folder (--out)'}")

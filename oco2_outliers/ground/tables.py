@@ -150,19 +150,17 @@ def _large_with_gaps(column: Any) -> bool:
 # %% ../../nbs/ground/06_tables.ipynb #51144a8f
 def _read_parquet(file: IO[bytes]) -> pd.DataFrame:
     """Parquet; what was the index of the table when it was written, such as the ids, comes back as columns."""
-    import pandas as pd
     import pyarrow.parquet as pq
 
     opened = pq.ParquetFile(file)
     _refuse_large_parquet(opened)
     arrow = opened.read()
-    exact = {name: column.to_pandas(integer_object_nulls=True)
-             for name, column in zip(arrow.column_names, arrow.columns) if _large_with_gaps(column)}
+    exact = {name: column.to_pylist() for name, column in zip(arrow.column_names, arrow.columns)
+             if _large_with_gaps(column)}
     table = arrow.to_pandas()
     for name, values in exact.items():
         if name in table.columns:
-            whole = [None if pd.isna(value) else int(value) for value in values]
-            table[name] = exact_integers(whole, table.index)
+            table[name] = exact_integers(values, table.index)
     table, numbers = undisguised(_with_levels(table))
     return _told(table, "", numbers)
 

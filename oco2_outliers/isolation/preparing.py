@@ -60,7 +60,8 @@ def features_to_judge(table: pd.DataFrame, features: str | Sequence[str] | None,
     if table.empty:
         raise InputError("no rows to judge")
     asked = _in_every_input(features, partial)
-    seen, _ = with_numbers(table.drop(columns=partial))
+    seen, told = with_numbers(table.drop(columns=partial))
+    seen.attrs["numbers_in_text"] = told
     if asked:
         refuse_text(seen, [name for name in asked if name in seen])
     if "xco2" in (asked or seen) and "xco2" in seen and seen["xco2"].isna().all():

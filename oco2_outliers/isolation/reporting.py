@@ -20,20 +20,6 @@ from ..soundings.inputs import InputTable, reading_notes
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/isolation/83_reporting.ipynb #17dc9348
-def _notes_of_reading(read: Sequence[InputTable], n_rows: int) -> list[str]:
-    """Which inputs were read, and how where that was unusual; beyond ten, how many more."""
-    notes = []
-    for each in read[:10]:
-        how = each.table.attrs.get("read_as")
-        notes.append(f"read {each.name}: {counted(len(each.table), 'row')}" + (f" ({how})" if how else ""))
-    if len(read) > 10:
-        notes.append(f"... and {counted(len(read) - 10, 'more input')}, {counted(n_rows, 'row')} in all")
-    matched = {old: new for each in read for old, new in each.table.attrs.get("matched", {}).items()}
-    if matched:
-        notes.append("names matched: " + ", ".join(f"{old!r} is {new}" for old, new in matched.items()))
-    return notes
-
 # %% ../../nbs/isolation/83_reporting.ipynb #28542b2f
 def _notes_of_ids(table: pd.DataFrame) -> list[str]:
     """What is odd about the sounding ids: some stand there twice, all look cut."""
@@ -54,9 +40,7 @@ def _notes_of_ids(table: pd.DataFrame) -> list[str]:
 def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int, fills: dict[str, int],
                  partial: list[str], earlier: list[str]) -> list[str]:
     """What a person should know: inputs, rows and columns that were left out, ids that stand twice."""
-    notes = [*_notes_of_reading(read, len(table)), *reading_notes(read)]
-    if left_out := sum(each.n_left_out for each in read):
-        notes.append(f"left out {left_out:,} of {left_out + len(table):,} soundings, which are not those asked for")
+    notes = reading_notes([each.summary() for each in read])
     lost = len(table) - n_judged
     if lost:
         by_column = ", ".join(f"{name} {n:,}" for name, n in fills.items() if n and name in table)

@@ -17,7 +17,7 @@ import pandas as pd
 from ..datasets import Datasets
 from ..ground.errors import InputError
 from ..ground.files import whole_folder
-from ..ground.numbers import real_number, seed_of, shown, whole_number
+from ..ground.numbers import real_number, seed_of, whole_number
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from .candidates import read_inventory, sources_of_peaks
@@ -28,21 +28,19 @@ from .published import published_orbit
 from .results import FILES, PeakSearch, write_search
 from .separating import search_orbit
 from .tracks import around_peak, said_once, search_track, usable_orbits
-from ..soundings.inputs import InputTable, meant_inputs, opened_store, read_inputs, told_selection
+from oco2_outliers.soundings.inputs import (
+    InputTable,
+    meant_inputs,
+    opened_store,
+    read_inputs,
+    reading_notes,
+    refuse_empty,
+    told_selection,
+)
+from ..soundings.selections import check_asked
 
 # %% auto #0
 __all__ = ['find_peaks']
-
-# %% ../../nbs/plumes/80_searching.ipynb #b9b9b931
-def _checked_box(box: Any) -> list[float] | None:
-    """West, south, east and north as finite numbers, or None."""
-    try:
-        edges = None if box is None else [float(edge) for edge in box]
-    except (TypeError, ValueError, OverflowError):
-        edges = []
-    if edges is not None and (len(edges) != 4 or not np.isfinite(edges).all()):
-        raise InputError(f"box must be west, south, east and north in degrees, not {shown(box)}")
-    return edges
 
 # %% ../../nbs/plumes/80_searching.ipynb #79aa5ded
 def _checked_settings(**settings: Any) -> dict[str, Any]:
@@ -55,8 +53,7 @@ def _checked_settings(**settings: Any) -> dict[str, Any]:
         raise InputError("random_state must be a whole number or None, and column the name of a column")
     wind_error = real_number("wind_error", settings["wind_error"], least=0)
     n_surrogates = whole_number("n_surrogates", settings["n_surrogates"], 39, 100_000)
-    return settings | {"box": _checked_box(settings["box"]), "n_surrogates": n_surrogates, "wind_error": wind_error,
-                       "random_state": seed}
+    return settings | {"n_surrogates": n_surrogates, "wind_error": wind_error, "random_state": seed}
 
 # %% ../../nbs/plumes/80_searching.ipynb #269d19f7
 class _Found(NamedTuple):
@@ -113,8 +110,10 @@ class _Log:
 # %% ../../nbs/plumes/80_searching.ipynb #3f1f5ac0
 def _searched_input(one: InputTable, parameters: dict[str, Any], log: _Log) -> None:
     """Search the orbits of one input, and write them into the log of the run."""
-    orbits, remarks = usable_orbits(one, parameters)
     log.read.append(one.summary())
+    if one.table.empty:  # none of its rows was asked for, which the notes on reading say
+        return
+    orbits, remarks = usable_orbits(one, parameters)
     log.remarks += remarks
     for orbit, rows in orbits:
         log.add(one.name, orbit, _searched(rows, parameters, len(log.orbits)))
@@ -172,7 +171,7 @@ def _report(log: _Log, parameters: dict[str, Any], known: InputTable | None) -> 
     table = _table_of(log, about, parameters)
     order = _strongest_first(table, parameters["preset"])
     table = table.iloc[order].reset_index(drop=True)
-    notes = [*said_once(log.remarks), *_notes_of_orbits(about)]
+    notes = [*reading_notes(log.read), *said_once(log.remarks), *_notes_of_orbits(about)]
     summary = {"package": "oco2_outliers", "version": __version__, "inputs": log.read, "parameters": parameters,
                "inventory": known and known.summary(), "counts": _counts(log, about, table, parameters["preset"]),
                "notes": notes}
@@ -186,7 +185,8 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
                mode: int | str | Sequence[int | str] | None = None, column: str = "xco2",
                keep_flagged: bool = False, wind_error: float = 1.0,
                inventory: str | os.PathLike | pd.DataFrame | None = None, figures: bool = True,
-               random_state: int | None = 0, progress: bool = False) -> PeakSearch:
+               random_state: int | None = 0, progress: bool = False, encoding: str | None = None,
+               separator: str | None = None, decimal: str | None = None) -> PeakSearch:
     """Find the plumes along the tracks of one or more files.
 
     Parameters
@@ -225,6 +225,8 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
         For the surrogates; the same number gives the same result.
     progress : bool, default False
         Show a bar.
+    encoding, separator, decimal : str, optional
+        Of CSV files whose first lines do not settle them, see `read_table`.
 
     Returns
     -------
@@ -263,15 +265,18 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     parameters = _checked_settings(preset=preset, alpha=alpha, n_surrogates=n_surrogates, column=column, box=box,
                                    keep_flagged=keep_flagged, wind_error=wind_error, random_state=random_state)
     selection: dict[str, Any] = {"dates": dates, "quality": quality, "mode": mode}
-    parameters |= told_selection(selection)
+    check_asked(box=box, **selection)
+    dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
+    parameters |= told_selection({"box": box, **selection, **dialect})
     opened = opened_store(store)
     inputs = meant_inputs(inputs, opened, out)
     refuse_overwriting([inputs, inventory], out, FILES, opened)
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
         known = read_inventory(inventory, opened)
         log = _Log()
-        for one in read_inputs(inputs, opened, "peaks", progress, **selection):
+        for one in read_inputs(inputs, opened, "peaks", progress, **selection, **dialect):
             _searched_input(one, parameters, log)
+        refuse_empty(log.read)
         search = _report(log, parameters, known)
         if scratch is not None and out is not None:
             write_search(search, scratch, out, figures)

@@ -36,17 +36,17 @@ def _measured(one: InputTable, column: str) -> pd.DataFrame:
     return table.assign(position=np.arange(len(table)), distance=track_distance(table).to_numpy(np.float64))
 
 # %% ../../nbs/plumes/20_tracks.ipynb #97bc8a0b
-def _rules(table: pd.DataFrame, parameters: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
-    """Why soundings are left out, and which ones each rule lets pass."""
+def _rules(table: pd.DataFrame, parameters: Mapping[str, Any], name: str) -> list[tuple[str, np.ndarray]]:
+    """Why soundings of an input are left out, and which ones each rule lets pass."""
     known = np.isfinite(table[parameters["column"]].to_numpy(np.float64)) & np.isfinite(table["distance"].to_numpy())
     rules = [("without xco2 or position", known)]
     if "xco2_uncertainty" in table:
         error = table["xco2_uncertainty"].to_numpy()
         rules.append(("without an uncertainty", np.isfinite(error) & (error > 0)))
     if "xco2_quality_flag" in table and not parameters["keep_flagged"]:
-        flags = flag_numbers(table["xco2_quality_flag"], "xco2_quality_flag", "the soundings")
+        flags = flag_numbers(table["xco2_quality_flag"], "xco2_quality_flag", name)
         rules.append(("flagged as bad", (flags == 0).to_numpy(bool, na_value=False)))
-    if parameters["box"] is not None:
+    if parameters.get("box") is not None:
         inside = in_box(table["longitude"].to_numpy(np.float64), table["latitude"].to_numpy(np.float64),
                         parameters["box"])
         rules.append(("outside the box", np.asarray(inside, bool)))
@@ -66,11 +66,11 @@ def _passed(table: pd.DataFrame, rules: Sequence[tuple[str, np.ndarray]]) -> tup
 def _lacking(table: pd.DataFrame) -> list[str]:
     """What the table does not say, and what stays empty for it."""
     said = []
-    if not {"orbit", "time", "sounding_id"} & set(table):
-        said.append("no orbit, time or sounding_id, so all rows are taken as one track")
+    has_orbit = "orbit" in table and table["orbit"].notna().all()
     if why := unread_time(table):
-        has_orbit = "orbit" in table and table["orbit"].notna().all()
         said.append(why + ("" if has_orbit else "; all rows are taken as one track"))
+    elif not {"orbit", "time", "sounding_id"} & set(table):
+        said.append("no orbit, time or sounding_id, so all rows are taken as one track")
     met = met_of(table)
     if missing := [name for name, value in met.items() if not np.isfinite(value)]:
         said.append(f"no {', '.join(missing)}, so no emission")
@@ -87,7 +87,7 @@ def usable_orbits(one: InputTable, parameters: Mapping[str, Any]) -> tuple[list[
         table = table.drop(columns="xco2_uncertainty")
     if "xco2_uncertainty" not in table:
         notes.append("no xco2_uncertainty, so every sounding weighs the same")
-    keep, left_out = _passed(table, _rules(table, parameters))
+    keep, left_out = _passed(table, _rules(table, parameters, one.name))
     notes += [*left_out, *_lacking(table), *([] if keep.any() else ["no sounding left to search"])]
     groups = [(_plain(orbit), table[keep & (orbits == orbit)]) for orbit in pd.unique(orbits[keep])]
     return groups, [f"{one.name}: {note}" for note in notes]

@@ -24,8 +24,9 @@ from ..ground.files import whole_path
 from ..ground.names import writable_target
 from ..ground.overwriting import refuse_overwriting
 from ..ground.tables import read_table
+from ..ground.words import counted
 from .exact_text import exact_numbers, json_records
-from .lite_writing import naming, write_lite
+from .lite_writing import write_lite
 from .sounding_ids import parse_times, with_id_column
 from .sphere import column_degrees
 from .tables_in import read_soundings
@@ -143,7 +144,7 @@ def to_parquet(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
         path_or_file.write(buffer.getvalue())
         return
     path = writable_target(path_or_file)
-    with naming(path), whole_path(path) as part:
+    with whole_path(path) as part:
         _write_parquet(soundings, part, geo)
 
 # %% ../../nbs/soundings/66_converting.ipynb #993b418f
@@ -169,7 +170,7 @@ def _packer(raw: IO[bytes], packed: str | None) -> Any:
 def _write_text(soundings: pd.DataFrame, path: Path, kind: str, packed: str | None) -> None:
     """CSV with `;`, as the original pipeline, or JSON records; ids read back before the file takes its name."""
     table = _table_to_write(soundings)
-    with naming(path), whole_path(path) as part, _writing(kind.upper()):
+    with whole_path(path) as part, _writing(kind.upper()):
         packing: Any = _PACKINGS[packed] if packed else None
         if kind == "json":
             with part.open("wb") as raw, _packer(raw, packed) as packer:
@@ -200,7 +201,8 @@ def convert_soundings(source: Any, target: str | os.PathLike, *, store: Any = No
                       columns: Sequence[str] | None = None, box: Sequence[float] | None = None,
                       dates: Sequence[Any] | None = None, quality: int | Sequence[int] | None = None,
                       mode: int | str | Sequence[int | str] | None = None, footprint: int | Sequence[int] | None = None,
-                      land: bool | None = None) -> pd.DataFrame:
+                      land: bool | None = None, encoding: str | None = None, separator: str | None = None,
+                      decimal: str | None = None) -> pd.DataFrame:
     """
     Read soundings of any kind and write them as another; the ending of `target` says which.
 
@@ -215,6 +217,8 @@ def convert_soundings(source: Any, target: str | os.PathLike, *, store: Any = No
         When given, `source` is the name of an object in it. `target` is always a local file.
     columns, box, dates, quality, mode, footprint, land
         Convert only these columns, only these rows: see `read_lite`.
+    encoding, separator, decimal : str, optional
+        Of CSV files whose first lines do not settle them, see `read_table`.
 
     Returns
     -------
@@ -252,9 +256,11 @@ def convert_soundings(source: Any, target: str | os.PathLike, *, store: Any = No
     refuse_overwriting(sources, path, store=store)
     asked: dict[str, Any] = {"box": box, "dates": dates, "quality": quality, "mode": mode, "footprint": footprint,
                              "land": land}
-    soundings = read_soundings(sources, store=store, columns=columns, **asked)
+    soundings = read_soundings(sources, store=store, columns=columns, encoding=encoding, separator=separator,
+                               decimal=decimal, **asked)
     if not len(soundings) and any(value is not None for value in asked.values()):
-        raise InputError(f"none of {soundings.attrs['n_soundings']} soundings fits what was asked; nothing was written")
+        raise InputError(f"none of {counted(soundings.attrs['n_soundings'], 'sounding')} fits what was asked; nothing "
+                         "was written")
     if kind == "nc4":
         write_lite(soundings, path)
     elif kind in ("csv", "json"):

@@ -99,9 +99,11 @@ def _layout_name(soundings: pd.DataFrame) -> str:
 # %% ../../nbs/soundings/70_describing.ipynb #dbb02447
 def _time_range(soundings: pd.DataFrame, clock: np.ndarray | None) -> str:
     """First and last time to the second, or why there is none."""
-    if clock is None or not len(clock):
-        return f"not known for every row: {_plain(unread_time(soundings))}" if unread_time(soundings) else (
-            "not known for every row" if clock is None else "none")
+    if clock is None:
+        why = unread_time(soundings)
+        return "not known for every row" + (f": {_plain(why)}" if why else "")
+    if not len(clock):
+        return "none"
     first, last = (str(moment)[:19].replace("T", " ") for moment in (clock.min(), clock.max()))
     return f"{first} to {last} UTC"
 
@@ -214,14 +216,14 @@ def describe_soundings(soundings: pd.DataFrame) -> str:
     soundings  5,491 in 1 day
     """
     clock, attrs = row_times(soundings), soundings.attrs
-    quality, soundings = _quality_text(soundings), _without_text_flags(soundings)
-    size = f"{len(soundings):,}" + ("" if clock is None else f" in {_some(len(soundings_per_day(soundings)), 'day')}")
+    per_day = None if clock is None else soundings_per_day(_without_text_flags(soundings))
+    size = f"{len(soundings):,}" + ("" if per_day is None else f" in {_some(len(per_day), 'day')}")
     if attrs.get("n_soundings", len(soundings)) != len(soundings):
         size += f" of {attrs['n_soundings']:,} in the input"
     lines = {
         "soundings": size, "layout": _layout_name(soundings), "time": _time_range(soundings, clock),
-        "box": _box_text(soundings), "orbits": _orbits_text(soundings, clock), "quality": quality,
-        "modes": _modes_text(soundings),
+        "box": _box_text(soundings), "orbits": _orbits_text(soundings, clock),
+        "quality": _quality_text(soundings), "modes": _modes_text(soundings),
         **{name: _quantiles(soundings[name]) for name in ("xco2", "xco2_x2019", "xco2_raw") if name in soundings},
         "missing": _per_column({str(c): int(soundings[c].isna().sum()) for c in soundings.columns}),
         "fills": _per_column(attrs.get("fills", {})) if "fills" in attrs else "not known: not read from a file",
@@ -234,8 +236,7 @@ def describe_soundings(soundings: pd.DataFrame) -> str:
     if numbers := attrs.get("numbers_in_text"):
         lines["in text"] = ", ".join(f"{_plain(name)} ({how})" for name, how in numbers.items())
     text = "\n".join(f"{name:<10} {value}" for name, value in lines.items())
-    if clock is None or not len(soundings):
+    if per_day is None or not len(soundings):
         return text
-    per_day = soundings_per_day(soundings)
     per_day.index = pd.DatetimeIndex(per_day.index).strftime("%Y-%m-%d")
     return f"{text}\n\n{per_day.rename_axis(None).to_string()}"

@@ -36,7 +36,10 @@ def widened(values: pd.Series) -> pd.Series:
         return values.astype(np.float64)
     if kind.kind == "f" and kind.itemsize < 8:
         return values.astype("float64" if isinstance(values.dtype, np.dtype) else "Float64")
-    return values.map(_plain_value) if kind.kind == "O" else values
+    if kind.kind != "O":
+        return values
+    plain = [_plain_value(value) for value in values]  # `map` would choose another type for them
+    return pd.Series(plain, values.index, dtype=object, name=values.name)
 
 # %% ../../nbs/soundings/38_exact_text.ipynb #a768e00d
 def exact_numbers(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from ..ground.hashes import sha256_of
 from ..ground.ids import exact_ids
 from ..ground.limits import file_bytes, limited
 from ..ground.tables import under_each_other
+from ..ground.words import counted
 from ..ground.work import progress
 from .selections import AskedTable, asked_rows
 from .tables_in import read_soundings
@@ -46,11 +47,15 @@ class InputTable:
 
     def summary(self) -> dict[str, Any]:
         """What the summary of a run says of this input."""
-        about = {"name": self.name, "sha256": self.sha256, "bytes": self.n_bytes, "rows": len(self.table)}
+        about: dict[str, Any] = {"name": self.name, "sha256": self.sha256, "bytes": self.n_bytes,
+                                 "rows": len(self.table)}
         if self.n_left_out:
             about["not_asked_for"] = self.n_left_out
-        told = {"left_out": self.table.attrs.get("skipped_because"), "converted": self.table.attrs.get("converted")}
-        return about | {what: dict(names) for what, names in told.items() if names}
+        attrs = self.table.attrs
+        told = {"left_out": attrs.get("skipped_because"), "converted": attrs.get("converted"),
+                "matched": attrs.get("matched")}
+        about |= {what: {str(name): how for name, how in names.items()} for what, names in told.items() if names}
+        return about | ({"read_as": attrs["read_as"]} if attrs.get("read_as") else {})
 
 # %% ../../nbs/soundings/80_inputs.ipynb #3a8613ec
 def as_list(inputs: Any) -> list:
@@ -186,6 +191,13 @@ def opened_store(store: Datasets | str | None) -> Datasets | None:
     """The store that a job was given: None for local files, a `Datasets`, or the folder or address of one."""
     return store if store is None or isinstance(store, Datasets) else Datasets(store)
 
+# %% ../../nbs/soundings/80_inputs.ipynb #6d321722
+def refuse_empty(summaries: Sequence[Mapping]) -> None:
+    """Refuse a job of which no sounding is left by what was asked."""
+    left_out = sum(each.get("not_asked_for", 0) for each in summaries)
+    if left_out and not any(each["rows"] for each in summaries):
+        raise InputError(f"none of {counted(left_out, 'sounding')} fits what was asked")
+
 # %% ../../nbs/soundings/80_inputs.ipynb #42451408
 def read_inputs(inputs: Sequence, store: Datasets | None, what: str, shown: bool, **asked: Any) -> Iterator[InputTable]:
     """Read the inputs that `meant_inputs` found one by one, with a progress bar where it is to be shown."""
@@ -195,9 +207,8 @@ def read_inputs(inputs: Sequence, store: Datasets | None, what: str, shown: bool
 # %% ../../nbs/soundings/80_inputs.ipynb #d8038a7b
 def pooled(inputs: Sequence[InputTable]) -> tuple[pd.DataFrame, list[str]]:
     """All rows in one table, and the columns that not every input has."""
-    left_out = sum(each.n_left_out for each in inputs)
-    if left_out and not any(len(each.table) for each in inputs):
-        raise InputError(f"none of {left_out:,} soundings fits what was asked")
+    refuse_empty([each.summary() for each in inputs])
+    left_out = any(each.n_left_out for each in inputs)
     inputs = [each for each in inputs if len(each.table) or not left_out]  # an empty one would change types
     tables = [each.table if "source" in each.table else each.table.assign(source=each.name) for each in inputs]
     shared = set(tables[0]).intersection(*tables[1:])
@@ -224,15 +235,33 @@ def fill_counts(inputs: Sequence[InputTable]) -> dict[str, int]:
     return total
 
 # %% ../../nbs/soundings/80_inputs.ipynb #9c11fddd
-def reading_notes(inputs: Sequence[InputTable]) -> list[str]:
-    """What the reader left out of the inputs or converted, a line each."""
-    notes = []
-    left_out = {name for each in inputs for name in each.table.attrs.get("skipped_because", {})}
-    if left_out:
-        first = sorted(left_out)[:5]
-        more = f" and {len(left_out) - len(first)} more" if len(left_out) > len(first) else ""
-        notes.append(f"variables that are no columns, so not read: {', '.join(first)}{more} "
+def _read_notes(summaries: Sequence[Mapping]) -> list[str]:
+    """Which inputs were read, and how where that was unusual; beyond ten, how many more."""
+    notes = [f"read {each['name']}: {counted(each['rows'], 'row')}"
+             + (f" ({each['read_as']})" if "read_as" in each else "") for each in summaries[:10]]
+    if len(summaries) > 10:
+        n_rows = sum(each["rows"] for each in summaries)
+        notes.append(f"... and {counted(len(summaries) - 10, 'more input')}, {counted(n_rows, 'row')} in all")
+    return notes
+
+
+def _of_all(summaries: Sequence[Mapping], what: str) -> dict[str, str]:
+    """What the summaries tell of columns under one name, together."""
+    return {name: how for each in summaries for name, how in each.get(what, {}).items()}
+
+
+def reading_notes(summaries: Sequence[Mapping]) -> list[str]:
+    """What was read of the inputs, matched, left out or converted, and not asked for, a line each."""
+    notes = _read_notes(summaries)
+    if matched := _of_all(summaries, "matched"):
+        notes.append("names matched: " + ", ".join(f"{old!r} is {new}" for old, new in matched.items()))
+    if left_out := sorted(_of_all(summaries, "left_out")):
+        more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+        notes.append(f"variables that are no columns, so not read: {', '.join(left_out[:5])}{more} "
                      "(summary.json says why of each)")
-    converted = {f"{name} (from {unit})" for each in inputs
-                 for name, unit in each.table.attrs.get("converted", {}).items()}
-    return notes + ([f"converted: {', '.join(sorted(converted))}"] if converted else [])
+    if converted := _of_all(summaries, "converted"):
+        notes.append("converted: " + ", ".join(sorted(f"{name} (from {unit})" for name, unit in converted.items())))
+    if others := sum(each.get("not_asked_for", 0) for each in summaries):
+        every = others + sum(each["rows"] for each in summaries)
+        notes.append(f"left out {others:,} of {counted(every, 'sounding')}, not among those asked for")
+    return notes

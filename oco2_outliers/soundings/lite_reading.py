@@ -51,15 +51,15 @@ def _walk(group: h5py.Group, prefix: str = "", seen: frozenset = frozenset()) ->
             yield from _walk(child, f"{prefix}{name}/", seen)
 
 # %% ../../nbs/soundings/50_lite_reading.ipynb #c5e4b4cc
-def _links(group: h5py.Group, prefix: str = "") -> dict[str, str]:
+def _links(group: h5py.Group) -> dict[str, str]:
     """What of a file is a link and is not followed, and why."""
     found = {}
     for name in group:
         link = group.get(name, getlink=True)
         if isinstance(link, h5py.ExternalLink):
-            found[prefix + name] = "a link to another file, not followed"
-        elif isinstance(link, h5py.SoftLink) and not prefix and link.path.strip("/"):
-            found[prefix + name] = f"a link to {link.path}"
+            found[name] = "a link to another file, not followed"
+        elif isinstance(link, h5py.SoftLink) and link.path.strip("/"):
+            found[name] = f"a link to {link.path}"
     return found
 
 # %% ../../nbs/soundings/50_lite_reading.ipynb #24b98427

@@ -9,9 +9,6 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 import h5netcdf
@@ -143,17 +140,6 @@ def _lite_bytes(soundings: pd.DataFrame) -> memoryview:
             _write_variable(file, str(name), soundings[name])
     return buffer.getbuffer()
 
-# %% ../../nbs/soundings/52_lite_writing.ipynb #4c07645f
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """An error of the system that names no file, such as that of a full disk, names this one."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), path.name) from None
-
 # %% ../../nbs/soundings/52_lite_writing.ipynb #b2765b77
 def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[bytes]) -> None:
     """
@@ -196,7 +182,7 @@ def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
         path_or_file.write(_lite_bytes(soundings))
         return
     path = writable_target(path_or_file)
-    with naming(path), whole_path(path) as part:
+    with whole_path(path) as part:
         part.write_bytes(_lite_bytes(soundings))
         if len(read_lite(part, columns=["sounding_id"])) != len(soundings):
             raise OSError(f"{path.name}: what was written cannot be read back")

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from ..ground.headings import is_time_name
+
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id']
 
@@ -189,15 +191,12 @@ def row_times(soundings: pd.DataFrame) -> np.ndarray | None:
     return None if np.isnat(clock).any() else clock
 
 # %% ../../nbs/soundings/00_sounding_ids.ipynb #ab361181
-_LIKE_TIME = ("time", "date", "datetime", "date_time", "timestamp", "utc", "time_utc")
-
-
 def unread_time(soundings: pd.DataFrame) -> str | None:
     """Why the time that a table seems to have is of no use; None where it has one that is, or none at all."""
     if row_times(soundings) is not None:
         return None
     if "time" not in soundings:
-        alike = [name for name in map(str, soundings.columns) if name.strip().lower() in _LIKE_TIME]
+        alike = [str(name) for name in soundings.columns if is_time_name(name)]
         return f"no column time; if {alike[0]!r} is the time, call it time" if alike else None
     values = soundings["time"]
     if pd.api.types.is_datetime64_any_dtype(values.dtype):

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..ground.addresses import place_of
 from ..ground.errors import InputError
-from ..ground.headings import ALIASES, matched_names
+from ..ground.headings import ALIASES, is_time_name, matched_names
 from ..ground.ids import exact_ids
 from ..ground.tables import GRANULES, read_table, under_each_other
 from .lite_reading import input_label, read_lite
@@ -36,10 +36,9 @@ _OTHER_LETTERS = ("footprint", "operation_mode", "land_water_indicator", "orbit"
 
 def with_known_names(table: pd.DataFrame) -> pd.DataFrame:
     """The table with its known columns under their names; what was matched is in `attrs["matched"]`."""
-    matched = matched_names(table.columns, _OTHER_NAMES | dict.fromkeys(_OTHER_LETTERS, ()))
-    for column in [column for column, name in matched.items() if name == "time"]:
-        if pd.api.types.is_numeric_dtype(table[column].dtype) or not _are_times(table[column]):
-            del matched[column]  # seconds since who knows when
+    columns = [column for column in table.columns if not is_time_name(column) or _are_times(table[column])]
+    matched = matched_names(columns, _OTHER_NAMES | dict.fromkeys(_OTHER_LETTERS, ()))
+    matched = {column: name for column, name in matched.items() if name not in table}
     told = {str(column): name for column, name in matched.items() if RENAMED.get(str(column)) != name}
     table = table.rename(columns=matched)
     table.attrs["matched"] = told
@@ -47,11 +46,8 @@ def with_known_names(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _are_times(column: pd.Series) -> bool:
-    """Whether texts can be read as times, or are times."""
-    try:
-        return bool(parse_times(column).notna().any())
-    except (InputError, ValueError, TypeError):
-        return False
+    """Whether these are times, or texts that can be read as times; numbers count from who knows when."""
+    return pd.api.types.is_datetime64_any_dtype(parse_times(column).dtype)
 
 # %% ../../nbs/soundings/56_tables_in.ipynb #b22d8b7c
 def _masked(values: pd.Series, fills: pd.Series) -> pd.Series:
@@ -77,20 +73,19 @@ def _without_fills(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     return table, counted
 
 # %% ../../nbs/soundings/56_tables_in.ipynb #e987e984
-def _tidy_table(table: pd.DataFrame) -> pd.DataFrame:
+def _tidy_table(table: pd.DataFrame, label: str) -> pd.DataFrame:
     """Fills to missing, old names to new, ISO times to UTC; a shape is no column."""
-    told = dict(table.attrs)
     table = with_known_names(table)
+    told = dict(table.attrs)
     skipped = [name for name in table if name == "geometry"]
     table, fills = _without_fills(table.drop(columns=skipped))
     if "time" in table and not pd.api.types.is_numeric_dtype(table["time"].dtype):
         table["time"] = parse_times(table["time"])
     if "sounding_id" in table and not pd.api.types.is_integer_dtype(table["sounding_id"].dtype):
-        table["sounding_id"] = exact_ids(table["sounding_id"], "the table")
-    told["matched"] = table.attrs["matched"]
-    table.attrs.update(told)
-    table.attrs.update(skipped=skipped, skipped_because=dict.fromkeys(skipped, "position is latitude, longitude"),
-                       n_soundings=len(table), fills=fills)
+        table["sounding_id"] = exact_ids(table["sounding_id"], label)
+    why = "position is latitude, longitude"
+    table.attrs = told | {"skipped": skipped, "skipped_because": dict.fromkeys(skipped, why),
+                          "n_soundings": len(table), "fills": fills}
     return table
 
 # %% ../../nbs/soundings/56_tables_in.ipynb #67fe5166
@@ -182,8 +177,9 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
         return read_lite(path_or_file, name=str(label), columns=columns, **asked)
     # read_table knows the kind by the last ending
     kind = f"{label}.parquet" if str(label).lower().endswith(_GEO_ENDINGS) else str(label)
-    tidy, told = _tidy_table(read_table(path_or_file, kind, **dialect)), input_label(path_or_file, name)
-    check_quantities(tidy, told)
-    table = AskedTable(tidy, told)
+    label = input_label(path_or_file, name)
+    tidy = _tidy_table(read_table(path_or_file, kind, **dialect), label)
+    check_quantities(tidy, label)
+    table = AskedTable(tidy, label)
     wanted, keep = asked_columns(table, columns), asked_rows(table, **asked)
     return table.columns[wanted] if keep is None else table.columns.loc[keep, wanted].reset_index(drop=True)

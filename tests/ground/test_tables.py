@@ -209,3 +209,14 @@ def test_a_cut_id_is_refused_under_any_of_its_names(tmp_path, name):
     table = read_soundings(tmp_path / "whole.csv")
     assert table["sounding_id"].tolist() == [2018082505140535, 2018082505140536]
     assert "numbers_in_text" not in table.attrs or not table.attrs["numbers_in_text"]
+
+
+def test_one_of_two_times_that_can_be_read_is_the_time(tmp_path):
+    rows = pd.DataFrame({"xco2": [400.0, 401.0], "timestamp": [1.5e9, 1.6e9],
+                         "datetime": ["2019-07-15T18:31:54Z", "2019-07-15T18:31:55Z"]})
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    table = read_soundings(tmp_path / "a.csv")
+    assert str(table["time"].dtype).startswith("datetime64") and "timestamp" in table
+    rows.assign(datetime=["morning", "noon"]).to_csv(tmp_path / "b.csv", index=False)
+    table = read_soundings(tmp_path / "b.csv")
+    assert "time" not in table and list(table["datetime"]) == ["morning", "noon"]

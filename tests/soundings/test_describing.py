@@ -70,3 +70,10 @@ def test_description_tells_the_layout(layout, says):
                  "V10": {"sounding_id": IDS, "Meteorology/psurf_apriori_o2a": [1.0, 2, 3]}}[layout]
     table = read_lite(lite_file({path: (values, {}) for path, values in variables.items()}))
     assert f"layout     {says}" in describe_soundings(table)
+
+
+def test_a_flag_in_words_stays_among_the_columns(granule):
+    table = granule.soundings.assign(xco2_quality_flag="good")
+    text = describe_soundings(table)
+    assert "xco2_quality_flag holds text, such as 'good'" in text
+    assert "xco2_quality_flag" in text.split("columns")[1].split("\n")[0]
