@@ -42,7 +42,8 @@ _PARTIAL_DOWNLOAD = re.compile(r"\.[^/]*\.[0-9a-f]{8,16}\.part")
 
 def temporary_name(name: str) -> str:
     """A new hidden name for what will become `name`; it tells the machine and the process that write it."""
-    return f".{name[:80]}.{MACHINE}-{os.getpid():x}-{secrets.token_hex(4)}.part"
+    short = name.encode("utf-8", "ignore")[:80].decode("utf-8", "ignore")  # a name has 255 bytes at most
+    return f".{short}.{MACHINE}-{os.getpid():x}-{secrets.token_hex(4)}.part"
 
 # %% ../../nbs/ground/02_files.ipynb #39b5f519
 def is_temporary(name: str) -> bool:
@@ -50,8 +51,15 @@ def is_temporary(name: str) -> bool:
     return bool(_TEMPORARY.fullmatch(name) or _PARTIAL_DOWNLOAD.fullmatch(name))
 
 # %% ../../nbs/ground/02_files.ipynb #f3be0730
+def _told_of(pid: int) -> list[str]:
+    """What the system tells of a process, from its state on; empty where it tells nothing."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    return []
+
+
 def is_dead(pid: int) -> bool:
-    """Whether no process of this number lives on this machine."""
+    """Whether no process of this number lives on this machine; a zombie, whose end nobody has asked for, is dead."""
     if os.name != "posix":  # elsewhere `kill` would end the process instead of asking for it
         return False
     try:
@@ -60,43 +68,79 @@ def is_dead(pid: int) -> bool:
         return True
     except (OSError, OverflowError):  # it lives and is somebody else's, or the number is none
         return False
-    return False
+    return _told_of(pid)[:1] in (["Z"], ["X"])
 
-# %% ../../nbs/ground/02_files.ipynb #1e358740
+# %% ../../nbs/ground/02_files.ipynb #364f81af
+def began_at_tick(pid: int) -> int | None:
+    """When a process began, in ticks since the machine began; None where the system does not tell."""
+    fields = _told_of(pid)
+    return int(fields[19]) if len(fields) > 19 else None
+
+
 def began(pid: int) -> float | None:
     """When a process began, in seconds since 1970, where the system tells."""
-    with suppress(OSError, ValueError, IndexError):
-        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    tick = began_at_tick(pid)
+    with suppress(OSError, ValueError, IndexError, StopIteration):
         since = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
-        return int(since.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
+        return None if tick is None else int(since.split()[1]) + tick / os.sysconf("SC_CLK_TCK")
     return None
 
-# %% ../../nbs/ground/02_files.ipynb #d92c3bee
-def _is_abandoned(path: Path, pid: int) -> bool:
-    """Whether the process of this number that wrote to a path is dead, though another may have its number now."""
+# %% ../../nbs/ground/02_files.ipynb #42b2adf5
+def process_state(pid: int, tick: int = 0) -> str:
+    """"running", "ended" or "unknown": what is known of the process of that number, which began at that tick."""
     if is_dead(pid):
-        return True
+        return "ended"
+    now = began_at_tick(pid)
+    if now is None:  # hidden; or a system that tells of no process when it began, but whether it lives
+        return "unknown" if os.name != "posix" or os.path.exists("/proc/self/stat") else "running"
+    return "running" if tick in (0, now) else "ended"
+
+# %% ../../nbs/ground/02_files.ipynb #989dc870
+def _is_locked(path: str | os.PathLike) -> bool:
+    """Whether somebody holds a lock on a file, as far as the system tells."""
+    with suppress(ImportError, OSError):  # no such locks here, or no file to open
+        import fcntl
+
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False
+
+# %% ../../nbs/ground/02_files.ipynb #132188db
+def state_of_writer(path: str | os.PathLike) -> str:
+    """"running", "ended" or "unknown": what is known of the writer of an unfinished file or folder."""
+    found = _TEMPORARY.fullmatch(os.path.basename(path))
+    if not found or found[1] != MACHINE:
+        return "unknown" if found or not _is_locked(path) else "running"
+    pid = int(found[2], 16)
     start = began(pid)
-    return start is not None and path.stat().st_mtime < start - 60
+    if start is not None and os.lstat(path).st_mtime < start - 60:
+        return "ended"
+    return process_state(pid)
 
 # %% ../../nbs/ground/02_files.ipynb #5a0e83dd
-def _remove(path: Path) -> None:
-    """Remove a temporary file or folder, if it can be removed."""
-    if path.is_dir() and not path.is_symlink():
+def remove_unfinished(path: str | os.PathLike) -> bool:
+    """Remove an unfinished file or folder, or a link to one but not what it leads to; whether it is gone."""
+    if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):
-            path.unlink()
+            os.unlink(path)
+    return not os.path.lexists(path)
 
 # %% ../../nbs/ground/02_files.ipynb #6234368e
 def sweep_leftovers(folder: str | os.PathLike) -> list[str]:
     """Remove what dead processes of this machine left half-written in a folder; returns the names."""
-    folder, gone = Path(folder), []
+    gone, names = [], []
     with suppress(OSError):
-        for name in os.listdir(folder):
-            found = _TEMPORARY.fullmatch(name)
-            if found and found[1] == MACHINE and _is_abandoned(folder / name, int(found[2], 16)):
-                _remove(folder / name)
+        names = os.listdir(folder)
+    for name in filter(_TEMPORARY.fullmatch, names):
+        with suppress(OSError):  # it is finished by now
+            if state_of_writer(Path(folder, name)) == "ended" and remove_unfinished(Path(folder, name)):
                 gone.append(name)
     return sorted(gone)
 
@@ -116,7 +160,7 @@ def remove_temporary(folder: str | os.PathLike) -> None:
     """Remove all unfinished files of a folder in which nobody but the caller may write."""
     with suppress(OSError):
         for name in filter(is_temporary, os.listdir(folder)):
-            _remove(Path(folder, name))
+            remove_unfinished(Path(folder, name))
 
 # %% ../../nbs/ground/02_files.ipynb #5b25b15c
 def to_disk(path: Path) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 import time
+import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +20,13 @@ from typing import Any
 import fsspec
 
 from ..ground.errors import InputError, printable
-from ..ground.files import MACHINE, is_temporary, whole_file
+from ..ground.files import is_temporary, remove_unfinished, state_of_writer, whole_file
 from ..ground.names import inside, safe_name
+from ..ground.words import counted
 from .orphans import StoreCheck
 from .places import Place, Tell
 from .swift_bytes import Steady, md5_of_file
-from .writers import process_lives
+from .writers import why_over
 
 # %% auto #0
 __all__ = []
@@ -149,19 +150,6 @@ class Folder(_FolderFiles):
                 self.fs.rm_file(self.path(o["name"]))
             tell(1)
 
-# %% ../../nbs/store/08_folder.ipynb #cac51023
-_WRITER = re.compile(r"\.([0-9a-f]{4})-([0-9a-f]{1,8})-[0-9a-f]{8}\.part$")
-
-
-def _has_ended(name: str, age: float, older_than: float) -> tuple[bool, str]:
-    """Whether nobody writes an unfinished file any more, and why."""
-    writer = _WRITER.search(name)
-    if writer and writer[1] == MACHINE and not process_lives(int(writer[2], 16)):
-        return True, "its writer has ended"
-    if age >= older_than:
-        return True, f"nothing was added for {age / 3600:.0f} hours"
-    return False, "its writer runs" if writer and writer[1] == MACHINE else "its writer may run on another machine"
-
 # %% ../../nbs/store/08_folder.ipynb #7fd3b686
 def _unfinished_files(root: str, older_than: float) -> tuple[list[dict], list[dict]]:
     """Unfinished files: those that nobody writes any more, and those that somebody may write."""
@@ -172,11 +160,11 @@ def _unfinished_files(root: str, older_than: float) -> tuple[list[dict], list[di
         folders[:] = sorted(set(folders) - set(unfinished))
         for name in unfinished:
             with contextlib.suppress(FileNotFoundError):  # it is finished by now
-                state = os.lstat(os.path.join(folder, name))
-                ended, why = _has_ended(name, time.time() - state.st_mtime, older_than)
+                path = os.path.join(folder, name)
+                known = os.lstat(path)
+                ended, why = why_over(state_of_writer(path), time.time() - known.st_mtime, older_than)
                 (over if ended else running).append(
-                    {"container": root, "name": os.path.relpath(os.path.join(folder, name), root),
-                     "bytes": state.st_size, "why": why})
+                    {"container": root, "name": os.path.relpath(path, root), "bytes": known.st_size, "why": why})
     return over, running
 
 # %% ../../nbs/store/08_folder.ipynb #8b53bbf7
@@ -212,12 +200,13 @@ class DiskFolder(_DiskFiles):
 
     def check(self, older_than: float) -> StoreCheck:
         over, running = _unfinished_files(self.root, older_than)
-        return StoreCheck(over, running, [])
+        return StoreCheck(over, running, [], large=None)
 
     def clean(self, older_than: float) -> StoreCheck:
         found = self.check(older_than)
-        for o in found.orphans:
-            path = os.path.join(o["container"], o["name"])
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-        return replace(found, removed=[o["name"] for o in found.orphans])
+        names = [o["name"] for o in found.orphans]
+        kept = [n for n in names if not remove_unfinished(os.path.join(self.root, n))]
+        if kept:
+            warnings.warn(f"{counted(len(kept), 'unfinished part')} could not be deleted, the first is "
+                          f"{printable(kept[0])!r}: look who may write into its folder", stacklevel=2)
+        return replace(found, removed=[n for n in names if n not in kept])

@@ -14,6 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from ..ground.errors import printable_lines
+from ..ground.words import counted
 from .account import swift_errors
 from .segments import SwiftObjects
 from .writers import SETTLE, uploads_of
@@ -34,8 +35,8 @@ class StoreCheck:
         What belongs to nothing yet, but perhaps to a writer that has not ended; the same keys.
     broken : list of dict
         Objects that cannot be read, because segments are missing or changed: `name` and `why`.
-    large : int
-        How many large objects were looked at.
+    large : int or None
+        How many large objects were looked at; None where a store has none, as a folder.
     removed : list of str
         Names of the orphans that were deleted.
 
@@ -44,12 +45,15 @@ class StoreCheck:
     >>> print(StoreCheck(orphans=[], running=[], broken=[], large=2))
     2 large objects, none is broken
     no orphans
+    >>> print(StoreCheck(orphans=[], running=[], broken=[], large=None))
+    no unfinished parts
+    no orphans
     """
 
     orphans: list[dict]
     running: list[dict]
     broken: list[dict]
-    large: int = 0
+    large: int | None = 0
     removed: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -57,11 +61,18 @@ class StoreCheck:
         for word, listed in (("orphan", self.orphans), ("running", self.running)):
             shown += [f"{word:7}  {o['bytes']:>14,}  {o['container']}/{o['name']}: {o['why']}" for o in listed]
         lost = f"{len(self.broken):,} broken: send them again, or delete them" if self.broken else "none is broken"
-        shown.append(f"{self.large:,} large objects, {lost}")
+        part, writer = ("unfinished part", "a writer") if self.large is None else ("segment", "an upload")
+        n_parts = len(self.orphans) + len(self.running)
+        if self.large is not None:
+            shown.append(f"{counted(self.large, 'large object')}, {lost}")
+        else:
+            shown.append(counted(n_parts, part) if n_parts else f"no {part}s")
         if self.running:
-            shown.append(f"{len(self.running):,} segments may belong to an upload that still runs, and stay")
+            stay = "stays" if len(self.running) == 1 else "stay"
+            shown.append(f"{counted(len(self.running), part)} may belong to {writer} that still runs, and {stay}")
         n_bytes = sum(o["bytes"] for o in self.orphans)
-        shown.append(f"{len(self.orphans):,} orphans, {n_bytes:,} bytes" if self.orphans else "no orphans")
+        shown.append(f"{counted(len(self.orphans), 'orphan')}, {counted(n_bytes, 'byte')}" if self.orphans else
+                     "no orphans")
         return printable_lines("\n".join(shown))
 
 # %% ../../nbs/store/04a_orphans.ipynb #8547d3ad
@@ -149,15 +160,15 @@ class SwiftChecking(_Broken):
 
     def clean_container(self, container: str, older_than: float = 86400) -> StoreCheck:
         """The same, and the orphans are deleted."""
-        for _ in range(3):
-            found, wait = self._look(container, older_than)
-            if not wait:
+        for last in (False, False, True):
+            found, wait = self._look(container, older_than, settled_only=last)
+            if last or not wait:
                 break
             time.sleep(wait)
         self.drop_segments([{"path": f"/{o['container']}/{o['name']}"} for o in found.orphans])
         return replace(found, removed=[o["name"] for o in found.orphans])
 
-    def _look(self, container: str, older_than: float) -> tuple[StoreCheck, float]:
+    def _look(self, container: str, older_than: float, settled_only: bool = False) -> tuple[StoreCheck, float]:
         """What is found, and how many seconds must pass before all of the orphans may be deleted."""
         store = f"{container}_segments"
         listed, now = self._listed(store), self.server_time(container)
@@ -169,6 +180,8 @@ class SwiftChecking(_Broken):
             over, why = upload.reason(older_than)
             if over and not upload.settled():
                 wait = max(wait, SETTLE - upload.age)
+                if settled_only:
+                    over, why = False, f"{why}, but the server may still be at work on it: clean again"
             (orphans if over else running).extend(
                 {"container": store, "name": o["name"], "bytes": o["bytes"], "why": why} for o in upload.segments)
         return StoreCheck(orphans, running, self._broken(container, named, listed), len(named.manifests)), wait

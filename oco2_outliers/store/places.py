@@ -98,7 +98,7 @@ class Place(NamedFiles):
 
     def check(self, older_than: float) -> StoreCheck:
         """What belongs to nothing, or is broken; nothing is changed."""
-        return StoreCheck([], [], [])
+        return StoreCheck([], [], [], large=None)
 
     def clean(self, older_than: float) -> StoreCheck:
         """The same, and what belongs to nothing is deleted."""

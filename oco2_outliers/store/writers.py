@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ..ground.files import is_dead
+from ..ground.files import began_at_tick, process_state
 from ..ground.hashes import md5_of
+from ..ground.words import counted
 
 # %% auto #0
 __all__ = []
@@ -41,19 +42,6 @@ def _machine() -> str:
     text = f"{_first_line('/proc/sys/kernel/random/boot_id')} {numbers}"
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-# %% ../../nbs/store/03a_writers.ipynb #60ea2384
-def _started(pid: int) -> int | None:
-    """When a process started, in ticks of the system; None if it does not run, 0 where the system does not tell."""
-    if not os.path.exists("/proc/self/stat"):
-        return None if is_dead(pid) else 0
-    fields = _first_line(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return None if len(fields) < 20 or fields[0] in "ZX" else int(fields[19])
-
-# %% ../../nbs/store/03a_writers.ipynb #2e5f2286
-def process_lives(pid: int) -> bool:
-    """Whether a process of that number may still do something."""
-    return _started(pid) is not None
-
 # %% ../../nbs/store/03a_writers.ipynb #530457bd
 _TOKEN = re.compile(r"([0-9a-f]{8})-([0-9a-f]{1,16})-([0-9a-f]{1,16})-[0-9a-f]{8}")
 _running: set[str] = set()
@@ -62,7 +50,7 @@ _running: set[str] = set()
 def begin_writing() -> str:
     """A token for one upload of this process, which counts as running until `end_writing`."""
     pid = os.getpid()
-    token = f"{_machine()}-{pid:x}-{_started(pid) or 0:x}-{secrets.token_hex(4)}"
+    token = f"{_machine()}-{pid:x}-{began_at_tick(pid) or 0:x}-{secrets.token_hex(4)}"
     _running.add(token)
     return token
 
@@ -87,10 +75,10 @@ def writer_state(token: str) -> str:
     found = _TOKEN.fullmatch(token)
     if found is None or found[1] != _machine():
         return "unknown"
-    pid, started = int(found[2], 16), int(found[3], 16)
+    pid, tick = int(found[2], 16), int(found[3], 16)
     if pid == os.getpid():
         return "running" if token in _running else "ended"
-    return "running" if _started(pid) == started else "ended"
+    return process_state(pid, tick)
 
 # %% ../../nbs/store/03a_writers.ipynb #572b85a2
 def segment_stem(name: str) -> str:
@@ -118,6 +106,15 @@ def read_segment_name(name: str) -> Written | None:
     count = -(-int(m[3]) // max(1, int(m[4]))) if m[3] else None
     return Written(name.rpartition("/")[0], m[1], m[5], count)
 
+# %% ../../nbs/store/03a_writers.ipynb #ba448ed6
+def why_over(state: str, age: float, older_than: float) -> tuple[bool, str]:
+    """Whether a writer in that state writes no more, and why; `age` counts only where its process cannot be asked."""
+    if state != "unknown":
+        return state == "ended", "its writer has ended" if state == "ended" else "its writer runs"
+    if age >= older_than:
+        return True, f"nothing was added for {counted(round(age / 3600), 'hour')}"
+    return False, "its writer may run on another machine"
+
 # %% ../../nbs/store/03a_writers.ipynb #55db53d2
 SETTLE = 30.0  # seconds in which a server has done, or given up, what a killed process has asked for
 
@@ -136,12 +133,7 @@ class Upload(NamedTuple):
 
     def reason(self, older_than: float) -> tuple[bool, str]:
         """Whether nobody will need these segments any more, unless a manifest names them, and why."""
-        if self.ended:
-            return True, "its writer has ended"
-        state = writer_state(self.written.token) if self.written else "unknown"
-        if self.age >= older_than:
-            return True, f"nothing was added for {self.age / 3600:.0f} hours"
-        return False, "its writer runs" if state == "running" else "its writer may run on another machine"
+        return why_over(writer_state(self.written.token) if self.written else "unknown", self.age, older_than)
 
     def settled(self) -> bool:
         """Whether no manifest of it can be on its way any more."""
@@ -158,5 +150,6 @@ def uploads_of(listed: list[dict], now: datetime) -> list[Upload]:
     made = []
     for segments in by_upload.values():
         last = max(datetime.fromisoformat(o["last_modified"]).replace(tzinfo=UTC) for o in segments)
-        made.append(Upload(segments, read_segment_name(segments[0]["name"]), (now - last).total_seconds()))
+        age = max(0.0, (now - last).total_seconds())  # `now` is told in whole seconds
+        made.append(Upload(segments, read_segment_name(segments[0]["name"]), age))
     return made
