@@ -15,7 +15,7 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.words import counted
 from .packing import Pack
-from ..pictures.reading import MAX_PIXELS, read_picture
+from ..pictures.reading import limit_of_scored, read_picture
 
 # %% auto #0
 __all__ = []
@@ -40,9 +40,8 @@ def _oddest_squares(table: pd.DataFrame, size: int, limit: int, root: Path) -> t
     of = np.full(len(table), -1, np.int32)
     for row in table["score"].sort_values(ascending=False, kind="stable").index[:limit]:
         try:
-            # What was scored was within the limit of its scan.
-            known = int(table["width"][row]) * int(table["height"][row]) if {"width", "height"} <= set(table) else 0
-            picture = read_picture(root / os.fspath(table["path"][row]), max_pixels=max(MAX_PIXELS, known))
+            limit = limit_of_scored(*(table[side][row] if side in table else None for side in ("width", "height")))
+            picture = read_picture(root / os.fspath(table["path"][row]), max_pixels=limit)
         except (InputError, OSError, ValueError, TypeError, MemoryError):
             continue
         of[row] = len(tiles)

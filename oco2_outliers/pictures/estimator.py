@@ -85,7 +85,6 @@ class _Parameters(BaseEstimator):
     def check_parameters(self) -> None:
         """Refuse parameters that make no sense."""
         whole_number("n_estimators", self.n_estimators, most=1_000_000)
-        whole_number("max_pixels", self.max_pixels, most=2**62)
         seed_of(self.random_state)
         count_threads(self.n_jobs)
         check_settings(self.bins, self.features, self.detector, self.scale, self.contamination)

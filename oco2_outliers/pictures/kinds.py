@@ -20,13 +20,20 @@ _READABLE = {
     "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "JPEG2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "PPM": tuple(b"P%d%c" % (number, blank) for number in range(1, 7) for blank in b" \t\r\n#"),
 }
+_AVIF = {b"avif", b"avis"}
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """The kinds that a file of boxes says it can be read as."""
+    end = min(int.from_bytes(head[:4]), len(head))
+    return {head[at : at + 4] for at in range(16, end - 3, 4)}
 
 
 def picture_kind(head: bytes) -> str:
     """The kind of a picture that can be read, by its first bytes, or ""."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"):
+    if head[4:8] == b"ftyp" and (head[8:12] in _AVIF or (head[8:11] in (b"mif", b"msf") and _AVIF & _brands(head))):
         return "AVIF"
     return next((kind for kind, marks in _READABLE.items() if head.startswith(marks)), "")
 

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.numbers import whole_number
 from ..ground.words import counted
 from ..ground.work import count_threads, progress_bar
 from .jpeg_scans import check_jpeg
@@ -44,13 +45,21 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         what = f"{width} x {height} pixels"
         if width * height > _MOST_PIXELS or max(width, height) > _LONGEST_SIDE:
             raise InputError(f"{what}; the limit is {_MOST_PIXELS:,}, and {_LONGEST_SIDE:,} a side; make it smaller")
-        raise InputError(f"{what}; the limit is {max_pixels:,} (max_pixels, --max-pixels)")
+        raise InputError(f"{what}; the limit is {int(max_pixels):,} (max_pixels, --max-pixels)")
 
 # %% ../../nbs/pictures/02_reading.ipynb #b3c0de02
-def check_max_pixels(max_pixels: Any) -> None:
-    """Refuse a limit that is none."""
-    if isinstance(max_pixels, bool) or not isinstance(max_pixels, (int, np.integer)) or max_pixels < 1:
-        raise InputError(f"max_pixels must be a whole number from 1 on; got {max_pixels!r}")
+def check_max_pixels(max_pixels: Any) -> int:
+    """A limit as a whole number; one that is none is refused."""
+    return whole_number("max_pixels", max_pixels, most=2**62)
+
+
+def limit_of_scored(width: Any, height: Any) -> int:
+    """The limit for a picture that was scored before, and so was within that of its scan; its size may be unknown."""
+    try:
+        known = int(width) * int(height)
+    except (TypeError, ValueError, OverflowError):  # a table from outside has gaps
+        known = 0
+    return min(max(MAX_PIXELS, known), _MOST_PIXELS)
 
 # %% ../../nbs/pictures/02_reading.ipynb #94ba9c8c
 def _jpeg_head(data: bytes) -> tuple[int, int, str]:
@@ -74,21 +83,24 @@ def _jpeg_head(data: bytes) -> tuple[int, int, str]:
 # %% ../../nbs/pictures/02_reading.ipynb #b3c0de04
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of the chunks of a PNG up to its end mark; damage among those that matter is refused."""
-    at, name = 8, b""
+    at, name, all_bytes = 8, b"", memoryview(data)  # of which a piece is no copy
     while name != b"IEND":
         length, name = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
         if at + 12 + length > len(data):
             raise InputError("truncated PNG")
-        whole = zlib.crc32(memoryview(data)[at + 4 : at + 8 + length]) == int.from_bytes(data[at + 8 + length :][:4])
+        body = at + 8, at + 8 + length
+        whole = zlib.crc32(all_bytes[at + 4 : body[1]]) == int.from_bytes(data[body[1] : body[1] + 4])
         if not whole and not name[:1].islower():
             raise InputError("damaged PNG (a check sum is wrong)")
-        yield name, data[at + 8 : at + 8 + length] if name in (b"IHDR", b"acTL") else b""
+        yield name, data[slice(*body)] if name in (b"IHDR", b"acTL") else b""
         at += 12 + length
 
 # %% ../../nbs/pictures/02_reading.ipynb #2b8cb374
 def _png_head(data: bytes) -> tuple[int, int, str]:
     """Width, height and note of a PNG."""
-    chunks = dict(reversed(list(_png_chunks(data))))
+    chunks: dict[bytes, bytes] = {}
+    for name, content in _png_chunks(data):
+        chunks.setdefault(name, content)
     header, frames = chunks.get(b"IHDR", b""), chunks.get(b"acTL", b"")
     if len(header) != 13 or b"IDAT" not in chunks:
         raise InputError("damaged PNG (a chunk is missing)")
@@ -146,7 +158,7 @@ def _picture_head(data: bytes) -> tuple[int, int, str]:
 # %% ../../nbs/pictures/02_reading.ipynb #afeded21
 SCALES = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
            8: cv2.IMREAD_REDUCED_COLOR_8}
-_NO_MEMORY = "not enough memory to unfold it; give a smaller max_pixels (--max-pixels)"
+NO_MEMORY = "not enough memory to unfold it; give a smaller max_pixels (--max-pixels), or fewer threads"
 
 
 def _pixels(data: bytes, scale: int) -> np.ndarray:
@@ -155,7 +167,7 @@ def _pixels(data: bytes, scale: int) -> np.ndarray:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), SCALES[scale])
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
-            raise MemoryError(_NO_MEMORY) from None
+            raise MemoryError(NO_MEMORY) from None
         image = None
     if image is None or image.size == 0:
         raise InputError("damaged picture, or of a kind that OpenCV cannot read")
@@ -234,7 +246,7 @@ def read_picture(path: str | os.PathLike, scale: int = 1, max_pixels: int = MAX_
     >>> read_picture(path).shape, read_picture(path, scale=2).shape
     ((96, 128, 3), (48, 64, 3))
     """
-    check_max_pixels(max_pixels)
+    max_pixels = check_max_pixels(max_pixels)
     try:
         return decode_picture(file_bytes(path, picture=True), scale, max_pixels)[0]
     except InputError as error:

@@ -22,6 +22,7 @@ from .features import describe_picture
 from .kinds import file_bytes, list_files, why_no_file
 from oco2_outliers.pictures.reading import (
     MAX_PIXELS,
+    NO_MEMORY,
     PictureRow,
     check_size,
     decode_picture,
@@ -39,7 +40,7 @@ __all__ = ['load_dataset']
 def _plain_reason(error: Exception) -> str:
     """Why a file was not used, where the system or a library gave up on it."""
     if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
-        return "not enough memory to unfold it; give a smaller max_pixels (--max-pixels), or fewer threads"
+        return NO_MEMORY
     return getattr(error, "strerror", None) or one_line(error)
 
 # %% ../../nbs/pictures/06_rows.ipynb #b2b603f5

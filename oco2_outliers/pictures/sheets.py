@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from .drawing import fitting, tile, tile_grid, write_label
-from .reading import MAX_PIXELS, printable_name, read_picture
+from .reading import limit_of_scored, printable_name, read_picture
 
 # %% auto #0
 __all__ = ['contact_sheet']
@@ -32,8 +32,7 @@ def _sheet_part(title: str, rows: Any, columns: int) -> np.ndarray:
     """A titled grid of tiles: the score, starred where the picture is an outlier, and the name below it."""
     tiles = []
     for row in rows.itertuples():
-        # What was scored was within the limit of its scan.
-        limit = max(MAX_PIXELS, getattr(row, "width", 0) * getattr(row, "height", 0))
+        limit = limit_of_scored(getattr(row, "width", None), getattr(row, "height", None))
         label = f"{row.score:.3f}{'*' if row.outlier else ''}\n{printable_name(Path(row.path).name)}"
         tiles.append(_tile_of_file(row.path, label, limit))
     grid = tile_grid(tiles, columns)

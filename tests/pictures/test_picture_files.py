@@ -26,8 +26,11 @@ from oco2_outliers.image_forest import (
     simulate_pictures,
     train_model,
 )
+from oco2_outliers.page.packing import Pack
+from oco2_outliers.page.thumbnails import packed_pictures
 from oco2_outliers.pictures.jpeg_scans import check_jpeg
-from oco2_outliers.pictures.kinds import list_files
+from oco2_outliers.pictures.kinds import list_files, picture_kind
+from oco2_outliers.pictures.reading import MAX_PIXELS, _png_head, limit_of_scored
 from oco2_outliers.pictures.rows import PictureReader
 
 
@@ -357,3 +360,90 @@ def test_the_sheet_shows_whole_names_and_the_endings_of_long_ones(folder, monkey
 
 def test_files_come_in_the_order_of_their_names(folder):
     assert list_files(folder) == sorted(str(path) for path in folder.iterdir())
+
+
+# --- the head of a file, and the limits ---
+
+
+def png_of(chunks):
+    """A PNG of 8 x 8 grey pixels with more chunks before its data."""
+    def chunk(name, data=b""):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0))
+    return head + chunks * chunk(b"teXt") + chunk(b"IDAT", zlib.compress(bytes(9) * 8)) + chunk(b"IEND")
+
+
+def test_a_png_of_many_chunks_is_read_once():
+    """A copy of the rest for each chunk would be 900 GB here."""
+    data = png_of(400_000)
+    assert len(data) > 4_000_000 and _png_head(data) == (8, 8, "grey")
+    with pytest.raises(InputError, match="check sum"):
+        _png_head(png_of(5)[:-5] + b"\0" * 5)
+
+
+def test_the_brands_of_an_avif_are_read(tmp_path, forest):
+    try:
+        data = packed(forest, "AVIF", quality=90)
+    except (KeyError, OSError):
+        pytest.skip("Pillow without AVIF")
+    end = int.from_bytes(data[:4])
+    for major, more, kind in ((b"mif1", b"", "AVIF"), (b"msf1", b"", "AVIF"), (b"mif1", b"heic", "AVIF"),
+                              (b"heic", b"", "")):
+        # The box keeps its length, or the places that stand further on would be wrong.
+        box = data[:8] + major + data[12:16] + (more + data[16:end])[: end - 16]
+        assert b"avif" in box[16:] and picture_kind(box) == kind
+        (tmp_path / "a.jpg").write_bytes(box + data[end:])
+        if kind:
+            read = read_picture(tmp_path / "a.jpg")
+            assert read.shape == forest.shape and np.abs(read.astype(int) - forest).mean() < 10
+        else:
+            with pytest.raises(InputError, match="HEIC"):
+                read_picture(tmp_path / "a.jpg")
+    for box in (b"\x14ftypmif1\0\0\0\0heic", b"\x14ftypmif1\0\0\0\0heicavif", b"\x10ftypmif1\0\0\0\0avif"):
+        box = bytes(3) + box
+        assert picture_kind(box) == ""  # what stands behind the box is no brand
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 2.5, float("nan"), "1e6", None, 10**30])
+def test_one_rule_for_the_limit_of_pixels(folder, limit):
+    said = []
+    for call in (lambda: read_picture(folder / "good_00.png", max_pixels=limit),
+                 lambda: ImageForest(max_pixels=limit).fit(folder)):
+        with pytest.raises(InputError, match="max_pixels must be a whole number") as caught:
+            call()
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+def test_whole_numbers_of_any_type_are_limits(folder):
+    for limit in (np.int32(20_000), 2e4, np.float64(20_000)):
+        assert read_picture(folder / "good_00.png", max_pixels=limit).shape == (96, 128, 3)
+        assert len(ImageForest(max_pixels=limit, n_jobs=1).fit(folder).skipped_) == 0
+    with pytest.raises(InputError, match="the limit is 100 "):
+        read_picture(folder / "good_00.png", max_pixels=100.0)
+
+
+@pytest.mark.parametrize("gap", [np.nan, None, pd.NA, "", np.inf, 1e30])
+def test_a_picture_of_unknown_size_is_shown(folder, gap, monkeypatch):
+    assert limit_of_scored(gap, gap) in (MAX_PIXELS, 1 << 30) and limit_of_scored("20000", 10000) == 2 * MAX_PIXELS
+    table = pd.DataFrame({"path": [str(folder / "good_00.png")], "score": [1.0], "outlier": [True],
+                          "width": [gap], "height": [gap]}, dtype=object).astype({"score": float})
+    sheet = contact_sheet(table, top=1, columns=1)
+    assert (sheet != contact_sheet(table.assign(path="nothing.png"), top=1, columns=1)).any()
+    notes = []
+    assert packed_pictures(table, Pack(), 32, 1, folder, notes)["sheets"] and notes == []
+
+
+def test_too_little_memory_is_told_in_one_sentence(folder, monkeypatch):
+    import oco2_outliers.pictures.reading as reading
+
+    def full(*args):
+        error = cv2.error("no memory")
+        error.code = cv2.Error.StsNoMem
+        raise error
+
+    monkeypatch.setattr(reading.cv2, "imdecode", full)
+    with pytest.raises(MemoryError) as caught:
+        read_picture(folder / "good_00.png")
+    assert str(caught.value) == reasons(folder)["good_00.png"] and "--max-pixels" in str(caught.value)
