@@ -119,36 +119,68 @@ def fixed_part(pattern: str) -> str:
     return re.split(r"[*?\[]", pattern)[0]
 
 # %% ../../nbs/store/06_transfers.ipynb #3c8a77f3
-def _below(folder: str, recursive: bool) -> Iterator[tuple[str, str]]:
-    """Paths below a folder, hidden ones too, and what each is: "file", "folder" or "other"."""
-    seen = {os.path.realpath(folder)}
+def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str], list[str]]]:
+    """As `os.walk`, through links too: a folder, its folders, its files, and its links that lead up again."""
+    real = os.path.realpath(folder)
+    above = {folder: {real, *map(str, Path(real).parents)}}  # the real folders that lie above what is in each
 
     def fail(error: OSError) -> None:
         raise error  # what cannot be read must not be missing without a word
 
     for at, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        chain = above.pop(at)
+        leads_to = {f: os.path.realpath(os.path.join(at, f)) for f in folders}
+        up = sorted(f for f in folders if leads_to[f] in chain)  # a walk through them would not end
+        folders[:] = sorted(set(folders) - set(up))
+        yield at, folders, sorted(names), up
+        above |= {os.path.join(at, f): {*chain, leads_to[f]} for f in folders}
+
+# %% ../../nbs/store/06_transfers.ipynb #9e0dd877
+def _below(folder: str, recursive: bool) -> Iterator[tuple[str, str]]:
+    """Paths below a folder, hidden ones too, and what each is: "file", "folder", "link up" or "other"."""
+    for at, folders, names, up in _walk(folder):
+        yield from ((os.path.join(at, name), "link up") for name in up)
         if not recursive:
             yield from ((os.path.join(at, name), "folder") for name in folders)
             folders.clear()
-        # A link may lead up again, and a walk would not end.
-        folders[:] = sorted(f for f in folders if os.path.realpath(os.path.join(at, f)) not in seen)
-        seen |= {os.path.realpath(os.path.join(at, f)) for f in folders}
-        for path in (os.path.join(at, name) for name in sorted(names)):
+        for path in (os.path.join(at, name) for name in names):
             yield path, "other" if not os.path.isfile(path) or is_temporary(os.path.basename(path)) else "file"
 
+# %% ../../nbs/store/06_transfers.ipynb #d535976f
+_ANY_FOLDERS = re.compile(r"(?:^|(?<=[/\\]))\*\*(?:[/\\]+|$)" if os.sep == "\\" else r"(?:^|(?<=/))\*\*(?:/+|$)")
+
+
+def _glob(mask: str, recursive: bool, hidden: bool, up: set[str]) -> list[str]:
+    """The files of a pattern; links that lead up again are put into `up`."""
+    stars = _ANY_FOLDERS.search(mask) if recursive else None
+    if not stars:
+        return [path for path in glob.glob(mask, include_hidden=hidden) if os.path.isfile(path)]
+    found: dict[str, None] = {}
+    for start in glob.glob(mask[:stars.start()], include_hidden=hidden) if stars.start() else [os.curdir]:
+        for at, folders, _, links in _walk(start) if os.path.isdir(start) else ():
+            folders[:] = [f for f in folders if hidden or f[0] != "."]
+            up |= {os.path.join(at, f) for f in links if hidden or f[0] != "."}
+            here = glob.escape(at) if stars.start() or at != os.curdir else ""
+            rest = mask[stars.end():] or ("*" if mask.endswith("*") else "*/")
+            found |= dict.fromkeys(_glob(os.path.join(here, rest), recursive, hidden, up))
+    return list(found)
+
 # %% ../../nbs/store/06_transfers.ipynb #f398076e
-def _hidden_of(mask: str, recursive: bool, found: list[str]) -> list[str]:
-    """Hidden files that a pattern passes over, as those of a shell do."""
-    more = glob.glob(mask, recursive=recursive, include_hidden=True)
-    return sorted({f for f in more if os.path.isfile(f) and not is_temporary(os.path.basename(f))} - set(found))
+def _found_by(mask: str, recursive: bool) -> tuple[list[str], list[str], list[str]]:
+    """The files of a pattern, the hidden ones that it passes over, as those of a shell do, and links that lead up."""
+    up: set[str] = set()
+    found = _glob(mask, recursive, False, up)
+    more = set(_glob(mask, recursive, True, set())) - set(found)
+    return found, sorted(f for f in more if not is_temporary(os.path.basename(f))), sorted(up)
 
 # %% ../../nbs/store/06_transfers.ipynb #1a5be9f7
-def _tell_left_out(left: dict[str, list[str]]) -> None:
+def _tell_left_out(noun: str, names: list[str], why: str, plural: str = "") -> None:
     """Warn of what is not sent, with the way out."""
-    for why, names in left.items():
-        if names:
-            shown = ", ".join(printable(repr(os.path.basename(n))) for n in names[:3])
-            warnings.warn(f"{len(names)} {why}: {shown}{', ...' if len(names) > 3 else ''}", stacklevel=4)
+    if names:
+        shown = ", ".join(printable(repr(os.path.basename(n))) for n in names[:3])
+        what = f"{counted(len(names), noun, plural)} {'is' if len(names) == 1 else 'are'} left out{why}"
+        warnings.warn(f"{what}: {shown}{', ...' if len(names) > 3 else ''}", stacklevel=5)
+
 
 # %% ../../nbs/store/06_transfers.ipynb #3274e6bb
 def _files_of(mask: str, recursive: bool) -> tuple[list[str], str]:
@@ -156,13 +188,16 @@ def _files_of(mask: str, recursive: bool) -> tuple[list[str], str]:
     if os.path.isfile(mask):
         return [mask], os.path.dirname(mask)
     if os.path.isdir(mask):
-        below = list(_below(mask, recursive))
-        _tell_left_out({"folders are left out (-r sends them)": [p for p, kind in below if kind == "folder"],
-                        "names are left out, no files or unfinished": [p for p, kind in below if kind == "other"]})
-        return [p for p, kind in below if kind == "file"], mask
-    found = glob.glob(mask, recursive=recursive)
-    hidden = _hidden_of(mask, recursive, found)
-    _tell_left_out({"hidden files are left out (name the folder itself to send them)": hidden})
+        below: dict[str, list[str]] = {"file": [], "folder": [], "link up": [], "other": []}
+        for path, kind in _below(mask, recursive):
+            below[kind].append(path)
+        _tell_left_out("folder", below["folder"], " (-r sends folders)")
+        _tell_left_out("name", below["other"], ", no files or unfinished")
+        _tell_left_out("link to a folder above it", below["link up"], "", "links to a folder above them")
+        return below["file"], mask
+    found, hidden, up = _found_by(mask, recursive)
+    _tell_left_out("hidden file", hidden, " (name the folder itself to send hidden files)")
+    _tell_left_out("link to a folder above it", up, "", "links to a folder above them")
     return found, os.path.dirname(fixed_part(mask))
 
 # %% ../../nbs/store/06_transfers.ipynb #5c580377

@@ -196,7 +196,7 @@ def test_hidden_files_of_a_folder_are_sent_and_others_told(tmp_path):
     with pytest.warns(UserWarning, match="3 names are left out"):
         assert sorted(place.upload(tmp_path / "z", "z/", recursive=True).sent) == [
             "z/.zgroup", "z/x/.d/y", "z/x/.zarray", "z/x/0.0"]
-    with pytest.warns(UserWarning, match="1 folders are left out"):
+    with pytest.warns(UserWarning, match="1 folder is left out"):
         assert place.upload(tmp_path / "z", "y/").sent == ["y/.zgroup"]
     with pytest.warns(UserWarning, match="3 hidden files are left out"):
         assert place.upload(f"{tmp_path}/z/**", "w/", recursive=True).sent[:1] == ["w/x/0.0"]
