@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import fsspec
 
 from .errors import InputError, one_line, printable
 from .tables import GRANULES
+from .words import counted
 
 # %% auto #0
 __all__ = []
@@ -39,15 +41,28 @@ def place_of(address: str | os.PathLike, options: Mapping | None = None) -> tupl
         raise InputError("an empty name is no address; give a path or a URL")
     if "://" not in text:
         return fsspec.filesystem("file"), os.path.abspath(os.path.expanduser(text))
+    local = text.startswith("file://")
     try:
-        fs, path = fsspec.url_to_fs(text, **({} if text.startswith("file://") else options or {}))
-    except (ValueError, ImportError) as error:
-        if isinstance(error, InputError):
+        fs, path = fsspec.url_to_fs(text, **({} if local else options or {}))
+    except (InputError, PermissionError, FileNotFoundError, MemoryError):
+        raise
+    except Exception as error:  # each filesystem has errors of its own, and a user needs one line
+        if local and isinstance(error, OSError):
             raise
-        raise InputError(f"{text}: {one_line(error)}") from None
+        raise InputError(f"{printable(text)}: {one_line(error) or type(error).__name__}") from None
+    path = path or fs.root_marker  # the whole of memory has a name, that of all containers has none
     if not path:
-        raise InputError(f"{text} names nothing; give a container and a path in it")
+        raise InputError(f"{printable(text)} names nothing; give a container and a path in it")
     return fs, path.rstrip("/") if len(path) > 1 else path
+
+# %% ../../nbs/ground/08_addresses.ipynb #d5e1fc1e
+def open_address(address: str) -> Any:
+    """An open binary file at an address; one that is not there is told without the secrets of the address."""
+    fs, path = place_of(address)
+    try:
+        return fs.open(path, "rb")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no such file: {printable(address)}") from None
 
 # %% ../../nbs/ground/08_addresses.ipynb #756f4b2e
 def is_local(fs: fsspec.AbstractFileSystem) -> bool:
@@ -74,18 +89,27 @@ READABLE = (*GRANULES, ".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".json", ".json
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
+def _is_folder(fs: fsspec.AbstractFileSystem, path: str, info: Mapping) -> bool:
+    """Whether a path stands for a folder, or is a link to one."""
+    return info["type"] == "directory" or bool(info.get("islink") and fs.isdir(path))
+
+
 def _matches(fs: fsspec.AbstractFileSystem, path: str, endings: Sequence[str]) -> dict[str, dict]:
     """Path and record of what an address means: the file of that name, the files of a folder, or a glob."""
     with contextlib.suppress(FileNotFoundError):
         info = fs.info(path)
         if info["type"] != "directory":
             return {path: info}
-        inside = fs.find(path, detail=True)
-        return {p: i for p, i in inside.items() if p.lower().endswith(tuple(endings))
-                and not any(part[:1] in "._" for part in p[len(path):].strip("/").split("/"))}
+        inside = {p: i for p, i in fs.find(path, detail=True).items()
+                  if not any(part[:1] in "._" for part in p[len(path):].strip("/").split("/"))}
+        links = [p for p, i in inside.items() if _is_folder(fs, p, i)]
+        if links:
+            warnings.warn(f"{counted(len(links), 'link')} to other folders not followed, such as "
+                          f"{printable(links[0])}: give the folder itself to read what is in it", stacklevel=3)
+        return {p: i for p, i in inside.items() if p not in links and p.lower().endswith(tuple(endings))}
     if not any(sign in path for sign in "*?["):
         return {}
-    return {p: i for p, i in fs.glob(path, detail=True).items() if i["type"] != "directory"}
+    return {p: i for p, i in fs.glob(path, detail=True).items() if not _is_folder(fs, p, i)}
 
 # %% ../../nbs/ground/08_addresses.ipynb #6aacf4eb
 def _within(folder: str, options: Mapping | None) -> Callable[[fsspec.AbstractFileSystem, str], bool]:
@@ -108,13 +132,14 @@ def list_files(files: Any, options: Mapping | None = None, endings: Sequence[str
         matches = _matches(fs, path, endings)
         if not matches:
             if fs.isdir(path):
-                raise InputError(f"{os.fspath(one)} holds no file that can be read ({', '.join(endings[:8])}, ...)")
-            raise FileNotFoundError(f"no such file: {os.fspath(one)}")
+                raise InputError(f"{printable(one)} holds no file that can be read ({', '.join(endings[:8])}, ...)")
+            raise FileNotFoundError(f"no such file: {printable(one)}")
         for match, info in matches.items():
             each = _file_of(fs, match, info)
             if within(fs, each.name):
                 if match == path:
-                    raise InputError(f"{os.fspath(one)} lies in the output folder {without}: give another --out")
+                    raise InputError(f"{printable(one)} lies in the output folder {printable(without)}: give another "
+                                     "--out")
             else:
                 found[each.name] = each
     if not found:
@@ -126,7 +151,7 @@ class ChangedInput(InputError):
     """An input has other bytes than when it was listed, or than when the run looked at it first."""
 
     def __init__(self, name: str):
-        super().__init__(f"{name} changed while being read, run again")
+        super().__init__(f"{printable(name)} changed while being read, run again")
         self.name = name
 
 # %% ../../nbs/ground/08_addresses.ipynb #8eb3c2a7

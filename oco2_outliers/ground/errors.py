@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
+from dataclasses import fields
+from typing import Any
 
 # %% auto #0
 __all__ = ['InputError']
@@ -64,3 +66,9 @@ def error_line(error: BaseException) -> str:
     """An error on one line: its message, and its kind where the message alone does not tell."""
     text = one_line(error)
     return text if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
+
+# %% ../../nbs/ground/00_errors.ipynb #d3432c40
+def shown_record(record: Any) -> str:
+    """A dataclass as Python shows it, field by field, without the secrets of the addresses in it."""
+    told = ", ".join(f"{each.name}={getattr(record, each.name)!r}" for each in fields(record) if each.repr)
+    return printable(f"{type(record).__name__}({told})")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, printable, shown_record
 from ..ground.files import scratch_folder, sha256_of_file
 from ..ground.hashes import sha256_of
 from ..ground.words import counted
@@ -356,9 +356,11 @@ class Combined:
     n_duplicates: int
     notes: list[str] = field(default_factory=list)
 
+    __repr__ = shown_record
+
     def __str__(self) -> str:
         """The summary."""
-        lines = [f"{counted(self.rows, 'row')} in {self.path}"]
+        lines = [f"{counted(self.rows, 'row')} in {printable(self.path)}"]
         if len(self.monthly):
             lines += ["", self.monthly.to_string(index=False, float_format="{:.4g}".format)]
         if len(self.top):
@@ -419,11 +421,11 @@ def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
         raise InputError(f"top must be a whole number of at least 0, not {top!r}")
     place = RunFolder(out, storage_options)
     if place.read_or_none("run.json") is None:
-        raise InputError(f"{place.address} holds no run; make one with map_files or oco2-outliers run")
+        raise InputError(f"{place.shown} holds no run; make one with map_files or oco2-outliers run")
     with locked(place):
         run, manifest = read_described(place) or {}, Manifest(place)
         if not manifest.done():
-            raise InputError(f"{place.address}: nothing is done yet")
+            raise InputError(f"{place.shown}: nothing is done yet")
         lines, notes = complete_lines(place, manifest, partial)
         with scratch_folder("oco2-combine") as scratch:
             tally = _Tally(Path(scratch), sum(line["rows"] for line in lines), int(top))

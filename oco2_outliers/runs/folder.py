@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ..ground.errors import InputError, one_line
+from ..ground.errors import InputError, one_line, printable
 from ..ground.files import remove_temporary, to_disk, whole_path, write_whole
 from ..ground.hashes import sha256_of
 from ..ground.addresses import is_local, place_of
@@ -32,6 +32,7 @@ class _Files:
         self.fs, self.root = place_of(address, options)
         self.local, self.options = is_local(self.fs), options
         self.address = self.root if self.local else self.fs.unstrip_protocol(self.root)
+        self.shown = printable(self.address)  # a message must not tell a password
 
     def path(self, name: str) -> str:
         """Path of a file in the folder, on its filesystem."""
@@ -66,7 +67,7 @@ def writing_to(out: RunFolder) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, (ConnectionError, PermissionError)) and not out.local:
             raise
-        text = (f"cannot write to {out.address}: {error.strerror or one_line(error)}. What is done is safe: make "
+        text = (f"cannot write to {out.shown}: {error.strerror or one_line(error)}. What is done is safe: make "
                 "room, and run the same command again")
         raise (OSError(text) if error.errno is None else OSError(error.errno, text)) from None
 
@@ -166,7 +167,7 @@ def see_part(out: RunFolder, entry: Mapping) -> None:
     try:
         info = out.fs.info(out.path(name))
     except FileNotFoundError:
-        raise InputError(f"a worker wrote {name}, and it is not in {out.address}: workers and this process must see "
+        raise InputError(f"a worker wrote {name}, and it is not in {out.shown}: workers and this process must see "
                          "the same --out, so give a shared folder or a URL") from None
     if int(info["size"]) != entry["part"]["bytes"] or _md5_of(info) not in (None, entry["part"]["md5"]):
         raise OSError(f"{name} is not as its worker wrote it; is the disk full, or another run writing there?")

@@ -48,7 +48,7 @@ def _in_use(out: RunFolder, said: bytes) -> InputError:
     """The refusal of a second run; whatever the lock holds is shown harmlessly."""
     holder = _holder(said)
     who = f"process {holder['pid']} on {holder['host'][:60]!r}" if holder else "another process"
-    return InputError(f"{out.address} is in use by {who}; wait for it, or give this run another --out")
+    return InputError(f"{out.shown} is in use by {who}; wait for it, or give this run another --out")
 
 # %% ../../nbs/runs/02_locking.ipynb #39677259
 def _locked_file(out: RunFolder, lock: Callable[[Any], None]) -> io.FileIO:

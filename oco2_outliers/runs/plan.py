@@ -40,7 +40,7 @@ def read_described(out: RunFolder) -> dict | None:
     except ValueError as error:
         wrong = one_line(error)[:100]
     if wrong:
-        raise InputError(f"run.json in {out.address} is not as a run wrote it ({wrong}): start over with resume=False "
+        raise InputError(f"run.json in {out.shown} is not as a run wrote it ({wrong}): start over with resume=False "
                          "(--no-resume), or give another --out")
     return described
 
@@ -105,7 +105,7 @@ def complete_lines(out: RunFolder, manifest: Manifest, partial: bool) -> tuple[l
     """Lines that have a part, and what a person should know of them; a difference is an error unless asked for."""
     found = differences(out, manifest)
     if found and not partial:
-        raise InputError(f"{out.address}: {'; '.join(found)}. Run the same command again, or take what is there with "
+        raise InputError(f"{out.shown}: {'; '.join(found)}. Run the same command again, or take what is there with "
                          "partial=True (--partial)")
     parts = out.listing("parts")
     lines = [line for line in manifest.done() if f"{line['key']}.parquet" in parts]

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from ..ground.addresses import PICTURES, READABLE, ChangedInput, ListedFile, list_files
-from ..ground.errors import InputError, one_line, printable
+from ..ground.errors import InputError, one_line, printable, shown_record
 from ..ground.hashes import hash_of, sha256_of
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
@@ -83,6 +83,8 @@ class RunResult:
     failures: pd.DataFrame = field(repr=False)
     scaling: dict | None = field(default=None, repr=False)
     notes: list[str] = field(default_factory=list, repr=False)
+
+    __repr__ = shown_record
 
     @property
     def exit_code(self) -> int:
@@ -197,7 +199,7 @@ def _clear_or_check(out: RunFolder, run: Run, resume: bool) -> None:
         _forget_all(out)
     if before is not None and before != run.described():
         differs = _difference(before, run.described())
-        raise InputError(f"{out.address} holds a run with other settings ({differs}); give another --out, or start "
+        raise InputError(f"{out.shown} holds a run with other settings ({differs}); give another --out, or start "
                          "over with resume=False (--no-resume)")
     if before is None:
         with writing_to(out):
@@ -209,7 +211,7 @@ def _check_others(run: Run, site: Site, items: Sequence[Item]) -> None:
     mine = {item.key for item in items}
     others = [entry["name"] for entry in site.manifest.done() if entry["key"] not in mine]
     if others and run.one_scale:
-        raise InputError(f"{site.out.address} holds {len(others):,} files that this run does not name, such as "
+        raise InputError(f"{site.out.shown} holds {len(others):,} files that this run does not name, such as "
                          f"{others[0]}; they were judged on a scale of the whole run: name all files, or give "
                          "another --out")
 
@@ -258,7 +260,7 @@ def _left_tidy(site: Site, items: Sequence[Item]) -> Iterator[None]:
             raise
         keys = {item.key for item in items}
         n = sum(entry["key"] in keys for entry in site.manifest.done())
-        raise KeyboardInterrupt(f"stopped: {n:,} of {len(items):,} files are done and safe in {site.out.address}; "
+        raise KeyboardInterrupt(f"stopped: {n:,} of {len(items):,} files are done and safe in {site.out.shown}; "
                                 "run the same command again to go on") from None
 
 # %% ../../nbs/runs/14_running.ipynb #795a8411

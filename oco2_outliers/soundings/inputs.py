@@ -18,7 +18,7 @@ import pandas as pd
 from fsspec.utils import glob_translate
 
 from ..datasets import Datasets
-from ..ground.addresses import READABLE, list_files, place_of
+from ..ground.addresses import READABLE, list_files, open_address
 from ..ground.disguises import undisguised
 from ..ground.errors import InputError, error_line, printable
 from ..ground.hashes import sha256_of
@@ -89,7 +89,7 @@ def _files_meant(name: str, without: str) -> list[str]:
     except (InputError, FileNotFoundError):
         raise
     except Exception as error:  # the libraries of addresses raise what they like
-        raise InputError(f"{name} cannot be listed: {error_line(error)}") from None
+        raise InputError(f"{printable(name)} cannot be listed: {error_line(error)}") from None
 
 # %% ../../nbs/soundings/80_inputs.ipynb #77ae591a
 def told_selection(asked: dict[str, Any]) -> dict[str, Any]:
@@ -124,14 +124,14 @@ def _read_bytes(name: str, store: Datasets | None) -> bytes:
         with store.open(name, "rb") as file:
             return _within_limit(file, name)
     if "://" in name:
-        fs, address = place_of(name)
-        with fs.open(address, "rb") as file:
+        with open_address(name) as file:
             return _within_limit(file, name)
     path = Path(name)
     if path.is_dir():
-        raise InputError(f"{name} is a folder; name the files in it")
+        raise InputError(f"{printable(name)} is a folder; name the files in it")
     if not path.exists():
-        raise FileNotFoundError(f"no such file: {name} (for an object in a store, say which one with --store)")
+        raise FileNotFoundError(f"no such file: {printable(name)} (for an object in a store, say which one with "
+                                "--store)")
     return file_bytes(path)
 
 
@@ -140,7 +140,7 @@ def _within_limit(file: Any, name: str) -> bytes:
     try:
         return limited(file).read()
     except InputError as error:
-        raise InputError(f"{name}: {error}") from None
+        raise InputError(f"{printable(name)}: {error}") from None
 
 # %% ../../nbs/soundings/80_inputs.ipynb #e6784c31
 def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
@@ -178,12 +178,12 @@ def read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None,
     name = os.fspath(source)
     data = _read_bytes(name, store)
     if not data:
-        raise InputError(f"{name} is empty")
-    table = read_soundings(io.BytesIO(data), name=name, encoding=encoding, separator=separator, decimal=decimal,
-                           **asked)
+        raise InputError(f"{printable(name)} is empty")
+    table = read_soundings(io.BytesIO(data), name=printable(name), encoding=encoding, separator=separator,
+                           decimal=decimal, **asked)
     n_rows = table.attrs.get("n_soundings", len(table))
     if not n_rows or not len(table.columns):
-        raise InputError(f"{name} has no rows")
+        raise InputError(f"{printable(name)} has no rows")
     return InputTable(printable(name), table, sha256_of(data), len(data), n_rows - len(table))
 
 # %% ../../nbs/soundings/80_inputs.ipynb #1fe7dbee

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..ground.addresses import place_of
-from ..ground.errors import InputError
+from ..ground.addresses import open_address
+from ..ground.errors import InputError, printable
 from ..ground.headings import ALIASES, is_time_name, matched_names
 from ..ground.ids import exact_ids
 from ..ground.tables import GRANULES, read_table, under_each_other
@@ -167,9 +167,8 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
         with store.open(path_or_file, "rb") as file:
             return read_soundings(file, name or str(path_or_file), columns=columns, **dialect, **asked)
     if isinstance(path_or_file, str) and "://" in path_or_file:
-        fs, address = place_of(path_or_file)
-        with fs.open(address, "rb") as file:
-            return read_soundings(file, name or path_or_file, columns=columns, **dialect, **asked)
+        with open_address(path_or_file) as file:
+            return read_soundings(file, name or printable(path_or_file), columns=columns, **dialect, **asked)
     label = name or getattr(path_or_file, "name", None) or getattr(path_or_file, "path", None) or path_or_file
     if hasattr(label, "read"):
         raise InputError("a file object without a name: say what it is with name=, for example name='granule.nc4'")

@@ -9,14 +9,13 @@ import fnmatch
 import os
 import urllib.parse
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-import fsspec
 import platformdirs
 from fsspec.implementations.local import LocalFileSystem
 
 from ..ground.addresses import place_of
-from ..ground.errors import InputError, one_line, printable, without_secrets
+from ..ground.errors import InputError, printable, without_secrets
 from ..ground.files import WholeText
 from ..ground.ids import exact_id, exact_ids
 from ..ground.overwriting import refuse_overwriting
@@ -59,16 +58,6 @@ def _container(config: dict, container: str, cloud: str | None, options: dict) -
         raise InputError(f"{without_secrets('swift://' + container)}: name one container, swift://container")
     fs = SwiftFileSystem(config or None, cloud, skip_instance_cache=True, **options)
     return Container(fs, container, config.get("swift_storage", {}).get("base_url"))
-
-# %% ../../nbs/store/11_calls.ipynb #e81a6a2e
-def _filesystem(address: str) -> tuple[Any, str]:
-    """The filesystem of fsspec that an address names, and the place in it; InputError where there is none."""
-    try:
-        return fsspec.url_to_fs(address)
-    except Exception as e:  # noqa: BLE001 - each filesystem has errors of its own, and a user needs one line
-        if isinstance(e, (PermissionError, FileNotFoundError)):
-            raise
-        raise InputError(f"{without_secrets(address)} cannot be opened as a store: {one_line(e)}") from None
 
 # %% ../../nbs/store/11_calls.ipynb #ddf54204
 _ELSEWHERE = ("http", "https", "github", "data", "git")  # can be read, and hold no store

@@ -79,7 +79,7 @@ class _FolderFiles(Place):
 
     @property
     def base_url(self) -> str:
-        return self.fs.unstrip_protocol(self.root).rstrip("/") + "/"
+        return self.fs.unstrip_protocol(self.root).removesuffix("/") + "/"
 
     def key(self, name: str) -> str:
         return name.lstrip("/")
@@ -178,7 +178,7 @@ class _DiskFiles(Folder):
 
     @property
     def base_url(self) -> str:
-        return Path(self.root).as_uri().rstrip("/") + "/"
+        return Path(self.root).as_uri().removesuffix("/") + "/"
 
     def path(self, name: str) -> str:
         return str(inside(Path(self.root), safe_name(self.key(name))))
