@@ -105,9 +105,7 @@ def _with_run(table: pd.DataFrame, path: Path) -> Source:
     names = [str(name) for name in table["source"].dropna().unique()] if "source" in table else ["combined.parquet"]
     source = Source(table, names=names)
     found = table["eps"].dropna().unique() if "eps" in table else np.array([])
-    if len(found) > 1:
-        source.notes.append(f"the parts of the run were judged by {len(found)} values of eps: see the column eps")
-    if len(found) != 1:
+    if len(found) != 1:  # where the slider would be, the page says why there is none
         return source
     try:
         m = int(json.loads(path.read_text("utf-8"))["parameters"]["min_samples"])

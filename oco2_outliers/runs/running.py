@@ -211,7 +211,7 @@ def _check_others(run: Run, site: Site, items: Sequence[Item]) -> None:
     mine = {item.key for item in items}
     others = [entry["name"] for entry in site.manifest.done() if entry["key"] not in mine]
     if others and run.one_scale:
-        raise InputError(f"{site.out.shown} holds {len(others):,} files that this run does not name, such as "
+        raise InputError(f"{site.out.shown} holds {counted(len(others), 'file')} that this run does not name, such as "
                          f"{others[0]}; they were judged on a scale of the whole run: name all files, or give "
                          "another --out")
 

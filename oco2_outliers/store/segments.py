@@ -101,6 +101,23 @@ class SwiftDropping(SwiftManifests):
             list(pool.map(work, [o for o in listed if "slo_etag" in o]))
         self.delete_plain(container, [o for o in listed if "slo_etag" not in o], tell_bar)
 
+# %% ../../nbs/store/04_segments.ipynb #7bb44d9a
+def _check_taken(path: str, old: Sequence[dict], new: Sequence[dict], live: Sequence[dict] | None) -> None:
+    """OSError when the server said that it took a manifest, and has not."""
+    ours = {s["path"] for s in new}
+    if ours and (live is None or live and {s["path"] for s in live} == {s["path"] for s in old} - ours):
+        raise OSError(f"{path}: the server took it and does not have it; send it again")
+
+
+@contextlib.contextmanager
+def _only_told(path: str) -> Iterator[None]:
+    """An object that is complete is not spoilt by an error while it is tidied up; a warning tells it."""
+    try:
+        yield
+    except OSError as e:
+        warnings.warn(f"{path} is complete, but segments may remain that nothing needs; "
+                      f"`store check --clean` finds them ({one_line(e)})", stacklevel=4)
+
 # %% ../../nbs/store/04_segments.ipynb #7257ed9f
 class SwiftSegments(SwiftDropping):
     """How the segments of an object come, and those before them go."""
@@ -110,30 +127,22 @@ class SwiftSegments(SwiftDropping):
         old = self.live_segments(path) or []
         put()
         if old or new:
-            self._check_taken(path, old, new)
-            try:
-                self._drop_dead(path, old, new)
-            except OSError as e:
-                warnings.warn(f"{path} is complete, but segments may remain that nothing needs; "
-                              f"`store check --clean` finds them ({one_line(e)})", stacklevel=2)
+            left: list[dict] = []
+            with _only_told(path):  # listed before the manifest is read, so that one which comes in between is seen
+                left += self._left_behind(path, new) if new else []
+            live = self.live_segments(path)
+            _check_taken(path, old, new, live)
+            named = {s["path"] for s in live or []}
+            with _only_told(path):
+                self.drop_segments([s for s in [*old, *new, *left] if s["path"] not in named])
 
-    def _check_taken(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
-        """OSError when the server said that it took a manifest, and has not."""
-        live, ours = self.live_segments(path), {s["path"] for s in new}
-        if ours and (live is None or live and {s["path"] for s in live} == {s["path"] for s in old} - ours):
-            raise OSError(f"{path}: the server took it and does not have it; send it again")
-
-    def _drop_dead(self, path: str, old: Sequence[dict], new: Sequence[dict]) -> None:
-        """Drop what was there before, and what writers that have ended left of this object, unless it is live."""
-        left = self._left_behind(path) if new else []
-        live = {s["path"] for s in self.live_segments(path) or []}
-        self.drop_segments([s for s in [*old, *new, *left] if s["path"] not in live])
-
-    def _left_behind(self, path: str) -> list[dict]:
+    def _left_behind(self, path: str, new: Sequence[dict]) -> list[dict]:
         """Segments of an object that were sent by writers which have ended."""
         container, name = split_path(path)
         store, stem = f"{container}_segments", segment_stem(name)
         listed = [o for kind in ("slo", "stream", "copy") for o in self.list_objects(store, f"{stem}/{kind}/")]
+        if {f"/{store}/{o['name']}" for o in listed} <= {s["path"] for s in new}:
+            return []  # and the server need not be asked for its time
         found = [u for u in uploads_of(listed, self.server_time(container)) if u.written and u.written.stem == stem]
         return [{"path": f"/{store}/{o['name']}"} for u in found if u.ended and u.settled() for o in u.segments]
 
@@ -245,15 +254,19 @@ def _part_of(target: Path, etag: str) -> Path:
     return target.with_name(f".{name}.{etag[:16]}.part")
 
 # %% ../../nbs/store/04_segments.ipynb #6fd58abd
-def _lock(file: IO[bytes], part: Path) -> bool:
-    """Lock an open file, unless another has it or the name stands for another file by now."""
+def _lock(file: IO[bytes], part: Path) -> bool | None:
+    """Lock an open file, unless another has it or the name stands for another file by now; None without locks."""
     import fcntl
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(part))
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:  # this disk knows no locks
+        return None
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(part))
+    return False
 
 
 @contextlib.contextmanager
@@ -261,7 +274,8 @@ def _own_part(part: Path) -> Iterator[Path]:
     """`part`, if nobody else is at work on it; else a new hidden file that is gone at the end."""
     if os.name == "posix":
         with open(part, "ab") as file:
-            if _lock(file, part):
+            ours = _lock(file, part)
+            if ours:
                 try:
                     yield part
                 except BaseException:
@@ -269,6 +283,8 @@ def _own_part(part: Path) -> Iterator[Path]:
                         part.unlink(missing_ok=True)
                     raise
                 return
+            if ours is None and not os.fstat(file.fileno()).st_size:
+                part.unlink(missing_ok=True)  # it was opened to be locked, and nobody will fill it
     own = part.with_name(temporary_name(part.name[1:].rpartition(".part")[0]))
     try:
         yield own

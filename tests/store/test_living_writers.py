@@ -1,7 +1,9 @@
 """What a living process writes is its own, however old it is; what is gone or hidden is told apart from it."""
+import errno
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from oco2_outliers.cli import main
 from oco2_outliers.datasets import Datasets, StoreCheck
 from oco2_outliers.ground import files
 from oco2_outliers.ground.files import process_state, remove_unfinished, state_of_writer, temporary_name
-from oco2_outliers.store import orphans, writers
+from oco2_outliers.store import orphans, segments, writers
+from oco2_outliers.store.segments import SwiftSegments
 from oco2_outliers.store.writers import Upload, begin_writing, end_writing, read_segment_name
 
 LONG_AGO = 90_000.0
@@ -157,3 +160,101 @@ def test_a_check_speaks_of_what_the_store_has(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "1 unfinished part may belong" in said and "large object" not in said and "segment" not in said
     assert "segment" not in str(Datasets("memory://words").check())
+
+
+# --- what is asked of a server, and what is left on the disk ---
+class _Manifests(SwiftSegments):
+    """A server that holds one object, and counts what it is asked."""
+
+    def __init__(self, live, listed=(), fails=()):
+        self.live, self.listed, self.fails = live, listed, fails
+        self.asked, self.dropped = [], []
+
+    def live_segments(self, path):
+        self.asked.append("manifest")
+        return self.live
+
+    def list_objects(self, store, prefix):
+        self.asked.append("list")
+        if "list" in self.fails:
+            raise OSError("the list breaks off")
+        return [o for o in self.listed if o["name"].startswith(prefix)]
+
+    def server_time(self, container):
+        self.asked.append("time")
+        return datetime(2018, 8, 25, 6, tzinfo=UTC)
+
+    def drop_segments(self, segments):
+        self.dropped += [s["path"] for s in segments]
+
+
+def _segments(token, n=2, store="/c_segments"):
+    return [{"path": f"{store}/a/slo/1.0/12/5/{token}/{i:08d}"} for i in range(n)]
+
+
+def _listed(segments):
+    return [{"name": s["path"].split("/", 2)[2], "last_modified": "2018-08-25T05:00:00"} for s in segments]
+
+
+def test_a_manifest_is_read_once_before_and_once_after():
+    with writers.writing() as token:
+        old, new = _segments("00000000-1-1-00000000"), _segments(token)
+        server = _Manifests(old, _listed([*old, *new]))
+        server.publish("c/a", new, lambda: setattr(server, "live", new))
+        assert server.asked.count("manifest") == 2 and server.dropped == [s["path"] for s in old]
+        server = _Manifests([], _listed(new))
+        server.publish("c/a", new, lambda: setattr(server, "live", new))
+        assert server.asked == ["manifest", "list", "list", "list", "manifest"] and server.dropped == []
+    small = _Manifests([])
+    small.publish("c/a", [], lambda: None)
+    assert small.asked == ["manifest"]
+
+
+def test_what_ended_writers_left_goes_and_what_another_writer_made_live_stays():
+    ended = begin_writing()
+    end_writing(ended)
+    with writers.writing() as token, writers.writing() as other:
+        old, left, new = _segments("00000000-1-1-00000000"), _segments(ended), _segments(token)
+        theirs = _segments(other)
+        server = _Manifests(old, _listed([*old, *left, *new, *theirs]))
+        server.publish("c/a", new, lambda: setattr(server, "live", theirs))
+        assert server.asked.count("time") == 1
+        assert sorted(server.dropped) == sorted(s["path"] for s in [*old, *new, *left])
+
+
+def test_a_manifest_that_is_not_there_is_told_also_where_nothing_can_be_listed():
+    with writers.writing() as token:
+        new = _segments(token)
+        server = _Manifests(None, fails=("list",))
+        with pytest.warns(UserWarning, match="segments may remain"), pytest.raises(OSError, match="send it again"):
+            server.publish("c/a", new, lambda: None)
+        with pytest.warns(UserWarning, match="segments may remain"):
+            server.publish("c/a", new, lambda: setattr(server, "live", new))
+
+
+def test_the_process_of_an_upload_is_asked_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(writers, "writer_state", lambda token: asked.append(token) or "unknown")
+    upload("00000000-1-1-00000000").reason(3600)
+    assert len(asked) == 1
+
+
+def test_a_disk_without_locks_keeps_no_empty_part(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    part = segments._part_of(tmp_path / "a.csv", "d41d8cd98f00b204e9800998ecf8427e")
+
+    def no_locks(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with segments._own_part(part) as used:
+        assert used == part
+        with segments._own_part(part) as another:  # it is locked
+            assert another != part and part.exists()
+        part.write_bytes(b"half")
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    for there in (True, False):
+        with segments._own_part(part) as used:
+            assert used != part
+            used.write_bytes(b"all")
+        assert os.listdir(tmp_path) == ([part.name] if there else [])
+        part.unlink(missing_ok=True)
