@@ -13,7 +13,7 @@ from .ground.tables import read_table
 from .store.account import Account
 from .store.calls import StoreTables, find_place
 from .store.orphans import StoreCheck
-from .store.settings import load_config, swift_settings
+from .store.settings import config_files, load_config, swift_settings
 from .store.swift_files import SwiftFileSystem
 from .store.transfers import Transfer
 
@@ -65,10 +65,14 @@ class Datasets(StoreTables):
                  cloud: str | None = None, container: str = "oco2", threads: int = 10, **swift: Any) -> None:
         self.threads = threads
         self.config: dict = {}
-        if isinstance(config_file, dict) or (config_file is not None and str(config_file).endswith(".json")):
+        file = None
+        if isinstance(config_file, dict):
             self.config = load_config(config_file)
+        elif config_file is not None and str(config_file).endswith(".json"):
+            self.config, file = load_config(config_file), config_file
         elif config_file is not None:
             root = config_file
+        self.config_files = config_files(file, self.config, cloud)
         self.place = find_place(self.config, root, cloud, container, swift)
         self.conn = self.place.connection()
 

@@ -171,9 +171,8 @@ def _now(fs: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
     return _file_of(fs, path, fs.info(path))[1:]
 
 # %% ../../nbs/ground/08_addresses.ipynb #49c525e0
-def fetch(file: ListedFile, options: Mapping | None = None) -> bytes:
-    """The bytes of a listed file; an error if they changed while they were read, or since (elsewhere: their number)."""
-    fs, path = place_of(file.name, options)
+def _bytes_as_listed(fs: fsspec.AbstractFileSystem, path: str, file: ListedFile) -> bytes:
+    """The bytes of a file that was listed at a path; an error where they are others."""
     if is_local(fs):
         return _local_bytes(path, file)
     before, data = _now(fs, path), fs.cat_file(path)
@@ -181,6 +180,23 @@ def fetch(file: ListedFile, options: Mapping | None = None) -> bytes:
     if len(data) != file.size or _now(fs, path) != before:
         raise ChangedInput(file.name)
     return data
+
+
+def fetch(file: ListedFile, options: Mapping | None = None) -> bytes:
+    """The bytes of a listed file; an error if they changed while they were read, or since (elsewhere: their number)."""
+    return _bytes_as_listed(*place_of(file.name, options), file)
+
+
+def bytes_at(address: str | os.PathLike, options: Mapping | None = None) -> bytes:
+    """The bytes of the one file at an address, all of one moment as those of an input."""
+    fs, path = place_of(address, options)
+    try:
+        info = fs.info(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no such file: {printable(address)}") from None
+    if _is_folder(fs, path, info):
+        raise InputError(f"{printable(address)} is a folder; give the file itself")
+    return _bytes_as_listed(fs, path, _file_of(fs, path, info))
 
 # %% ../../nbs/ground/08_addresses.ipynb #7c30d833
 def check_unchanged(files: Sequence[ListedFile]) -> None:

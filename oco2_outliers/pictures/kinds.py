@@ -88,10 +88,11 @@ def file_bytes(path: str | os.PathLike, picture: bool = False) -> bytes:
         number = os.open(path, flags)
     except ValueError as error:  # a name that no system takes, with a zero inside
         raise InputError(f"not the name of a file ({error})") from None
+    status = os.fstat(number)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(number)
+        raise InputError("a folder, no file" if stat.S_ISDIR(status.st_mode) else "not a regular file")
     with open(number, "rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError("not a regular file")
         if status.st_size == 0:
             raise InputError("empty file")
         head = file.read(_HEAD)

@@ -298,10 +298,13 @@ def _unpickled(path: str | os.PathLike, bins: Sequence[int]) -> tuple[dict, dict
 # %% ../../nbs/pictures/09_models.ipynb #3a9d7646
 def read_model(path: str | os.PathLike, trusted: bool, bins: Sequence[int]) -> tuple[dict, dict]:
     """Parameters and fitted attributes of a model file, trusting nothing in it; or, if allowed, of an old pickle."""
-    if trusted and file_bytes(path)[:1] == b"\x80":
-        return _unpickled(path, bins)
+    if os.path.isdir(path):
+        raise InputError(f"{os.fspath(path)!r} is a folder; give the model file itself: one that ends in .npz, or a "
+                         "pickle of the original scripts")
     try:
-        arrays = _read_arrays(path)
-        return _rebuilt(_checked_meta(arrays["meta"].tobytes()), arrays)
+        if not (trusted and file_bytes(path)[:1] == b"\x80"):
+            arrays = _read_arrays(path)
+            return _rebuilt(_checked_meta(arrays["meta"].tobytes()), arrays)
     except InputError as error:
         raise InputError(f"model {os.fspath(path)!r} is refused: {error}") from None
+    return _unpickled(path, bins)

@@ -20,6 +20,7 @@ import pandas as pd
 from ..ground.errors import InputError, printable, shown_record
 from ..ground.files import scratch_folder, sha256_of_file
 from ..ground.hashes import sha256_of
+from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from ..ground.work import progress
 from ..plumes.false_alarms import q_values
@@ -371,6 +372,13 @@ class Combined:
         lines += ["", twice if self.n_duplicates else "no sounding is in it twice", *self.notes]
         return "\n".join(lines)
 
+# %% ../../nbs/runs/15_combining.ipynb #6d504542
+def _refuse_own_inputs(place: RunFolder, lines: list[dict]) -> None:
+    """Refuse to write a table over a part of the run, or over a file that the run read."""
+    read = [file["name"] for line in lines for file in line.get("inputs", [])]
+    parts = [f"{place.root if place.local else place.address}/{part_name(line['key'])}" for line in lines]
+    refuse_overwriting([read, parts], place.address, ("combined.parquet", "monthly.csv", "top.csv", "duplicates.csv"))
+
 # %% ../../nbs/runs/15_combining.ipynb #56618f30
 def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
             storage_options: Mapping[str, Any] | None = None, progress: bool = False) -> Combined:
@@ -427,6 +435,7 @@ def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
         if not manifest.done():
             raise InputError(f"{place.shown}: nothing is done yet")
         lines, notes = complete_lines(place, manifest, partial)
+        _refuse_own_inputs(place, lines)
         with scratch_folder("oco2-combine") as scratch:
             tally = _Tally(Path(scratch), sum(line["rows"] for line in lines), int(top))
             path = Path(scratch) / "combined.parquet"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import urllib.parse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -291,6 +292,7 @@ class StoreTransfers(StoreObjects):
     """Many files at once: upload and download."""
 
     threads: int
+    config_files: Sequence[str | os.PathLike] = ()  # what was read to find the place
 
     def upload(self, mask: str | os.PathLike, prefix: str = "/Trash/", content_type: str | None = None,
                recursive: bool = False, *, flat: bool = False, force: bool = False) -> Transfer:
@@ -328,7 +330,7 @@ class StoreTransfers(StoreObjects):
             self.place.path(name)
             check_name(file, name)
         names = [name for _, name in jobs]
-        refuse_overwriting([file for file, _ in jobs], names, out_store=self.place)
+        refuse_overwriting([self.config_files, *(file for file, _ in jobs)], names, out_store=self.place)
         there = self.place.records(names)  # also when all is sent: what is replaced may stand on segments
         self.place.prepare()
         with transfer_bar("upload", sum(os.path.getsize(file) for file, _ in jobs)) as tell:
@@ -364,7 +366,9 @@ class StoreTransfers(StoreObjects):
         objects = _wanted(self.place, prefix_or_pattern)
         cut = fixed_part(self.place.key(prefix_or_pattern)).rfind("/") + 1
         jobs, refused = local_targets(objects, cut, Path(to).absolute())
-        refuse_overwriting([o["name"] for o, _ in jobs], [target for _, target in jobs], store=self.place)
+        targets = [target for _, target in jobs]
+        refuse_overwriting([o["name"] for o, _ in jobs], targets, store=self.place)
+        refuse_overwriting([self.config_files], targets)
         with transfer_bar("download", sum(o["bytes"] for o, _ in jobs)) as tell:
             done = run_all(lambda job: _fetch_one(self.place, job[0], job[1], force, tell), jobs, self.threads)
         raise_refused(refused, len(jobs))

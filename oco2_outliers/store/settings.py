@@ -5,6 +5,7 @@
 # %% ../../nbs/store/00_settings.ipynb #12318803
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import urllib.parse
@@ -103,6 +104,17 @@ def _load_cloud(name: str) -> dict:
             raise InputError(f"{path} knows no cloud {name!r}")
         flat |= entry
     return hide_secrets(flat)
+
+# %% ../../nbs/store/00_settings.ipynb #124f31ba
+def config_files(file: str | os.PathLike | None, config: dict, cloud: str | None) -> list[Path]:
+    """The files that the settings of a store are read from; nothing may be fetched onto them."""
+    found = [] if file is None else [Path(file)]
+    name = cloud or (config.get("swift_storage") or {}).get("cloud") or os.environ.get("OS_CLOUD")
+    if isinstance(name, str):
+        with contextlib.suppress(FileNotFoundError):
+            clouds = _clouds_file(name)
+            found += [each for each in (clouds, clouds.with_name("secure.yaml")) if each.is_file()]
+    return found
 
 # %% ../../nbs/store/00_settings.ipynb #94d94d4b
 # Name here: names in a configuration or clouds.yaml, then names in the environment.

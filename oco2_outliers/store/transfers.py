@@ -261,8 +261,9 @@ def raise_refused(refused: list[tuple[str, str]], n: int) -> None:
     """InputError that names the objects which were refused; nothing where there are none."""
     if refused:
         names = ", ".join(repr(name) for name, _ in refused[1:20]) + (", ..." if len(refused) > 20 else "")
-        more = f"; so are {len(refused) - 1} more: {names}" if names else ""
-        raise InputError(f"{refused[0][1]}{more}; the other {n} are fetched")
+        more = f"; so {'is' if len(refused) == 2 else 'are'} {len(refused) - 1} more: {names}" if names else ""
+        rest = "; the other is fetched" if n == 1 else f"; the other {n:,} are fetched" if n else ""
+        raise InputError(f"{refused[0][1]}{more}{rest}")
 
 # %% ../../nbs/store/06_transfers.ipynb #774ca59b
 def matches(name: str, pattern: str) -> bool:
