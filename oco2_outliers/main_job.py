@@ -104,8 +104,8 @@ def _swept(X: pd.DataFrame, asked: list[float] | None, min_samples: int | str, r
     """The sweep over the eps asked for, or where counts change; and the eps in use, with the rule that chose it."""
     radius = isolation_radius(X, min_samples, n_jobs, random_state or 0)
     chosen = printable_eps(radius, X.shape[1], min_samples)
-    swept = sweep(X, eps=asked or eps_steps(radius, chosen.eps), min_samples=min_samples, random_state=random_state,
-                  n_jobs=n_jobs, progress=shown).table
+    steps = asked or eps_steps(radius, chosen.eps, min_samples)
+    swept = sweep(X, eps=steps, min_samples=min_samples, random_state=random_state, n_jobs=n_jobs, progress=shown).table
     return swept, chosen if asked is None else TailEps(*best_by_silhouette(swept, chosen.eps))
 
 # %% ../nbs/04a_isolate.ipynb #21f9b011
@@ -117,13 +117,13 @@ class IsolationResult:
     ----------
     table : DataFrame
         Every judged row on the input's index: its columns, `source`, and
-        `score` (isolation radius in standard deviations, higher = odder), `isolated` and `outlier` (the same boolean
-        under the name of this method and the name every result table has), `reason` (features by their share in the
-        distance to the nearest core row), `change` (the smallest change of one feature that would end the isolation).
+        `score` (isolation radius in spreads of the features, higher = odder), `isolated` and `outlier` (the same
+        boolean under the name of this method and the name every result table has), `reason` (features by their share
+        in the distance to the nearest core row), `change` (the smallest change of one feature that would end the isolation).
     sweep : DataFrame
         `eps`, `min_samples`, `n_clusters`, `n_isolated`, `silhouette` and its variants, one row per setting.
     eps : float
-        The radius in use, in standard deviations.
+        The radius in use, in spreads of the features (robust ones, or standard deviations).
     min_samples : int
         Rows that make a core row, itself counted.
     rule : str

@@ -48,7 +48,7 @@ def group_size(n_rows: int) -> int:
     (6, 10, 275)
     """
     n_rows = whole_number("n_rows", n_rows)
-    return max(1, min(max(LEAST_GROUP, math.ceil(GROUP_SHARE * n_rows)), n_rows // 2))
+    return min(n_rows, max(2, min(max(LEAST_GROUP, math.ceil(GROUP_SHARE * n_rows)), n_rows // 2)))
 
 # %% ../../nbs/isolation/13a_company.ipynb #66915f44
 def _nearest_in_batches(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

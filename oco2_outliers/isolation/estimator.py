@@ -47,7 +47,8 @@ class _Measure:
             raise InputError(f"a matrix of distances has as many columns as rows, not {X.shape[0]} x {X.shape[1]}")
         X = times_power(X, self.power)
         if self.metric != "euclidean" or weight is not None:
-            m = group_size(len(X)) if min_samples == AUTO else min_samples
+            n_rows = len(X) if weight is None else max(1, round(weight.sum()))
+            m = group_size(n_rows) if min_samples == AUTO else min_samples
             return AllPairs(X, np.ones(len(X)) if weight is None else weight, self.metric, self.params), m
         if min_samples != AUTO and len(X) < min_samples:
             return TooFew(len(X)), min_samples
@@ -103,7 +104,7 @@ def _counted(measure, X, search, radius, min_samples, weight):
     return X, search, measure.as_radius(search.radii2(min_samples)), weight[counted]
 
 # %% ../../nbs/isolation/19_estimator.ipynb #2031f671
-def _chosen_eps(asked, measure, X, search, radius, min_samples, weight) -> float:
+def _chosen_eps(asked, measure, X, search, radius, min_samples, weight, by_tails=False) -> float:
     """The number that was asked for, or the choice of the model."""
     if not isinstance(asked, str) and not callable(asked):
         return checked_eps(asked)
@@ -118,7 +119,9 @@ def _chosen_eps(asked, measure, X, search, radius, min_samples, weight) -> float
     if callable(asked):
         return checked_eps(asked(radius))
     best = _best_silhouette(usable, X, search, min_samples, measure) if asked == "silhouette" else None
-    return choose_eps(radius, sample_weight=weight) if best is None else best
+    if best is not None:
+        return best
+    return tail_eps(radius, X.shape[1], weight).eps if by_tails else choose_eps(radius, sample_weight=weight)
 
 # %% ../../nbs/isolation/19_estimator.ipynb #9be3678d
 def _units(scale, names, by_name):
@@ -179,10 +182,8 @@ class _Judge:
         self.min_samples_, drawn = min_samples, getattr(search, "drawn", np.arange(len(rows)))
         self._core = search.core2(min_samples)
         self.radius_ = measure.as_radius(search.radii2(min_samples))
-        if self.eps == AUTO == self.min_samples and measure.metric == "euclidean" and weight is None:
-            self.eps_ = tail_eps(self.radius_, rows.shape[1]).eps if (self.radius_ > 0).any() else 1.0
-        else:
-            self.eps_ = _chosen_eps(self.eps, measure, rows, search, self.radius_, min_samples, weight)
+        by_tails = self.min_samples == AUTO and measure.metric == "euclidean"
+        self.eps_ = _chosen_eps(self.eps, measure, rows, search, self.radius_, min_samples, weight, by_tails)
         self.labels_ = np.asarray(measure.labels(search, [self.eps_], min_samples)[0], dtype=np.intp)
         self.core_sample_indices_ = drawn[np.flatnonzero(self._core <= measure.limit(self.eps_))]
         if weight is not None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ def _among_company(rows: np.ndarray, min_samples: str, n_jobs: int | None, rando
     return radius_of(search.radii2(m), power)
 
 # %% ../../nbs/isolation/14_radii.ipynb #2e601845
-def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] | Literal["auto"] = 5, n_jobs: int | None = None,
+def isolation_radius(X: ArrayLike, min_samples: int | str | Sequence[int] = 5, n_jobs: int | None = None,
                      random_state: int | None = 0) -> np.ndarray:
     """Radius below which each row is DBSCAN noise.
 
@@ -143,7 +143,7 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
     return pd.DataFrame({"eps": steps, "n_isolated": counts.sum() - np.cumsum(counts)})
 
 # %% ../../nbs/isolation/14_radii.ipynb #c2b901c3
-def _median(values: np.ndarray, weight: np.ndarray) -> float:
+def weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
     """Median of values that count `weight` times; the mean of the middle two where two are in the middle."""
     order = np.argsort(values)
     share = np.cumsum(weight[order])
@@ -200,10 +200,10 @@ def choose_eps(radius: ArrayLike, cutoff: float = 3.5, sample_weight: ArrayLike 
     if not usable.any():
         raise InputError("no eps to choose: fewer rows than min_samples, or every row has copies")
     log, weight = np.log(radius[usable]), weight[usable]
-    centre = _median(log, weight)
+    centre = weighted_median(log, weight)
     away = np.abs(log - centre)
     # 1.4826 and 1.2533 make both deviations equal the standard deviation on normal data.
-    spread = 1.4826 * _median(away, weight) or 1.2533 * np.average(away, weights=weight)
+    spread = 1.4826 * weighted_median(away, weight) or 1.2533 * np.average(away, weights=weight)
     fence = centre + cutoff * spread
     on_fence = log <= fence + 1e-9
     return max(float(np.exp(fence)), float(radius[usable][on_fence].max()))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -76,7 +75,7 @@ _COLUMNS_WITHOUT = _COLUMNS[:5]
 
 # %% ../../nbs/isolation/16_sweeps.ipynb #5a8da0ff
 def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1),
-          min_samples: int | Sequence[int] | Literal["auto"] = (5,), silhouette: bool = True,
+          min_samples: int | str | Sequence[int] = (5,), silhouette: bool = True,
           max_rows: int | None = 10_000, random_state: int | None = None,
           n_jobs: int | None = None, progress: bool = False) -> SweepResult:
     """DBSCAN at every eps and min_samples, from one nearest-neighbour search.

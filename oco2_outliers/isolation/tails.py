@@ -15,6 +15,7 @@ from ..ground.errors import InputError
 from ..ground.words import counted
 from .company import group_size
 from .paths import neighbour_search
+from .radii import weighted_median
 
 # %% auto #0
 __all__ = ['LEAST_ROWS', 'TailEps', 'tail_eps']
@@ -70,7 +71,7 @@ LEAST_ROWS = 50
 _MOSTLY = 1 / 3
 
 
-def tail_eps(radius: ArrayLike, n_features: int) -> TailEps:
+def tail_eps(radius: ArrayLike, n_features: int, sample_weight: ArrayLike | None = None) -> TailEps:
     """Choose eps so that clean data, also with heavy tails, rarely exceeds it.
 
     Parameters
@@ -79,6 +80,8 @@ def tail_eps(radius: ArrayLike, n_features: int) -> TailEps:
         Isolation radii with ``min_samples="auto"``, of rows on a common scale.
     n_features : int
         Features that the rows were compared by.
+    sample_weight : array-like of shape (n_rows,), optional
+        How often each row counts; once by default.
 
     Returns
     -------
@@ -114,18 +117,20 @@ def tail_eps(radius: ArrayLike, n_features: int) -> TailEps:
     ([500], '4.9 times the median radius')
     """
     radius = np.asarray(radius, np.float64)
-    usable = radius[np.isfinite(radius) & (radius > 0)]
-    if not len(usable):
+    weight = np.ones(len(radius)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    usable, n_rows = np.isfinite(radius) & (radius > 0) & (weight > 0), round(weight.sum())
+    if not usable.any():
         raise InputError("no eps to choose: fewer rows than min_samples, or every row has copies")
-    largest = float(usable.max())
-    if len(radius) < LEAST_ROWS:
-        few = f"{counted(len(radius), 'row')}, too few to say what is ordinary ({LEAST_ROWS} are needed)"
+    largest = float(radius[usable].max())
+    if n_rows < LEAST_ROWS:
+        few = f"{counted(n_rows, 'row')}, too few to say what is ordinary ({LEAST_ROWS} are needed)"
         return TailEps(largest, "the largest radius", f"{few}: none is called isolated; the scores rank them, and eps "
                        "may be given")
-    factor = tail_factor(len(radius), n_features)
-    eps = factor * float(np.median(usable))
-    share = float(np.mean(radius > eps))
+    factor = tail_factor(n_rows, n_features)
+    eps = factor * weighted_median(radius[usable], weight[usable])
+    share = float(np.average(radius > eps, weights=weight))
     if share > _MOSTLY:
-        return TailEps(knee_eps(usable), "knee of the radii", f"{share:.0%} of the rows lie beyond {factor:.2g} times "
-                       "the median radius: the table has no one ordinary group; split it, or look at the sweep")
+        return TailEps(knee_eps(radius[usable]), "knee of the radii", f"{share:.0%} of the rows lie beyond "
+                       f"{factor:.2g} times the median radius: the table has no one ordinary group; split it, or look "
+                       "at the sweep")
     return TailEps(min(eps, largest), f"{factor:.2g} times the median radius")
