@@ -118,8 +118,9 @@ class IsolationResult:
     table : DataFrame
         Every judged row on the input's index: its columns, `source`, and
         `score` (isolation radius in spreads of the features, higher = odder), `isolated` and `outlier` (the same
-        boolean under the name of this method and the name every result table has), `reason` (features by their share
-        in the distance to the nearest core row), `change` (the smallest change of one feature that would end the isolation).
+        boolean under the name of this method and the name every result table has), `reason` (features by their
+        share in the distance to the nearest core row), `change` (the smallest change of one feature that would end
+        the isolation).
     sweep : DataFrame
         `eps`, `min_samples`, `n_clusters`, `n_isolated`, `silhouette` and its variants, one row per setting.
     eps : float
