@@ -5,6 +5,7 @@
 # %% ../nbs/90_cli.ipynb #34f26689
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -108,14 +109,25 @@ _Encoding = Annotated[str | None, typer.Option(help="Letters of a CSV, like cp12
 _Separator = Annotated[str | None, typer.Option(help="What stands between the columns of a CSV: one character, tab or "
                                                 "blank.")]
 _Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: , or .")]
-_Eps = Annotated[str, typer.Option(help="Radius in standard deviations: a number, several to choose from by silhouette "
-                                   "(0.5,0.6,0.7), or auto, the fence of the radii.")]
-_MinSamples = Annotated[int, typer.Option(help="Rows that make a core row, itself counted.", min=1)]
+_Eps = Annotated[str, typer.Option(help="Radius in spreads of the features: a number, several to choose from by "
+                                   "silhouette (0.5,0.6,0.7), or auto, which clean data rarely exceeds.")]
+_Group = Annotated[str, typer.Option("--min-samples", help="Rows that make a core row, itself counted; auto, a "
+                                     "twentieth of the rows, finds bad soundings in groups, 5 finds single strays.")]
+_Spread = Annotated[str, typer.Option(help="What features are measured in: robust (interquartile ranges), or standard "
+                                     "deviations.")]
 _FeatureColumns = Annotated[str | None, typer.Option(help="Columns to use, a,b,c. Default: all numeric ones but "
                                                      "identifiers, coordinates and codes, without constant and "
                                                      "duplicate ones.")]
 _DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows with NaN or infinite features instead of "
                                             "refusing them.")]
+
+# %% ../nbs/90_cli.ipynb #72f299b4
+def _group_asked(text: str) -> int | str:
+    """How many rows make a core row: a number, or auto."""
+    plain = text.strip().lower()
+    if plain != "auto" and not re.fullmatch(r"\d{1,18}", plain):
+        raise InputError(f"min_samples must be a whole number of at least 1, or auto, not {text!r}")
+    return plain if plain == "auto" else int(plain)
 
 # %% ../nbs/90_cli.ipynb #f25ada01
 @app.command("isolate")
@@ -124,7 +136,10 @@ def _isolate_command(
     out: Annotated[Path, typer.Option(help="Folder for the six result files.")] = Path("isolated"),
     store: _InputStore = None,
     eps: _Eps = "auto",
-    min_samples: _MinSamples = 5,
+    min_samples: _Group = "auto",
+    scale: _Spread = "robust",
+    preset: Annotated[str | None, typer.Option(help="original: scale standard and min_samples 5, as the first "
+                                               "pipeline.")] = None,
     features: _FeatureColumns = None,
     drop_missing: _DropMissing = False,
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
@@ -135,10 +150,10 @@ def _isolate_command(
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
 
-    result = isolate(inputs, out=out, store=store, eps=eps, min_samples=min_samples, features=names_from(features),
-                     drop_missing=drop_missing, random_state=random_state, n_jobs=jobs, progress=sys.stderr.isatty(),
-                     encoding=encoding, separator=separator, decimal=decimal,
-                     **_rows_asked(box, dates, quality, mode))
+    result = isolate(inputs, out=out, store=store, eps=eps, min_samples=_group_asked(min_samples), scale=scale,
+                     preset=preset, features=names_from(features), drop_missing=drop_missing, n_jobs=jobs,
+                     random_state=random_state, progress=sys.stderr.isatty(), encoding=encoding, separator=separator,
+                     decimal=decimal, **_rows_asked(box, dates, quality, mode))
     print(result)
     print(f"\nwrote {', '.join(result.FILES)} to {out}")
     print(f"to look around in it: oco2-outliers explore {shlex.quote(str(out))}")

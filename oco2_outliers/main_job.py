@@ -19,11 +19,14 @@ from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.headings import as_names
+from .ground.numbers import shown
 from .ground.overwriting import refuse_overwriting
 from .ground.tables import storable, wrapped_text
 from .ground.words import counted
-from .isolation.choosing import best_by_silhouette, eps_around, eps_values, printable_fence
+from .isolation.checks import checked_group
+from .isolation.choosing import best_by_silhouette, eps_steps, eps_values, printable_eps
 from .isolation.columns import Fate
+from .isolation.company import AUTO
 from .isolation.estimator import IsolatedSoundings
 from .isolation.features import FeatureMatrix
 from .isolation.preparing import features_to_judge, without_earlier_results
@@ -39,6 +42,7 @@ from oco2_outliers.isolation.reporting import (
 )
 from .isolation.results import result_columns
 from .isolation.sweeps import sweep
+from .isolation.tails import TailEps
 from .soundings.exact_text import exact_numbers
 from oco2_outliers.soundings.inputs import (
     InputTable,
@@ -75,26 +79,34 @@ def _read_rows(inputs: Any, store: Datasets | None, shown: bool, asked: dict[str
     return _Rows(read, table.reset_index(drop=True), table.index, partial, earlier, fill_counts(read))
 
 # %% ../nbs/04a_isolate.ipynb #7a8596af
-def _matrix_of(rows: _Rows, features: list[str] | None, min_samples: int, drop_missing: bool) -> FeatureMatrix:
+def _matrix_of(rows: _Rows, features: list[str] | None, min_samples: int | str, scale: str,
+               drop_missing: bool) -> FeatureMatrix:
     """The standardised features of the rows that can be judged, as many as a core row needs at least."""
-    matrix = features_to_judge(rows.table, features, rows.partial, rows.fills, drop_missing)
+    matrix = features_to_judge(rows.table, features, rows.partial, rows.fills, drop_missing, scale)
     if not any("source" in each.table for each in rows.read):  # it was added here
         matrix = replace(matrix, columns={name: fate for name, fate in matrix.columns.items() if name != "source"})
     n = len(matrix.X)
-    if n < min_samples:
+    if isinstance(min_samples, int) and n < min_samples:
         raise InputError(f"{counted(n, 'row')}, fewer than min_samples={min_samples}: "
                          "none can be core; lower min_samples")
     return matrix
 
+# %% ../nbs/04a_isolate.ipynb #f606aba5
+def _settings(preset: str | None, min_samples: int | str, scale: str) -> tuple[int | str, str]:
+    """How many rows make a group, and the scale, as a preset or the caller says."""
+    if preset not in (None, "original"):
+        raise InputError(f"preset must be 'original' or None, not {shown(preset)}")
+    return (min_samples, scale) if preset is None else (5 if min_samples == AUTO else min_samples, "standard")
+
 # %% ../nbs/04a_isolate.ipynb #847fc180
-def _swept(X: pd.DataFrame, asked: list[float] | None, min_samples: int, random_state: int | None,
-           n_jobs: int | None, shown: bool) -> tuple[pd.DataFrame, float, str]:
-    """The sweep over the eps asked for, or around the fence; the eps in use, and the rule that chose it."""
-    radius = isolation_radius(X, min_samples, n_jobs)
-    fence = printable_fence(radius) if radius.max() > 0 else 1.0
-    swept = sweep(X, eps=asked or eps_around(fence), min_samples=[min_samples], random_state=random_state,
-                  n_jobs=n_jobs, progress=shown).table
-    return (swept, fence, "fence of the radii") if asked is None else (swept, *best_by_silhouette(swept, fence))
+def _swept(X: pd.DataFrame, asked: list[float] | None, min_samples: int | str, random_state: int | None,
+           n_jobs: int | None, shown: bool) -> tuple[pd.DataFrame, TailEps]:
+    """The sweep over the eps asked for, or where counts change; and the eps in use, with the rule that chose it."""
+    radius = isolation_radius(X, min_samples, n_jobs, random_state or 0)
+    chosen = printable_eps(radius, X.shape[1], min_samples)
+    steps = asked or eps_steps(radius, chosen.eps, min_samples)
+    swept = sweep(X, eps=steps, min_samples=min_samples, random_state=random_state, n_jobs=n_jobs, progress=shown).table
+    return swept, chosen if asked is None else TailEps(*best_by_silhouette(swept, chosen.eps))
 
 # %% ../nbs/04a_isolate.ipynb #21f9b011
 @dataclass(frozen=True)
@@ -105,13 +117,14 @@ class IsolationResult:
     ----------
     table : DataFrame
         Every judged row on the input's index: its columns, `source`, and
-        `score` (isolation radius in standard deviations, higher = odder), `isolated` and `outlier` (the same boolean
-        under the name of this method and the name every result table has), `reason` (features by their share in the
-        distance to the nearest core row), `change` (the smallest change of one feature that would end the isolation).
+        `score` (isolation radius in spreads of the features, higher = odder), `isolated` and `outlier` (the same
+        boolean under the name of this method and the name every result table has), `reason` (features by their
+        share in the distance to the nearest core row), `change` (the smallest change of one feature that would end
+        the isolation).
     sweep : DataFrame
         `eps`, `min_samples`, `n_clusters`, `n_isolated`, `silhouette` and its variants, one row per setting.
     eps : float
-        The radius in use, in standard deviations.
+        The radius in use, in spreads of the features (robust ones, or standard deviations).
     min_samples : int
         Rows that make a core row, itself counted.
     rule : str
@@ -243,6 +256,7 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
     scored = rows.table.loc[matrix.X.index].join(result_columns(model, matrix))
     scored.index = rows.index[scored.index]
     notes = notes_of_run(rows.read, rows.table, len(matrix.X), rows.fills, rows.partial, rows.earlier)
+    notes += [parameters["eps_note"]] if parameters["eps_note"] else []
     if mixed := storable(rows.table)[1]:
         notes.append(f"columns of mixed kinds, stored as text in scores.parquet: {', '.join(mixed)}")
     summary = _summary(rows, matrix, model, parameters)
@@ -253,8 +267,8 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
 # %% ../nbs/04a_isolate.ipynb #68f1c893
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
-            eps: float | str | Sequence[float] = "auto", min_samples: int = 5,
-            features: str | Sequence[str] | None = None, drop_missing: bool = False,
+            eps: float | str | Sequence[float] = "auto", min_samples: int | str = "auto", scale: str = "robust",
+            preset: str | None = None, features: str | Sequence[str] | None = None, drop_missing: bool = False,
             box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
             quality: int | Sequence[int] | None = None, mode: int | str | Sequence[int | str] | None = None,
             random_state: int | None = 0, n_jobs: int | None = None, progress: bool = False,
@@ -271,10 +285,17 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     store : str or Datasets, optional
         Where `inputs` are names of objects: a folder, a URL, or a `Datasets`. By default they are local paths.
     eps : float, sequence of float, str, default "auto"
-        Radius in standard deviations: a number, several to choose from by silhouette (also as text, ``"0.5,0.6"``), or
-        ``"auto"``, the fence of the isolation radii (`choose_eps`).
-    min_samples : int, default 5
-        Rows that make a core row, itself counted.
+        Radius in spreads of the features: a number, several to choose from by silhouette (also as text,
+        ``"0.5,0.6"``), or ``"auto"``, a multiple of the median radius that clean data rarely exceeds (`tail_eps`);
+        with a number as `min_samples` the fence of the isolation radii (`choose_eps`).
+    min_samples : int or "auto", default "auto"
+        Rows that make a core row, itself counted. ``"auto"``, a twentieth of the rows (`group_size`), finds bad
+        soundings that come in groups; 5 finds single strays.
+    scale : {"robust", "standard"}, default "robust"
+        What a feature is measured in: its median and interquartile range, or mean and standard deviation, see
+        `feature_matrix`.
+    preset : {None, "original"}
+        ``"original"``: the settings of the first pipeline, ``scale="standard"`` and ``min_samples=5``.
     features : str or sequence of str, optional
         Columns to use; by default all numeric ones but identifiers, coordinates, times, row numbers and codes (flags,
         modes, footprints), see `feature_matrix`. ``summary["columns"]`` tells what became of every column.
@@ -319,6 +340,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     >>> isolate(table, eps=0.5).isolated["xco2"].tolist()
     [420.0]
     """
+    min_samples, scale = _settings(preset, checked_group(min_samples), scale)
     asked = eps_values(eps)
     features = None if features is None else as_names(features, "features")
     store = opened_store(store)
@@ -329,10 +351,12 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
         rows = _read_rows(inputs, store, progress, {**selection, **dialect})
-        matrix = _matrix_of(rows, features, min_samples, drop_missing)
-        swept, chosen, rule = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress)
-        model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs).fit(matrix.X)
-        parameters = {"eps": chosen, "eps_rule": rule, "eps_asked": asked or "auto", "min_samples": min_samples,
+        matrix = _matrix_of(rows, features, min_samples, scale, drop_missing)
+        swept, (chosen, rule, note) = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress)
+        model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs,
+                                  random_state=random_state or 0).fit(matrix.X)
+        parameters = {"eps": chosen, "eps_rule": rule, "eps_note": note, "eps_asked": asked or "auto",
+                      "min_samples": model.min_samples_, "min_samples_asked": min_samples, "scale": scale,
                       "features_asked": features, "drop_missing": drop_missing, "random_state": random_state,
                       **told_selection(selection | dialect)}
         result = _result(rows, matrix, swept, model, parameters)

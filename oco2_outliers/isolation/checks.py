@@ -44,6 +44,13 @@ def checked_min_samples(min_samples: int) -> int:
     """A whole number of at least 1, or an error."""
     return whole_number("min_samples", min_samples)
 
+# %% ../../nbs/isolation/01_checks.ipynb #8d5cc570
+def checked_group(min_samples: int | str) -> int | str:
+    """A whole number of at least 1, or "auto"; an error for anything else."""
+    if isinstance(min_samples, str) and min_samples == "auto":
+        return min_samples
+    return checked_min_samples(min_samples)  # type: ignore[arg-type]
+
 # %% ../../nbs/isolation/01_checks.ipynb #4df8e60d
 def checked_eps(eps: float) -> float:
     """A finite number above 0, or an error."""

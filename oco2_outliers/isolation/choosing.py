@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from .company import AUTO
 from .radii import choose_eps
+from .tails import TailEps, tail_eps
 
 # %% auto #0
 __all__ = []
@@ -44,15 +46,19 @@ def _three_digits(value: float) -> float:
     """A number as it is printed."""
     return float(f"{value:.3g}")
 
+# %% ../../nbs/isolation/81_choosing.ipynb #464f1472
+def _printable(radius: np.ndarray, eps: float) -> float:
+    """An eps in three digits, which isolates no row that the exact one would not."""
+    rounded = _three_digits(eps)
+    if ((radius > rounded) & (radius <= eps)).any():  # rounding down would isolate rows on the near side
+        step = 10.0 ** (np.floor(np.log10(eps)) - 2)
+        rounded = _three_digits(np.ceil(eps / step) * step)
+    return rounded
+
 # %% ../../nbs/isolation/81_choosing.ipynb #e22d0c02
 def printable_fence(radius: np.ndarray) -> float:
     """The fence of the isolation radii in three digits, which isolates no row that the exact fence would not."""
-    fence = choose_eps(radius)
-    rounded = _three_digits(fence)
-    if ((radius > rounded) & (radius <= fence)).any():  # rounding down would isolate rows on the near side
-        step = 10.0 ** (np.floor(np.log10(fence)) - 2)
-        rounded = _three_digits(np.ceil(fence / step) * step)
-    return rounded
+    return _printable(radius, choose_eps(radius))
 
 # %% ../../nbs/isolation/81_choosing.ipynb #7f032c2d
 _AUTO_STEPS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
@@ -61,6 +67,28 @@ _AUTO_STEPS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
 def eps_around(fence: float) -> list[float]:
     """The eps that a sweep looks at when none was asked for."""
     return [_three_digits(step * fence) for step in _AUTO_STEPS]
+
+# %% ../../nbs/isolation/81_choosing.ipynb #7bc8c907
+_SHARES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
+
+
+def eps_steps(radius: np.ndarray, eps: float, min_samples: int | str) -> list[float]:
+    """The eps that a sweep looks at when none was asked for."""
+    finite = radius[np.isfinite(radius)]
+    if not len(finite) or min_samples != AUTO and eps <= finite.max():
+        return eps_around(eps)
+    steps = {_three_digits(step) for step in np.quantile(finite, 1 - np.array(_SHARES))}
+    return sorted({eps, *(step for step in steps if step > 0)})
+
+# %% ../../nbs/isolation/81_choosing.ipynb #774c4fdd
+def printable_eps(radius: np.ndarray, n_features: int, min_samples: int | str) -> TailEps:
+    """The eps that a job takes when none was asked for, in three digits, with its rule and what is to be said of it."""
+    if not (radius[np.isfinite(radius)] > 0).any():
+        return TailEps(1.0, "every row has copies")
+    if min_samples != AUTO:
+        return TailEps(printable_fence(radius), "fence of the radii")
+    chosen = tail_eps(radius, n_features)
+    return chosen._replace(eps=_printable(radius, chosen.eps))
 
 # %% ../../nbs/isolation/81_choosing.ipynb #bd1e5c2f
 def best_by_silhouette(table: pd.DataFrame, fence: float) -> tuple[float, str]:

@@ -20,10 +20,10 @@ from ..ground.headings import ALIASES, plain_name
 __all__ = ['NOT_FEATURES']
 
 # %% ../../nbs/isolation/00_columns.ipynb #20946d6d
-#: Columns that are features only when asked for by name: what says which sounding it is, where and when, and codes,
-#: since between operation mode 0 and 2 there is no distance.
+#: Columns that are features only when asked for by name: what says which sounding it is, where and when, codes, since
+#: between operation mode 0 and 2 there is no distance, and what a model expected, which says nothing of the sounding.
 NOT_FEATURES = ("sounding_id", "orbit", "file_index", "time", "latitude", "longitude", "footprint", "operation_mode",
-                "land_water_indicator", "xco2_quality_flag")
+                "land_water_indicator", "xco2_quality_flag", "xco2_apriori")
 
 # %% ../../nbs/isolation/00_columns.ipynb #0a1afa17
 class Fate(NamedTuple):
@@ -40,7 +40,10 @@ _ROLES = {"identifier": ("orbit", "file_index", "sounding_id", *ALIASES["soundin
                    "julian_day", "jd", "mjd", "decimal_year", "epoch", "epoch_time", "unix_time", "unixtime", "tai93",
                    "time_tai93", "tai_time", "obs_time", "retrieval_time", "local_time", "solar_time", "gps_time"),
           "code": ("footprint", "operation_mode", "land_water_indicator", "xco2_quality_flag", "quality_flag",
-                   "xco2_qf")}
+                   "xco2_qf"),
+          "no measurement": ("xco2_apriori",),  # what a model expected, the same for all soundings nearby
+          "earlier work": ("cluster", "clusters", "cluster_id", "cluster_label", "label", "labels", "y_class", "y_true",
+                           "y_pred", "is_outlier", "anomaly")}
 _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
 _COUNTING = frozenset({
     "", "#", "index", "index_level_0", "level_0", "idx", "id", "ids", "row", "rows", "row_id", "rowid", "row_number",
@@ -121,13 +124,22 @@ def _fate_of_numbers(name: Hashable, column: pd.Series, names: frozenset) -> Fat
     return Fate("feature")
 
 
+_EARLIER = re.compile(r".+_orig|y_class_.+|cluster_\d+|label_.+|.+_cluster|.+_label")
+
+
+def _role_of(name: Hashable) -> str | None:
+    """What a column is by its name alone: an identifier, a place, ..., the label of earlier work; None for a number."""
+    plain = plain_name(name)
+    return _ROLE_OF.get(plain) or ("earlier work" if _EARLIER.fullmatch(plain) else None)
+
+
 def column_fates(table: pd.DataFrame, numbers_in_text: Mapping[str, str] | None = None) -> dict[Hashable, Fate]:
     """What becomes of each column of a table, by name and by values; constants and copies show later."""
     names = frozenset(table.columns)
     fates: dict[Hashable, Fate] = {}
     for name, column in table.items():
         fate = _fate_by_kind(column)
-        if (role := _ROLE_OF.get(plain_name(name))) and (fate is None or fate.became not in ("empty", "list")):
+        if (role := _role_of(name)) and (fate is None or fate.became not in ("empty", "list")):
             fate = Fate(role, "by its name")
         elif fate is None:
             fate = _fate_of_numbers(name, column, names)
@@ -197,7 +209,8 @@ def no_features(fates: Mapping[Hashable, Fate]) -> InputError:
 # %% ../../nbs/isolation/00_columns.ipynb #6d18952d
 def fates_in_words(fates: Mapping[Hashable, Fate]) -> list[str]:
     """A line for each kind of column that is no feature, with the names; identifiers, places and times last."""
-    last = ("other", "code", "row number", "identifier", "place", "time", "not asked for")
+    last = ("other", "no measurement", "earlier work", "code", "row number", "identifier", "place", "time",
+            "not asked for")
     kinds = sorted({fate.became for fate in fates.values()} - {"feature", "constant", "copy", "empty"},
                    key=lambda kind: last.index(kind) if kind in last else -1)
     read = [f"{name} ({fate.why.removeprefix('numbers in text: ')})" for name, fate in fates.items()

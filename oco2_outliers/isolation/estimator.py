@@ -19,13 +19,14 @@ from ..ground.errors import InputError, one_line
 from ..ground.numbers import shown
 from ..ground.work import count_threads
 from .all_pairs import AllPairs, TooFew, radius_of_new_any_metric
-from .checks import checked_eps, checked_min_samples, unmasked
+from .checks import checked_eps, checked_group, unmasked
+from .company import AUTO, company_search, group_size, nearest_company
 from .features import require_columns
-from .paths import neighbour_search
 from .radii import choose_eps
-from .reasons import explanations, squared_radius_of_new
+from .reasons import explanations
 from .scores import silhouettes
 from .squares import power_for, radius_of, times_power
+from .tails import tail_eps
 
 # %% auto #0
 __all__ = ['IsolatedSoundings']
@@ -40,14 +41,18 @@ class _Measure:
     n_jobs: int | None
     power: int = 0  # rows are multiplied by so many powers of two before they are searched
 
-    def searched(self, X, min_samples, weight):
-        """What answers `core2`, `radii2` and `labels` for these rows."""
+    def searched(self, X, min_samples, weight, random_state=0):
+        """What answers `core2`, `radii2` and `labels` for these rows, and how many rows make a group."""
         if self.metric == "precomputed" and X.shape[0] != X.shape[1]:
             raise InputError(f"a matrix of distances has as many columns as rows, not {X.shape[0]} x {X.shape[1]}")
         X = times_power(X, self.power)
         if self.metric != "euclidean" or weight is not None:
-            return AllPairs(X, np.ones(len(X)) if weight is None else weight, self.metric, self.params)
-        return neighbour_search(X, min_samples, self.n_jobs) if len(X) >= min_samples else TooFew(len(X))
+            n_rows = len(X) if weight is None else max(1, round(weight.sum()))
+            m = group_size(n_rows) if min_samples == AUTO else min_samples
+            return AllPairs(X, np.ones(len(X)) if weight is None else weight, self.metric, self.params), m
+        if min_samples != AUTO and len(X) < min_samples:
+            return TooFew(len(X)), min_samples
+        return company_search(X, min_samples, self.n_jobs, random_state)
 
     def as_radius(self, value):
         """A radius from what a search gives."""
@@ -74,7 +79,7 @@ class _Measure:
         X, fitted = times_power(X, power), times_power(fitted, power)
         core2 = times_power(core, 2 * (power - self.power))
         limit: float | None = None if eps is None else float(times_power(eps, power))
-        reach2 = squared_radius_of_new(X, fitted, core2, self.n_jobs, limit)
+        reach2, _ = nearest_company(X, fitted, core2, self.n_jobs, limit)
         return radius_of(reach2, power), None if limit is None else reach2 <= limit * limit
 
 # %% ../../nbs/isolation/19_estimator.ipynb #763b1d14
@@ -95,11 +100,11 @@ def _counted(measure, X, search, radius, min_samples, weight):
         return X, search, radius, weight
     counted = weight > 0
     X = X[np.ix_(counted, counted)] if measure.metric == "precomputed" else X[counted]
-    search = measure.searched(X, min_samples, weight[counted])
+    search, _ = measure.searched(X, min_samples, weight[counted])
     return X, search, measure.as_radius(search.radii2(min_samples)), weight[counted]
 
 # %% ../../nbs/isolation/19_estimator.ipynb #2031f671
-def _chosen_eps(asked, measure, X, search, radius, min_samples, weight) -> float:
+def _chosen_eps(asked, measure, X, search, radius, min_samples, weight, by_tails=False) -> float:
     """The number that was asked for, or the choice of the model."""
     if not isinstance(asked, str) and not callable(asked):
         return checked_eps(asked)
@@ -114,7 +119,9 @@ def _chosen_eps(asked, measure, X, search, radius, min_samples, weight) -> float
     if callable(asked):
         return checked_eps(asked(radius))
     best = _best_silhouette(usable, X, search, min_samples, measure) if asked == "silhouette" else None
-    return choose_eps(radius, sample_weight=weight) if best is None else best
+    if best is not None:
+        return best
+    return tail_eps(radius, X.shape[1], weight).eps if by_tails else choose_eps(radius, sample_weight=weight)
 
 # %% ../../nbs/isolation/19_estimator.ipynb #9be3678d
 def _units(scale, names, by_name):
@@ -150,7 +157,8 @@ class _Judge:
     """What `IsolatedSoundings` learns from its rows, and how it looks at new ones."""
 
     eps: Any
-    min_samples: int
+    min_samples: Any
+    random_state: int | None
     n_jobs: int | None
     metric: Any
     metric_params: dict | None
@@ -169,16 +177,18 @@ class _Judge:
             raise InputError(f"metric must be a name or a function, not {shown(self.metric)}")
         if not isinstance(self.metric_params, dict | None):
             raise InputError(f"metric_params must be a dict or None, not {shown(self.metric_params)}")
-        measure, min_samples = self._measure(), checked_min_samples(self.min_samples)
-        search = measure.searched(rows, min_samples, weight)
+        measure = self._measure()
+        search, min_samples = measure.searched(rows, checked_group(self.min_samples), weight, self.random_state)
+        self.min_samples_, drawn = min_samples, getattr(search, "drawn", np.arange(len(rows)))
         self._core = search.core2(min_samples)
         self.radius_ = measure.as_radius(search.radii2(min_samples))
-        self.eps_ = _chosen_eps(self.eps, measure, rows, search, self.radius_, min_samples, weight)
+        by_tails = self.min_samples == AUTO and measure.metric == "euclidean"
+        self.eps_ = _chosen_eps(self.eps, measure, rows, search, self.radius_, min_samples, weight, by_tails)
         self.labels_ = np.asarray(measure.labels(search, [self.eps_], min_samples)[0], dtype=np.intp)
-        self.core_sample_indices_ = np.flatnonzero(self._core <= measure.limit(self.eps_))
+        self.core_sample_indices_ = drawn[np.flatnonzero(self._core <= measure.limit(self.eps_))]
         if weight is not None:
             self._core[weight == 0] = np.inf
-        self.offset_, self._fit_X = -self.eps_, rows
+        self.offset_, self._fit_X = -self.eps_, rows if len(drawn) == len(rows) else rows[drawn]
 
     def _new_rows(self, X: ArrayLike) -> np.ndarray:
         """New rows, checked against the fitted ones."""
@@ -204,11 +214,14 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
     Parameters
     ----------
     eps : float, "auto", "silhouette" or callable, default "auto"
-        Radius, in the units of X. ``"auto"`` takes the fence of the radii, see `choose_eps`. ``"silhouette"`` tries ten
+        Radius, in the units of X. ``"auto"`` takes the fence of the radii, see `choose_eps`, and with
+        ``min_samples="auto"`` a multiple of their median that clean data rarely exceeds, see `tail_eps`.
+        ``"silhouette"`` tries ten
         quantiles of the radii between a half and 0.999 and takes the one with the best silhouette (noise as one more
         cluster, every row counted once, 2,000 rows drawn). A function gets the radii and returns the radius to use.
-    min_samples : int, default 5
-        Rows that make a core row, itself counted.
+    min_samples : int or "auto", default 5
+        Rows that make a core row, itself counted. ``"auto"`` takes a twentieth of the rows, see `group_size`: it finds
+        strays that come in groups, and calls small groups isolated.
     n_jobs : int, optional
         Cores to use on more than 20,000 rows, and for ``eps="silhouette"`` from some 5,000; all by default.
     metric : str or callable, default "euclidean"
@@ -216,6 +229,8 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
         to the fitted ones. Others than "euclidean" look at all pairs of rows, which is slower.
     metric_params : dict, optional
         For the metric.
+    random_state : int or None, default 0
+        ``min_samples="auto"`` compares the rows of a table of more than 10,000 with 2,000 that are drawn.
 
     Attributes
     ----------
@@ -227,6 +242,8 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
         Rows that are core.
     radius_ : ndarray of float64, shape (n_rows,)
         Isolation radius of each fitted row: isolated exactly when ``eps_ < radius_``.
+    min_samples_ : int
+        How many rows make a core row.
     offset_ : float
         ``-eps_``; ``decision_function = score_samples - offset_``.
     n_features_in_ : int
@@ -248,11 +265,11 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
     (array([ 0,  0,  0, -1]), array([ 1, -1]))
     """
 
-    def __init__(self, eps: float | str | Callable[[np.ndarray], float] = "auto", min_samples: int = 5,
-                 n_jobs: int | None = None,
-                 metric: str | Callable = "euclidean", metric_params: dict | None = None):
+    def __init__(self, eps: float | str | Callable[[np.ndarray], float] = "auto", min_samples: int | str = 5,
+                 n_jobs: int | None = None, metric: str | Callable = "euclidean", metric_params: dict | None = None,
+                 random_state: int | None = 0):
         self.eps, self.min_samples, self.n_jobs = eps, min_samples, n_jobs
-        self.metric, self.metric_params = metric, metric_params
+        self.metric, self.metric_params, self.random_state = metric, metric_params, random_state
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> IsolatedSoundings:
         """Find the isolated rows of X.

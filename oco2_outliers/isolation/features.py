@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.headings import as_names
+from ..ground.numbers import shown
 from ..ground.words import counted
 from oco2_outliers.isolation.columns import (
     Fate,
@@ -89,7 +90,8 @@ class FeatureMatrix:
     X : DataFrame of float64, shape (n_kept_rows, n_features)
         Standardised features (no unit), on the index of the input.
     mean, scale : Series of float64, shape (n_features,)
-        What was subtracted and divided by, in the units of the input columns.
+        What was subtracted and divided by, in the units of the input columns: mean and standard deviation, or median
+        and robust spread.
     constant : list of str
         Columns left out (or, if asked for, kept as zeros) because all values are the same.
     duplicate : dict of str to str
@@ -195,13 +197,28 @@ def _final_fates(fates: dict[Hashable, Fate], matrix: FeatureMatrix, asked: bool
     fates |= {name: Fate("copy", f"equals {first} after scaling") for name, first in matrix.duplicate.items()}
     return fates
 
+# %% ../../nbs/isolation/00_features.ipynb #1529a421
+SCALES = ("standard", "robust")
+_NORMAL_IQR = 1.3489795003921634  # interquartile range of the normal distribution with standard deviation 1
+
+
+def centre_and_spread(values: pd.DataFrame, scale: str) -> tuple[pd.Series, pd.Series]:
+    """What is subtracted from each column, and divided by."""
+    if scale == "standard":
+        return values.mean(), values.std(ddof=0)
+    centre = values.median()
+    spread = (values.quantile(0.75) - values.quantile(0.25)) / _NORMAL_IQR
+    about = np.sqrt(((values - centre) ** 2).mean())  # where half of the values are equal
+    return centre, spread.where(spread > 0, about)
+
 # %% ../../nbs/isolation/00_features.ipynb #3204e9c7
-def _standardise(values: pd.DataFrame, keep_all: bool, empty: list[str], n_dropped: int) -> FeatureMatrix:
-    """Bring complete rows to mean 0 and standard deviation 1; leave out constants and duplicates unless asked for."""
+def _standardise(values: pd.DataFrame, scale_by: str, keep_all: bool, empty: list[str],
+                 n_dropped: int) -> FeatureMatrix:
+    """Bring complete rows to centre 0 and spread 1; leave out constants and duplicates unless asked for."""
     if len(values) == 1:
         raise InputError("one row cannot be judged: there is nothing to compare it with")
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, scale = values.mean(), values.std(ddof=0)
+        mean, scale = centre_and_spread(values, scale_by)
     huge = [name for name in values.columns if not np.isfinite([mean[name], scale[name]]).all()]
     if huge:
         worst = values[huge[0]].abs().max()
@@ -221,7 +238,7 @@ def _standardise(values: pd.DataFrame, keep_all: bool, empty: list[str], n_dropp
 
 # %% ../../nbs/isolation/00_features.ipynb #b2ce4cfa
 def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None,
-                   missing: str = "refuse") -> FeatureMatrix:
+                   missing: str = "refuse", scale: str = "standard") -> FeatureMatrix:
     """Choose and standardise the numeric features of a table.
 
     Parameters
@@ -234,12 +251,16 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
         columns are then left out. Columns asked for by name are used whatever they hold; a constant one becomes zeros.
     missing : {"refuse", "drop"}, default "refuse"
         What to do with a row in which a feature is missing or infinite.
+    scale : {"standard", "robust"}, default "standard"
+        ``"standard"``: mean 0 and standard deviation 1 with `ddof=0`, as scikit-learn's `StandardScaler`. ``"robust"``:
+        median 0 and a spread of 1 that bad rows do not inflate, the interquartile range divided by 1.349, which is the
+        standard deviation of a normal column. Where half of the values are equal that range is 0; the spread is then
+        the root mean square of the distances from the median.
 
     Returns
     -------
     FeatureMatrix
-        Standardised rows (mean 0, standard deviation 1 with `ddof=0`, as scikit-learn's `StandardScaler`) and the
-        report.
+        Standardised rows and the report.
 
     Raises
     ------
@@ -262,6 +283,8 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
     """
     if missing not in ("refuse", "drop"):
         raise InputError(f"missing must be 'refuse' or 'drop', not {missing!r}")
+    if scale not in SCALES:
+        raise InputError(f"scale must be 'standard' or 'robust', not {shown(scale)}")
     numbers: dict[str, str] = {}
     if isinstance(df, pd.DataFrame):
         df, numbers = with_numbers(df)
@@ -274,6 +297,6 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
     complete = np.isfinite(values.to_numpy()).all(axis=1)
     if values.shape[1] == 0 or not complete.any():
         raise InputError(f"no complete row left: each of the {len(df)} rows lacks a feature (fill or missing value)")
-    matrix = _standardise(values[complete], keep_all=features is not None, empty=empty,
+    matrix = _standardise(values[complete], scale, keep_all=features is not None, empty=empty,
                           n_dropped=int((~complete).sum()))
     return replace(matrix, columns=_final_fates(fates, matrix, features is not None))

@@ -55,7 +55,7 @@ def _in_every_input(features: str | Sequence[str] | None, partial: list[str]) ->
 
 # %% ../../nbs/isolation/80_preparing.ipynb #dfca3513
 def features_to_judge(table: pd.DataFrame, features: str | Sequence[str] | None, partial: list[str],
-                      fills: dict[str, int], drop_missing: bool) -> FeatureMatrix:
+                      fills: dict[str, int], drop_missing: bool, scale: str = "standard") -> FeatureMatrix:
     """The standardised features of the rows that can be judged; `partial` names columns that some inputs lack."""
     if table.empty:
         raise InputError("no rows to judge")
@@ -69,4 +69,4 @@ def features_to_judge(table: pd.DataFrame, features: str | Sequence[str] | None,
     if not drop_missing:
         used = asked or numeric_columns(seen)
         refuse_undeclared(seen, [name for name in used if name in seen], fills)
-    return feature_matrix(seen, features=asked, missing="drop")
+    return feature_matrix(seen, features=asked, missing="drop", scale=scale)

@@ -15,25 +15,39 @@ from numpy.typing import ArrayLike
 from ..ground.errors import InputError
 from ..ground.numbers import real_number, shown
 from ..ground.work import count_threads
-from .checks import checked_min_samples, checked_rows
+from .checks import checked_group, checked_min_samples, checked_rows
+from .company import AUTO, company_search
 from .paths import neighbour_search
 from .squares import power_for, radius_of, times_power
 
 # %% auto #0
 __all__ = ['isolation_radius', 'eps_profile', 'choose_eps']
 
+# %% ../../nbs/isolation/14_radii.ipynb #26e26bee
+def _among_company(rows: np.ndarray, min_samples: str, n_jobs: int | None, random_state: int | None,
+                   X: ArrayLike) -> np.ndarray:
+    """The radii with a group as large as the table asks for."""
+    checked_group(min_samples)
+    power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)
+    search, m = company_search(times_power(rows, power), AUTO, n_jobs, random_state)
+    return radius_of(search.radii2(m), power)
+
 # %% ../../nbs/isolation/14_radii.ipynb #2e601845
-def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] = 5, n_jobs: int | None = None) -> np.ndarray:
+def isolation_radius(X: ArrayLike, min_samples: int | str | Sequence[int] = 5, n_jobs: int | None = None,
+                     random_state: int | None = 0) -> np.ndarray:
     """Radius below which each row is DBSCAN noise.
 
     Parameters
     ----------
     X : array-like of shape (n_rows, n_features)
         Rows on a common scale, finite.
-    min_samples : int or sequence of int, default 5
-        Rows that make a core row, itself counted, as in scikit-learn. Several are answered by one search.
+    min_samples : int, sequence of int or "auto", default 5
+        Rows that make a core row, itself counted, as in scikit-learn. Several are answered by one search. ``"auto"``
+        takes a twentieth of the rows (`group_size`); in tables of more than 10,000 rows, of 2,000 rows that are drawn.
     n_jobs : int, optional
         Cores to use on more than 20,000 rows; all by default.
+    random_state : int or None, default 0
+        For the rows that ``"auto"`` draws from a large table.
 
     Returns
     -------
@@ -63,6 +77,8 @@ def isolation_radius(X: ArrayLike, min_samples: int | Sequence[int] = 5, n_jobs:
     array([1., 1., 1., 8.])
     """
     rows = checked_rows(X)
+    if isinstance(min_samples, str):
+        return _among_company(rows, min_samples, n_jobs, random_state, X)
     several = isinstance(min_samples, Sequence | np.ndarray) and not isinstance(min_samples, str)
     settings = [checked_min_samples(m) for m in cast("Sequence[int]", min_samples if several else [min_samples])]
     count_threads(n_jobs)  # refuses what is no number of threads
@@ -127,7 +143,7 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
     return pd.DataFrame({"eps": steps, "n_isolated": counts.sum() - np.cumsum(counts)})
 
 # %% ../../nbs/isolation/14_radii.ipynb #c2b901c3
-def _median(values: np.ndarray, weight: np.ndarray) -> float:
+def weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
     """Median of values that count `weight` times; the mean of the middle two where two are in the middle."""
     order = np.argsort(values)
     share = np.cumsum(weight[order])
@@ -184,10 +200,10 @@ def choose_eps(radius: ArrayLike, cutoff: float = 3.5, sample_weight: ArrayLike 
     if not usable.any():
         raise InputError("no eps to choose: fewer rows than min_samples, or every row has copies")
     log, weight = np.log(radius[usable]), weight[usable]
-    centre = _median(log, weight)
+    centre = weighted_median(log, weight)
     away = np.abs(log - centre)
     # 1.4826 and 1.2533 make both deviations equal the standard deviation on normal data.
-    spread = 1.4826 * _median(away, weight) or 1.2533 * np.average(away, weights=weight)
+    spread = 1.4826 * weighted_median(away, weight) or 1.2533 * np.average(away, weights=weight)
     fence = centre + cutoff * spread
     on_fence = log <= fence + 1e-9
     return max(float(np.exp(fence)), float(radius[usable][on_fence].max()))

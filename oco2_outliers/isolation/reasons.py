@@ -10,46 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.neighbors import KDTree
 
 from .paths import path_for, threads_for
 from .squares import power_for, squared_distance, times_power
 
 # %% auto #0
 __all__ = []
-
-# %% ../../nbs/isolation/17_reasons.ipynb #be59fa0c
-def _squared_radius_in_batches(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray) -> np.ndarray:
-    """Least max(core2(q), d2(x, q)) for each row x, from scikit-learn's tree."""
-    best = np.full(len(X), np.inf)
-    todo = np.arange(len(X))
-    tree = KDTree(fitted)
-    k = min(16, len(fitted))
-    while len(todo):
-        nearest = tree.query(X[todo], k=k, return_distance=False)
-        d2 = squared_distance(X[todo][:, None, :], fitted[nearest])
-        best[todo] = np.maximum(core2[nearest], d2).min(axis=1)
-        if k == len(fitted):
-            break
-        # Up to rounding: the library orders by its own distances.
-        todo = todo[d2.max(axis=1) * (1 - 1e-12) < best[todo]]
-        k = min(4 * k, len(fitted))
-    return best
-
-# %% ../../nbs/isolation/17_reasons.ipynb #b7162597
-def squared_radius_of_new(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray,
-                          n_jobs: int | None = None, eps: float | None = None) -> np.ndarray:
-    """Least max(core2(q), d2(x, q)) over fitted q, exactly, for rows x that need not be among the fitted.
-
-    With `eps` given only the side of it on which the answer falls is exact. No square may leave the range.
-    """
-    path = path_for(fitted, X)
-    if path not in ("serial", "parallel"):
-        return _squared_radius_in_batches(X, fitted, core2)
-    from oco2_outliers.isolation.new_rows import NewRows
-
-    bounds = () if eps is None else (eps * eps, eps * eps)
-    return NewRows(fitted, core2, threads_for(path, n_jobs)).nearest(X, *bounds)[0]
 
 # %% ../../nbs/isolation/17_reasons.ipynb #fefebd0b
 def _reason(gap2, names):

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 from ..ground.errors import InputError
 from ..ground.numbers import whole_number
 from ..ground.work import progress
-from .checks import checked_eps, checked_min_samples, checked_rows
+from .checks import checked_eps, checked_group, checked_rows
+from .company import AUTO, company_search
 from .paths import neighbour_search
 from .scores import checked_draw, score_labelings, score_summary
 from .squares import power_for, times_power
@@ -61,6 +62,12 @@ def _sweep_labels(X, radii, counts, n_jobs, shown):
         labels[i * len(radii) : (i + 1) * len(radii)] = search.labels(radii, m)
     return labels, getattr(search, "squares", None)
 
+# %% ../../nbs/isolation/16_sweeps.ipynb #3b6bede9
+def _company_labels(X, radii, n_jobs, random_state):
+    """Labels at every eps with a group as large as the table asks for, its size, and all distances where known."""
+    search, m = company_search(X, AUTO, n_jobs, random_state or 0, radii)
+    return search.labels(radii, m), [m], getattr(search, "squares", None)
+
 # %% ../../nbs/isolation/16_sweeps.ipynb #a5a5b128
 _COLUMNS = pd.Index(["eps", "min_samples", "n_clusters", "n_isolated", "silhouette", "silhouette_error",
                      "silhouette_clusters", "silhouette_clusters_error"])
@@ -68,7 +75,7 @@ _COLUMNS_WITHOUT = _COLUMNS[:5]
 
 # %% ../../nbs/isolation/16_sweeps.ipynb #5a8da0ff
 def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1),
-          min_samples: int | Sequence[int] = (5,), silhouette: bool = True,
+          min_samples: int | str | Sequence[int] = (5,), silhouette: bool = True,
           max_rows: int | None = 10_000, random_state: int | None = None,
           n_jobs: int | None = None, progress: bool = False) -> SweepResult:
     """DBSCAN at every eps and min_samples, from one nearest-neighbour search.
@@ -79,8 +86,9 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
         Rows on a common scale, finite.
     eps : float or sequence of float
         Radii, in the units of X, each > 0.
-    min_samples : int or sequence of int
-        Rows that make a core row, itself counted.
+    min_samples : int, sequence of int or "auto"
+        Rows that make a core row, itself counted. ``"auto"`` takes a twentieth of the rows; in tables of more than
+        10,000 rows every row is then compared with 2,000 that are drawn, see `isolation_radius`.
     silhouette : bool, default True
         Score the labels (the slow part on large tables).
     max_rows, random_state
@@ -115,13 +123,17 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
     """
     rows = checked_rows(X)
     radii = [checked_eps(e) for e in np.ravel(np.asarray(eps, dtype=object))]
-    counts = [checked_min_samples(m) for m in np.ravel(np.asarray(min_samples, dtype=object))]
+    counts = [checked_group(m) for m in np.ravel(np.asarray(min_samples, dtype=object))]
     checked_draw(max_rows, random_state, n_jobs)
     if not radii or not counts:
         raise InputError("nothing to sweep: give at least one eps and one min_samples")
     power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)
     rows = times_power(rows, power)
-    labels, squares = _sweep_labels(rows, [times_power(e, power) for e in radii], counts, n_jobs, progress)
+    scaled = [times_power(e, power) for e in radii]
+    if counts == [AUTO]:
+        labels, counts, squares = _company_labels(rows, scaled, n_jobs, random_state)
+    else:
+        labels, squares = _sweep_labels(rows, scaled, counts, n_jobs, progress)
     columns = {
         "eps": np.array(radii * len(counts)),
         "min_samples": np.repeat(counts, len(radii)),

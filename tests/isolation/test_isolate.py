@@ -38,7 +38,7 @@ def run(arguments, cwd):
 def test_labels_are_those_of_standard_scaler_and_dbscan(features, tmp_path):
     table = peaks_like()
     table.to_csv(tmp_path / "peaks.csv", index=False)
-    assert main(["isolate", str(tmp_path / "peaks.csv"), "--eps", "1", "--min-samples", "5",
+    assert main(["isolate", str(tmp_path / "peaks.csv"), "--eps", "1", "--preset", "original",
                  "--features", ",".join(features), "--out", str(tmp_path / "out")]) == 0
     expected = DBSCAN(eps=1, min_samples=5).fit(StandardScaler().fit_transform(table[features])).labels_ == -1
     scores = pd.read_parquet(tmp_path / "out" / "scores.parquet")
@@ -52,7 +52,7 @@ def test_labels_are_those_of_standard_scaler_and_dbscan(features, tmp_path):
                                                  (GAUSSIAN, "y_class_dbscan_only_gaussian_param", 136)])
 def test_published_labels_row_for_row(shared_data, tmp_path, features, column, n):
     peaks = shared_data / "peaks" / "peaks_201808_labelled.csv"
-    assert main(["isolate", str(peaks), "--eps", "1", "--min-samples", "5", "--features", ",".join(features),
+    assert main(["isolate", str(peaks), "--eps", "1", "--preset", "original", "--features", ",".join(features),
                  "--out", str(tmp_path)]) == 0
     scores = pd.read_parquet(tmp_path / "scores.parquet")
     assert (scores["isolated"] == (scores[column] == -1)).all() and scores["isolated"].sum() == n
@@ -61,7 +61,8 @@ def test_published_labels_row_for_row(shared_data, tmp_path, features, column, n
 def test_real_lite_files(shared_data, tmp_path):
     files = sorted((shared_data / "soundings" / "lite_v10r_ohio").glob("*.nc4"), key=lambda f: f.stat().st_size)[-5:]
     result = isolate(files, tmp_path / "out")
-    assert result.matrix.features == ["xco2", "xco2_apriori", "xco2_uncertainty"]
+    assert result.matrix.features == ["xco2", "xco2_uncertainty"]
+    assert "no measurement, not compared: xco2_apriori" in str(result)
     assert result.table["source"].nunique() == 5
     assert result.table["sounding_id"].dtype.kind in "iu" and result.table["sounding_id"].is_unique
     assert [each["name"] for each in result.summary["inputs"]] == [str(f) for f in files]
@@ -128,7 +129,7 @@ BAD = {
     "only identifiers": (b"sounding_id,latitude\n1,2.0\n2,3.0\n", [], "no numeric feature"),
     "all rows fill": (b"xco2,albedo\n" + b"-999999,0.5\n" * 9, [], "xco2 is a fill or missing"),
     "all rows fill, no xco2": (b"pressure,albedo\n" + b"-999999,-999999\n" * 9, [], "no complete row"),
-    "too few rows": (b"xco2\n400\n401\n", [], "fewer than min_samples"),
+    "too few rows": (b"xco2\n400\n401\n", ["--min-samples", "5"], "fewer than min_samples"),
     "nan": (b"xco2,albedo\n" + b"400,0.5\n401,0.4\n" * 9 + b",0.3\n", [], "column 'xco2' holds 1 missing"),
     "infinite": (b"xco2\n" + b"400\n401\n" * 9 + b"inf\n", [], "column 'xco2' holds 1 infinite"),
     "all constant": (b"xco2\n" + b"400\n" * 9, [], "constant"),
