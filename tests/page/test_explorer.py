@@ -140,7 +140,7 @@ def test_every_value_is_in_the_file_to_the_last_bit(page, result):
 
 def test_radii_are_those_of_python(page, result):
     meta, array = read_back(page.path)
-    assert [each["min_samples"] for each in meta["settings"]] == [3, 5, 10, 20]
+    assert [each["min_samples"] for each in meta["settings"]] == [3, 5, 10, 20, result.min_samples]
     for each in meta["settings"]:
         assert array(each).tobytes() == isolation_radius(result.matrix.X, each["min_samples"]).tobytes()
 
@@ -824,7 +824,7 @@ def test_widget_in_python(result):
     import traitlets
 
     widget = IsolationWidget(result)
-    assert widget.eps == result.eps and widget.min_samples == 5
+    assert widget.eps == result.eps and widget.min_samples == result.min_samples > 20
     assert (widget.isolated.index == result.isolated.index).all()
     widget.min_samples, widget.eps = 10, 2.0
     assert set(widget.isolated.index) == set(result.table.index[isolation_radius(result.matrix.X, 10) > 2.0])
