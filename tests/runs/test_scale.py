@@ -184,7 +184,7 @@ def test_the_same_bytes_here_in_processes_and_on_a_cluster(days, cluster, tmp_pa
 def test_a_client_object_and_peaks(days, cluster, tmp_path):
     from distributed import Client
 
-    settings = {"n_surrogates": 39}
+    settings = {"n_surrogates": 19}
     with Client(cluster.address, set_as_default=False) as client:
         map_files(days, "peaks", out=tmp_path / "cluster", client=client, parameters=settings)
         assert client.status == "running", "a client that was given stays open"
@@ -196,7 +196,7 @@ def test_two_threads_of_one_process_give_the_same_bytes(days, tmp_path):
     """As in a worker with two threads: what one does to the threads of linear algebra must not reach the other."""
     before = [each["num_threads"] for each in threadpool_info()]
     with ThreadPoolExecutor(2) as pool:
-        settings = {"n_surrogates": 39}
+        settings = {"n_surrogates": 19}
         list(pool.map(lambda name: map_files(days, "peaks", out=tmp_path / name, parameters=settings), "ab"))
     map_files(days, "peaks", out=tmp_path / "alone", parameters=settings)
     assert_same_parts(tmp_path / "alone", tmp_path / "a")
@@ -781,8 +781,12 @@ def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path):
     assert len(lines) == 1 and re.search(r"stopped: \d+ of 30 files are done.*run the same command again", lines[0])
     kept = len(lines_of(out))
     assert 1 <= kept < 30 and not (out / ".lock").exists()
-    result = map_files(files, "isolate", out=out, scale="orbit")
-    assert (result.n_kept, result.n_done, len(parts(out))) == (kept, 30 - kept, 30)
+    done = {line["name"] for line in lines_of(out)}
+    others = [path for path in sorted(files.iterdir()) if not any(path.name in name for name in done)][:2]
+    again = [*(path for path in files.iterdir() if any(path.name in name for name in done)), *others]
+    result = map_files(again, "isolate", out=out, scale="orbit")
+    assert (result.n_kept, result.n_done, len(parts(out))) == (kept, len(others), kept + len(others))
+    assert len(others) == min(2, 30 - kept)
 
 
 def test_ctrl_c_just_after_a_line_was_written_does_not_lose_it(days, tmp_path, monkeypatch):
@@ -913,13 +917,26 @@ def swift_env(server, monkeypatch):  # noqa: F811
     SwiftFileSystem.clear_instance_cache()
 
 
-def test_from_swift_to_swift(days, swift_env, tmp_path):
+@contextlib.contextmanager
+def knowing(cluster, variables):
+    """Workers that have these variables in their environment, as if they had been started with them."""
+    from distributed import Client
+
+    with Client(cluster.address, set_as_default=False) as client:
+        client.run(lambda: os.environ.update(variables))
+        try:
+            yield
+        finally:
+            client.run(lambda names: [os.environ.pop(name, None) for name in names] and None, [*variables])
+
+
+def test_from_swift_to_swift(days, swift_env, cluster, tmp_path):
     fs = SwiftFileSystem(skip_instance_cache=True)
     fs.makedirs("scale-in")
     for path in days.iterdir():
         fs.put_file(str(path), f"scale-in/lite/{path.name}")
     out = f"swift://scale-out-{os.getpid()}/run"
-    with Cluster(tmp_path, 1, env=swift_env) as cluster:
+    with knowing(cluster, swift_env):
         first = map_files("swift://scale-in/lite/day_00[0-4]*", "convert", out=out, client=cluster.address)
         assert first.n_done == 5
         result = map_files("swift://scale-in/lite", "convert", out=out, client=cluster.address)
