@@ -84,6 +84,7 @@ $(VENV)/.swift: $(VENV)/.dev
 
 # The site is built by a test too: a page that breaks should not wait for `make docs`.
 test: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
+	@$(BIN)/python tests/warm_up.py
 	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal $(ARGS)
 
 test-slow: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift

@@ -240,20 +240,20 @@ def test_plume_free_orbits_are_flagged_as_often_as_promised(seconds, cloud, n):
 
 
 def test_plume_free_orbits_are_rarely_flagged():
-    p = np.array([find_peaks(simulate_granule(80_000 + k, 90, delta=0)[0], n_surrogates=59).orbits["p_value"][0]
-                  for k in range(20)])
+    p = np.array([find_peaks(simulate_granule(80_000 + k, 60, delta=0)[0], n_surrogates=39).orbits["p_value"][0]
+                  for k in range(12)])
     p = p[np.isfinite(p)]
-    assert len(p) >= 18 and (p <= 0.05).sum() <= 5  # beyond that 1 in 3,000 for 5 %
+    assert len(p) >= 10 and (p <= 0.05).sum() <= 4  # beyond that 1 in 5,000 for 5 %; the slow test above counts more
     assert 0.15 < np.median(p) < 0.85
 
 
 def test_false_discoveries_over_a_run():
     """Half of the orbits hold a strong plume: the others seldom get through."""
-    tracks = [a_track(1200, 400, seed=s, delta=4.0 if s % 2 else 0.0).assign(orbit=s) for s in range(16)]
+    tracks = [a_track(1200, 400, seed=s, delta=4.0 if s % 2 else 0.0).assign(orbit=s) for s in range(10)]
     found = find_peaks(pd.concat(tracks, ignore_index=True), n_surrogates=99).peaks
     assert (found["q_value"] >= found["p_value"] - 1e-12).all()
-    true = found["orbit"].isin(range(1, 16, 2))
-    assert true[found["outlier"]].sum() >= 6 and (~true[found["outlier"]]).sum() <= 2
+    true = found["orbit"].isin(range(1, 10, 2))
+    assert true[found["outlier"]].sum() >= 4 and (~true[found["outlier"]]).sum() <= 1
 
 
 # --- the whole job and bad input ---

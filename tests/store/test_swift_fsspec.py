@@ -1,6 +1,7 @@
 """fsspec's own abstract test suite, against the real Swift and the local store.
 
-The 96 glob edge cases on Swift are thousands of requests and run in `make test-slow`.
+The 96 glob edge cases on Swift are thousands of requests and run in `make test-slow`. So do copies of globs: the quick
+tests copy folders, and put and get globs, by the same expansion of names.
 """
 import types
 import uuid
@@ -42,6 +43,8 @@ class SwiftFixtures(abstract.AbstractFixtures):
 
 class TestSwiftCopy(abstract.AbstractCopyTests, SwiftFixtures):
     test_copy_glob_edge_cases = slow(abstract.AbstractCopyTests.test_copy_glob_edge_cases)
+    test_copy_glob_to_existing_directory = slow(abstract.AbstractCopyTests.test_copy_glob_to_existing_directory)
+    test_copy_glob_to_new_directory = slow(abstract.AbstractCopyTests.test_copy_glob_to_new_directory)
 
 
 class TestSwiftGet(abstract.AbstractGetTests, SwiftFixtures):
