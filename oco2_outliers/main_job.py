@@ -25,6 +25,7 @@ from .ground.words import counted
 from .isolation.choosing import best_by_silhouette, eps_around, eps_values, printable_fence
 from .isolation.columns import Fate
 from .isolation.estimator import IsolatedSoundings
+from .isolation.evaluating import Evaluation, evaluate
 from .isolation.features import FeatureMatrix
 from .isolation.preparing import features_to_judge, without_earlier_results
 from .isolation.radii import isolation_radius
@@ -52,7 +53,7 @@ from oco2_outliers.soundings.inputs import (
 from .soundings.selections import check_asked
 
 # %% auto #0
-__all__ = ['IsolationResult', 'isolate']
+__all__ = ['IsolationResult', 'isolate', 'evaluate', 'Evaluation']
 
 # %% ../nbs/04a_isolate.ipynb #003b280c
 @dataclass(frozen=True)
@@ -339,3 +340,6 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         if scratch is not None:
             _write(result, scratch)
     return result
+
+# %% ../nbs/04a_isolate.ipynb #6d0c9dd0
+_all_ = ["evaluate", "Evaluation"]

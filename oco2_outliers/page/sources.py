@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.files import check_together
 from ..ground.ids import exact_id
+from ..ground.saved_results import saved_table
 from ..ground.tables import read_any_table
 from ..isolation.features import FeatureMatrix
 from ..main_job import IsolationResult
@@ -70,20 +70,6 @@ def _read_table(path: Path) -> pd.DataFrame:
     if "time" in table and path.suffix != ".parquet":
         table["time"] = pd.to_datetime(table["time"], errors="coerce")
     return table
-
-# %% ../../nbs/page/00_sources.ipynb #77f478a7
-_SAVED = ("scores.parquet", "scores.csv", "peaks.csv", "combined.parquet")
-
-
-def _saved_in(folder: Path) -> Path:
-    """The result table in a folder."""
-    for name in _SAVED:
-        if (folder / name).is_file():
-            return folder / name
-    if (folder / "run.json").is_file():
-        raise InputError(f"{folder} holds the parts of a run, not yet one table: run `oco2-outliers combine "
-                         f"{shlex.quote(str(folder))}` first")
-    raise InputError(f"{folder} holds none of {', '.join(_SAVED)}: give the folder of a finished run")
 
 # %% ../../nbs/page/00_sources.ipynb #a454b3de
 def _with_verdict(source: Source) -> Source:
@@ -138,7 +124,7 @@ def _of_path(path: Path) -> Source:
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     if path.is_dir():
-        path = _saved_in(path)
+        path = saved_table(path)
     check_together(path)
     table = _read_table(path)
     summary, run = path.with_name("summary.json"), path.with_name("run.json")
