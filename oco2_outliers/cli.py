@@ -121,7 +121,7 @@ _DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows wi
 @app.command("isolate")
 def _isolate_command(
     inputs: _Inputs,
-    out: Annotated[Path, typer.Option(help="Folder for the six result files.")] = Path("isolated"),
+    out: Annotated[Path, typer.Option(help="Folder for the seven result files.")] = Path("isolated"),
     store: _InputStore = None,
     eps: _Eps = "auto",
     min_samples: _MinSamples = 5,
