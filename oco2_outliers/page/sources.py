@@ -92,7 +92,8 @@ def _with_run(table: pd.DataFrame, path: Path) -> Source:
     source = Source(table, names=names)
     found = table["eps"].dropna().unique() if "eps" in table else np.array([])
     if len(found) > 1:
-        source.notes.append(f"the parts of the run were judged by {len(found)} values of eps: see the column eps")
+        source.notes.append(f"the parts of the run were judged by {len(found)} values of eps (column eps): the slider "
+                            "is one factor on all of them, and 1 is the run")
     if len(found) != 1:
         return source
     try:

@@ -210,8 +210,13 @@ def test_a_combined_run_is_a_result(tmp_path, eps):
     meta, array = read_back(explore(run, tmp_path / "e.html").path)
     assert meta["n"] == len(combined) and combined["isolated"].any()
     assert ("2 values of eps" in " ".join(meta["notes"])) == (eps == "auto")
-    assert ("2 values of eps" in meta["words"].get("no_slider", "")) == (eps == "auto")
-    if eps == "auto":
+    assert meta["fixed"] is None and "no_slider" not in meta["words"]
+    assert ((meta["eps"] < array(meta["settings"][0])) == combined["isolated"]).all()
+    if eps == "auto":  # one factor on the eps of each file
+        assert meta["eps"] == 1 and meta["words"]["score_name"] == "ratio"
+        assert (array(meta["settings"][0]) == combined["ratio"]).all()
+        names = {each["name"] for each in meta["columns"]}
+        assert {"score", "eps", "reason"} <= names and "ratio" not in names
         return
     assert meta["eps"] == eps and meta["min_samples"] == 5 and meta["subtitle"].endswith("eps 1.5 and min_samples 5")
     assert ((eps < array(meta["settings"][0])) == combined["isolated"]).all()
