@@ -99,7 +99,9 @@ def _sentence(size: int, total: int, place: tuple[float, float], span: float, di
     parts = [f"{size:,} of {total:,} at {place_in_words(*place)}"]
     if size > 1:
         parts.append(f"within {span:.0f} km" if span >= 1 else "within 1 km")
-    if np.isfinite(difference):
+    if abs(difference) < 0.05:
+        parts.append("xco2 as around it")
+    elif np.isfinite(difference):
         away = f"{abs(difference):.1f}" if abs(difference) < 9.95 else f"{abs(difference):.0f}"
         parts.append(f"xco2 {away} ppm {'below' if difference < 0 else 'above'} its surroundings")
     return ", ".join(parts)

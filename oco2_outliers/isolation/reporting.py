@@ -100,8 +100,8 @@ def oddest_text(table: pd.DataFrame, top: int = 10, eps: float = np.nan) -> list
     known = ["sounding_id"] if "sounding_id" in shown else ["time"]
     first = [name for name in (*known, "latitude", "longitude", "xco2", FLAG) if name in shown]
     shown_first = shown.head(top)
-    printed = shown_first[[*first, *[name for name in ("score", "ratio", "reason") if name in shown],
-                           *(["change"] if n else [])]].assign(reason=shown_reasons(shown_first, eps))
+    printed = shown_first[[*first, "score", "reason", *(["change"] if n else [])]]
+    printed = printed.assign(reason=shown_reasons(shown_first, eps))
     if "sounding_id" not in shown:
         names = names_of_rows(table).loc[printed.index] if table.index.is_unique else names_of_rows(shown).head(top)
         if names.name not in printed:

@@ -1215,7 +1215,7 @@ export class Explorer {
       return row;
     }));
     const what = this.nSelected ? `${plural(this.nSelected, "selected row")}` : `${plural(this.nShown, "row")}`;
-    this.caption.textContent = `The oddest of ${what}, highest score first`;
+    this.caption.textContent = `The oddest of ${what}, highest ${this.scoreName} first`;
     const first = this.page * PAGE;
     const limit = this.top.length === TOP_ROWS ? `, the first ${count(TOP_ROWS)} can be listed` : "";
     this.pageText.textContent = rows.length ? `${first + 1}–${first + rows.length}${limit}` : "no row";

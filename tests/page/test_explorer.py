@@ -318,6 +318,7 @@ def test_pictures_that_are_not_there_are_told(tmp_path):
     ("two levels", table_of().set_axis(pd.MultiIndex.from_product([range(5), list("abcdef")]))),
     ("another rule", table_of(outlier=[True, False] * 15)),
     ("no score at all", table_of(score=np.nan)),
+    ("an eps for each file", table_of(eps=[5.0, 20.0] * 15, outlier=np.arange(30.0) > [5.0, 20.0] * 15)),
     ("dates", table_of(time=pd.date_range("2020-01-01", periods=30, tz="Asia/Tokyo"))),
     ("numbers for names", table_of().assign(**{"7": 1.0}).rename(columns={"7": 7})),
     ("objects", table_of(what=[{"a": 1}, [1], None] * 10)),
