@@ -163,10 +163,10 @@ def _rows_of(table: pd.DataFrame) -> _Rows:
     placed = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 360)  # an impossible place is none
     points = _points(np.where(placed, latitude, 0), np.where(placed, longitude, 0), passes)
     ranked = next((name for name in ("ratio", "score") if name in table), None)
-    numbers = [pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-               if name in table else np.full(len(table), np.nan) for name in ("xco2", ranked)]
+    xco2, score = (pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+                   if name in table else np.full(len(table), np.nan) for name in ("xco2", ranked))
     reasons = table["reason"].to_numpy(object) if "reason" in table else np.full(len(table), "", object)
-    return _Rows(points, placed, table[verdict].to_numpy(bool, na_value=False), row_times(table), *numbers, reasons)
+    return _Rows(points, placed, table[verdict].to_numpy(bool, na_value=False), row_times(table), xco2, score, reasons)
 
 # %% ../../nbs/isolation/83a_grouping.ipynb #cd94d1d7
 def _one_group(rows: _Rows, members: np.ndarray, total: int, around: _Surroundings) -> dict[str, Any]:
