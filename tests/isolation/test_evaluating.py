@@ -41,16 +41,16 @@ def test_the_figures_are_those_of_scikit_learn():
 
 def test_intervals_are_those_of_rows_drawn_anew():
     """The slow, obvious twin: draw rows, odd and ordinary apart, and ask scikit-learn each time."""
-    found = evaluate(result(), labels(), n_bootstrap=4000, share=0.1).table.set_index("metric")
+    found = evaluate(result(), labels(), n_bootstrap=2000, share=0.1).table.set_index("metric")
     rows, drawn = np.arange(N), []
-    for seed in range(600):
+    for seed in range(200):
         again = resample(rows, stratify=ODD, random_state=seed)
         top = np.argsort(-SCORE[again], kind="stable")[:N // 10]
         drawn.append([roc_auc_score(ODD[again], SCORE[again]), average_precision_score(ODD[again], SCORE[again]),
                       ODD[again][top].sum() / ODD.sum()])
     for name, one in zip(("roc_auc", "average_precision", "recall"), np.transpose(drawn)):
         low, high = np.quantile(one, [0.025, 0.975])
-        assert found.loc[name, ["low", "high"]].tolist() == pytest.approx([low, high], abs=0.04)
+        assert found.loc[name, ["low", "high"]].tolist() == pytest.approx([low, high], abs=0.06)
 
 
 def test_a_random_order_stands_beside():
