@@ -133,7 +133,7 @@ def _group_asked(text: str) -> int | str:
 @app.command("isolate")
 def _isolate_command(
     inputs: _Inputs,
-    out: Annotated[Path, typer.Option(help="Folder for the six result files.")] = Path("isolated"),
+    out: Annotated[Path, typer.Option(help="Folder for the seven result files.")] = Path("isolated"),
     store: _InputStore = None,
     eps: _Eps = "auto",
     min_samples: _Group = "auto",
@@ -358,6 +358,39 @@ def _combine_command(
     from oco2_outliers.scale import combine
 
     print(combine(out, top=top, partial=partial, progress=sys.stderr.isatty()))
+
+# %% ../nbs/90_cli.ipynb #76c2120b
+_Judged = Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan, peaks or combine "
+                                         "wrote, or a result table (Parquet, CSV, JSON) with score.")]
+_LabelsFile = Annotated[Path, typer.Option("--labels", help="Table of labels: a column of ids or of row numbers (from "
+                                           "0), and one of labels, 0 and 1 or words such as good and bad.")]
+_On = Annotated[str | None, typer.Option(help="Column that names the rows in both tables, or row. Default: "
+                                         "sounding_id, another column of both, the row.")]
+_LabelColumn = Annotated[str | None, typer.Option("--label", help="Column of the labels. Default: one with a usual "
+                                                  "name, or the only one.")]
+_Positive = Annotated[str | None, typer.Option(help="Labels that mean odd, a,b,c, where that is not clear.")]
+_ScoreColumn = Annotated[str | None, typer.Option("--score", help="Column that ranks, higher is odder. Default: score, "
+                                                  "or ratio where eps differs from row to row.")]
+_Share = Annotated[float | None, typer.Option(help="Share of the rows, from the highest score, at which recall and "
+                                              "precision stand. Default: the rows that are flagged.")]
+
+
+@app.command("evaluate")
+def _evaluate_command(
+    result: _Judged, labels: _LabelsFile,
+    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.csv, evaluation.json and "
+                                             "evaluation.png.")] = None,
+    on: _On = None, label: _LabelColumn = None, positive: _Positive = None, score: _ScoreColumn = None,
+    share: _Share = None, bootstrap: Annotated[int, typer.Option(help="Draws for the intervals.", min=1)] = 1000,
+    random_state: _Seed = 0,
+) -> None:
+    """Check a result against labels: ROC AUC, average precision, recall and precision, beside a random order."""
+    from oco2_outliers.main_job import Evaluation, evaluate
+
+    print(evaluate(result, labels, on=on, label=label, positive=names_from(positive), score=score, share=share,
+                   n_bootstrap=bootstrap, random_state=random_state, out=out))
+    if out is not None:
+        print(f"\nwrote {', '.join(Evaluation.FILES)} to {out}")
 
 # %% ../nbs/90_cli.ipynb #cc065d95
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")

@@ -9,6 +9,7 @@ from .isolation.estimator import IsolatedSoundings
 from .isolation.columns import NOT_FEATURES
 from .isolation.features import FeatureMatrix, feature_matrix
 from .isolation.original_names import bench_kmeans, do_dbcluster, search_optimal, split_isolated
+from .isolation.published_columns import GAUSSIAN_COLUMNS, published_labels
 from .isolation.radii import choose_eps, eps_profile, isolation_radius
 from .isolation.scores import silhouettes
 from .isolation.sweeps import SweepResult, sweep
@@ -16,9 +17,9 @@ from .isolation.sweeps import SweepResult, sweep
 # %% auto #0
 __all__ = ['NOT_FEATURES', 'FeatureMatrix', 'feature_matrix', 'isolation_radius', 'eps_profile', 'choose_eps', 'silhouettes',
            'SweepResult', 'sweep', 'IsolatedSoundings', 'do_dbcluster', 'split_isolated', 'search_optimal',
-           'bench_kmeans']
+           'bench_kmeans', 'GAUSSIAN_COLUMNS', 'published_labels']
 
 # %% ../nbs/01_dbscan.ipynb #a96d78ce
 _all_ = ["NOT_FEATURES", "FeatureMatrix", "feature_matrix", "isolation_radius", "eps_profile", "choose_eps",
          "silhouettes", "SweepResult", "sweep", "IsolatedSoundings", "do_dbcluster", "split_isolated",
-         "search_optimal", "bench_kmeans"]
+         "search_optimal", "bench_kmeans", "GAUSSIAN_COLUMNS", "published_labels"]

@@ -28,7 +28,9 @@ from .isolation.choosing import best_by_silhouette, eps_steps, eps_values, print
 from .isolation.columns import Fate
 from .isolation.company import AUTO
 from .isolation.estimator import IsolatedSoundings
+from .isolation.evaluating import Evaluation, evaluate
 from .isolation.features import FeatureMatrix
+from .isolation.grouping import Groups, group_isolated, groups_text, with_groups
 from .isolation.preparing import features_to_judge, without_earlier_results
 from .isolation.radii import isolation_radius
 from oco2_outliers.isolation.reporting import (
@@ -56,7 +58,7 @@ from oco2_outliers.soundings.inputs import (
 from .soundings.selections import check_asked
 
 # %% auto #0
-__all__ = ['IsolationResult', 'isolate']
+__all__ = ['IsolationResult', 'isolate', 'evaluate', 'Evaluation', 'group_isolated', 'Groups']
 
 # %% ../nbs/04a_isolate.ipynb #003b280c
 @dataclass(frozen=True)
@@ -117,10 +119,11 @@ class IsolationResult:
     ----------
     table : DataFrame
         Every judged row on the input's index: its columns, `source`, and
-        `score` (isolation radius in spreads of the features, higher = odder), `isolated` and `outlier` (the same
-        boolean under the name of this method and the name every result table has), `reason` (features by their
-        share in the distance to the nearest core row), `change` (the smallest change of one feature that would end
-        the isolation).
+        `score` (isolation radius in spreads of the features, higher = odder), `ratio` (score / eps: above 1 is
+        isolated, and results of unlike eps can be compared by it), `isolated` and `outlier` (the same boolean under the
+        name of this method and the name every result table has), `reason` (features by their share in the distance to the
+        nearest core row), `change` (the smallest change of one feature that would end the isolation); where there are
+        places also `group` (number of the group of isolated soundings, 0 for all others).
     sweep : DataFrame
         `eps`, `min_samples`, `n_clusters`, `n_isolated`, `silhouette` and its variants, one row per setting.
     eps : float
@@ -135,6 +138,9 @@ class IsolationResult:
         Inputs with SHA-256, version, parameters and counts; what `summary.json` holds.
     notes : list of str
         What a person should know about this run.
+    groups : DataFrame
+        Isolated soundings that lie close together on one pass, the largest group first; see `group_isolated`. Empty
+        where the table has no places.
 
     Examples
     --------
@@ -145,7 +151,7 @@ class IsolationResult:
     (4.0, 'as asked', True)
     """
 
-    FILES: ClassVar[tuple[str, ...]] = ("isolated.csv", "scores.parquet", "sweep.csv", "summary.json",
+    FILES: ClassVar[tuple[str, ...]] = ("isolated.csv", "scores.parquet", "groups.csv", "sweep.csv", "summary.json",
                                         "isolated_along_track.png", "sweep.png")
 
     table: pd.DataFrame
@@ -156,6 +162,7 @@ class IsolationResult:
     matrix: FeatureMatrix
     summary: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    groups: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def isolated(self) -> pd.DataFrame:
@@ -163,7 +170,7 @@ class IsolationResult:
         return self.table[self.table["isolated"]].sort_values("score", ascending=False, kind="stable")
 
     def save(self, out: str | os.PathLike) -> list[Path]:
-        """Write `isolated.csv`, `scores.parquet`, `sweep.csv`, `summary.json` and two figures, all or none.
+        """Write `isolated.csv`, `scores.parquet`, `groups.csv`, `sweep.csv`, `summary.json` and two figures, or none.
 
         Parameters
         ----------
@@ -189,16 +196,17 @@ class IsolationResult:
         verdict = (f"eps {self.eps:.3g} ({self.rule}), min_samples {self.min_samples}: "
                    f"{n:,} of {counted(n_rows, 'row')} isolated ({n / n_rows:.2%})")
         return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
-                          verdict, *oddest_text(self.table)])
+                          verdict, *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
 
 # %% ../nbs/04a_isolate.ipynb #2d161846
 def _write(result: IsolationResult, folder: Path) -> None:
-    """Write the six files of a result into a folder."""
+    """Write the seven files of a result into a folder."""
     isolated = _with_row_names(result.isolated.drop(columns="isolated"), result.table)
     exact_numbers(isolated).to_csv(folder / "isolated.csv", index=False)
     table, _ = storable(result.table)
     named_twice = not set(table.index.names).isdisjoint(table.columns)
     table.to_parquet(folder / "scores.parquet", index=False if named_twice else None)
+    exact_numbers(result.groups).to_csv(folder / "groups.csv", index=False)
     exact_numbers(result.sweep).to_csv(folder / "sweep.csv", index=False)
     (folder / "summary.json").write_text(json.dumps(result.summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
     along = track_figure(table, result.matrix.features[0], result.eps)
@@ -254,15 +262,16 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
             parameters: dict[str, Any]) -> IsolationResult:
     """The judged rows with their scores on the index of the input, and all that is to be told about the run."""
     scored = rows.table.loc[matrix.X.index].join(result_columns(model, matrix))
+    scored, groups = with_groups(scored)
     scored.index = rows.index[scored.index]
     notes = notes_of_run(rows.read, rows.table, len(matrix.X), rows.fills, rows.partial, rows.earlier)
     notes += [parameters["eps_note"]] if parameters["eps_note"] else []
     if mixed := storable(rows.table)[1]:
         notes.append(f"columns of mixed kinds, stored as text in scores.parquet: {', '.join(mixed)}")
     summary = _summary(rows, matrix, model, parameters)
-    summary["counts"]["isolated_flagged"] = int(isolated_flagged(scored).sum())
+    summary["counts"] |= {"isolated_flagged": int(isolated_flagged(scored).sum()), "groups": len(groups)}
     return IsolationResult(scored, swept, parameters["eps"], parameters["min_samples"], parameters["eps_rule"],
-                           replace(matrix, X=matrix.X.set_axis(scored.index)), summary, notes)
+                           replace(matrix, X=matrix.X.set_axis(scored.index)), summary, notes, groups)
 
 # %% ../nbs/04a_isolate.ipynb #68f1c893
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
@@ -281,7 +290,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         Lite files (``.nc4``), CSV (``,`` or ``;``, also .gz/.bz2/.xz), JSON records or Parquet; also folders, globs and
         addresses (``swift://container/prefix``), as in `map_files`. Several are pooled, each file once.
     out : path, optional
-        Folder for the six result files; nothing is written without it.
+        Folder for the seven result files; nothing is written without it.
     store : str or Datasets, optional
         Where `inputs` are names of objects: a folder, a URL, or a `Datasets`. By default they are local paths.
     eps : float, sequence of float, str, default "auto"
@@ -363,3 +372,6 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         if scratch is not None:
             _write(result, scratch)
     return result
+
+# %% ../nbs/04a_isolate.ipynb #6d0c9dd0
+_all_ = ["evaluate", "Evaluation", "group_isolated", "Groups"]

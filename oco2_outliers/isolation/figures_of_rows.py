@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from ..ground.headings import as_names
 from ..ground.errors import InputError
 from oco2_outliers.ground.figures import (
     CLUSTER_COLOURS,
@@ -32,9 +31,10 @@ from oco2_outliers.ground.figures import (
     new_axes,
     plain_text,
 )
+from ..ground.headings import as_names
 
 # %% auto #0
-__all__ = ['embedding_scatter', 'feature_reasons', 'pairs', 'score_histogram']
+__all__ = ['embedding_scatter', 'feature_reasons', 'pairs', 'score_histogram', 'evaluation_curve']
 
 # %% ../../nbs/isolation/91_figures_of_rows.ipynb #51cfe1b0
 def _is_count(value: Any, most: int | None = None) -> bool:
@@ -474,4 +474,71 @@ def score_histogram(score: ArrayLike, threshold: float | None = None, bins: int 
     _scale_of_rows(ax, counts)
     ax.set(xlabel=plain_text(xlabel), ylabel="rows")
     ax.legend(loc="upper right", frameon=False)
+    return ax
+
+# %% ../../nbs/isolation/91_figures_of_rows.ipynb #82f422af
+_CURVES = {"roc": ("share of ordinary rows flagged", "share of odd rows flagged"),
+           "precision": ("recall", "precision"),
+           "recall": ("share of all rows flagged", "recall")}
+
+
+def _points_of_curve(kind: str, odd: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The points of a curve, from the highest score down."""
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    ranks = np.unique(score, return_inverse=True)[1]  # infinite scores have a rank, too
+    if kind == "precision":
+        precision, recall, _ = precision_recall_curve(odd, ranks)
+        return recall[::-1], precision[::-1]
+    false, found, _ = roc_curve(odd, ranks, drop_intermediate=False)
+    return (false, found) if kind == "roc" else ((found * odd.sum() + false * (~odd).sum()) / len(odd), found)
+
+# %% ../../nbs/isolation/91_figures_of_rows.ipynb #4bb5d541
+def evaluation_curve(rows: pd.DataFrame, kind: str = "recall", share: float | None = None,
+                     ax: Axes | None = None) -> Axes:
+    """How well a score finds the rows that are labelled odd, beside a random order.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `score`, higher is odder, and `odd`, what the label says; as in the `rows` of an `Evaluation`.
+    kind : str, default "recall"
+        ``"recall"`` against the share of the rows that are flagged, ``"roc"``, or ``"precision"`` against recall.
+    share : float, optional
+        Share of the rows at which recall was measured; a line in the curve of recall.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InputError
+        A missing column or value, another kind, or only odd or only ordinary rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ax = evaluation_curve(pd.DataFrame({"score": [3.0, 2.0, 1.0], "odd": [True, False, False]}))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['by score', 'in random order']
+    """
+    check_columns(rows, ["score", "odd"])
+    odd, score = column_flags(rows, "odd"), np.asarray(rows["score"], np.float64)
+    if kind not in _CURVES:
+        raise InputError(f"kind must be one of {', '.join(_CURVES)}, not {kind!r}")
+    if np.isnan(score).any() or not odd.any() or odd.all():
+        raise InputError("a curve needs odd and ordinary rows, each with a score")
+    ax = new_axes(ax, figsize=(5, 4))
+    x, y = _points_of_curve(kind, odd, score)
+    style = "steps-pre" if kind == "precision" else "default"
+    ax.plot(x, y, color=ISOLATED_COLOUR, drawstyle=style, label="by score")
+    ends = [odd.mean()] * 2 if kind == "precision" else [0, 1]
+    ax.plot([0, 1], ends, color="0.4", ls="--", lw=1.2, label="in random order")
+    if share is not None and kind == "recall":
+        ax.axvline(share, color="black", ls=":", lw=1.2, label=f"{share:.2%} flagged")
+    ax.set(xlabel=_CURVES[kind][0], ylabel=_CURVES[kind][1], xlim=(0, 1), ylim=(0, 1.02))
+    ax.legend(loc="best", frameon=False)
     return ax

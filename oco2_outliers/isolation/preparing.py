@@ -19,17 +19,19 @@ from .features import FeatureMatrix, feature_matrix
 __all__ = []
 
 # %% ../../nbs/isolation/80_preparing.ipynb #2e6c2d8e
-_RESULT_COLUMNS = ("score", "isolated", "outlier", "reason", "change")
+_RESULT_COLUMNS = ("score", "ratio", "isolated", "outlier", "reason", "change")
+_MORE = ("cluster", "eps", "group")  # of a run over many files, of soundings with a place
 
 
 def without_earlier_results(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The table without the columns of an earlier result, and their names; a foreign column so called is refused."""
     present = [name for name in _RESULT_COLUMNS if name in table]
     if {"score", "reason"} <= set(present) and not {"isolated", "outlier"}.isdisjoint(present):
-        present += [name for name in ("cluster", "eps") if name in table]  # of a run over many files
+        present += [name for name in _MORE if name in table]
         return table.drop(columns=present), present
-    if present:
-        raise InputError(f"the table has a column {present[0]!r}, which the result needs: rename it")
+    needed = [*present, *(["group"] if {"group", "latitude", "longitude"} <= set(table) else [])]
+    if needed:
+        raise InputError(f"the table has a column {needed[0]!r}, which the result needs: rename it")
     return table, []
 
 # %% ../../nbs/isolation/80_preparing.ipynb #9f8fc99e

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ..ground.tables import text_table
 from ..ground.words import counted
 from .figures import eps_curve, silhouette_curve
+from .results import shown_reasons
 from ..soundings.figures import isolated_along_track, isolated_map
 from ..soundings.inputs import InputTable, reading_notes
 
@@ -76,7 +77,7 @@ def names_of_rows(table: pd.DataFrame) -> pd.Series:
     return pd.Series(index, index=index, name="row")
 
 
-_NO_NAMES = {"source", "score", "isolated", "outlier", "reason", "change", "time"}
+_NO_NAMES = {"source", "score", "ratio", "group", "isolated", "outlier", "reason", "change", "time"}
 
 # %% ../../nbs/isolation/83_reporting.ipynb #b1134b00
 FLAG = "xco2_quality_flag"
@@ -90,7 +91,7 @@ def isolated_flagged(table: pd.DataFrame) -> pd.Series:
     return table["isolated"] & flags.notna() & (flags != 0)
 
 # %% ../../nbs/isolation/83_reporting.ipynb #efd5b860
-def oddest_text(table: pd.DataFrame, top: int = 10) -> list[str]:
+def oddest_text(table: pd.DataFrame, top: int = 10, eps: float = np.nan) -> list[str]:
     """Lines on the isolated rows of a result, oddest first; where there are none, on the three oddest."""
     shown = table.sort_values("score", ascending=False, kind="stable")
     n = int(table["isolated"].sum())
@@ -98,7 +99,9 @@ def oddest_text(table: pd.DataFrame, top: int = 10) -> list[str]:
     shown, top = (shown[shown["isolated"]], top) if n else (shown, 3)
     known = ["sounding_id"] if "sounding_id" in shown else ["time"]
     first = [name for name in (*known, "latitude", "longitude", "xco2", FLAG) if name in shown]
-    printed = shown.head(top)[[*first, "score", *(["reason", "change"] if n else [])]]
+    shown_first = shown.head(top)
+    printed = shown_first[[*first, "score", "reason", *(["change"] if n else [])]]
+    printed = printed.assign(reason=shown_reasons(shown_first, eps))
     if "sounding_id" not in shown:
         names = names_of_rows(table).loc[printed.index] if table.index.is_unique else names_of_rows(shown).head(top)
         if names.name not in printed:

@@ -9,6 +9,7 @@ from decimal import ROUND_UP, Context, Decimal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..ground.figures import UNITS
 from .estimator import IsolatedSoundings
@@ -42,6 +43,23 @@ def change_in_words(feature: str | None, change: float, most: float = np.inf) ->
     unit = f" {UNITS[feature]}" if feature in UNITS else ""
     return f"{feature} {_outward(abs(change), abs(most))}{unit} {'higher' if change > 0 else 'lower'}"
 
+# %% ../../nbs/isolation/82_results.ipynb #dda0de5a
+def ratio_of(score: ArrayLike, eps: ArrayLike) -> np.ndarray:
+    """Score over eps; above 1 where, and only where, the score is above eps. Missing where one of them is."""
+    score, eps = np.broadcast_arrays(np.asarray(score, np.float64), np.asarray(eps, np.float64))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        ratio = np.where(np.isinf(score) & ~np.isnan(eps), score, score / eps)
+    return np.where((score > eps) & ~(ratio > 1), np.nextafter(1.0, 2.0), ratio)
+
+# %% ../../nbs/isolation/82_results.ipynb #4a71fd9b
+def shown_reasons(table: pd.DataFrame, eps: ArrayLike) -> list[str]:
+    """The reason of each row; for one that is not isolated, how near it is to eps."""
+    told = []
+    for reason, score, limit in zip(table["reason"].fillna(""), table["score"], np.broadcast_to(eps, len(table))):
+        known = not reason and np.isfinite(score) and np.isfinite(limit)
+        told.append(f"not isolated: score {score:.3g} is not above eps {limit:.3g}" if known else str(reason))
+    return told
+
 # %% ../../nbs/isolation/82_results.ipynb #a8a8a825
 def _words_of_changes(why: pd.DataFrame, X: pd.DataFrame, matrix: FeatureMatrix) -> list[str]:
     """The changes of explained rows X in words."""
@@ -57,10 +75,10 @@ def _words_of_changes(why: pd.DataFrame, X: pd.DataFrame, matrix: FeatureMatrix)
 
 # %% ../../nbs/isolation/82_results.ipynb #7445c2dc
 def result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataFrame:
-    """The columns score, isolated, outlier, reason and change of every judged row."""
+    """The columns score, ratio, isolated, outlier, reason and change of every judged row."""
     isolated = model.labels_ == -1
-    columns = pd.DataFrame({"score": model.radius_, "isolated": isolated, "outlier": isolated,
-                            "reason": "", "change": ""}, index=matrix.X.index)
+    columns = pd.DataFrame({"score": model.radius_, "ratio": ratio_of(model.radius_, model.eps_), "isolated": isolated,
+                            "outlier": isolated, "reason": "", "change": ""}, index=matrix.X.index)
     if isolated.any():
         why = model.explain(matrix.X[isolated], scale=matrix.scale)
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()

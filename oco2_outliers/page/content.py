@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..ground.headings import as_names
 from ..ground.errors import InputError
+from ..ground.headings import as_names
 from ..ground.words import counted
 from .html import program, style
 from .packing import Pack, encode, packed_size
@@ -56,11 +56,12 @@ class Options:
     thumbnail: int = 96
     max_pictures: int = 2000
     picture_root: str | os.PathLike = ""
+    hidden: Sequence[str] = VERDICTS  # columns that the page has as verdict and score
 
 # %% ../../nbs/page/06_content.ipynb #87dcf45e
 def _wanted_columns(table: pd.DataFrame, view: dict, features: list[str], options: Options) -> tuple[list, list]:
     """The columns that the views start with, and all columns that are wanted, most important first."""
-    kept = [name for name in table.columns if name not in VERDICTS]
+    kept = [name for name in table.columns if name not in options.hidden]
     wanted = None if options.columns is None else as_names(options.columns)
     if wanted is not None:
         absent = [name for name in wanted if name not in table]
@@ -92,7 +93,7 @@ def _packed_columns(table: pd.DataFrame, view: dict, features: list[str], pack: 
     # What else is in the file: program, words, neighbours. And base64 needs four characters for three bytes.
     room = (options.max_mb * 1e6 - len(program()) - len(style()) - 40_000) * 0.74 - len(pack.compressed())
     made = _fitting(table, first, order, room)
-    kept = [name for name in table.columns if name not in VERDICTS]
+    kept = [name for name in table.columns if name not in options.hidden]
     columns = []
     for name in (name for name in kept if name in made):
         info, values = made[name]
@@ -131,8 +132,8 @@ def _why_no_slider(table: pd.DataFrame) -> str:
     """Why no number can be moved to another verdict."""
     n = table["eps"].nunique() if "eps" in table else 0
     if n > 1:
-        return (f"No slider: the parts of this run were judged at {n} values of eps (column eps), so no single eps "
-                "gives this verdict. A run with one --eps for all has a slider.")
+        return (f"No slider: the rows were judged at {n} values of eps (column eps), and no factor on them gives this "
+                "verdict: something else than the score decided.")
     return ("No slider: something else than the score alone decided, such as a p-value, so no threshold of the score "
             "gives this verdict.")
 
@@ -153,8 +154,18 @@ def _all_words(source: Source, table: pd.DataFrame, meta: dict, title: str | Non
     """Title, notes and the words of the page."""
     kind = "Isolated soundings" if "isolated" in table else "Odd pictures" if meta["pictures"] else "Outliers"
     words = _words_of_kind(table, meta["view"]) | ({"no_slider": _why_no_slider(table)} if meta["fixed"] else {})
+    words |= _WORDS_OF_FACTOR if meta.get("by_factor") else {}
     return {"title": title or kind, "subtitle": _subtitle(source, table), "notes": _notes(source, table, meta),
             "words": words}
+
+# %% ../../nbs/page/06_content.ipynb #48b257ec
+_WORDS_OF_FACTOR = {"threshold": "factor on eps", "score": "ratio (score / eps of its file)", "score_name": "ratio"}
+
+
+def _with_ratio(view: dict[str, Any], options: Options) -> tuple[dict[str, Any], Options]:
+    """View and options of a page with a factor: `ratio` in the place of `score`."""
+    view = view | {axis: "ratio" for axis in ("x", "y") if view[axis] == "score"}
+    return view, replace(options, hidden=("isolated", "outlier", "ratio"))
 
 # %% ../../nbs/page/06_content.ipynb #2ebdfad0
 def _packed_coast(table: pd.DataFrame, view: dict, pack: Pack) -> dict[str, Any] | None:
@@ -175,6 +186,8 @@ def content_of(result: Any, options: Options) -> tuple[Source, Content]:
     table = with_distance(table)
     features = list(source.X.columns) if source.X is not None else []
     view = first_view(table, features)
+    if verdict.get("by_factor"):
+        view, options = _with_ratio(view, options)
     pictures = packed_pictures(table, pack, options.thumbnail, options.max_pictures, Path(options.picture_root),
                                source.notes)
     coast = _packed_coast(table, view, pack)

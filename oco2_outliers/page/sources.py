@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.files import check_together
 from ..ground.ids import exact_id
+from ..ground.saved_results import saved_table
 from ..ground.tables import read_any_table
 from ..isolation.features import FeatureMatrix
 from ..main_job import IsolationResult
@@ -71,20 +71,6 @@ def _read_table(path: Path) -> pd.DataFrame:
         table["time"] = pd.to_datetime(table["time"], errors="coerce")
     return table
 
-# %% ../../nbs/page/00_sources.ipynb #77f478a7
-_SAVED = ("scores.parquet", "scores.csv", "peaks.csv", "combined.parquet")
-
-
-def _saved_in(folder: Path) -> Path:
-    """The result table in a folder."""
-    for name in _SAVED:
-        if (folder / name).is_file():
-            return folder / name
-    if (folder / "run.json").is_file():
-        raise InputError(f"{folder} holds the parts of a run, not yet one table: run `oco2-outliers combine "
-                         f"{shlex.quote(str(folder))}` first")
-    raise InputError(f"{folder} holds none of {', '.join(_SAVED)}: give the folder of a finished run")
-
 # %% ../../nbs/page/00_sources.ipynb #a454b3de
 def _with_verdict(source: Source) -> Source:
     """A table without a verdict in which every row has a reason holds nothing but outliers; a note says so."""
@@ -105,7 +91,10 @@ def _with_run(table: pd.DataFrame, path: Path) -> Source:
     names = [str(name) for name in table["source"].dropna().unique()] if "source" in table else ["combined.parquet"]
     source = Source(table, names=names)
     found = table["eps"].dropna().unique() if "eps" in table else np.array([])
-    if len(found) != 1:  # where the slider would be, the page says why there is none
+    if len(found) > 1:
+        source.notes.append(f"the parts of the run were judged by {len(found)} values of eps (column eps): the slider "
+                            "is one factor on all of them, and 1 is the run")
+    if len(found) != 1:
         return source
     try:
         m = int(json.loads(path.read_text("utf-8"))["parameters"]["min_samples"])
@@ -136,7 +125,7 @@ def _of_path(path: Path) -> Source:
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     if path.is_dir():
-        path = _saved_in(path)
+        path = saved_table(path)
     check_together(path)
     table = _read_table(path)
     summary, run = path.with_name("summary.json"), path.with_name("run.json")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..isolation.paths import neighbour_search
+from ..isolation.results import ratio_of
 from ..isolation.squares import exact_root
 from .packing import Pack
 from .sources import Source
@@ -61,6 +62,19 @@ def _settings(source: Source, score: np.ndarray, pack: Pack, min_samples: Sequen
             each["core"] = pack.add(cores[each["min_samples"]])
     return found
 
+# %% ../../nbs/page/05_verdict.ipynb #418e7711
+def _by_factor(source: Source, table: pd.DataFrame, flagged: np.ndarray, pack: Pack) -> dict[str, Any] | None:
+    """Ratios and the factor 1, where every row was judged by an eps of its own; None where they do not agree."""
+    try:
+        score, eps = (table[name].to_numpy(np.float64, na_value=np.nan) for name in ("score", "eps"))
+    except (TypeError, ValueError):  # somebody else's column
+        return None
+    ratio = ratio_of(score, eps)
+    if not ((ratio > 1) == flagged).all():
+        return None
+    return {"eps": 1.0, "min_samples": source.min_samples, "fixed": None, "by_factor": True,
+            "settings": [{"min_samples": source.min_samples, **pack.add(ratio)}]}
+
 # %% ../../nbs/page/05_verdict.ipynb #7d00486c
 def packed_verdict(source: Source, table: pd.DataFrame, pack: Pack, min_samples: Sequence[int]) -> dict[str, Any]:
     """Scores, the threshold that gives the verdict of the table, and radii for other min_samples."""
@@ -71,6 +85,8 @@ def packed_verdict(source: Source, table: pd.DataFrame, pack: Pack, min_samples:
     flagged = table[word].to_numpy(bool, na_value=False)
     eps = source.eps
     if "eps" in table and table["eps"].nunique() > 1:
+        if (by_factor := _by_factor(source, table, flagged, pack)) is not None:
+            return by_factor
         eps = None  # a border found by chance would belong to none of the parts
     elif eps is None or not ((eps < score) == flagged).all():
         eps = _threshold(score, flagged)

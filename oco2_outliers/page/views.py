@@ -141,7 +141,7 @@ def _named_in_reasons(table: pd.DataFrame) -> list[str]:
 # %% ../../nbs/page/02_views.ipynb #72f064fc
 def _first_features(table: pd.DataFrame, features: list[str], id_column: str | None = None) -> list[str]:
     """The two features that most often make a row odd, for the first look; else the first two numbers that vary."""
-    place = (*VERDICTS, *_IDS, "latitude", "longitude")
+    place = (*VERDICTS, "ratio", "eps", "cluster", "group", *_IDS, "latitude", "longitude")
     numbers = [str(name) for name in table if is_plain_number(table, name) and name not in place]
     common = [name for name in _named_in_reasons(table) if name in (features or numbers)]
     found = [name for name in dict.fromkeys([*common, *features, *numbers]) if name != id_column]

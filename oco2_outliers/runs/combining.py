@@ -23,6 +23,7 @@ from ..ground.hashes import sha256_of
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from ..ground.work import progress
+from ..isolation.results import shown_reasons
 from ..plumes.false_alarms import q_values
 from .columns import common_type
 from .folder import Manifest, RunFolder, csv_bytes, part_bytes, part_name, writing_to
@@ -142,8 +143,10 @@ class _Buckets:
         return pd.DataFrame(found, columns=["sounding_id", "n", "sources"]), total
 
 # %% ../../nbs/runs/15_combining.ipynb #9e0e64c5
-_COUNTED = {"sounding_id": ("int",), "time": ("timestamp",), "score": ("double", "float", "halffloat", "int"),
-            "outlier": ("bool",)}
+_NUMBERS = ("double", "float", "halffloat", "int")
+_COUNTED = {"sounding_id": ("int",), "time": ("timestamp",), "score": _NUMBERS, "ratio": _NUMBERS, "eps": _NUMBERS,
+            "isolated": ("bool",), "outlier": ("bool",)}
+_OF_ISOLATE = {"score", "ratio", "eps", "isolated"}  # together they are its own; alone they may be somebody's columns
 
 
 def _counts(table: Any, name: str) -> bool:
@@ -158,6 +161,7 @@ class _Tally:
         self.rows, self.n_top, self.top, self.with_score = 0, top, pd.DataFrame(), False
         self.months: dict[str, _Month] = {}
         self.buckets = _Buckets(scratch, rows)
+        self.eps: tuple[float, float] = (math.inf, -math.inf)
 
     def add(self, table: Any, number: int) -> None:
         """Count the part of the file of that number."""
@@ -180,10 +184,27 @@ class _Tally:
         return pd.DataFrame(rows, columns=None if rows else ["month", "rows", "files"])
 
     def _keep_top(self, table: Any, frame: pd.DataFrame) -> None:
-        best = frame["score"].dropna().sort_values(ascending=False, kind="stable").index[: self.n_top]
+        ranking = ["ratio", "score"] if set(frame) >= _OF_ISOLATE else ["score"]
+        known = frame[ranking].dropna()
+        best = known.sort_values(ranking, ascending=False, kind="stable").index[: self.n_top]
         rows = _to_pandas(table.take(best.to_numpy()))
         every = pd.concat([self.top, rows], ignore_index=True) if len(self.top) else rows
-        self.top = every.sort_values("score", ascending=False, kind="stable", ignore_index=True).head(self.n_top)
+        self.top = every.sort_values(ranking, ascending=False, kind="stable", ignore_index=True).head(self.n_top)
+        if len(ranking) == 2 and (eps := frame["eps"].dropna()).size:
+            self.eps = (min(self.eps[0], eps.min()), max(self.eps[1], eps.max()))
+
+    def oddest(self) -> pd.DataFrame:
+        """The oddest rows, each with a reason."""
+        if not set(self.top) >= _OF_ISOLATE | {"reason"} or self.eps[0] > self.eps[1]:
+            return self.top
+        return self.top.assign(reason=shown_reasons(self.top, self.top["eps"].to_numpy(np.float64, na_value=np.nan)))
+
+    def notes(self) -> list[str]:
+        """Why a higher score may stand below a lower one."""
+        low, high = self.eps
+        return [f"eps differs, from {low:.3g} to {high:.3g}, since each file or pass has its own: so the oddest are "
+                "listed by ratio, score / eps. Above 1 is isolated; a higher score may not be, where eps is higher, too"
+                ] if low < high else []
 
 # %% ../../nbs/runs/15_combining.ipynb #351044e1
 def _q_value_rule(run: Mapping, lines: Sequence[Mapping]) -> Callable | None:
@@ -327,13 +348,13 @@ class Combined:
     monthly : DataFrame
         `month` (YYYY-MM), `rows`, `files`, and where there is a score `outliers`, `share`, `mean_score`, `max_score`.
     top : DataFrame
-        The rows with the highest scores, oddest first, with reasons.
+        The rows with the highest scores, oddest first, each with a reason; those of `isolate` by `ratio`, score / eps.
     duplicates : DataFrame
         `sounding_id`, `n`, `sources` of soundings that are in the table more than once; the first 10,000.
     n_duplicates : int
         How many such soundings there are.
     notes : list of str
-        Files that are not in the table, and why.
+        Why the oddest are listed as they are, and files that are not in the table, and why.
 
     Examples
     --------
@@ -365,7 +386,8 @@ class Combined:
         if len(self.monthly):
             lines += ["", self.monthly.to_string(index=False, float_format="{:.4g}".format)]
         if len(self.top):
-            first = [c for c in ("sounding_id", "latitude", "longitude", "xco2", "path", "score", "reason")
+            of_isolate = ("eps", "ratio", "isolated") if set(self.top) >= _OF_ISOLATE else ()
+            first = [c for c in ("sounding_id", "latitude", "longitude", "xco2", "path", "score", *of_isolate, "reason")
                      if c in self.top]
             lines += ["", self.top[first].to_string(index=False, float_format="{:.3f}".format)]
         twice = f"{counted(self.n_duplicates, 'sounding is', 'soundings are')} in more than one row"
@@ -443,8 +465,8 @@ def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
             duplicates, n = tally.buckets.duplicates([line["name"] for line in lines])
             place.check_held()
             with writing_to(place):
-                lists = {"monthly.csv": tally.monthly(), "top.csv": tally.top, "duplicates.csv": duplicates}
+                lists = {"monthly.csv": tally.monthly(), "top.csv": tally.oddest(), "duplicates.csv": duplicates}
                 _write_together(place, path, {name: csv_bytes(list(table.columns), table.astype(object).to_numpy()
                                                               .tolist()) for name, table in lists.items()})
     return Combined(place.path("combined.parquet") if place.local else f"{place.address}/combined.parquet", tally.rows,
-                    tally.monthly(), tally.top, duplicates, n, notes)
+                    tally.monthly(), tally.oddest(), duplicates, n, [*tally.notes(), *notes])

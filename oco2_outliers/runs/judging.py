@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from ..isolation.preparing import refuse_undeclared, without_earlier_results
 from ..isolation.choosing import eps_values, printable_fence
-from ..isolation.estimator import IsolatedSoundings
 from ..isolation.columns import numeric_columns, refuse_text
+from ..isolation.estimator import IsolatedSoundings
 from ..isolation.features import FeatureMatrix, asked_columns, feature_matrix
+from ..isolation.preparing import refuse_undeclared, without_earlier_results
 from ..isolation.results import result_columns
 from .units import Unit
 from ..soundings.track import orbit_numbers
@@ -71,8 +71,9 @@ _NOT_JUDGED = "not judged: "
 
 def _not_judged(rows: pd.DataFrame, why: str) -> pd.DataFrame:
     """The result of rows that cannot be judged."""
-    return pd.DataFrame({"score": np.nan, "isolated": False, "outlier": False, "reason": _NOT_JUDGED + why,
-                         "change": "", "cluster": np.int32(-1), "eps": np.nan}, index=rows.index)
+    return pd.DataFrame({"score": np.nan, "ratio": np.nan, "isolated": False, "outlier": False,
+                         "reason": _NOT_JUDGED + why, "change": "", "cluster": np.int32(-1), "eps": np.nan},
+                        index=rows.index)
 
 # %% ../../nbs/runs/04_judging.ipynb #6110bf06
 def fitted_model(X: pd.DataFrame, eps: Any, min_samples: int, n_jobs: int | None = 1) -> IsolatedSoundings:

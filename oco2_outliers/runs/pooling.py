@@ -22,7 +22,7 @@ from ..ground.words import counted
 from ..ground.work import progress
 from ..isolation.choosing import printable_fence
 from ..isolation.features import feature_matrix
-from ..isolation.results import change_in_words
+from ..isolation.results import change_in_words, ratio_of
 from .judging import fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs
@@ -139,8 +139,10 @@ class _PoolTask(_Gathered):
         table, X = self.features(unit)
         at = slice(self.start[unit.name], self.start[unit.name] + len(X))
         isolated = self.pool.cluster[at] == -1
-        columns = pd.DataFrame({"score": self.pool.score[at], "isolated": isolated, "outlier": isolated, "reason": "",
-                                "change": "", "cluster": self.pool.cluster[at], "eps": self.pool.eps}, index=X.index)
+        score = self.pool.score[at]
+        columns = pd.DataFrame({"score": score, "ratio": ratio_of(score, self.pool.eps), "isolated": isolated,
+                                "outlier": isolated, "reason": "", "change": "", "cluster": self.pool.cluster[at],
+                                "eps": self.pool.eps}, index=X.index)
         first = int(np.searchsorted(self.isolated, at.start))
         why = self.pool.why.iloc[first: first + int(isolated.sum())]
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()

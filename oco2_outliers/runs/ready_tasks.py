@@ -29,8 +29,8 @@ PEAKS = Columns({name: _NO_NUMBERS.get(name, "number") for name in COLUMNS})
 SOUNDINGS = {"sounding_id": "whole", "time": "time", "source": "text",
              **dict.fromkeys(("latitude", "longitude", "xco2", "xco2_uncertainty", "xco2_apriori"), "number")}
 CONVERTED = Columns({}, SOUNDINGS)
-ISOLATED = Columns({"source": "text", "score": "number", "isolated": "flag", "outlier": "flag", "reason": "text",
-                    "change": "text", "cluster": "whole", "eps": "number"}, SOUNDINGS)
+ISOLATED = Columns({"source": "text", "score": "number", "ratio": "number", "isolated": "flag", "outlier": "flag",
+                    "reason": "text", "change": "text", "cluster": "whole", "eps": "number"}, SOUNDINGS)
 IMAGES = Columns({"path": "text", "score": "number", "outlier": "flag", "reason": "text", "width": "whole",
                   "height": "whole", "note": "text"})
 

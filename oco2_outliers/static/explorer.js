@@ -393,7 +393,7 @@ class View {
     if (late.length <= MANY) this.discs(late, odd / 2);
     else this.stamp(late, odd);
     context.putImageData(this.image, 0, 0);
-    if (this.y.name === "score" || this.x.name === "score") this.threshold(context);
+    if (this.y.score || this.x.score) this.threshold(context);
   }
 
   stamp(rows, size) {
@@ -438,7 +438,7 @@ class View {
     context.strokeStyle = this.app.colour("--ink2");
     context.lineWidth = ratio;
     context.beginPath();
-    if (this.y.name === "score") {
+    if (this.y.score) {
       context.moveTo(0, (y1 - eps) * ky);
       context.lineTo(w, (y1 - eps) * ky);
     } else {
@@ -766,7 +766,8 @@ export class Explorer {
     this.filter = null;
     this.eps = this.fixed ? NaN : meta.eps;
     this.setting = this.table.settings.find((each) => each.min_samples === meta.min_samples) ?? this.table.settings[0];
-    this.score = { name: "score", label: meta.words.score, kind: "number", numeric: true, type: "f8", score: true };
+    this.scoreName = meta.words.score_name ?? "score";
+    this.score = { name: this.scoreName, label: meta.words.score, kind: "number", numeric: true, type: "f8", score: true };
     this.takeScore();
     root.classList.add("ox");
     if (theme) root.dataset.theme = theme;
@@ -818,9 +819,9 @@ export class Explorer {
     this.setting = setting;
     this.takeScore();
     this.judge();
-    if (this.filter && (this.filter.uses.has("score") || this.filter.uses.has(this.word))) this.sieve();
+    if (this.filter && (this.filter.uses.has(this.scoreName) || this.filter.uses.has(this.word))) this.sieve();
     for (const view of this.views) {
-      if (view.x.name === "score" || view.y.name === "score") view.axes(view.x, view.y);
+      if (view.x.score || view.y.score) view.axes(view.x, view.y);
       else view.paint();
     }
     this.drawProfile();
@@ -851,7 +852,7 @@ export class Explorer {
     const columns = new Map();
     for (const column of this.table.columns.values())
       columns.set(column.name, { type: column.filterType, value: (i) => column.value(i) });
-    columns.set("score", { type: "number", value: (i) => this.scores[i] });
+    columns.set(this.scoreName, { type: "number", value: (i) => this.scores[i] });
     if (!columns.has("row")) columns.set("row", { type: "number", value: (i) => i });
     columns.set(this.word, { type: "bool", value: (i) => this.flag[i] === 1 });
     if (!columns.has("selected")) columns.set("selected", { type: "bool", value: (i) => this.selected[i] === 1 });
@@ -1036,7 +1037,7 @@ export class Explorer {
       if (value < least) least = value;
       if (value > most) most = value;
     }
-    const logarithmic = !zero && this.table.meta.words.threshold === "eps";
+    const logarithmic = !zero && this.table.meta.words.threshold !== "threshold";
     if (logarithmic) this.span = low > high ? [0.1, 10, true] : [low * 0.9, high * 1.1, true];
     else {
       if (least > most) [least, most] = [0, 1];
@@ -1105,7 +1106,7 @@ export class Explorer {
     this.tableColumns = names.map((name) => this.table.columns.get(name)).filter(Boolean);
     this.caption = element("caption");
     this.body = element("tbody");
-    const heads = [" ", ...this.tableColumns.map((column) => column.label), "score", "reason"];
+    const heads = [" ", ...this.tableColumns.map((column) => column.label), this.scoreName, "reason"];
     const head = element("tr", {}, ...heads.map((text, k) => element("th", { scope: "col", class: this.cellClass(k) },
       ...(k ? headText(text) : [element("span", { class: "ox-unseen", text: this.say })]))));
     const page = (text, label, by) => element("button", { type: "button", class: "ox-button", text, "aria-label": label, onclick: () => {
@@ -1214,7 +1215,7 @@ export class Explorer {
       return row;
     }));
     const what = this.nSelected ? `${plural(this.nSelected, "selected row")}` : `${plural(this.nShown, "row")}`;
-    this.caption.textContent = `The oddest of ${what}, highest score first`;
+    this.caption.textContent = `The oddest of ${what}, highest ${this.scoreName} first`;
     const first = this.page * PAGE;
     const limit = this.top.length === TOP_ROWS ? `, the first ${count(TOP_ROWS)} can be listed` : "";
     this.pageText.textContent = rows.length ? `${first + 1}–${first + rows.length}${limit}` : "no row";
@@ -1306,7 +1307,7 @@ export class Explorer {
     }, 150);
     if (this.table.tile) parts.push(this.picture(i, 160));
     parts.push(...this.neighbours(i));
-    const list = element("dl", {}, element("div", {}, element("dt", { text: "score" }),
+    const list = element("dl", {}, element("div", {}, element("dt", { text: this.scoreName }),
       element("dd", { text: Number.isNaN(this.scores[i]) ? "missing" : shortest(this.scores[i], false) })));
     for (const column of this.table.columns.values()) {
       if (column.name === "reason" || column.name === "change") continue;
@@ -1393,7 +1394,7 @@ export class Explorer {
     const { meta } = this.table;
     const reason = this.table.columns.get("reason")?.text(i);
     const change = this.table.columns.get("change")?.text(i);
-    const as = this.moved() && meta.words.threshold === "eps" ? ` (at eps ${brief(meta.eps)} and min_samples ${meta.min_samples}, as in the run)` : "";
+    const as = !this.moved() ? "" : meta.by_factor ? " (at factor 1, as in the run)" : meta.words.threshold === "eps" ? ` (at eps ${brief(meta.eps)} and min_samples ${meta.min_samples}, as in the run)` : "";
     const told = [];
     if (reason) told.push(`Reason: ${reason}${as}`);
     if (change) told.push(`Would not be ${this.say} if ${change.replace(/^(\S+) /, "$1 were ")}${as}`);
@@ -1495,7 +1496,7 @@ export class Explorer {
     const rows = this.nSelected ? this.selectedRows() : this.flaggedRows().filter((i) => this.shown[i]);
     const names = this.table.meta.view.exported;
     const columns = names.map((name) => this.table.columns.get(name)).filter(Boolean);
-    const head = [...(columns.length && this.idColumn ? [] : ["row"]), ...columns.map((column) => column.name), "score", this.word];
+    const head = [...(columns.length && this.idColumn ? [] : ["row"]), ...columns.map((column) => column.name), this.scoreName, this.word];
     const lines = [head.map(cell).join(",")];
     for (const i of rows) {
       const texts = columns.map((column) => (column.kind === "text" ? cell(column.text(i)) : column.text(i)));

@@ -209,9 +209,14 @@ def test_a_combined_run_is_a_result(tmp_path, eps):
     assert combined["eps"].nunique() == (2 if eps == "auto" else 1)
     meta, array = read_back(explore(run, tmp_path / "e.html").path)
     assert meta["n"] == len(combined) and combined["isolated"].any()
-    assert not any("values of eps" in note for note in meta["notes"])  # it is said once, where the slider would be
-    assert ("2 values of eps" in meta["words"].get("no_slider", "")) == (eps == "auto")
-    if eps == "auto":
+    assert ("2 values of eps" in " ".join(meta["notes"])) == (eps == "auto")
+    assert meta["fixed"] is None and "no_slider" not in meta["words"]
+    assert ((meta["eps"] < array(meta["settings"][0])) == combined["isolated"]).all()
+    if eps == "auto":  # one factor on the eps of each file
+        assert meta["eps"] == 1 and meta["words"]["score_name"] == "ratio"
+        assert (array(meta["settings"][0]) == combined["ratio"]).all()
+        names = {each["name"] for each in meta["columns"]}
+        assert {"score", "eps", "reason"} <= names and "ratio" not in names
         return
     assert meta["eps"] == eps and meta["min_samples"] == 5 and meta["subtitle"].endswith("eps 1.5 and min_samples 5")
     assert ((eps < array(meta["settings"][0])) == combined["isolated"]).all()
@@ -313,6 +318,7 @@ def test_pictures_that_are_not_there_are_told(tmp_path):
     ("two levels", table_of().set_axis(pd.MultiIndex.from_product([range(5), list("abcdef")]))),
     ("another rule", table_of(outlier=[True, False] * 15)),
     ("no score at all", table_of(score=np.nan)),
+    ("an eps for each file", table_of(eps=[5.0, 20.0] * 15, outlier=np.arange(30.0) > [5.0, 20.0] * 15)),
     ("dates", table_of(time=pd.date_range("2020-01-01", periods=30, tz="Asia/Tokyo"))),
     ("numbers for names", table_of().assign(**{"7": 1.0}).rename(columns={"7": 7})),
     ("objects", table_of(what=[{"a": 1}, [1], None] * 10)),

@@ -90,6 +90,7 @@ CASES = {
     "embedding_scatter": lambda ax: plots.embedding_scatter(POINTS, LABELS, ax=ax),
     "feature_reasons": lambda ax: plots.feature_reasons(TABLE, ax=ax),
     "score_histogram": lambda ax: plots.score_histogram(TABLE["score"], 2.5, ax=ax),
+    "evaluation_curve": lambda ax: plots.evaluation_curve(TABLE.rename(columns={"isolated": "odd"}), share=0.1, ax=ax),
     "peak_fit": lambda ax: plots.peak_fit(AROUND, PEAK, ax=ax, false_alarm=1.2),
     "track_scan": lambda ax: plots.track_scan(SCAN, pd.DataFrame({"centre": [100.0], "sigma": [12.0]}), ax=ax),
     "plume_map": lambda ax: plots.plume_map(TABLE, PEAK, TABLE.iloc[[3]], ax=ax),
@@ -133,7 +134,7 @@ def test_both_axes_are_named(name):
     ax = CASES[name](None)
     assert ax.get_xlabel() and (ax.get_ylabel() or name in {"feature_reasons", "silhouette_plot"})
     assert name in {"k_selection", "feature_reasons", "silhouette_plot", "silhouette_curve", "score_histogram",
-                    "embedding_scatter"} or "(" in ax.get_xlabel(), "no unit"
+                    "embedding_scatter", "evaluation_curve"} or "(" in ax.get_xlabel(), "no unit"
 
 
 def test_docstring_examples():

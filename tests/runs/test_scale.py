@@ -918,12 +918,31 @@ def test_combine_counts_ranks_and_finds_what_is_there_twice(own_days, tmp_path, 
         assert made.monthly["rows"].tolist() == month.value_counts().sort_index().tolist()
         assert made.monthly["outliers"].tolist() == table.groupby(month)["outlier"].sum().tolist()
         np.testing.assert_allclose(made.monthly["mean_score"], table.groupby(month)["score"].mean(), rtol=1e-12)
-        assert made.top["score"].tolist() == table["score"].nlargest(5).tolist() and made.top["reason"].all()
+        assert made.top["ratio"].tolist() == table["ratio"].nlargest(5).tolist() and made.top["reason"].all()
         assert made.n_duplicates == 7 and (made.duplicates["n"] == 2).all()
         assert made.duplicates["sounding_id"].tolist() == sorted(twin["sounding_id"])
         assert "day_002" in made.duplicates["sources"][0] and "twin" in made.duplicates["sources"][0]
     listed = pd.read_csv(tmp_path / "out" / "duplicates.csv")
     assert listed["sounding_id"].tolist() == sorted(twin["sounding_id"])
+
+
+def test_combine_ranks_by_the_ratio_and_gives_each_row_a_reason(tmp_path):
+    for seed, noise in ((1, 1.0), (2, 6.0)):
+        rng = np.random.default_rng(seed)
+        xco2 = np.r_[400 + noise * rng.standard_t(4, 400), 460.0]
+        pd.DataFrame({"sounding_id": 2019071518300001 + 10**9 * seed + 10 * np.arange(401), "xco2": xco2}).to_csv(
+            tmp_path / f"{seed}.csv", index=False)
+    map_files(f"{tmp_path}/*.csv", "isolate", out=tmp_path / "out", parameters={"eps": "auto"}, progress=False)
+    made = combine(tmp_path / "out", top=40, progress=False)
+    table = pd.read_parquet(made.path)
+    assert table["eps"].nunique() == 2 and ((table["ratio"] > 1) == table["isolated"]).all()
+    assert made.top["ratio"].tolist() == table["ratio"].nlargest(40).tolist()
+    assert (made.top["reason"] != "").all() and not made.top["isolated"].all() and made.top["isolated"].any()
+    assert made.top["isolated"].is_monotonic_decreasing  # no row that is not isolated stands above one that is
+    listed = pd.read_csv(tmp_path / "out" / "top.csv")
+    assert listed["reason"].notna().all() and {"isolated", "ratio", "eps"} <= set(listed)
+    assert "a higher score may not be" in str(made) and " isolated " in str(made)
+    assert (table.loc[~table["isolated"], "reason"] == "").all()  # the table itself says what it always said
 
 
 def test_combine_brings_unlike_parts_together(tmp_path):

@@ -295,6 +295,10 @@ COMMANDS: dict[str, tuple[list[str], list[tuple[str, str | None]]]] = {
         [("--out", OUT), ("--top", TEXT), ("-m", FILE), ("--contamination", TEXT), ("--bins", TEXT), ("--fast", None)],
     ),
     "images convert": ([FILE, OUT], [("--bins", TEXT), ("--trusted", None)]),
+    "evaluate": (
+        [FILE],
+        [("--labels", FILE), ("--out", OUT), ("--on", TEXT), ("--positive", TEXT), ("--share", TEXT)],
+    ),
     "explore": (
         [FILE],
         [
