@@ -293,7 +293,8 @@ _Files = Annotated[list[str], typer.Argument(metavar="FILES...", help="Files, fo
                                              "swift://container/prefix.")]
 _RunOut = Annotated[str, typer.Option(help="Folder or URL for the parts, manifest.jsonl and failures.csv.")]
 _Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.")]
-_Processes = Annotated[int, typer.Option(help="Processes of this machine; 0 for one per core.", min=0)]
+_Processes = Annotated[int, typer.Option(help="Processes of this machine, at most one per core; 0 for "
+                                            "as many.", min=0)]
 _Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what is in OUT, or start over.")]
 _Scope = Annotated[str | None, typer.Option(help="isolate: judge against its own orbit, or against all rows. Default: "
                                             "orbit.")]

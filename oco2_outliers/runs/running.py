@@ -21,6 +21,7 @@ from ..ground.errors import InputError, one_line, printable
 from ..ground.hashes import hash_of, sha256_of
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
+from ..ground.work import count_processes
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
 from .plan import add_to_plan, read_described
@@ -289,6 +290,14 @@ def _result(run: Run, site: Site, items: Sequence[Item], n_done: int, started: f
                      sum(e["rows"] for e in lines if "error" not in e), time.perf_counter() - started,
                      _manifest_table(lines), failures, scaling, notes)
 
+# %% ../../nbs/runs/14_running.ipynb #261afe2c
+def _note_of_processes(client: Any, jobs: int) -> list[str]:
+    """That fewer processes work than were asked for, where that is so."""
+    if client is not None or count_processes(jobs) >= jobs:
+        return []
+    n = count_processes(jobs)
+    return [f"{jobs:,} processes asked for: {counted(n, 'process', 'processes')} at work, one per core"]
+
 # %% ../../nbs/runs/14_running.ipynb #bfdab6a1
 @tells_tasks
 def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str | Callable[..., pd.DataFrame], *,
@@ -312,7 +321,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     resume : bool, default True
         Go on with what an earlier run left in `out`; False starts over.
     jobs : int, default 1
-        Processes of this machine, when there is no client; 0 for one per core.
+        Processes of this machine, when there is no client: at most one per core; 0 for as many.
     each : {"file", "orbit", "folder"}, default "file"
         What a callable is given: a file, one pass of a file, or a folder of pictures.
     parameters : mapping, optional
@@ -363,7 +372,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     (1, 0)
     """
     started = time.perf_counter()
-    notes: list[str] = []
+    notes = _note_of_processes(client, jobs)
     if isinstance(client, str):
         scheduler_address(client)
     run = checked_run(task, parameters, each, scope, scale, storage_options)
