@@ -185,7 +185,7 @@ def _chosen_columns(df: pd.DataFrame, features: str | Sequence[str] | None,
     return names, fates
 
 # %% ../../nbs/isolation/00_features.ipynb #615da53e
-def _final_fates(fates: dict[Hashable, Fate], matrix: FeatureMatrix, asked: bool) -> dict[Hashable, Fate]:
+def final_fates(fates: dict[Hashable, Fate], matrix: FeatureMatrix, asked: bool) -> dict[Hashable, Fate]:
     """What became of every column of a table, now that constants, copies and empty columns are known."""
     if asked:
         fates = {name: Fate("not asked for", fate.became) for name, fate in fates.items()}
@@ -276,4 +276,4 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
         raise InputError(f"no complete row left: each of the {len(df)} rows lacks a feature (fill or missing value)")
     matrix = _standardise(values[complete], keep_all=features is not None, empty=empty,
                           n_dropped=int((~complete).sum()))
-    return replace(matrix, columns=_final_fates(fates, matrix, features is not None))
+    return replace(matrix, columns=final_fates(fates, matrix, features is not None))

@@ -23,7 +23,7 @@ from ..ground.work import progress
 from ..isolation.choosing import printable_fence
 from ..isolation.features import feature_matrix
 from ..isolation.results import change_in_words
-from .judging import fitted_model, on_scale, soundings_of
+from .judging import fates_of_file, fates_on_scale, fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs
 from .tasks import ROWS, task_named
@@ -147,8 +147,11 @@ class _PoolTask(_Gathered):
         columns.loc[isolated, "change"] = [
             change_in_words(*told) for told in zip(why["feature"], why["change"], why["change_most"])]
         result = table.loc[X.index].join(columns)
+        matrix = on_scale(table.head(0), self.scaling)
+        fates = fates_on_scale(table, matrix, self.scaling, self.parameters["features"])
         result.attrs = {"counts": {"rows_read": len(table), "dropped": len(table) - len(X),
-                                   "isolated": int(isolated.sum())}}
+                                   "isolated": int(isolated.sum())},
+                        "columns": fates_of_file(table, fates) if len(table) else {}}
         return result
 
 # %% ../../nbs/runs/13_pooling.ipynb #3b48bdfe

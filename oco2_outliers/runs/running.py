@@ -10,7 +10,7 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +22,14 @@ from ..ground.hashes import hash_of, sha256_of
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from ..ground.work import count_processes
+from ..isolation.columns import Fate
+from .fates import fates_of_run, notes_of_columns
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
 from .plan import add_to_plan, read_described
 from .pooling import run_pooled
 from .resuming import Site, run_items
-from .scaling import find_scaling, look_again, scaling_in_words
+from .scaling import TOLD, find_scaling, look_again, scaling_in_words
 from .tasks import Task, load_function, task_named, tells_tasks
 from .workers import executor, scheduler_address
 from .working import Item, make_job, name_of
@@ -60,6 +62,9 @@ class RunResult:
         Features of the run with mean and deviation, and what was left out, where the run has one scale.
     notes : list of str
         What a person should know about this run.
+    columns : dict of str to (str, str)
+        What became of every column of the files of `isolate`, and why, as in `FeatureMatrix.columns`; of each file it
+        stands in ``manifest.jsonl``.
 
     Examples
     --------
@@ -84,6 +89,7 @@ class RunResult:
     failures: pd.DataFrame = field(repr=False)
     scaling: dict | None = field(default=None, repr=False)
     notes: list[str] = field(default_factory=list, repr=False)
+    columns: dict[Hashable, Fate] = field(default_factory=dict, repr=False)
 
     @property
     def exit_code(self) -> int:
@@ -286,9 +292,11 @@ def _result(run: Run, site: Site, items: Sequence[Item], n_done: int, started: f
     """The report of a run."""
     lines = [site.manifest.entries[item.key] for item in items if item.key in site.manifest.entries]
     failures = pd.DataFrame([(e["name"], e["error"]) for e in lines if "error" in e], columns=["name", "error"])
+    fates = fates_of_run(lines)
+    notes = notes + notes_of_columns(lines, fates, TOLD if scaling else ())
     return RunResult(site.out.address, run.task.name, len(items), n_done, len(items) - n_done,
                      sum(e["rows"] for e in lines if "error" not in e), time.perf_counter() - started,
-                     _manifest_table(lines), failures, scaling, notes)
+                     _manifest_table(lines), failures, scaling, notes, fates)
 
 # %% ../../nbs/runs/14_running.ipynb #261afe2c
 def _note_of_processes(client: Any, jobs: int) -> list[str]:
@@ -358,7 +366,8 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     -----
     Parts are the same to the byte whatever does the work, on the same kind of processor and with the same versions of
     this package, numpy, scipy, pandas, pyarrow and numba. Linear algebra runs on one thread while a unit is done.
-    Memory: one unit per worker; in the coordinator one manifest line per unit (about 1 kB). Nothing in `out` is ever
+    Memory: one unit per worker; in the coordinator one manifest line per unit (about 1 kB, and 100 bytes per column of
+    a file that `isolate` judges). Nothing in `out` is ever
     unpickled. A cluster does unpickle what its scheduler is sent: see below.
 
     Examples

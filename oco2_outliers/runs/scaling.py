@@ -243,6 +243,9 @@ def look_again(site: Site, name: str, parameters: Mapping) -> None:
     _Looks(site, parameters).forget(name)
 
 # %% ../../nbs/runs/11_scaling.ipynb #19ba5399
+TOLD = ("feature", "constant", "copy", "empty", "not in every file")  # what became of columns, told by the scale
+
+
 def scaling_in_words(scaling: Mapping) -> list[str]:
     """Which features the run judges by, and what was left out."""
     copies = [f"{a} (same as {b})" for a, b in scaling["duplicate"].items()]

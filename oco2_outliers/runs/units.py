@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..soundings.inputs import told_by_reader
 from ..soundings.sounding_ids import parse_times
 from ..soundings.tables_in import read_soundings
 from ..soundings.track import orbit_numbers
@@ -37,6 +38,8 @@ class Unit:
         Local paths of the pictures (copies, when they lie elsewhere), when the unit is a folder.
     rows : DataFrame or None
         The soundings of the pass, when the unit is one.
+    told : dict
+        What the reader tells of the columns of the file, once it was read.
 
     Examples
     --------
@@ -52,6 +55,7 @@ class Unit:
     orbit: int | None = None
     paths: list[str] = field(default_factory=list)
     rows: pd.DataFrame | None = field(default=None, repr=False)
+    told: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def table(self, **asked: Any) -> pd.DataFrame:
         """The soundings; `columns`, `box`, `dates`, `quality` and so on as in `read_soundings`."""
@@ -59,7 +63,9 @@ class Unit:
             return self.rows
         if not self.data:
             raise InputError(f"{self.name} is empty" if self.data is not None else f"{self.name} is a folder")
-        return read_soundings(io.BytesIO(self.data), name=self.name, **asked)
+        table = read_soundings(io.BytesIO(self.data), name=self.name, **asked)
+        self.told = told_by_reader(table)
+        return table
 
     def passes(self) -> list[Unit]:
         """The unit, pass by pass."""

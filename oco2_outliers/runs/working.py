@@ -114,9 +114,12 @@ def _read_and_run(job: Job, item: Item) -> tuple[list[dict], pd.DataFrame]:
     read = [file.told | {"size": len(data), "sha256": sha256_of(data)}]
     unit = Unit(item.name, data)
     if job.each == "file":
-        return read, job.task(unit, **job.parameters)
-    tables = [job.task(one, **job.parameters) for one in unit.passes()]
-    return read, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"source": pd.Series(dtype="str")})
+        table = job.task(unit, **job.parameters)
+    else:
+        tables = [job.task(one, **job.parameters) for one in unit.passes()]
+        table = (pd.concat(tables, ignore_index=True) if tables else
+                 pd.DataFrame({"source": pd.Series(dtype="str")}))
+    return [each | unit.told for each in read], table
 
 # %% ../../nbs/runs/08_working.ipynb #f5b32848
 def _written(job: Job, item: Item, data: bytes) -> dict:
@@ -146,6 +149,6 @@ def work(job: Job, item: Item) -> dict:
     written = _written(job, item, data)
     if "stop" in written:
         return entry | written
-    counts = table.attrs.get("counts")
-    return entry | {"inputs": read, "rows": len(table), **written, "counts": counts if isinstance(counts, dict) else {},
+    told = {name: found for name in ("counts", "columns") if isinstance(found := table.attrs.get(name), dict)}
+    return entry | {"inputs": read, "rows": len(table), **written, "counts": {}, **told,
                     "seconds": round(time.perf_counter() - started, 4)}
