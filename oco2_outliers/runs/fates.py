@@ -65,4 +65,15 @@ def notes_of_columns(lines: Sequence[Mapping], fates: Mapping[Hashable, Fate], t
     """What a person should know of the columns of a run: their fates, and what the reader matched or left out."""
     read = [each for line in lines for each in line.get("inputs", []) if isinstance(each, dict)]
     kept = [{what: names for what, names in each.items() if isinstance(names, dict)} for each in read]
-    return columns_in_words(fates, told) + column_notes(kept, "manifest.jsonl")
+    return columns_in_words(fates, told) + column_notes(kept, "manifest.jsonl") + _odd_columns(lines)
+
+
+def _odd_columns(lines: Iterable[Mapping]) -> list[str]:
+    """Columns of parts that are not what they should be, a line for each kind, with the number of files."""
+    files: dict[str, Counter[str]] = {}
+    for line in lines:
+        odd = line.get("stored")
+        for name, why in odd.items() if isinstance(odd, dict) else ():
+            files.setdefault(str(why), Counter())[str(name)] += 1
+    return [f"{why}: " + ", ".join(f"{name} (in {counted(n, 'file')})" for name, n in names.items())
+            for why, names in sorted(files.items())]

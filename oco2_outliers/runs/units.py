@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.tables import storable
 from ..soundings.inputs import told_by_reader
 from ..soundings.sounding_ids import parse_times
 from ..soundings.tables_in import read_soundings
@@ -90,14 +91,26 @@ def _frame_to_write(table: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 # %% ../../nbs/runs/03_units.ipynb #67b52b2c
+def ready_part(table: pd.DataFrame, columns: Columns | None = None) -> tuple[pd.DataFrame, dict[str, str]]:
+    """A table as it is written, with the columns that are declared; and what is odd about columns of it, by name."""
+    frame = _frame_to_write(table)
+    if columns is not None:
+        frame = with_declared(frame, columns)
+    odd = {name: f"no {_IN_WORDS[kind]}, stored as read" for name, kind in frame.attrs.get("not_so", {}).items()}
+    frame.attrs = {}
+    frame, mixed = storable(frame)
+    return frame, odd | dict.fromkeys(mixed, "mixed kinds, stored as text")
+
+
+_IN_WORDS = {"whole": "whole numbers", "number": "numbers", "flag": "truth values", "time": "times", "text": "text"}
+
+# %% ../../nbs/runs/03_units.ipynb #0dd00002
 def parquet_bytes(table: pd.DataFrame, columns: Columns | None = None) -> bytes:
     """A table as the bytes of a Parquet file, with the columns that are declared; the same table, the same bytes."""
     import pyarrow as pa  # half a second to import, and only who writes needs it
     import pyarrow.parquet as pq
 
-    frame = _frame_to_write(table)
-    if columns is not None:
-        frame = with_declared(frame, columns)
+    frame, _ = ready_part(table, columns)
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False, nthreads=1), buffer, compression="zstd")
     return buffer.getvalue()

@@ -23,7 +23,7 @@ from ..ground.hashes import hash_of, md5_of, sha256_of
 from .columns import Columns
 from .folder import RunFolder, part_name
 from .threads import one_thread
-from .units import Unit, parquet_bytes
+from .units import Unit, parquet_bytes, ready_part
 
 # %% auto #0
 __all__ = []
@@ -141,7 +141,8 @@ def work(job: Job, item: Item) -> dict:
         with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read, table = _read_and_run(job, item)
-            data = parquet_bytes(table, job.columns)
+            frame, odd = ready_part(table, job.columns)
+            data = parquet_bytes(frame)
     except Exception as error:  # noqa: BLE001 - whatever one file does to a task, the other files go on
         # Where all parts stand on one scale, a file that changed is an end of the run, not a failure of the file.
         changed = {"changed": True} if item.sha256 and isinstance(error, ChangedInput) else {}
@@ -150,5 +151,6 @@ def work(job: Job, item: Item) -> dict:
     if "stop" in written:
         return entry | written
     told = {name: found for name in ("counts", "columns") if isinstance(found := table.attrs.get(name), dict)}
+    told |= {"stored": odd} if odd else {}
     return entry | {"inputs": read, "rows": len(table), **written, "counts": {}, **told,
                     "seconds": round(time.perf_counter() - started, 4)}
