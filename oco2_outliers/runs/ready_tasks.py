@@ -15,7 +15,7 @@ from ..ground.files import scratch_folder
 from ..pictures.estimator import ImageForest
 from ..plumes.describing import COLUMNS
 from ..plumes.searching import find_peaks
-from ..ground.addresses import place_of
+from ..ground.addresses import bytes_at
 from .columns import Columns
 from .units import Unit
 
@@ -74,7 +74,6 @@ def read_model(parameters: dict, options: Mapping | None = None) -> dict:
     """The settings of `images`, with the bytes of the model in place of its path."""
     if parameters["model"] is None:
         return parameters
-    fs, path = place_of(parameters["model"], options)
-    data = fs.cat_file(path)
+    data = bytes_at(parameters["model"], options)
     _forest_of(data)
     return parameters | {"model": data}

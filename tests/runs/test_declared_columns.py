@@ -171,7 +171,8 @@ def test_a_known_column_that_is_not_judged_may_be_anything(tmp_path, settings, n
 
 
 def test_seconds_as_time_and_words_as_latitude_are_converted_as_they_are(tmp_path):
-    part, said = stored(tmp_path, "convert", "xco2,time,latitude,site\n400.5,837153523.5,north,a\n401,837153524.5,51,b\n")
+    text = "xco2,time,latitude,site\n400.5,837153523.5,north,a\n401,837153524.5,51,b\n"
+    part, said = stored(tmp_path, "convert", text)
     assert part["time"].tolist() == [837153523.5, 837153524.5] and part["latitude"].tolist() == ["north", "51"]
     assert "no numbers, stored as read: latitude (in 1 file)" in said and "no times, stored as read: time" in said
 
@@ -186,8 +187,8 @@ def test_only_what_is_judged_must_be_numbers(tmp_path):
 
 def odd_table(unit):
     """A task whose table holds what no Parquet file can."""
-    return pd.DataFrame({"mixed": [1, "A12", {"a": 1}], "wave": [1 + 2j] * 3, "about": [{}] * 3, "large": [2**70, 1, None],
-                         "lists": [[1], ["a"], None], "name": unit.name,
+    return pd.DataFrame({"mixed": [1, "A12", {"a": 1}], "wave": [1 + 2j] * 3, "about": [{}] * 3,
+                         "large": [2**70, 1, None], "lists": [[1], ["a"], None], "name": unit.name,
                          "byte": pd.Series(["b\udcff", "c", None], dtype=object)})
 
 
