@@ -626,9 +626,11 @@ def _explore_command(
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     min_samples: _Settings = "3,5,10,20", columns: _PageColumns = None, max_mb: _MaxMB = 40,
     pictures: _Pictures = Path(), max_pictures: _MaxPictures = 2000,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Write a result as one HTML page that works offline: map, track, features, reasons, and an exact eps slider."""
     from oco2_outliers.explorer import explore
 
     print(explore(result, out, title=title, min_samples=_whole_numbers(min_samples), columns=names_from(columns),
-                  max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures))
+                  max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures, encoding=encoding,
+                  separator=separator, decimal=decimal))

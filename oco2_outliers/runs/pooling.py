@@ -26,7 +26,7 @@ from ..isolation.results import change_in_words
 from .judging import fates_of_file, fates_on_scale, fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs
-from .tasks import ROWS, task_named
+from .tasks import READING, task_named
 from .units import Unit
 from .workers import in_this_process
 from .working import Item, fetch_item, make_job
@@ -106,7 +106,7 @@ class _Gathered:
 
     def features(self, unit: Unit) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of a file, and the features of those that are complete."""
-        asked = {row.name: self.parameters[row.name] for row in ROWS}
+        asked = {row.name: self.parameters[row.name] for row in READING}
         table = soundings_of(unit, self.parameters["features"], self.parameters["drop_missing"], asked)
         return table, _features_of_table(table, self.scaling, self.scale)
 

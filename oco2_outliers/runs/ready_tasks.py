@@ -35,9 +35,12 @@ IMAGES = Columns({"path": "text", "score": "number", "outlier": "flag", "reason"
                   "height": "whole", "note": "text"})
 
 # %% ../../nbs/runs/05_ready_tasks.ipynb #f630b0fe
-def peaks_unit(unit: Unit, **parameters: Any) -> pd.DataFrame:
+def peaks_unit(unit: Unit, *, encoding: str | None = None, separator: str | None = None, decimal: str | None = None,
+               **parameters: Any) -> pd.DataFrame:
     """`find_peaks` on one file."""
-    search = find_peaks(unit.table(), **parameters)
+    dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
+    search = find_peaks(unit.table(**{name: value for name, value in dialect.items() if value is not None}),
+                        **parameters)
     table = search.peaks.assign(source=unit.name)
     table.attrs = {"counts": {"rows_read": search.summary["counts"]["rows"], "orbits": len(search.orbits),
                               "p_values": [float(p) for p in search.orbits["p_value"].dropna()]}}

@@ -19,7 +19,7 @@ from ..ground.hashes import hash_of
 from .folder import Manifest, part_name
 from .judging import on_scale, run_features, soundings_of
 from .resuming import Site, run_items
-from .tasks import ROWS
+from .tasks import READING
 from .units import Unit
 from .working import Item, make_job
 
@@ -155,7 +155,7 @@ class _Looks:
         out = site.out.below("first_pass")
         out.make()
         self.site = site._replace(out=out, manifest=Manifest(out))
-        self.asked = {name: parameters[name] for name in ("features", "drop_missing", *(row.name for row in ROWS))}
+        self.asked = {name: parameters[name] for name in ("features", "drop_missing", *(one.name for one in READING))}
 
     def look(self, task: Callable, items: Sequence[Item], more: Mapping, what: str) -> dict[str, dict]:
         """The lines of a look at some files, by the keys of the items."""

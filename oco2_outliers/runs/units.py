@@ -62,6 +62,8 @@ class Unit:
         """The soundings; `columns`, `box`, `dates`, `quality` and so on as in `read_soundings`."""
         if self.rows is not None and not asked:
             return self.rows
+        if self.orbit is not None:
+            raise InputError(f"a pass of {self.name} is read already: select from its table")
         if not self.data:
             raise InputError(f"{self.name} is empty" if self.data is not None else f"{self.name} is a folder")
         table = read_soundings(io.BytesIO(self.data), name=self.name, **asked)
