@@ -22,7 +22,7 @@ from ..ground.words import counted
 from ..ground.work import progress
 from ..isolation.choosing import printable_fence
 from ..isolation.features import feature_matrix
-from ..isolation.results import change_in_words
+from ..isolation.results import words_of_changes
 from .judging import fates_of_file, fates_on_scale, fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs
@@ -93,7 +93,8 @@ def _features_of_table(table: pd.DataFrame, scaling: Mapping, scale: str) -> pd.
         return X
     orbits = pd.Series(orbit_numbers(table), index=table.index)[X.index]
     raw = table.loc[X.index, scaling["features"]].astype(np.float64)
-    pieces = [feature_matrix(rows, scaling["features"]).X for _, rows in raw.groupby(orbits.to_numpy(), sort=False)]
+    pieces = [feature_matrix(rows, scaling["features"]).X if len(rows) > 1 else rows - rows  # alone: at its own mean
+              for _, rows in raw.groupby(orbits.to_numpy(), sort=False)]
     return pd.concat(pieces).loc[X.index] if pieces else X
 
 # %% ../../nbs/runs/13_pooling.ipynb #bbbe9273
@@ -144,8 +145,8 @@ class _PoolTask(_Gathered):
         first = int(np.searchsorted(self.isolated, at.start))
         why = self.pool.why.iloc[first: first + int(isolated.sum())]
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
-        columns.loc[isolated, "change"] = [
-            change_in_words(*told) for told in zip(why["feature"], why["change"], why["change_most"])]
+        mean, unit_scale = (dict(zip(self.scaling["features"], self.scaling[what])) for what in ("mean", "scale"))
+        columns.loc[isolated, "change"] = words_of_changes(why, X[isolated], mean, unit_scale)
         result = table.loc[X.index].join(columns)
         matrix = on_scale(table.head(0), self.scaling)
         fates = fates_on_scale(table, matrix, self.scaling, self.parameters["features"])
