@@ -66,5 +66,6 @@ def result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataFr
     if isolated.any():
         why = model.explain(matrix.X[isolated], scale=matrix.scale)
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
-        columns.loc[isolated, "change"] = words_of_changes(why, matrix.X[isolated], dict(matrix.mean), dict(matrix.scale))
+        mean, scale = dict(matrix.mean), dict(matrix.scale)
+        columns.loc[isolated, "change"] = words_of_changes(why, matrix.X[isolated], mean, scale)
     return columns
