@@ -306,7 +306,8 @@ def _stream(out: RunFolder, lines: Sequence[Mapping], path: Path, tally: _Tally,
 # %% ../../nbs/runs/15_combining.ipynb #25b16c77
 def _write_together(out: RunFolder, table: Path, lists: Mapping[str, bytes]) -> None:
     """Write the table of all parts and the lists, then what tells that they belong together."""
-    hashes = {"run.json": sha256_of(out.read("run.json")), "combined.parquet": sha256_of_file(table)}
+    hashes = {name: sha256_of(data) for name in ("run.json", "scaling.json")
+              if (data := out.read_or_none(name)) is not None} | {"combined.parquet": sha256_of_file(table)}
     out.put(table, "combined.parquet")
     for name, data in lists.items():
         out.write(name, data, durable=True)

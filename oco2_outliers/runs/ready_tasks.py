@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..ground.errors import printable
 from ..ground.files import scratch_folder
 from ..pictures.estimator import ImageForest
 from ..plumes.describing import COLUMNS
@@ -68,8 +69,9 @@ def images_unit(unit: Unit, *, model: bytes | None = None, **settings: Any) -> p
         forest.fit_rows(rows)
     table = forest.judge_rows(rows)
     names = {path: f"{unit.name}/{Path(path).name}" for path in unit.paths}
+    skipped = {printable(names[path]): reason for path, reason in table.attrs["skipped"].itertuples(index=False)}
     table["path"] = table["path"].map(names)
-    table.attrs = {"counts": {"rows_read": len(unit.paths), "skipped": len(unit.paths) - len(table)}}
+    table.attrs = {"counts": {"rows_read": len(unit.paths), "skipped": len(skipped)}, "skipped": skipped}
     return table
 
 # %% ../../nbs/runs/05_ready_tasks.ipynb #7d79991d

@@ -10,7 +10,7 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,7 +162,8 @@ def checked_run(task: str | Callable, parameters: Mapping | None, each: str, sco
                scale if declared.over_run else "", options)
 
 # %% ../../nbs/runs/14_running.ipynb #209daff9
-_RUN_FILES = ("*.json", "*.jsonl", "failures.csv", "combined.parquet", "monthly.csv", "top.csv", "duplicates.csv")
+_RUN_FILES = ("*.json", "*.jsonl", "failures.csv", "skipped.csv", "combined.parquet", "monthly.csv", "top.csv",
+              "duplicates.csv")
 
 
 def items_of(run: Run, files: Any, out: RunFolder) -> list[Item]:
@@ -193,7 +194,7 @@ def _forget_all(out: RunFolder) -> None:
             manifest = Manifest(place)
             keys = {name.removesuffix(".parquet") for name in place.listing("parts")}
             manifest.forget(keys | set(manifest.entries))
-    out.remove(["plan.json"])
+    out.remove(["plan.json", "scaling.json"])
 
 # %% ../../nbs/runs/14_running.ipynb #37980559
 def _clear_or_check(out: RunFolder, run: Run, resume: bool) -> None:
@@ -246,6 +247,23 @@ def _go(run: Run, site: Site, items: Sequence[Item], limit: float | None, notes:
     return scaling, n_bad + run_items(site, job, good, run.task.name.split(" ")[0])
 
 # %% ../../nbs/runs/14_running.ipynb #11615642
+def _skipped(lines: Iterable[Mapping]) -> list[tuple[str, str]]:
+    """Pictures that could not be used, and why, of all units."""
+    return [(str(name), str(why)) for line in lines if isinstance(line.get("skipped"), dict)
+            for name, why in line["skipped"].items()]
+
+
+def _note_of_skipped(lines: Iterable[Mapping]) -> list[str]:
+    """How many pictures could not be used, and why, where there are any."""
+    skipped = _skipped(lines)
+    if not skipped:
+        return []
+    from oco2_outliers.pictures.reading import left_out  # takes a second to import, and most runs have no pictures
+
+    reasons = left_out(pd.DataFrame(skipped, columns=["path", "reason"]))
+    return [f"skipped {counted(len(skipped), 'picture')}, see skipped.csv: {reasons}"]
+
+
 @contextlib.contextmanager
 def _left_tidy(site: Site, items: Sequence[Item]) -> Iterator[None]:
     """Leave the folder in order when the block ends, well or badly; Ctrl-C says what is done."""
@@ -253,6 +271,10 @@ def _left_tidy(site: Site, items: Sequence[Item]) -> Iterator[None]:
         site.manifest.close()
         failed = [(e["name"], str(e["error"])) for e in site.manifest.sorted() if "error" in e]
         site.out.write("failures.csv", csv_bytes(["name", "error"], failed))
+        if skipped := _skipped(site.manifest.sorted()):
+            site.out.write("skipped.csv", csv_bytes(["path", "reason"], skipped))
+        else:
+            site.out.remove(["skipped.csv"])
 
     try:
         yield
@@ -294,6 +316,7 @@ def _result(run: Run, site: Site, items: Sequence[Item], n_done: int, started: f
     failures = pd.DataFrame([(e["name"], e["error"]) for e in lines if "error" in e], columns=["name", "error"])
     fates = fates_of_run(lines)
     notes = notes + notes_of_columns(lines, fates, TOLD if scaling else ())
+    notes += _note_of_skipped(lines)
     return RunResult(site.out.address, run.task.name, len(items), n_done, len(items) - n_done,
                      sum(e["rows"] for e in lines if "error" not in e), time.perf_counter() - started,
                      _manifest_table(lines), failures, scaling, notes, fates)
@@ -350,7 +373,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     -------
     RunResult
         ``print(result)`` shows the report. In `out`: ``parts/*.parquet``, ``manifest.jsonl``, ``failures.csv``,
-        ``run.json``.
+        ``run.json``; ``skipped.csv`` where pictures could not be used.
 
     Raises
     ------

@@ -150,7 +150,8 @@ def work(job: Job, item: Item) -> dict:
     written = _written(job, item, data)
     if "stop" in written:
         return entry | written
-    told = {name: found for name in ("counts", "columns") if isinstance(found := table.attrs.get(name), dict)}
+    told = {name: found for name in ("counts", "columns", "skipped")
+            if isinstance(found := table.attrs.get(name), dict)}
     told |= {"stored": odd} if odd else {}
     return entry | {"inputs": read, "rows": len(table), **written, "counts": {}, **told,
                     "seconds": round(time.perf_counter() - started, 4)}
