@@ -46,11 +46,30 @@ def asked_columns(df: pd.DataFrame, features: str | Sequence[str]) -> list[str]:
     return names
 
 # %% ../../nbs/isolation/00_features.ipynb #d065d2c4
+def power_of_small(column: np.ndarray) -> int:
+    """The power of two that brings very small numbers to about 1, so that their squares do not vanish; 0 for others."""
+    largest = float(np.abs(column).max(initial=0))
+    return -int(np.frexp(largest)[1]) if 0 < largest < 1e-120 else 0
+
+
 def _is_constant(column: np.ndarray) -> bool:
-    """Whether the values differ by no more than rounding."""
+    """Whether the values differ by no more than rounding, at any size of the numbers."""
+    if column.min() == column.max():
+        return True
     # The bound is the rounding error of a sum of len(column) equal numbers: a spread below it comes from rounding.
-    spread = np.std(column)
-    return bool(spread <= len(column) * np.finfo(np.float64).eps * np.abs(column).max())
+    column = np.ldexp(column, power_of_small(column))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.std(column) <= len(column) * np.finfo(np.float64).eps * np.abs(column).max())
+
+
+def _deviation(values: pd.DataFrame) -> pd.Series:
+    """Standard deviations, those of very small numbers from numbers of about 1."""
+    scale = values.std(ddof=0)
+    for name in values.columns:
+        column = values[name].to_numpy()
+        if power := power_of_small(column):
+            scale[name] = np.ldexp(np.std(np.ldexp(column, power)), -power)
+    return scale
 
 # %% ../../nbs/isolation/00_features.ipynb #7f1445d3
 def _duplicates(Z: pd.DataFrame, tolerance: float = 1e-6) -> dict[str, str]:
@@ -201,12 +220,12 @@ def _standardise(values: pd.DataFrame, keep_all: bool, empty: list[str], n_dropp
     if len(values) == 1:
         raise InputError("one row cannot be judged: there is nothing to compare it with")
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, scale = values.mean(), values.std(ddof=0)
-    huge = [name for name in values.columns if not np.isfinite([mean[name], scale[name]]).all()]
+        mean, scale = values.mean(), _deviation(values)
+    constant: list[str] = [name for name in values.columns if _is_constant(values[name].to_numpy())]
+    huge = [name for name in values.columns.drop(constant) if not np.isfinite([mean[name], scale[name]]).all()]
     if huge:
         worst = values[huge[0]].abs().max()
         raise InputError(f"column {huge[0]!r} holds a number too large to compare with others ({worst:.3g}): fix it")
-    constant: list[str] = [name for name in values.columns if _is_constant(values[name].to_numpy())]
     # Exact zeros, not rounding noise blown up to -1 or 1.
     mean[constant], scale[constant] = values[constant].iloc[0], 1.0
     Z = (values - mean) / scale
