@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.headings import as_names
+from ..ground.numbers import whole_number
 from ..isolation.preparing import refuse_undeclared, without_earlier_results
 from ..isolation.choosing import eps_values, printable_fence
 from ..isolation.estimator import IsolatedSoundings
-from ..isolation.columns import Fate, column_fates, numeric_columns, refuse_text
+from ..isolation.columns import Fate, column_fates, compared_columns, no_features, refuse_text
 from ..isolation.features import FeatureMatrix, asked_columns, feature_matrix, final_fates
 from ..isolation.results import result_columns
 from .fates import fates_together
@@ -27,20 +29,22 @@ __all__ = []
 
 # %% ../../nbs/runs/04_judging.ipynb #00982fb4
 def _without_run_results(table: pd.DataFrame) -> pd.DataFrame:
-    """Without the results of an earlier run, of which `cluster` and `eps` are no results of `isolate`."""
-    table, earlier = without_earlier_results(table)
-    of_run = [name for name in ("cluster", "eps") if name in table]
-    if of_run and not earlier:
-        raise InputError(f"the table has a column {of_run[0]!r}, which the result needs: rename it")
-    return table.drop(columns=of_run)
+    """Without the results of an earlier run; a column of that name that is somebody else's is refused."""
+    table, _ = without_earlier_results(table)
+    for name in ("cluster", "eps"):
+        if name in table:
+            raise InputError(f"the table has a column {name!r}, which the result needs: rename it")
+    return table
 
 # %% ../../nbs/runs/04_judging.ipynb #e88e9939
 def run_features(table: pd.DataFrame, features: Sequence[str] | None) -> list[str]:
     """The columns a file with rows is judged by: those asked for, or all that are numeric."""
     refuse_text(table, None if features is None else [name for name in features if name in table])
-    names = numeric_columns(table) if features is None else asked_columns(table, features)
-    if not names:
-        raise InputError(f"no numeric feature column in the table; it has: {', '.join(map(str, table.columns))}")
+    if features is not None:
+        return asked_columns(table, features)
+    fates = column_fates(table)
+    if not (names := compared_columns(table, fates)):
+        raise no_features(fates)
     return names
 
 # %% ../../nbs/runs/04_judging.ipynb #a4af96ba
@@ -139,10 +143,7 @@ def checked_isolate(parameters: dict, options: Mapping | None = None) -> dict:
     eps = eps_values(parameters["eps"])
     if eps is not None and len(eps) > 1:
         raise InputError("a run takes one eps, or auto: the silhouettes of a list are those of a single table")
-    m = parameters["min_samples"]
-    if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
-        raise InputError(f"min_samples must be a whole number of at least 1, not {m!r}")
     features = parameters["features"]
-    features = [features] if isinstance(features, str) else features
-    return parameters | {"eps": "auto" if eps is None else eps[0], "min_samples": int(m),
-                         "features": None if features is None else list(dict.fromkeys(features))}
+    return parameters | {"eps": "auto" if eps is None else eps[0],
+                         "min_samples": whole_number("min_samples", parameters["min_samples"]),
+                         "features": None if features is None else as_names(features, "features")}
