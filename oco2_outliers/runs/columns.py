@@ -78,9 +78,11 @@ def _fits(values: pd.Series, kind: str) -> bool:
 # %% ../../nbs/runs/02a_columns.ipynb #10ddcd09
 def _known_columns(table: pd.DataFrame, columns: Columns) -> tuple[dict[Any, pd.Series], dict[str, str]]:
     """Columns of the input that become their kind; and the kinds of those that cannot, and stay as they are."""
+    untyped = [name for name in table if table[name].dtype == object] if not len(table) else []
     found: dict[Any, pd.Series] = {}
     not_so: dict[str, str] = {}
-    for name, kind in columns.known.items():
+    # A header alone tells no types. Most columns hold numbers, and without a value none has a say in the whole.
+    for name, kind in {**dict.fromkeys(untyped, "number"), **columns.known}.items():
         if name in table and name not in columns.always and not _fits(table[name], kind):
             try:
                 found[name] = of_kind(table[name], kind)

@@ -202,3 +202,20 @@ def test_columns_that_parquet_cannot_hold_are_text_and_said(tmp_path):
     (tmp_path / "j").mkdir()
     (tmp_path / "j" / "in.json").write_text('[{"xco2": 400.5, "site": 5}, {"xco2": 401, "site": "A12"}]')
     assert not len(map_files(tmp_path / "j", "convert", out=tmp_path / "json").failures)
+
+
+@pytest.mark.parametrize("task", ["convert", "isolate", "peaks"])
+def test_a_header_alone_has_types_and_no_say(tmp_path, task):
+    header = "sounding_id,time,latitude,xco2,albedo,site,orbit\n"
+    settings = {"parameters": {"n_surrogates": 39}} if task == "peaks" else {}
+    map_files(csv_files(tmp_path / "in", h=header), task, out=tmp_path / "out", **settings)
+    (schema,) = schemas(tmp_path / "out").values()
+    assert not [field.name for field in schema if pa.types.is_null(field.type)]
+    combine(tmp_path / "out")
+    assert not [field.name for field in pq.read_schema(tmp_path / "out" / "combined.parquet")
+                if pa.types.is_null(field.type)]
+
+
+def test_a_header_alone_does_not_change_the_types_of_others(tmp_path):
+    table = converted(tmp_path, a="sounding_id,xco2,site,orbit\n", b="sounding_id,xco2,site,orbit\n7,400.5,paris,5\n")
+    assert table["site"].tolist() == ["paris"] and table["orbit"].dtype == np.int64
