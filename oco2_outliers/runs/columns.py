@@ -82,7 +82,8 @@ def _known_columns(table: pd.DataFrame, columns: Columns) -> tuple[dict[Any, pd.
     found: dict[Any, pd.Series] = {}
     not_so: dict[str, str] = {}
     # A header alone tells no types. Most columns hold numbers, and without a value none has a say in the whole.
-    for name, kind in {**dict.fromkeys(untyped, "number"), **columns.known}.items():
+    kinds: dict[Any, str] = dict.fromkeys(untyped, "number")
+    for name, kind in (kinds | dict(columns.known)).items():
         if name in table and name not in columns.always and not _fits(table[name], kind):
             try:
                 found[name] = of_kind(table[name], kind)

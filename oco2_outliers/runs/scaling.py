@@ -95,7 +95,7 @@ def _needs_another_look(table: pd.DataFrame, names: list[str]) -> bool:
 # %% ../../nbs/runs/11_scaling.ipynb #a0c70b47
 def _powers(name: str, tables: Sequence[pd.DataFrame]) -> tuple[int, np.ndarray]:
     """By which power of two a column of small numbers is multiplied, in all tables and in each; 0 for usual numbers."""
-    each = np.array([int(table.at[name, "power"]) if "power" in table else 0 for table in tables])
+    each = np.array([table.at[name, "power"] if "power" in table else 0 for table in tables]).astype(int)
     return int(each.min()), each
 
 
