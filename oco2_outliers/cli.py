@@ -308,7 +308,8 @@ _Files = Annotated[list[str], typer.Argument(metavar="FILES...", help="Files, fo
                                              "swift://container/prefix.")]
 _RunOut = Annotated[str, typer.Option(help="Folder or URL for the parts, manifest.jsonl and failures.csv.")]
 _Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.")]
-_Processes = Annotated[int, typer.Option(help="Processes of this machine; 0 for one per core.", min=0)]
+_Processes = Annotated[int, typer.Option(help="Processes of this machine, at most one per core; 0 for "
+                                            "as many.", min=0)]
 _Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what is in OUT, or start over.")]
 _Scope = Annotated[str | None, typer.Option(help="isolate: judge against its own orbit, or against all rows. Default: "
                                             "orbit.")]
@@ -673,9 +674,11 @@ def _explore_command(
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     min_samples: _Settings = "3,5,10,20", columns: _PageColumns = None, max_mb: _MaxMB = 40,
     pictures: _Pictures = Path(), max_pictures: _MaxPictures = 2000,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Write a result as one HTML page that works offline: map, track, features, reasons, and an exact eps slider."""
     from oco2_outliers.explorer import explore
 
     print(explore(result, out, title=title, min_samples=_whole_numbers(min_samples), columns=names_from(columns),
-                  max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures))
+                  max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures, encoding=encoding,
+                  separator=separator, decimal=decimal))

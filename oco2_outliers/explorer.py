@@ -89,7 +89,8 @@ def _files_read(result: Any) -> list:
 # %% ../nbs/07_explorer.ipynb #7d92043b
 def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str | None = None,
             min_samples: Sequence[int] = (3, 5, 10, 20), columns: Sequence[str] | None = None, max_mb: float = 40,
-            thumbnail: int = 96, max_pictures: int = 2000, picture_root: str | os.PathLike = "") -> ExplorerPage:
+            thumbnail: int = 96, max_pictures: int = 2000, picture_root: str | os.PathLike = "",
+            encoding: str | None = None, separator: str | None = None, decimal: str | None = None) -> ExplorerPage:
     """Write a result as one HTML file that explains itself, for a browser with no network.
 
     Parameters
@@ -113,6 +114,8 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
         The oddest so many pictures get a thumbnail; 0 for none.
     picture_root : path, optional
         Folder that the paths of the pictures start from; by default the working folder.
+    encoding, separator, decimal : str, optional
+        Of a CSV file whose first lines do not settle them, see `read_table`.
 
     Returns
     -------
@@ -148,7 +151,8 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
         raise InputError(f"thumbnail must be 16 to 512 pixels, not {thumbnail!r}")
     if not max_mb > 0 or any(int(m) != m or m < 1 for m in min_samples):
         raise InputError("max_mb must be above 0, and min_samples whole numbers of at least 1")
-    options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root)
+    dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
+    options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect)
     refuse_overwriting(_files_read(result), out)
     source, content = content_of(result, options)
     if "path" in source.table:

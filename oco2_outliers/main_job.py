@@ -120,10 +120,10 @@ class IsolationResult:
     table : DataFrame
         Every judged row on the input's index: its columns, `source`, and
         `score` (isolation radius in spreads of the features, higher = odder), `ratio` (score / eps: above 1 is
-        isolated, and results of unlike eps can be compared by it), `isolated` and `outlier` (the same boolean under the
-        name of this method and the name every result table has), `reason` (features by their share in the distance to the
-        nearest core row), `change` (the smallest change of one feature that would end the isolation); where there are
-        places also `group` (number of the group of isolated soundings, 0 for all others).
+        isolated, and results of unlike eps can be compared by it), `isolated` and `outlier` (the same boolean
+        under the name of this method and the name every result table has), `reason` (features by their share in
+        the distance to the nearest core row), `change` (the smallest change of one feature that would end the
+        isolation); where there are places also `group` (number of the group of isolated soundings, 0 for all others).
     sweep : DataFrame
         `eps`, `min_samples`, `n_clusters`, `n_isolated`, `silhouette` and its variants, one row per setting.
     eps : float

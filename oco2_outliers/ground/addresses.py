@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import fsspec
 
 from .errors import InputError, one_line, printable
+from .limits import limited, refuse_beyond, refuse_odd_file
 from .tables import GRANULES
 from .words import counted
 
@@ -157,8 +158,9 @@ class ChangedInput(InputError):
 # %% ../../nbs/ground/08_addresses.ipynb #8eb3c2a7
 def _local_bytes(path: str, file: ListedFile) -> bytes:
     """The bytes of a local file, all of one moment: its size and its time are the same before and after."""
+    refuse_odd_file(path)
     with open(path, "rb") as source:
-        before, data, after = os.fstat(source.fileno()), source.read(), os.fstat(source.fileno())
+        before, data, after = os.fstat(source.fileno()), limited(source).read(), os.fstat(source.fileno())
     seen = {(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in (before, after)}
     if len(seen) > 1 or len(data) != file.size or _size_and_stamp(after) != file[1:]:
         raise ChangedInput(file.name)
@@ -170,12 +172,27 @@ def _now(fs: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
     fs.invalidate_cache(path.rsplit("/", 1)[0])
     return _file_of(fs, path, fs.info(path))[1:]
 
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Whatever is wrong with a file is said with its name."""
+    try:
+        yield
+    except ChangedInput:
+        raise
+    except InputError as error:
+        raise InputError(str(error) if name in str(error) else f"{printable(name)}: {error}") from None
+
 # %% ../../nbs/ground/08_addresses.ipynb #49c525e0
 def _bytes_as_listed(fs: fsspec.AbstractFileSystem, path: str, file: ListedFile) -> bytes:
-    """The bytes of a file that was listed at a path; an error where they are others."""
-    if is_local(fs):
-        return _local_bytes(path, file)
-    before, data = _now(fs, path), fs.cat_file(path)
+    """The bytes of a file that was listed at a path; an error where they are others, or too many."""
+    with _named(file.name):
+        refuse_beyond(file.size, "OCO2_MAX_BYTES")
+        if is_local(fs):
+            return _local_bytes(path, file)
+        before = _now(fs, path)
+        refuse_beyond(before[0], "OCO2_MAX_BYTES")
+    data = fs.cat_file(path)
     # A server may stamp a file in its list otherwise than alone, so the stamp of the list is not compared.
     if len(data) != file.size or _now(fs, path) != before:
         raise ChangedInput(file.name)

@@ -58,8 +58,8 @@ def printable_lines(text: str) -> str:
 
 # %% ../../nbs/ground/00_errors.ipynb #17869237
 def one_line(error: object) -> str:
-    """The first 200 characters of an error or a text, on one line."""
-    return printable(" ".join(str(error).split()))[:200]
+    """The first 200 characters of an error or a text, on one line; 1,000 of ours, whose remedy stands last."""
+    return printable(" ".join(str(error).split()))[:1000 if isinstance(error, InputError) else 200]
 
 # %% ../../nbs/ground/00_errors.ipynb #382285fd
 def error_line(error: BaseException) -> str:

@@ -253,14 +253,8 @@ def read_any_table(opened: IO[bytes], name: str, **dialect: str | None) -> pd.Da
 # %% ../../nbs/ground/06_tables.ipynb #354711e7
 def storable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The table with mixed columns as text, which Parquet can hold, and their names."""
-    import pyarrow as pa
-
-    mixed = []
-    for name in table.columns[[kind.name == "object" for kind in table.dtypes]]:
-        try:
-            pa.array(table[name], from_pandas=True)
-        except (pa.ArrowException, OverflowError, ValueError, TypeError):
-            mixed.append(name)
+    mixed = [name for name in table.columns[[kind.kind not in "biufM" for kind in table.dtypes]]
+             if not _fits_parquet(table[name])]
     if mixed:
         texts = {name: table[name].map(_as_text, na_action="ignore").astype("str") for name in mixed}
         table = table.copy()
@@ -269,9 +263,24 @@ def storable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return table, [str(name) for name in mixed]
 
 
+def _fits_parquet(column: pd.Series) -> bool:
+    """Whether Parquet can hold a column; only writing it tells of an object without a key."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        values = pa.array(column, from_pandas=True)
+        if pa.types.is_nested(values.type) or pa.types.is_dictionary(values.type):
+            pq.write_table(pa.table({"x": values}), pa.BufferOutputStream())
+    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        return False
+    return True
+
+
 def _as_text(value: Any) -> str:
-    """A value as text: a list or an object as JSON."""
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else str(value)
+    """A value as text: a list or an object as JSON; a byte of a file name that is no text shows as its number."""
+    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else str(value)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 # %% ../../nbs/ground/06_tables.ipynb #1615e37e
 def under_each_other(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

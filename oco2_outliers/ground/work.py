@@ -32,6 +32,13 @@ def count_threads(n_jobs: int | None, default: int = 1) -> int:
     cores = n_cores()
     return max(1, cores + 1 + int(asked)) if asked < 0 else min(int(asked), cores)
 
+# %% ../../nbs/ground/04_work.ipynb #b2152bda
+def count_processes(jobs: int) -> int:
+    """Processes for `jobs`, at most one a core; 0 is one for each."""
+    if isinstance(jobs, bool) or not isinstance(jobs, Integral) or jobs < 0:
+        raise InputError(f"jobs must be a whole number, 0 for one per core, not {jobs!r}")
+    return min(int(jobs) or n_cores(), n_cores())
+
 # %% ../../nbs/ground/04_work.ipynb #9cc75326
 def is_watched() -> bool:
     """Whether somebody looks on: standard error is a terminal, or this is a notebook."""

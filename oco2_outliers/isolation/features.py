@@ -47,11 +47,30 @@ def asked_columns(df: pd.DataFrame, features: str | Sequence[str]) -> list[str]:
     return names
 
 # %% ../../nbs/isolation/00_features.ipynb #d065d2c4
+def power_of_small(column: np.ndarray) -> int:
+    """The power of two that brings very small numbers to about 1, so that their squares do not vanish; 0 for others."""
+    largest = float(np.abs(column).max(initial=0))
+    return -int(np.frexp(largest)[1]) if 0 < largest < 1e-120 else 0
+
+
 def _is_constant(column: np.ndarray) -> bool:
-    """Whether the values differ by no more than rounding."""
+    """Whether the values differ by no more than rounding, at any size of the numbers."""
+    if column.min() == column.max():
+        return True
     # The bound is the rounding error of a sum of len(column) equal numbers: a spread below it comes from rounding.
-    spread = np.std(column)
-    return bool(spread <= len(column) * np.finfo(np.float64).eps * np.abs(column).max())
+    column = np.ldexp(column, power_of_small(column))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.std(column) <= len(column) * np.finfo(np.float64).eps * np.abs(column).max())
+
+
+def _deviation(values: pd.DataFrame) -> pd.Series:
+    """Standard deviations, those of very small numbers from numbers of about 1."""
+    scale = values.std(ddof=0)
+    for name in values.columns:
+        column = values[name].to_numpy()
+        if power := power_of_small(column):
+            scale[name] = np.ldexp(np.std(np.ldexp(column, power)), -power)
+    return scale
 
 # %% ../../nbs/isolation/00_features.ipynb #7f1445d3
 def _duplicates(Z: pd.DataFrame, tolerance: float = 1e-6) -> dict[str, str]:
@@ -187,7 +206,7 @@ def _chosen_columns(df: pd.DataFrame, features: str | Sequence[str] | None,
     return names, fates
 
 # %% ../../nbs/isolation/00_features.ipynb #615da53e
-def _final_fates(fates: dict[Hashable, Fate], matrix: FeatureMatrix, asked: bool) -> dict[Hashable, Fate]:
+def final_fates(fates: dict[Hashable, Fate], matrix: FeatureMatrix, asked: bool) -> dict[Hashable, Fate]:
     """What became of every column of a table, now that constants, copies and empty columns are known."""
     if asked:
         fates = {name: Fate("not asked for", fate.became) for name, fate in fates.items()}
@@ -205,7 +224,7 @@ _NORMAL_IQR = 1.3489795003921634  # interquartile range of the normal distributi
 def centre_and_spread(values: pd.DataFrame, scale: str) -> tuple[pd.Series, pd.Series]:
     """What is subtracted from each column, and divided by."""
     if scale == "standard":
-        return values.mean(), values.std(ddof=0)
+        return values.mean(), _deviation(values)
     centre = values.median()
     spread = (values.quantile(0.75) - values.quantile(0.25)) / _NORMAL_IQR
     about = np.sqrt(((values - centre) ** 2).mean())  # where half of the values are equal
@@ -219,11 +238,11 @@ def _standardise(values: pd.DataFrame, scale_by: str, keep_all: bool, empty: lis
         raise InputError("one row cannot be judged: there is nothing to compare it with")
     with np.errstate(over="ignore", invalid="ignore"):
         mean, scale = centre_and_spread(values, scale_by)
-    huge = [name for name in values.columns if not np.isfinite([mean[name], scale[name]]).all()]
+    constant: list[str] = [name for name in values.columns if _is_constant(values[name].to_numpy())]
+    huge = [name for name in values.columns.drop(constant) if not np.isfinite([mean[name], scale[name]]).all()]
     if huge:
         worst = values[huge[0]].abs().max()
         raise InputError(f"column {huge[0]!r} holds a number too large to compare with others ({worst:.3g}): fix it")
-    constant: list[str] = [name for name in values.columns if _is_constant(values[name].to_numpy())]
     # Exact zeros, not rounding noise blown up to -1 or 1.
     mean[constant], scale[constant] = values[constant].iloc[0], 1.0
     Z = (values - mean) / scale
@@ -299,4 +318,4 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
         raise InputError(f"no complete row left: each of the {len(df)} rows lacks a feature (fill or missing value)")
     matrix = _standardise(values[complete], scale, keep_all=features is not None, empty=empty,
                           n_dropped=int((~complete).sum()))
-    return replace(matrix, columns=_final_fates(fates, matrix, features is not None))
+    return replace(matrix, columns=final_fates(fates, matrix, features is not None))

@@ -5,6 +5,7 @@
 # %% ../../nbs/isolation/82_results.ipynb #cea5453a
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import ROUND_UP, Context, Decimal
 
 import numpy as np
@@ -61,13 +62,14 @@ def shown_reasons(table: pd.DataFrame, eps: ArrayLike) -> list[str]:
     return told
 
 # %% ../../nbs/isolation/82_results.ipynb #a8a8a825
-def _words_of_changes(why: pd.DataFrame, X: pd.DataFrame, matrix: FeatureMatrix) -> list[str]:
-    """The changes of explained rows X in words."""
+def words_of_changes(why: pd.DataFrame, X: pd.DataFrame, mean: Mapping[str, float],
+                     scale: Mapping[str, float]) -> list[str]:
+    """The changes of explained rows X in words; they are those of the table, which has this mean and scale."""
     words = []
     for row, feature, least, most in zip(range(len(X)), why["feature"], why["change"], why["change_most"]):
         if feature and np.isfinite(least):
-            mean, scale = abs(matrix.mean[feature]), matrix.scale[feature]
-            lost = 8 * np.finfo(np.float64).eps * (mean + abs(least) + scale * abs(X[feature].iloc[row]))
+            size = abs(mean[feature]) + abs(least) + scale[feature] * abs(X[feature].iloc[row])
+            lost = 8 * np.finfo(np.float64).eps * size
             if 2 * lost < abs(most) - abs(least):
                 least, most = np.copysign(abs(least) + lost, least), np.copysign(abs(most) - lost, most)
         words.append(change_in_words(feature, least, most))
@@ -82,5 +84,6 @@ def result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataFr
     if isolated.any():
         why = model.explain(matrix.X[isolated], scale=matrix.scale)
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
-        columns.loc[isolated, "change"] = _words_of_changes(why, matrix.X[isolated], matrix)
+        mean, scale = dict(matrix.mean), dict(matrix.scale)
+        columns.loc[isolated, "change"] = words_of_changes(why, matrix.X[isolated], mean, scale)
     return columns

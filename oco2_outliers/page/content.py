@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Options:
     max_pictures: int = 2000
     picture_root: str | os.PathLike = ""
     hidden: Sequence[str] = VERDICTS  # columns that the page has as verdict and score
+    dialect: Mapping[str, str | None] = field(default_factory=dict)
 
 # %% ../../nbs/page/06_content.ipynb #87dcf45e
 def _wanted_columns(table: pd.DataFrame, view: dict, features: list[str], options: Options) -> tuple[list, list]:
@@ -179,7 +180,7 @@ def _packed_coast(table: pd.DataFrame, view: dict, pack: Pack) -> dict[str, Any]
 # %% ../../nbs/page/06_content.ipynb #9ce5d7f2
 def content_of(result: Any, options: Options) -> tuple[Source, Content]:
     """What a page shows of a result, and the source that it was made from."""
-    source = source_of(result)
+    source = source_of(result, **options.dialect)
     table = page_table(source.table)
     pack = Pack()
     verdict = packed_verdict(source, table, pack, options.min_samples)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,11 @@ def _whole_ids(column: pd.Series, where: str) -> pd.Series:
     return pd.Series(ids, index=column.index, dtype="Int64" if column.isna().any() else "int64")
 
 # %% ../../nbs/page/00_sources.ipynb #093b7fd1
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path, dialect: Mapping[str, str | None]) -> pd.DataFrame:
     """A saved table with whole ids and with times."""
     try:
         with path.open("rb") as file:
-            table = with_known_names(read_any_table(file, str(path)))
+            table = with_known_names(read_any_table(file, str(path), **dialect))
         if "sounding_id" in table:
             table["sounding_id"] = _whole_ids(table["sounding_id"], path.name)
     except (ValueError, OSError, KeyError) as error:
@@ -120,14 +121,14 @@ def _with_summary(table: pd.DataFrame, path: Path) -> Source:
                                     "neighbours can be shown"])
 
 # %% ../../nbs/page/00_sources.ipynb #4ad4e29c
-def _of_path(path: Path) -> Source:
+def _of_path(path: Path, dialect: Mapping[str, str | None]) -> Source:
     """A folder or file that a command of this package wrote."""
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     if path.is_dir():
         path = saved_table(path)
     check_together(path)
-    table = _read_table(path)
+    table = _read_table(path, dialect)
     summary, run = path.with_name("summary.json"), path.with_name("run.json")
     if path.name == "scores.parquet" and summary.is_file():
         return _with_summary(table, summary)
@@ -136,14 +137,14 @@ def _of_path(path: Path) -> Source:
     return _with_verdict(Source(table, names=[path.name]))
 
 # %% ../../nbs/page/00_sources.ipynb #7c57456b
-def source_of(result: Any) -> Source:
-    """A result in memory, a result table, or a path where one was saved."""
+def source_of(result: Any, **dialect: str | None) -> Source:
+    """A result in memory, a result table, or a path where one was saved; `dialect` is that of a CSV."""
     if isinstance(result, IsolationResult):
         return _of_result(result.table, result.matrix, result.eps, result.min_samples, result.rule, result.summary)
     if isinstance(result, pd.DataFrame):
         return Source(result)
     if isinstance(result, str | os.PathLike):
-        return _of_path(Path(result))
+        return _of_path(Path(result), dialect)
     found = getattr(result, "peaks", None)
     if isinstance(found, pd.DataFrame):
         return Source(found)

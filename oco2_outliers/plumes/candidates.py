@@ -91,11 +91,19 @@ def candidate_sources(peak: Mapping[str, Any] | pd.Series, inventory: pd.DataFra
     return found.sort_values("score", ascending=False, kind="stable")
 
 # %% ../../nbs/plumes/50_candidates.ipynb #789a946b
-def read_inventory(inventory: Any, store: Datasets | None) -> InputTable | None:
-    """Read an inventory and refuse one that cannot be used; None stays None."""
+def read_inventory(inventory: Any, store: Datasets | None, **dialect: str | None) -> InputTable | None:
+    """Read an inventory and refuse one that cannot be used; None stays None.
+
+    The `dialect` is that of the tracks; it counts where the inventory has no dialect that is plain to see.
+    """
     if inventory is None:
         return None
-    known = read_input(inventory, store)
+    try:
+        known = read_input(inventory, store)
+    except InputError:
+        if not any(dialect.values()):
+            raise
+        known = read_input(inventory, store, **dialect)
     candidate_sources(dict.fromkeys(("latitude", "longitude", "windspeed_u", "windspeed_v"), 1.0), known.table)
     return known
 

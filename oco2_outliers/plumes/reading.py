@@ -19,7 +19,8 @@ from ..ground.files import check_together
 __all__ = ['read_peaks']
 
 # %% ../../nbs/plumes/70_reading.ipynb #34eea6b2
-def read_peaks(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None) -> pd.DataFrame:
+def read_peaks(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None,
+               **dialect: str | None) -> pd.DataFrame:
     """Read peaks: a `peaks.csv`, a published `result_for_<name>.csv`, or the soundings of one `peak_data-si_<id>.json`.
 
     Parameters
@@ -28,6 +29,8 @@ def read_peaks(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
         CSV (`,` or `;`, also packed), JSON or Parquet.
     name : str, optional
         Name of a file object that has none.
+    **dialect
+        `encoding`, `separator`, `decimal` of a CSV whose first lines do not settle them, see `read_table`.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def read_peaks(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
     """
     if isinstance(path_or_file, str | os.PathLike):
         check_together(path_or_file)
-    table = read_soundings(path_or_file, name)
+    table = read_soundings(path_or_file, name, **dialect)
     table = table.drop(columns=[c for c in table if not str(c).strip() or re.fullmatch(r"Unnamed: \d+", str(c))])
     if not ({"amplitude", "sigma"} <= set(table) or {"distance", "xco2"} <= set(table)):
         raise InputError("not a table of peaks (amplitude, sigma) nor of the soundings of one (distance, xco2); it "

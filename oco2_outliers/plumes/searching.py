@@ -272,7 +272,7 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     inputs = meant_inputs(inputs, opened, out)
     refuse_overwriting([inputs, inventory], out, FILES, opened)
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
-        known = read_inventory(inventory, opened)
+        known = read_inventory(inventory, opened, **dialect)
         log = _Log()
         for one in read_inputs(inputs, opened, "peaks", progress, **selection, **dialect):
             _searched_input(one, parameters, log)

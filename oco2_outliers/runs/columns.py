@@ -76,20 +76,39 @@ def _fits(values: pd.Series, kind: str) -> bool:
     return bool(tests[kind](values.dtype))
 
 # %% ../../nbs/runs/02a_columns.ipynb #10ddcd09
-def with_declared(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    """A table with all columns that are declared, each of its kind, after those of the input."""
-    table = table.reset_index(drop=True)
+def _known_columns(table: pd.DataFrame, columns: Columns) -> tuple[dict[Any, pd.Series], dict[str, str]]:
+    """Columns of the input that become their kind; and the kinds of those that cannot, and stay as they are."""
+    untyped = [name for name in table if table[name].dtype == object] if not len(table) else []
     found: dict[Any, pd.Series] = {}
-    for name in table.columns:
-        kind = columns.always.get(name) or columns.known.get(name)
-        if kind and (name in columns.always or not _fits(table[name], kind)):
-            found[name] = of_kind(table[name], kind)
+    not_so: dict[str, str] = {}
+    # A header alone tells no types. Most columns hold numbers, and without a value none has a say in the whole.
+    kinds: dict[Any, str] = dict.fromkeys(untyped, "number")
+    for name, kind in (kinds | dict(columns.known)).items():
+        if name in table and name not in columns.always and not _fits(table[name], kind):
+            try:
+                found[name] = of_kind(table[name], kind)
+            except InputError:
+                not_so[name] = kind
+    return found, not_so
+
+
+def with_declared(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """A table with all columns that are declared, each of its kind, after those of the input.
+
+    What a task makes must be of its kind. What only comes along from the input, and is of another kind, stays as it is;
+    ``attrs["not_so"]`` tells of what kind it should have been.
+    """
+    table = table.reset_index(drop=True)
+    found, not_so = _known_columns(table, columns)
+    found |= {name: of_kind(table[name], kind) for name, kind in columns.always.items() if name in table.columns}
     for name, kind in columns.always.items():
         if name not in table.columns:
             found[name] = of_kind(pd.Series([None] * len(table), name=name, dtype=object), kind)
     complete = pd.concat([table.drop(columns=list(found), errors="ignore"),
                           pd.DataFrame(found, index=table.index)], axis=1)
-    return complete[[*(name for name in table.columns if name not in columns.always), *columns.always]]
+    complete = complete[[*(name for name in table.columns if name not in columns.always), *columns.always]]
+    complete.attrs = {"not_so": not_so} if not_so else {}
+    return complete
 
 # %% ../../nbs/runs/02a_columns.ipynb #e4d822ba
 def common_type(name: str, types: Mapping[Any, str]) -> Any:

@@ -20,6 +20,7 @@ import pandas as pd
 from ..ground.errors import InputError, printable, shown_record
 from ..ground.files import scratch_folder, sha256_of_file
 from ..ground.hashes import sha256_of
+from ..ground.numbers import whole_number
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from ..ground.work import progress
@@ -328,7 +329,8 @@ def _stream(out: RunFolder, lines: Sequence[Mapping], path: Path, tally: _Tally,
 # %% ../../nbs/runs/15_combining.ipynb #25b16c77
 def _write_together(out: RunFolder, table: Path, lists: Mapping[str, bytes]) -> None:
     """Write the table of all parts and the lists, then what tells that they belong together."""
-    hashes = {"run.json": sha256_of(out.read("run.json")), "combined.parquet": sha256_of_file(table)}
+    hashes = {name: sha256_of(data) for name in ("run.json", "scaling.json")
+              if (data := out.read_or_none(name)) is not None} | {"combined.parquet": sha256_of_file(table)}
     out.put(table, "combined.parquet")
     for name, data in lists.items():
         out.write(name, data, durable=True)
@@ -447,8 +449,7 @@ def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
     >>> combined.rows, combined.monthly["month"].tolist(), len(combined.top)
     (422, ['2019-07'], 3)
     """
-    if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or top < 0:
-        raise InputError(f"top must be a whole number of at least 0, not {top!r}")
+    top = whole_number("top", top, least=0)
     place = RunFolder(out, storage_options)
     if place.read_or_none("run.json") is None:
         raise InputError(f"{place.shown} holds no run; make one with map_files or oco2-outliers run")
@@ -457,9 +458,11 @@ def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
         if not manifest.done():
             raise InputError(f"{place.shown}: nothing is done yet")
         lines, notes = complete_lines(place, manifest, partial)
+        if not lines:
+            raise InputError(f"{place.address}: no part is there ({'; '.join(notes)}). Run the same command again")
         _refuse_own_inputs(place, lines)
         with scratch_folder("oco2-combine") as scratch:
-            tally = _Tally(Path(scratch), sum(line["rows"] for line in lines), int(top))
+            tally = _Tally(Path(scratch), sum(line["rows"] for line in lines), top)
             path = Path(scratch) / "combined.parquet"
             _stream(place, lines, path, tally, _q_value_rule(run, lines), progress)
             duplicates, n = tally.buckets.duplicates([line["name"] for line in lines])

@@ -5,19 +5,22 @@
 # %% ../../nbs/runs/04_judging.ipynb #0c95d369
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.headings import as_names
+from ..ground.numbers import whole_number
 from ..isolation.choosing import eps_values, printable_fence
-from ..isolation.columns import numeric_columns, refuse_text
+from ..isolation.columns import Fate, column_fates, compared_columns, no_features, refuse_text
 from ..isolation.estimator import IsolatedSoundings
-from ..isolation.features import FeatureMatrix, asked_columns, feature_matrix
+from ..isolation.features import FeatureMatrix, asked_columns, feature_matrix, final_fates
 from ..isolation.preparing import refuse_undeclared, without_earlier_results
 from ..isolation.results import result_columns
+from .fates import fates_together
 from .units import Unit
 from ..soundings.track import orbit_numbers
 
@@ -26,20 +29,22 @@ __all__ = []
 
 # %% ../../nbs/runs/04_judging.ipynb #00982fb4
 def _without_run_results(table: pd.DataFrame) -> pd.DataFrame:
-    """Without the results of an earlier run, of which `cluster` and `eps` are no results of `isolate`."""
-    table, earlier = without_earlier_results(table)
-    of_run = [name for name in ("cluster", "eps") if name in table]
-    if of_run and not earlier:
-        raise InputError(f"the table has a column {of_run[0]!r}, which the result needs: rename it")
-    return table.drop(columns=of_run)
+    """Without the results of an earlier run; a column of that name that is somebody else's is refused."""
+    table, _ = without_earlier_results(table)
+    for name in ("cluster", "eps"):
+        if name in table:
+            raise InputError(f"the table has a column {name!r}, which the result needs: rename it")
+    return table
 
 # %% ../../nbs/runs/04_judging.ipynb #e88e9939
 def run_features(table: pd.DataFrame, features: Sequence[str] | None) -> list[str]:
     """The columns a file with rows is judged by: those asked for, or all that are numeric."""
     refuse_text(table, None if features is None else [name for name in features if name in table])
-    names = numeric_columns(table) if features is None else asked_columns(table, features)
-    if not names:
-        raise InputError(f"no numeric feature column in the table; it has: {', '.join(map(str, table.columns))}")
+    if features is not None:
+        return asked_columns(table, features)
+    fates = column_fates(table)
+    if not (names := compared_columns(table, fates)):
+        raise no_features(fates)
     return names
 
 # %% ../../nbs/runs/04_judging.ipynb #a4af96ba
@@ -52,6 +57,7 @@ def soundings_of(unit: Unit, features: Sequence[str] | None, drop_missing: bool,
         used = run_features(table, features)
         if not drop_missing:
             refuse_undeclared(table, used, fills)
+    table.attrs["columns"] = list(read.columns)
     return table if "source" in table else table.assign(source=unit.name)
 
 # %% ../../nbs/runs/04_judging.ipynb #08f6c202
@@ -63,7 +69,27 @@ def on_scale(rows: pd.DataFrame, scaling: Mapping) -> FeatureMatrix:
     mean, scale = (pd.Series(scaling[what], index=names, dtype=np.float64) for what in ("mean", "scale"))
     seen = rows[scaling["complete"]].astype(np.float64)
     values = seen[np.isfinite(seen.to_numpy()).all(axis=1)][names]
-    return FeatureMatrix((values - mean) / scale, mean, scale, [], {}, [], len(rows) - len(values))
+    return FeatureMatrix((values - mean) / scale, mean, scale, scaling["constant"], scaling["duplicate"],
+                         scaling["empty"], len(rows) - len(values))
+
+# %% ../../nbs/runs/04_judging.ipynb #765b469d
+def fates_of_file(table: pd.DataFrame, fates: Mapping[Hashable, Fate]) -> dict[str, dict[str, str]]:
+    """What became of every column of a file, with those that the reader and the run took away, for its line."""
+    told = table.attrs
+    skipped = {name: Fate("left out by the reader", why) for name, why in told.get("skipped_because", {}).items()}
+    earlier = {name: Fate("earlier result", "replaced by this one") for name in told["columns"] if name not in table}
+    added = {"source"} - set(told["columns"])
+    every = skipped | earlier | {name: fate for name, fate in fates.items() if name not in added}
+    return {str(name): fate._asdict() for name, fate in every.items()}
+
+
+def fates_on_scale(table: pd.DataFrame, matrix: FeatureMatrix, scaling: Mapping,
+                   features: Sequence[str] | None) -> dict[Hashable, Fate]:
+    """What became of every column of rows that are judged on the scale of the run."""
+    fates = column_fates(table, table.attrs.get("numbers_in_text"))
+    partial = {name: Fate("not in every file", "some files lack it") for name in scaling["partial"]
+               if name in fates and fates[name].became in ("feature", "empty")}
+    return final_fates(fates | partial, matrix, features is not None)
 
 # %% ../../nbs/runs/04_judging.ipynb #f188d595
 _NOT_JUDGED = "not judged: "
@@ -82,16 +108,18 @@ def fitted_model(X: pd.DataFrame, eps: Any, min_samples: int, n_jobs: int | None
 
 # %% ../../nbs/runs/04_judging.ipynb #e23d3969
 def _judge_pass(rows: pd.DataFrame, eps: Any, min_samples: int, features: Sequence[str] | None,
-                scaling: Mapping | None) -> pd.DataFrame:
-    """The result columns of one pass."""
+                scaling: Mapping | None) -> tuple[pd.DataFrame, dict[Hashable, Fate]]:
+    """The result columns of one pass, and what became of its columns; nothing is said of those of the run here."""
     try:
         matrix = feature_matrix(rows, features, "drop") if scaling is None else on_scale(rows, scaling)
     except InputError as error:
-        return _not_judged(rows, str(error))
+        return _not_judged(rows, str(error)), {name: Fate("not judged", str(error)) for name in rows}
     if len(matrix.X) < min_samples:
-        return _not_judged(rows.loc[matrix.X.index], f"{len(matrix.X)} rows in this pass, fewer than {min_samples}")
+        why = f"{len(matrix.X)} rows in this pass, fewer than {min_samples}"
+        return _not_judged(rows.loc[matrix.X.index], why), matrix.columns
     model = fitted_model(matrix.X, eps, min_samples)
-    return result_columns(model, matrix).assign(cluster=model.labels_.astype(np.int32), eps=model.eps_)
+    columns = result_columns(model, matrix).assign(cluster=model.labels_.astype(np.int32), eps=model.eps_)
+    return columns, matrix.columns
 
 # %% ../../nbs/runs/04_judging.ipynb #4ed4be81
 def isolate_unit(unit: Unit, *, eps: Any = "auto", min_samples: int = 5, features: Sequence[str] | None = None,
@@ -100,11 +128,14 @@ def isolate_unit(unit: Unit, *, eps: Any = "auto", min_samples: int = 5, feature
     table = soundings_of(unit, features, drop_missing, asked)
     orbits = orbit_numbers(table) if len(table) else np.empty(0)
     judged = [_judge_pass(table[orbits == orbit], eps, min_samples, features, scaling) for orbit in pd.unique(orbits)]
-    columns = pd.concat(judged) if judged else _not_judged(table, "no rows")
+    columns = pd.concat([result for result, _ in judged]) if judged else _not_judged(table, "no rows")
     result = table.loc[columns.index].join(columns).sort_index()
+    fates = fates_together([fates for _, fates in judged], "pass", "passes") if scaling is None else \
+        fates_on_scale(table, on_scale(table.head(0), scaling), scaling, features)
     result.attrs = {"counts": {"rows_read": len(table), "dropped": len(table) - len(result),
                                "not_judged": int(result["score"].isna().sum()),
-                               "isolated": int(result["isolated"].sum()), "passes": len(judged)}}
+                               "isolated": int(result["isolated"].sum()), "passes": len(judged)},
+                    "columns": fates_of_file(table, fates) if judged else {}}
     return result
 
 # %% ../../nbs/runs/04_judging.ipynb #34ff56c1
@@ -113,10 +144,7 @@ def checked_isolate(parameters: dict, options: Mapping | None = None) -> dict:
     eps = eps_values(parameters["eps"])
     if eps is not None and len(eps) > 1:
         raise InputError("a run takes one eps, or auto: the silhouettes of a list are those of a single table")
-    m = parameters["min_samples"]
-    if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
-        raise InputError(f"min_samples must be a whole number of at least 1, not {m!r}")
     features = parameters["features"]
-    features = [features] if isinstance(features, str) else features
-    return parameters | {"eps": "auto" if eps is None else eps[0], "min_samples": int(m),
-                         "features": None if features is None else list(dict.fromkeys(features))}
+    return parameters | {"eps": "auto" if eps is None else eps[0],
+                         "min_samples": whole_number("min_samples", parameters["min_samples"]),
+                         "features": None if features is None else as_names(features, "features")}

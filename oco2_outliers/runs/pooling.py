@@ -22,11 +22,11 @@ from ..ground.words import counted
 from ..ground.work import progress
 from ..isolation.choosing import printable_fence
 from ..isolation.features import feature_matrix
-from ..isolation.results import change_in_words, ratio_of
-from .judging import fitted_model, on_scale, soundings_of
+from ..isolation.results import ratio_of, words_of_changes
+from .judging import fates_of_file, fates_on_scale, fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs
-from .tasks import ROWS, task_named
+from .tasks import READING, task_named
 from .units import Unit
 from .workers import in_this_process
 from .working import Item, fetch_item, make_job
@@ -93,7 +93,8 @@ def _features_of_table(table: pd.DataFrame, scaling: Mapping, scale: str) -> pd.
         return X
     orbits = pd.Series(orbit_numbers(table), index=table.index)[X.index]
     raw = table.loc[X.index, scaling["features"]].astype(np.float64)
-    pieces = [feature_matrix(rows, scaling["features"]).X for _, rows in raw.groupby(orbits.to_numpy(), sort=False)]
+    pieces = [feature_matrix(rows, scaling["features"]).X if len(rows) > 1 else rows - rows  # alone: at its own mean
+              for _, rows in raw.groupby(orbits.to_numpy(), sort=False)]
     return pd.concat(pieces).loc[X.index] if pieces else X
 
 # %% ../../nbs/runs/13_pooling.ipynb #bbbe9273
@@ -106,7 +107,7 @@ class _Gathered:
 
     def features(self, unit: Unit) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of a file, and the features of those that are complete."""
-        asked = {row.name: self.parameters[row.name] for row in ROWS}
+        asked = {row.name: self.parameters[row.name] for row in READING}
         table = soundings_of(unit, self.parameters["features"], self.parameters["drop_missing"], asked)
         return table, _features_of_table(table, self.scaling, self.scale)
 
@@ -146,11 +147,14 @@ class _PoolTask(_Gathered):
         first = int(np.searchsorted(self.isolated, at.start))
         why = self.pool.why.iloc[first: first + int(isolated.sum())]
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
-        columns.loc[isolated, "change"] = [
-            change_in_words(*told) for told in zip(why["feature"], why["change"], why["change_most"])]
+        mean, unit_scale = (dict(zip(self.scaling["features"], self.scaling[what])) for what in ("mean", "scale"))
+        columns.loc[isolated, "change"] = words_of_changes(why, X[isolated], mean, unit_scale)
         result = table.loc[X.index].join(columns)
+        matrix = on_scale(table.head(0), self.scaling)
+        fates = fates_on_scale(table, matrix, self.scaling, self.parameters["features"])
         result.attrs = {"counts": {"rows_read": len(table), "dropped": len(table) - len(X),
-                                   "isolated": int(isolated.sum())}}
+                                   "isolated": int(isolated.sum())},
+                        "columns": fates_of_file(table, fates) if len(table) else {}}
         return result
 
 # %% ../../nbs/runs/13_pooling.ipynb #3b48bdfe

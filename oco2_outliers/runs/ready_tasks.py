@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..ground.errors import printable
 from ..ground.files import scratch_folder
 from ..pictures.estimator import ImageForest
 from ..plumes.describing import COLUMNS
@@ -35,9 +36,12 @@ IMAGES = Columns({"path": "text", "score": "number", "outlier": "flag", "reason"
                   "height": "whole", "note": "text"})
 
 # %% ../../nbs/runs/05_ready_tasks.ipynb #f630b0fe
-def peaks_unit(unit: Unit, **parameters: Any) -> pd.DataFrame:
+def peaks_unit(unit: Unit, *, encoding: str | None = None, separator: str | None = None, decimal: str | None = None,
+               **parameters: Any) -> pd.DataFrame:
     """`find_peaks` on one file."""
-    search = find_peaks(unit.table(), **parameters)
+    dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
+    search = find_peaks(unit.table(**{name: value for name, value in dialect.items() if value is not None}),
+                        **parameters)
     table = search.peaks.assign(source=unit.name)
     table.attrs = {"counts": {"rows_read": search.summary["counts"]["rows"], "orbits": len(search.orbits),
                               "p_values": [float(p) for p in search.orbits["p_value"].dropna()]}}
@@ -65,8 +69,9 @@ def images_unit(unit: Unit, *, model: bytes | None = None, **settings: Any) -> p
         forest.fit_rows(rows)
     table = forest.judge_rows(rows)
     names = {path: f"{unit.name}/{Path(path).name}" for path in unit.paths}
+    skipped = {printable(names[path]): reason for path, reason in table.attrs["skipped"].itertuples(index=False)}
     table["path"] = table["path"].map(names)
-    table.attrs = {"counts": {"rows_read": len(unit.paths), "skipped": len(unit.paths) - len(table)}}
+    table.attrs = {"counts": {"rows_read": len(unit.paths), "skipped": len(skipped)}, "skipped": skipped}
     return table
 
 # %% ../../nbs/runs/05_ready_tasks.ipynb #7d79991d

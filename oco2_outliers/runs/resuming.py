@@ -55,7 +55,7 @@ def _is_kept(entry: dict | None, item: Item, job: Job, out: RunFolder, part: Map
             return False
         return (all(_same_input(before[file.told["name"]], file, job.options) for file in item.files)
                 and holds(out, item.key, entry["part"], part))
-    except (KeyError, TypeError, ChangedInput, FileNotFoundError):  # whoever does the unit will say what is wrong
+    except (KeyError, TypeError, InputError, FileNotFoundError):  # whoever does the unit will say what is wrong
         return False
 
 # %% ../../nbs/runs/10_resuming.ipynb #1fa7873f

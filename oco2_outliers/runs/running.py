@@ -10,7 +10,7 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +21,15 @@ from ..ground.errors import InputError, one_line, printable, shown_record
 from ..ground.hashes import hash_of, sha256_of
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
+from ..ground.work import count_processes
+from ..isolation.columns import Fate
+from .fates import fates_of_run, notes_of_columns
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
 from .plan import add_to_plan, read_described
 from .pooling import run_pooled
 from .resuming import Site, run_items
-from .scaling import find_scaling, look_again, scaling_in_words
+from .scaling import TOLD, find_scaling, look_again, scaling_in_words
 from .tasks import Task, load_function, task_named, tells_tasks
 from .workers import executor, scheduler_address
 from .working import Item, make_job, name_of
@@ -59,6 +62,9 @@ class RunResult:
         Features of the run with mean and deviation, and what was left out, where the run has one scale.
     notes : list of str
         What a person should know about this run.
+    columns : dict of str to (str, str)
+        What became of every column of the files of `isolate`, and why, as in `FeatureMatrix.columns`; of each file it
+        stands in ``manifest.jsonl``.
 
     Examples
     --------
@@ -83,6 +89,7 @@ class RunResult:
     failures: pd.DataFrame = field(repr=False)
     scaling: dict | None = field(default=None, repr=False)
     notes: list[str] = field(default_factory=list, repr=False)
+    columns: dict[Hashable, Fate] = field(default_factory=dict, repr=False)
 
     __repr__ = shown_record
 
@@ -157,7 +164,8 @@ def checked_run(task: str | Callable, parameters: Mapping | None, each: str, sco
                scale if declared.over_run else "", options)
 
 # %% ../../nbs/runs/14_running.ipynb #209daff9
-_RUN_FILES = ("*.json", "*.jsonl", "failures.csv", "combined.parquet", "monthly.csv", "top.csv", "duplicates.csv")
+_RUN_FILES = ("*.json", "*.jsonl", "failures.csv", "skipped.csv", "combined.parquet", "monthly.csv", "top.csv",
+              "duplicates.csv")
 
 
 def items_of(run: Run, files: Any, out: RunFolder) -> list[Item]:
@@ -188,7 +196,7 @@ def _forget_all(out: RunFolder) -> None:
             manifest = Manifest(place)
             keys = {name.removesuffix(".parquet") for name in place.listing("parts")}
             manifest.forget(keys | set(manifest.entries))
-    out.remove(["plan.json"])
+    out.remove(["plan.json", "scaling.json"])
 
 # %% ../../nbs/runs/14_running.ipynb #37980559
 def _clear_or_check(out: RunFolder, run: Run, resume: bool) -> None:
@@ -241,6 +249,23 @@ def _go(run: Run, site: Site, items: Sequence[Item], limit: float | None, notes:
     return scaling, n_bad + run_items(site, job, good, run.task.name.split(" ")[0])
 
 # %% ../../nbs/runs/14_running.ipynb #11615642
+def _skipped(lines: Iterable[Mapping]) -> list[tuple[str, str]]:
+    """Pictures that could not be used, and why, of all units."""
+    return [(str(name), str(why)) for line in lines if isinstance(line.get("skipped"), dict)
+            for name, why in line["skipped"].items()]
+
+
+def _note_of_skipped(lines: Iterable[Mapping]) -> list[str]:
+    """How many pictures could not be used, and why, where there are any."""
+    skipped = _skipped(lines)
+    if not skipped:
+        return []
+    from oco2_outliers.pictures.reading import left_out  # takes a second to import, and most runs have no pictures
+
+    reasons = left_out(pd.DataFrame(skipped, columns=["path", "reason"]))
+    return [f"skipped {counted(len(skipped), 'picture')}, see skipped.csv: {reasons}"]
+
+
 @contextlib.contextmanager
 def _left_tidy(site: Site, items: Sequence[Item]) -> Iterator[None]:
     """Leave the folder in order when the block ends, well or badly; Ctrl-C says what is done."""
@@ -248,6 +273,10 @@ def _left_tidy(site: Site, items: Sequence[Item]) -> Iterator[None]:
         site.manifest.close()
         failed = [(e["name"], str(e["error"])) for e in site.manifest.sorted() if "error" in e]
         site.out.write("failures.csv", csv_bytes(["name", "error"], failed))
+        if skipped := _skipped(site.manifest.sorted()):
+            site.out.write("skipped.csv", csv_bytes(["path", "reason"], skipped))
+        else:
+            site.out.remove(["skipped.csv"])
 
     try:
         yield
@@ -287,9 +316,20 @@ def _result(run: Run, site: Site, items: Sequence[Item], n_done: int, started: f
     """The report of a run."""
     lines = [site.manifest.entries[item.key] for item in items if item.key in site.manifest.entries]
     failures = pd.DataFrame([(e["name"], e["error"]) for e in lines if "error" in e], columns=["name", "error"])
+    fates = fates_of_run(lines)
+    notes = notes + notes_of_columns(lines, fates, TOLD if scaling else ())
+    notes += _note_of_skipped(lines)
     return RunResult(site.out.address, run.task.name, len(items), n_done, len(items) - n_done,
                      sum(e["rows"] for e in lines if "error" not in e), time.perf_counter() - started,
-                     _manifest_table(lines), failures, scaling, notes)
+                     _manifest_table(lines), failures, scaling, notes, fates)
+
+# %% ../../nbs/runs/14_running.ipynb #261afe2c
+def _note_of_processes(client: Any, jobs: int) -> list[str]:
+    """That fewer processes work than were asked for, where that is so."""
+    if client is not None or count_processes(jobs) >= jobs:
+        return []
+    n = count_processes(jobs)
+    return [f"{jobs:,} processes asked for: {counted(n, 'process', 'processes')} at work, one per core"]
 
 # %% ../../nbs/runs/14_running.ipynb #bfdab6a1
 @tells_tasks
@@ -314,7 +354,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     resume : bool, default True
         Go on with what an earlier run left in `out`; False starts over.
     jobs : int, default 1
-        Processes of this machine, when there is no client; 0 for one per core.
+        Processes of this machine, when there is no client: at most one per core; 0 for as many.
     each : {"file", "orbit", "folder"}, default "file"
         What a callable is given: a file, one pass of a file, or a folder of pictures.
     parameters : mapping, optional
@@ -335,7 +375,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     -------
     RunResult
         ``print(result)`` shows the report. In `out`: ``parts/*.parquet``, ``manifest.jsonl``, ``failures.csv``,
-        ``run.json``.
+        ``run.json``; ``skipped.csv`` where pictures could not be used.
 
     Raises
     ------
@@ -351,7 +391,8 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     -----
     Parts are the same to the byte whatever does the work, on the same kind of processor and with the same versions of
     this package, numpy, scipy, pandas, pyarrow and numba. Linear algebra runs on one thread while a unit is done.
-    Memory: one unit per worker; in the coordinator one manifest line per unit (about 1 kB). Nothing in `out` is ever
+    Memory: one unit per worker; in the coordinator one manifest line per unit (about 1 kB, and 100 bytes per column of
+    a file that `isolate` judges). Nothing in `out` is ever
     unpickled. A cluster does unpickle what its scheduler is sent: see below.
 
     Examples
@@ -365,7 +406,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     (1, 0)
     """
     started = time.perf_counter()
-    notes: list[str] = []
+    notes = _note_of_processes(client, jobs)
     if isinstance(client, str):
         scheduler_address(client)
     run = checked_run(task, parameters, each, scope, scale, storage_options)

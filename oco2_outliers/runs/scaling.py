@@ -16,10 +16,11 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.hashes import hash_of
+from ..isolation.features import power_of_small
 from .folder import Manifest, part_name
 from .judging import on_scale, run_features, soundings_of
 from .resuming import Site, run_items
-from .tasks import ROWS
+from .tasks import READING
 from .units import Unit
 from .working import Item, make_job
 
@@ -39,10 +40,11 @@ def _refuse_huge(rows: np.ndarray, names: Sequence[str]) -> None:
 def _moments(rows: np.ndarray, names: list[str]) -> pd.DataFrame:
     """Mean, sum of squares about it, extremes, and sums of products with every column."""
     _refuse_huge(rows, names)
-    centred = rows - rows.mean(axis=0)
+    powers = np.array([power_of_small(column) for column in rows.T], int)
+    centred = np.ldexp(rows - rows.mean(axis=0), powers)
     found = pd.DataFrame({"mean": rows.mean(axis=0),
                           "squares": [float(np.sum(c * c)) for c in np.ascontiguousarray(centred.T)],
-                          "low": rows.min(axis=0), "high": rows.max(axis=0)}, index=names)
+                          "low": rows.min(axis=0), "high": rows.max(axis=0), "power": powers}, index=names)
     products = pd.DataFrame(centred.T @ centred, index=names, columns=[f"with {name}" for name in names])
     return found.join(products)
 
@@ -91,16 +93,22 @@ def _needs_another_look(table: pd.DataFrame, names: list[str]) -> bool:
     return bool((others["missing"] * ~others["empty"]).any() or table.loc[names, "empty"].any())
 
 # %% ../../nbs/runs/11_scaling.ipynb #a0c70b47
+def _powers(name: str, tables: Sequence[pd.DataFrame]) -> tuple[int, np.ndarray]:
+    """By which power of two a column of small numbers is multiplied, in all tables and in each; 0 for usual numbers."""
+    each = np.array([table.at[name, "power"] if "power" in table else 0 for table in tables]).astype(int)
+    return int(each.min()), each
+
+
 def _mean_and_spread(name: str, tables: Sequence[pd.DataFrame], n: np.ndarray) -> tuple[float, float, bool]:
     """Mean and deviation of a column over all tables, rounded once, and whether it is constant."""
-    total = int(n.sum())
+    total, (power, each) = int(n.sum()), _powers(name, tables)
     of = np.array([[table.at[name, what] for what in ("mean", "squares", "low", "high")] for table in tables])
     mean = math.fsum(n * of[:, 0]) / total
-    squares = math.fsum([*of[:, 1], *(n * (of[:, 0] - mean) ** 2)])
+    squares = math.fsum([*np.ldexp(of[:, 1], 2 * (power - each)), *(n * np.ldexp(of[:, 0] - mean, power) ** 2)])
     spread, low, high = math.sqrt(squares / total), of[:, 2].min(), of[:, 3].max()
-    if low == high or spread <= total * np.finfo(np.float64).eps * max(abs(low), abs(high)):
+    if low == high or spread <= total * np.finfo(np.float64).eps * np.ldexp(max(abs(low), abs(high)), power):
         return float(of[0, 2]), 1.0, True
-    return mean, spread, False
+    return mean, float(np.ldexp(spread, -power)), False
 
 # %% ../../nbs/runs/11_scaling.ipynb #2c353c2d
 def _combined(tables: Sequence[pd.DataFrame], names: list[str]) -> dict:
@@ -128,13 +136,15 @@ def _possible_copies(tables: Sequence[pd.DataFrame], scaling: Mapping) -> list[t
     names = [name for name in scaling["features"] if name not in scaling["constant"]]
     mean, scale = (dict(zip(scaling["features"], scaling[what])) for what in ("mean", "scale"))
     products = np.zeros((len(names), len(names)))
+    tables = [table for table in tables if table["n"].iloc[0]]
+    powers = np.array([_powers(name, tables)[0] for name in names], int)
     for table in tables:
-        if not table["n"].iloc[0]:
-            continue
-        shift = np.array([table.at[name, "mean"] - mean[name] for name in names])
-        products += table.loc[names, [f"with {name}" for name in names]].to_numpy()
+        own = np.array([_powers(name, [table])[0] for name in names], int)
+        shift = np.ldexp([table.at[name, "mean"] - mean[name] for name in names], powers)
+        found = table.loc[names, [f"with {name}" for name in names]].to_numpy()
+        products += np.ldexp(found, np.add.outer(powers - own, powers - own))
         products += table["n"].iloc[0] * np.outer(shift, shift)
-    deviation = np.array([scale[name] for name in names])
+    deviation = np.ldexp([scale[name] for name in names], powers)
     correlation = np.abs(products / scaling["rows"] / np.outer(deviation, deviation))
     return [(a, b) for i, a in enumerate(names) for j, b in enumerate(names)
             if i < j and correlation[i, j] >= 1 - 2e-6]
@@ -155,7 +165,7 @@ class _Looks:
         out = site.out.below("first_pass")
         out.make()
         self.site = site._replace(out=out, manifest=Manifest(out))
-        self.asked = {name: parameters[name] for name in ("features", "drop_missing", *(row.name for row in ROWS))}
+        self.asked = {name: parameters[name] for name in ("features", "drop_missing", *(one.name for one in READING))}
 
     def look(self, task: Callable, items: Sequence[Item], more: Mapping, what: str) -> dict[str, dict]:
         """The lines of a look at some files, by the keys of the items."""
@@ -243,6 +253,9 @@ def look_again(site: Site, name: str, parameters: Mapping) -> None:
     _Looks(site, parameters).forget(name)
 
 # %% ../../nbs/runs/11_scaling.ipynb #19ba5399
+TOLD = ("feature", "constant", "copy", "empty", "not in every file")  # what became of columns, told by the scale
+
+
 def scaling_in_words(scaling: Mapping) -> list[str]:
     """Which features the run judges by, and what was left out."""
     copies = [f"{a} (same as {b})" for a, b in scaling["duplicate"].items()]

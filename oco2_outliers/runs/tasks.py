@@ -201,13 +201,17 @@ ROWS = (Parameter("box", None, "only soundings in west,south,east,north; degrees
         Parameter("quality", None, "only soundings with this quality flag; 0 is good.", "whole"),
         Parameter("mode", None, "only these modes: nadir, glint, target, transition, sam, or their numbers.",
                   "modes"))
+DIALECT = (Parameter("encoding", None, "letters of CSV files, like cp1252, if their first bytes do not tell."),
+           Parameter("separator", None, "what stands between the columns of CSV files: one character, tab or blank."),
+           Parameter("decimal", None, "decimal mark of CSV files: , or ."))
+READING = (*ROWS, *DIALECT)
 
 add_task(Task(
     "isolate", "oco2_outliers.runs.judging:isolate_unit", "find the isolated soundings of every file",
     (Parameter("eps", "auto", "radius in standard deviations, or auto."),
      Parameter("min_samples", 5, "rows that make a core row.", "whole", least=1),
      Parameter("features", None, "columns to use, a,b,c.", "names"),
-     Parameter("drop_missing", False, "drop rows with NaN or infinite features.", "flag"), *ROWS),
+     Parameter("drop_missing", False, "drop rows with NaN or infinite features.", "flag"), *READING),
     check="oco2_outliers.runs.judging:checked_isolate", columns="oco2_outliers.runs.ready_tasks:ISOLATED",
     over_run=True))
 
@@ -217,7 +221,7 @@ add_task(Task(
     (Parameter("preset", None, "chevallier2020."),
      Parameter("alpha", 0.05, "false-alarm share.", "number"),
      Parameter("n_surrogates", 200, "surrogate tracks per orbit.", "whole", option="surrogates", least=39),
-     *ROWS,
+     *READING,
      Parameter("column", "xco2", "column to search, ppm."),
      Parameter("keep_flagged", False, "use flagged soundings too.", "flag"),
      Parameter("wind_error", 1.0),
@@ -228,7 +232,7 @@ add_task(Task(
 add_task(Task(
     "convert", "oco2_outliers.runs.ready_tasks:convert_unit", "read soundings of any kind, and write them as Parquet",
     (Parameter("columns", None, "only these columns, a,b,c.", "names"),
-     *ROWS, Parameter("footprint"), Parameter("land")), columns="oco2_outliers.runs.ready_tasks:CONVERTED"))
+     *READING, Parameter("footprint"), Parameter("land")), columns="oco2_outliers.runs.ready_tasks:CONVERTED"))
 
 # %% ../../nbs/runs/06_tasks.ipynb #78bb9dc3
 add_task(Task(

@@ -12,6 +12,8 @@ from typing import Any
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.tables import storable
+from ..soundings.inputs import told_by_reader
 from ..soundings.sounding_ids import parse_times
 from ..soundings.tables_in import read_soundings
 from ..soundings.track import orbit_numbers
@@ -37,6 +39,8 @@ class Unit:
         Local paths of the pictures (copies, when they lie elsewhere), when the unit is a folder.
     rows : DataFrame or None
         The soundings of the pass, when the unit is one.
+    told : dict
+        What the reader tells of the columns of the file, once it was read.
 
     Examples
     --------
@@ -52,14 +56,19 @@ class Unit:
     orbit: int | None = None
     paths: list[str] = field(default_factory=list)
     rows: pd.DataFrame | None = field(default=None, repr=False)
+    told: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def table(self, **asked: Any) -> pd.DataFrame:
         """The soundings; `columns`, `box`, `dates`, `quality` and so on as in `read_soundings`."""
         if self.rows is not None and not asked:
             return self.rows
+        if self.orbit is not None:
+            raise InputError(f"a pass of {self.name} is read already: select from its table")
         if not self.data:
             raise InputError(f"{self.name} is empty" if self.data is not None else f"{self.name} is a folder")
-        return read_soundings(io.BytesIO(self.data), name=self.name, **asked)
+        table = read_soundings(io.BytesIO(self.data), name=self.name, **asked)
+        self.told = told_by_reader(table)
+        return table
 
     def passes(self) -> list[Unit]:
         """The unit, pass by pass."""
@@ -84,14 +93,26 @@ def _frame_to_write(table: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 # %% ../../nbs/runs/03_units.ipynb #67b52b2c
+def ready_part(table: pd.DataFrame, columns: Columns | None = None) -> tuple[pd.DataFrame, dict[str, str]]:
+    """A table as it is written, with the columns that are declared; and what is odd about columns of it, by name."""
+    frame = _frame_to_write(table)
+    if columns is not None:
+        frame = with_declared(frame, columns)
+    odd = {name: f"no {_IN_WORDS[kind]}, stored as read" for name, kind in frame.attrs.get("not_so", {}).items()}
+    frame.attrs = {}
+    frame, mixed = storable(frame)
+    return frame, odd | dict.fromkeys(mixed, "mixed kinds, stored as text")
+
+
+_IN_WORDS = {"whole": "whole numbers", "number": "numbers", "flag": "truth values", "time": "times", "text": "text"}
+
+# %% ../../nbs/runs/03_units.ipynb #0dd00002
 def parquet_bytes(table: pd.DataFrame, columns: Columns | None = None) -> bytes:
     """A table as the bytes of a Parquet file, with the columns that are declared; the same table, the same bytes."""
     import pyarrow as pa  # half a second to import, and only who writes needs it
     import pyarrow.parquet as pq
 
-    frame = _frame_to_write(table)
-    if columns is not None:
-        frame = with_declared(frame, columns)
+    frame, _ = ready_part(table, columns)
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False, nthreads=1), buffer, compression="zstd")
     return buffer.getvalue()

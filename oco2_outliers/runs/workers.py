@@ -25,10 +25,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-
 from ..ground.errors import InputError, error_line, one_line
-from ..ground.work import n_cores
+from ..ground.work import count_processes
 from .threads import always_one_thread
 from .working import Item
 
@@ -341,13 +339,11 @@ def executor(client: Any, jobs: int) -> Iterator[Callable]:
         with _cluster(client) as execute:
             yield execute
         return
-    if not isinstance(jobs, (int, np.integer)) or jobs < 0:
-        raise InputError(f"jobs must be a whole number, 0 for one per core, not {jobs!r}")
-    jobs = jobs or n_cores()
-    if jobs == 1:
+    n = count_processes(jobs)
+    if n == 1 and jobs <= 1:
         yield in_this_process
         return
-    processes = Processes(int(jobs))
+    processes = Processes(n)  # whoever asks for several gets one at least that may die alone
     try:
         yield processes
     finally:

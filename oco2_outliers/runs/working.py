@@ -23,7 +23,7 @@ from ..ground.hashes import hash_of, md5_of, sha256_of
 from .columns import Columns
 from .folder import RunFolder, part_name
 from .threads import one_thread
-from .units import Unit, parquet_bytes
+from .units import Unit, parquet_bytes, ready_part
 
 # %% auto #0
 __all__ = []
@@ -114,9 +114,12 @@ def _read_and_run(job: Job, item: Item) -> tuple[list[dict], pd.DataFrame]:
     read = [file.told | {"size": len(data), "sha256": sha256_of(data)}]
     unit = Unit(item.name, data)
     if job.each == "file":
-        return read, job.task(unit, **job.parameters)
-    tables = [job.task(one, **job.parameters) for one in unit.passes()]
-    return read, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"source": pd.Series(dtype="str")})
+        table = job.task(unit, **job.parameters)
+    else:
+        tables = [job.task(one, **job.parameters) for one in unit.passes()]
+        table = (pd.concat(tables, ignore_index=True) if tables else
+                 pd.DataFrame({"source": pd.Series(dtype="str")}))
+    return [each | unit.told for each in read], table
 
 # %% ../../nbs/runs/08_working.ipynb #f5b32848
 def _written(job: Job, item: Item, data: bytes) -> dict:
@@ -138,7 +141,8 @@ def work(job: Job, item: Item) -> dict:
         with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read, table = _read_and_run(job, item)
-            data = parquet_bytes(table, job.columns)
+            frame, odd = ready_part(table, job.columns)
+            data = parquet_bytes(frame)
     except Exception as error:  # noqa: BLE001 - whatever one file does to a task, the other files go on
         # Where all parts stand on one scale, a file that changed is an end of the run, not a failure of the file.
         changed = {"changed": True} if item.sha256 and isinstance(error, ChangedInput) else {}
@@ -146,6 +150,8 @@ def work(job: Job, item: Item) -> dict:
     written = _written(job, item, data)
     if "stop" in written:
         return entry | written
-    counts = table.attrs.get("counts")
-    return entry | {"inputs": read, "rows": len(table), **written, "counts": counts if isinstance(counts, dict) else {},
+    told = {name: found for name in ("counts", "columns", "skipped")
+            if isinstance(found := table.attrs.get(name), dict)}
+    told |= {"stored": odd} if odd else {}
+    return entry | {"inputs": read, "rows": len(table), **written, "counts": {}, **told,
                     "seconds": round(time.perf_counter() - started, 4)}

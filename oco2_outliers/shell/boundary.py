@@ -123,7 +123,9 @@ class _Kept(logging.Handler):
 
     def keep(self, message: object, *about: Any, **more: Any) -> None:
         """Keep a warning."""
-        self.words[printable(" ".join(str(message).split()))[:1000]] = None
+        before, traced, after = str(message).partition("Traceback (most recent call last)")
+        lines = [before, *after.strip().splitlines()[-1:]] if traced else [before]  # of a traceback its last line
+        self.words[printable(" ".join(" ".join(lines).split()))[:1000]] = None
 
     def keep_lost(self, about: Any) -> None:
         """Keep an error of a thread, or of an object that went."""

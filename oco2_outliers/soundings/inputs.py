@@ -51,11 +51,17 @@ class InputTable:
                                  "rows": len(self.table)}
         if self.n_left_out:
             about["not_asked_for"] = self.n_left_out
-        attrs = self.table.attrs
-        told = {"left_out": attrs.get("skipped_because"), "converted": attrs.get("converted"),
-                "matched": attrs.get("matched")}
-        about |= {what: {str(name): how for name, how in names.items()} for what, names in told.items() if names}
-        return about | ({"read_as": attrs["read_as"]} if attrs.get("read_as") else {})
+        return about | told_by_reader(self.table)
+
+
+def told_by_reader(table: pd.DataFrame) -> dict[str, Any]:
+    """What the reader of a table tells of its columns: left out, converted, under another name, read as what."""
+    attrs = table.attrs
+    told = {"left_out": attrs.get("skipped_because"), "converted": attrs.get("converted"),
+            "matched": attrs.get("matched")}
+    found: dict[str, Any] = {what: {str(name): how for name, how in names.items()}
+                             for what, names in told.items() if names}
+    return found | ({"read_as": attrs["read_as"]} if attrs.get("read_as") else {})
 
 # %% ../../nbs/soundings/80_inputs.ipynb #3a8613ec
 def as_list(inputs: Any) -> list:
@@ -249,18 +255,24 @@ def _of_all(summaries: Sequence[Mapping], what: str) -> dict[str, str]:
     """What the summaries tell of columns under one name, together."""
     return {name: how for each in summaries for name, how in each.get(what, {}).items()}
 
-
-def reading_notes(summaries: Sequence[Mapping]) -> list[str]:
-    """What was read of the inputs, matched, left out or converted, and not asked for, a line each."""
-    notes = _read_notes(summaries)
+# %% ../../nbs/soundings/80_inputs.ipynb #c01a0003
+def column_notes(summaries: Sequence[Mapping], where: str) -> list[str]:
+    """What the reader matched, left out and converted of all inputs, a line each; `where` the reasons stand."""
+    notes = []
     if matched := _of_all(summaries, "matched"):
         notes.append("names matched: " + ", ".join(f"{old!r} is {new}" for old, new in matched.items()))
     if left_out := sorted(_of_all(summaries, "left_out")):
         more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
         notes.append(f"variables that are no columns, so not read: {', '.join(left_out[:5])}{more} "
-                     "(summary.json says why of each)")
+                     f"({where} says why of each)")
     if converted := _of_all(summaries, "converted"):
         notes.append("converted: " + ", ".join(sorted(f"{name} (from {unit})" for name, unit in converted.items())))
+    return notes
+
+
+def reading_notes(summaries: Sequence[Mapping]) -> list[str]:
+    """What was read of the inputs, matched, left out or converted, and not asked for, a line each."""
+    notes = _read_notes(summaries) + column_notes(summaries, "summary.json")
     if others := sum(each.get("not_asked_for", 0) for each in summaries):
         every = others + sum(each["rows"] for each in summaries)
         notes.append(f"left out {others:,} of {counted(every, 'sounding')}, not among those asked for")

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from ..ground.limits import limited
 from ..ground.errors import InputError
 from .attributes import wanted_attributes
 from .lite_values import RENAMED, declared_fills, table_values
@@ -213,7 +214,7 @@ def _open_lite(path_or_file: str | os.PathLike | IO[bytes], label: str) -> Itera
     if hasattr(path_or_file, "read"):
         source = path_or_file
         if not (hasattr(source, "seekable") and source.seekable()):
-            source = io.BytesIO(source.read())
+            source = io.BytesIO(limited(source).read())  # type: ignore[arg-type]
     else:
         source = os.fspath(path_or_file)
         with open(source, "rb"):  # a missing or forbidden file says so itself, in the words of the system

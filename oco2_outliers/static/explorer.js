@@ -47,6 +47,137 @@ export function brief(value) {
   return String(Number(value.toPrecision(size >= 1000 ? 6 : 4)));
 }
 
+// A positive number between both, in three digits where one of three lies there: rounded away from 0, never towards it.
+function outward(least, most) {
+  const [mantissa, power] = least.toExponential().split("e");
+  const all = mantissa.replace(".", "");
+  for (let digits = 3; digits < 18; digits++) {
+    let kept = BigInt(all.slice(0, digits).padEnd(digits, "0"));
+    if (all.length > digits) kept += 1n;  // the shortest digits of a number do not end in 0
+    const rounded = Number(`${kept}e${Number(power) - digits + 1}`);
+    if (rounded <= most || digits === 17) {
+      const told = rounded <= most ? rounded : least;
+      return least >= 1e-5 && least < 1e15 ? plainNumber(told) : told.toExponential();
+    }
+  }
+  return String(least);
+}
+
+// Without an exponent, which JavaScript writes below 1e-6.
+function plainNumber(value) {
+  const text = String(value);
+  if (!text.includes("e")) return text;
+  const [mantissa, power] = text.split("e");
+  return `0.${"0".repeat(-Number(power) - 1)}${mantissa.replace(".", "")}`;
+}
+
+// The change as it is printed. It is added to a value of the table, rounded, minus the mean, over the scale: where the
+// mean is large beside the scale that costs some digits, and so much is left free on both sides.
+function toldChange(least, most, size) {
+  const lost = 8 * Number.EPSILON * size;
+  return 2 * lost < most - least ? outward(least + lost, most - lost) : outward(least, most);
+}
+
+const bitsOf = { number: new Float64Array(1), bits: null };
+bitsOf.bits = new BigInt64Array(bitsOf.number.buffer);
+
+// The next number above or below.
+function nextNumber(value, up) {
+  if (!Number.isFinite(value)) return value;
+  if (value === 0) return up ? Number.MIN_VALUE : -Number.MIN_VALUE;
+  bitsOf.number[0] = value;
+  bitsOf.bits[0] += value > 0 === up ? 1n : -1n;
+  return bitsOf.number[0];
+}
+
+// Sum of squared differences, added in the order of the features as Python adds it.
+function squareBetween(a, b) {
+  let square = 0;
+  for (let j = 0; j < a.length; j++) square += (a[j] - b[j]) * (a[j] - b[j]);
+  return square;
+}
+
+// What the formula promises for a core row and each feature, a hair too small; Infinity where nothing. The largest
+// square is left out before the others are added: subtracted from the sum it would take the digits of the others along.
+function promisedMoves(own, core, eps2, found) {
+  const room = eps2 * (1 + 1e-9);
+  let widest = 0;
+  const gap2 = own.map((value, j) => (core[j] - value) ** 2);
+  for (let j = 1; j < gap2.length; j++) if (gap2[j] > gap2[widest]) widest = j;
+  let others = 0;
+  for (let j = 0; j < gap2.length; j++) if (j !== widest) others += gap2[j];
+  for (let j = 0; j < gap2.length; j++) {
+    const rest = j === widest ? others : others + gap2[widest] - gap2[j];
+    found[j] = rest <= room ? Math.max(Math.sqrt(gap2[j]) - Math.sqrt(Math.max(room - rest, 0)), 0) : Infinity;
+  }
+}
+
+// The first change that ends the isolation, tried out, from `start` to the middle; NaN where none does.
+function firstThatHolds(own, core, j, unit, eps2, start, first) {
+  const moved = own.slice();
+  const holds = (change) => {
+    moved[j] = own[j] + change / unit;
+    return squareBetween(moved, core) <= eps2;
+  };
+  const middle = Math.abs(core[j] - own[j]);
+  const sign = core[j] >= own[j] ? unit : -unit;
+  let [step, amount] = [first, start + first];
+  while (first > 0 ? amount < middle : amount > middle) {
+    if (holds(sign * amount)) return sign * amount;
+    step *= 4;
+    amount = start + step;
+  }
+  let [below, above] = [sign * middle, sign * middle];
+  for (let k = 0; k < 4; k++) {
+    if (holds(below)) return below;
+    if (holds(above)) return above;
+    [below, above] = [nextNumber(below, false), nextNumber(above, true)];
+  }
+  return NaN;
+}
+
+// The least and the largest change of a feature that end the isolation; NaN where none does, 0 where none is needed.
+function changesOf(own, core, j, unit, eps2) {
+  if (squareBetween(own, core) <= eps2) return [0, 0];
+  const there = own.slice();
+  there[j] = core[j];
+  const rest = squareBetween(there, core);
+  if (rest > eps2) return [NaN, NaN];
+  const [gap, half] = [Math.abs(core[j] - own[j]), Math.sqrt(eps2 - rest)];
+  const hair = 1e-9 * half + 1e-15 * Math.max(Math.abs(own[j]), Math.abs(core[j]));
+  return [firstThatHolds(own, core, j, unit, eps2, Math.max(gap - half, 0), hair),
+    firstThatHolds(own, core, j, unit, eps2, gap + half, -hair)];
+}
+
+// The smallest change of one feature that ends the isolation, in its unit, and the largest one that will do as well.
+function smallestMove(own, cores, row, units, eps2) {
+  const k = own.length;
+  const [promised, scratch] = [new Float64Array(k), new Float64Array(k)];
+  const tried = (place) => {
+    const [least, most] = changesOf(own, row(cores[Math.floor(place / k)]), place % k, units[place % k], eps2);
+    return Number.isNaN(least) ? null : { j: place % k, least, most };
+  };
+  let [first, best] = [-1, Infinity];
+  cores.forEach((q, at) => {
+    promisedMoves(own, row(q, scratch), eps2, promised);
+    for (let j = 0; j < k; j++) if (promised[j] < best) [best, first] = [promised[j], at * k + j];
+  });
+  if (first < 0) return null;
+  const found = tried(first);
+  if (found) return found;
+  const others = [];  // most often the first one holds, and nothing needs sorting
+  cores.forEach((q, at) => {
+    promisedMoves(own, row(q, scratch), eps2, promised);
+    for (let j = 0; j < k; j++) if (promised[j] < Infinity && at * k + j !== first) others.push([promised[j], at * k + j]);
+  });
+  others.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  for (const [, place] of others) {
+    const later = tried(place);
+    if (later) return later;
+  }
+  return null;
+}
+
 // Three digits, and as many more as it takes to stand on the right side of a threshold.
 export function threeDigits(value, threshold) {
   if (!Number.isFinite(value)) return brief(value);
@@ -1347,8 +1478,7 @@ export class Explorer {
     const told = found.reason ? [`Reason: ${found.reason}`] : [];
     if (found.feature) {
       const unit = / \(([^()]*)\)$/.exec(this.table.columns.get(found.feature).label);
-      const size = Number(Math.abs(found.change).toPrecision(3));
-      told.push(`Would not be ${this.say} if ${found.feature} were ${size}${unit ? ` ${unit[1]}` : ""} ${found.change > 0 ? "higher" : "lower"}`);
+      told.push(`Would not be ${this.say} if ${found.feature} were ${found.told}${unit ? ` ${unit[1]}` : ""} ${found.change > 0 ? "higher" : "lower"}`);
     }
     return told;
   }
@@ -1360,33 +1490,33 @@ export class Explorer {
     const { eps } = this;
     const features = this.table.meta.neighbours.features.map(({ name, mean, scale }) => ({ name, scale, mean,
       values: this.table.columns.get(name).plot }));
-    const k = features.length;
-    const own = features.map(({ values, mean, scale }) => (values[i] - mean) / scale);
-    const gap = new Float64Array(k);
-    let [nearest, least, move, feature, sign] = [-1, Infinity, Infinity, -1, 1];
-    for (let q = 0; q < core.length; q++) {
-      if (eps < core[q]) continue;
-      let square = 0;
-      for (let j = 0; j < k; j++) {
-        gap[j] = (features[j].values[q] - features[j].mean) / features[j].scale - own[j];
-        square += gap[j] * gap[j];
-      }
+    const row = (q, into = new Float64Array(features.length)) => {
+      features.forEach(({ values, mean, scale }, j) => { into[j] = (values[q] - mean) / scale; });
+      return into;
+    };
+    const scratch = new Float64Array(features.length);
+    const cores = [];
+    for (let q = 0; q < core.length; q++) if (core[q] <= eps) cores.push(q);
+    if (!cores.length) return null;
+    const own = row(i);
+    let [nearest, least] = [-1, Infinity];
+    for (const q of cores) {
+      const square = squareBetween(own, row(q, scratch));
       if (square < least) [least, nearest] = [square, q];
-      for (let j = 0; j < k; j++) {
-        const room = eps * eps - (square - gap[j] * gap[j]);
-        if (room < 0) continue;
-        const needed = Math.max(Math.abs(gap[j]) - Math.sqrt(room), 0);
-        if (needed < move) [move, feature, sign] = [needed, j, Math.sign(gap[j])];
-      }
     }
-    if (nearest < 0) return null;
-    const shares = features.map(({ name, values, mean, scale }, j) => [name, ((values[nearest] - mean) / scale - own[j]) ** 2 / least]);
+    const near = row(nearest);
+    const shares = features.map(({ name }, j) => [name, (near[j] - own[j]) ** 2 / least]);
     shares.sort((a, b) => b[1] - a[1]);
     let [sum, n] = [0, 0];
-    while (n < Math.min(3, k) && sum < 0.9) sum += shares[n++][1];
+    while (n < Math.min(3, shares.length) && sum < 0.9) sum += shares[n++][1];
     const reason = least === 0 ? "" : shares.slice(0, n).map(([name, share]) => `${name} ${Math.round(100 * share)}%`).join(", ");
-    return { nearest, distance: Math.sqrt(least), reason, feature: feature < 0 ? null : features[feature].name,
-      change: feature < 0 ? NaN : sign * move * features[feature].scale };
+    const move = smallestMove(own, cores, row, features.map(({ scale }) => scale), eps * eps);
+    const found = { nearest, distance: Math.sqrt(least), reason, feature: null, change: NaN, most: NaN, told: "" };
+    if (!move) return found;
+    const { name, mean, scale } = features[move.j];
+    const size = Math.abs(mean) + Math.abs(move.least) + scale * Math.abs(own[move.j]);
+    return { ...found, feature: name, change: move.least, most: move.most,
+      told: toldChange(Math.abs(move.least), Math.abs(move.most), size) };
   }
 
   // The reason as Python found it holds for the eps of the run; it says so when another one is set.

@@ -422,21 +422,22 @@ def _row_of(df: pd.DataFrame, sounding_id: int | str) -> dict:
 class StoreTables(StoreChecks):
     """Tables, and the way from a sounding to its details."""
 
-    def get_dataframe(self, url_or_name: str | os.PathLike) -> pd.DataFrame:
+    def get_dataframe(self, url_or_name: str | os.PathLike, **dialect: str | None) -> pd.DataFrame:
         """Read a table from a local path (which comes first), a URL or the store; see `read_table`.
 
+        `encoding`, `separator` and `decimal` are those of a CSV whose first lines do not settle them.
         A URL of this store is read with its credentials, so that a private container works too.
         """
         name = os.fspath(url_or_name)
         table_kind(name)
         if "://" not in name and Path(name).is_file():
-            return read_table(name)
+            return read_table(name, **dialect)
         if "://" in name:
             if not name.startswith(self.place.base_url):
-                return read_address(name)
+                return read_address(name, **dialect)
             name = urllib.parse.unquote(name[len(self.place.base_url):])
         with self.open(name) as file:
-            return read_table(file, name)
+            return read_table(file, name, **dialect)
 
     def get_url_from_sounding_id(self, sounding_id: int | str) -> str:
         """URL of the peak details of a sounding."""

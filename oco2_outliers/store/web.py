@@ -46,7 +46,7 @@ def _web_errors(shown: str) -> Iterator[None]:
         raise OSError(f"{shown}: {type(e).__name__}") from None
 
 # %% ../../nbs/store/10_web.ipynb #012a9dd0
-def _read_http(url: str) -> pd.DataFrame:
+def _read_http(url: str, **dialect: str | None) -> pd.DataFrame:
     """A table from the web, streamed to a temporary file."""
     shown = printable(url.partition("?")[0])  # a query may hold a signature, the rest a password
     with (_web_errors(shown), urllib.request.urlopen(_quoted(url), timeout=60) as answer,
@@ -56,7 +56,7 @@ def _read_http(url: str) -> pd.DataFrame:
         if length and int(length) != file.tell():
             raise OSError(f"{shown}: the connection broke after {file.tell()} of {length} bytes; try again")
         file.seek(0)
-        return read_table(file, shown)
+        return read_table(file, shown, **dialect)
 
 # %% ../../nbs/store/10_web.ipynb #93ecdc43
 def local_path(url: str) -> str:
@@ -64,11 +64,11 @@ def local_path(url: str) -> str:
     return urllib.request.url2pathname(urllib.parse.urlsplit(url).path) if "://" in url else url
 
 # %% ../../nbs/store/10_web.ipynb #40c230f7
-def read_address(url: str) -> pd.DataFrame:
+def read_address(url: str, **dialect: str | None) -> pd.DataFrame:
     """A table under any address."""
     if url.startswith(("http://", "https://")):
-        return _read_http(url)
+        return _read_http(url, **dialect)
     if url.startswith("file://"):
-        return read_table(local_path(url))
+        return read_table(local_path(url), **dialect)
     with fsspec.open(url, "rb") as file:
-        return read_table(file, printable(url))
+        return read_table(file, printable(url), **dialect)

@@ -30,6 +30,7 @@ from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius
 from oco2_outliers.explorer import ExplorerPage, IsolationWidget, explore
 from oco2_outliers.image_forest import scan_folder, simulate_pictures
+from oco2_outliers.isolation.results import change_in_words, words_of_changes
 from oco2_outliers.main_job import isolate
 from oco2_outliers.page import html, thumbnails
 from oco2_outliers.scale import combine, map_files
@@ -710,6 +711,58 @@ def test_reasons_follow_the_slider(tab, page, result):
             assert np.isclose(got["change"] if got["feature"] else np.nan, row["change"], rtol=1e-9, equal_nan=True)
     window.run("explorer.setEps(1e-9)")
     assert window.run("explorer.explain(0)") is None
+
+
+def spread_rows(fill, mean):
+    """A cloud with lonely rows, one of them with a fill value of -9.99e8, in units that may have a large mean."""
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame(rng.normal(size=(300, 4)), columns=["xco2", "psurf", "tcwv", "albedo"])
+    table.loc[::20, "psurf"] += rng.normal(scale=9, size=15)
+    table["xco2"] = mean + 1e-3 * table["xco2"]
+    if fill:
+        table.loc[7, "tcwv"] = -9.99e8
+    return table.assign(sounding_id=2019071518322000 + np.arange(300))
+
+
+@pytest.mark.parametrize(("fill", "mean"), [(False, 0.0), (True, 400.0), (False, 1e7)])
+def test_every_change_that_the_page_states_ends_the_isolation_as_printed(tab, tmp_path, fill, mean):
+    made = isolate(spread_rows(fill, mean), eps=0.5)
+    window, matrix, tried = tab(explore(made, tmp_path / "page.html").path), made.matrix, 0
+    for m, eps in ((5, 0.4), (5, 0.05), (10, 0.7), (3, 1e-7 if fill else 0.2)):
+        model = IsolatedSoundings(eps=eps, min_samples=m).fit(matrix.X)
+        rows = np.flatnonzero(model.labels_ == -1)[:60]
+        wanted = model.explain(matrix.X.iloc[rows], scale=matrix.scale)
+        window.run(f"explorer.setMinSamples({m}); explorer.setEps({eps})")
+        found = window.run(f"{rows.tolist()}.map((row) => explorer.explain(row))")
+        for row, got, (_, told) in zip(rows, found, wanted.iterrows()):
+            if got is None:
+                assert len(model.core_sample_indices_) == 0
+                continue
+            assert got["feature"] == (None if pd.isna(told["feature"]) else told["feature"])
+            if not got["feature"]:
+                continue
+            j = matrix.features.index(got["feature"])
+            assert np.isclose(got["change"], told["change"], rtol=1e-9)
+            values = made.table.iloc[[row]][matrix.features].astype(float)
+            values.iloc[0, j] += np.copysign(float(got["told"]), got["change"])
+            assert model.predict(matrix.transform(values))[0] == 1, (row, m, eps, got)
+            words = words_of_changes(pd.DataFrame([told]), matrix.X.iloc[[row]], matrix.mean, matrix.scale)[0]
+            assert got["told"] == words.split()[1], (got, words)
+            tried += 1
+    assert tried > 25
+
+
+def test_numbers_are_rounded_outward_as_in_python(tab, page):
+    rng = np.random.default_rng(0)
+    least = [*(10.0 ** rng.uniform(-9, 18, 300)), 0.1, 9.995, 9.99, 999.5, 1e-5, 9.9e-6, 1e15, 5e-324, 123456.0]
+    most = [*(np.array(least[:150]) * (1 + 10.0 ** rng.uniform(-15, 1, 150))), *[np.inf] * 159]
+    program = (STATIC / "explorer.js").read_text("utf-8")
+    functions = program[program.index("function outward"):program.index("// The change as it is printed.")]
+    pairs = json.dumps([[a, min(b, 1e300)] for a, b in zip(least, most)])
+    told = tab(page.path).run(f"(() => {{ {functions} return {pairs}.map((pair) => outward(...pair)); }})()")
+    for a, b, text in zip(least, most, told):
+        words = change_in_words("f", a, min(b, 1e300)).split()[1]
+        assert float(text) == float(words) and ("e" in text) == ("e" in words), (a, b, text, words)
 
 
 def test_a_click_opens_the_row_under_it(tab, page):

@@ -137,3 +137,85 @@ def test_real_files_of_a_month_with_and_without_peaks(shared_data, tmp_path):
     assert len(set(schemas(tmp_path / "out").values())) == 1
     combine(tmp_path / "out")
     assert str(pd.read_parquet(tmp_path / "out" / "combined.parquet")["time"].dtype) == "datetime64[ms, UTC]"
+
+
+# ---------------------------------------------------------------- what only comes along
+
+def stored(tmp_path, task, table, **settings):
+    """The part of a table, and the report of its run."""
+    tmp_path.mkdir(exist_ok=True)
+    table.to_parquet(tmp_path / "in.parquet") if not isinstance(table, str) else None
+    if isinstance(table, str):
+        (tmp_path / "in.csv").write_text(table)
+    result = map_files(tmp_path / f"in.{'csv' if isinstance(table, str) else 'parquet'}", task, out=tmp_path / "out",
+                       **settings)
+    assert not len(result.failures), result
+    (part,) = (tmp_path / "out" / "parts").iterdir()
+    return pd.read_parquet(part), str(result)
+
+
+def rows(**more):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame({"sounding_id": 2019071518322000 + np.arange(20), "xco2": 400 + rng.normal(size=20),
+                         "albedo": rng.normal(size=20)} | more)
+
+
+@pytest.mark.parametrize("settings", [{}, {"scale": "orbit"}, {"scope": "all"}], ids=str)
+@pytest.mark.parametrize(("name", "value", "kind"), [
+    ("time", 837153523.5, "times"), ("time", "last week", "times"), ("latitude", "far north", "numbers"),
+    ("xco2_apriori", "unknown", "numbers")])
+def test_a_known_column_that_is_not_judged_may_be_anything(tmp_path, settings, name, value, kind):
+    part, said = stored(tmp_path, "isolate", rows(**{name: [value] * 20}), **settings)
+    assert part[name].tolist() == [value] * 20 and part["score"].notna().all()
+    assert f"no {kind}, stored as read: {name} (in 1 file)" in said
+
+
+def test_seconds_as_time_and_words_as_latitude_are_converted_as_they_are(tmp_path):
+    text = "xco2,time,latitude,site\n400.5,837153523.5,north,a\n401,837153524.5,51,b\n"
+    part, said = stored(tmp_path, "convert", text)
+    assert part["time"].tolist() == [837153523.5, 837153524.5] and part["latitude"].tolist() == ["north", "51"]
+    assert "no numbers, stored as read: latitude (in 1 file)" in said and "no times, stored as read: time" in said
+
+
+def test_only_what_is_judged_must_be_numbers(tmp_path):
+    part, said = stored(tmp_path, "isolate", rows(xco2=["high"] * 20), parameters={"features": ["albedo"]})
+    assert part["xco2"].tolist() == ["high"] * 20 and "no numbers, stored as read: xco2" in said
+    rows(xco2=["high"] * 20).to_parquet(tmp_path / "b.parquet")
+    result = map_files(tmp_path / "b.parquet", "isolate", out=tmp_path / "other")
+    assert "column 'xco2' holds text" in result.failures["error"][0]
+
+
+def odd_table(unit):
+    """A task whose table holds what no Parquet file can."""
+    return pd.DataFrame({"mixed": [1, "A12", {"a": 1}], "wave": [1 + 2j] * 3, "about": [{}] * 3,
+                         "large": [2**70, 1, None], "lists": [[1], ["a"], None], "name": unit.name,
+                         "byte": pd.Series(["b\udcff", "c", None], dtype=object)})
+
+
+def test_columns_that_parquet_cannot_hold_are_text_and_said(tmp_path):
+    part, said = stored(tmp_path, odd_table, "x\n1\n")
+    assert part["mixed"].tolist() == ["1", "A12", '{"a": 1}'] and part["about"].tolist() == ["{}"] * 3
+    assert part["wave"][0] == "(1+2j)" and part["large"][0] == str(2**70) and part["lists"][1] == '["a"]'
+    assert part["byte"][0] == "b\\udcff"
+    names = ("mixed", "wave", "about", "large", "lists", "byte")
+    assert "mixed kinds, stored as text: " + ", ".join(f"{name} (in 1 file)" for name in names) in said
+    (tmp_path / "j").mkdir()
+    (tmp_path / "j" / "in.json").write_text('[{"xco2": 400.5, "site": 5}, {"xco2": 401, "site": "A12"}]')
+    assert not len(map_files(tmp_path / "j", "convert", out=tmp_path / "json").failures)
+
+
+@pytest.mark.parametrize("task", ["convert", "isolate", "peaks"])
+def test_a_header_alone_has_types_and_no_say(tmp_path, task):
+    header = "sounding_id,time,latitude,xco2,albedo,site,orbit\n"
+    settings = {"parameters": {"n_surrogates": 39}} if task == "peaks" else {}
+    map_files(csv_files(tmp_path / "in", h=header), task, out=tmp_path / "out", **settings)
+    (schema,) = schemas(tmp_path / "out").values()
+    assert not [field.name for field in schema if pa.types.is_null(field.type)]
+    combine(tmp_path / "out")
+    assert not [field.name for field in pq.read_schema(tmp_path / "out" / "combined.parquet")
+                if pa.types.is_null(field.type)]
+
+
+def test_a_header_alone_does_not_change_the_types_of_others(tmp_path):
+    table = converted(tmp_path, a="sounding_id,xco2,site,orbit\n", b="sounding_id,xco2,site,orbit\n7,400.5,paris,5\n")
+    assert table["site"].tolist() == ["paris"] and table["orbit"].dtype == np.int64

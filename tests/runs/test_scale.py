@@ -337,6 +337,37 @@ def test_a_pass_too_short_to_judge_says_so(tmp_path):
         assert not left["outlier"].any() and left["reason"].str.startswith("not judged: 3 rows").all()
 
 
+@pytest.mark.parametrize("scope", ["orbit", "all"])
+def test_a_pass_of_one_sounding_does_not_end_the_run(tmp_path, scope):
+    long, alone = simulate_granule(0, n_seconds=10)[0], simulate_granule(1, n_seconds=10, center=(-20, 30))[0].head(1)
+    to_parquet(pd.concat([long, alone], ignore_index=True), tmp_path / "day.parquet")
+    result = map_files(tmp_path / "day.parquet", "isolate", out=tmp_path / "out", scope=scope, scale="orbit")
+    got = everything(tmp_path / "out")
+    assert not len(result.failures) and len(got) == len(long) + 1
+    assert got["score"].isna().sum() == (scope == "orbit")  # in the pool it stands at its own mean
+
+
+def test_printed_changes_of_a_pool_end_the_isolation_beside_a_large_mean(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"sounding_id": 2019071518322000 + np.arange(300), "a": 1e9 + 1e-3 * rng.normal(size=300),
+                          "b": rng.normal(size=300)})
+    table.loc[::15, "a"] += 2e-2 * rng.uniform(size=20)
+    table.to_csv(tmp_path / "day.csv", index=False)
+    result = map_files(tmp_path / "day.csv", "isolate", out=tmp_path / "out", scope="all", parameters={"eps": 0.7})
+    got, tried = everything(tmp_path / "out"), 0
+    mean, scale = (np.array(result.scaling[what]) for what in ("mean", "scale"))
+    values = got[result.scaling["features"]].to_numpy()
+    model = IsolatedSoundings(0.7, 5).fit((values - mean) / scale)
+    for row in np.flatnonzero(got["isolated"]):
+        if got["change"][row]:
+            name, size, *_, way = got["change"][row].split()
+            moved = values[row].copy()
+            moved[result.scaling["features"].index(name)] += float(size) * (1 if way == "higher" else -1)
+            assert model.predict([(moved - mean) / scale])[0] == 1, got["change"][row]
+            tried += 1
+    assert tried >= 5
+
+
 # ---------------------------------------------------------------- odd inputs of isolate
 
 def small_table(n=60, seed=0):
@@ -401,7 +432,8 @@ def test_a_file_without_features_fails_and_the_rest_is_done(tmp_path):
     (tmp_path / "text.csv").write_text("a,b\n" + "foo,bar\n" * 50)
     result = map_files(tmp_path, "isolate", out=tmp_path / "out")
     assert result.exit_code == 1 and result.rows == 60
-    assert result.failures["error"].tolist() == ["no numeric feature column in the table; it has: a, b"]
+    (error,) = result.failures["error"]
+    assert error.startswith("no numeric feature column in the table; it has: a (text), b (text)."), error
 
 
 def test_nothing_in_common_names_the_file_and_the_column(tmp_path):

@@ -60,6 +60,29 @@ def test_a_part_that_is_gone_is_an_error_too(run):
     assert combine(run).rows == 3 and combine(run).notes == []
 
 
+def test_no_part_at_all_is_an_error_even_where_what_is_there_is_asked_for(run):
+    for part in (run / "parts").iterdir():
+        part.unlink()
+    with pytest.raises(InputError, match="no part is there .3 lines have no part"):
+        combine(run, partial=True)
+    assert not (run / "combined.parquet").exists()
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, True, "3", 10**30])
+def test_how_many_to_keep_is_a_whole_number(run, wrong):
+    with pytest.raises(InputError, match="top must be a whole number"):
+        combine(run, top=wrong)
+
+
+@pytest.mark.parametrize(("settings", "why"), [({"features": []}, "features is an empty list"),
+                                               ({"min_samples": 10**30}, "min_samples must be a whole number"),
+                                               ({"min_samples": True}, "min_samples must be a whole number")])
+def test_settings_of_a_run_are_refused_before_it_begins(run, settings, why):
+    with pytest.raises(InputError, match=why):
+        map_files(run.parent / "in", "isolate", out=run.parent / "other", parameters=settings)
+    assert not (run.parent / "other").exists()
+
+
 def test_a_part_of_nobody_and_a_line_of_nobody_are_said(run):
     (run / "parts" / ("f" * 32 + ".parquet")).write_bytes(b"x")
     line = json.loads(lines(run)[0]) | {"key": "e" * 32, "name": "never asked for"}

@@ -32,6 +32,12 @@ ODD_NAMES = [
 ]
 
 
+def _with_commas(head: str, lines: list[str]) -> str:
+    """A table with semicolons and decimal commas, and a letter that only an old encoding has."""
+    rows = [line.replace(",", ";").replace(".", ",") + ";\u00e9" for line in lines]
+    return "\n".join([head.replace(",", ";") + ";site", *rows])
+
+
 def make_zoo(folder: Path) -> None:
     """Files that a person, a disk or an enemy may leave in a folder."""
     from oco2_outliers.image_forest import simulate_pictures, train_model
@@ -82,6 +88,11 @@ def make_zoo(folder: Path) -> None:
         "cut.csv.gz": gzip.compress(text.encode())[:200],
         "good.csv.gz": gzip.compress(text.encode()),
         "wrong.csv.xz": gzip.compress(text.encode()),
+        "comma.csv": _with_commas(head, lines).encode("cp1252"),
+        "either.csv": b"a,b;c,d\n" + b"x,y;z,w\n" * 20,
+        "mixed.json": b'[{"xco2": 400, "site": 5, "about": {}}, {"xco2": 401, "site": "A12", "about": {}}]',
+        "seconds.csv": b"time,xco2,latitude\n" + b"".join(b"%d.5,%d,north\n" % (8e8 + k, 400 + k * k % 7)
+                                                          for k in range(30)),
         "old.pickle": pickle.dumps({"a": 1}),
         "notes.txt": b"hello",
         "clouds.yaml": b"clouds:\n  a: {auth: text}\n  b: 5\n  c: {auth: {auth_url: 'http://u:p@127.0.0.1:port/v3', "
@@ -313,6 +324,23 @@ COMMANDS: dict[str, tuple[list[str], list[tuple[str, str | None]]]] = {
     ),
     "": ([TEXT], [("--version", None), ("--help", None), ("--install", TEXT)]),
 }
+# Options that several commands share, tried two or three at a time in the cases from FIRST_COMMANDS on.
+FIRST_COMMANDS = 460
+_ROWS = [("--box", "BOX"), ("--dates", "DATES"), ("--quality", TEXT), ("--mode", "MODE")]
+_DIALECT = [("--encoding", "ENCODING"), ("--separator", "SEPARATOR"), ("--decimal", "DECIMAL")]
+SHARED: dict[str, tuple[list[str], list[tuple[str, str | None]]]] = {
+    "isolate": (["CSV"], [*_ROWS, *_DIALECT, ("--jobs", "JOBS")]),
+    "peaks": (["CSV"], [*_ROWS, *_DIALECT, ("--inventory", "CSV")]),
+    "soundings info": (["CSV"], _DIALECT),
+    "soundings convert": (["CSV", "CONVERTED"], [*_ROWS, *_DIALECT]),
+    "run isolate": (["CSV"], [*_ROWS, *_DIALECT, ("--jobs", "JOBS"), ("--scope", "all"), ("--scale", "orbit")]),
+    "run peaks": (["CSV"], [*_ROWS, *_DIALECT, ("--jobs", "JOBS"), ("--combine", None)]),
+    "run convert": (["CSV"], [*_ROWS, *_DIALECT, ("--jobs", "JOBS"), ("--combine", None)]),
+    "run images": (["pictures"], [("--jobs", "JOBS"), ("--encoding", "ENCODING"), ("--box", "BOX")]),
+    "explore": (["RESULT"], _DIALECT),
+    "combine": (["RESULT"], [("--partial", None), ("--top", TEXT)]),
+    "store check": ([], [("--store", FILE), ("--clean", None), ("--yes", None), ("--older-than", TEXT)]),
+}
 # What a value is taken from, beside the two kinds above, and what makes a command likely to get far.
 ALSO = {
     "CONVERTED": [
@@ -332,6 +360,17 @@ ALSO = {
         os.fsdecode(b"new\xff.csv"),
         "new.doc",
     ],
+    "CSV": ["good.csv", "good.csv", "good.csv.gz", "utf16.csv", "latin.csv", "ragged.csv", "quotes.csv", "header.csv",
+            "junk.csv", "good.nc4", "good.json", "comma.csv", "either.csv", "mixed.json", "seconds.csv"],
+    "RESULT": ["result", "result/isolated.csv", "result2", "many", "torn", "comma.csv", "latin.csv", "plumes"],
+    "ENCODING": ["cp1252", "utf-16", "ascii", "nosuch", "", "\x1b", "rot13", "hex", "idna", "utf-8\n", "x" * 400],
+    "SEPARATOR": [";", ",", "tab", "blank", "\\t", "", "ab", "a", "\"", "\n", "\u03a9", "\x1b", ".", "|"],
+    "DECIMAL": [",", ".", "", "x", ",,", "\u066b", "\x1b"],
+    "JOBS": ["0", "1", "2", "3", "100000", "-1", "-9", "9" * 400, "x", "", "1e3", "0.5"],
+    "BOX": ["5,45,12,50", "-180,-90,180,90", "170,-90,-170,90", "1,2,3", "a,b,c,d", "nan,0,1,1", "9,9,1,1", ""],
+    "DATES": ["2019-07-15", "2016-01-01,2030-01-01", "2030-01-01,2016-01-01", "yesterday", "", ",", "1,2,3",
+              "9999999-01-01", "0001-01-01"],
+    "MODE": ["nadir", "glint,target", "0,1", "99", "nowhere", "", ",", "9" * 400],
     "CONFIG": ["config.json", "config2.json", "list.json", "junk.json", "absent", ".", "good.csv"],
     "CLOUD": ["a", "b", "c", "d", ""],
 }
@@ -420,7 +459,8 @@ class Case:
 def case(seed: int) -> Case:
     """The hostile invocation with this number."""
     rng = random.Random(seed)
-    command = list(COMMANDS)[seed % len(COMMANDS)]
+    commands = COMMANDS if seed < FIRST_COMMANDS else SHARED
+    command = list(commands)[seed % len(commands)]
 
     def value(kind: str) -> str:
         if kind == FILE and rng.random() < 0.35:  # else few would come past the reading
@@ -428,11 +468,12 @@ def case(seed: int) -> Case:
         pool = {FILE: ODD_FILES, OUT: ODD_OUTS, TEXT: ODD_TEXTS}.get(kind) or ALSO.get(kind)
         return rng.choice(pool) if pool else kind
 
-    places, options = COMMANDS[command]
+    places, options = commands[command]
     argv = [*command.split(), *map(value, places)]
-    if rng.random() < 0.7:
+    if rng.random() < 0.7 or commands is SHARED:
         argv += LIKELY.get(command, [])
-    for name, kind in rng.sample(options, min(len(options), rng.choice([0, 0, 0, 1, 1, 2]))):
+    how_many = rng.choice([0, 0, 0, 1, 1, 2] if commands is COMMANDS else [1, 2, 2, 3])
+    for name, kind in rng.sample(options, min(len(options), how_many)):
         argv += [name] if kind is None else [name, value(kind)]
     fresh = rng.random() < 0.1
     environment = rng.choice(FRESH) if fresh else rng.choice(ENVIRONMENTS) if rng.random() < 0.3 else {}

@@ -9,6 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ import pytest
 from oco2_outliers.cli import main
 from oco2_outliers.image_forest import simulate_pictures, train_model
 from oco2_outliers.main_job import isolate
+from oco2_outliers.shell.boundary import within_boundary
 from oco2_outliers.soundings import simulate_granule
 
 
@@ -289,14 +291,23 @@ def test_letters_that_a_terminal_lacks_are_written_out(work):
     assert done.returncode == 0 and done.stdout.endswith("to \\u03a9.csv\n") and not done.stderr, done
 
 
+def test_of_a_traceback_in_the_words_of_a_library_the_last_line_is_told(capsys):
+    def work():
+        warnings.warn("it could not be parsed: Traceback (most recent call last):\n  File 'x', line 1\nValueError: bad",
+                      stacklevel=2)
+
+    assert within_boundary(work) == 0
+    assert capsys.readouterr().err == "oco2-outliers: it could not be parsed: ValueError: bad\n"
+
+
 # ---------------------------------------------------------------- hostile command lines
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks, devices of Linux; the tests above run here without")
 def test_hostile_command_lines_end_in_order(tmp_path):
-    """460 invocations: no traceback, nothing left behind, exit codes as promised, one line on standard error."""
+    """560 invocations: no traceback, nothing left behind, exit codes as promised, one line on standard error."""
     runner = str(Path(__file__).with_name("hostile.py"))
-    done = subprocess.run([sys.executable, "-W", "ignore", runner, "0", "460"], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-W", "ignore", runner, "0", "560"], capture_output=True, text=True,
                           env=os.environ | {"TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -305,10 +316,14 @@ def test_hostile_command_lines_end_in_order(tmp_path):
 def test_hostile_command_lines_differ():
     sys.path.insert(0, str(Path(__file__).parent))
     try:
-        from hostile import COMMANDS, case
+        from hostile import COMMANDS, FIRST_COMMANDS, SHARED, case
     finally:
         sys.path.pop(0)
-    cases = [case(seed) for seed in range(460)]
+    cases = [case(seed) for seed in range(FIRST_COMMANDS)]
     assert len({str(one.argv) for one in cases}) > 400 and str(case(7)) == str(case(7))
     assert {one.surroundings for one in random.Random(0).sample(cases, 200)} >= {"full disk", "SIGTERM", "broken pipe"}
     assert all(any(one.argv[:len(words.split())] == words.split() for one in cases) for words in COMMANDS)
+    newer = [case(seed) for seed in range(FIRST_COMMANDS, 560)]
+    assert all(any(one.argv[:len(words.split())] == words.split() for one in newer) for words in SHARED)
+    tried = {word for one in newer for word in one.argv}
+    assert {name for _, options in SHARED.values() for name, _ in options} <= tried

@@ -15,7 +15,10 @@ import pytest
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.main_job import isolate
 from oco2_outliers.page.packing import Pack, encode, unpacked
+from oco2_outliers.peaks import find_peaks
 from oco2_outliers.plumes.published import write_published
+from oco2_outliers.plumes.reading import read_peaks
+from oco2_outliers.plumes.results import write_search
 from oco2_outliers.runs.units import parquet_bytes
 from oco2_outliers.scale import combine, map_files
 from oco2_outliers.soundings import (
@@ -163,14 +166,40 @@ def test_parts_of_runs_and_the_page_keep_every_bit(n):
     assert differences(pd.DataFrame({name: unpacked(data, info) for name, info in infos.items()}), table) == {}
 
 
-def test_the_published_files_keep_every_bit(tmp_path):
-    table = numbers(300).assign(xco2_uncertainty=0.5)
-    peaks = table.head(1).reindex(columns=["sounding_id", "latitude", "longitude"])
-    write_published(tmp_path, "run", peaks.assign(slope=1.2345e-13), [table])
-    rows = json.loads(next(tmp_path.glob("*.json")).read_text())
+@pytest.mark.parametrize("n", SIZES)
+def test_the_published_files_keep_every_bit(n, tmp_path):
+    table = numbers(n).assign(xco2_uncertainty=0.5)
+    peaks = table.head(n).reindex(columns=["sounding_id", "latitude", "longitude"])
+    peaks = peaks.assign(slope=table["tiny"], amplitude=table["bits"].where(np.isfinite(table["bits"])),
+                         sigma=table["plain"])
+    write_published(tmp_path, "run", peaks, [table])  # the soundings of the first peak; of the others there are none
+    (file,) = tmp_path.glob("peak_data-si_*.json")
+    rows = json.loads(file.read_text())
     back = pd.DataFrame(rows).astype({"bits": float, "narrow": float})
     assert differences(back, table.drop(columns="xco2_uncertainty")) == {}
-    assert pd.read_csv(next(tmp_path.glob("*.csv")), sep=";")["slope"][0] == 1.2345e-13
+    (csv,) = tmp_path.glob("*.csv")
+    ids = pd.read_csv(csv, sep=";", float_precision="round_trip", dtype={"sounding_id": np.int64})
+    assert differences(ids, peaks) == {} and differences(read_peaks(csv), peaks) == {}
+
+
+@pytest.fixture(scope="module")
+def search():
+    return find_peaks(simulate_granule(0, n_seconds=120, delta=5).soundings, n_surrogates=39)
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_the_files_of_a_search_keep_every_bit(n, search, tmp_path):
+    table = numbers(n)
+    told = table[["tiny", "plain", "narrow"]].astype(float).map(lambda value: value if np.isfinite(value) else None)
+    told = {name: column.astype(object).where(column.notna(), None).tolist() for name, column in told.items()}
+    whole = {name: [int(value) for value in table[name]] for name in ("signed", "unsigned", "sounding_id")}
+    summary = search.summary | {"numbers": told | whole}
+    rows = search.peaks.iloc[np.zeros(n, int)].reset_index(drop=True)
+    rows = rows.assign(sounding_id=table["sounding_id"], amplitude=table["tiny"], sigma=table["plain"])
+    (tmp_path / "out").mkdir()
+    write_search(dataclasses.replace(search, peaks=rows, summary=summary), tmp_path / "out", tmp_path / "out", False)
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["numbers"] == summary["numbers"]
+    assert differences(read_peaks(tmp_path / "out" / "peaks.csv"), rows[["sounding_id", "amplitude", "sigma"]]) == {}
 
 
 @pytest.mark.slow
