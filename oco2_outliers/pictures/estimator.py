@@ -204,6 +204,11 @@ class _Judging(_Learning):
                              f"settings give {columns.shape[1]}; give it such rows, or train it on pictures")
         return columns
 
+    def _column_scores(self, columns: np.ndarray) -> np.ndarray:
+        """Scores of a table: a user's own rows, or columns of pictures that were made before."""
+        scores = self.judge_.score_samples(columns)
+        return self.held_.recalled(columns, scores) if self.frame_ is None else scores
+
     def _scores(self, raw: np.ndarray) -> np.ndarray:
         """Scores of raw rows."""
         return self.held_.recalled(raw, self.judge_.score_samples(self._columns(raw)))
@@ -344,7 +349,7 @@ class ImageForest(OutlierMixin, _Telling):
         """Higher is more normal, as in scikit-learn; NaN (with a warning) for a file that cannot be used."""
         check_is_fitted(self)
         if not _is_picture_input(X):
-            return self._scores(validate_data(self, X, dtype=np.float32, reset=False))
+            return self._column_scores(validate_data(self, X, dtype=np.float32, reset=False))
         rows = self.read_rows(X)
         warn_skipped(rows)
         return self.row_scores(rows)

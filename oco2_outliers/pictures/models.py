@@ -149,7 +149,10 @@ def _checked_whitening(arrays: dict[str, np.ndarray], meta: dict) -> Whitening:
     flat = [arrays[name] for name in ("centre", "spread", "weight", "middle", "ways", "widths")]
     if [len(part) for part in flat] != [n_raw] * 4 + [n_raw * n_ways, n_ways + 1] or len(arrays["usual"]) != 3 * n_read:
         raise InputError("its columns are not those of its features and bins")
-    if not 1 <= n_ways <= MAX_COMPONENTS or any((arrays[name] <= 0).any() for name in ("spread", "weight", "widths")):
+    scales, turns = np.concatenate([arrays[name] for name in ("spread", "weight", "widths")]), arrays["ways"]
+    # What learning never gives would make columns that no number can hold.
+    if not 1 <= n_ways <= MAX_COMPONENTS or (scales < 1e-12).any() or np.abs(turns).max() > 1.001 or (
+            np.abs(arrays["middle"]).max() > 1e6):
         raise InputError("its scales are not those of its features")
     return Whitening(*flat[:4], flat[4].reshape(n_ways, n_raw), flat[5])
 

@@ -48,7 +48,8 @@ def pictures(tmp_path_factory):
     return folder, simulate_pictures(folder, n_pictures=40, random_state=0)
 
 
-@parametrize_with_checks([ImageForest(n_estimators=10, contamination=0.1)])
+@parametrize_with_checks([ImageForest(preset="tutorial", n_estimators=10, contamination=0.1),
+                          ImageForest(contamination=0.1)])
 def test_scikit_learn_estimator(estimator, check):
     check(estimator)
 
@@ -169,7 +170,7 @@ def test_scores_equal_scikit_learn_to_the_bit(pictures):
     folder, truth = pictures
     data = load_dataset(folder, (3, 3, 3))
     reference = IsolationForest(n_estimators=100, contamination=0.01, random_state=42).fit(data)
-    forest = ImageForest().fit(folder)
+    forest = ImageForest(preset="tutorial").fit(folder)
     np.testing.assert_array_equal(forest.score_samples(truth.path), reference.score_samples(data))
     np.testing.assert_array_equal(forest.predict(truth.path), reference.predict(data))
 
@@ -340,7 +341,8 @@ def test_unusable_input_is_named(tmp_path, pictures):
     with pytest.raises(InputError, match="among 1 file; .a.jpg.: empty file"):
         ImageForest().fit(tmp_path)
     for wrong in ({"bins": (3, 3)}, {"bins": (0, 3, 3)}, {"bins": 3}, {"scale": 3}, {"contamination": 0},
-                  {"features": "x"}, {"detector": "x"}, {"contamination": "auto", "detector": "lof"}):
+                  {"features": "x"}, {"detector": "x"}, {"contamination": "much", "detector": "lof"},
+                  {"preset": "x"}, {"whiten": "x"}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             ImageForest(**wrong).fit(pictures[0])
     forest = ImageForest().fit(pictures[0])
@@ -413,7 +415,7 @@ def repacked(arrays, path):
 
 
 def test_hostile_arrays_are_refused_with_the_reason(pictures, tmp_path):
-    ImageForest(n_estimators=5).fit(pictures[0]).save(tmp_path / "m.npz")
+    ImageForest(preset="tutorial", n_estimators=5).fit(pictures[0]).save(tmp_path / "m.npz")
     good = dict(np.load(tmp_path / "m.npz"))
     ImageForest.load(repacked(good, tmp_path / "same.npz"))
     inner = int(np.flatnonzero(good["left"] >= 0)[1])
@@ -452,7 +454,9 @@ def test_hostile_arrays_are_refused_with_the_reason(pictures, tmp_path):
         (with_meta(offset=None), "offset"),
         (with_meta(offset=float("inf")), "threshold"),
         (with_meta(colour_space="RGB"), "colour space"),
-        (with_meta(format=2), "format"),
+        (with_meta(format=3), "format"),
+        (with_meta(format=2), "whiten"),
+        (with_meta(format=True), "format"),
         (with_meta(n_estimators=6), "number of trees"),
         (with_meta(manifest=[{}]), "training pictures"),
         (good | {"meta": np.frombuffer(b"[" * 100_000, np.uint8)}, "JSON"),
@@ -463,7 +467,7 @@ def test_hostile_arrays_are_refused_with_the_reason(pictures, tmp_path):
 
 
 def test_a_tree_that_is_one_long_chain_is_refused(pictures, tmp_path):
-    ImageForest(n_estimators=1).fit(pictures[0]).save(tmp_path / "m.npz")
+    ImageForest(preset="tutorial", n_estimators=1).fit(pictures[0]).save(tmp_path / "m.npz")
     good = dict(np.load(tmp_path / "m.npz"))
     links, end = 100_000, 200_001
     left, right = np.full(end, -1, np.int32), np.full(end, -1, np.int32)
@@ -520,7 +524,7 @@ def test_fuzz_of_the_model_file(pictures, tmp_path, n_files):
         detector = ("forest", "forest", "neighbours")[number % 3]
         source = tmp_path / f"{detector}.npz"
         if not source.exists():
-            ImageForest(n_estimators=5, detector=detector).fit(folder).save(source)
+            ImageForest(preset="tutorial", n_estimators=5, detector=detector).fit(folder).save(source)
         bad = tmp_path / "bad.npz"
         if number % 2:
             content = bytearray(source.read_bytes())
