@@ -67,7 +67,8 @@ def measured(settings: dict, kinds: Kinds, cache: Path) -> dict[str, dict]:
         above = score[odd][:, None] - score[~odd][None, :]
         low, high = auc_interval(odd, score, np.random.default_rng(0))
         found[usual] = {"auc": float(((above > 0) + 0.5 * (above == 0)).mean()), "low": low, "high": high,
-                        "false": float((new > -forest.offset_).mean()), "named": float((others > -forest.offset_).mean())}
+                        "false": float((new > -forest.offset_).mean()),
+                        "named": float((others > -forest.offset_).mean())}
     return found
 
 
@@ -106,8 +107,8 @@ def report(title: str, kinds: Kinds, cache: Path) -> None:
     for kind, row in found.items():
         print(f"| {kind} | {row['auc']:.3f} ({row['low']:.2f} to {row['high']:.2f}) | {row['false']:.1%} "
               f"| {row['named']:.1%} |")
-    print(f"| mean | {np.mean([r['auc'] for r in found.values()]):.3f} | "
-          f"{np.mean([r['false'] for r in found.values()]):.1%} | {np.mean([r['named'] for r in found.values()]):.1%} |")
+    auc, false, named = (np.mean([row[name] for row in found.values()]) for name in ("auc", "false", "named"))
+    print(f"| mean | {auc:.3f} | {false:.1%} | {named:.1%} |")
 
 
 def main() -> None:

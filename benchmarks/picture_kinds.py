@@ -268,7 +268,8 @@ def dead_sensor(rng, size):
     return np.clip(level, 0, 255).astype(np.uint8)
 
 
-TEXTURES: tuple[Scene, ...] = (woodland, grassland, sand, haze, pebbles, waves, dunes, cracks, scratches, bubbles, weave)
+TEXTURES: tuple[Scene, ...] = (woodland, grassland, sand, haze, pebbles, waves, dunes, cracks, scratches, bubbles,
+                               weave)
 LAYOUTS: tuple[Scene, ...] = (coast, islands, fields, streets, river, road, horizon, clouds, lights, mountains, pivots,
                               parking)
 FAULTS: tuple[Scene, ...] = (blurred, overexposed, underexposed, striped, grainy, torn, half_lost, dead_sensor)
@@ -276,6 +277,6 @@ KINDS: dict[str, Scene] = {scene.__name__: scene for scene in (*TEXTURES, *LAYOU
 
 
 def draw_kind(kind: str, n_pictures: int, size: int = 256, random_state: int = 0) -> list[np.ndarray]:
-    """Pictures of one kind, (size, size, 3) BGR uint8; the same seed, the same pictures, whatever other kinds there are."""
+    """Pictures of one kind, (size, size, 3) BGR uint8; the same seed, the same pictures, whatever else is drawn."""
     rng = np.random.default_rng([random_state, *kind.encode()])
     return [KINDS[kind](rng, size) for _ in range(n_pictures)]

@@ -523,8 +523,9 @@ _Jobs = Annotated[int, typer.Option(help="Threads; -1 is one a core.")]
 _MaxPixels = Annotated[int, typer.Option(help="Larger pictures are not unfolded, but named.", min=1)]
 _Trusted = Annotated[bool, typer.Option("--trusted", help="Read a pickle of the original scripts. It can run any code: "
                                         "only for files you made yourself.")]
-_Preset = Annotated[str, typer.Option(help="tutorial (colour, forest, a hundredth is odd), or default (light, layout, "
-                                      "texture, waves and patterns, radius, odd is what lies beyond a fence).")]
+_PicturePreset = Annotated[str, typer.Option(help="tutorial (colour, forest, a hundredth is odd), or default (light, "
+                                             "layout, texture, waves and patterns, radius, odd is what lies beyond a "
+                                             "fence).")]
 _Features = Annotated[str | None, typer.Option(help="colour, layout, texture, thumbnail, light, waves, gist, patterns, "
                                                "or several joined with +, instead of the preset's.",
                                                show_default=False)]
@@ -545,18 +546,18 @@ _Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep small copi
 
 @images_app.command("train")
 def _train_command(
-    dataset: _Dataset, model: _NewModel, bins: _Bins = "3,3,3", trees: _Trees = 100, contamination: _TrainShare = None,
-    random_state: _Seed = 42, preset: _Preset = "tutorial", features: _Features = None, detector: _Detector = None,
+    dataset: _Dataset, model: _NewModel, bins: _Bins = "3,3,3", trees: _Trees = 100,
+    contamination: _TrainShare = None, random_state: _Seed = 42, preset: _PicturePreset = "tutorial", features: _Features = None, detector: _Detector = None,
     fast: _Fast = False, scale: _Scale = None, thumbnails: _Thumbnails = False, jobs: _Jobs = -1,
     max_pixels: _MaxPixels = 100_000_000,
 ) -> None:
     """Learn what the pictures of a folder look like."""
     from oco2_outliers.image_forest import train_model
 
-    train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees, contamination=_share_or_auto(contamination),
-                random_state=random_state, preset=_named_preset(preset), features=features, detector=detector,
-                scale=_decoding_scale(fast, scale), thumbnails=thumbnails, n_jobs=jobs, max_pixels=max_pixels,
-                progress=sys.stderr.isatty())
+    train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees,
+                contamination=_share_or_auto(contamination), random_state=random_state, preset=_named_preset(preset),
+                features=features, detector=detector, scale=_decoding_scale(fast, scale), thumbnails=thumbnails,
+                n_jobs=jobs, max_pixels=max_pixels, progress=sys.stderr.isatty())
 
 # %% ../nbs/90_cli.ipynb #271932de
 @images_app.command("test")
@@ -597,7 +598,7 @@ def _scan_command(
     out: Annotated[str, typer.Option(help="Folder for scores.csv, skipped.csv and contact_sheet.png.")] = "scan",
     top: Annotated[int, typer.Option(help="Pictures of each kind on the sheet.", min=1)] = 20,
     model: _JudgeModel = None, trusted: _Trusted = False, contamination: _ScanShare = None,
-    preset: _Preset = "default", features: _Features = None, detector: _Detector = None, bins: _Bins = "3,3,3",
+    preset: _PicturePreset = "default", features: _Features = None, detector: _Detector = None, bins: _Bins = "3,3,3",
     random_state: _ScanSeed = 42, fast: _Fast = False, scale: _Scale = None, jobs: _Jobs = -1,
     max_pixels: _MaxPixels = 100_000_000,
 ) -> None:

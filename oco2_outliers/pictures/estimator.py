@@ -78,8 +78,8 @@ class _Parameters(BaseEstimator):
 
     def __init__(self, bins: tuple[int, ...] = (3, 3, 3), *, preset: str | None = None,
                  features: str | None = None, detector: str | None = None, n_estimators: int = 100,
-                 contamination: float | str | None = None, whiten: bool | None = None, scale: int = 1, max_pixels: int = MAX_PIXELS,
-                 n_jobs: int | None = -1, random_state: int | None = 42, progress: bool = False,
+                 contamination: float | str | None = None, whiten: bool | None = None, scale: int = 1,
+                 max_pixels: int = MAX_PIXELS, n_jobs: int | None = -1, random_state: int | None = 42, progress: bool = False,
                  cache: str | os.PathLike | None = None, thumbnails: bool = False) -> None:
         self.bins = bins
         self.preset = preset
@@ -117,8 +117,43 @@ class _AsItIs:
         """The rows themselves."""
         return raw
 
+# %% ../../nbs/pictures/10_estimator.ipynb #f1770015
+class _Fitting(_Parameters):
+    """From rows of numbers to a fitted judge."""
+
+    def _fit_judge(self, raw: np.ndarray, step_of: Callable[[np.ndarray], Any]) -> Any:
+        """Fit judge and threshold to raw rows; gives the step to columns, which `step_of` learns from rows."""
+        choice = self.chosen()
+        if choice.detector != "forest":
+            return self._fit_distances(raw, choice, step_of)
+        step = step_of(raw)
+        columns = validate_data(self, step.columns(raw, choice.features, self.bins), dtype=np.float32)
+        grown = IsolationForest(n_estimators=self.n_estimators, contamination=choice.contamination,
+                                random_state=self.random_state).fit(columns)
+        self.judge_, self.held_, self.offset_ = trees_of(grown), HeldOut(), float(grown.offset_)
+        return step
+
+    def _fit_distances(self, raw: np.ndarray, choice: Choice, step_of: Callable[[np.ndarray], Any]) -> Any:
+        """The same for a judge of distance, whose threshold comes from scores of rows held out."""
+        raw = raw[distinct_rows(raw, self.random_state)]
+
+        def fitted(learnt: np.ndarray) -> tuple[Any, Distances]:
+            step = step_of(learnt)
+            columns = step.columns(learnt, choice.features, self.bins)
+            return step, Distances(choice.detector, np.ascontiguousarray(columns))
+
+        def judged(learnt: np.ndarray, tried: np.ndarray) -> np.ndarray:
+            step, judge = fitted(learnt)
+            return judge.score_samples(step.columns(tried, choice.features, self.bins))
+
+        held = held_out_scores(raw, judged, self.random_state)
+        step, self.judge_ = fitted(raw)
+        self.n_features_in_ = self.judge_.rows.shape[1]
+        self.held_, self.offset_ = HeldOut.of(raw, held), odd_of_held_out(held, choice.contamination)
+        return step
+
 # %% ../../nbs/pictures/10_estimator.ipynb #81fd8421
-class _Learning(_Parameters):
+class _Learning(_Fitting):
     """From pictures to rows, and from rows to a fitted judge."""
 
     def read_rows(self, X: Any, hashed: bool = False) -> list[PictureRow]:
@@ -151,37 +186,6 @@ class _Learning(_Parameters):
         self.manifest_ = [manifest_entry(row) for row in used]
         self.skipped_ = skipped_table(rows)
         self.thumbnails_ = np.array([row.thumbnail for row in used]) if self.thumbnails else None
-
-    def _fit_judge(self, raw: np.ndarray, step_of: Callable[[np.ndarray], Any]) -> Any:
-        """Fit judge and threshold to raw rows; gives the step to columns, which `step_of` learns from rows."""
-        choice = self.chosen()
-        if choice.detector != "forest":
-            return self._fit_distances(raw, choice, step_of)
-        step = step_of(raw)
-        columns = validate_data(self, step.columns(raw, choice.features, self.bins), dtype=np.float32)
-        grown = IsolationForest(n_estimators=self.n_estimators, contamination=choice.contamination,
-                                random_state=self.random_state).fit(columns)
-        self.judge_, self.held_, self.offset_ = trees_of(grown), HeldOut(), float(grown.offset_)
-        return step
-
-    def _fit_distances(self, raw: np.ndarray, choice: Choice, step_of: Callable[[np.ndarray], Any]) -> Any:
-        """The same for a judge of distance, whose threshold comes from scores of rows held out."""
-        raw = raw[distinct_rows(raw, self.random_state)]
-
-        def fitted(learnt: np.ndarray) -> tuple[Any, Distances]:
-            step = step_of(learnt)
-            columns = step.columns(learnt, choice.features, self.bins)
-            return step, Distances(choice.detector, np.ascontiguousarray(columns))
-
-        def judged(learnt: np.ndarray, tried: np.ndarray) -> np.ndarray:
-            step, judge = fitted(learnt)
-            return judge.score_samples(step.columns(tried, choice.features, self.bins))
-
-        held = held_out_scores(raw, judged, self.random_state)
-        step, self.judge_ = fitted(raw)
-        self.n_features_in_ = self.judge_.rows.shape[1]
-        self.held_, self.offset_ = HeldOut.of(raw, held), odd_of_held_out(held, choice.contamination)
-        return step
 
 # %% ../../nbs/pictures/10_estimator.ipynb #03a8d501
 class _Judging(_Learning):

@@ -52,7 +52,7 @@ def _filters() -> list[tuple[np.ndarray, np.ndarray]]:
 def _energies(image: np.ndarray) -> np.ndarray:
     """Mean strength of each kind of wave in 4 x 4 blocks, in grey levels; (4 widths, 8 directions, 4, 4) float32."""
     grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    mirrored = cv2.copyMakeBorder(grey.astype(np.float32), *[_MARGIN] * 4, cv2.BORDER_REFLECT_101)
+    mirrored = np.pad(grey.astype(np.float32), _MARGIN, mode="reflect")
     spectrum = fft.fft2(mirrored, workers=1).ravel()
     found = []
     for place, mask in _filters():

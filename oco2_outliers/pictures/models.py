@@ -154,7 +154,8 @@ def _checked_whitening(arrays: dict[str, np.ndarray], meta: dict) -> Whitening:
     if not 1 <= n_ways <= MAX_COMPONENTS or (scales < 1e-12).any() or np.abs(turns).max() > 1.001 or (
             np.abs(arrays["middle"]).max() > 1e6):
         raise InputError("its scales are not those of its features")
-    return Whitening(*flat[:4], flat[4].reshape(n_ways, n_raw), flat[5])
+    centre, spread, weight, middle, ways, widths = flat
+    return Whitening(centre, spread, weight, middle, ways.reshape(n_ways, n_raw), widths)
 
 # %% ../../nbs/pictures/09_models.ipynb #0b05fcdc
 def _checked_held_out(arrays: dict[str, np.ndarray], n_rows: int) -> HeldOut:
@@ -238,7 +239,8 @@ def _meta(forest: Any) -> dict:
     choice = forest.chosen()
     plain = choice.detector == "forest" and not choice.whiten
     return ({} if plain else {"whiten": bool(choice.whiten)}) | {
-        "format": 1 if plain else 2, "bins": [int(b) for b in forest.bins], "colour_space": "HSV", "scale": int(forest.scale),
+        "format": 1 if plain else 2, "bins": [int(b) for b in forest.bins], "colour_space": "HSV",
+        "scale": int(forest.scale),
         "features": choice.features, "detector": choice.detector, "n_features": int(forest.n_features_in_),
         "n_estimators": int(forest.n_estimators), "pictures": forest.frame_ is not None,
         "contamination": choice.contamination if isinstance(choice.contamination, str) else float(choice.contamination),
