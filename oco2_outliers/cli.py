@@ -547,7 +547,8 @@ _Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep small copi
 @images_app.command("train")
 def _train_command(
     dataset: _Dataset, model: _NewModel, bins: _Bins = "3,3,3", trees: _Trees = 100,
-    contamination: _TrainShare = None, random_state: _Seed = 42, preset: _PicturePreset = "tutorial", features: _Features = None, detector: _Detector = None,
+    contamination: _TrainShare = None, random_state: _Seed = 42, preset: _PicturePreset = "tutorial",
+    features: _Features = None, detector: _Detector = None,
     fast: _Fast = False, scale: _Scale = None, thumbnails: _Thumbnails = False, jobs: _Jobs = -1,
     max_pixels: _MaxPixels = 100_000_000,
 ) -> None:

@@ -79,7 +79,8 @@ class _Parameters(BaseEstimator):
     def __init__(self, bins: tuple[int, ...] = (3, 3, 3), *, preset: str | None = None,
                  features: str | None = None, detector: str | None = None, n_estimators: int = 100,
                  contamination: float | str | None = None, whiten: bool | None = None, scale: int = 1,
-                 max_pixels: int = MAX_PIXELS, n_jobs: int | None = -1, random_state: int | None = 42, progress: bool = False,
+                 max_pixels: int = MAX_PIXELS, n_jobs: int | None = -1, random_state: int | None = 42,
+                 progress: bool = False,
                  cache: str | os.PathLike | None = None, thumbnails: bool = False) -> None:
         self.bins = bins
         self.preset = preset
