@@ -27,7 +27,8 @@ import numpy as np
 # Width, height, how many different pictures, and how often each stands in the folder.
 SIZES = {"256x256": (256, 256, 300, 40), "1280x720": (1280, 720, 40, 200)}
 # Name of each variant and the scale at which it decodes.
-VARIANTS = {"original loop": 1, "decoding alone": 1, "features": 1, "features --fast": 4, "features at 1/8": 8}
+VARIANTS = {"original loop": 1, "decoding alone": 1, "features": 1, "features --fast": 4, "features at 1/8": 8,
+            "default features": 1, "default features --fast": 4}
 BINS = (3, 3, 3)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
@@ -64,7 +65,7 @@ def run(variant: str, folder: str) -> np.ndarray | None:
         return None
     from oco2_outliers.image_forest import ImageForest
 
-    forest = ImageForest(BINS, scale=VARIANTS[variant])
+    forest = ImageForest(BINS, preset=None if variant.startswith("default") else "tutorial", scale=VARIANTS[variant])
     return np.array([row.features for row in forest.read_rows(folder)])
 
 
@@ -115,7 +116,8 @@ def scaled_against_whole(folder: Path, scale: int) -> str:
 
     words = []
     for contamination in (0.01, 0.1):
-        whole, fast = (ImageForest(scale=s, contamination=contamination).fit(folder) for s in (1, scale))
+        whole, fast = (ImageForest(preset="tutorial", scale=s, contamination=contamination).fit(folder)
+                       for s in (1, scale))
         changed = np.mean(whole.predict(folder) != fast.predict(folder))
         words.append(f"{changed:.1%} of verdicts change at contamination {contamination}")
     correlation = spearmanr(whole.score_samples(folder), fast.score_samples(folder)).statistic

@@ -14,6 +14,7 @@ import pandas as pd
 
 from oco2_outliers.image_forest import compare_detectors, simulate_pictures
 from oco2_outliers.pictures.judges import DETECTORS
+from oco2_outliers.pictures.presets import DEFAULT_FEATURES
 from oco2_outliers.pictures.simulated import ODD_KINDS
 
 
@@ -29,7 +30,7 @@ def markdown(title: str, compared: pd.DataFrame, value: str = "roc_auc") -> str:
 
 def compared(train: list, test: list, odd: list) -> pd.DataFrame:
     "The comparison, with the names of the descriptions in order."
-    features = ["colour", "layout", "texture", "thumbnail", "colour+layout+texture"]
+    features = ["colour", "layout", "texture", "thumbnail", "colour+layout+texture", DEFAULT_FEATURES]
     table = compare_detectors(train, test, odd, features=features)
     table.attrs["features"] = features
     return table

@@ -547,6 +547,23 @@ def _decoding_scale(fast: bool, scale: int | None) -> int:
         raise InputError(f"--fast decodes at 1/4 and --scale {scale} at 1/{scale}; give one of them")
     return 4 if fast else 1 if scale is None else scale
 
+# %% ../nbs/90_cli.ipynb #a9c015e1
+def _named_preset(name: str) -> str | None:
+    """A preset of pictures by its name on the command line."""
+    if name not in ("default", "tutorial"):
+        raise InputError(f"--preset must be default or tutorial; got {name!r}")
+    return None if name == "default" else name
+
+
+def _share_or_auto(text: str | None) -> float | str | None:
+    """A share of pictures to be called odd, or "auto"."""
+    if text is None or text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--contamination must be auto or a share above 0 and at most 0.5; got {text!r}") from None
+
 # %% ../nbs/90_cli.ipynb #e26b853a
 _Fast = Annotated[bool, typer.Option("--fast", help="Decode at a quarter of the size: faster, other scores. The model "
                                      "remembers it.")]
@@ -555,8 +572,14 @@ _Jobs = Annotated[int, typer.Option(help="Threads; -1 is one a core.")]
 _MaxPixels = Annotated[int, typer.Option(help="Larger pictures are not unfolded, but named.", min=1)]
 _Trusted = Annotated[bool, typer.Option("--trusted", help="Read a pickle of the original scripts. It can run any code: "
                                         "only for files you made yourself.")]
-_Features = Annotated[str, typer.Option(help="colour, layout, texture, thumbnail, or several joined with +.")]
-_Detector = Annotated[str, typer.Option(help="forest, neighbours, lof, svm or radius.")]
+_PicturePreset = Annotated[str, typer.Option(help="tutorial (colour, forest, a hundredth is odd), or default (light, "
+                                             "layout, texture, waves and patterns, radius, odd is what lies beyond a "
+                                             "fence).")]
+_Features = Annotated[str | None, typer.Option(help="colour, layout, texture, thumbnail, light, waves, gist, patterns, "
+                                               "or several joined with +, instead of the preset's.",
+                                               show_default=False)]
+_Detector = Annotated[str | None, typer.Option(help="forest, neighbours, lof, svm or radius, instead of the preset's.",
+                                               show_default=False)]
 _Bins = Annotated[str, typer.Option(help="Bins of hue, saturation and value.")]
 _OldBins = Annotated[str, typer.Option(help="Bins that an old pickle was trained with.")]
 
@@ -564,24 +587,27 @@ _OldBins = Annotated[str, typer.Option(help="Bins that an old pickle was trained
 _Dataset = Annotated[str, typer.Option("-d", "--dataset", help="Folder of pictures to learn from.")]
 _NewModel = Annotated[str, typer.Option("-m", "--model", help="Model file to write, ending in .npz.")]
 _Trees = Annotated[int, typer.Option(help="Trees of the Isolation Forest.", min=1)]
-_TrainShare = Annotated[float, typer.Option(help="Share of the training pictures that may be odd.")]
+_TrainShare = Annotated[str | None, typer.Option(help="Share of the training pictures that may be odd, or auto, "
+                                                 "instead of the preset's.", show_default=False)]
 _Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep small copies of the training pictures in the "
                                            "model.")]
 
 
 @images_app.command("train")
 def _train_command(
-    dataset: _Dataset, model: _NewModel, bins: _Bins = "3,3,3", trees: _Trees = 100, contamination: _TrainShare = 0.01,
-    random_state: _Seed = 42, features: _Features = "colour", detector: _Detector = "forest", fast: _Fast = False,
-    scale: _Scale = None, thumbnails: _Thumbnails = False, jobs: _Jobs = -1, max_pixels: _MaxPixels = 100_000_000,
+    dataset: _Dataset, model: _NewModel, bins: _Bins = "3,3,3", trees: _Trees = 100,
+    contamination: _TrainShare = None, random_state: _Seed = 42, preset: _PicturePreset = "tutorial",
+    features: _Features = None, detector: _Detector = None,
+    fast: _Fast = False, scale: _Scale = None, thumbnails: _Thumbnails = False, jobs: _Jobs = -1,
+    max_pixels: _MaxPixels = 100_000_000,
 ) -> None:
     """Learn what the pictures of a folder look like."""
     from oco2_outliers.image_forest import train_model
 
-    train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees, contamination=contamination,
-                random_state=random_state, features=features, detector=detector,
-                scale=_decoding_scale(fast, scale), thumbnails=thumbnails, n_jobs=jobs, max_pixels=max_pixels,
-                progress=sys.stderr.isatty())
+    train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees,
+                contamination=_share_or_auto(contamination), random_state=random_state, preset=_named_preset(preset),
+                features=features, detector=detector, scale=_decoding_scale(fast, scale), thumbnails=thumbnails,
+                n_jobs=jobs, max_pixels=max_pixels, progress=sys.stderr.isatty())
 
 # %% ../nbs/90_cli.ipynb #271932de
 @images_app.command("test")
@@ -604,14 +630,15 @@ def _test_command(
 # %% ../nbs/90_cli.ipynb #f202ed73
 def _settings_beside(model: str | None, **asked) -> dict:
     """Settings of a scan. A model brings its own; only what was asked for beside it is passed on, and refused there."""
-    usual = {"contamination": 0.01, "features": "colour", "detector": "forest", "bins": (3, 3, 3), "random_state": 42,
-             "scale": 1}
+    usual = {"preset": None, "contamination": None, "features": None, "detector": None, "bins": (3, 3, 3),
+             "random_state": 42, "scale": 1}
     return asked if model is None else {name: value for name, value in asked.items() if value != usual[name]}
 
 # %% ../nbs/90_cli.ipynb #d40378a8
 _JudgeModel = Annotated[str | None, typer.Option("-m", "--model", help="Judge by this model; without one the folder is "
                                                  "judged against itself.")]
-_ScanShare = Annotated[float, typer.Option(help="Share of the pictures to call odd; not with a model.")]
+_ScanShare = Annotated[str | None, typer.Option(help="Share of the pictures to call odd, or auto, instead of the "
+                                                "preset's; not with a model.", show_default=False)]
 _ScanSeed = Annotated[int, typer.Option(help="Seed; not with a model.", min=0)]
 
 
@@ -620,16 +647,17 @@ def _scan_command(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of pictures.")],
     out: Annotated[str, typer.Option(help="Folder for scores.csv, skipped.csv and contact_sheet.png.")] = "scan",
     top: Annotated[int, typer.Option(help="Pictures of each kind on the sheet.", min=1)] = 20,
-    model: _JudgeModel = None, trusted: _Trusted = False, contamination: _ScanShare = 0.01,
-    features: _Features = "colour", detector: _Detector = "forest", bins: _Bins = "3,3,3",
+    model: _JudgeModel = None, trusted: _Trusted = False, contamination: _ScanShare = None,
+    preset: _PicturePreset = "default", features: _Features = None, detector: _Detector = None, bins: _Bins = "3,3,3",
     random_state: _ScanSeed = 42, fast: _Fast = False, scale: _Scale = None, jobs: _Jobs = -1,
     max_pixels: _MaxPixels = 100_000_000,
 ) -> None:
     """Score all pictures of a folder, the oddest first."""
     from oco2_outliers.pictures.folders import scan_folder, scan_report
 
-    settings = _settings_beside(model, contamination=contamination, features=features, detector=detector,
-                                bins=_three_bins(bins), random_state=random_state, scale=_decoding_scale(fast, scale))
+    settings = _settings_beside(model, preset=_named_preset(preset), contamination=_share_or_auto(contamination),
+                                features=features, detector=detector, bins=_three_bins(bins),
+                                random_state=random_state, scale=_decoding_scale(fast, scale))
     table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, max_pixels=max_pixels,
                         progress=sys.stderr.isatty(), **settings)
     print(scan_report(table, out, top))

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from ..ground.headings import as_names
 from .estimator import ImageForest
 from .judges import DETECTORS
+from .presets import DEFAULT_FEATURES
 
 # %% auto #0
 __all__ = ['compare_detectors']
@@ -23,12 +24,24 @@ def _ranking_quality(odd: np.ndarray, score: np.ndarray) -> tuple[float, float]:
     """ROC AUC and average precision."""
     return float(roc_auc_score(odd, score)), float(average_precision_score(odd, score))
 
+# %% ../../nbs/pictures/13_comparison.ipynb #c1a0e9a7
+def auc_interval(odd: np.ndarray, score: np.ndarray, rng: np.random.Generator, draws: int = 400) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the ROC AUC."""
+    above = score[odd][:, None] - score[~odd][None, :]
+    won = (above > 0) + 0.5 * (above == 0)
+    n_odd, n_usual = won.shape
+    one = rng.multinomial(n_odd, np.full(n_odd, 1 / n_odd), draws)
+    other = rng.multinomial(n_usual, np.full(n_usual, 1 / n_usual), draws)
+    found = ((one @ won) * other).sum(axis=1) / (n_odd * n_usual)
+    low, high = np.percentile(found, (2.5, 97.5))
+    return float(low), float(high)
+
 # %% ../../nbs/pictures/13_comparison.ipynb #01326c9d
 def compare_detectors(
     train: Sequence,
     test: Sequence,
     odd: Sequence[bool],
-    features: Sequence[str] = ("colour", "layout", "texture", "thumbnail", "colour+layout+texture"),
+    features: Sequence[str] = ("colour", "layout", "texture", "thumbnail", "colour+layout+texture", DEFAULT_FEATURES),
     detectors: Sequence[str] = DETECTORS,
     random_state: int | None = 42,
 ) -> pd.DataFrame:
@@ -49,8 +62,9 @@ def compare_detectors(
     Returns
     -------
     DataFrame
-        One row per pair, with `features`, `detector`, `roc_auc` and `average_precision` (0 to 1), best first; one row
-        named random for scores at random, the mean of a hundred draws.
+        One row per pair, with `features`, `detector`, `roc_auc` and `average_precision` (0 to 1), and the 95 % interval
+        of the ROC AUC from `low` to `high` (bootstrap), best first; one row named random for scores at random, the mean
+        of a hundred draws.
 
     Examples
     --------
@@ -62,17 +76,16 @@ def compare_detectors(
     """
     is_odd = np.asarray(odd, dtype=bool)
     tables = []
-    for name in as_names(features, "features"):
-        frame = ImageForest(features=name, random_state=random_state).fit(train)
-        columns = frame.feature_table(test)
-        for detector in as_names(detectors, "detectors"):
-            judge = frame
-            if detector != "forest":
-                judge = ImageForest(features=name, detector=detector, random_state=random_state)
-                judge.fit(frame.feature_table(train))
-            tables.append((name, detector, *_ranking_quality(is_odd, -judge.score_samples(columns))))
     rng = np.random.default_rng(random_state)
-    chance = np.mean([_ranking_quality(is_odd, rng.random(len(is_odd))) for _ in range(100)], axis=0)
-    tables.append(("random", "random", *chance))
-    table = pd.DataFrame(tables, columns=["features", "detector", "roc_auc", "average_precision"])
+    for name in as_names(features, "features"):
+        reader = ImageForest(features=name)
+        learnt, tried = reader.read_rows(train), reader.read_rows(test)
+        for detector in as_names(detectors, "detectors"):
+            judge = ImageForest(features=name, detector=detector, random_state=random_state).fit_rows(learnt)
+            score = -judge.row_scores(tried)
+            between = auc_interval(is_odd, score, np.random.default_rng(random_state))
+            tables.append((name, detector, *_ranking_quality(is_odd, score), *between))
+    chance = np.array([_ranking_quality(is_odd, rng.random(len(is_odd))) for _ in range(100)])
+    tables.append(("random", "random", *chance.mean(axis=0), *np.percentile(chance[:, 0], (2.5, 97.5))))
+    table = pd.DataFrame(tables, columns=["features", "detector", "roc_auc", "average_precision", "low", "high"])
     return table.sort_values("roc_auc", ascending=False, kind="stable").reset_index(drop=True)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -20,8 +20,17 @@ from ..ground.numbers import seed_of, whole_number
 from ..ground.overwriting import refuse_overwriting
 from ..ground.work import count_threads
 from .features import FeatureFrame
-from .judges import Distances, Trees, trees_of
-from .models import check_settings, manifest_entry, read_model, write_model
+from oco2_outliers.pictures.held_out import (
+    FEWEST,
+    HeldOut,
+    distinct_rows,
+    held_out_scores,
+    odd_of_held_out,
+    why_so_many,
+)
+from .judges import Distances, trees_of
+from .models import manifest_entry, read_model, write_model
+from .presets import Choice, check_settings, choice_of
 from oco2_outliers.pictures.reading import (
     MAX_PIXELS,
     PictureRow,
@@ -32,6 +41,7 @@ from oco2_outliers.pictures.reading import (
 )
 from .reasons import Explanation, UsualRange, explain_row, reasons_of
 from .rows import PictureReader, usable_rows
+from .whitening import Whitening
 
 # %% auto #0
 __all__ = ['ImageForest', 'convert_model']
@@ -60,20 +70,25 @@ class _Parameters(BaseEstimator):
     usual_: Any
     judge_: Any
     thumbnails_: Any
+    held_: HeldOut
     offset_: float
     manifest_: list[dict]
     skipped_: pd.DataFrame
     n_features_in_: int
 
-    def __init__(self, bins: tuple[int, ...] = (3, 3, 3), *, features: str = "colour",
-                 detector: str = "forest", n_estimators: int = 100, contamination: float | str = 0.01, scale: int = 1,
+    def __init__(self, bins: tuple[int, ...] = (3, 3, 3), *, preset: str | None = None,
+                 features: str | None = None, detector: str | None = None, n_estimators: int = 100,
+                 contamination: float | str | None = None, whiten: bool | None = None, scale: int = 1,
                  max_pixels: int = MAX_PIXELS, n_jobs: int | None = -1, random_state: int | None = 42,
-                 progress: bool = False, cache: str | os.PathLike | None = None, thumbnails: bool = False) -> None:
+                 progress: bool = False,
+                 cache: str | os.PathLike | None = None, thumbnails: bool = False) -> None:
         self.bins = bins
+        self.preset = preset
         self.features = features
         self.detector = detector
         self.n_estimators = n_estimators
         self.contamination = contamination
+        self.whiten = whiten
         self.scale = scale
         self.max_pixels = max_pixels
         self.n_jobs = n_jobs
@@ -82,96 +97,134 @@ class _Parameters(BaseEstimator):
         self.cache = cache
         self.thumbnails = thumbnails
 
+    def chosen(self) -> Choice:
+        """Features, detector, contamination and whitening, by the preset where they were not asked for."""
+        return choice_of(self.preset, self.features, self.detector, self.contamination, self.whiten)
+
     def check_parameters(self) -> None:
         """Refuse parameters that make no sense."""
         whole_number("n_estimators", self.n_estimators, most=1_000_000)
         seed_of(self.random_state)
         count_threads(self.n_jobs)
-        check_settings(self.bins, self.features, self.detector, self.scale, self.contamination)
+        check_settings(self.bins, self.scale, self.chosen())
         check_max_pixels(self.max_pixels)
 
-# %% ../../nbs/pictures/10_estimator.ipynb #81fd8421
-def _fitted_judge(forest: _Parameters, table: np.ndarray) -> tuple[Trees | Distances, float]:
-    """The judge that a forest asks for, fitted to a table, and its threshold."""
-    if forest.detector == "forest":
-        grown = IsolationForest(n_estimators=forest.n_estimators, contamination=forest.contamination,
-                                random_state=forest.random_state).fit(table)
-        return trees_of(grown), float(grown.offset_)
-    judge = Distances.fit(forest.detector, table, forest.random_state)
-    return judge, float(np.percentile(judge.score_samples(table), 100 * float(forest.contamination)))
+# %% ../../nbs/pictures/10_estimator.ipynb #86118b2e
+class _AsItIs:
+    """The step from raw rows to columns where rows are a user's own table."""
 
-# %% ../../nbs/pictures/10_estimator.ipynb #4f356d18
-class _Learning(_Parameters):
+    def columns(self, raw: np.ndarray, features: str, bins: Sequence[int]) -> np.ndarray:
+        """The rows themselves."""
+        return raw
+
+# %% ../../nbs/pictures/10_estimator.ipynb #f1770015
+class _Fitting(_Parameters):
+    """From rows of numbers to a fitted judge."""
+
+    def _fit_judge(self, raw: np.ndarray, step_of: Callable[[np.ndarray], Any]) -> Any:
+        """Fit judge and threshold to raw rows; gives the step to columns, which `step_of` learns from rows."""
+        choice = self.chosen()
+        if choice.detector != "forest":
+            return self._fit_distances(raw, choice, step_of)
+        step = step_of(raw)
+        columns = validate_data(self, step.columns(raw, choice.features, self.bins), dtype=np.float32)
+        grown = IsolationForest(n_estimators=self.n_estimators, contamination=choice.contamination,
+                                random_state=self.random_state).fit(columns)
+        self.judge_, self.held_, self.offset_ = trees_of(grown), HeldOut(), float(grown.offset_)
+        return step
+
+    def _fit_distances(self, raw: np.ndarray, choice: Choice, step_of: Callable[[np.ndarray], Any]) -> Any:
+        """The same for a judge of distance, whose threshold comes from scores of rows held out."""
+        raw = raw[distinct_rows(raw, self.random_state)]
+
+        def fitted(learnt: np.ndarray) -> tuple[Any, Distances]:
+            step = step_of(learnt)
+            columns = step.columns(learnt, choice.features, self.bins)
+            return step, Distances(choice.detector, np.ascontiguousarray(columns))
+
+        def judged(learnt: np.ndarray, tried: np.ndarray) -> np.ndarray:
+            step, judge = fitted(learnt)
+            return judge.score_samples(step.columns(tried, choice.features, self.bins))
+
+        held = held_out_scores(raw, judged, self.random_state)
+        step, self.judge_ = fitted(raw)
+        self.n_features_in_ = self.judge_.rows.shape[1]
+        self.held_, self.offset_ = HeldOut.of(raw, held), odd_of_held_out(held, choice.contamination)
+        return step
+
+# %% ../../nbs/pictures/10_estimator.ipynb #81fd8421
+class _Learning(_Fitting):
     """From pictures to rows, and from rows to a fitted judge."""
 
     def read_rows(self, X: Any, hashed: bool = False) -> list[PictureRow]:
         """The rows of a folder, paths or pictures; their hashes only where a manifest needs them."""
         self.check_parameters()
-        reader = PictureReader(self.features, self.bins, self.scale, self.max_pixels, self.n_jobs, self.progress,
-                               self.cache, self.thumbnails)
+        reader = PictureReader(self.chosen().described, self.bins, self.scale, self.max_pixels, self.n_jobs,
+                               self.progress, self.cache, self.thumbnails)
         return reader.rows(X, hashed)
 
     def fit_rows(self, rows: list[PictureRow]) -> Self:
         """Fit to the pictures that could be read."""
         raw = np.array([row.features for row in usable_rows(rows)])
-        self.frame_ = FeatureFrame.learn(raw, self.features, self.bins)
-        self._fit_table(self.frame_.columns(raw, self.features, self.bins), rows)
-        self.usual_ = UsualRange.of(raw, self.features, self.bins).ranges
+        choice = self.chosen()
+        learn = Whitening.learn if choice.whiten else FeatureFrame.learn
+        self.frame_ = self._fit_judge(raw, lambda learnt: learn(learnt, choice.features, self.bins))
+        self._remember(rows)
+        self.usual_ = UsualRange.of(raw, choice.described, self.bins).ranges
         return self
 
-    def _fit_table(self, X: Any, rows: list[PictureRow]) -> Self:
-        """Fit to a table; `rows` are the pictures it came from, if any."""
-        table = validate_data(self, X, dtype=np.float32)
+    def _fit_table(self, X: Any) -> Self:
+        """Fit to a table of numbers."""
+        self._fit_judge(validate_data(self, X, dtype=np.float32), lambda learnt: _AsItIs())
+        self.frame_ = self.usual_ = None
+        self._remember([])
+        return self
+
+    def _remember(self, rows: list[PictureRow]) -> None:
+        """Which pictures were learnt from, and which were left out."""
         used = [row for row in rows if row.features is not None]
         self.manifest_ = [manifest_entry(row) for row in used]
         self.skipped_ = skipped_table(rows)
         self.thumbnails_ = np.array([row.thumbnail for row in used]) if self.thumbnails else None
-        if not rows:
-            self.frame_ = self.usual_ = None
-        self.judge_, self.offset_ = _fitted_judge(self, table)
-        return self
 
 # %% ../../nbs/pictures/10_estimator.ipynb #03a8d501
 class _Judging(_Learning):
     """From rows to columns, and from columns to scores."""
 
-    def feature_table(self, X: Any, rows: list[PictureRow] | None = None) -> np.ndarray:
-        """Columns of pictures or rows, checked against the fitted ones; NaN where a picture cannot be used."""
+    def row_scores(self, rows: list[PictureRow]) -> np.ndarray:
+        """Scores of the rows of pictures, NaN where one cannot be used."""
         check_is_fitted(self)
-        if rows is None and not _is_picture_input(X):
-            return validate_data(self, X, dtype=np.float32, reset=False)
-        if rows is None:
-            rows = self.read_rows(X)
-            warn_skipped(rows)
-        table = np.full((len(rows), self.n_features_in_), np.nan, dtype=np.float32)
         usable = [number for number, row in enumerate(rows) if row.features is not None]
+        scores = np.full(len(rows), np.nan)
         if usable:
-            table[usable] = self._columns(np.array([rows[number].features for number in usable]))
-        return table
+            scores[usable] = self._scores(np.array([rows[number].features for number in usable]))
+        return scores
 
     def _columns(self, raw: np.ndarray) -> np.ndarray:
         """The detector's columns of raw rows."""
-        columns = raw if self.frame_ is None else self.frame_.columns(raw, self.features, self.bins)
+        columns = raw if self.frame_ is None else self.frame_.columns(raw, self.chosen().features, self.bins)
         if columns.shape[1] != self.n_features_in_:
             raise InputError(f"the model was trained on rows of {self.n_features_in_} numbers, and pictures with its "
                              f"settings give {columns.shape[1]}; give it such rows, or train it on pictures")
         return columns
 
-    def _scores(self, table: np.ndarray) -> np.ndarray:
-        """Scores of columns, NaN where they are missing."""
-        usable = ~np.isnan(table).any(axis=1)
-        scores = np.full(len(table), np.nan)
-        scores[usable] = self.judge_.score_samples(table[usable])
-        return scores
+    def _column_scores(self, columns: np.ndarray) -> np.ndarray:
+        """Scores of a table: a user's own rows, or columns of pictures that were made before."""
+        scores = self.judge_.score_samples(columns)
+        return self.held_.recalled(columns, scores) if self.frame_ is None else scores
+
+    def _scores(self, raw: np.ndarray) -> np.ndarray:
+        """Scores of raw rows."""
+        return self.held_.recalled(raw, self.judge_.score_samples(self._columns(raw)))
 
 # %% ../../nbs/pictures/10_estimator.ipynb #3694a290
 class _Telling(_Judging):
     """From rows to a table with a reason in each row."""
 
-    def judge_rows(self, rows: list[PictureRow]) -> pd.DataFrame:
-        """The result table of rows."""
+    def judge_rows(self, rows: list[PictureRow], by_model: bool = True) -> pd.DataFrame:
+        """The result table of rows; `by_model` says whether other pictures were learnt from."""
         used = [row for row in rows if row.features is not None]
-        scores = self._scores(self.feature_table(None, used))
+        scores = self.row_scores(used)
         raw = np.array([row.features for row in used]) if used else np.zeros((0, 1))
         table = pd.DataFrame({
             # A name may hold bytes that are no text; pandas' own string type refuses those.
@@ -181,7 +234,15 @@ class _Telling(_Judging):
             "height": [row.height for row in used], "note": [row.note for row in used],
         })
         table.attrs["skipped"] = skipped_table(rows)
+        table.attrs["why_so_many"] = self._why_so_many(table["outlier"], by_model)
         return table
+
+    def _why_so_many(self, odd: pd.Series, by_model: bool) -> str:
+        """How many pictures are called odd, and why that many."""
+        choice = self.chosen()
+        is_forest = choice.detector == "forest"
+        few = not is_forest and len(self.judge_.rows) < FEWEST
+        return why_so_many(int(odd.sum()), len(odd), choice.contamination, is_forest, by_model, few)
 
     def _reasons(self, raw: np.ndarray) -> list[str]:
         """The largest departures of each raw row, in words."""
@@ -193,24 +254,31 @@ class _Telling(_Judging):
         """The usual ranges of the training pictures."""
         if self.usual_ is None:
             raise InputError("this model holds no usual ranges; train it again on its pictures to have reasons")
-        return UsualRange(self.usual_, self.features, self.bins)
+        return UsualRange(self.usual_, self.chosen().described, self.bins)
 
 # %% ../../nbs/pictures/10_estimator.ipynb #8a2aaf57
 class ImageForest(OutlierMixin, _Telling):
-    """Isolation Forest over pictures.
+    """Which pictures are odd, beside others or beside good ones: an outlier detector for pictures.
 
     Parameters
     ----------
     bins : sequence of 3 ints, default (3, 3, 3)
         Bins of hue, saturation and value, as in `quantify_image`.
-    features : str, default "colour"
-        Some of colour, layout, texture and thumbnail, joined with "+".
-    detector : {"forest", "neighbours", "lof", "svm", "radius"}, default "forest"
+    preset : None or "tutorial", default None
+        What the four parameters below mean where they are None. None: light, layout, texture, waves and patterns,
+        whitened, judged by the radius, odd is what lies beyond a fence. "tutorial": colour, forest, 0.01, as the two
+        original commands.
+    features : str or None, default None
+        Some of colour, layout, texture, thumbnail, light, waves, gist and patterns, joined with "+".
+    detector : {"forest", "neighbours", "lof", "svm", "radius"} or None, default None
     n_estimators : int, default 100
         Number of trees of the forest.
-    contamination : float in (0, 0.5] or "auto", default 0.01
-        Share of the training pictures that lie beyond the threshold; "auto" (forest only) takes the threshold of the
-        original paper, -0.5.
+    contamination : float in (0, 0.5], "auto" or None, default None
+        Share of the training pictures that lie beyond the threshold. "auto": odd is what lies beyond a fence at the
+        upper quartile plus twice the distance of the quartiles of the logarithms of the training scores, so none, where
+        all are alike; for a forest the threshold of the original paper, -0.5. None: "auto", for a forest 0.01.
+    whiten : bool or None, default None
+        Give equal weight to every way in which the training pictures differ. None: True, for a forest False.
     scale : {1, 2, 4, 8}, default 1
         Decode pictures at 1/scale of their width and height. Faster, with other scores; remembered in the model.
     max_pixels : int, default 100,000,000
@@ -241,10 +309,15 @@ class ImageForest(OutlierMixin, _Telling):
     -----
     Fitting takes time in proportion to the pixels read; the trees themselves about 0.1 s. Memory holds one row of
     features per picture, and as many decoded pictures as there are threads. The distance detectors compare with at most
-    20,000 training rows. A table of numbers in place of pictures is taken as it is; `features` then plays no part.
+    20,000 training rows. A table of numbers in place of pictures is taken as it is; `features` and `whiten` then play
+    no part.
 
-    Where it fails: a forest on colours is blind to how a picture is arranged, and to how much there is of a colour
-    that no training picture holds.
+    A judge of distance scores a training picture as it did when that picture was held out, a fifth at a time; so
+    training pictures and new ones compare, and the threshold holds for both.
+
+    Where it fails: good pictures are fewer than some twenty; odd ones come in numbers and nobody took them out. A
+    forest on colours is blind to how a picture is arranged, and to how much there is of a colour that no training
+    picture holds.
 
     References
     ----------
@@ -255,9 +328,9 @@ class ImageForest(OutlierMixin, _Telling):
     >>> import tempfile
     >>> from oco2_outliers.image_forest import simulate_pictures
     >>> truth = simulate_pictures(tempfile.mkdtemp(), n_pictures=30, odd_kinds=["desert"])
-    >>> forest = ImageForest(contamination=0.03).fit(truth["path"])
-    >>> truth["kind"][forest.predict(truth["path"]) == -1].tolist()
-    ['desert']
+    >>> forest = ImageForest().fit(truth["path"])
+    >>> truth["kind"][forest.score_samples(truth["path"]).argmin()]
+    'desert'
     """
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -274,11 +347,16 @@ class ImageForest(OutlierMixin, _Telling):
             None of the files can be used, or a parameter makes no sense.
         """
         self.check_parameters()
-        return self.fit_rows(self.read_rows(X, hashed=True)) if _is_picture_input(X) else self._fit_table(X, [])
+        return self.fit_rows(self.read_rows(X, hashed=True)) if _is_picture_input(X) else self._fit_table(X)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Higher is more normal, as in scikit-learn; NaN (with a warning) for a file that cannot be used."""
-        return self._scores(self.feature_table(X))
+        check_is_fitted(self)
+        if not _is_picture_input(X):
+            return self._column_scores(validate_data(self, X, dtype=np.float32, reset=False))
+        rows = self.read_rows(X)
+        warn_skipped(rows)
+        return self.row_scores(rows)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """`score_samples` minus the threshold: negative is an outlier."""
@@ -297,7 +375,8 @@ class ImageForest(OutlierMixin, _Telling):
         DataFrame
             One row per picture that can be used, in the order given (a folder: of the sorted paths), with `path`,
             `score` (higher is odder), `outlier` (bool), `reason`, `width`, `height` (pixels) and `note` (grey, 16-bit,
-            animated and so on). What cannot be used stands in ``.attrs["skipped"]``: `path` and `reason`.
+            animated and so on). What cannot be used stands in ``.attrs["skipped"]``: `path` and `reason`; how many are
+            called odd, and why that many, in ``.attrs["why_so_many"]``.
         """
         check_is_fitted(self)
         return self.judge_rows(self.read_rows(X))

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..ground.errors import InputError
 from .colours import colour_histogram
+from .grain import light_of, patterns_of, wave_blocks_of, waves_of
 
 # %% auto #0
 __all__ = []
@@ -52,7 +53,8 @@ def _thumbnail(image: np.ndarray) -> np.ndarray:
     return (grey.astype(np.float32) / 255).ravel()
 
 # %% ../../nbs/pictures/04_features.ipynb #335e9c61
-_DESCRIBE = {"layout": _layout, "texture": _texture, "thumbnail": _thumbnail}
+_DESCRIBE = {"layout": _layout, "texture": _texture, "thumbnail": _thumbnail, "light": light_of, "waves": waves_of,
+             "gist": wave_blocks_of, "patterns": patterns_of}
 
 
 def feature_sets(features: str) -> list[str]:
@@ -71,7 +73,8 @@ def describe_picture(image: np.ndarray, features: str, bins: Sequence[int]) -> n
 # %% ../../nbs/pictures/04_features.ipynb #51d33d6c
 def raw_widths(features: str, bins: Sequence[int]) -> list[int]:
     """Number of columns `describe_picture` gives for each set."""
-    width = {"colour": int(np.prod(bins)), "layout": 48, "texture": 48, "thumbnail": 256}
+    width = {"colour": int(np.prod(bins)), "layout": 48, "texture": 48, "thumbnail": 256, "light": 6, "waves": 64,
+             "gist": 512, "patterns": 30}
     return [width[name] for name in feature_sets(features)]
 
 # %% ../../nbs/pictures/04_features.ipynb #0fe7125c

@@ -45,6 +45,7 @@ def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings
         The file to write.
     **settings
         Parameters of `ImageForest`: bins, n_estimators, contamination, random_state, scale, features, detector, ...
+        The preset is "tutorial" unless another is asked for (``preset=None``: the default of `ImageForest`).
 
     Returns
     -------
@@ -70,7 +71,7 @@ def train_model(dataset: str | os.PathLike, model: str | os.PathLike, **settings
     True
     """
     print("[INFO] preparing dataset...")
-    forest = ImageForest(**settings)
+    forest = ImageForest(**{"preset": "tutorial", **settings})
     rows = forest.read_rows(dataset, hashed=True)
     refuse_overwriting([row.name for row in rows if row.features is not None], model)
     skipped = skipped_table(rows)
@@ -254,7 +255,8 @@ def scan_folder(
     Returns
     -------
     DataFrame
-        What scores.csv holds; the skipped files in ``.attrs["skipped"]``.
+        What scores.csv holds; the skipped files in ``.attrs["skipped"]``, how many are called odd, and why that many,
+        in ``.attrs["why_so_many"]``.
 
     Raises
     ------
@@ -268,7 +270,7 @@ def scan_folder(
     >>> from oco2_outliers.image_forest import simulate_pictures
     >>> folder = Path(tempfile.mkdtemp())
     >>> truth = simulate_pictures(folder / "mixed", n_pictures=30, odd_kinds=["desert"])
-    >>> scores = scan_folder(folder / "mixed", folder / "out", contamination=0.03)
+    >>> scores = scan_folder(folder / "mixed", folder / "out")
     >>> scores["path"].iloc[0] == truth["path"][truth["odd"]].iloc[0]
     True
     """
@@ -284,7 +286,7 @@ def scan_folder(
     rows = forest.read_rows(names)
     if model is None or not any(row.features is not None for row in rows):
         forest.fit_rows(rows)
-    table = forest.judge_rows(rows)
+    table = forest.judge_rows(rows, by_model=model is not None)
     table = table.iloc[np.argsort(-table["score"].to_numpy(), kind="stable")].reset_index(drop=True)
     _write_scan(out, table, top)
     return table
@@ -297,5 +299,6 @@ def scan_report(table: pd.DataFrame, out: str | os.PathLike, top: int) -> str:
     skipped = table.attrs["skipped"]
     lines = [shown.to_string(index=False, float_format="{:.3f}".format), "",
              f"{counted(len(table), 'picture')} scored, {counted(int(table['outlier'].sum()), 'outlier')}, "
-             f"{len(skipped):,} skipped; wrote scores.csv, skipped.csv, contact_sheet.png to {out}"]
+             f"{len(skipped):,} skipped; wrote scores.csv, skipped.csv, contact_sheet.png to {out}",
+             table.attrs["why_so_many"]]
     return "\n".join([*lines, f"skipped: {left_out(skipped)}"] if len(skipped) else lines)

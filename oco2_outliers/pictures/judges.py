@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.svm import OneClassSVM
-
-from ..isolation.estimator import IsolatedSoundings
 
 # %% auto #0
 __all__ = []
@@ -130,9 +129,31 @@ def _n_neighbours(n_rows: int) -> int:
     """The root of the number of rows, from 5 to 50, and never more than there are."""
     return min(n_rows, max(5, min(50, round(n_rows**0.5))))
 
+# %% ../../nbs/pictures/07_judges.ipynb #c0150002
+_AT_ONCE = 4_000_000
+
+
+class _Radii:
+    """Isolation radii beside given rows, by all distances."""
+
+    def __init__(self, rows: np.ndarray, company: int) -> None:
+        self.rows = rows
+        parts = [np.partition(apart, company - 1, axis=1)[:, company - 1] for apart in self._apart(rows)]
+        self.reach = np.concatenate(parts)
+
+    def _apart(self, X: np.ndarray) -> Iterable[np.ndarray]:
+        """Distances of each row of X to all rows, a block of X at a time."""
+        step = max(1, _AT_ONCE // len(self.rows))
+        for start in range(0, len(X), step):
+            yield cdist(X[start : start + step], self.rows)
+
+    def score_samples(self, X: np.ndarray) -> np.ndarray:
+        """Minus the radius of each row."""
+        return -np.concatenate([np.maximum(apart, self.reach).min(axis=1) for apart in self._apart(X)])
+
 # %% ../../nbs/pictures/07_judges.ipynb #13f857ff
 def _judge_of(kind: str, rows: np.ndarray) -> Any:
-    """The scikit-learn estimator of a kind, fitted to rows."""
+    """The estimator of a kind, fitted to rows."""
     if kind == "neighbours":
         return NearestNeighbors(n_neighbors=_n_neighbours(len(rows))).fit(rows)
     if kind == "lof":
@@ -142,7 +163,7 @@ def _judge_of(kind: str, rows: np.ndarray) -> Any:
             return LocalOutlierFactor(n_neighbors=max(1, min(20, len(rows) - 1)), novelty=True).fit(rows)
     if kind == "svm":
         return OneClassSVM(nu=0.1, gamma="scale").fit(rows)
-    return IsolatedSoundings(eps=1.0, min_samples=_n_neighbours(len(rows))).fit(rows)
+    return _Radii(rows, _n_neighbours(len(rows)))
 
 # %% ../../nbs/pictures/07_judges.ipynb #b5c426e4
 class Distances:

@@ -20,36 +20,29 @@ from sklearn.ensemble import IsolationForest
 
 from ..ground.errors import InputError
 from ..ground.files import whole_file
-from ..ground.numbers import shown
-from .colours import check_bins
 from .features import FeatureFrame, feature_sets, raw_widths
-from .judges import DETECTORS, MAX_REFERENCE, Distances, Tree, Trees, trees_of
-from .reading import SCALES, PictureRow, file_bytes, printable_name, skipped_table
+from .held_out import HeldOut
+from .judges import MAX_REFERENCE, Distances, Tree, Trees, trees_of
+from .kinds import file_bytes
+from .presets import Choice, check_settings, choice_of
+from .reading import PictureRow, printable_name, skipped_table
 from .rows import THUMBNAIL_SIZE
+from .whitening import MAX_COMPONENTS, Whitening
 
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/pictures/09_models.ipynb #ee247da1
-def check_settings(bins: Any, features: Any, detector: Any, scale: Any, contamination: Any) -> None:
-    """Refuse settings that make no sense, in one line."""
-    check_bins(bins)
-    if isinstance(scale, bool) or not isinstance(scale, int | np.integer) or scale not in SCALES:
-        raise InputError(f"scale must be one of {tuple(SCALES)}; got {shown(scale)}")
-    if detector not in DETECTORS:
-        raise InputError(f"detector must be one of {', '.join(DETECTORS)}; got {shown(detector)}")
-    feature_sets(features)
-    share = isinstance(contamination, (int, float, np.floating)) and 0 < contamination <= 0.5
-    if not share and not (contamination == "auto" and detector == "forest"):
-        raise InputError(f"contamination must be a share above 0 and at most 0.5; got {shown(contamination)}")
-
 # %% ../../nbs/pictures/09_models.ipynb #c7cfa5db
-_FORMAT = 1
+# The first holds what the tutorial's preset needs, the second whitened columns and held-out scores, too.
+_FORMATS = (1, 2)
 _MAX_MODEL_BYTES = 1 << 29
 _TREE_ARRAYS = {"n_nodes": np.int64, "left": np.int32, "right": np.int32, "column": np.int32, "threshold": np.float64,
                 "size": np.int64}
 _FRAME_ARRAYS = {"usual": np.float32, "mean": np.float32, "components": np.float32, "scales": np.float64}
-_ARRAYS = {"meta": np.uint8, "thumbnails": np.uint8, "reference": np.float32, **_FRAME_ARRAYS, **_TREE_ARRAYS}
+_WHITE_ARRAYS = dict.fromkeys(("usual", "centre", "spread", "weight", "middle", "ways", "widths"), np.float32)
+_HELD_ARRAYS = {"marks": np.uint64, "held": np.float64}
+_ARRAYS = {"meta": np.uint8, "thumbnails": np.uint8, "reference": np.float32, **_FRAME_ARRAYS, **_WHITE_ARRAYS,
+           **_HELD_ARRAYS, **_TREE_ARRAYS}
 
 
 def _read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -147,6 +140,31 @@ def _checked_frame(arrays: dict[str, np.ndarray], meta: dict) -> FeatureFrame | 
         raise InputError("its scales are not those of its features")
     return FeatureFrame(arrays["mean"], arrays["components"].reshape(-1, 256), arrays["scales"])
 
+# %% ../../nbs/pictures/09_models.ipynb #0df3f468
+def _checked_whitening(arrays: dict[str, np.ndarray], meta: dict) -> Whitening:
+    """The step from raw features to whitened columns, if its sizes are those the settings call for."""
+    n_raw, n_ways = sum(raw_widths(meta["features"], meta["bins"])), meta["n_features"] - 1
+    choice = Choice(meta["features"], meta["detector"], meta["contamination"], True)
+    n_read = sum(raw_widths(choice.described, meta["bins"]))
+    flat = [arrays[name] for name in ("centre", "spread", "weight", "middle", "ways", "widths")]
+    if [len(part) for part in flat] != [n_raw] * 4 + [n_raw * n_ways, n_ways + 1] or len(arrays["usual"]) != 3 * n_read:
+        raise InputError("its columns are not those of its features and bins")
+    scales, turns = np.concatenate([arrays[name] for name in ("spread", "weight", "widths")]), arrays["ways"]
+    # What learning never gives would make columns that no number can hold.
+    if not 1 <= n_ways <= MAX_COMPONENTS or (scales < 1e-12).any() or np.abs(turns).max() > 1.001 or (
+            np.abs(arrays["middle"]).max() > 1e6):
+        raise InputError("its scales are not those of its features")
+    centre, spread, weight, middle, ways, widths = flat
+    return Whitening(centre, spread, weight, middle, ways.reshape(n_ways, n_raw), widths)
+
+# %% ../../nbs/pictures/09_models.ipynb #0b05fcdc
+def _checked_held_out(arrays: dict[str, np.ndarray], n_rows: int) -> HeldOut:
+    """The held-out scores, if there is one for each training row and they can be searched."""
+    marks, scores = arrays["marks"], arrays["held"]
+    if len(marks) != n_rows or len(scores) != n_rows or (marks[1:] <= marks[:-1]).any():
+        raise InputError("its held-out scores are not one for each training row")
+    return HeldOut(marks, scores)
+
 # %% ../../nbs/pictures/09_models.ipynb #76d77e1b
 def _checked_reference(values: np.ndarray, n_features: int) -> np.ndarray:
     """The training rows of a distance detector, if there are neither none nor too many."""
@@ -189,9 +207,11 @@ def _checked_meta(text: bytes) -> dict:
         meta = json.loads(text)
     except (ValueError, RecursionError):
         raise InputError("its settings are not JSON") from None
-    if not isinstance(meta, dict) or meta.get("format") != _FORMAT:
-        raise InputError(f"its format is not {_FORMAT}; train it again with this version")
-    for name, kind in _META.items():
+    if not isinstance(meta, dict) or type(meta.get("format")) is not int or meta["format"] not in _FORMATS:
+        raise InputError("its format is none of {}; train it again with this version".format(
+            " and ".join(map(str, _FORMATS))))
+    # The first format knew no whitening, and held nothing out.
+    for name, kind in (_META | ({"whiten": bool} if meta["format"] > 1 else {})).items():
         if not isinstance(meta.get(name), kind) or (isinstance(meta[name], bool) and kind is not bool):
             raise InputError(f"its setting {name!r} is missing or of the wrong kind")
     if meta["colour_space"] != "HSV" or not np.isfinite(meta["offset"]):
@@ -216,13 +236,16 @@ def _versions() -> dict:
 def _meta(forest: Any) -> dict:
     """The settings of a fitted forest, as JSON takes them."""
     sizes = sorted({(e["width"], e["height"]) for e in forest.manifest_})
-    return {
-        "format": _FORMAT, "bins": [int(b) for b in forest.bins], "colour_space": "HSV", "scale": int(forest.scale),
-        "features": forest.features, "detector": forest.detector, "n_features": int(forest.n_features_in_),
+    choice = forest.chosen()
+    plain = choice.detector == "forest" and not choice.whiten
+    return ({} if plain else {"whiten": bool(choice.whiten)}) | {
+        "format": 1 if plain else 2, "bins": [int(b) for b in forest.bins], "colour_space": "HSV",
+        "scale": int(forest.scale),
+        "features": choice.features, "detector": choice.detector, "n_features": int(forest.n_features_in_),
         "n_estimators": int(forest.n_estimators), "pictures": forest.frame_ is not None,
-        "contamination": forest.contamination if isinstance(forest.contamination, str) else float(forest.contamination),
+        "contamination": choice.contamination if isinstance(choice.contamination, str) else float(choice.contamination),
         "random_state": int(forest.random_state) if isinstance(forest.random_state, (int, np.integer)) else None,
-        "max_samples": forest.judge_.max_samples if forest.detector == "forest" else 1,
+        "max_samples": forest.judge_.max_samples if choice.detector == "forest" else 1,
         # Smallest and largest width and height in training.
         "sizes": [[min(s[i] for s in sizes), max(s[i] for s in sizes)] for i in (0, 1)] if sizes else [],
         "offset": forest.offset_, "versions": getattr(forest, "versions_", None) or _versions(),
@@ -235,12 +258,11 @@ def write_model(forest: Any, path: str | os.PathLike) -> None:
     text = json.dumps(_meta(forest), sort_keys=True, ensure_ascii=True, allow_nan=False)
     arrays: dict[str, np.ndarray] = {"meta": np.frombuffer(text.encode(), np.uint8)}
     if forest.frame_ is not None:
-        frame = forest.frame_
-        arrays |= {"usual": forest.usual_, "mean": frame.mean, "components": frame.components, "scales": frame.scales}
-    if forest.detector == "forest":
+        arrays |= {"usual": forest.usual_, **vars(forest.frame_)}
+    if forest.chosen().detector == "forest":
         arrays |= {name: getattr(forest.judge_, name) for name in _TREE_ARRAYS}
     else:
-        arrays["reference"] = forest.judge_.rows
+        arrays |= {"reference": forest.judge_.rows, "marks": forest.held_.marks, "held": forest.held_.scores}
     if getattr(forest, "thumbnails_", None) is not None:
         arrays["thumbnails"] = forest.thumbnails_
     with whole_file(path) as file:
@@ -259,17 +281,21 @@ def _checked_judge(meta: dict, arrays: dict[str, np.ndarray]) -> Trees | Distanc
 # %% ../../nbs/pictures/09_models.ipynb #7a79a1c1
 def _rebuilt(meta: dict, arrays: dict[str, np.ndarray]) -> tuple[dict, dict]:
     """Parameters and fitted attributes of a checked file."""
-    names = ("bins", "features", "detector", "n_estimators", "contamination", "scale", "random_state")
-    settings = {name: meta[name] for name in names}
+    choice = Choice(meta["features"], meta["detector"], meta["contamination"], meta.get("whiten", False))
+    settings = {name: meta[name] for name in ("n_estimators", "scale", "random_state")} | vars(choice)
     settings |= {"bins": tuple(meta["bins"]), "thumbnails": "thumbnails" in arrays}
-    check_settings(*(settings[name] for name in ("bins", "features", "detector", "scale", "contamination")))
-    kind = list(_TREE_ARRAYS) if meta["detector"] == "forest" else ["reference"]
-    if set(arrays) - {"thumbnails"} != {"meta", *kind, *(_FRAME_ARRAYS if meta["pictures"] else ())}:
+    check_settings(settings["bins"], meta["scale"], choice)
+    is_held = meta["format"] > 1 and choice.detector != "forest"
+    kind = list(_TREE_ARRAYS) if choice.detector == "forest" else ["reference", *(_HELD_ARRAYS if is_held else ())]
+    step = _WHITE_ARRAYS if choice.whiten else _FRAME_ARRAYS
+    if set(arrays) - {"thumbnails"} != {"meta", *kind, *(step if meta["pictures"] else ())}:
         raise InputError("it lacks arrays, or has some that do not belong to it")
-    frame = _checked_frame(arrays, meta) if meta["pictures"] else None
+    read_step = _checked_whitening if choice.whiten else _checked_frame
+    frame, judge = read_step(arrays, meta) if meta["pictures"] else None, _checked_judge(meta, arrays)
     return settings, {
+        "held_": _checked_held_out(arrays, len(judge.rows)) if isinstance(judge, Distances) and is_held else HeldOut(),
         "frame_": frame, "usual_": None if frame is None else arrays["usual"].reshape(3, -1),
-        "judge_": _checked_judge(meta, arrays), "offset_": meta["offset"], "manifest_": meta["manifest"],
+        "judge_": judge, "offset_": meta["offset"], "manifest_": meta["manifest"],
         "versions_": meta["versions"], "n_features_in_": meta["n_features"], "skipped_": skipped_table([]),
         "thumbnails_": _checked_thumbnails(arrays.get("thumbnails"), len(meta["manifest"])),
     }
@@ -289,11 +315,12 @@ def _unpickled(path: str | os.PathLike, bins: Sequence[int]) -> tuple[dict, dict
     if old.n_features_in_ != int(np.prod(bins)):
         raise InputError(f"the forest was trained on {old.n_features_in_} columns, and bins {tuple(bins)} give "
                          f"{int(np.prod(bins))}; give the bins it was trained with (--bins)")
-    check_settings(tuple(bins), "colour", "forest", 1, old.contamination)
-    settings = {"bins": tuple(bins), "n_estimators": len(old.estimators_), "contamination": old.contamination}
+    choice = choice_of("tutorial", contamination=old.contamination)
+    check_settings(tuple(bins), 1, choice)
+    settings = {"bins": tuple(bins), "n_estimators": len(old.estimators_), **vars(choice)}
     return settings, {"judge_": trees_of(old), "offset_": float(old.offset_), "manifest_": [],
                       "skipped_": skipped_table([]), "n_features_in_": old.n_features_in_, "frame_": None,
-                      "usual_": None, "thumbnails_": None}
+                      "usual_": None, "thumbnails_": None, "held_": HeldOut()}
 
 # %% ../../nbs/pictures/09_models.ipynb #3a9d7646
 def read_model(path: str | os.PathLike, trusted: bool, bins: Sequence[int]) -> tuple[dict, dict]:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from .drawing import write_label
 from .features import colour_shares, feature_sets, raw_widths
+from .grain import WAVE_WIDTHS
 
 # %% auto #0
 __all__ = ['Explanation']
@@ -47,6 +48,10 @@ def _bin_names(bins: Sequence[int]) -> list[str]:
     return names
 
 # %% ../../nbs/pictures/08_reasons.ipynb #64c2eb8c
+_PATTERNS = ("flat ground and bright dots", *(f"spots with {n} of 8 neighbours brighter" for n in range(1, 8)),
+             "dark dots", "restless spots")
+
+
 @lru_cache(maxsize=8)
 def column_names(features: str, bins: tuple[int, ...]) -> list[str]:
     """A name in words for each raw column."""
@@ -58,6 +63,13 @@ def column_names(features: str, bins: tuple[int, ...]) -> list[str]:
         "layout": [f"{what} of block {row + 1}, {column + 1}" for row in range(4) for column in range(4)
                    for what in ("lightness", "red against green", "yellow against blue")],
         "texture": [f"{what}, {corner}" for what in angles + scales for corner in corners],
+        "light": [f"{what} of {name}" for what in ("mean", "spread") for name in
+                  ("lightness", "red against green", "yellow against blue")],
+        "waves": [f"waves {width:.1%} of the picture wide, across {d * 22.5:g} degrees{where}"
+                  for where in ("", ", in some parts only") for width in WAVE_WIDTHS for d in range(8)],
+        "gist": [f"waves {width:.1%} of the picture wide, across {d * 22.5:g} degrees, in block {row + 1}, {column + 1}"
+                 for width in WAVE_WIDTHS for d in range(8) for row in range(4) for column in range(4)],
+        "patterns": [f"{what}, {2**k} px wide" for k in range(3) for what in _PATTERNS],
         "thumbnail": [f"brightness at {row + 1}, {column + 1} of 16" for row in range(16) for column in range(16)],
     }
     return [name for part in feature_sets(features) for name in names[part]]
@@ -174,7 +186,7 @@ class Explanation:
     >>> import tempfile
     >>> from oco2_outliers.image_forest import ImageForest, simulate_pictures
     >>> truth = simulate_pictures(tempfile.mkdtemp(), n_pictures=30, odd_kinds=["desert"])
-    >>> why = ImageForest(contamination=0.03).fit(truth["path"]).explain(truth["path"][truth["odd"]].iloc[0])
+    >>> why = ImageForest().fit(truth["path"]).explain(truth["path"][truth["odd"]].iloc[0])
     >>> why.words.split(":")[0]
     'too much'
     """

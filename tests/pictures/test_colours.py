@@ -111,7 +111,7 @@ def test_scores_equal_scikit_learn_to_the_bit(pictures):
     folder, truth = pictures
     data = load_dataset(folder, (3, 3, 3))
     reference = IsolationForest(n_estimators=100, contamination=0.01, random_state=42).fit(data)
-    forest = ImageForest().fit(folder)
+    forest = ImageForest(preset="tutorial").fit(folder)
     np.testing.assert_array_equal(forest.score_samples(truth.path), reference.score_samples(data))
     np.testing.assert_array_equal(forest.predict(truth.path), reference.predict(data))
 

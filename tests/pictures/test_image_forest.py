@@ -24,7 +24,8 @@ from oco2_outliers.image_forest import (
 )
 
 
-@parametrize_with_checks([ImageForest(n_estimators=10, contamination=0.1)])
+@parametrize_with_checks([ImageForest(preset="tutorial", n_estimators=10, contamination=0.1),
+                          ImageForest(contamination=0.1)])
 def test_scikit_learn_estimator(estimator, check):
     check(estimator)
 
@@ -181,7 +182,8 @@ def test_unusable_input_is_named(tmp_path, pictures):
     with pytest.raises(InputError, match="among 1 file; .a.jpg.: empty file"):
         ImageForest().fit(tmp_path)
     for wrong in ({"bins": (3, 3)}, {"bins": (0, 3, 3)}, {"bins": 3}, {"scale": 3}, {"contamination": 0},
-                  {"features": "x"}, {"detector": "x"}, {"contamination": "auto", "detector": "lof"}):
+                  {"features": "x"}, {"detector": "x"}, {"contamination": "much", "detector": "lof"},
+                  {"preset": "x"}, {"whiten": "x"}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             ImageForest(**wrong).fit(pictures[0])
     forest = ImageForest().fit(pictures[0])

@@ -74,7 +74,7 @@ def repacked(arrays, path):
 
 
 def test_hostile_arrays_are_refused_with_the_reason(pictures, tmp_path):
-    ImageForest(n_estimators=5).fit(pictures[0]).save(tmp_path / "m.npz")
+    ImageForest(preset="tutorial", n_estimators=5).fit(pictures[0]).save(tmp_path / "m.npz")
     good = dict(np.load(tmp_path / "m.npz"))
     ImageForest.load(repacked(good, tmp_path / "same.npz"))
     inner = int(np.flatnonzero(good["left"] >= 0)[1])
@@ -113,7 +113,9 @@ def test_hostile_arrays_are_refused_with_the_reason(pictures, tmp_path):
         (with_meta(offset=None), "offset"),
         (with_meta(offset=float("inf")), "threshold"),
         (with_meta(colour_space="RGB"), "colour space"),
-        (with_meta(format=2), "format"),
+        (with_meta(format=3), "format"),
+        (with_meta(format=2), "whiten"),
+        (with_meta(format=True), "format"),
         (with_meta(n_estimators=6), "number of trees"),
         (with_meta(manifest=[{}]), "training pictures"),
         (good | {"meta": np.frombuffer(b"[" * 100_000, np.uint8)}, "JSON"),
@@ -124,7 +126,7 @@ def test_hostile_arrays_are_refused_with_the_reason(pictures, tmp_path):
 
 
 def test_a_tree_that_is_one_long_chain_is_refused(pictures, tmp_path):
-    ImageForest(n_estimators=1).fit(pictures[0]).save(tmp_path / "m.npz")
+    ImageForest(preset="tutorial", n_estimators=1).fit(pictures[0]).save(tmp_path / "m.npz")
     good = dict(np.load(tmp_path / "m.npz"))
     links, end = 100_000, 200_001
     left, right = np.full(end, -1, np.int32), np.full(end, -1, np.int32)
@@ -181,7 +183,7 @@ def test_fuzz_of_the_model_file(pictures, tmp_path, n_files):
         detector = ("forest", "forest", "neighbours")[number % 3]
         source = tmp_path / f"{detector}.npz"
         if not source.exists():
-            ImageForest(n_estimators=5, detector=detector).fit(folder).save(source)
+            ImageForest(preset="tutorial", n_estimators=5, detector=detector).fit(folder).save(source)
         bad = tmp_path / "bad.npz"
         if number % 2:
             content = bytearray(source.read_bytes())
