@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import KDTree
 
-from ..ground.numbers import whole_number
+from ..ground.numbers import seed_of, whole_number
 from .paths import neighbour_search, path_for, threads_for
 from .squares import squared_distance
 
@@ -97,7 +97,9 @@ class DrawnCompany:
 
     def __init__(self, X: np.ndarray, n_jobs: int | None, random_state: int | None):
         self.m = group_size(DRAWN_ROWS)
-        self.drawn = np.sort(np.random.default_rng(random_state).choice(len(X), DRAWN_ROWS, replace=False))
+        seed = seed_of(random_state)
+        generator = np.random.default_rng(seed) if isinstance(seed, int | None) else seed
+        self.drawn = np.sort(generator.choice(len(X), DRAWN_ROWS, replace=False))
         self._search = neighbour_search(X[self.drawn], self.m, n_jobs)
         self._reach2, self._nearest = nearest_company(X, X[self.drawn], self.core2(), n_jobs)
 

@@ -152,6 +152,14 @@ def _weights(sample_weight: ArrayLike, rows: np.ndarray) -> np.ndarray:
         raise InputError("sample_weight must hold finite numbers")
     return weight
 
+# %% ../../nbs/isolation/19_estimator.ipynb #c37bddd8
+def _check_metric(metric: Any, params: Any) -> None:
+    """Refuse a metric that is neither a name nor a function, and parameters of it that are no dict."""
+    if not isinstance(metric, str) and not callable(metric):
+        raise InputError(f"metric must be a name or a function, not {shown(metric)}")
+    if not isinstance(params, dict | None):
+        raise InputError(f"metric_params must be a dict or None, not {shown(params)}")
+
 # %% ../../nbs/isolation/19_estimator.ipynb #224d8e74
 class _Judge:
     """What `IsolatedSoundings` learns from its rows, and how it looks at new ones."""
@@ -173,10 +181,7 @@ class _Judge:
         names = getattr(self, "feature_names_in_", None)
         self._power = power_for(rows, names=names) if self.metric == "euclidean" else 0
         count_threads(self.n_jobs)  # refuses what is no number of threads
-        if not isinstance(self.metric, str) and not callable(self.metric):
-            raise InputError(f"metric must be a name or a function, not {shown(self.metric)}")
-        if not isinstance(self.metric_params, dict | None):
-            raise InputError(f"metric_params must be a dict or None, not {shown(self.metric_params)}")
+        _check_metric(self.metric, self.metric_params)
         measure = self._measure()
         search, min_samples = measure.searched(rows, checked_group(self.min_samples), weight, self.random_state)
         self.min_samples_, drawn = min_samples, getattr(search, "drawn", np.arange(len(rows)))
