@@ -230,6 +230,17 @@ def centre_and_spread(values: pd.DataFrame, scale: str) -> tuple[pd.Series, pd.S
     about = np.sqrt(((values - centre) ** 2).mean())  # where half of the values are equal
     return centre, spread.where(spread > 0, about)
 
+# %% ../../nbs/isolation/00_features.ipynb #7c0b3b2a
+_LARGEST = 1e150  # of a scaled value: its square and sums of such squares are still numbers
+
+
+def _refuse_huge(values: pd.DataFrame, Z: pd.DataFrame, found: pd.Series) -> None:
+    """Refuse a column with a number so large that it has no square, by name."""
+    for name in Z.columns:
+        if not (np.isfinite(found[name]) and np.abs(Z[name].to_numpy()).max() < _LARGEST):
+            worst = values[name].abs().max()
+            raise InputError(f"column {name!r} holds a number too large to compare with others ({worst:.3g}): fix it")
+
 # %% ../../nbs/isolation/00_features.ipynb #3204e9c7
 def _standardise(values: pd.DataFrame, scale_by: str, keep_all: bool, empty: list[str],
                  n_dropped: int) -> FeatureMatrix:
@@ -239,13 +250,11 @@ def _standardise(values: pd.DataFrame, scale_by: str, keep_all: bool, empty: lis
     with np.errstate(over="ignore", invalid="ignore"):
         mean, scale = centre_and_spread(values, scale_by)
     constant: list[str] = [name for name in values.columns if _is_constant(values[name].to_numpy())]
-    huge = [name for name in values.columns.drop(constant) if not np.isfinite([mean[name], scale[name]]).all()]
-    if huge:
-        worst = values[huge[0]].abs().max()
-        raise InputError(f"column {huge[0]!r} holds a number too large to compare with others ({worst:.3g}): fix it")
     # Exact zeros, not rounding noise blown up to -1 or 1.
     mean[constant], scale[constant] = values[constant].iloc[0], 1.0
-    Z = (values - mean) / scale
+    with np.errstate(over="ignore", invalid="ignore"):
+        Z = (values - mean) / scale
+    _refuse_huge(values, Z, mean + scale)
     duplicate: dict[str, str] = {}
     if not keep_all:
         duplicate = _duplicates(Z.drop(columns=constant))
