@@ -76,7 +76,9 @@ def _deviation(values: pd.DataFrame) -> pd.Series:
 def _duplicates(Z: pd.DataFrame, tolerance: float = 1e-6) -> dict[str, str]:
     """Columns equal, up to sign and rounding, to an earlier one."""
     values = np.asfortranarray(Z.to_numpy())
-    near = np.triu(np.abs(values.T @ values) / len(Z) >= 1 - tolerance, 1)
+    length = np.linalg.norm(values, axis=0)
+    length[length == 0] = 1
+    near = np.triu(np.abs(values.T @ values) >= (1 - tolerance) * np.outer(length, length), 1)
     original = np.full(Z.shape[1], -1)
     for i in np.flatnonzero(near.any(axis=1)):
         if original[i] >= 0:

@@ -60,7 +60,22 @@ def knee_eps(radius: np.ndarray) -> float:
 
 # %% ../../nbs/isolation/14a_tails.ipynb #a777542b
 class TailEps(NamedTuple):
-    """A threshold for isolation radii, how it was chosen, and what a person should know about it."""
+    """A threshold for isolation radii, how it was chosen, and what a person should know about it.
+
+    Parameters
+    ----------
+    eps : float
+        The threshold, in the units of the radii.
+    rule : str
+        How it was chosen, in words.
+    note : str, default ""
+        A sentence where the answer needs one.
+
+    Examples
+    --------
+    >>> TailEps(2.5, "as asked").eps
+    2.5
+    """
 
     eps: float
     rule: str
@@ -114,7 +129,7 @@ def tail_eps(radius: ArrayLike, n_features: int, sample_weight: ArrayLike | None
     >>> radius = isolation_radius(rows, "auto")
     >>> chosen = tail_eps(radius, 2)
     >>> np.flatnonzero(radius > chosen.eps).tolist(), chosen.rule
-    ([500], '4.9 times the median radius')
+    ([500], '5.2 times the median radius')
     """
     radius = np.asarray(radius, np.float64)
     weight = np.ones(len(radius)) if sample_weight is None else np.asarray(sample_weight, np.float64)

@@ -148,7 +148,7 @@ class IsolationWidget(_Judging, _Selecting):
     >>> from oco2_outliers.main_job import isolate
     >>> table = pd.DataFrame({"xco2": [*np.linspace(400, 402, 50), 420.0]})
     >>> widget = IsolationWidget(isolate(table, eps=0.5))
-    >>> widget.eps = 10
+    >>> widget.eps = 30
     >>> len(widget.isolated)
     0
     """

@@ -73,6 +73,8 @@ def test_robust_spreads():
     matrix = feature_matrix(table, scale="robust")
     assert abs(matrix.scale["a"] - 2) < 0.4 and abs(matrix.mean["a"] - 5) < 0.5
     assert matrix.scale["rare"] == pytest.approx(np.sqrt(table["rare"].mean()))  # half of the values are equal
+    copies = pd.DataFrame({"a": rng.standard_t(2, 500)}).assign(b=lambda table: 3 - 7 * table["a"])
+    assert feature_matrix(copies, scale="robust").duplicate == {"b": "a"}
     with pytest.raises(InputError, match="scale must be"):
         feature_matrix(table, scale="minmax")
     with pytest.raises(InputError, match="preset must be"):
