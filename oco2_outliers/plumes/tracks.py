@@ -15,6 +15,7 @@ from ..ground.errors import InputError
 from ..ground.words import counted
 from .emissions import heading_of, met_of, unearthly
 from .gaussians import WINDOW
+from .local_noise import far_off, local_error
 from ..soundings.inputs import InputTable
 from ..soundings.selections import flag_numbers
 from ..soundings.sounding_ids import unread_time
@@ -113,26 +114,33 @@ class Track(NamedTuple):
 
     x: np.ndarray  # km
     y: np.ndarray  # ppm
-    error: np.ndarray  # ppm
+    error: np.ndarray  # ppm, as stated
+    scatter: np.ndarray  # ppm, as it is here
     rows: pd.DataFrame
     n_outliers: int
+    left_out: pd.DataFrame  # rows far off, one by one or in groups, with `why`
 
 # %% ../../nbs/plumes/20_tracks.ipynb #c91fd7d9
 def _not_single_outliers(y: np.ndarray) -> np.ndarray:
     """Which soundings are near the median of their neighbours."""
     off = y - pd.Series(y).rolling(11, center=True, min_periods=1).median().to_numpy()
-    return np.abs(off) <= 5 * max(np.median(np.abs(off)) / 0.6745, 1e-9)
+    return np.abs(off) <= 5 * max(np.median(np.abs(off)) / 0.6745, 1e-9) if len(y) else np.zeros(0, bool)
 
 # %% ../../nbs/plumes/20_tracks.ipynb #78554205
 def search_track(rows: pd.DataFrame) -> Track:
-    """The track of one orbit: its rows (with `distance`) in order, without single soundings far off."""
+    """The track of one orbit: its rows (with `distance`) in order, without soundings and groups far off."""
     distance = rows["distance"].to_numpy(np.float64)
     order = np.argsort(distance, kind="stable")
-    rows, x = rows.iloc[order], distance[order]
+    rows, x = rows.iloc[order].assign(distance=distance[order]), distance[order]
     y = rows["xco2"].to_numpy(np.float64)
-    keep = _not_single_outliers(y)
     error = rows["xco2_uncertainty"].to_numpy(np.float64) if "xco2_uncertainty" in rows else np.ones(len(y))
-    return Track(x[keep], y[keep], error[keep], rows[keep].assign(distance=x[keep]), int((~keep).sum()))
+    group = far_off(x, y)
+    single = np.zeros(len(y), bool)
+    single[~group] = ~_not_single_outliers(y[~group])
+    keep = ~(group | single)
+    why = np.where(group, "far off the median within 50 km", "far off its neighbours")[~keep]
+    return Track(x[keep], y[keep], error[keep], local_error(x[keep], y[keep], error[keep]), rows[keep],
+                 int((~keep).sum()), rows[~keep].assign(why=why))
 
 # %% ../../nbs/plumes/20_tracks.ipynb #b548702e
 def place_on_track(track: Track, centre: float) -> tuple[float, float, float]:
