@@ -81,19 +81,22 @@ def _refined(orbit: _Orbit, others: list[dict], centre: float, width: float) -> 
     """The converged fit from a place of the grid, with errors that know of correlated noise."""
     track = orbit.track
     rest = orbit.y - _sum_of(others, track.x)
-    near = np.abs(track.x - centre) <= WINDOW
-    x, rest, error = track.x[near], rest[near], track.scatter[near]
-    fit = _fitted(x, rest, error, centre, width)
+    for _ in range(2):  # once more in the window around what was found: the first one lay around a place of the grid
+        near = np.abs(track.x - centre) <= WINDOW
+        x, left, error = track.x[near], rest[near], track.error[near]
+        fit = _fitted(x, left, error, centre, width)
+        if fit["held"]:
+            break
+        centre, width = fit["centre"], fit["sigma"]
     fit["intercept"] += float(np.median(track.y))  # y is without the level of the orbit
-    factor = _noise_factor(x, rest, error, orbit, fit)
+    factor = _noise_factor(x, left, error, orbit, fit)
     for name in ("slope", "intercept", "amplitude", "sigma", "centre", "delta"):
         fit[f"{name}_error"] *= factor
     support = support_of(track.x, np.array([fit["centre"]]), np.array([fit["sigma"]]))[0, 0]
     rival = rival_of(orbit.grid.x, orbit.grid.means(orbit.y - _sum_of(others, track.x), orbit.w), orbit.grid.weight,
                      fit["centre"], factor)
-    stated = _scatter(x, rest, track.error[near] ** -2.0, fit) ** 2
-    return fit | {"chi2": stated if orbit.known_error else float("nan"), "noise_factor": factor, "rival": rival,
-                  "dbic": _delta_bic(x, rest, error, fit, factor), "support": float(support)}
+    return fit | {"chi2": fit["chi2"] if orbit.known_error else float("nan"), "noise_factor": factor, "rival": rival,
+                  "dbic": _delta_bic(x, left, error, fit, factor), "support": float(support)}
 
 # %% ../../nbs/plumes/40_separating.ipynb #9541f30a
 def _strongest_place(orbit: _Orbit, peaks: list[dict], taken: np.ndarray) -> tuple[int, int, float, float]:
