@@ -11,7 +11,8 @@ from oco2_outliers.soundings import simulate_granule
 
 
 def test_mirror_wind_and_left_out_are_in_the_results(tmp_path):
-    soundings = simulate_granule(0, n_seconds=60, delta=5)[0].drop(columns=["windspeed_u_met", "windspeed_v_met"], errors="ignore")
+    soundings = simulate_granule(0, n_seconds=60, delta=5)[0]
+    soundings = soundings.drop(columns=["windspeed_u_met", "windspeed_v_met"], errors="ignore")
     soundings.loc[soundings.index[50], "xco2"] = np.nan
     found = find_peaks(soundings, tmp_path, n_surrogates=39, mirror=True, wind=(3, -4), figures=False)
     mirror = json.loads((tmp_path / "summary.json").read_text("utf-8"))["mirror"]
