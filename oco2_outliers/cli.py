@@ -218,8 +218,8 @@ _Inventory = Annotated[str | None, typer.Option(help="Table of point sources (la
 @app.command("peaks")
 def _peaks_command(
     inputs: _Tracks,
-    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, summary.json and a figure per "
-                                      "peak.")] = Path("peaks"),
+    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, left_out.csv, summary.json "
+                                      "and a figure per peak.")] = Path("peaks"),
     store: _InputStore = None,
     preset: _Preset = None,
     alpha: Annotated[float, typer.Option(help="Share of plume-free orbits that may show a peak.")] = 0.05,
