@@ -233,8 +233,8 @@ _Inventory = Annotated[str | None, typer.Option(help="Table of point sources (la
 @app.command("peaks")
 def _peaks_command(
     inputs: _Tracks,
-    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, summary.json and a figure per "
-                                      "peak.")] = Path("peaks"),
+    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, left_out.csv, summary.json "
+                                      "and a figure per peak.")] = Path("peaks"),
     store: _InputStore = None,
     preset: _Preset = None,
     alpha: Annotated[float, typer.Option(help="Share of plume-free orbits that may show a peak.")] = 0.05,
@@ -243,6 +243,10 @@ def _peaks_command(
     column: Annotated[str, typer.Option(help="Column to search, ppm.")] = "xco2",
     keep_flagged: _KeepFlagged = False,
     wind_error: Annotated[float, typer.Option(help="1-sigma error of each wind component, m/s.")] = 1.0,
+    wind: Annotated[str | None, typer.Option(metavar="U,V", help="Eastward and northward wind in m/s, where the file "
+                                             "has none.")] = None,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Search the tracks upside down too, and say how many dips "
+                                         "would have passed.")] = False,
     inventory: _Inventory = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
     random_state: _Seed = 0,
@@ -251,14 +255,18 @@ def _peaks_command(
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
     from oco2_outliers.peaks import find_peaks
 
+    air: Any = None if wind is None else wind.split(",")  # find_peaks tells what is no number
+
     search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
-                        column=column, keep_flagged=keep_flagged, wind_error=wind_error, inventory=inventory,
+                        column=column, keep_flagged=keep_flagged, wind_error=wind_error,
+                        wind=air, mirror=mirror, inventory=inventory,
                         figures=figures, random_state=random_state, progress=sys.stderr.isatty(),
                         encoding=encoding, separator=separator, decimal=decimal,
                         **_rows_asked(box, dates, quality, mode))
     print(search)
     drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
-    print(f"\nwrote peaks.csv, orbits.csv, summary.json{drawn} to {out}")
+    rest = ", left_out.csv" if len(search.left_out) else ""
+    print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json{drawn} to {out}")
 
 # %% ../nbs/90_cli.ipynb #f6cbd651
 def _task_options() -> list:

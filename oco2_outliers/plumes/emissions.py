@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,18 @@ def met_of(rows: pd.DataFrame) -> dict[str, float]:
         values = values[np.isfinite(values)]
         found[name] = float(values.mean()) if len(values) else float("nan")
     return found
+
+# %% ../../nbs/plumes/15_emissions.ipynb #2de40f98
+def with_wind(rows: pd.DataFrame, wind: Sequence[float] | None) -> pd.DataFrame:
+    """The rows with a wind (eastward, northward, m s-1) where they have none; without change for None."""
+    if wind is None:
+        return rows
+    filled = {}
+    for name, value in zip(("windspeed_u", "windspeed_v"), wind):
+        column = next((c for c in _MET[name] if c in rows), name)
+        known = pd.to_numeric(rows[column], errors="coerce") if column in rows else pd.Series(np.nan, rows.index)
+        filled[column] = known.astype(np.float64).fillna(value)
+    return rows.assign(**filled)
 
 # %% ../../nbs/plumes/15_emissions.ipynb #8d05b212
 def heading_of(place: np.ndarray, along: np.ndarray) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .grids import Grid, without_bumps
 from .scanning import WIDTHS
-from .surrogates import make_surrogates, spectrum_of, without_trend
+from .surrogates import make_surrogates, spectrum_of, with_values_of, without_trend
 
 # %% auto #0
 __all__ = []
@@ -61,17 +61,21 @@ def _as_uncertain(rng: np.random.Generator, grid: Grid, spectrum: np.ndarray, si
     return spectrum * np.clip((spectrum + floor) / (seen + floor), 1 / _DOUBT, _DOUBT)
 
 # %% ../../nbs/plumes/35_false_alarms.ipynb #3b21b8cb
-def calibrate(y: np.ndarray, w: np.ndarray, grid: Grid, n_surrogates: int, rng: np.random.Generator) -> Noise:
-    """The noise of an orbit and what it can do, from surrogates."""
+def calibrate(y: np.ndarray, w: np.ndarray, grid: Grid, n_surrogates: int, rng: np.random.Generator,
+              size: np.ndarray | None = None) -> Noise:
+    """The noise of an orbit and what it can do, from surrogates; `size` says how large noise is at each kilometre."""
     every = 4  # km between centres where only typical sizes are wanted
+    size = np.ones((len(grid.x), 1)) if size is None else size[:, None]
+    even = grid._replace(weight=grid.weight * size[:, 0] ** 2)  # the same track, had it the same noise everywhere
     mean = grid.means(y, w)
     single = float((w * (y - mean[grid.inverse]) ** 2).sum() / max(len(y) - len(mean), 1))
     series = without_bumps(grid, mean[:, None], every)
     factor, largest = _typical(grid.scan(series, every))[:, 0], []
-    spectrum = spectrum_of(grid, without_trend(grid, series), single)
+    flat = without_trend(grid, series) / size
+    spectrum = spectrum_of(even, flat, single)
     for part in np.array_split(np.arange(n_surrogates), -(-n_surrogates // 50)):  # 50 at a time: memory
-        spectra = _as_uncertain(rng, grid, spectrum, single, len(part), every)
-        made = make_surrogates(rng, grid, spectra, single, len(part))
+        spectra = _as_uncertain(rng, even, spectrum, single, len(part), every)
+        made = with_values_of(flat[:, 0], make_surrogates(rng, even, spectra, single, len(part))) * size
         t = grid.scan(made)
         typical = _typical(grid.scan(without_bumps(grid, made, every, t[::every]), every))
         largest.append(np.nanmax(t / typical, axis=(0, 1), initial=0.0))

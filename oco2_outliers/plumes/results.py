@@ -81,7 +81,8 @@ class PeakSearch:
         vapour within sigma, and the emission (see `estimate_emission`), empty where something is missing.
     orbits : DataFrame
         One row per orbit: `source`, `orbit`, `n_soundings`, `length` (km), `n_outliers` (single soundings left out),
-        `p_value` of its strongest place, `n_peaks`, `note`.
+        `p_value` of its strongest place (of a place that a step or a box explains better, the weight of that
+        shape), `n_peaks`, `note`; with `mirror` also `mirrored_p_value`.
     slices : list of DataFrame
         Soundings within 100 km of each peak, `distance` from its centre.
     sources : DataFrame
@@ -90,6 +91,9 @@ class PeakSearch:
         Inputs with SHA-256, version, parameters and counts; what `summary.json` holds.
     notes : list of str
         What a person should know about this run.
+    left_out : DataFrame
+        The soundings that were not used: `source`, `row` (position in the input), `sounding_id` where there is one,
+        `latitude`, `longitude`, `xco2` (what was searched) and `why`. Those outside a `box` are not listed.
 
     Examples
     --------
@@ -106,11 +110,12 @@ class PeakSearch:
     sources: pd.DataFrame
     summary: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def save(self, out: str | os.PathLike, *, figures: bool = True) -> list[Path]:
         """Write the tables, `summary.json` and a figure per peak, all or none.
 
-        The tables are `peaks.csv`, `orbits.csv` and, with an inventory, `sources.csv`.
+        The tables are `peaks.csv`, `orbits.csv` and, where there are such, `left_out.csv` and `sources.csv`.
 
         Parameters
         ----------
@@ -142,7 +147,7 @@ class PeakSearch:
         return "\n".join([*map(wrapped_text, self.notes), "", verdict, *_peaks_text(self.peaks)])
 
 # %% ../../nbs/plumes/65_results.ipynb #55ca597f
-FILES = ("peaks.csv", "orbits.csv", "sources.csv", "summary.json", "peak_*.png", "peak_data-si_*.json",
+FILES = ("peaks.csv", "orbits.csv", "sources.csv", "left_out.csv", "summary.json", "peak_*.png", "peak_data-si_*.json",
          "result_for_*.csv")
 
 
@@ -155,7 +160,7 @@ def _remove_earlier(out: Path, kept: set[str]) -> None:
     for name in listed if isinstance(listed, list) else []:
         # only names this module makes: the list comes from a file anyone may have changed
         ours = isinstance(name, str) and re.fullmatch(
-            r"peak_\d{3,}(_\d+)?\.png|peak_data-si_\d+\.json|result_for_[\w.-]+\.csv", name)
+            r"left_out\.csv|peak_\d{3,}(_\d+)?\.png|peak_data-si_\d+\.json|result_for_[\w.-]+\.csv", name)
         if ours and name not in kept:
             (out / name).unlink(missing_ok=True)
 
@@ -170,6 +175,8 @@ def write_search(search: PeakSearch, scratch: Path, out: str | os.PathLike, figu
     parameters = search.summary["parameters"]
     exact_numbers(search.peaks).to_csv(scratch / "peaks.csv", index=False)
     exact_numbers(search.orbits).to_csv(scratch / "orbits.csv", index=False)
+    if len(search.left_out):
+        exact_numbers(search.left_out).to_csv(scratch / "left_out.csv", index=False)
     if search.summary["inventory"] is not None:
         exact_numbers(search.sources).to_csv(scratch / "sources.csv", index=False)
     if parameters["preset"]:

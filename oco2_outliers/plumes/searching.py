@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from ..datasets import Datasets
 from ..ground.errors import InputError
@@ -22,12 +23,12 @@ from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from .candidates import read_inventory, sources_of_peaks
 from .describing import COLUMNS, described_peak, described_published_peak
-from .emissions import check_preset
+from .emissions import check_preset, unearthly
 from .false_alarms import q_values
 from .published import published_orbit
 from .results import FILES, PeakSearch, write_search
 from .separating import search_orbit
-from .tracks import around_peak, said_once, search_track, usable_orbits
+from .tracks import around_peak, orbits_and_rest, said_once, search_track
 from oco2_outliers.soundings.inputs import (
     InputTable,
     meant_inputs,
@@ -42,6 +43,21 @@ from ..soundings.selections import check_asked
 # %% auto #0
 __all__ = ['find_peaks']
 
+# %% ../../nbs/plumes/80_searching.ipynb #c1eff227
+def _checked_wind(wind: Sequence[float] | None) -> list[float] | None:
+    """A wind as two numbers that air on earth has; None stays None."""
+    if wind is None:
+        return None
+    try:
+        values = [float(value) for value in wind]
+    except (TypeError, ValueError):
+        values = []
+    if isinstance(wind, str) or len(values) != 2 or not np.isfinite(values).all():
+        raise InputError(f"wind is two numbers, eastward and northward in m/s, not {wind!r:.60}")
+    if wrong := unearthly(dict(zip(("windspeed_u", "windspeed_v"), values))):
+        raise InputError(wrong)
+    return values
+
 # %% ../../nbs/plumes/80_searching.ipynb #79aa5ded
 def _checked_settings(**settings: Any) -> dict[str, Any]:
     """The settings of a search as its summary tells them; what cannot be is refused."""
@@ -53,26 +69,34 @@ def _checked_settings(**settings: Any) -> dict[str, Any]:
         raise InputError("random_state must be a whole number or None, and column the name of a column")
     wind_error = real_number("wind_error", settings["wind_error"], least=0)
     n_surrogates = whole_number("n_surrogates", settings["n_surrogates"], 39, 100_000)
-    return settings | {"n_surrogates": n_surrogates, "wind_error": wind_error, "random_state": seed}
+    wind = _checked_wind(settings["wind"])
+    if settings["mirror"] and settings["preset"]:
+        raise InputError("mirror needs the default search: the published one has no p-values")
+    return settings | {"wind": wind, "mirror": bool(settings["mirror"]), "n_surrogates": n_surrogates,
+                       "wind_error": wind_error, "random_state": seed}
 
 # %% ../../nbs/plumes/80_searching.ipynb #269d19f7
 class _Found(NamedTuple):
-    """What the search of one orbit found: peaks, the soundings around each, and the orbit's own row."""
+    """What the search of one orbit found: peaks, the soundings around each, the orbit's row, and what was left out."""
 
     peaks: list[dict[str, Any]]
     slices: list[pd.DataFrame]
     about: dict[str, Any]
+    left_out: pd.DataFrame | None = None
 
 # %% ../../nbs/plumes/80_searching.ipynb #325c1877
 def _by_default(rows: pd.DataFrame, parameters: dict[str, Any], number: int) -> _Found:
     """The default search of an orbit: track, scan, fit, false alarms, screen."""
     seed = None if parameters["random_state"] is None else [parameters["random_state"], number]
+    alpha, n_surrogates = parameters["alpha"], parameters["n_surrogates"]
     track = search_track(rows)
-    found, strongest, note = search_orbit(track, parameters["alpha"], parameters["n_surrogates"],
-                                          np.random.default_rng(seed))
+    found, strongest, note = search_orbit(track, alpha, n_surrogates, np.random.default_rng(seed))
     peaks = [described_peak(track, peak, parameters) for peak in found]
     about = {"n_outliers": track.n_outliers, "p_value": strongest, "n_peaks": len(found), "note": note}
-    return _Found(peaks, [around_peak(track, peak) for peak in found], about)
+    if parameters["mirror"]:
+        mirrored = search_track(rows.assign(xco2=800 - rows["xco2"]))
+        about["mirrored_p_value"] = search_orbit(mirrored, alpha, n_surrogates, np.random.default_rng(seed))[1]
+    return _Found(peaks, [around_peak(track, peak) for peak in found], about, track.left_out)
 
 # %% ../../nbs/plumes/80_searching.ipynb #1285b252
 def _by_preset(rows: pd.DataFrame, parameters: dict[str, Any]) -> _Found:
@@ -100,12 +124,21 @@ class _Log:
     slices: list[pd.DataFrame] = field(default_factory=list)
     orbits: list[dict[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    left_out: list[pd.DataFrame] = field(default_factory=list)
 
     def add(self, source: str, orbit: Any, found: _Found) -> None:
         """Take in what one orbit gave."""
         self.peaks += [peak | {"orbit": orbit, "source": source} for peak in found.peaks]
         self.slices += found.slices
         self.orbits.append({"source": source, "orbit": orbit, **found.about})
+        self.leave_out(source, found.left_out)
+
+    def leave_out(self, source: str, rows: pd.DataFrame | None) -> None:
+        """Take in the names of soundings that were not used; those that nobody asked for are not named."""
+        if rows is not None and len(rows := rows[rows["why"] != "outside the box"]):
+            kept = [c for c in ("sounding_id", "latitude", "longitude", "xco2", "why") if c in rows]
+            named = rows[kept].assign(source=source, row=rows["position"])
+            self.left_out.append(named[["source", "row", *kept]])
 
 # %% ../../nbs/plumes/80_searching.ipynb #3f1f5ac0
 def _searched_input(one: InputTable, parameters: dict[str, Any], log: _Log) -> None:
@@ -113,8 +146,9 @@ def _searched_input(one: InputTable, parameters: dict[str, Any], log: _Log) -> N
     log.read.append(one.summary())
     if one.table.empty:  # none of its rows was asked for, which the notes on reading say
         return
-    orbits, remarks = usable_orbits(one, parameters)
+    orbits, remarks, rest = orbits_and_rest(one, parameters)
     log.remarks += remarks
+    log.leave_out(one.name, rest.assign(xco2=rest[parameters["column"]]))
     for orbit, rows in orbits:
         log.add(one.name, orbit, _searched(rows, parameters, len(log.orbits)))
 
@@ -146,12 +180,43 @@ def _notes_of_orbits(about: pd.DataFrame) -> list[str]:
     """How many single soundings were left out, and which orbits were not searched."""
     notes = []
     if n := int(about["n_outliers"].sum()):
-        notes.append(f"{counted(n, 'single sounding')} far off the neighbours left out")
+        notes.append(f"{counted(n, 'sounding')} far off the others around left out, one by one or in groups")
     idle = about[about["p_value"].isna() & (about["n_peaks"] == 0) & (about["note"] != "")]
     for note, rows in idle.groupby("note"):
         notes.append(f"{len(rows)} orbits not searched or without a peak: {note}" if len(rows) > 1 else
                      f"orbit {rows['orbit'].iloc[0]}: {note}")
+    for _, row in about[about["note"].str.contains("fits better") & ~about.index.isin(idle.index)].iterrows():
+        notes.append(f"orbit {row['orbit']}: {row['note']}")
     return notes
+
+# %% ../../nbs/plumes/80_searching.ipynb #6cfd7884
+def _chance(about: pd.DataFrame, alpha: float) -> list[str]:
+    """How many orbits show a peak by chance alone, in words."""
+    n = int(about["p_value"].notna().sum())
+    if n < 2:
+        return []
+    return [f"{n:,} orbits searched at p up to {alpha:g}: without any plume up to {alpha * n:.3g} of them would show a "
+            "peak; q_value (Benjamini-Hochberg over the orbits of this run) and outlier count that in"]
+
+
+def _mirror_test(about: pd.DataFrame, alpha: float) -> dict[str, Any]:
+    """The share of mirrored orbits in which a dip would have passed for a plume, with its 95 % interval."""
+    p_values = about["mirrored_p_value"].dropna()
+    n, hit = len(p_values), int((p_values <= alpha).sum())
+    if not n:
+        return {"orbits": 0, "dips_passed": 0, "share": None, "interval": None}
+    interval = binomtest(hit, n).proportion_ci(0.95, method="exact")
+    return {"orbits": n, "dips_passed": hit, "share": hit / n, "interval": [float(interval.low), float(interval.high)]}
+
+
+def _told_mirror(mirror: Mapping[str, Any], alpha: float) -> str:
+    """The mirror test in words."""
+    if not mirror["orbits"]:
+        return "mirrored: no orbit could be searched"
+    low, high = mirror["interval"]
+    verdict = " (more than promised: do not trust single peaks here)" if low > alpha else ""
+    return (f"mirrored, where no plume can be: {mirror['dips_passed']} of {counted(mirror['orbits'], 'orbit')} "
+            f"flagged, {mirror['share']:.1%} (95 % interval {low:.1%} to {high:.1%}; promised {alpha:.0%}){verdict}")
 
 # %% ../../nbs/plumes/80_searching.ipynb #f80cf577
 def _counts(log: _Log, about: pd.DataFrame, table: pd.DataFrame, preset: str | None) -> dict[str, int]:
@@ -162,20 +227,30 @@ def _counts(log: _Log, about: pd.DataFrame, table: pd.DataFrame, preset: str | N
             "single_outliers_left_out": int(about["n_outliers"].sum())}
 
 # %% ../../nbs/plumes/80_searching.ipynb #e5c6d075
+def _orbits_of(log: _Log, parameters: Mapping[str, Any]) -> pd.DataFrame:
+    """The table of orbits."""
+    names = ["source", "orbit", "n_soundings", "length", "n_outliers", "p_value", "n_peaks", "note"]
+    return pd.DataFrame(log.orbits, columns=[*names, *(["mirrored_p_value"] if parameters["mirror"] else [])])
+
+
 def _report(log: _Log, parameters: dict[str, Any], known: InputTable | None) -> PeakSearch:
     """The result of a run, from its log."""
     from oco2_outliers import __version__
 
-    about = pd.DataFrame(log.orbits, columns=["source", "orbit", "n_soundings", "length", "n_outliers", "p_value",
-                                              "n_peaks", "note"])
+    about, alpha = _orbits_of(log, parameters), parameters["alpha"]
     table = _table_of(log, about, parameters)
     order = _strongest_first(table, parameters["preset"])
     table = table.iloc[order].reset_index(drop=True)
-    notes = [*reading_notes(log.read), *said_once(log.remarks), *_notes_of_orbits(about)]
+    notes = [*reading_notes(log.read), *said_once(log.remarks), *_notes_of_orbits(about), *_chance(about, alpha)]
+    left_out = pd.concat(log.left_out, ignore_index=True) if log.left_out else pd.DataFrame()
     summary = {"package": "oco2_outliers", "version": __version__, "inputs": log.read, "parameters": parameters,
                "inventory": known and known.summary(), "counts": _counts(log, about, table, parameters["preset"]),
                "notes": notes}
-    return PeakSearch(table, about, [log.slices[k] for k in order], sources_of_peaks(table, known), summary, notes)
+    if parameters["mirror"]:
+        summary["mirror"] = mirror = _mirror_test(about, alpha)
+        notes.append(_told_mirror(mirror, alpha))
+    slices = [log.slices[k] for k in order]
+    return PeakSearch(table, about, slices, sources_of_peaks(table, known), summary, notes, left_out)
 
 # %% ../../nbs/plumes/80_searching.ipynb #75fd2b2d
 def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
@@ -183,7 +258,8 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
                alpha: float = 0.05, n_surrogates: int = 200, box: Sequence[float] | None = None,
                dates: Sequence[Any] | None = None, quality: int | Sequence[int] | None = None,
                mode: int | str | Sequence[int | str] | None = None, column: str = "xco2",
-               keep_flagged: bool = False, wind_error: float = 1.0,
+               keep_flagged: bool = False, wind_error: float = 1.0, wind: Sequence[float] | None = None,
+               mirror: bool = False,
                inventory: str | os.PathLike | pd.DataFrame | None = None, figures: bool = True,
                random_state: int | None = 0, progress: bool = False, encoding: str | None = None,
                separator: str | None = None, decimal: str | None = None) -> PeakSearch:
@@ -197,7 +273,8 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
         `sounding_id` (to tell orbits apart), `xco2_uncertainty`, `xco2_quality_flag`, wind, surface pressure, `tcwv`,
         and what the screen looks at.
     out : path, optional
-        Folder for `peaks.csv`, `orbits.csv`, `summary.json` and a figure per peak; written whole or not at all.
+        Folder for `peaks.csv`, `orbits.csv`, `left_out.csv`, `summary.json` and a figure per peak; written whole or
+        not at all.
     store : str or Datasets, optional
         Where `inputs` are names of objects, as in `isolate`.
     preset : {None, "chevallier2020"}
@@ -217,6 +294,10 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
         Use soundings whose `xco2_quality_flag` is not 0 as well.
     wind_error : float, default 1.0
         See `estimate_emission`.
+    wind : (u, v), optional
+        Eastward and northward wind in m s-1, for soundings whose file has none.
+    mirror : bool, default False
+        Search every track upside down too (twice the time), and say in how many of them a dip would have passed.
     inventory : path or DataFrame, optional
         Sources with `latitude`, `longitude`, `emission`; those upwind of a peak with a wind come in `sources`.
     figures : bool, default True
@@ -242,8 +323,9 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
 
     Notes
     -----
-    The p-values assume that the orbit's noise has the same statistics all along it, and Gaussian tails beyond what
-    the clipping of single soundings removes; that most of the orbit is free of plumes; and that 1 km means tell all.
+    The p-values assume that the noise of an orbit is alike along it but for its size, which may change over some
+    30 km, and that its kilometre means are as skewed everywhere as they are on the whole; that most of the orbit is
+    free of plumes; and that 1 km means tell all. `mirror` shows how far that holds on the data at hand.
     About half a second per 1,700 km of dense track on one core with 200 surrogates, in proportion to length (5 s for
     the day side of an orbit); memory about 200 MB per 10,000 km.
 
@@ -263,7 +345,8 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     1
     """
     parameters = _checked_settings(preset=preset, alpha=alpha, n_surrogates=n_surrogates, column=column, box=box,
-                                   keep_flagged=keep_flagged, wind_error=wind_error, random_state=random_state)
+                                   keep_flagged=keep_flagged, wind_error=wind_error, wind=wind, mirror=mirror,
+                                   random_state=random_state)
     selection: dict[str, Any] = {"dates": dates, "quality": quality, "mode": mode}
     check_asked(box=box, **selection)
     dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}

@@ -15,7 +15,8 @@ from .fitting import fit_peak, held_fit
 from .gaussians import WINDOW, peak_model
 from .grids import Grid, grid_of
 from .scanning import WIDTHS, support_of
-from .tracks import Track
+from .shapes import Rival, rival_of
+from .tracks import Track, place_on_track
 
 # %% auto #0
 __all__ = []
@@ -30,6 +31,7 @@ class _Orbit(NamedTuple):
     grid: Grid
     noise: Noise
     known_error: bool
+    explained: list[str]  # places that another shape explains, in words
 
 # %% ../../nbs/plumes/40_separating.ipynb #a8f34f49
 def _sum_of(peaks: Sequence[Mapping[str, Any]], x: np.ndarray) -> np.ndarray:
@@ -79,16 +81,22 @@ def _refined(orbit: _Orbit, others: list[dict], centre: float, width: float) -> 
     """The converged fit from a place of the grid, with errors that know of correlated noise."""
     track = orbit.track
     rest = orbit.y - _sum_of(others, track.x)
-    near = np.abs(track.x - centre) <= WINDOW
-    x, rest, error = track.x[near], rest[near], track.error[near]
-    fit = _fitted(x, rest, error, centre, width)
+    for _ in range(2):  # once more in the window around what was found: the first one lay around a place of the grid
+        near = np.abs(track.x - centre) <= WINDOW
+        x, left, error = track.x[near], rest[near], track.error[near]
+        fit = _fitted(x, left, error, centre, width)
+        if fit["held"]:
+            break
+        centre, width = fit["centre"], fit["sigma"]
     fit["intercept"] += float(np.median(track.y))  # y is without the level of the orbit
-    factor = _noise_factor(x, rest, error, orbit, fit)
+    factor = _noise_factor(x, left, error, orbit, fit)
     for name in ("slope", "intercept", "amplitude", "sigma", "centre", "delta"):
         fit[f"{name}_error"] *= factor
     support = support_of(track.x, np.array([fit["centre"]]), np.array([fit["sigma"]]))[0, 0]
-    return fit | {"chi2": fit["chi2"] if orbit.known_error else float("nan"), "noise_factor": factor,
-                  "dbic": _delta_bic(x, rest, error, fit, factor), "support": float(support)}
+    rival = rival_of(orbit.grid.x, orbit.grid.means(orbit.y - _sum_of(others, track.x), orbit.w), orbit.grid.weight,
+                     fit["centre"], factor)
+    return fit | {"chi2": fit["chi2"] if orbit.known_error else float("nan"), "noise_factor": factor, "rival": rival,
+                  "dbic": _delta_bic(x, left, error, fit, factor), "support": float(support)}
 
 # %% ../../nbs/plumes/40_separating.ipynb #9541f30a
 def _strongest_place(orbit: _Orbit, peaks: list[dict], taken: np.ndarray) -> tuple[int, int, float, float]:
@@ -100,26 +108,42 @@ def _strongest_place(orbit: _Orbit, peaks: list[dict], taken: np.ndarray) -> tup
     best = float(score[j, m])
     return int(j), int(m), best, orbit.noise.p_value(best) if np.isfinite(best) else 1.0
 
+# %% ../../nbs/plumes/40_separating.ipynb #652288f1
+def _is_other_shape(rival: Rival) -> bool:
+    """Whether a step or a box explains a place better than a plume."""
+    return rival.name != "several humps" and rival.weight >= 0.5
+
+
+def _told_shape(track: Track, found: Mapping[str, Any]) -> str:
+    """A place that is no plume, in words."""
+    lat, lon, _ = place_on_track(track, found["centre"])
+    place = f"{abs(lat):.2f}{'S' if lat < 0 else 'N'} {abs(lon):.2f}{'W' if lon < 0 else 'E'}"
+    return f"at {place} {found['rival'].name} fits better than a plume"
+
 # %% ../../nbs/plumes/40_separating.ipynb #b096a45d
 def _one_by_one(orbit: _Orbit, alpha: float) -> tuple[list[dict[str, Any]], float, int]:
-    """Peaks, strongest first, each taken out before the next; the first p-value, and how many were merged."""
+    """Peaks, strongest first, each taken out before the next; the lowest p-value, and how many were merged."""
     peaks: list[dict[str, Any]] = []
-    strongest, merged = float("nan"), 0
+    p_values, merged = [], 0
     centres, taken = orbit.grid.centres, np.zeros_like(orbit.grid.valid)
     for _ in range(100):
         j, m, score, p_value = _strongest_place(orbit, peaks, taken)
-        strongest = p_value if np.isnan(strongest) else strongest
         if p_value > alpha:
+            p_values.append(p_value)
             break
         found = _refined(orbit, peaks, centres[j], WIDTHS[m]) | {"score": score, "p_value": p_value}
         reach = 2 * max(found["sigma"], WIDTHS[m])
-        if any(abs(found["centre"] - other["centre"]) < 2 * max(found["sigma"], other["sigma"]) for other in peaks):
+        taken |= (np.abs(centres - centres[j]) < reach)[:, None]
+        if _is_other_shape(found["rival"]):
+            p_values.append(found["rival"].weight)
+            orbit.explained.append(_told_shape(orbit.track, found))
+        elif any(abs(found["centre"] - p["centre"]) < 2 * max(found["sigma"], p["sigma"]) for p in peaks):
             merged += 1
         else:
+            p_values.append(p_value)
             peaks.append(found)
             taken |= (np.abs(centres - found["centre"]) < reach)[:, None]
-        taken |= (np.abs(centres - centres[j]) < reach)[:, None]
-    return _polished(orbit, peaks), strongest, merged
+    return _polished(orbit, peaks), min(p_values, default=float("nan")), merged
 
 # %% ../../nbs/plumes/40_separating.ipynb #39de81af
 def _polished(orbit: _Orbit, peaks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -148,14 +172,16 @@ def search_orbit(track: Track, alpha: float, n_surrogates: int,
     """Peaks of one orbit, the p-value of its strongest place (NaN when not searched), and what is to be said."""
     if why := _why_not(track):
         return [], float("nan"), why
-    y, w = track.y - np.median(track.y), 1 / track.error**2
+    y, w = track.y - np.median(track.y), 1 / track.scatter**2
     grid = grid_of(track.x, w)
     if not grid.valid.any():
         return [], float("nan"), "too thinly covered: nowhere a sounding per km on both sides"
-    noise = calibrate(y, w, grid, n_surrogates, rng)
-    orbit = _Orbit(track, y, w, grid, noise, "xco2_uncertainty" in track.rows)
+    size = grid.means(track.scatter / track.error, w)
+    noise = calibrate(y, w, grid, n_surrogates, rng, size / np.median(size))
+    orbit = _Orbit(track, y, w, grid, noise, "xco2_uncertainty" in track.rows, [])
     peaks, strongest, merged = _one_by_one(orbit, alpha)
     enough = float(np.quantile(noise.largest, 1 - alpha))
     for peak in peaks:  # score and height go together as long as the noise stays what it is
         peak["false_alarm"] = peak["delta"] * enough / peak["score"]
-    return peaks, strongest, f"{merged} merged into them" if merged else ""
+    said = [f"{merged} merged into them"] if merged else []
+    return peaks, strongest, "; ".join(said + orbit.explained)

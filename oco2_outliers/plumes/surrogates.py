@@ -70,3 +70,12 @@ def make_surrogates(rng: np.random.Generator, grid: Grid, spectrum: np.ndarray, 
     noise = np.fft.rfft(rng.standard_normal((size, n)), axis=0)
     smooth = np.fft.irfft(noise * np.sqrt(spectrum), size, axis=0)[grid.cell]
     return smooth + rng.standard_normal((len(grid.x), n)) * np.sqrt(single / grid.weight)[:, None]
+
+# %% ../../nbs/plumes/30_surrogates.ipynb #1e7e8a6b
+def with_values_of(series: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """Surrogates (n_cells, n) that rank as they were made, with the values of a series, each at its own spread."""
+    values = np.sort(series - series.mean())
+    spread = float(values.std())
+    if not spread > 0:
+        return made
+    return values[made.argsort(axis=0).argsort(axis=0)] * (made.std(axis=0) / spread)

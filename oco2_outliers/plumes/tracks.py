@@ -13,8 +13,9 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.words import counted
-from .emissions import heading_of, met_of, unearthly
+from .emissions import heading_of, met_of, unearthly, with_wind
 from .gaussians import WINDOW
+from .local_noise import far_off, local_error
 from ..soundings.inputs import InputTable
 from ..soundings.selections import flag_numbers
 from ..soundings.sounding_ids import unread_time
@@ -53,19 +54,23 @@ def _rules(table: pd.DataFrame, parameters: Mapping[str, Any], name: str) -> lis
     return rules
 
 # %% ../../nbs/plumes/20_tracks.ipynb #4a78e389
-def _passed(table: pd.DataFrame, rules: Sequence[tuple[str, np.ndarray]]) -> tuple[np.ndarray, list[str]]:
-    """Which soundings pass all rules, and how many each rule leaves out."""
-    keep, notes = np.ones(len(table), bool), []
-    for why, good in rules:
+def _passed(table: pd.DataFrame,
+            rules: Sequence[tuple[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Which soundings pass all rules, why each of the others does not, and how many each rule leaves out."""
+    keep, why, notes = np.ones(len(table), bool), np.full(len(table), "", object), []
+    for name, good in rules:
         if n := int((keep & ~good).sum()):
-            notes.append(f"{n:,} of {counted(len(table), 'sounding')} left out, {why}")
+            notes.append(f"{n:,} of {counted(len(table), 'sounding')} left out, {name}")
+        why[keep & ~good] = name
         keep &= good
-    return keep, notes
+    return keep, why, notes
 
 # %% ../../nbs/plumes/20_tracks.ipynb #7124583d
 def _lacking(table: pd.DataFrame) -> list[str]:
     """What the table does not say, and what stays empty for it."""
     said = []
+    if "xco2_quality_flag" not in table:
+        said.append("no xco2_quality_flag to filter by, so bad retrievals may pass for plumes")
     has_orbit = "orbit" in table and table["orbit"].notna().all()
     if why := unread_time(table):
         said.append(why + ("" if has_orbit else "; all rows are taken as one track"))
@@ -79,18 +84,24 @@ def _lacking(table: pd.DataFrame) -> list[str]:
     return said
 
 # %% ../../nbs/plumes/20_tracks.ipynb #a7a63720
-def usable_orbits(one: InputTable, parameters: Mapping[str, Any]) -> tuple[list[tuple[Any, pd.DataFrame]], list[str]]:
-    """The orbits of an input with the soundings a search may use, and what is to be said about them."""
-    table, notes = _measured(one, parameters["column"]), []
+def orbits_and_rest(one: InputTable, parameters: Mapping[str, Any]
+                    ) -> tuple[list[tuple[Any, pd.DataFrame]], list[str], pd.DataFrame]:
+    """The orbits of an input with the soundings a search may use, what is to be said, and the other soundings."""
+    table, notes = with_wind(_measured(one, parameters["column"]), parameters.get("wind")), []
     orbits = orbit_numbers(table)
     if "xco2_uncertainty" in table and not (table["xco2_uncertainty"] > 0).any():
         table = table.drop(columns="xco2_uncertainty")
     if "xco2_uncertainty" not in table:
         notes.append("no xco2_uncertainty, so every sounding weighs the same")
-    keep, left_out = _passed(table, _rules(table, parameters, one.name))
+    keep, why, left_out = _passed(table, _rules(table, parameters, one.name))
     notes += [*left_out, *_lacking(table), *([] if keep.any() else ["no sounding left to search"])]
     groups = [(_plain(orbit), table[keep & (orbits == orbit)]) for orbit in pd.unique(orbits[keep])]
-    return groups, [f"{one.name}: {note}" for note in notes]
+    return groups, [f"{one.name}: {note}" for note in notes], table[~keep].assign(why=why[~keep])
+
+
+def usable_orbits(one: InputTable, parameters: Mapping[str, Any]) -> tuple[list[tuple[Any, pd.DataFrame]], list[str]]:
+    """The orbits of an input with the soundings a search may use, and what is to be said about them."""
+    return orbits_and_rest(one, parameters)[:2]
 
 # %% ../../nbs/plumes/20_tracks.ipynb #e173e633
 def _plain(value: Any) -> Any:
@@ -113,26 +124,33 @@ class Track(NamedTuple):
 
     x: np.ndarray  # km
     y: np.ndarray  # ppm
-    error: np.ndarray  # ppm
+    error: np.ndarray  # ppm, as stated
+    scatter: np.ndarray  # ppm, as it is here
     rows: pd.DataFrame
     n_outliers: int
+    left_out: pd.DataFrame  # rows far off, one by one or in groups, with `why`
 
 # %% ../../nbs/plumes/20_tracks.ipynb #c91fd7d9
 def _not_single_outliers(y: np.ndarray) -> np.ndarray:
     """Which soundings are near the median of their neighbours."""
     off = y - pd.Series(y).rolling(11, center=True, min_periods=1).median().to_numpy()
-    return np.abs(off) <= 5 * max(np.median(np.abs(off)) / 0.6745, 1e-9)
+    return np.abs(off) <= 5 * max(np.median(np.abs(off)) / 0.6745, 1e-9) if len(y) else np.zeros(0, bool)
 
 # %% ../../nbs/plumes/20_tracks.ipynb #78554205
 def search_track(rows: pd.DataFrame) -> Track:
-    """The track of one orbit: its rows (with `distance`) in order, without single soundings far off."""
+    """The track of one orbit: its rows (with `distance`) in order, without soundings and groups far off."""
     distance = rows["distance"].to_numpy(np.float64)
     order = np.argsort(distance, kind="stable")
-    rows, x = rows.iloc[order], distance[order]
+    rows, x = rows.iloc[order].assign(distance=distance[order]), distance[order]
     y = rows["xco2"].to_numpy(np.float64)
-    keep = _not_single_outliers(y)
     error = rows["xco2_uncertainty"].to_numpy(np.float64) if "xco2_uncertainty" in rows else np.ones(len(y))
-    return Track(x[keep], y[keep], error[keep], rows[keep].assign(distance=x[keep]), int((~keep).sum()))
+    group = far_off(x, y)
+    single = np.zeros(len(y), bool)
+    single[~group] = ~_not_single_outliers(y[~group])
+    keep = ~(group | single)
+    why = np.where(group, "far off the median within 50 km", "far off its neighbours")[~keep]
+    return Track(x[keep], y[keep], error[keep], local_error(x[keep], y[keep], error[keep]), rows[keep],
+                 int((~keep).sum()), rows[~keep].assign(why=why))
 
 # %% ../../nbs/plumes/20_tracks.ipynb #b548702e
 def place_on_track(track: Track, centre: float) -> tuple[float, float, float]:
