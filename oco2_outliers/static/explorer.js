@@ -962,6 +962,7 @@ export class Explorer {
   }
 
   setFilter(text) {
+    clearTimeout(this.filterTimer); // what was typed before does not come after this
     try {
       this.filter = compileFilter(text, this.filterColumns());
       this.filterError.textContent = "";
@@ -1107,10 +1108,9 @@ export class Explorer {
       placeholder: meta.words.example, "aria-describedby": `${id}e` });
     this.filterError = element("p", { id: `${id}e`, class: "ox-error", role: "status" });
     const apply = () => this.setFilter(this.filterBox.value);
-    let timer = 0;
     this.filterBox.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(apply, 250);
+      clearTimeout(this.filterTimer);
+      this.filterTimer = setTimeout(apply, 250);
     });
     this.filterBox.addEventListener("keydown", (event) => {
       if (event.key === "Enter") apply();

@@ -595,7 +595,7 @@ def test_filter_box(tab, page, result):
     assert window.run("document.querySelectorAll('.ox-list tbody tr').length") == min(20, wanted.sum())
     window.run("explorer.setEps(1.5)")  # a filter on what eps decides follows it
     assert window.run("explorer.nShown") == ((table["xco2"].astype(float) > 412) & (table["score"] > 1.5)).sum()
-    window.run("explorer.setFilter('xco2 >')")
+    window.run("explorer.setFilter('xco2 >'); new Promise((done) => setTimeout(done, 400))")  # typing settles in 250 ms
     assert "expected a column" in window.run("document.querySelector('.ox-error').textContent")
     assert window.run("document.querySelector('.ox-filter input').getAttribute('aria-invalid')") == "true"
     one = int(table["sounding_id"].iloc[7])
