@@ -85,9 +85,10 @@ def _open_missing() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
-    for name in ("stdout", "stderr"):
+    for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the whole process
+            # For the whole process: Python warns at its end of a file that it would have to close.
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))
 
 # %% ../../nbs/shell/00_boundary.ipynb #afd310d1
 @contextlib.contextmanager
