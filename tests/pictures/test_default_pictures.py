@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
 from benchmarks.bench_picture_kinds import measured
@@ -18,13 +17,6 @@ from oco2_outliers.cli import app
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.image_forest import ImageForest, judge_picture, scan_folder, simulate_pictures, train_model
 from oco2_outliers.pictures.folders import scan_report
-
-
-@pytest.fixture(autouse=True)
-def one_thread_for_small_matrices():
-    """On a busy machine threads wait for each other far longer than these matrices take."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def test_an_unfinished_file_of_a_living_writer_stays_whatever_its_age(tmp_path, 
 
 
 def test_a_download_that_runs_keeps_its_part(tmp_path):
-    fcntl = pytest.importorskip("fcntl")
+    fcntl = pytest.importorskip("fcntl", reason="locks of POSIX; the file of a living writer is kept above without")
     part = tmp_path / ".x.csv.d41d8cd98f00b204.part"
     with part.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -91,7 +91,7 @@ def test_a_process_that_the_system_hides_may_live(monkeypatch, other, tmp_path):
     assert process_state(other.pid, tick or 0) == "ended"
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc; elsewhere zombies are not told apart")
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc; the tests above tell writers apart without")
 def test_a_zombie_and_another_process_of_the_number_have_ended(tmp_path):
     child = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -240,7 +240,7 @@ def test_the_process_of_an_upload_is_asked_once(monkeypatch):
 
 
 def test_a_disk_without_locks_keeps_no_empty_part(tmp_path, monkeypatch):
-    fcntl = pytest.importorskip("fcntl")
+    fcntl = pytest.importorskip("fcntl", reason="locks of POSIX; test_swift_segments downloads without a lock held")
     part = segments._part_of(tmp_path / "a.csv", "d41d8cd98f00b204e9800998ecf8427e")
 
     def no_locks(file, how):
