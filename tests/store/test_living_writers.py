@@ -91,7 +91,7 @@ def test_a_process_that_the_system_hides_may_live(monkeypatch, other, tmp_path):
     assert process_state(other.pid, tick or 0) == "ended"
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc; the tests above tell writers apart without")
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc; the tests above need none")
 def test_a_zombie_and_another_process_of_the_number_have_ended(tmp_path):
     child = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
