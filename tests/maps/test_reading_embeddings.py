@@ -235,6 +235,7 @@ def test_alphaearth(tmp_path):
     e = read_embeddings(tmp_path, format="alphaearth")
     v = values.astype(float).reshape(4, 64)
     assert np.allclose(e.X, np.sign(v) * (v / 127.5) ** 2, rtol=1e-6) and e.model == "AlphaEarth"
+    assert noted(e, "places of AlphaEarth's pixels are not known")
     values[1, 0, 5] = -128
     np.save(tmp_path / "field.npy", values)
     refused(tmp_path, "1 row without a usable vector .1 without one", format="alphaearth")
@@ -270,6 +271,7 @@ def test_a_cache_gives_the_same(tmp_path):
 
 def test_a_cache_that_was_cut_or_is_stale_is_an_error(tmp_path):
     write(tmp_path / "in", CLAY, clay_table())
+    refused(tmp_path / "in", "give a folder of its own", cache=tmp_path / "in")
     read_embeddings(tmp_path / "in", cache=tmp_path / "kept")
     refused(tmp_path / "in", "made with other settings", cache=tmp_path / "kept", columns="index")
     for name in FILES[:2]:
