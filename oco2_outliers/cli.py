@@ -217,6 +217,8 @@ def _convert_soundings_command(
                                 **_rows_asked(box, dates, quality, mode))
     for note in reading_notes([InputTable(target, written).summary()])[1:]:
         print(note)
+    if mixed := written.attrs.get("stored_as_text"):
+        print(f"mixed kinds, stored as text: {', '.join(mixed)}")
     print(f"wrote {counted(len(written), 'sounding')} with {counted(written.shape[1], 'column')} to {target}")
 
 # %% ../nbs/90_cli.ipynb #74aa3e1a

@@ -23,9 +23,9 @@ __all__ = []
 _BLANK_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}([ \u00a0\u2009\u202f'\u2019]\d{3})+(?!\d)([.,]\d*)?")
 
 
-def _plain_cell(value: Any) -> str:
-    """A cell as text: an ASCII minus, no blanks around it or between thousands; a missing one is empty."""
-    text = "" if value is None else str(value).strip().replace("\u2212", "-")
+def _plain_cell(text: str) -> str:
+    """A cell: an ASCII minus, no blanks around it or between thousands; one that says "missing" is empty."""
+    text = text.strip().replace("\u2212", "-")
     if _BLANK_GROUPS.fullmatch(text):
         text = re.sub(r"[^\d.,+-]", "", text)
     return "" if text.lower() in NO_VALUE else text
@@ -125,6 +125,13 @@ def is_texts(column: pd.Series) -> bool:
         or pd.api.types.is_string_dtype(kind)
 
 
+def _plain_cells(column: pd.Series) -> list[str]:
+    """The cells of a column as plain texts; each different one is looked at once, and most columns repeat theirs."""
+    texts = ["" if missing else str(value) for value, missing in zip(column.astype(object), column.isna())]
+    plain = {text: _plain_cell(text) for text in set(texts)}
+    return [plain[text] for text in texts]
+
+
 def numbers_of(column: pd.Series, decimal: str | None = None) -> tuple[pd.Series, str] | None:
     """The numbers of a column of texts or objects, and how they were written; None where it holds words.
 
@@ -134,7 +141,7 @@ def numbers_of(column: pd.Series, decimal: str | None = None) -> tuple[pd.Series
 
     if not is_texts(column):
         return None
-    cells = [_plain_cell(value) for value in column.astype(object).where(column.notna(), None)]
+    cells = _plain_cells(column)
     how_often = Counter(cells)
     known = [cell for cell in how_often if cell]
     numbers, how = _reading(known, decimal)
