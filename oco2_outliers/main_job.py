@@ -301,7 +301,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         Rows that make a core row, itself counted. ``"auto"``, a twentieth of the rows (`group_size`), finds bad
         soundings that come in groups; 5 finds single strays.
     scale : {"robust", "standard"}, default "robust"
-        What a feature is measured in: its median and interquartile range, or mean and standard deviation, see
+        What a feature is measured in: its median and middle range, or mean and standard deviation, see
         `feature_matrix`.
     preset : {None, "original"}
         ``"original"``: the settings of the first pipeline, ``scale="standard"`` and ``min_samples=5``.
