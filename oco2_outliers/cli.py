@@ -43,9 +43,9 @@ app.add_typer(images_app, name="images")
 def _print_version(asked: bool) -> None:
     """Print the version and stop, if asked."""
     if asked:
-        from oco2_outliers import __version__
+        from oco2_outliers.ground.version import VERSION
 
-        print(f"oco2-outliers {__version__}")
+        print(f"oco2-outliers {VERSION}")
         raise typer.Exit()
 
 # %% ../nbs/90_cli.ipynb #67929cc5

@@ -240,11 +240,11 @@ def _all_fates(rows: _Rows, matrix: FeatureMatrix) -> dict[Hashable, Fate]:
 def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
              parameters: dict[str, Any]) -> dict[str, Any]:
     """Inputs, settings and counts of a run."""
-    from oco2_outliers import __version__
+    from oco2_outliers.ground.version import VERSION
 
     n, n_judged = len(rows.table), len(matrix.X)
     return {
-        "package": "oco2_outliers", "version": __version__, "inputs": [each.summary() for each in rows.read],
+        "package": "oco2_outliers", "version": VERSION, "inputs": [each.summary() for each in rows.read],
         "parameters": parameters,
         "features": {name: {"mean": float(matrix.mean[name]), "scale": float(matrix.scale[name])}
                      for name in matrix.features},

@@ -11,8 +11,8 @@ import pytest
 from oco2_outliers.cli import main
 from oco2_outliers.ground import addresses
 from oco2_outliers.ground.addresses import ChangedInput, fetch, list_files
-from oco2_outliers.image_forest import simulate_pictures
-from oco2_outliers.runs import ready_tasks, running
+from oco2_outliers.image_forest import ImageForest, simulate_pictures
+from oco2_outliers.runs import running
 from oco2_outliers.scale import combine, map_files
 
 SAID = "changed while being read, run again"
@@ -115,14 +115,14 @@ def test_an_object_that_changes_under_the_reader(monkeypatch):
 
 def test_pictures_that_change_between_hash_and_decoding(tmp_path, monkeypatch):
     simulate_pictures(tmp_path / "in", n_pictures=6)
-    real = ready_tasks.ImageForest.read_rows
+    real = ImageForest.read_rows
 
     def read_rows(self, paths):
         rows = real(self, paths)
         Path(paths[0]).write_bytes(Path(paths[1]).read_bytes())
         return rows
 
-    monkeypatch.setattr(ready_tasks.ImageForest, "read_rows", read_rows)
+    monkeypatch.setattr(ImageForest, "read_rows", read_rows)
     result = map_files(tmp_path / "in", "images", out=tmp_path / "out")
     assert SAID in result.failures["error"][0]
     monkeypatch.undo()
