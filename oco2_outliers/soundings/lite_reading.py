@@ -19,17 +19,11 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.first_bytes import HDF5_START, what_bytes_say
 from ..ground.limits import limited
 from .attributes import column_of, is_column, wanted_attributes
 from .lite_values import RENAMED, declared_fills, table_values
-from oco2_outliers.soundings.products import (
-    HDF5_START,
-    ONLY_LITE,
-    ids_of_gosat,
-    other_product,
-    what_bytes_say,
-    what_hdf5_says,
-)
+from .products import ONLY_LITE, ids_of_gosat, other_product, what_hdf5_says
 from .quantities import in_table_units
 from .selections import asked_columns, asked_rows
 from .sounding_ids import sounding_footprint, sounding_time

@@ -92,7 +92,7 @@ def _unpacked(array: np.ndarray, scale: Any, offset: Any) -> np.ndarray:
     """Packed numbers as they are meant; large whole ones to the last digit."""
     if array.dtype.kind in "iu" and len(array) and float(scale).is_integer() and float(offset).is_integer():
         ends = [int(end) * int(scale) + int(offset) for end in (array.min(), array.max())]
-        if 2**53 <= max(map(abs, ends)) and -2**63 <= min(ends) and max(ends) < 2**63:
+        if max(map(abs, ends)) >= 2**53 and min(ends) >= -2**63 and max(ends) < 2**63:
             return (array.astype(object) * int(scale) + int(offset)).astype(np.int64)
     return array * float(scale) + float(offset)
 

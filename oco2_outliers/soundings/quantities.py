@@ -118,8 +118,8 @@ def in_table_units(name: str, values: Any, units: Any, label: str) -> tuple[Any,
         told = said if _plain_units(said) not in _NO_UNITS else ""
         check_quantity(name, values, label, told)
         if factor is None and told:
-            warnings.warn(f"{label}: {name} declares the units {said[:40]!r}, which are not known here; its numbers are "
-                          f"taken for {unit}", stacklevel=5)
+            warnings.warn(f"{label}: {name} declares the units {said[:40]!r}, which are not known here; its numbers "
+                          f"are taken for {unit}", stacklevel=5)
         return values, None
     converted = _times(values, factor)
     middle, (low, high) = _middle(converted), _EARTHLY.get(_WHOLE.get(name, ""), (-math.inf, math.inf))

@@ -359,8 +359,8 @@ def isolation_fates(table):
 
 
 @pytest.mark.parametrize(("units", "value", "meant"), [
-    ("mmHg", 740, 986.6), ("Torr", 740, 986.6), ("inHg", 29.1, 985.4), ("psi", 14.3, 985.9), ("hPa (at the ground)", 985,
-                                                                                             985)])
+    ("mmHg", 740, 986.6), ("Torr", 740, 986.6), ("inHg", 29.1, 985.4), ("psi", 14.3, 985.9),
+    ("hPa (at the ground)", 985, 985)])
 def test_pressures_in_other_units(tmp_path, units, value, meant):
     psurf = table_of(tmp_path, psurf=(np.full(4, value, "f8"), {"units": units}))["psurf"]
     assert psurf[0] == pytest.approx(meant, abs=0.1)
