@@ -126,6 +126,13 @@ def _named_columns(rows: list[tuple[str, str, Any]]) -> dict[str, h5py.Dataset]:
         columns[column] = variable
     return columns
 
+# %% ../../nbs/soundings/50_lite_reading.ipynb #40b88f7c
+def _undeclared(array: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
+    """Where an array has a NaN that is not a declared fill."""
+    if array.dtype.kind != "f" or np.isnan(np.array(declared_fills(attrs), dtype=float)).any():
+        return np.zeros(len(array), bool)
+    return np.isnan(array)
+
 # %% ../../nbs/soundings/50_lite_reading.ipynb #72bc8951
 class _LiteFile:
     """An open Lite file: its columns by name, and what is not a column."""
@@ -160,12 +167,8 @@ class _LiteFile:
         variable = self.columns[column]
         array = column_of(variable, rows)
         attrs = wanted_attributes(variable.attrs)
-        unknown = np.zeros(len(array), bool)
-        if array.dtype.kind == "f" and not np.isnan(np.array(declared_fills(attrs), dtype=float)).any():
-            unknown = np.isnan(array)
-        self.undeclared[column] = unknown
-        if column == "time" and "units" not in attrs and array.dtype.kind in "iuf":
-            self.without_units = True
+        self.undeclared[column] = unknown = _undeclared(array, attrs)
+        self.without_units |= column == "time" and "units" not in attrs and array.dtype.kind in "iuf"
         values = table_values(column, array, attrs, self.label)
         values, unit = in_table_units(column, values, attrs.get("units"), self.label)
         if unit:

@@ -350,3 +350,23 @@ def test_parquet_with_two_columns_of_one_name():
     pq.write_table(pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0])], names=["xco2", "xco2"]), file)
     with pytest.raises(InputError, match="columns of one name: 'xco2'"):
         read(file.getvalue(), "a.parquet")
+
+
+def test_a_table_under_a_key_says_what_else_there_was():
+    table = read(json.dumps({"meta": {"n": 2}, "rows": [{"a": 1}, {"a": 2}], "next": None}), "a.json")
+    assert table["a"].tolist() == [1, 2] and table.attrs["read_as"] == "the table under 'rows', without meta, next"
+
+
+@pytest.mark.parametrize("feature", [{"geometry": [1, 2]}, {"properties": [1]}, {"geometry": "Point"}])
+def test_features_of_another_shape_are_refused(feature):
+    with pytest.raises(InputError, match="feature 0 is no GeoJSON"):
+        read(json.dumps({"type": "FeatureCollection", "features": [feature]}), "a.json")
+
+
+def test_tables_in_memory_with_twins_or_levels_are_refused():
+    table = pd.DataFrame(np.arange(240.0).reshape(60, 4), columns=["a", "b", "c", "a"])
+    with pytest.raises(InputError, match="columns of one name: 'a'"):
+        isolate(table)
+    table.columns = pd.MultiIndex.from_product([["x", "y"], ["a", "b"]])
+    with pytest.raises(InputError, match="the columns have several levels"):
+        isolate(table)
