@@ -36,6 +36,8 @@ from .isolation.radii import isolation_radius
 from oco2_outliers.isolation.reporting import (
     isolated_flagged,
     names_of_rows,
+    notes_of_fills,
+    notes_of_places,
     notes_of_run,
     oddest_text,
     sweep_figure,
@@ -265,6 +267,7 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
     scored, groups = with_groups(scored)
     scored.index = rows.index[scored.index]
     notes = notes_of_run(rows.read, rows.table, len(matrix.X), rows.fills, rows.partial, rows.earlier)
+    notes += notes_of_places(rows.table) + notes_of_fills(rows.table.loc[matrix.X.index], matrix.features)
     notes += [parameters["eps_note"]] if parameters["eps_note"] else []
     if mixed := storable(rows.table)[1]:
         notes.append(f"columns of mixed kinds, stored as text in scores.parquet: {', '.join(mixed)}")

@@ -37,6 +37,43 @@ def _notes_of_ids(table: pd.DataFrame) -> list[str]:
                      "copies keep each other company and hide isolation")
     return notes
 
+# %% ../../nbs/isolation/83_reporting.ipynb #d8c87906
+_FILLS = [sign * value for sign in (-1, 1) for value in (
+    99, 999, 9999, 99999, 999999, 99.9, 999.9, 9999.9, 99.99, 999.99, 9999.99, 1e10, 1e15, 1e20, 1e30, 1e32, 1e34, 1e35,
+    1e36, 1e38, 9.96921e36, 9.99e8, 9.99e10, 32767, 65535, 2147483647)] + [-32768.0, -2147483648.0, -9.0]
+
+
+def notes_of_places(table: pd.DataFrame) -> list[str]:
+    """Latitudes and longitudes that are texts or impossible, so that no map and no group is made of them."""
+    notes = []
+    for name, limit in (("latitude", 90.0), ("longitude", 360.0)):
+        known = table[name].dropna() if name in table else pd.Series(dtype=float)
+        if len(known) and not pd.api.types.is_numeric_dtype(known.dtype):
+            notes.append(f"{name} holds text ({str(known.iloc[0])[:20]!r}), so no map and no groups: write degrees "
+                         "as numbers, south and west below zero")
+        elif len(known) and (wrong := known.astype(np.float64).abs() > limit).any():
+            notes.append(f"{name} is impossible in {counted(int(wrong.sum()), 'row')} ({known[wrong].iloc[0]:g}): "
+                         "these are on no map and in no group")
+    return notes
+
+
+def notes_of_fills(table: pd.DataFrame, features: Sequence[str]) -> list[str]:
+    """Features with a number that often stands for "missing", far from all other values of the column."""
+    notes = []
+    for name in features:
+        values = table[name].to_numpy(np.float64, na_value=np.nan)
+        usual = np.isclose(values[:, None], _FILLS, rtol=1e-6, atol=0).any(axis=1) if np.isfinite(values).any() else []
+        others = values[~np.asarray(usual) & np.isfinite(values)] if len(usual) else values[:0]
+        if not np.any(usual) or len(others) < 2:
+            continue
+        low, high = others.min(), others.max()
+        far = values[np.asarray(usual) & ((values < low - (high - low)) | (values > high + (high - low)))]
+        if len(far) and high > low:
+            number, n = max(((each, int((far == each).sum())) for each in np.unique(far)), key=lambda pair: pair[1])
+            notes.append(f"{name} is {number:g} in {counted(n, 'row')}, far from all its other values: if that stands "
+                         "for a missing value, write nothing there, or -999999")
+    return notes
+
 # %% ../../nbs/isolation/83_reporting.ipynb #8694522b
 def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int, fills: dict[str, int],
                  partial: list[str], earlier: list[str]) -> list[str]:
