@@ -19,14 +19,18 @@ from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.headings import as_names
-from .ground.numbers import shown
 from .ground.overwriting import refuse_overwriting
 from .ground.tables import storable, wrapped_text
 from .ground.words import counted
 from .isolation.checks import checked_group
-from .isolation.choosing import best_by_silhouette, eps_steps, eps_values, printable_eps
+from oco2_outliers.isolation.choosing import (
+    best_by_silhouette,
+    eps_steps,
+    eps_values,
+    printable_eps,
+    settings_of_preset,
+)
 from .isolation.columns import Fate
-from .isolation.company import AUTO
 from .isolation.estimator import IsolatedSoundings
 from .isolation.evaluating import Evaluation, evaluate
 from .isolation.features import FeatureMatrix
@@ -92,13 +96,6 @@ def _matrix_of(rows: _Rows, features: list[str] | None, min_samples: int | str, 
         raise InputError(f"{counted(n, 'row')}, fewer than min_samples={min_samples}: "
                          "none can be core; lower min_samples")
     return matrix
-
-# %% ../nbs/04a_isolate.ipynb #f606aba5
-def _settings(preset: str | None, min_samples: int | str, scale: str) -> tuple[int | str, str]:
-    """How many rows make a group, and the scale, as a preset or the caller says."""
-    if preset not in (None, "original"):
-        raise InputError(f"preset must be 'original' or None, not {shown(preset)}")
-    return (min_samples, scale) if preset is None else (5 if min_samples == AUTO else min_samples, "standard")
 
 # %% ../nbs/04a_isolate.ipynb #847fc180
 def _swept(X: pd.DataFrame, asked: list[float] | None, min_samples: int | str, random_state: int | None,
@@ -349,7 +346,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     >>> isolate(table, eps=0.5).isolated["xco2"].tolist()
     [420.0]
     """
-    min_samples, scale = _settings(preset, checked_group(min_samples), scale)
+    min_samples, scale = settings_of_preset(preset, checked_group(min_samples), scale)
     asked = eps_values(eps)
     features = None if features is None else as_names(features, "features")
     store = opened_store(store)

@@ -226,11 +226,11 @@ def test_the_limit_of_threads_holds_until_the_last_unit_is_done():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", ["orbit", "run"])
-def test_all_real_files_on_a_cluster(shared_data, cluster, tmp_path, scale):
+@pytest.mark.parametrize("over", ["file", "run"])
+def test_all_real_files_on_a_cluster(shared_data, cluster, tmp_path, over):
     files = shared_data / "soundings" / "lite_v10r_ohio"
-    here = map_files(files, "isolate", out=tmp_path / "here", scale=scale)
-    there = map_files(f"{files}/*.nc4", "isolate", out=tmp_path / "there", client=cluster.address, scale=scale)
+    here = map_files(files, "isolate", out=tmp_path / "here", scale_over=over)
+    there = map_files(f"{files}/*.nc4", "isolate", out=tmp_path / "there", client=cluster.address, scale_over=over)
     assert here.n_units == there.n_done == 187 and not there.exit_code
     assert_same_parts(tmp_path / "here", tmp_path / "there")
     assert here.rows == there.rows == there.manifest["rows_read"].sum()
