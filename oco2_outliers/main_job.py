@@ -46,7 +46,7 @@ from oco2_outliers.isolation.reporting import (
     sweep_text,
     track_figure,
 )
-from .isolation.results import result_columns
+from .isolation.results import compared_text, result_columns
 from .isolation.sweeps import sweep
 from .isolation.tails import TailEps
 from .soundings.exact_text import exact_numbers
@@ -190,10 +190,14 @@ class IsolationResult:
 
     def __str__(self) -> str:
         n, n_rows = int(self.table["isolated"].sum()), len(self.table)
+        names = [each["name"] for each in self.summary["inputs"]]
+        one = "the table" if names == ["table in memory"] else "the file"
+        whose = one if len(names) == 1 else f"all {len(names):,} inputs"
+        compared = compared_text(f"the rows of {whose}", whose, self.summary["parameters"]["scale"])
         verdict = (f"eps {self.eps:.3g} ({self.rule}), min_samples {self.min_samples}: "
                    f"{n:,} of {counted(n_rows, 'row')} isolated ({n / n_rows:.2%})")
         return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
-                          verdict, *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
+                          compared, verdict, *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
 
 # %% ../nbs/04a_isolate.ipynb #2d161846
 def _write(result: IsolationResult, folder: Path) -> None:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from ..ground.errors import InputError
 from ..ground.numbers import shown
 from ..ground.words import counted
-from ..isolation.features import SCALES
 from ..isolation.results import compared_text
 
 # %% auto #0
@@ -50,10 +49,10 @@ def compared_by(scope: str | None, scale_over: str | None, scale: str | None) ->
     """What is compared with what, the scale where it is asked for, and what is to be said of former names."""
     _refuse_unknown("scope", scope, SCOPES)
     _refuse_unknown("scale_over", scale_over, OVER)
-    _refuse_unknown("scale", scale, (*SCALES, "run", "orbit"))
     if scale in ("run", "orbit"):
         meant, notes = _former(str(scale), scope, scale_over)
         return meant, None, notes
+    _refuse_unknown("scale", scale, ("robust", "standard"))
     scope = scope or "file"
     return Compared(scope, scale_over or SCOPES[scope]), scale, []
 

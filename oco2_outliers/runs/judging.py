@@ -21,7 +21,7 @@ from ..isolation.choosing import eps_values, printable_eps, settings_of_preset
 from ..isolation.columns import Fate, column_fates, compared_columns, no_features, refuse_text, with_numbers
 from ..isolation.company import AUTO
 from ..isolation.estimator import IsolatedSoundings
-from ..isolation.features import SCALES, FeatureMatrix, asked_columns, feature_matrix, final_fates
+from ..isolation.features import SCALES, FeatureMatrix, TooLarge, asked_columns, feature_matrix, final_fates
 from ..isolation.grouping import with_groups
 from ..isolation.preparing import features_to_judge, refuse_undeclared, without_earlier_results
 from ..isolation.results import result_columns
@@ -147,12 +147,16 @@ def _matrices(table: pd.DataFrame, orbits: np.ndarray, choice: Choice,
             whole = _passes_apart(table, orbits, choice)
         elif choice.scale_over == "file" and by_orbit:
             whole = _own_matrix(table, choice)
+    except TooLarge:
+        raise
     except InputError as error:
         return [(table, error)]
     for rows in pieces:
         try:
             own = _own_matrix(rows, choice) if whole is None else replace(
                 whole, X=whole.X.loc[whole.X.index.intersection(rows.index)])
+        except TooLarge:
+            raise
         except InputError as error:
             found.append((rows, error))
         else:
