@@ -19,14 +19,18 @@ from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.headings import as_names
-from .ground.numbers import shown
 from .ground.overwriting import refuse_overwriting
 from .ground.tables import storable, wrapped_text
 from .ground.words import counted
 from .isolation.checks import checked_group
-from .isolation.choosing import best_by_silhouette, eps_steps, eps_values, printable_eps
+from oco2_outliers.isolation.choosing import (
+    best_by_silhouette,
+    eps_steps,
+    eps_values,
+    printable_eps,
+    settings_of_preset,
+)
 from .isolation.columns import Fate
-from .isolation.company import AUTO
 from .isolation.estimator import IsolatedSoundings
 from .isolation.evaluating import Evaluation, evaluate
 from .isolation.features import FeatureMatrix
@@ -44,7 +48,7 @@ from oco2_outliers.isolation.reporting import (
     sweep_text,
     track_figure,
 )
-from .isolation.results import result_columns
+from .isolation.results import compared_text, result_columns
 from .isolation.sweeps import sweep
 from .isolation.tails import TailEps
 from .soundings.exact_text import exact_numbers
@@ -94,13 +98,6 @@ def _matrix_of(rows: _Rows, features: list[str] | None, min_samples: int | str, 
         raise InputError(f"{counted(n, 'row')}, fewer than min_samples={min_samples}: "
                          "none can be core; lower min_samples")
     return matrix
-
-# %% ../nbs/04a_isolate.ipynb #f606aba5
-def _settings(preset: str | None, min_samples: int | str, scale: str) -> tuple[int | str, str]:
-    """How many rows make a group, and the scale, as a preset or the caller says."""
-    if preset not in (None, "original"):
-        raise InputError(f"preset must be 'original' or None, not {shown(preset)}")
-    return (min_samples, scale) if preset is None else (5 if min_samples == AUTO else min_samples, "standard")
 
 # %% ../nbs/04a_isolate.ipynb #847fc180
 def _swept(X: pd.DataFrame, asked: list[float] | None, min_samples: int | str, random_state: int | None,
@@ -195,10 +192,14 @@ class IsolationResult:
 
     def __str__(self) -> str:
         n, n_rows = int(self.table["isolated"].sum()), len(self.table)
+        names = [each["name"] for each in self.summary["inputs"]]
+        one = "the table" if names == ["table in memory"] else "the file"
+        whose = one if len(names) == 1 else f"all {len(names):,} inputs"
+        compared = compared_text(f"the rows of {whose}", whose, self.summary["parameters"]["scale"])
         verdict = (f"eps {self.eps:.3g} ({self.rule}), min_samples {self.min_samples}: "
                    f"{n:,} of {counted(n_rows, 'row')} isolated ({n / n_rows:.2%})")
         return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
-                          verdict, *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
+                          compared, verdict, *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
 
 # %% ../nbs/04a_isolate.ipynb #2d161846
 def _write(result: IsolationResult, folder: Path) -> None:
@@ -352,7 +353,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     >>> isolate(table, eps=0.5).isolated["xco2"].tolist()
     [420.0]
     """
-    min_samples, scale = _settings(preset, checked_group(min_samples), scale)
+    min_samples, scale = settings_of_preset(preset, checked_group(min_samples), scale)
     asked = eps_values(eps)
     features = None if features is None else as_names(features, "features")
     store = opened_store(store)

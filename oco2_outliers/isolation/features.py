@@ -244,12 +244,16 @@ def centre_and_spread(values: pd.DataFrame, scale: str) -> tuple[pd.Series, pd.S
 _LARGEST = 1e150  # of a scaled value: its square and sums of such squares are still numbers
 
 
+class TooLarge(InputError):
+    """A number that cannot be squared: a fault of the table, however few its rows are."""
+
+
 def _refuse_huge(values: pd.DataFrame, Z: pd.DataFrame, found: pd.Series) -> None:
     """Refuse a column with a number so large that it has no square, by name."""
     for name in Z.columns:
         if not (np.isfinite(found[name]) and np.abs(Z[name].to_numpy()).max() < _LARGEST):
             worst = values[name].abs().max()
-            raise InputError(f"column {name!r} holds a number too large to compare with others ({worst:.3g}): fix it")
+            raise TooLarge(f"column {name!r} holds a number too large to compare with others ({worst:.3g}): fix it")
 
 # %% ../../nbs/isolation/00_features.ipynb #3204e9c7
 def _standardise(values: pd.DataFrame, scale_by: str, keep_all: bool, empty: list[str],

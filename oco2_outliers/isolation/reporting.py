@@ -198,5 +198,6 @@ def sweep_figure(score: np.ndarray, sweep: pd.DataFrame, eps: float, rule: str) 
     eps_curve(score, sweep=sweep, eps=eps, ax=top)
     silhouette_curve(sweep, eps=eps, ax=bottom)
     top.set_title(f"eps {eps:.3g}: {rule}")
+    bottom.set_xlabel("eps (spreads of the features)")
     top.label_outer()
     return figure
