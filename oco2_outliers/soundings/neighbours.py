@@ -49,8 +49,8 @@ def _below(counts, rank):
 
 # %% ../../nbs/soundings/61_neighbours.ipynb #706d7ab6
 @compiled()
-def _kth_distance(counts, ordered, middle, k):
-    """The k-th smallest distance of the values inside from the middle."""
+def _two_distances(counts, ordered, middle, k):
+    """The k-th smallest distance of the values inside from the middle, and the next one."""
     total, left = _below(counts, len(counts) - 1), _below(counts, np.searchsorted(ordered, middle, side="right"))
     low, high = max(0, k - (total - left)), min(k, left)
     while low < high:  # how many of the k lie on the left
@@ -59,12 +59,16 @@ def _kth_distance(counts, ordered, middle, k):
             low = some + 1
         else:
             high = some
-    found = 0.0
+    found, beyond = 0.0, np.inf
     if low > 0:
         found = middle - ordered[_kth(counts, left - low + 1)]
     if k > low:
         found = max(found, ordered[_kth(counts, left + k - low)] - middle)
-    return found
+    if low < left:
+        beyond = middle - ordered[_kth(counts, left - low)]
+    if left + k - low < total:
+        beyond = min(beyond, ordered[_kth(counts, left + k - low + 1)] - middle)
+    return found, beyond
 
 
 @compiled()
@@ -73,25 +77,23 @@ def _middle_of(counts, ordered, n):
     median = ordered[_kth(counts, (n + 1) // 2)]
     if n % 2 == 0:
         median = (median + ordered[_kth(counts, n // 2 + 1)]) / 2
-    scatter = _kth_distance(counts, ordered, median, (n + 1) // 2)
-    if n % 2 == 0:
-        scatter = (scatter + _kth_distance(counts, ordered, median, n // 2 + 1)) / 2
-    return median, scatter
+    scatter, beyond = _two_distances(counts, ordered, median, (n + 1) // 2)
+    return median, scatter if n % 2 else (scatter + beyond) / 2
 
 # %% ../../nbs/soundings/61_neighbours.ipynb #a59d3b0e
 @compiled()
-def _slide(along, ordered, ranks, reach, n, median, scatter):
-    """Neighbours of each sounding of a pass, in ascending order along it, within a reach; written into the last three."""
+def _slide(along, ordered, ranks, reach, begin, end, n, median, scatter):
+    """Neighbours within a reach of rows begin to end, in ascending order along the track; written into the last three."""
     counts = np.zeros(len(along) + 1, np.int64)
     first = last = 0
-    for row in range(len(along)):
+    for row in range(begin, end):
         while last < len(along) and along[last] - along[row] <= reach:
             _count(counts, ranks[last], 1)
             last += 1
         while along[row] - along[first] > reach:
             _count(counts, ranks[first], -1)
             first += 1
-        n[row] = last - first - 1
+        n[row] = last - first - 1  # itself is none
         if n[row] > 0:
             _count(counts, ranks[row], -1)
             median[row], scatter[row] = _middle_of(counts, ordered, n[row])
@@ -127,6 +129,31 @@ class Neighbours(NamedTuple):
     scatter: np.ndarray
 
 
+def _nothing(rows: int) -> Neighbours:
+    """As many rows without neighbours."""
+    return Neighbours(np.zeros(rows, np.int64), *np.full((2, rows), np.nan))
+
+
+_PIECE = 1024
+
+
+def _in_pieces(along: np.ndarray, values: np.ndarray, reach: float) -> Neighbours:
+    """Neighbours within a reach along a pass, whose places ascend."""
+    found, margin = _nothing(len(along)), reach * (1 + 1e-9)
+    widest = int((np.searchsorted(along, along + margin) - np.searchsorted(along, along - margin)).max())
+    piece = max(_PIECE, 4 * widest)
+    for begin in range(0, len(along), piece):
+        end = min(begin + piece, len(along))
+        low = np.searchsorted(along, along[begin] - margin)
+        part = slice(low, np.searchsorted(along, along[end - 1] + margin, side="right"))
+        ascending = np.argsort(values[part], kind="stable")
+        ranks = np.empty_like(ascending)
+        ranks[ascending] = np.arange(len(ranks))
+        _slide(along[part], values[part][ascending], ranks, reach, begin - low, end - low,
+               *(each[part] for each in found))
+    return found
+
+# %% ../../nbs/soundings/61_neighbours.ipynb #7d1c90a2
 def neighbours_of(passes: np.ndarray, along: np.ndarray, across: np.ndarray, values: np.ndarray, reach: float,
                   width: float) -> Neighbours:
     """The neighbours of each row in its pass, within `reach` along and `width` across the track; itself is none.
@@ -135,15 +162,12 @@ def neighbours_of(passes: np.ndarray, along: np.ndarray, across: np.ndarray, val
     is wider than `width`; where one is, its part grows with the pairs within the reach.
     """
     order = np.lexsort([along, passes])
-    found = Neighbours(np.zeros(len(order), np.int64), *np.full((2, len(order)), np.nan))
-    for rows in np.split(order, np.flatnonzero(np.diff(passes[order])) + 1):
-        part = Neighbours(np.zeros(len(rows), np.int64), *np.full((2, len(rows)), np.nan))
-        if len(rows) and np.ptp(across[rows]) <= width:
-            ascending = np.argsort(values[rows], kind="stable")
-            ranks = np.empty_like(ascending)
-            ranks[ascending] = np.arange(len(rows))
-            _slide(along[rows], values[rows][ascending], ranks, reach, *part)
+    found = _nothing(len(order))
+    for rows in np.split(order, np.flatnonzero(np.diff(passes[order])) + 1) if len(order) else ():
+        if np.ptp(across[rows]) <= width:
+            part = _in_pieces(along[rows], values[rows], reach)
         else:
+            part = _nothing(len(rows))
             _gather(along[rows], across[rows], values[rows], reach, width, *part)
         for whole, piece in zip(found, part):
             whole[rows] = piece
