@@ -307,7 +307,8 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
     if mixed := storable(rows.table)[1]:
         notes.append(f"columns of mixed kinds, stored as text in scores.parquet: {', '.join(mixed)}")
     summary = _summary(rows, matrix, model, parameters)
-    summary["counts"] |= {"isolated": int(scored["isolated"].sum()), "isolated_flagged": int(isolated_flagged(scored).sum()), "groups": len(groups)}
+    summary["counts"] |= {"isolated": int(scored["isolated"].sum()),
+                          "isolated_flagged": int(isolated_flagged(scored).sum()), "groups": len(groups)}
     return IsolationResult(scored, swept, parameters["eps"], parameters["min_samples"], parameters["eps_rule"],
                            replace(matrix, X=matrix.X.set_axis(scored.index)), summary, notes, groups, context, local)
 
@@ -412,7 +413,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
                                   random_state=random_state or 0).fit(matrix.X)
         parameters = {"eps": chosen, "eps_rule": rule, "eps_note": note, "eps_asked": asked or "auto",
                       "min_samples": model.min_samples_, "min_samples_asked": min_samples, "scale": scale,
-                      "features_asked": features, "context": context, "drop_missing": drop_missing, "random_state": random_state,
+                      "features_asked": features, "context": context, "drop_missing": drop_missing,
+                      "random_state": random_state,
                       **told_selection(selection | dialect)}
         result = _result(rows, matrix, swept, model, parameters, question, limit)
         if scratch is not None:

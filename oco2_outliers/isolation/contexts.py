@@ -84,10 +84,11 @@ def with_context(scored: pd.DataFrame, local: LocalScores | None, context: Conte
         return scored.join(found[_BESIDE])
     odd = found["local_outlier"]
     beside = scored[[*_GLOBAL]].rename(columns=_GLOBAL)
-    change = pd.Series("", index=scored.index, dtype=scored["reason"].dtype)
-    change[odd] = _changes(local)
+    change = np.full(len(scored), "", object)
+    change[odd.to_numpy()] = _changes(local)
     leading = scored.assign(score=found["local_score"], ratio=ratio_of(found["local_score"], local.limit),
-                            isolated=odd, outlier=odd, reason=found["local_reason"], change=change)
+                            isolated=odd, outlier=odd, reason=found["local_reason"],
+                            change=pd.Series(change, scored.index, scored["reason"].dtype))
     return leading.join(found[_BESIDE]).join(beside)
 
 # %% ../../nbs/isolation/83b_contexts.ipynb #4ed1ac74
@@ -103,8 +104,10 @@ def local_sweep(local: LocalScores) -> pd.DataFrame:
 # %% ../../nbs/isolation/83b_contexts.ipynb #b99e9aa4
 def local_rule(features: list[str], limit: float | None) -> str:
     """How the limit of a local score was chosen, in words."""
-    return "as asked" if limit is not None else (
-        f"spreads of the neighbours; 2% of clean soundings with heavy tails lie beyond in {counted(len(features), 'feature')}")
+    if limit is not None:
+        return "as asked"
+    return ("spreads of the neighbours, which 2% of clean soundings with heavy tails exceed in "
+            f"{counted(len(features), 'feature')}")
 
 # %% ../../nbs/isolation/83b_contexts.ipynb #45111e2a
 def local_limit_asked(context: Context, asked: list[float] | None) -> float | None:
@@ -134,8 +137,8 @@ def context_lines(table: pd.DataFrame, context: Context, local: LocalScores | No
     where = f"within {context.along:g} km along the track and {context.across:g} km across"
     if not context.on_track:
         odd, both = table["local_outlier"], table["local_outlier"] & table["isolated"]
-        return [f"against its neighbours {where}: {odd.sum():,} odd where they lie (local_score above {local.limit:g}), "
-                f"{both.sum():,} of them isolated too" + (f"; {local.note}" if local.note else "")]
+        return [f"against its neighbours {where}: {odd.sum():,} odd where they lie (local_score above "
+                f"{local.limit:g}), {both.sum():,} of them isolated too{'; ' * bool(local.note)}{local.note}"]
     both = table["isolated"] & table["global_isolated"]
     return [f"score, isolated and reason are those against the neighbours {where}; against all rows "
             f"{table['global_isolated'].sum():,} are isolated (global_score), {both.sum():,} of them odd here too"]

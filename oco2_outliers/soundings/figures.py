@@ -129,7 +129,7 @@ def surroundings_along_track(table: pd.DataFrame, y: str = "xco2", x: str | None
     """
     x = "latitude" if x is None and "latitude" in table else x
     check_columns(table, [name for name in (x, y, odd, "local_difference") if name], "the table")
-    flags = column_flags(table, odd, "the table")
+    flags = column_flags(table, odd)
     values = column_values(table, y, "the table")
     places = np.arange(len(table)) if x is None else column_values(table, x, "the table")
     middle = values - pd.to_numeric(table["local_difference"], errors="coerce").to_numpy(np.float64, na_value=np.nan)
@@ -137,8 +137,8 @@ def surroundings_along_track(table: pd.DataFrame, y: str = "xco2", x: str | None
     _two_colours(ax, places, values, flags)
     ax.collections[-1].set_label(f"odd where they lie ({flags.sum():,})")
     known = np.isfinite(middle)
-    ax.scatter(places[known], middle[known], s=2, color="0.15", linewidths=0, label="median of the neighbours", zorder=2,
-               rasterized=len(table) > MANY_POINTS)
+    ax.scatter(places[known], middle[known], s=2, color="0.15", linewidths=0, label="median of the neighbours",
+               zorder=2, rasterized=len(table) > MANY_POINTS)
     ax.vlines(places[flags], middle[flags], values[flags], color=ISOLATED_COLOUR, lw=0.6, zorder=1)
     ax.set(xlabel="row" if x is None else plain_text(axis_label(x)), ylabel=plain_text(axis_label(y)))
     ax.legend(loc=legend_place(len(table)), fontsize="small")

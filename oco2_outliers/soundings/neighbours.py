@@ -16,7 +16,7 @@ __all__ = []
 
 # %% ../../nbs/soundings/61_neighbours.ipynb #66a675ba
 @compiled()
-def _count(counts, rank, change):
+def _count(counts: np.ndarray, rank: int, change: int) -> None:
     """Add a value of this rank (from 0) to the tree of counts, or take it away."""
     node = rank + 1
     while node < len(counts):
@@ -25,7 +25,7 @@ def _count(counts, rank, change):
 
 
 @compiled()
-def _kth(counts, k):
+def _kth(counts: np.ndarray, k: int) -> int:
     """The rank of the k-th value inside, from k = 1."""
     step, node = 1, 0
     while 2 * step < len(counts):
@@ -39,7 +39,7 @@ def _kth(counts, k):
 
 
 @compiled()
-def _below(counts, rank):
+def _below(counts: np.ndarray, rank: int) -> int:
     """How many values inside have a rank below this one."""
     total = 0
     while rank > 0:
@@ -49,7 +49,7 @@ def _below(counts, rank):
 
 # %% ../../nbs/soundings/61_neighbours.ipynb #706d7ab6
 @compiled()
-def _two_distances(counts, ordered, middle, k):
+def _two_distances(counts: np.ndarray, ordered: np.ndarray, middle: float, k: int) -> tuple[float, float]:
     """The k-th smallest distance of the values inside from the middle, and the next one."""
     total, left = _below(counts, len(counts) - 1), _below(counts, np.searchsorted(ordered, middle, side="right"))
     low, high = max(0, k - (total - left)), min(k, left)
@@ -72,7 +72,7 @@ def _two_distances(counts, ordered, middle, k):
 
 
 @compiled()
-def _middle_of(counts, ordered, n):
+def _middle_of(counts: np.ndarray, ordered: np.ndarray, n: int) -> tuple[float, float]:
     """Median of the n values inside, and the median of their distances from it."""
     median = ordered[_kth(counts, (n + 1) // 2)]
     if n % 2 == 0:
@@ -82,8 +82,9 @@ def _middle_of(counts, ordered, n):
 
 # %% ../../nbs/soundings/61_neighbours.ipynb #a59d3b0e
 @compiled()
-def _slide(along, ordered, ranks, reach, begin, end, n, median, scatter):
-    """Neighbours within a reach of rows begin to end, in ascending order along the track; written into the last three."""
+def _slide(along: np.ndarray, ordered: np.ndarray, ranks: np.ndarray, reach: float, begin: int, end: int, n: np.ndarray,
+           median: np.ndarray, scatter: np.ndarray) -> None:
+    """Neighbours within a reach of rows begin to end, in ascending order along the track, into the last three."""
     counts = np.zeros(len(along) + 1, np.int64)
     first = last = 0
     for row in range(begin, end):
@@ -101,7 +102,8 @@ def _slide(along, ordered, ranks, reach, begin, end, n, median, scatter):
 
 # %% ../../nbs/soundings/61_neighbours.ipynb #61c97ebc
 @compiled()
-def _gather(along, across, values, reach, width, n, median, scatter):
+def _gather(along: np.ndarray, across: np.ndarray, values: np.ndarray, reach: float, width: float, n: np.ndarray,
+            median: np.ndarray, scatter: np.ndarray) -> None:
     """As `_slide`, for those within a width across the track as well."""
     near = np.empty(len(along))
     first = last = 0

@@ -31,7 +31,8 @@ def passes_known(soundings: pd.DataFrame) -> bool:
     """Whether a table says where its soundings lie and to which pass they belong, at least for some of them."""
     if not {"latitude", "longitude"} <= set(soundings):
         return False
-    return "orbit" in soundings and bool(soundings["orbit"].notna().all()) or bool((~np.isnat(row_stamps(soundings))).any())
+    orbits = "orbit" in soundings and bool(soundings["orbit"].notna().all())
+    return orbits or not np.isnat(row_stamps(soundings)).all()
 
 
 def _passes(soundings: pd.DataFrame) -> np.ndarray:
@@ -164,9 +165,9 @@ def _number(amount: float) -> str:
     return f"{amount:,.1f}" if 0.95 <= amount < 1e6 else f"{amount:.2g}" if amount < 1 else f"{amount:.3g}"
 
 
-def _reason(features: Sequence[str], off: np.ndarray, n: np.ndarray, reach: float) -> str:
+def _reason(features: Sequence[str], off: Sequence[float], n: Sequence[int], reach: float) -> str:
     """Why a sounding is odd where it lies: the given features, oddest first."""
-    parts = []
+    parts: list[str] = []
     for name, each, count in zip(features, off, n):
         unit = f" {UNITS[name]}" if name in UNITS else ""
         parts.append(f"{name} {_number(abs(each))}{unit} {'below' if each < 0 else 'above'}"
@@ -184,7 +185,7 @@ def _in_words(features: list[str], compared: list[_Compared], scores: np.ndarray
     for row in odd:
         named = [k for k in np.argsort(-np.nan_to_num(scores[:, row], nan=-1.0), kind="stable")[:_TOLD]
                  if scores[k, row] > limit]
-        told.append(_reason([features[k] for k in named], np.array([compared[k].off[row] for k in named]),
+        told.append(_reason([features[k] for k in named], [compared[k].off[row] for k in named],
                             [int(compared[k].n[row]) for k in named], reach))
     return told
 
@@ -193,12 +194,12 @@ def _notes(score: np.ndarray, n: np.ndarray, limit: float, reach: float) -> tupl
     """Whether outliers are named, and what is to be said."""
     judged = int(np.isfinite(score).sum())
     few = len(score) - judged
-    told = [f"{counted(few, 'sounding')} with fewer than {LEAST_NEIGHBOURS} neighbours within {reach:g} km, or without a "
-            "place, a time or a spread, not compared"] if few else []
+    told = [f"{counted(few, 'sounding')} with fewer than {LEAST_NEIGHBOURS} neighbours within {reach:g} km, or without "
+            "a place, a time or a spread, not compared"] if few else []
     beyond = float(np.mean(score[np.isfinite(score)] > limit)) if judged else 0.0
     if judged < LEAST_JUDGED:
-        told.append(f"{counted(judged, 'sounding')} with neighbours, too few to say what is ordinary ({LEAST_JUDGED} are "
-                    "needed): none is called odd; the scores rank them")
+        told.append(f"{counted(judged, 'sounding')} with neighbours, too few to say what is ordinary ({LEAST_JUDGED} "
+                    "are needed): none is called odd; the scores rank them")
     elif beyond > _MOSTLY:
         told.append(f"{beyond:.0%} of the soundings lie beyond {limit:g} spreads of their neighbours: the surroundings "
                     "are not ordinary, so none is called odd; the scores rank them")
@@ -211,7 +212,8 @@ def _stripe_table(features: list[str], compared: list[_Compared], passes: np.nda
     parts = [pd.DataFrame({"pass": passes, "footprint": footprint, "feature": name, "offset": each.stripe})
              for name, each in zip(features, compared)]
     table = pd.concat(parts, ignore_index=True)
-    return table[table["offset"] != 0].drop_duplicates().sort_values(["feature", "pass", "footprint"], ignore_index=True)
+    told = table[table["offset"] != 0].drop_duplicates()
+    return told.sort_values(["feature", "pass", "footprint"], ignore_index=True)
 
 # %% ../../nbs/soundings/62_surroundings.ipynb #b7b063b9
 def _compared_column(soundings: pd.DataFrame, name: str, passes: np.ndarray, along: np.ndarray, across: np.ndarray,
@@ -220,7 +222,8 @@ def _compared_column(soundings: pd.DataFrame, name: str, passes: np.ndarray, alo
     values = pd.to_numeric(soundings[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
     rows = np.flatnonzero(np.isfinite(values) & np.isfinite(along))
     found = _compare(values[rows], passes[rows], along[rows], across[rows], footprint[rows], reach, width)
-    whole = _Compared(*np.full((2, len(values)), np.nan), np.zeros(len(values), np.int64), np.zeros(len(values)))
+    off, spread = np.full((2, len(values)), np.nan)
+    whole = _Compared(off, spread, np.zeros(len(values), np.int64), np.zeros(len(values)))
     for to, piece in zip(whole, found):
         to[rows] = piece
     return whole
@@ -233,8 +236,8 @@ def local_scores(soundings: pd.DataFrame, features: str | Sequence[str] = "xco2"
     Parameters
     ----------
     soundings : DataFrame
-        `latitude`, `longitude` (degrees) and the features. `orbit`, or `time` or `sounding_id`, tell passes apart (a gap
-        of half an hour begins another); where no row has any, the rows of each `source`, or all, are one pass.
+        `latitude`, `longitude` (degrees) and the features. `orbit`, or `time` or `sounding_id`, tell passes apart (a
+        gap of half an hour begins another); where no row has any, the rows of each `source`, or all, are one pass.
         `footprint`, or else the id, tells footprints apart.
     features : str or sequence of str, default "xco2"
         Columns to compare. Of several, the largest score counts.

@@ -18,7 +18,8 @@ GLOBAL = ["global_score", "global_isolated", "global_reason"]
 
 @pytest.fixture(scope="module")
 def granule():
-    soundings = simulate_granule(1, 60, n_bad=0).soundings[["sounding_id", "time", "latitude", "longitude", "xco2", "psurf"]]
+    names = ["sounding_id", "time", "latitude", "longitude", "xco2", "psurf"]
+    soundings = simulate_granule(1, 60, n_bad=0).soundings[names]
     soundings.loc[soundings.index[700:704], "xco2"] -= 6
     return soundings
 
@@ -30,11 +31,14 @@ def test_both_answers_stand_in_the_table_and_the_context_says_which_leads(granul
     for ours, theirs in zip(GLOBAL, ("score", "isolated", "reason")):
         pd.testing.assert_series_equal(track.table[ours], everything.table[theirs], check_names=False)
     table = track.table
-    assert table.loc[granule.index[700:704], "isolated"].all() and table["reason"].equals(table["local_reason"].rename("reason"))
-    assert (table["isolated"] == (table["score"] > track.eps)).all() and ((table["ratio"] > 1) == table["isolated"]).all()
+    assert table.loc[granule.index[700:704], "isolated"].all()
+    assert table["reason"].equals(table["local_reason"].rename("reason"))
+    assert (table["isolated"] == (table["score"] > track.eps)).all()
+    assert ((table["ratio"] > 1) == table["isolated"]).all()
     assert track.groups["size"].max() == 4 and track.context.name == "track" and everything.context.name == "all"
     assert "score, isolated and reason are those against the neighbours within 20 km" in str(track)
-    assert "against its neighbours within 20 km along the track and 10 km across: 4 odd where they lie" in str(everything)
+    told = "against its neighbours within 20 km along the track and 10 km across: 4 odd where they lie"
+    assert told in str(everything)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
     told = summary["parameters"]
     assert (told["context"], told["eps"], told["local_features"]) == ("track", 4.0, ["xco2"])
@@ -66,7 +70,8 @@ def test_named_features_are_all_compared_and_eps_is_a_number_of_spreads(granule)
     both = isolate(granule, context="track", features=["xco2", "psurf"])
     assert both.eps == 5.14 and both.summary["parameters"]["local_features"] == ["xco2", "psurf"]
     asked = isolate(granule, context="track", eps=3, along=10)
-    assert (asked.eps, asked.rule) == (3.0, "as asked") and (asked.table["isolated"] == (asked.table["score"] > 3)).all()
+    assert (asked.eps, asked.rule) == (3.0, "as asked")
+    assert (asked.table["isolated"] == (asked.table["score"] > 3)).all()
     assert asked.table["local_neighbours"].max() < 80
 
 
@@ -77,7 +82,8 @@ def test_tables_without_places_or_times_have_one_answer(granule):
     assert not {*LOCAL, *GLOBAL} & set(isolate(untimed).table)
     found = isolate(untimed, context="track")
     assert any(note.startswith("no orbit and no time") for note in found.notes) and found.table["isolated"].sum() >= 4
-    for wrong, told in (({"context": "tracks"}, "context must be"), ({"context": "track", "eps": [1, 2]}, "takes one eps"),
+    for wrong, told in (({"context": "tracks"}, "context must be"),
+                        ({"context": "track", "eps": [1, 2]}, "takes one eps"),
                         ({"along": 0}, "along must be")):
         with pytest.raises(InputError, match=told):
             isolate(granule, **wrong)

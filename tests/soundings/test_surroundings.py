@@ -1,4 +1,4 @@
-"""Soundings against their surroundings: exact against a naive twin, right at poles and datelines, quick on many rows."""
+"""Soundings against their surroundings: exact against a twin, right at poles and datelines, quick on many rows."""
 
 import time
 
@@ -25,7 +25,8 @@ def track_of(rng, n, one_footprint=False, gap=False, repeated=False, ties=False)
     number = np.ones(n, int) if one_footprint else rng.integers(1, 9, n)
     later = rng.random(n) < 0.3
     xco2 = 400 + rng.standard_t(3, n)
-    table = pd.DataFrame({"latitude": 40 + second * 0.0605 + 0.002 * number, "longitude": -81 - 0.015 * second + 0.0152 * number,
+    table = pd.DataFrame({"latitude": 40 + second * 0.0605 + 0.002 * number,
+                          "longitude": -81 - 0.015 * second + 0.0152 * number,
                           "time": pd.Timestamp("2019-07-15T18:00") + pd.to_timedelta(second + 5940 * later, "s"),
                           "footprint": number, "xco2": np.round(xco2, 0) if ties else xco2})
     return table.sample(frac=1, random_state=int(rng.integers(1000)))
@@ -112,7 +113,8 @@ def test_what_has_no_place_time_or_neighbours_is_counted(granule):
     found = local_scores(holes)
     lost = holes.index % 10 <= 1
     assert found.table.loc[lost, "local_score"].isna().all() and not found.table.loc[lost, "local_outlier"].any()
-    assert (found.table.loc[lost, "local_neighbours"] == 0).all() and found.table.loc[~lost, "local_score"].notna().all()
+    assert (found.table.loc[lost, "local_neighbours"] == 0).all()
+    assert found.table.loc[~lost, "local_score"].notna().all()
     assert found.note.startswith(f"{lost.sum()} soundings with fewer than 10 neighbours within 20 km")
 
 
