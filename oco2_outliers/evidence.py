@@ -22,6 +22,8 @@ __all__ = ['group_evidence']
 # %% ../nbs/04b_three_passes.ipynb #32727cde
 _HOLE = 3.0  # km along the track without a sounding
 _SEEN, _AGAIN = 10, 3  # soundings that see a place, odd ones that make it odd again
+_COLUMNS = ["group", "size", "latitude", "longitude", "span_km", "difference", "around", "hole_km", "footprints",
+            "others", "again"]
 
 
 def _to_hole(along: np.ndarray, members: np.ndarray) -> float:
@@ -92,11 +94,9 @@ def group_evidence(result: IsolationResult, others: Sequence[pd.DataFrame] = (),
     for _, group in groups[groups["size"] >= least].iterrows():
         members = number == group["group"]
         others_seen, again = _seen_again(group["latitude"], group["longitude"], others, km)
-        rows.append({name: group[name] for name in ("group", "size", "latitude", "longitude", "span_km")}
+        rows.append({name: group[name] for name in _COLUMNS[:5]}
                     | {"difference": float(table.loc[members, "local_difference"].median()),
                        "around": float(table.loc[members, "local_neighbours"].median()),
                        "hole_km": _to_hole(along, members), "footprints": len(set(footprint[members])),
                        "others": others_seen, "again": again})
-    names = ["group", "size", "latitude", "longitude", "span_km", "difference", "around", "hole_km", "footprints",
-             "others", "again"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=_COLUMNS)
