@@ -133,6 +133,10 @@ def _isolate_command(
     preset: Annotated[str | None, typer.Option(help="original: scale standard and min_samples 5, as the first "
                                                "pipeline.")] = None,
     features: _FeatureColumns = None,
+    context: Annotated[str, typer.Option(help="all: against all rows; track: against the neighbours on the same "
+                                         "pass.")] = "all",
+    along: Annotated[float, typer.Option(help="Neighbours lie at most so far away along the track, km.")] = 20.0,
+    across: Annotated[float, typer.Option(help="And at most so far across it, km.")] = 10.0,
     drop_missing: _DropMissing = False,
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
@@ -143,7 +147,8 @@ def _isolate_command(
     from oco2_outliers.main_job import isolate
 
     result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
-                     preset=preset, features=names_from(features), drop_missing=drop_missing, n_jobs=jobs,
+                     preset=preset, features=names_from(features), context=context, along=along, across=across,
+                     drop_missing=drop_missing, n_jobs=jobs,
                      random_state=random_state, progress=sys.stderr.isatty(), encoding=encoding, separator=separator,
                      decimal=decimal, **_rows_asked(box, dates, quality, mode))
     print(result)

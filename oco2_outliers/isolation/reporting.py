@@ -91,9 +91,12 @@ def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int,
     return notes + _notes_of_ids(table)
 
 # %% ../../nbs/isolation/83_reporting.ipynb #208cf247
+_OF_SWEEP = ("eps", "min_samples", "n_clusters", "n_isolated", "silhouette")
+
+
 def sweep_text(sweep: pd.DataFrame, eps: float) -> str:
     """A sweep as a text table, with an arrow at the eps in use."""
-    shown = sweep[["eps", "min_samples", "n_clusters", "n_isolated", "silhouette"]].copy()
+    shown = sweep[[name for name in _OF_SWEEP if name in sweep]].copy()
     shown.insert(0, "", np.where(shown["eps"] == eps, "->", ""))
     return text_table(shown)
 
@@ -114,7 +117,8 @@ def names_of_rows(table: pd.DataFrame) -> pd.Series:
     return pd.Series(index, index=index, name="row")
 
 
-_NO_NAMES = {"source", "score", "ratio", "group", "isolated", "outlier", "reason", "change", "time"}
+_NO_NAMES = {"source", "score", "ratio", "group", "isolated", "outlier", "reason", "change", "time", "local_neighbours",
+             "local_reason", "global_reason"}
 
 # %% ../../nbs/isolation/83_reporting.ipynb #b1134b00
 FLAG = "xco2_quality_flag"
@@ -192,12 +196,18 @@ def track_figure(table: pd.DataFrame, feature: str, eps: float) -> Figure:
 
 # %% ../../nbs/isolation/83_reporting.ipynb #62544389
 def sweep_figure(score: np.ndarray, sweep: pd.DataFrame, eps: float, rule: str) -> Figure:
-    """How many rows are isolated at each eps, and the silhouettes below, with the eps in use."""
-    figure = Figure(figsize=(8, 6.5), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True)
-    eps_curve(score, sweep=sweep, eps=eps, ax=top)
-    silhouette_curve(sweep, eps=eps, ax=bottom)
-    top.set_title(f"eps {eps:.3g}: {rule}")
-    bottom.set_xlabel("eps (spreads of the features)")
-    top.label_outer()
+    """How many rows are isolated at each eps, and the silhouettes below where there are any, with the eps in use."""
+    scored = "silhouette" in sweep
+    figure = Figure(figsize=(8, 6.5 if scored else 4), layout="constrained")
+    panels = figure.subplots(1 + scored, 1, sharex=True, squeeze=False)[:, 0]
+    known = score[~np.isnan(score)]
+    if len(known):
+        eps_curve(known, sweep=sweep, eps=eps, ax=panels[0])
+    panels[0].set_title(f"eps {eps:.3g}: {rule}", wrap=True)
+    if scored:
+        silhouette_curve(sweep, eps=eps, ax=panels[1])
+        panels[1].set_xlabel("eps (spreads of the features)")
+        panels[0].label_outer()
+    else:
+        panels[0].set(xlabel="spreads off the neighbours", ylabel="odd soundings")
     return figure

@@ -49,6 +49,8 @@ class Source:
 def _of_result(table, matrix: FeatureMatrix, eps, min_samples, rule, summary) -> Source:
     """What `isolate` returned."""
     names = [str(each.get("name")) for each in summary.get("inputs", [])]
+    if "global_score" in table:  # the score is that against the surroundings, of which the features tell nothing
+        return Source(table, float(eps), rule=rule, names=names)
     return Source(table, float(eps), int(min_samples), matrix.X, matrix.mean, matrix.scale, rule, names)
 
 # %% ../../nbs/page/00_sources.ipynb #9e4c2ef9
@@ -129,6 +131,8 @@ def _with_summary(table: pd.DataFrame, path: Path) -> Source:
                        for key in ("mean", "scale"))
         X = (table[list(features)].astype(np.float64) - mean) / scale
         names = [str(each.get("name")) for each in summary.get("inputs", [])]
+        if chosen.get("context") == "track":
+            return Source(table, float(chosen["eps"]), rule=str(chosen.get("eps_rule", "")), names=names)
         return Source(table, float(chosen["eps"]), int(chosen["min_samples"]), X, mean, scale,
                        str(chosen.get("eps_rule", "")), names)
     except (ValueError, KeyError, TypeError, AttributeError):
