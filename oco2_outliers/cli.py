@@ -113,8 +113,8 @@ _Eps = Annotated[str, typer.Option(help="Radius in spreads of the features: a nu
                                    "silhouette (0.5,0.6,0.7), or auto, which clean data rarely exceeds.")]
 _Group = Annotated[str, typer.Option("--min-samples", help="Rows that make a core row, itself counted; auto, a "
                                      "twentieth of the rows, finds bad soundings in groups, 5 finds single strays.")]
-_Spread = Annotated[str, typer.Option(help="What features are measured in: robust (range of the middle 80 %), or standard "
-                                     "deviations.")]
+_Spread = Annotated[str, typer.Option(help="What features are measured in: robust (range of the middle 80 %), or "
+                                     "standard deviations.")]
 _FeatureColumns = Annotated[str | None, typer.Option(help="Columns to use, a,b,c. Default: all numeric ones but "
                                                      "identifiers, coordinates and codes, without constant and "
                                                      "duplicate ones.")]

@@ -31,7 +31,6 @@ from oco2_outliers.isolation.choosing import (
     settings_of_preset,
 )
 from .isolation.columns import Fate
-from .isolation.company import AUTO
 from oco2_outliers.isolation.contexts import (
     Context,
     checked_context,
@@ -77,7 +76,7 @@ from .soundings.selections import check_asked
 from .soundings.surroundings import LocalScores
 
 # %% auto #0
-__all__ = ['isolate', 'evaluate', 'Evaluation', 'group_isolated', 'Groups']
+__all__ = ['IsolationResult', 'isolate', 'evaluate', 'Evaluation', 'group_isolated', 'Groups']
 
 # %% ../nbs/04a_isolate.ipynb #003b280c
 @dataclass(frozen=True)
@@ -221,7 +220,18 @@ class IsolationResult:
 
     def __str__(self) -> str:
         n, n_rows = int(self.table["isolated"].sum()), len(self.table)
-        names = [each["name"] for each in self.summary["inputs"]]        one = "the table" if names == ["table in memory"] else "the file"        whose = one if len(names) == 1 else f"all {len(names):,} inputs"        compared = compared_text(f"the rows of {whose}", whose, self.summary["parameters"]["scale"])        company = "" if self.context.on_track else f", min_samples {self.min_samples}"        word = "odd where they lie" if self.context.on_track else "isolated"        verdict = (f"eps {self.eps:.3g} ({self.rule}){company}: "                   f"{n:,} of {counted(n_rows, 'row')} {word} ({n / n_rows:.2%})")        return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",                          *([] if self.context.on_track else [compared]), verdict,                          *context_lines(self.table, self.context, self.local),                          *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
+        names = [each["name"] for each in self.summary["inputs"]]
+        one = "the table" if names == ["table in memory"] else "the file"
+        whose = one if len(names) == 1 else f"all {len(names):,} inputs"
+        compared = compared_text(f"the rows of {whose}", whose, self.summary["parameters"]["scale"])
+        company = "" if self.context.on_track else f", min_samples {self.min_samples}"
+        word = "odd where they lie" if self.context.on_track else "isolated"
+        verdict = (f"eps {self.eps:.3g} ({self.rule}){company}: "
+                   f"{n:,} of {counted(n_rows, 'row')} {word} ({n / n_rows:.2%})")
+        return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
+                          *([] if self.context.on_track else [compared]), verdict,
+                          *context_lines(self.table, self.context, self.local),
+                          *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
 
 # %% ../nbs/04a_isolate.ipynb #2d161846
 def _write(result: IsolationResult, folder: Path) -> None:
