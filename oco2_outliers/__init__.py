@@ -1,11 +1,11 @@
 """Finds what does not belong in Earth-observation data, and says why.
 
-This face of the package is kept by hand; nbdev writes only the version into it.
+This face of the package is kept by hand.
 """
 
-__version__ = "0.1.0"
-
 from typing import TYPE_CHECKING, Any
+
+from oco2_outliers.ground.version import VERSION as __version__  # noqa: F401
 
 if TYPE_CHECKING:
     from oco2_outliers.datasets import Datasets, InputError, read_table

@@ -76,13 +76,21 @@ def _size_and_stamp(status: os.stat_result) -> tuple[int, str]:
     return status.st_size, f"changed {status.st_mtime_ns}"
 
 # %% ../../nbs/ground/08_addresses.ipynb #497a8941
-def _file_of(fs: fsspec.AbstractFileSystem, path: str, info: Mapping) -> ListedFile:
+def _lead_of(address: Any, fs: fsspec.AbstractFileSystem, path: str) -> str:
+    """What stands before the path in an address and is lost in the path: the user and host of FTP or SFTP."""
+    text = os.fspath(address).rstrip("/")
+    lead = text.removesuffix(path)
+    lost = "://" in lead and lead != text and fs.unstrip_protocol(path) != text
+    return lead if lost and not is_local(fs) else ""
+
+
+def _file_of(fs: fsspec.AbstractFileSystem, path: str, info: Mapping, lead: str = "") -> ListedFile:
     """The entry of the list for a path and what the filesystem tells of it."""
     if is_local(fs):
         return ListedFile(path, *_size_and_stamp(os.stat(path)))
     stamp = next((f"{key} {info[key]}" for key in ("etag", "ETag", "md5Hash", "LastModified", "mtime", "created")
                   if info.get(key)), "")
-    return ListedFile(fs.unstrip_protocol(path), int(info["size"]), stamp)
+    return ListedFile(lead + path if lead else fs.unstrip_protocol(path), int(info["size"]), stamp)
 
 # %% ../../nbs/ground/08_addresses.ipynb #3e00c256
 READABLE = (*GRANULES, ".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".json", ".json.gz", ".json.bz2", ".json.xz",
@@ -119,7 +127,8 @@ def _within(folder: str, options: Mapping | None) -> Callable[[fsspec.AbstractFi
         return lambda fs, name: False
     fs, path = place_of(folder, options)
     local = is_local(fs)
-    lead = (os.path.realpath(path) if local else fs.unstrip_protocol(path)).rstrip("/") + "/"
+    host = _lead_of(folder, fs, path)
+    lead = (os.path.realpath(path) if local else host + path if host else fs.unstrip_protocol(path)).rstrip("/") + "/"
     return lambda other, name: (os.path.realpath(name) if local and is_local(other) else name).startswith(lead)
 
 # %% ../../nbs/ground/08_addresses.ipynb #ae5fd2f9
@@ -136,7 +145,7 @@ def list_files(files: Any, options: Mapping | None = None, endings: Sequence[str
                 raise InputError(f"{printable(one)} holds no file that can be read ({', '.join(endings[:8])}, ...)")
             raise FileNotFoundError(f"no such file: {printable(one)}")
         for match, info in matches.items():
-            each = _file_of(fs, match, info)
+            each = _file_of(fs, match, info, _lead_of(one, fs, path))
             if within(fs, each.name):
                 if match == path:
                     raise InputError(f"{printable(one)} lies in the output folder {printable(without)}: give another "

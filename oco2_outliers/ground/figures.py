@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # %% auto #0
 __all__ = ['REST_COLOUR', 'ISOLATED_COLOUR', 'UNITS', 'axis_label']
@@ -59,6 +60,8 @@ CLUSTER_MARKS = ("o", "s", "^", "D", "v", "P", "X")
 # %% ../../nbs/ground/07_figures.ipynb #1f5321b2
 def new_axes(ax: Axes | None, figsize: tuple[float, float] = (8, 3.5)) -> Axes:
     """The axes that were given, or those of a new figure."""
+    import matplotlib.pyplot as plt  # here: units and labels are read by jobs that draw nothing
+
     return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
 
 # %% ../../nbs/ground/07_figures.ipynb #631ba8d1

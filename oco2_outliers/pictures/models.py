@@ -227,9 +227,9 @@ def _versions() -> dict:
     """What made a model."""
     import sklearn
 
-    from oco2_outliers import __version__
+    from oco2_outliers.ground.version import VERSION
 
-    return {"oco2_outliers": __version__, "opencv": cv2.__version__, "numpy": np.__version__,
+    return {"oco2_outliers": VERSION, "opencv": cv2.__version__, "numpy": np.__version__,
             "scikit-learn": sklearn.__version__}
 
 # %% ../../nbs/pictures/09_models.ipynb #09f6a678

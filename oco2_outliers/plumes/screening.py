@@ -15,7 +15,6 @@ import pandas as pd
 from .gaussians import LEAST_SUPPORT, peak_model
 from .scanning import scan_track
 from .tracks import Track
-from ..soundings.maps import coastlines
 from ..soundings.sounding_ids import sounding_footprint
 from ..soundings.sphere import sphere_distance
 
@@ -130,6 +129,8 @@ def _unlike_a_plume(peak: Mapping[str, Any]) -> list[str]:
 @cache
 def _shores() -> np.ndarray:
     """Places on the shipped coastlines, no further than about 2 km apart: (n, 2) of latitude and longitude."""
+    from oco2_outliers.soundings.maps import coastlines  # here: it loads what draws
+
     parts = []
     for line in coastlines("50m"):
         steps = np.maximum(np.ceil(np.abs(np.diff(line, axis=0)).max(axis=1) / 0.02).astype(int), 1)
@@ -140,7 +141,7 @@ def _shores() -> np.ndarray:
 
 
 def _shore(track: Track, peak: Mapping[str, Any]) -> str:
-    """How near a coastline of the map is, in words; empty where none is, or where the file knows land from water."""
+    """How near a coast of the sea or the Caspian is, in words; empty where none is, or the file tells land."""
     if {"land_fraction", "land_water_indicator"} & set(track.rows):
         return ""
     core = track.rows.iloc[[int(np.argmin(np.abs(track.x - peak["centre"])))]]

@@ -235,7 +235,7 @@ def _orbits_of(log: _Log, parameters: Mapping[str, Any]) -> pd.DataFrame:
 
 def _report(log: _Log, parameters: dict[str, Any], known: InputTable | None) -> PeakSearch:
     """The result of a run, from its log."""
-    from oco2_outliers import __version__
+    from oco2_outliers.ground.version import VERSION
 
     about, alpha = _orbits_of(log, parameters), parameters["alpha"]
     table = _table_of(log, about, parameters)
@@ -243,7 +243,7 @@ def _report(log: _Log, parameters: dict[str, Any], known: InputTable | None) -> 
     table = table.iloc[order].reset_index(drop=True)
     notes = [*reading_notes(log.read), *said_once(log.remarks), *_notes_of_orbits(about), *_chance(about, alpha)]
     left_out = pd.concat(log.left_out, ignore_index=True) if log.left_out else pd.DataFrame()
-    summary = {"package": "oco2_outliers", "version": __version__, "inputs": log.read, "parameters": parameters,
+    summary = {"package": "oco2_outliers", "version": VERSION, "inputs": log.read, "parameters": parameters,
                "inventory": known and known.summary(), "counts": _counts(log, about, table, parameters["preset"]),
                "notes": notes}
     if parameters["mirror"]:
@@ -312,7 +312,9 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     Returns
     -------
     PeakSearch
-        With an empty table of peaks when there is none; `notes` and `orbits` say why.
+        With an empty table of peaks when there is none; `notes` and `orbits` say why. `p_value` in `orbits` is that of
+        the strongest place. Where a step or a box explains that place better than a plume does, it is no p-value of
+        the noise but the weight of that shape, between 0.5 and 1 (see `PeakSearch`); `note` then names the place.
 
     Raises
     ------

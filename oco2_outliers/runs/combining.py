@@ -25,7 +25,6 @@ from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from ..ground.work import progress
 from ..isolation.results import shown_reasons
-from ..plumes.false_alarms import q_values
 from .columns import common_type
 from .folder import Manifest, RunFolder, csv_bytes, part_bytes, part_name, writing_to
 from .locking import locked
@@ -213,6 +212,8 @@ def _q_value_rule(run: Mapping, lines: Sequence[Mapping]) -> Callable | None:
     if run.get("task") != "peaks" or run["parameters"].get("preset"):
         return None
     import pyarrow as pa
+
+    from oco2_outliers.plumes.false_alarms import q_values
 
     try:
         family = np.array([p for line in lines for p in line["counts"].get("p_values", [])], np.float64)

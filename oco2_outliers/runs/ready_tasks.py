@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ..ground.addresses import bytes_at
 from ..ground.errors import printable
 from ..ground.files import scratch_folder
-from ..pictures.estimator import ImageForest
 from ..plumes.describing import COLUMNS
-from ..plumes.searching import find_peaks
-from ..ground.addresses import bytes_at
 from .columns import Columns
 from .units import Unit
+
+if TYPE_CHECKING:
+    from oco2_outliers.pictures.estimator import ImageForest
 
 # %% auto #0
 __all__ = []
@@ -31,7 +32,8 @@ SOUNDINGS = {"sounding_id": "whole", "time": "time", "source": "text",
              **dict.fromkeys(("latitude", "longitude", "xco2", "xco2_uncertainty", "xco2_apriori"), "number")}
 CONVERTED = Columns({}, SOUNDINGS)
 ISOLATED = Columns({"source": "text", "score": "number", "ratio": "number", "isolated": "flag", "outlier": "flag",
-                    "reason": "text", "change": "text", "cluster": "whole", "eps": "number"}, SOUNDINGS)
+                    "reason": "text", "change": "text", "cluster": "whole", "eps": "number"},
+                   SOUNDINGS | {"group": "whole"})
 IMAGES = Columns({"path": "text", "score": "number", "outlier": "flag", "reason": "text", "width": "whole",
                   "height": "whole", "note": "text"})
 
@@ -39,6 +41,8 @@ IMAGES = Columns({"path": "text", "score": "number", "outlier": "flag", "reason"
 def peaks_unit(unit: Unit, *, encoding: str | None = None, separator: str | None = None, decimal: str | None = None,
                **parameters: Any) -> pd.DataFrame:
     """`find_peaks` on one file."""
+    from oco2_outliers.plumes.searching import find_peaks  # here: a process imports what its own task needs
+
     dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
     search = find_peaks(unit.table(**{name: value for name, value in dialect.items() if value is not None}),
                         **parameters)
@@ -55,6 +59,8 @@ def convert_unit(unit: Unit, **asked: Any) -> pd.DataFrame:
 # %% ../../nbs/runs/05_ready_tasks.ipynb #9f497bae
 def _forest_of(model: bytes) -> ImageForest:
     """The model of a file's bytes, checked as it is loaded."""
+    from oco2_outliers.pictures.estimator import ImageForest
+
     with scratch_folder("oco2-model") as place:
         (Path(place) / "model.npz").write_bytes(model)
         return ImageForest.load(Path(place) / "model.npz")
@@ -62,6 +68,8 @@ def _forest_of(model: bytes) -> ImageForest:
 # %% ../../nbs/runs/05_ready_tasks.ipynb #a1fceaa2
 def images_unit(unit: Unit, *, model: bytes | None = None, **settings: Any) -> pd.DataFrame:
     """Scores of the pictures of a folder: by a model, or against each other."""
+    from oco2_outliers.pictures.estimator import ImageForest
+
     forest = ImageForest() if model is None else _forest_of(model)
     forest.set_params(**settings, n_jobs=1, progress=False)
     rows = forest.read_rows(unit.paths)

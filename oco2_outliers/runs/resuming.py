@@ -68,7 +68,7 @@ def missing_items(site: Site, items: Sequence[Item], job: Job) -> list[Item]:
 # %% ../../nbs/runs/10_resuming.ipynb #279c5604
 def _keep(site: Site, job: Job, entry: dict) -> None:
     """Write the line of a finished unit, once its part is seen to be there."""
-    from oco2_outliers import __version__
+    from oco2_outliers.ground.version import VERSION
 
     if "stop" in entry:
         with writing_to(site.out):
@@ -76,8 +76,8 @@ def _keep(site: Site, job: Job, entry: dict) -> None:
     if entry.get("changed"):
         raise ChangedInput(entry["name"])
     if "error" not in entry:
-        if entry["version"] != __version__:
-            raise InputError(f"a worker has oco2_outliers {entry['version']}, this process {__version__}: install the "
+        if entry["version"] != VERSION:
+            raise InputError(f"a worker has oco2_outliers {entry['version']}, this process {VERSION}: install the "
                              "same on all")
         see_part(site.out, entry)
     with writing_to(site.out):

@@ -69,10 +69,10 @@ def name_of(task: Callable) -> str:
 def make_job(task: Callable, parameters: Mapping, each: str, out: RunFolder, options: Mapping | None,
              called: str = "", columns: Columns | None = None) -> Job:
     """A job and its fingerprint; bytes among the parameters, such as a model, are known by their hash."""
-    from oco2_outliers import __version__
+    from oco2_outliers.ground.version import VERSION
 
     known = {name: sha256_of(value) if isinstance(value, bytes) else value for name, value in parameters.items()}
-    fingerprint = hash_of([called or name_of(task), known, each, __version__])
+    fingerprint = hash_of([called or name_of(task), known, each, VERSION])
     shown = {name: value for name, value in known.items() if name not in ("scaling", "pairs", "files")}
     return Job(task, parameters, each, out.address, options, fingerprint, shown, columns)
 
@@ -133,10 +133,10 @@ def _written(job: Job, item: Item, data: bytes) -> dict:
 # %% ../../nbs/runs/08_working.ipynb #cfbc3994
 def work(job: Job, item: Item) -> dict:
     """Do one item; returns its manifest line, or one with `error` (of the input) or `stop` (of the output)."""
-    from oco2_outliers import __version__
+    from oco2_outliers.ground.version import VERSION
 
     started = time.perf_counter()
-    entry = {"key": item.key, "name": item.name, "version": __version__, "fingerprint": job.fingerprint}
+    entry = {"key": item.key, "name": item.name, "version": VERSION, "fingerprint": job.fingerprint}
     try:
         with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -150,7 +150,7 @@ def work(job: Job, item: Item) -> dict:
     written = _written(job, item, data)
     if "stop" in written:
         return entry | written
-    told = {name: found for name in ("counts", "columns", "skipped")
+    told = {name: found for name in ("counts", "columns", "skipped", "notes")
             if isinstance(found := table.attrs.get(name), dict)}
     told |= {"stored": odd} if odd else {}
     return entry | {"inputs": read, "rows": len(table), **written, "counts": {}, **told,

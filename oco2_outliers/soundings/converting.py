@@ -23,7 +23,7 @@ from ..ground.errors import InputError
 from ..ground.files import whole_path
 from ..ground.names import writable_target
 from ..ground.overwriting import refuse_overwriting
-from ..ground.tables import read_table
+from ..ground.tables import read_table, storable
 from ..ground.words import counted
 from .exact_text import exact_numbers, json_records
 from .lite_writing import write_lite
@@ -89,6 +89,9 @@ def _write_parquet(soundings: pd.DataFrame, target: str | os.PathLike | IO[bytes
     import pyarrow.parquet as pq
 
     table = _table_to_write(soundings)
+    if mixed := storable(table.drop(columns="geometry", errors="ignore") if geo else table)[1]:
+        raise InputError(f"{counted(len(mixed), 'column')} of mixed kinds ({', '.join(mixed)}), and Parquet keeps one "
+                         f"kind in a column: make it text first, table[{mixed[0]!r}].astype(str)")
     with _writing("Parquet"):
         if geo:
             _with_points(table).to_parquet(target, index=False, compression="zstd")
@@ -223,7 +226,8 @@ def convert_soundings(source: Any, target: str | os.PathLike, *, store: Any = No
     Returns
     -------
     pandas.DataFrame
-        What was written.
+        What was written. A column of mixed kinds, such as numbers and words, is text in Parquet, and its name stands
+        in `.attrs["stored_as_text"]`.
 
     Raises
     ------
@@ -266,5 +270,7 @@ def convert_soundings(source: Any, target: str | os.PathLike, *, store: Any = No
     elif kind in ("csv", "json"):
         _write_text(soundings, path, kind, packed)
     else:
+        soundings, mixed = storable(soundings)
+        soundings.attrs |= {"stored_as_text": mixed} if mixed else {}
         to_parquet(soundings, path, geo=kind == "geo")
     return soundings

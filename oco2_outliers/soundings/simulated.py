@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.fft import next_fast_len
 
 from ..ground.errors import InputError
 from .orbit import FOOTPRINTS, FRAMES_PER_SECOND, observed_frames, orbit_since_launch
@@ -21,6 +20,8 @@ __all__ = ['Granule', 'simulate_granule']
 # %% ../../nbs/soundings/30_simulated.ipynb #199396b6
 def _smooth(rng: np.random.Generator, shape: tuple[int, int], length: float) -> np.ndarray:
     """Unit-variance Gaussian random field over (frame, footprint), correlated over `length` km."""
+    from scipy.fft import next_fast_len  # here: reading soundings loads this room too, and scipy.fft takes long
+
     # White noise through a Gaussian filter, on a torus wide enough that its ends do not meet in the part we keep.
     # A kernel of width s gives the autocorrelation exp(-d^2 / 4 s^2).
     sigma = (length / 2 / 2.25, length / 2 / 1.25)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nborder
 import pytest
-from layout import NBS, NOTEBOOKS, PACKAGE, module_files, notebook_name, python_files
+from layout import NBS, NOTEBOOKS, PACKAGE, module_files, module_name, notebook_name, python_files
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,28 @@ def test_metadata_has_one_source(root, settings):
     assert {"version", "dependencies", "optional-dependencies", "scripts"} <= set(pyproject["project"]["dynamic"])
     assert settings["doc_path"] != "docs", "nbdev_docs deletes its output folder"
     assert not re.search(r"^\s*opencv-python\b(?!-headless)", settings["requirements"], re.MULTILINE)
+
+
+def test_the_version_has_one_place_in_the_package(root, settings):
+    """Below every room that writes it; the package itself only passes it on."""
+    from oco2_outliers import __version__
+    from oco2_outliers.ground.version import VERSION
+
+    assert __version__ == VERSION == settings["version"], "write the new version in nbs/ground/00b_version.ipynb too"
+    named = [path.relative_to(root).as_posix() for path in python_files()
+             if re.search(r"^__version__ *=|\bimport .*__version__\b", path.read_text("utf-8"), re.MULTILINE)]
+    assert named == ["oco2_outliers/__init__.py"], "import VERSION from oco2_outliers.ground.version"
+
+
+def test_no_room_imports_the_face():
+    """The face stands above all rooms: a name of it that a room needs is imported from where it is defined."""
+    for path in set(python_files()) - {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                up = ["", *path.parent.relative_to(PACKAGE).parts]  # the package, then folders down to this one
+                face = node.module == "oco2_outliers" if not node.level else not node.module and node.level == len(up)
+                inside = {each.stem for each in PACKAGE.iterdir()}
+                assert not face or {name.name for name in node.names} <= inside, f"{module_name(path)} looks up"
 
 
 def test_every_requirement_is_used_and_pinned(root, settings):

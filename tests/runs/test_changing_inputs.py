@@ -11,8 +11,8 @@ import pytest
 from oco2_outliers.cli import main
 from oco2_outliers.ground import addresses
 from oco2_outliers.ground.addresses import ChangedInput, fetch, list_files
-from oco2_outliers.image_forest import simulate_pictures
-from oco2_outliers.runs import ready_tasks, running
+from oco2_outliers.image_forest import ImageForest, simulate_pictures
+from oco2_outliers.runs import running
 from oco2_outliers.scale import combine, map_files
 
 SAID = "changed while being read, run again"
@@ -42,7 +42,7 @@ def rewrite(path, keep_time):
 
 
 @pytest.mark.parametrize("keep_time", [False, True])
-@pytest.mark.parametrize("scope", ["orbit", "all"])
+@pytest.mark.parametrize("scope", ["file", "all"])
 def test_scale_and_rows_are_of_the_same_bytes(two, tmp_path, monkeypatch, capsys, scope, keep_time):
     real = running.find_scaling
 
@@ -51,7 +51,7 @@ def test_scale_and_rows_are_of_the_same_bytes(two, tmp_path, monkeypatch, capsys
         rewrite(two / "b.csv", keep_time)
         return found
 
-    command = ["run", "isolate", str(two), "--out", str(tmp_path / "out"), "--scope", scope]
+    command = ["run", "isolate", str(two), "--out", str(tmp_path / "out"), "--scope", scope, "--scale-over", "run"]
     monkeypatch.setattr(running, "find_scaling", then_changed)
     assert main(command) == 2
     said = capsys.readouterr().err
@@ -59,7 +59,7 @@ def test_scale_and_rows_are_of_the_same_bytes(two, tmp_path, monkeypatch, capsys
     assert not any("b.csv" in line for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines())
     monkeypatch.setattr(running, "find_scaling", real)
     assert main(command) == 0
-    map_files(two, "isolate", out=tmp_path / "fresh", scope=scope)
+    map_files(two, "isolate", out=tmp_path / "fresh", scope=scope, scale_over="run")
     one, other = (combine(tmp_path / name) and pd.read_parquet(tmp_path / name / "combined.parquet")
                   for name in ("out", "fresh"))
     pd.testing.assert_frame_equal(one, other)
@@ -115,14 +115,14 @@ def test_an_object_that_changes_under_the_reader(monkeypatch):
 
 def test_pictures_that_change_between_hash_and_decoding(tmp_path, monkeypatch):
     simulate_pictures(tmp_path / "in", n_pictures=6)
-    real = ready_tasks.ImageForest.read_rows
+    real = ImageForest.read_rows
 
     def read_rows(self, paths):
         rows = real(self, paths)
         Path(paths[0]).write_bytes(Path(paths[1]).read_bytes())
         return rows
 
-    monkeypatch.setattr(ready_tasks.ImageForest, "read_rows", read_rows)
+    monkeypatch.setattr(ImageForest, "read_rows", read_rows)
     result = map_files(tmp_path / "in", "images", out=tmp_path / "out")
     assert SAID in result.failures["error"][0]
     monkeypatch.undo()

@@ -55,7 +55,7 @@ def test_the_command_line_runs_a_new_task(spread, day, tmp_path, capsys):
 
 def test_a_new_task_is_checked(spread, day, tmp_path, capsys):
     for arguments, why in ((["--eps", "2"], "spread has no option --eps"), (["--factor", "wide"], "factor"),
-                           (["--scope", "all"], "no --scope, --scale or --memory-limit: these are for isolate")):
+                           (["--scope", "all"], "no --scope, --scale-over or --memory-limit: these are for isolate")):
         assert main(["run", "spread", str(day), "--out", str(tmp_path / "out"), *arguments]) == 2
         assert why in capsys.readouterr().err
     assert main(["run", "isolate", str(day), "--out", str(tmp_path / "out"), "--factor", "2"]) == 2
@@ -95,3 +95,14 @@ def test_the_help_does_not_wait_for_what_tasks_need():
             "print([m for m in ('numpy', 'pandas', 'sklearn', 'cv2', 'fsspec') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert done.stdout.strip().endswith("[]"), done.stdout + done.stderr
+
+
+def test_a_process_imports_what_its_own_task_needs():
+    """A worker that converts waits neither for scikit-learn nor for what draws; one that isolates draws nothing."""
+    code = ("import sys; from oco2_outliers.runs.tasks import TASKS, load_function\n"
+            "import oco2_outliers.runs.working\n"
+            "for task in 'convert', 'isolate':\n"
+            "    load_function(TASKS[task].function)\n"
+            "    print([m for m in ('cv2', 'sklearn', 'matplotlib.pyplot') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.stdout.splitlines() == ["[]", "['sklearn']"], done.stdout + done.stderr

@@ -151,6 +151,17 @@ def test_tables_that_parquet_cannot_keep_are_refused_and_leave_nothing(table, tm
     assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("ending", ["parquet", "geoparquet"])
+def test_a_column_of_mixed_kinds_is_stored_as_text_and_named(granule, tmp_path, ending, needs_geopandas):
+    table = granule.soundings.head(6).assign(note=[1, "a", 2.5, None, "b", 3])
+    with pytest.raises(InputError, match=r"1 column of mixed kinds \(note\), .* table\['note'\].astype\(str\)"):
+        to_parquet(table, tmp_path / f"a.{ending}", geo=ending == "geoparquet")
+    table.to_json(tmp_path / "a.json", orient="records", date_format="iso")
+    written = convert_soundings(tmp_path / "a.json", tmp_path / f"b.{ending}")
+    assert written.attrs["stored_as_text"] == ["note"]
+    assert pd.read_parquet(tmp_path / f"b.{ending}")["note"].dropna().tolist() == ["1", "a", "2.5", "b", "3"]
+
+
 def test_conversion_refuses_its_own_input_and_unknown_endings(granule, tmp_path):
     path, link, out = tmp_path / "a.nc4", tmp_path / "link.nc4", tmp_path / "out"
     write_lite(granule.soundings, path)
