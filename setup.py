@@ -32,7 +32,8 @@ setup(
     # data: coastlines; static: the explorer's page; both with a NOTICE of where they are from
     package_data={s["lib_path"]: ["py.typed", "data/*", "static/*"]},
     python_requires=">=" + s["min_python"], install_requires=lines("requirements"),
-    extras_require={extra: lines(f"{extra}_requirements") for extra in ("dev", "docs", "lab", "geo", "scale", "bench")},
+    extras_require={extra: lines(f"{extra}_requirements")
+                    for extra in ("dev", "docs", "lab", "geo", "scale", "embeddings", "umap", "bench")},
     entry_points={"console_scripts": lines("console_scripts"), "fsspec.specs": lines("fsspec_specs"),
                   "nbdev": [f"{s['lib_path']}={s['lib_path']}._modidx:d"]},
     zip_safe=False,
