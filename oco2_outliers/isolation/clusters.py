@@ -306,7 +306,7 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps: Sequen
     Examples
     --------
     >>> import numpy as np
-    >>> from oco2_outliers.isolation.nearest import nearest_rows
+    >>> from oco2_outliers.isolation.walking import nearest_rows
     >>> from oco2_outliers.isolation.tree import row_tree
     >>> tree = row_tree(np.array([[0.0], [1.0], [2.0], [10.0]]))
     >>> index, squares = nearest_rows(tree, 2)
