@@ -209,8 +209,8 @@ class Meeting:
         if self._narrow and (self._useful > 0.1 or self._tries % 8 == 0):
             G = self.A.image.W[mine] @ self.B.image.W[b[0] : b[1]].T
             bits = np.empty((len(places), -(-G.shape[1] // LEAF)), np.uint64)
-            hits = _image_bits(G, (self.A.image, self.B.image), places, b[0],
-                               float(self.A.image.slack[places].max()), self.lists, self.lists, both, bits)
+            hits = _image_bits(G, (self.A.image, self.B.image), places, b[0], self.A.image.slack[places].max(),
+                               self.lists, self.lists, both, bits)
             few = hits < 0.4 * G.size
             self._useful += (few - self._useful) / 16
             if hits == 0:
@@ -228,5 +228,5 @@ class Meeting:
             way = way_between(self.A, a, self.B, b)
             alpha, beta = terms_of(self.A, a, way, -1), terms_of(self.B, b, way, 1)
             mine = Terms(*(each[places - a[0]] for each in alpha))
-            _offer_all(G, places, b[0], mine, beta, mine.slack.max(), beta.slack.max(), both, self.apart, self.lists, self.lists, self.A.given,
-                       self.B.given, self.core2, self.unit2)
+            _offer_all(G, places, b[0], mine, beta, mine.slack.max(), beta.slack.max(), both, self.apart, self.lists,
+                       self.lists, self.A.given, self.B.given, self.core2, self.unit2)

@@ -20,11 +20,11 @@ class Copies(NamedTuple):
 
     first: np.ndarray
     group: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
 
     def members(self) -> tuple[np.ndarray, np.ndarray]:
         """All rows, group by group, ascending; and where each group begins, and the last one ends."""
-        return np.argsort(self.group, kind="stable"), np.concatenate([[0], np.cumsum(self.count)])
+        return np.argsort(self.group, kind="stable"), np.concatenate([[0], np.cumsum(self.counts)])
 
 
 def _checksums(X: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ def radii2_of(index: np.ndarray, squares: np.ndarray, core2: np.ndarray) -> np.n
 def nearest_members(index: np.ndarray, squares: np.ndarray, copies: Copies, k: int,
                     own: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows from lists of nearest groups; `own` are rows that are not their own neighbours."""
-    alone = (copies.count[index] == 1).all(axis=1) & (index >= 0).all(axis=1)
+    alone = (copies.counts[index] == 1).all(axis=1) & (index >= 0).all(axis=1)
     out, values = np.full((len(index), k), -1, np.int64), np.full((len(index), k), np.inf)
     if alone.any():  # no copies near
         near = copies.first[index[alone]]

@@ -108,16 +108,16 @@ class ManyColumns:
 
     def core2(self, m: int) -> np.ndarray:
         """Squared core distance of every row."""
-        return core2_of(self._index, self._squares, self._copies.count, m)[self._copies.group]
+        return core2_of(self._index, self._squares, self._copies.counts, m)[self._copies.group]
 
     def radii2(self, m: int) -> np.ndarray:
         """Squared isolation radius of every row."""
-        core2 = core2_of(self._index, self._squares, self._copies.count, m)
+        core2 = core2_of(self._index, self._squares, self._copies.counts, m)
         return radii2_of(self._index, self._squares, core2)[self._copies.group]
 
     def labels(self, eps: Sequence[float], m: int) -> list[np.ndarray]:
         """Labels at every eps."""
         with one_product_thread():
-            core2 = core2_of(self._index, self._squares, self._copies.count, m)
+            core2 = core2_of(self._index, self._squares, self._copies.counts, m)
             of_groups = wide_labels(self._rows, self._index, self._squares, core2, eps)
         return [labels[self._copies.group] for labels in of_groups]

@@ -183,5 +183,5 @@ def wide_rows(X: np.ndarray, lengths: np.ndarray, frame: Frame, threads: int = 1
                                norms), range(len(starts)), threads)
     cast = Form(W, norms, 1.02 * 2.0**-24 * np.sqrt(norms) + 1e-30)
     seen = Form(image, np.einsum("ij,ij->i", image, image, dtype=np.float64), slack)
-    return WideRows(Given(X, lengths, order, np.argsort(order)), cast, seen, middles, np.minimum.reduceat(image, starts),
-                    np.maximum.reduceat(image, starts), np.maximum.reduceat(slack, starts), frame)
+    boxes = np.minimum.reduceat(image, starts), np.maximum.reduceat(image, starts), np.maximum.reduceat(slack, starts)
+    return WideRows(Given(X, lengths, order, np.argsort(order)), cast, seen, middles, *boxes, frame)

@@ -81,7 +81,7 @@ class Shortlists(NamedTuple):
 
     listed: np.ndarray
     low: np.ndarray
-    count: np.ndarray
+    held: np.ndarray
     heap: np.ndarray
 
 
@@ -112,18 +112,18 @@ def _replace_root(heap, value):
 def _keep_possible(lists, p):
     """Drop the candidates of p whose lower bound the heap has left behind; how many are left."""
     kept = 0
-    for c in range(lists.count[p]):
+    for c in range(lists.held[p]):
         if lists.low[p, c] <= lists.heap[p, 0]:
             lists.listed[p, kept], lists.low[p, kept] = lists.listed[p, c], lists.low[p, c]
             kept += 1
-    lists.count[p] = kept
+    lists.held[p] = kept
     return kept
 
 
 @compiled()
 def _measure(lists, p, A, B, core2, values, rows):
     """Exact values of the candidates of place p, sorted, in `values` and `rows`; how many."""
-    k = lists.count[p]
+    k = lists.held[p]
     for c in range(k):
         rows[c] = B.order[lists.listed[p, c]]
     _exact_squares(A, A.order[p], B, rows, k, core2, values)
@@ -145,7 +145,7 @@ def _make_room(lists, p, A, B, core2, unit2):
         lists.listed[p, c], lists.low[p, c] = B.place[rows[c]], np.float32(value * (1 - 1e-6))
         if kept == m:  # from the largest down: that is a heap
             lists.heap[p, m - 1 - c] = min(cap, np.float32(value * (1 + 1e-6) + 1e-36))
-    lists.count[p] = kept
+    lists.held[p] = kept
 
 # %% ../../nbs/isolation/12b_shortlists.ipynb #a3388c91
 @compiled()
@@ -153,12 +153,12 @@ def offer(lists, p, q, low, high, A, B, core2, unit2):
     """Place q of B, between these squared bounds, is a candidate for place p of A."""
     if low > lists.heap[p, 0] or low > 3e38:
         return
-    if lists.count[p] == lists.listed.shape[1]:
+    if lists.held[p] == lists.listed.shape[1]:
         _make_room(lists, p, A, B, core2, unit2)
         if low > lists.heap[p, 0]:
             return
-    c = lists.count[p]
-    lists.listed[p, c], lists.low[p, c], lists.count[p] = q, np.float32(low), c + 1
+    c = lists.held[p]
+    lists.listed[p, c], lists.low[p, c], lists.held[p] = q, np.float32(low), c + 1
     if high < lists.heap[p, 0]:
         _replace_root(lists.heap[p], np.float32(high))
 

@@ -18,7 +18,7 @@ __all__ = []
 
 # %% ../../nbs/isolation/02_squares.ipynb #7d31f580
 def squared_distance(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """Sum of squared differences along the last axis, float64, added in feature order as scikit-learn's kd_tree does."""
+    """Float64 sum of squared differences along the last axis, added in feature order as scikit-learn's kd_tree does."""
     total = np.zeros(np.broadcast_shapes(A.shape, B.shape)[:-1])
     for j in range(A.shape[-1]):
         difference = np.subtract(A[..., j], B[..., j], dtype=np.float64)

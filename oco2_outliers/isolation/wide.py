@@ -126,7 +126,7 @@ def nearest_among(rows: WideRows, m: int, within: float = np.inf, apart: bool = 
     for r in rounds(len(blocks)):
         worst = np.sqrt(np.maximum.reduceat(lists.heap[:, 0], starts).astype(np.float64))
         k = _partners(r, rows.lows, rows.highs, rows.slack, worst, found)
-        in_threads(lambda i, r=r: _meet(meeting, blocks[i], blocks[i ^ r]), found[:k].tolist(), threads)
+        in_threads(lambda pair: _meet(meeting, *pair), [(blocks[i], blocks[i ^ r]) for i in found[:k]], threads)
     return measured(lists, rows.given, rows.given, zeros, within, threads)
 
 # %% ../../nbs/isolation/12d_wide.ipynb #2ba2af2f
