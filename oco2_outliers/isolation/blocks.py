@@ -29,6 +29,7 @@ class Terms(NamedTuple):
     slack: np.ndarray
 
 
+# %% ../../nbs/isolation/12c_blocks.ipynb #bdebf183
 @compiled(fastmath=LOOSE)
 def _along(W, p, way):
     """Scalar product of a row with a vector, in float64."""
