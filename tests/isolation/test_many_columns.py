@@ -1,0 +1,171 @@
+"""The search in many columns gives the bits of the definition, whatever the numbers, threads and processor."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from naive import clusters_by_definition
+
+from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius, nearest, sweep
+from oco2_outliers.ground.errors import InputError
+from oco2_outliers.isolation.many_columns import ManyColumns
+from oco2_outliers.isolation.paths import forced_path
+from oco2_outliers.isolation.squares import exact_root, in_metric
+
+
+def embeddings(seed, n, d, k=6, strays=0.02):
+    """Clusters of intrinsic dimension 10, strays, and copies."""
+    rng = np.random.default_rng(seed)
+    X = np.empty((n, d))
+    for rows in np.array_split(np.arange(n), k):
+        X[rows] = rng.normal(size=d) + rng.normal(size=(len(rows), 10)) @ rng.normal(size=(10, d)) * 0.3
+    X += rng.normal(size=X.shape) * 0.05
+    X[rng.random(n) < strays] *= 3
+    copies = rng.choice(n, n // 20, replace=False)
+    X[copies] = X[rng.choice(n, n // 20)]
+    return X[rng.permutation(n)]
+
+
+def special(name, rng):
+    """Tables on which a search may stumble."""
+    if name == "embeddings":
+        return embeddings(1, 700, 96)
+    if name == "noise":
+        return rng.normal(size=(600, 40))
+    if name == "lattice":
+        return rng.integers(0, 2, (500, 33)).astype(float)
+    if name == "one of each":
+        return np.eye(300)
+    if name == "lumps":  # two far apart, in each of which rows differ in the ninth digit
+        return np.where(np.arange(600)[:, None] % 2, 1e6, 1.0) * rng.normal(size=50) + rng.normal(size=(600, 50)) * 1e-3
+    if name == "equal":
+        return np.repeat(rng.normal(size=(3, 64)), 150, axis=0)
+    if name == "one far out":
+        return np.vstack([rng.normal(size=(400, 45)), np.full((1, 45), 1e9)])
+    return {"offset": 1e6, "tiny": 0.0, "large": 0.0}[name] + rng.normal(size=(400, 48)) * {
+        "offset": 1.0, "tiny": 1e-100, "large": 1e100}[name]
+
+
+def in_steps(X):
+    """All squared distances by definition, row by row."""
+    X = X.astype(np.float64)
+    total = np.zeros((len(X), len(X)))
+    for j in range(X.shape[1]):
+        total += (X[:, None, j] - X[None, :, j]) ** 2
+    return total
+
+
+def agree(X, square, m, jobs):
+    """The search says what all pairs say."""
+    with forced_path("parallel" if jobs > 1 else "serial"):
+        search = ManyColumns(X, m, jobs)
+    core2 = np.sort(square, axis=1)[:, m - 1]
+    radii2 = np.maximum(core2, square).min(axis=1)
+    np.testing.assert_array_equal(search.core2(m), core2)
+    np.testing.assert_array_equal(search.radii2(m), radii2)
+    finite = exact_root(radii2)
+    eps = [float(e) for e in np.unique(np.quantile(finite, (0.1, 0.5, 0.9, 1))) if e > 0]
+    for radius, labels in zip(eps, search.labels(eps, m)):
+        np.testing.assert_array_equal(labels, clusters_by_definition(square, radius, m))
+    own = ManyColumns(X, m + 1, jobs).rows_near(m, True)
+    apart = square.copy()
+    np.fill_diagonal(apart, np.inf)
+    expected = np.argsort(apart, axis=1, kind="stable")[:, :m]
+    np.testing.assert_array_equal(own[0], expected)
+    np.testing.assert_array_equal(own[1], np.take_along_axis(apart, expected, axis=1))
+
+
+@pytest.mark.parametrize("name", ["embeddings", "noise", "lattice", "one of each", "lumps", "equal", "one far out",
+                                  "offset", "tiny", "large"])
+def test_all_pairs_say_the_same(name):
+    X = special(name, np.random.default_rng(0))
+    agree(X, in_steps(X), 4, 1 if len(X) % 200 else 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_narrow_numbers_are_widened_not_rounded(dtype):
+    X = embeddings(2, 600, 70).astype(dtype)
+    wide = X.astype(np.float64)
+    with forced_path("serial"):
+        for metric in ("euclidean", "cosine"):
+            for call, given in ((isolation_radius, {"min_samples": 5}), (nearest, {"k": 3})):
+                np.testing.assert_array_equal(call(X, metric=metric, **given), call(wide, metric=metric, **given))
+        for one, other in zip(sweep(X, [1.0, 2.0])._labels, sweep(wide, [1.0, 2.0])._labels):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_cosine_is_euclidean_of_divided_rows():
+    X = embeddings(3, 500, 60)
+    divided = in_metric(X, "cosine")
+    with forced_path("serial"):
+        radii = isolation_radius(X, [1, 5, 9], metric="cosine")
+        np.testing.assert_array_equal(radii, isolation_radius(divided, [1, 5, 9]))
+        np.testing.assert_array_equal(nearest(X, k=6, metric="cosine"), nearest(divided, k=6))
+        a, b = sweep(X, [0.2, 0.5], metric="cosine").table, sweep(divided, [0.2, 0.5]).table
+    np.testing.assert_array_equal(a, b)
+    X[[7, 30]] = 0
+    for call in (isolation_radius, nearest, lambda X, metric: sweep(X, [0.2], metric=metric)):
+        with pytest.raises(InputError, match="row 7 is all zeros"):
+            call(X, metric="cosine")
+
+
+def test_new_rows_of_many_columns():
+    X = embeddings(4, 800, 90)
+    fitted, new = X[:500], np.vstack([X[450:], np.full((1, 90), 1e30), np.full((1, 90), -1e8)])
+    with forced_path("library"):
+        plain = IsolatedSoundings(eps=2.0).fit(fitted)
+        expected = plain.score_samples(new), plain.predict(new), plain.explain(new[:3])
+    with forced_path("parallel"):
+        model = IsolatedSoundings(eps=2.0).fit(fitted)
+        found = model.score_samples(new), model.predict(new), model.explain(new[:3])
+    np.testing.assert_array_equal(model.labels_, plain.labels_)
+    for a, b in zip(found[:2], expected[:2]):
+        np.testing.assert_array_equal(a, b)
+    assert found[2].equals(expected[2])
+
+
+def test_many_neighbours_and_few_rows():
+    X = embeddings(5, 300, 40)
+    square = in_steps(X)
+    for m in (1, 90, 300):
+        search = ManyColumns(X, m)
+        np.testing.assert_array_equal(search.core2(m), np.sort(square, axis=1)[:, m - 1])
+    index, distance = nearest(X[:2], k=1)
+    assert index.tolist() == [[1], [0]] and (distance[:, 0] ** 2 == pytest.approx(square[0, 1]))
+
+
+ELSEWHERE = """
+import hashlib, sys
+import numpy as np
+from oco2_outliers.dbscan import isolation_radius, nearest
+from oco2_outliers.isolation.paths import forced_path
+X = np.load(sys.argv[1])
+with forced_path("parallel"):
+    answers = [isolation_radius(X, 5, n_jobs=2), *nearest(X, k=5, metric="cosine", n_jobs=2)]
+print(hashlib.sha256(b"".join(answer.tobytes() for answer in answers)).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_another_processor_says_the_same(tmp_path):
+    np.save(tmp_path / "X.npy", embeddings(6, 3000, 200).astype(np.float32))
+    said = set()
+    for core in ("Haswell", "Nehalem", "Prescott"):
+        done = subprocess.run([sys.executable, "-c", ELSEWHERE, str(tmp_path / "X.npy")], capture_output=True,
+                              text=True, check=True, env={**os.environ, "OPENBLAS_CORETYPE": core})
+        said.add(done.stdout)
+    assert len(said) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("d", [33, 64, 129, 768, 1024])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_all_pairs_say_the_same_at_length(d, jobs):
+    for seed in range(3):
+        X = embeddings(seed, 900, d)
+        if seed == 1:
+            X = np.round(X * 2) / 2 + 1e6
+        X = X if seed == 0 else X.astype(np.float32)
+        agree(X, in_steps(X), 5, jobs)
