@@ -17,6 +17,7 @@ from .figures import eps_curve, silhouette_curve
 from .results import shown_reasons
 from ..soundings.figures import isolated_along_track, isolated_map
 from ..soundings.inputs import InputTable, reading_notes
+from ..soundings.sounding_ids import unread_time
 
 # %% auto #0
 __all__ = []
@@ -54,6 +55,8 @@ def notes_of_places(table: pd.DataFrame) -> list[str]:
         elif len(known) and (wrong := known.astype(np.float64).abs() > limit).any():
             notes.append(f"{name} is impossible in {counted(int(wrong.sum()), 'row')} ({known[wrong].iloc[0]:g}): "
                          "these are on no map and in no group")
+    if {"latitude", "longitude"} <= set(table) and "orbit" not in table and (why := unread_time(table)):
+        notes.append(f"{why}; the groups take all rows as one pass")
     return notes
 
 

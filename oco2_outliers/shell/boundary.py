@@ -38,6 +38,15 @@ def _usage(error: Any) -> str:
     return text + (f" (see {command} --help)" if command else "")
 
 # %% ../../nbs/shell/00_boundary.ipynb #7e10667f
+def _here_is_gone() -> bool:
+    """Whether the folder in which the process stands was removed."""
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
+
+
 def told(error: BaseException) -> str:
     """An error in one line of at most 1,000 characters."""
     text = str(error)
@@ -45,6 +54,8 @@ def told(error: BaseException) -> str:
         text = _usage(error)
     elif isinstance(error, MemoryError):
         text = f"there is not enough memory for this{text and ': '}{text}; give less at a time"
+    elif isinstance(error, FileNotFoundError) and error.filename is None and _here_is_gone():
+        text = "the folder in which this was started is gone: go to another one (cd)"
     elif isinstance(error, RecursionError):
         text = "the input is nested too deeply to be read"
     elif not isinstance(error, (InputError, OSError, NoOutput)) or not text:

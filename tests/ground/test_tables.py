@@ -370,3 +370,10 @@ def test_tables_in_memory_with_twins_or_levels_are_refused():
     table.columns = pd.MultiIndex.from_product([["x", "y"], ["a", "b"]])
     with pytest.raises(InputError, match="the columns have several levels"):
         isolate(table)
+
+
+@pytest.mark.parametrize("time", ["08/07/2016", "2016-244", "31/08/16", "12:02:30", 42613.5])
+def test_a_time_that_is_not_used_for_the_groups_is_told(time):
+    table = pd.DataFrame({"time": [time] * 60, "latitude": 45.0, "longitude": 8.0, "xco2": np.sin(np.arange(60))})
+    assert "the groups take all rows as one pass" in "\n".join(isolate(table).notes)
+    assert "one pass" not in "\n".join(isolate(table.assign(orbit=11522)).notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ import pytest
 from oco2_outliers.cli import main
 from oco2_outliers.image_forest import simulate_pictures, train_model
 from oco2_outliers.main_job import isolate
-from oco2_outliers.shell.boundary import within_boundary
+from oco2_outliers.shell.boundary import told, within_boundary
 from oco2_outliers.soundings import simulate_granule
 
 
@@ -327,3 +328,13 @@ def test_hostile_command_lines_differ():
     assert all(any(one.argv[:len(words.split())] == words.split() for one in newer) for words in SHARED)
     tried = {word for one in newer for word in one.argv}
     assert {name for _, options in SHARED.values() for name, _ in options} <= tried
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    error = FileNotFoundError(2, "No such file or directory")
+    with contextlib.chdir(gone):
+        gone.rmdir()
+        assert told(error) == "the folder in which this was started is gone: go to another one (cd)"
+    assert told(error) == "[Errno 2] No such file or directory"
