@@ -39,11 +39,12 @@ def generate(folder: str | Path, n_days: int, seconds: float = 680) -> int:
         return sum(pool.map(_one_day, jobs, chunksize=4))
 
 
-def run(folder: str, task: str, how: str, workers: int, settings: dict | None = None, scale: str = "orbit") -> dict:
+def run(folder: str, task: str, how: str, workers: int, settings: dict | None = None, scope: str = "orbit") -> dict:
     """One run after a warm-up on two files: seconds, and the share of the workers' time that no task took."""
     files = sorted(map(str, Path(folder).iterdir()))
     with tempfile.TemporaryDirectory() as place:
-        asked = {"parameters": settings or {}, "scale": scale}
+        original = {"preset": "original"} if task == "isolate" else {}
+        asked = {"parameters": original | (settings or {}), "scope": scope}
         if how == "dask":
             from distributed import Client, LocalCluster
 
@@ -61,11 +62,12 @@ def run(folder: str, task: str, how: str, workers: int, settings: dict | None = 
                 "outside": 1 - busy / (workers * result.seconds), "combine": time.perf_counter() - started}
 
 
-def memory(folder: str, n: int, task: str = "isolate", scale: str = "run") -> dict:
+def memory(folder: str, n: int, task: str = "isolate", scale_over: str = "run") -> dict:
     """A run over the first n files in this process; the harness reads the peak."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
-        result = map_files(sorted(map(str, Path(folder).iterdir()))[:n], task, out=place, scale=scale)
+        result = map_files(sorted(map(str, Path(folder).iterdir()))[:n], task, out=place, scale_over=scale_over,
+                           parameters={"preset": "original"})
     return {"seconds": time.perf_counter() - started, "rows": result.rows}
 
 
@@ -103,7 +105,7 @@ def main() -> None:
     print(machine(PACKAGES) + f" {os.cpu_count()} CPUs.\n", flush=True)
     with tempfile.TemporaryDirectory() as place:
         n = generate(f"{place}/days", 365 if asked.year else asked.days)
-        print(f"{n:,} soundings in daily files. Isolation, scope orbit, scale orbit:\n", flush=True)
+        print(f"{n:,} soundings in daily files. Isolation, preset original, scope orbit:\n", flush=True)
         print(throughput(f"{place}/days", asked.repeat, ["isolate", *(["peaks"] if asked.peaks else [])]), flush=True)
         if not asked.skip_memory:
             generate(f"{place}/short", 300, 90)

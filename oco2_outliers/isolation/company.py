@@ -129,6 +129,6 @@ def company_search(X: np.ndarray, min_samples: int | str, n_jobs: int | None = N
     if min_samples != AUTO:
         return neighbour_search(X, int(min_samples), n_jobs, eps, metric), int(min_samples)
     if len(X) > EXACT_ROWS:
-        drawn = DrawnCompany(X, n_jobs, random_state, metric)
+        drawn = DrawnCompany(X, n_jobs, random_state, metric=metric)
         return drawn, drawn.m
     return neighbour_search(X, group_size(len(X)), n_jobs, eps, metric), group_size(len(X))

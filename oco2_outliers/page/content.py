@@ -125,7 +125,7 @@ def _subtitle(source: Source, table: pd.DataFrame) -> str:
     """How many rows of what, and what the run judged by."""
     told = [counted(len(table), "row") + (f" of {_some(source.names)}" if source.names else "")]
     told += [source.compared] if source.compared else []
-    if "isolated" in table and source.min_samples is not None:
+    if "isolated" in table and source.min_samples is not None and not source.compared:
         told.append(f"the run used eps {source.eps:.4g}{f' ({source.rule})' if source.rule else ''} and min_samples "
                     f"{source.min_samples}")
     elif "global_score" in table and source.eps is not None:

@@ -219,7 +219,9 @@ def test_a_combined_run_is_a_result(tmp_path, eps):
         names = {each["name"] for each in meta["columns"]}
         assert {"score", "eps", "reason"} <= names and "ratio" not in names
         return
-    assert meta["eps"] == eps and meta["min_samples"] == 5 and meta["subtitle"].endswith("eps 1.5 and min_samples 5")
+    assert meta["eps"] == eps and meta["min_samples"] is None and meta["subtitle"].endswith(
+        "; compared: the rows of each file with each other, in robust spreads of the file, as isolate does with one "
+        "file; eps 1.5, min_samples auto")
     assert ((eps < array(meta["settings"][0])) == combined["isolated"]).all()
 
 
