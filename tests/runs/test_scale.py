@@ -43,12 +43,18 @@ HERE = Path(__file__).resolve().parent  # of the tasks, which workers import
 
 # ---------------------------------------------------------------- a cluster
 
+# A cluster that has nothing to do looks at itself fifty times a second, for as long as the tests last.
+QUIET = {f"DASK_DISTRIBUTED__{name}": value for name, value in
+         {"WORKER__PROFILE__ENABLED": "False", "WORKER__MEMORY__MONITOR_INTERVAL": "2s", "ADMIN__TICK__INTERVAL": "1s",
+          "ADMIN__SYSTEM_MONITOR__INTERVAL": "5s"}.items()}
+
+
 class Cluster:
     """`dask scheduler` and `dask worker` as a user starts them: processes of their own on loopback."""
 
     def __init__(self, folder, n_workers=2, env=None):
         self.folder, self.processes = Path(folder), []
-        self.env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", **(env or {})}
+        self.env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", **QUIET, **(env or {})}
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
                                      "--scheduler-file", str(self.folder / "scheduler.json"))
         file, end = self.folder / "scheduler.json", time.monotonic() + 180
