@@ -32,7 +32,7 @@ def compile_scan():
     from oco2_outliers.peaks import find_peaks
     from oco2_outliers.soundings import simulate_granule
 
-    find_peaks(simulate_granule(n_seconds=20)[0], n_surrogates=19)
+    find_peaks(simulate_granule(n_seconds=20)[0], n_surrogates=39)
 
 
 if __name__ == "__main__":
