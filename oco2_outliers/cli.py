@@ -5,7 +5,6 @@
 # %% ../nbs/90_cli.ipynb #34f26689
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from oco2_outliers.runs.tasks import (
     box_from,
     command_line_parameters,
     days_from,
+    group_from,
     modes_from,
     names_from,
     task_named,
@@ -113,21 +113,13 @@ _Eps = Annotated[str, typer.Option(help="Radius in spreads of the features: a nu
                                    "silhouette (0.5,0.6,0.7), or auto, which clean data rarely exceeds.")]
 _Group = Annotated[str, typer.Option("--min-samples", help="Rows that make a core row, itself counted; auto, a "
                                      "twentieth of the rows, finds bad soundings in groups, 5 finds single strays.")]
-_Spread = Annotated[str, typer.Option(help="What features are measured in: robust (interquartile ranges), or standard "
-                                     "deviations.")]
+_Spread = Annotated[str, typer.Option(help="What features are measured in: robust (range of the middle 80 %), or "
+                                     "standard deviations.")]
 _FeatureColumns = Annotated[str | None, typer.Option(help="Columns to use, a,b,c. Default: all numeric ones but "
                                                      "identifiers, coordinates and codes, without constant and "
                                                      "duplicate ones.")]
 _DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows with NaN or infinite features instead of "
                                             "refusing them.")]
-
-# %% ../nbs/90_cli.ipynb #72f299b4
-def _group_asked(text: str) -> int | str:
-    """How many rows make a core row: a number, or auto."""
-    plain = text.strip().lower()
-    if plain != "auto" and not re.fullmatch(r"\d{1,18}", plain):
-        raise InputError(f"min_samples must be a whole number of at least 1, or auto, not {text!r}")
-    return plain if plain == "auto" else int(plain)
 
 # %% ../nbs/90_cli.ipynb #f25ada01
 @app.command("isolate")
@@ -141,6 +133,10 @@ def _isolate_command(
     preset: Annotated[str | None, typer.Option(help="original: scale standard and min_samples 5, as the first "
                                                "pipeline.")] = None,
     features: _FeatureColumns = None,
+    context: Annotated[str, typer.Option(help="all: against all rows; track: against the neighbours on the same "
+                                         "pass.")] = "all",
+    along: Annotated[float, typer.Option(help="Neighbours lie at most so far away along the track, km.")] = 20.0,
+    across: Annotated[float, typer.Option(help="And at most so far across it, km.")] = 10.0,
     drop_missing: _DropMissing = False,
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
@@ -150,8 +146,9 @@ def _isolate_command(
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
 
-    result = isolate(inputs, out=out, store=store, eps=eps, min_samples=_group_asked(min_samples), scale=scale,
-                     preset=preset, features=names_from(features), drop_missing=drop_missing, n_jobs=jobs,
+    result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
+                     preset=preset, features=names_from(features), context=context, along=along, across=across,
+                     drop_missing=drop_missing, n_jobs=jobs,
                      random_state=random_state, progress=sys.stderr.isatty(), encoding=encoding, separator=separator,
                      decimal=decimal, **_rows_asked(box, dates, quality, mode))
     print(result)
@@ -321,10 +318,10 @@ _Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tc
 _Processes = Annotated[int, typer.Option(help="Processes of this machine, at most one per core; 0 for "
                                             "as many.", min=0)]
 _Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what is in OUT, or start over.")]
-_Scope = Annotated[str | None, typer.Option(help="isolate: judge against its own orbit, or against all rows. Default: "
-                                            "orbit.")]
-_RunScale = Annotated[str | None, typer.Option(help="isolate: mean and deviation of the run, or of each orbit. "
-                                               "Default: run.")]
+_Scope = Annotated[str | None, typer.Option(help="isolate: compare a sounding with those of its file, its orbit, or "
+                                            "all. Default: file.")]
+_ScaleOver = Annotated[str | None, typer.Option("--scale-over", help="isolate: take the scale over each file, each "
+                                                "orbit, or the run. Default: over what is compared.")]
 _MemoryLimit = Annotated[float | None, typer.Option(help="isolate --scope all: GB that may be used.")]
 _Combine = Annotated[bool, typer.Option("--combine", help="Put the parts into one table at the end.")]
 
@@ -334,20 +331,20 @@ def _run_command(
     ctx: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK", help="What to do, see below.")],
     files: _Files, out: _RunOut, dask: _Dask = None, jobs: _Processes = 1, resume: _Resume = True,
-    scope: _Scope = None, scale: _RunScale = None, memory_limit: _MemoryLimit = None, combined: _Combine = False,
+    scope: _Scope = None, scale_over: _ScaleOver = None, memory_limit: _MemoryLimit = None, combined: _Combine = False,
 ) -> None:
     """Do one task for many files: resumable, on many cores, on a cluster."""
     declared = task_named(task)
     settings = declared.from_options(ctx.obj)
-    if not declared.over_run and (scope or scale or memory_limit):
+    if not declared.over_run and (scope or scale_over or memory_limit):
         over_run = " and ".join(each.name for each in TASKS.values() if each.over_run)
-        raise InputError(f"{task} has no --scope, --scale or --memory-limit: these are for {over_run}")
+        raise InputError(f"{task} has no --scope, --scale-over or --memory-limit: these are for {over_run}")
     from oco2_outliers.scale import combine, map_files
 
     bars = sys.stderr.isatty()
     try:
         result = map_files(files, task, client=dask, out=out, resume=resume, jobs=jobs, parameters=settings,
-                           scope=scope or "orbit", scale=scale or "run", progress=bars,
+                           scope=scope, scale_over=scale_over, progress=bars,
                            memory_limit=None if memory_limit is None else memory_limit * 1e9)
     except KeyboardInterrupt as stopped:
         print(f"oco2-outliers: {stopped or 'stopped'}", file=sys.stderr)

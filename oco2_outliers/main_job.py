@@ -19,14 +19,29 @@ from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.headings import as_names
-from .ground.numbers import shown
 from .ground.overwriting import refuse_overwriting
 from .ground.tables import storable, wrapped_text
 from .ground.words import counted
 from .isolation.checks import checked_group
-from .isolation.choosing import best_by_silhouette, eps_steps, eps_values, printable_eps
+from oco2_outliers.isolation.choosing import (
+    best_by_silhouette,
+    eps_steps,
+    eps_values,
+    printable_eps,
+    settings_of_preset,
+)
 from .isolation.columns import Fate
-from .isolation.company import AUTO
+from oco2_outliers.isolation.contexts import (
+    Context,
+    checked_context,
+    context_lines,
+    local_features,
+    local_limit_asked,
+    local_sweep,
+    surroundings_of,
+    told_context,
+    with_context,
+)
 from .isolation.estimator import IsolatedSoundings
 from .isolation.evaluating import Evaluation, evaluate
 from .isolation.features import FeatureMatrix
@@ -36,13 +51,15 @@ from .isolation.radii import isolation_radius
 from oco2_outliers.isolation.reporting import (
     isolated_flagged,
     names_of_rows,
+    notes_of_fills,
+    notes_of_places,
     notes_of_run,
     oddest_text,
     sweep_figure,
     sweep_text,
     track_figure,
 )
-from .isolation.results import result_columns
+from .isolation.results import compared_text, result_columns
 from .isolation.sweeps import sweep
 from .isolation.tails import TailEps
 from .soundings.exact_text import exact_numbers
@@ -56,6 +73,7 @@ from oco2_outliers.soundings.inputs import (
     told_selection,
 )
 from .soundings.selections import check_asked
+from .soundings.surroundings import LocalScores
 
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate', 'evaluate', 'Evaluation', 'group_isolated', 'Groups']
@@ -93,19 +111,14 @@ def _matrix_of(rows: _Rows, features: list[str] | None, min_samples: int | str, 
                          "none can be core; lower min_samples")
     return matrix
 
-# %% ../nbs/04a_isolate.ipynb #f606aba5
-def _settings(preset: str | None, min_samples: int | str, scale: str) -> tuple[int | str, str]:
-    """How many rows make a group, and the scale, as a preset or the caller says."""
-    if preset not in (None, "original"):
-        raise InputError(f"preset must be 'original' or None, not {shown(preset)}")
-    return (min_samples, scale) if preset is None else (5 if min_samples == AUTO else min_samples, "standard")
-
 # %% ../nbs/04a_isolate.ipynb #847fc180
 def _swept(X: pd.DataFrame, asked: list[float] | None, min_samples: int | str, random_state: int | None,
-           n_jobs: int | None, shown: bool) -> tuple[pd.DataFrame, TailEps]:
+           n_jobs: int | None, shown: bool, context: Context) -> tuple[pd.DataFrame, TailEps]:
     """The sweep over the eps asked for, or where counts change; and the eps in use, with the rule that chose it."""
     radius = isolation_radius(X, min_samples, n_jobs, random_state or 0)
     chosen = printable_eps(radius, X.shape[1], min_samples)
+    if context.on_track:  # its own sweep is one of the local scores
+        return pd.DataFrame(), chosen
     steps = asked or eps_steps(radius, chosen.eps, min_samples)
     swept = sweep(X, eps=steps, min_samples=min_samples, random_state=random_state, n_jobs=n_jobs, progress=shown).table
     return swept, chosen if asked is None else TailEps(*best_by_silhouette(swept, chosen.eps))
@@ -123,11 +136,17 @@ class IsolationResult:
         isolated, and results of unlike eps can be compared by it), `isolated` and `outlier` (the same boolean
         under the name of this method and the name every result table has), `reason` (features by their share in
         the distance to the nearest core row), `change` (the smallest change of one feature that would end the
-        isolation); where there are places also `group` (number of the group of isolated soundings, 0 for all others).
+        isolation); where there are places also `group` (number of the group of isolated soundings, 0 for all others);
+        where passes are known, too, `local_score` (how far off the neighbours on the track, in their spreads),
+        `local_outlier`, `local_reason`, `local_neighbours` (how many) and `local_difference` (from their median).
+        With ``context="track"`` the local ones fill `score` and its company, also `isolated`, and those of all
+        rows are `global_score`, `global_isolated` and `global_reason`.
     sweep : DataFrame
-        `eps`, `min_samples`, `n_clusters`, `n_isolated`, `silhouette` and its variants, one row per setting.
+        `eps`, `min_samples`, `n_clusters`, `n_isolated`, `silhouette` and its variants, one row per setting; with
+        ``context="track"`` limits of the local score, and how many soundings lie beyond each.
     eps : float
-        The radius in use, in spreads of the features (robust ones, or standard deviations).
+        A score above it is isolated: the radius in use, in spreads of the features (robust ones, or standard
+        deviations); with ``context="track"`` the limit, in spreads of the neighbours.
     min_samples : int
         Rows that make a core row, itself counted.
     rule : str
@@ -141,6 +160,12 @@ class IsolationResult:
     groups : DataFrame
         Isolated soundings that lie close together on one pass, the largest group first; see `group_isolated`. Empty
         where the table has no places.
+    context : Context
+        Which question `score` answers: its `name` is ``"all"`` or ``"track"``; and `along` and `across`, how far
+        neighbours may be away (km).
+    local : LocalScores or None
+        The soundings against their surroundings, with the stripes that were taken off; None where the table does not
+        say where and when they were made.
 
     Examples
     --------
@@ -163,6 +188,8 @@ class IsolationResult:
     summary: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
+    context: Context = Context()
+    local: LocalScores | None = None
 
     @property
     def isolated(self) -> pd.DataFrame:
@@ -193,10 +220,18 @@ class IsolationResult:
 
     def __str__(self) -> str:
         n, n_rows = int(self.table["isolated"].sum()), len(self.table)
-        verdict = (f"eps {self.eps:.3g} ({self.rule}), min_samples {self.min_samples}: "
-                   f"{n:,} of {counted(n_rows, 'row')} isolated ({n / n_rows:.2%})")
+        names = [each["name"] for each in self.summary["inputs"]]
+        one = "the table" if names == ["table in memory"] else "the file"
+        whose = one if len(names) == 1 else f"all {len(names):,} inputs"
+        compared = compared_text(f"the rows of {whose}", whose, self.summary["parameters"]["scale"])
+        company = "" if self.context.on_track else f", min_samples {self.min_samples}"
+        word = "odd where they lie" if self.context.on_track else "isolated"
+        verdict = (f"eps {self.eps:.3g} ({self.rule}){company}: "
+                   f"{n:,} of {counted(n_rows, 'row')} {word} ({n / n_rows:.2%})")
         return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
-                          verdict, *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
+                          *([] if self.context.on_track else [compared]), verdict,
+                          *context_lines(self.table, self.context, self.local),
+                          *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
 
 # %% ../nbs/04a_isolate.ipynb #2d161846
 def _write(result: IsolationResult, folder: Path) -> None:
@@ -211,7 +246,8 @@ def _write(result: IsolationResult, folder: Path) -> None:
     (folder / "summary.json").write_text(json.dumps(result.summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
     along = track_figure(table, result.matrix.features[0], result.eps)
     along.savefig(folder / "isolated_along_track.png", dpi=120)
-    shown = result.sweep[result.sweep["min_samples"] == result.min_samples]
+    shown = result.sweep
+    shown = shown[shown["min_samples"] == result.min_samples] if "min_samples" in shown else shown
     sweep_figure(table["score"].to_numpy(), shown, result.eps, result.rule).savefig(folder / "sweep.png", dpi=120)
 
 # %% ../nbs/04a_isolate.ipynb #72e03e0c
@@ -259,25 +295,34 @@ def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
 
 # %% ../nbs/04a_isolate.ipynb #0b69644b
 def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: IsolatedSoundings,
-            parameters: dict[str, Any]) -> IsolationResult:
+            parameters: dict[str, Any], context: Context, limit: float | None) -> IsolationResult:
     """The judged rows with their scores on the index of the input, and all that is to be told about the run."""
     scored = rows.table.loc[matrix.X.index].join(result_columns(model, matrix))
+    compared = local_features(matrix.features, parameters["features_asked"])
+    local = surroundings_of(scored, compared, context, limit)
+    scored = with_context(scored, local, context)
+    if local is not None:
+        parameters = told_context(parameters, context, local, compared, limit)
+        swept = local_sweep(local) if context.on_track else swept
     scored, groups = with_groups(scored)
     scored.index = rows.index[scored.index]
     notes = notes_of_run(rows.read, rows.table, len(matrix.X), rows.fills, rows.partial, rows.earlier)
+    notes += notes_of_places(rows.table) + notes_of_fills(rows.table.loc[matrix.X.index], matrix.features)
     notes += [parameters["eps_note"]] if parameters["eps_note"] else []
     if mixed := storable(rows.table)[1]:
         notes.append(f"columns of mixed kinds, stored as text in scores.parquet: {', '.join(mixed)}")
     summary = _summary(rows, matrix, model, parameters)
-    summary["counts"] |= {"isolated_flagged": int(isolated_flagged(scored).sum()), "groups": len(groups)}
+    summary["counts"] |= {"isolated": int(scored["isolated"].sum()),
+                          "isolated_flagged": int(isolated_flagged(scored).sum()), "groups": len(groups)}
     return IsolationResult(scored, swept, parameters["eps"], parameters["min_samples"], parameters["eps_rule"],
-                           replace(matrix, X=matrix.X.set_axis(scored.index)), summary, notes, groups)
+                           replace(matrix, X=matrix.X.set_axis(scored.index)), summary, notes, groups, context, local)
 
 # %% ../nbs/04a_isolate.ipynb #68f1c893
 def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
             eps: float | str | Sequence[float] = "auto", min_samples: int | str = "auto", scale: str = "robust",
-            preset: str | None = None, features: str | Sequence[str] | None = None, drop_missing: bool = False,
+            preset: str | None = None, features: str | Sequence[str] | None = None, context: str = "all",
+            along: float = 20.0, across: float = 10.0, drop_missing: bool = False,
             box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
             quality: int | Sequence[int] | None = None, mode: int | str | Sequence[int | str] | None = None,
             random_state: int | None = 0, n_jobs: int | None = None, progress: bool = False,
@@ -301,13 +346,19 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
         Rows that make a core row, itself counted. ``"auto"``, a twentieth of the rows (`group_size`), finds bad
         soundings that come in groups; 5 finds single strays.
     scale : {"robust", "standard"}, default "robust"
-        What a feature is measured in: its median and interquartile range, or mean and standard deviation, see
+        What a feature is measured in: its median and middle range, or mean and standard deviation, see
         `feature_matrix`.
     preset : {None, "original"}
         ``"original"``: the settings of the first pipeline, ``scale="standard"`` and ``min_samples=5``.
     features : str or sequence of str, optional
         Columns to use; by default all numeric ones but identifiers, coordinates, times, row numbers and codes (flags,
         modes, footprints), see `feature_matrix`. ``summary["columns"]`` tells what became of every column.
+    context : {"all", "track"}, default "all"
+        Whom a row is compared with. ``"track"``: each sounding with those of its own pass around it (`local_scores`);
+        `score`, `isolated` and `reason` then tell how far its xco2 (or the `features` that are named) is off theirs,
+        and `eps` is a number of their spreads. Where the table tells places and passes, both scores are there.
+    along, across : float, default 20 and 10
+        Neighbours lie at most so far away along and across the track, km.
     drop_missing : bool, default False
         Drop rows with NaN or infinite features instead of refusing them. Rows with declared fill values are always
         dropped, and counted.
@@ -349,8 +400,9 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     >>> isolate(table, eps=0.5).isolated["xco2"].tolist()
     [420.0]
     """
-    min_samples, scale = _settings(preset, checked_group(min_samples), scale)
-    asked = eps_values(eps)
+    min_samples, scale = settings_of_preset(preset, checked_group(min_samples), scale)
+    question, asked = checked_context(context, along, across), eps_values(eps)
+    limit = local_limit_asked(question, asked)
     features = None if features is None else as_names(features, "features")
     store = opened_store(store)
     inputs = meant_inputs(inputs, store, out)
@@ -361,14 +413,15 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
         rows = _read_rows(inputs, store, progress, {**selection, **dialect})
         matrix = _matrix_of(rows, features, min_samples, scale, drop_missing)
-        swept, (chosen, rule, note) = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress)
+        swept, (chosen, rule, note) = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress, question)
         model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs,
                                   random_state=random_state or 0).fit(matrix.X)
         parameters = {"eps": chosen, "eps_rule": rule, "eps_note": note, "eps_asked": asked or "auto",
                       "min_samples": model.min_samples_, "min_samples_asked": min_samples, "scale": scale,
-                      "features_asked": features, "drop_missing": drop_missing, "random_state": random_state,
+                      "features_asked": features, "context": context, "drop_missing": drop_missing,
+                      "random_state": random_state,
                       **told_selection(selection | dialect)}
-        result = _result(rows, matrix, swept, model, parameters)
+        result = _result(rows, matrix, swept, model, parameters, question, limit)
         if scratch is not None:
             _write(result, scratch)
     return result

@@ -46,6 +46,39 @@ def clusters_by_definition(square, eps, m):
 
 # --- soundings ---
 
+def naive_local_scores(passes, along, across, footprint, value, reach, width):
+    """Scores against the surroundings as the words say it: sounding by sounding, footprint by footprint."""
+    usable = np.isfinite(value) & np.isfinite(along)
+
+    def middles(values):
+        n, middle, scatter = np.zeros(len(value), int), np.full(len(value), np.nan), np.full(len(value), np.nan)
+        for row in np.flatnonzero(usable):
+            near = usable & (passes == passes[row])
+            near &= (np.abs(along - along[row]) <= reach) & (np.abs(across - across[row]) <= width)
+            near[row] = False
+            n[row] = near.sum()
+            if n[row] >= 10:
+                middle[row] = np.median(values[near])
+                scatter[row] = 1.4826 * np.median(np.abs(values[near] - middle[row]))
+        return n, middle, scatter
+
+    _, middle, _ = middles(value)
+    flat = value.copy()
+    for one, number in {(a, b) for a, b in zip(passes, footprint) if b > 0}:
+        rows = usable & (passes == one) & (footprint == number)
+        off = (value - middle)[rows]
+        if np.isfinite(off).sum() >= 30:
+            flat[rows] -= np.nanmedian(off)
+    n, middle, spread = middles(flat)
+    for one in set(passes):
+        rows = passes == one
+        if np.isfinite(spread[rows]).any():
+            typical = np.nanmedian(spread[rows])
+            spread[rows] = np.clip(spread[rows], typical / 2, 2 * typical)
+    spread[spread == 0] = np.nan
+    return n, np.abs(flat - middle) / spread
+
+
 def naive_background(soundings, window):
     """For every sounding: the window around it, sorted and averaged by the book."""
     distance, good = track_distance(soundings), soundings["xco2_quality_flag"] == 0

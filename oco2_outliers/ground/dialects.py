@@ -69,7 +69,8 @@ def _head_lines(head: bytes, encoding: str) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"it is not {encoding.upper()} text ({error.reason} at byte {error.start}): give its encoding "
                          "(encoding=\"cp1252\", --encoding cp1252)") from None
-    lines = text.splitlines()
+    lines = re.split(r"\r\n|\n|\r", text)  # not splitlines: other marks of it may stand in a cell
+    lines = lines[:-1] if lines[-1] == "" else lines
     return lines[:-1] if len(head) >= HEAD and len(lines) > 1 else lines
 
 # %% ../../nbs/ground/05a_dialects.ipynb #484eb4d7
@@ -96,11 +97,39 @@ def _cells(line: str, separator: str, quote: str) -> list[str]:
     return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, quotechar=quote,
                                                      skipinitialspace=True), [])]
 
+# %% ../../nbs/ground/05a_dialects.ipynb #7f204c76
+_LONGEST_CELL = 20  # lines that one cell may take; more of them are no cell, but a quote that stands alone
+
+
+def _records(lines: list[str], quote: str) -> list[str]:
+    """Lines joined to records: a quote that is open at the end of a line goes on in the next."""
+    records: list[str] = []
+    place = 0
+    while place < len(lines):
+        text, end = lines[place], place + 1
+        while text.count(quote) % 2 and end < min(len(lines), place + _LONGEST_CELL):
+            text, end = f"{text} {lines[end]}", end + 1
+        closed = text.count(quote) % 2 == 0
+        records.append(text if closed else lines[place])
+        place = end if closed else place + 1
+    return records
+
+# %% ../../nbs/ground/05a_dialects.ipynb #47d0aa90
+def _has_row_names(rows: list[list[str]]) -> bool:
+    """Whether all rows have one cell more than the header, and begin with a number that counts them."""
+    if len(rows) < 3 or len(rows[0]) < 2 or any(len(row) != len(rows[0]) + 1 for row in rows[1:]):
+        return False
+    first = [row[0].strip("\"'") for row in rows[1:]]
+    if not all(cell.isdecimal() and len(cell) < 10 for cell in first) or not any(row[-1] for row in rows[1:]):
+        return False
+    return all(int(after) == int(before) + 1 for before, after in zip(first, first[1:]))
+
 # %% ../../nbs/ground/05a_dialects.ipynb #1e623e0a
 def _fits(lines: list[str], separator: str, quote: str) -> bool:
     """Whether the header has several names in this dialect, and the rows below it as many cells."""
-    widths = [len(_cells(line, separator, quote)) for line in lines[:21] if line.strip()]
-    return bool(widths) and widths[0] > 1 and set(widths) == {widths[0]}
+    rows = [_cells(line, separator, quote) for line in lines[:21] if line.strip()]
+    widths = [len(row) for row in rows]
+    return bool(widths) and widths[0] > 1 and (set(widths) == {widths[0]} or _has_row_names(rows))
 
 # %% ../../nbs/ground/05a_dialects.ipynb #56e52ad6
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -142,6 +171,8 @@ def _is_value(cell: str) -> bool:
 def _checked_names(names: list[str]) -> list[str]:
     """The names of a header, refused where they are values or stand there twice."""
     values = [name for name in names if _is_value(name)]
+    if len(names) > 1 and all(map(str.isdecimal, names)) and (steps := [int(name) for name in names]) != sorted(steps):
+        values = names  # columns may be numbered, or called by years; such names go up
     if values and 2 * len(values) >= len(names):
         raise InputError(f"its first line holds numbers ({', '.join(values[:3])}) where the names of the columns "
                          "should be: add a header line")
@@ -184,7 +215,9 @@ def _decimal_mark(rows: list[list[str]]) -> str:
 # %% ../../nbs/ground/05a_dialects.ipynb #f276bb28
 #: Texts that stand for "no value", in small letters.
 NO_VALUE = frozenset({"", "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "na", "n/a", "#n/a", "nan", "null",
-                      "none", "nil", "<na>", "nat", "missing", "\\n"})
+                      "none", "nil", "<na>", "nat", "missing", "\\n", "n.a.", "n.d.", "n/d", "no data", "nodata",
+                      "-nan", "+nan", "nan(ind)", "-nan(ind)", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind", "-1.#ind00",
+                      "1.#qnan0"})
 
 
 def _units_row(rows: list[list[str]], decimal: str) -> tuple[str, ...]:
@@ -230,15 +263,17 @@ def csv_dialect(head: bytes, encoding: str | None = None, separator: str | None 
     encoding = encoding or text_encoding(head)
     lines = _head_lines(head, encoding)
     start, named = _skip_preface(lines)
-    below = lines[start:]
-    if not below:
+    if not lines[start:]:
         raise InputError("it holds no header line")
-    quote = _quote(below[0])
+    quote = _quote(lines[start])
+    below = _records(lines[start:], quote)
     separator = separator or named or _separator(below, quote)
     first = _cells(below[0], separator, quote)
     names = _commented_names(lines[start - 1], first, separator, quote) if start else []
     in_comment = bool(names)
     names = _checked_names(names or first)
+    if not in_comment and _has_row_names([_cells(line, separator, quote) for line in below[:21] if line.strip()]):
+        names = ["", *names]
     rows = [_cells(line, separator, quote) for line in below[0 if in_comment else 1:] if line.strip()]
     decimal = decimal or _decimal_mark(rows)
     return CsvDialect(encoding, separator, quote, decimal, start, names, in_comment, _units_row(rows, decimal))

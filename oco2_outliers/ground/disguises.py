@@ -23,9 +23,17 @@ __all__ = []
 _BLANK_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}([ \u00a0\u2009\u202f'\u2019]\d{3})+(?!\d)([.,]\d*)?")
 
 
+# spreadsheets: ="400.1", and '400.1
+_WRAPPED = re.compile(r"=\"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\"|'([+-]?[\d.,]+(?:[eE][+-]?\d+)?)")
+_FORTRAN = re.compile(r"^([+-]?(?:\d+\.\d*|\.?\d+(?=[dD][+-])))[dD]([+-]?\d{1,3})$")  # 4.01D+02
+
+
 def _plain_cell(text: str) -> str:
     """A cell: an ASCII minus, no blanks around it or between thousands; one that says "missing" is empty."""
     text = text.strip().replace("\u2212", "-")
+    if wrapped := _WRAPPED.fullmatch(text):
+        text = wrapped[1] or wrapped[2]
+    text = _FORTRAN.sub(r"\1e\2", text)
     if _BLANK_GROUPS.fullmatch(text):
         text = re.sub(r"[^\d.,+-]", "", text)
     return "" if text.lower() in NO_VALUE else text
@@ -77,6 +85,11 @@ def _reading(cells: list[str], decimal: str | None = None) -> Reading:
 _WITH_UNIT = re.compile(r"([+-]?\d+[.,]?\d*(?:[eE][+-]?\d+)?)\s*([^\W\d_]+|%|\u00b0[CF]?)")
 
 
+_PLAIN = r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?"
+_MARKED = re.compile(rf"[$\u20ac\u00a3\u00a5~\u2248<>\u2264\u2265\u00b1=*'(]+\s*{_PLAIN}\)?|"
+                     rf"{_PLAIN}\s*(?:[*\u2020\u2021'\"\u00b0%\u2030$\u20ac\u00a3\u00a5?!]+|(?:\u00b1|\+/?-)\s*{_PLAIN})")
+
+
 def _refuse_spoilt(cells: list[str], how_often: dict[str, int], first_row: dict[str, Any]) -> None:
     """Refuse cells most of which are numbers; what is plainly text passes."""
     others = [cell for cell in cells if not (_as_point(cell) or _as_comma(cell))]
@@ -86,7 +99,8 @@ def _refuse_spoilt(cells: list[str], how_often: dict[str, int], first_row: dict[
         marks = [next((cell for cell in cells if mark(cell) is None), "") for mark in (_as_point, _as_comma)]
         raise InputError(f"holds text: {marks[0]!r} in row {first_row[marks[0]]} has a decimal comma, {marks[1]!r} "
                          "has a point")
-    if 2 * n_other < n_cells:
+    n_marked = sum(how_often[cell] for cell in others if _MARKED.fullmatch(cell))
+    if 2 * (n_other - n_marked) < n_cells:
         raise InputError(f"holds text: {others[0][:40]!r} in row {first_row[others[0]]}")
     units = {found[2] if (found := _WITH_UNIT.fullmatch(cell)) else "" for cell in cells}
     if len(units) == 1 and "" not in units and len(cells) > 1:
@@ -155,6 +169,29 @@ def numbers_of(column: pd.Series, decimal: str | None = None) -> tuple[pd.Series
         return None if whole is None else (whole, how)
     return pd.Series([float(text or "nan") for text in texts], index=column.index, dtype="float64"), how
 
+# %% ../../nbs/ground/05b_disguises.ipynb #0df8f35f
+_SIGNS = {**dict.fromkeys(("latitude", *ALIASES["latitude"]), ("N", "S")),
+          **dict.fromkeys(("longitude", *ALIASES["longitude"]), ("E", "W"))}
+_DEGREES = re.compile(r"(\d{1,3}(?:[.,]\d*)?)\s*\u00b0?\s*([NSEW])|([NSEW])\s*(\d{1,3}(?:[.,]\d*)?)\s*\u00b0?", re.I)
+
+
+def _degrees_of(plain: str, column: pd.Series) -> pd.Series | None:
+    """Degrees of a column of places with letters for the sign; None where a cell is anything else."""
+    import pandas as pd
+
+    letters = _SIGNS.get(plain)
+    if letters is None:
+        return None
+    degrees = []
+    for cell in _plain_cells(column):
+        found = _DEGREES.fullmatch(cell)
+        letter = (found[2] or found[3]).upper() if found else ""
+        if cell and letter not in letters:
+            return None
+        number = (found[1] or found[4]).replace(",", ".") if found else "nan"
+        degrees.append(-float(number) if letter in "SW" and letter else float(number))
+    return pd.Series(degrees, index=column.index, dtype="float64") if any(map(bool, degrees)) else None
+
 # %% ../../nbs/ground/05b_disguises.ipynb #0d813ae5
 _TEXTS_BY_RIGHT = frozenset({"date", *(word for name in ("sounding_id", "time") for word in (name, *ALIASES[name]))})
 
@@ -166,6 +203,9 @@ def undisguised(table: pd.DataFrame, decimal: str | None = None) -> tuple[pd.Dat
     for place in [place for place, kind in enumerate(table.dtypes) if kind.kind == "O"]:
         name, column = table.columns[place], table.iloc[:, place]
         if plain_name(name) in _TEXTS_BY_RIGHT or not is_texts(column):
+            continue
+        if table.columns.is_unique and (degrees := _degrees_of(plain_name(name), column)) is not None:
+            found[name], said[name] = degrees, "N, S, E and W as signs"
             continue
         try:
             numbers = numbers_of(column, decimal)

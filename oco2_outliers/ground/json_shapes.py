@@ -105,12 +105,14 @@ def _of_features(features: list[Any]) -> pd.DataFrame:
     """A table from the features of a GeoJSON: their properties, and the position of each point."""
     rows = []
     for number, feature in enumerate(features):
-        shape = feature.get("geometry") or {}
+        shape, properties = feature.get("geometry") or {}, feature.get("properties") or {}
+        if not isinstance(shape, dict) or not isinstance(properties, dict):
+            raise InputError(f"feature {number} is no GeoJSON: geometry and properties are objects")
         if shape and shape.get("type") != "Point":
             raise InputError(f"feature {number} is a {shape.get('type')}; only points have one position")
         x, y = (shape.get("coordinates") or [None, None])[:2]
         position = {"longitude": x, "latitude": y} if shape else {}
-        row = dict(feature.get("properties") or {})
+        row = dict(properties)
         if taken := position.keys() & row.keys():
             position = {name: value for name, value in position.items() if name not in taken}
         rows.append(row | position)
@@ -129,7 +131,10 @@ def _of_object(data: dict[str, Any]) -> pd.DataFrame:
         return _of_mappings(data)
     tables = [name for name, value in data.items() if _is_filled_records(value)]
     if len(tables) == 1:
-        return _frame(data[tables[0]])
+        table = _frame(data[tables[0]])
+        others = ", ".join(name for name in data if name != tables[0])
+        table.attrs["read_as"] = f"the table under {tables[0]!r}" + (f", without {others[:60]}" if others else "")
+        return table
     if tables:
         raise InputError(f"it holds {len(tables)} tables, under {' and '.join(map(repr, tables[:3]))}: save one alone")
     raise InputError("it holds neither records nor columns")

@@ -15,6 +15,7 @@ import textwrap
 import urllib.parse
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -22,10 +23,12 @@ from typing import IO, TYPE_CHECKING, Any
 from .dialects import csv_dialect, dialect_in_words, read_head
 from .disguises import exact_integers, undisguised, whole_numbers
 from .errors import InputError, one_line
+from .first_bytes import not_what_its_name_says
 from .headings import ALIASES, plain_name
 from .ids import exact_ids
 from .json_shapes import table_of_json
 from .limits import limit_of, limited, refuse_beyond, refuse_odd_file
+from .words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,8 +81,9 @@ def _read_csv(file: IO[bytes], **given: str | None) -> pd.DataFrame:
         table = pd.read_csv(file, dtype=ids, low_memory=False, **how)
     refuse_beyond(len(table), "OCO2_MAX_ROWS")
     table = _with_exact_gaps(table, file, how)
+    table, remarks = _without_remarks(table, dialect.names)
     table, numbers = undisguised(table, given.get("decimal"))
-    return _told(table, dialect_in_words(dialect), numbers)
+    return _told(table, "; ".join(filter(None, [dialect_in_words(dialect), remarks])), numbers)
 
 # %% ../../nbs/ground/06_tables.ipynb #e7c20b42
 def _told(table: pd.DataFrame, how: str, numbers: dict[Any, str]) -> pd.DataFrame:
@@ -106,6 +110,28 @@ def _with_exact_gaps(table: pd.DataFrame, file: IO[bytes], how: dict[str, Any]) 
     for name in objects:  # whole numbers that need more than 64 bits
         table[name] = table[name].map(str, na_action="ignore")
     return table
+
+# %% ../../nbs/ground/06_tables.ipynb #a4e05cfc
+def _without_remarks(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, str]:
+    """The table without repeated headers and without comments between its rows, and how many there were."""
+    import pandas as pd
+
+    if not len(table) or pd.api.types.is_numeric_dtype(table.dtypes.iloc[0]):  # a remark would have made it text
+        return table, ""
+    first = table.iloc[:, 0].astype(object).where(table.iloc[:, 0].notna(), "").astype(str).str.strip()
+    alone = table.iloc[:, 1:].isna().all(axis=1)
+    comments = (first.str.startswith("#") & alone & (table.shape[1] > 1)) | ((first == "\x1a") & alone)
+    headers = first == names[0]
+    if headers.any():
+        suspects = table[headers]
+        alike = [suspects.iloc[:, place].astype(str).str.strip() == name for place, name in enumerate(names) if name]
+        headers = pd.concat(alike, axis=1).all(axis=1).reindex(table.index, fill_value=False)
+    if not (comments | headers).any():
+        return table, ""
+    said = [f"{counted(int(found.sum()), *words)} left out" for found, words in (
+        (headers, ("repeated header", "repeated headers")), (comments, ("comment between the rows",
+                                                                         "comments between the rows"))) if found.any()]
+    return table[~(comments | headers)].reset_index(drop=True), "; ".join(said)
 
 # %% ../../nbs/ground/06_tables.ipynb #01d6724a
 def _column_names(names: list[str]) -> list[str]:
@@ -147,6 +173,12 @@ def _large_with_gaps(column: Any) -> bool:
     ends = pc.min_max(column).as_py()
     return ends["min"] is not None and max(-ends["min"], ends["max"]) >= 2**53
 
+# %% ../../nbs/ground/06_tables.ipynb #212a0661
+def refuse_twins(names: Sequence[Any]) -> None:
+    """Refuse columns of one name."""
+    if twice := [str(name) for name, n in Counter(names).items() if n > 1]:
+        raise InputError(f"columns of one name: {', '.join(map(repr, twice[:5]))}; rename or remove all but one")
+
 # %% ../../nbs/ground/06_tables.ipynb #51144a8f
 def _read_parquet(file: IO[bytes]) -> pd.DataFrame:
     """Parquet; what was the index of the table when it was written, such as the ids, comes back as columns."""
@@ -154,6 +186,7 @@ def _read_parquet(file: IO[bytes]) -> pd.DataFrame:
 
     opened = pq.ParquetFile(file)
     _refuse_large_parquet(opened)
+    refuse_twins(opened.schema_arrow.names)
     arrow = opened.read()
     exact = {name: column.to_pylist() for name, column in zip(arrow.column_names, arrow.columns)
              if _large_with_gaps(column)}
@@ -232,14 +265,21 @@ def read_any_table(opened: IO[bytes], name: str, **dialect: str | None) -> pd.Da
         file = _PACKED[packed](opened) if packed else opened
         if ext != ".parquet":
             file = limited(file, 4 if ext == ".json" else 1)
-        if not file.read(1):
+        if not (head := file.read(2048)):
             raise InputError(f"{name} is empty")
+        if other := not_what_its_name_says(ext, head):
+            raise InputError(f"it is {other}")
         file.seek(0)
         df = _read_csv(file, **dialect) if ext == ".csv" else _READ[ext](file)
     except MemoryError:
         raise InputError(f"{name} needs more memory than there is: split it") from None
+    except UnicodeDecodeError as e:
+        raise InputError(f"{name} is not {e.encoding.upper()} text throughout ({e.reason}): give its encoding "
+                         "(encoding=\"cp1252\", --encoding cp1252)") from None
+    except pd.errors.ParserWarning:
+        raise InputError(f"{name} has rows with more cells than its header has names: name every column") from None
     except (ValueError, RecursionError, EOFError, zlib.error, lzma.LZMAError, OverflowError, KeyError, TypeError,
-            csv.Error, pd.errors.ParserWarning) as e:
+            csv.Error) as e:
         raise InputError(f"{name} cannot be read as {ext[1:]}: {one_line(e)}") from None
     except OSError as e:
         # bz2 and gzip say "not my format" with an OSError that carries no errno; the others are real.

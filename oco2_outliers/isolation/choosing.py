@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.numbers import shown
 from .company import AUTO
 from .radii import choose_eps
 from .tails import TailEps, tail_eps
@@ -99,3 +100,10 @@ def best_by_silhouette(table: pd.DataFrame, fence: float) -> tuple[float, str]:
         return float(table["eps"].iloc[np.nanargmax(table["silhouette"])]), "highest silhouette of the list"
     nearest = (table["eps"] - fence).abs().argmin()
     return float(table["eps"].iloc[nearest]), "no silhouette is defined on this list; nearest to the fence of the radii"
+
+# %% ../../nbs/isolation/81_choosing.ipynb #632fe41e
+def settings_of_preset(preset: str | None, min_samples: int | str, scale: str) -> tuple[int | str, str]:
+    """How many rows make a group, and the scale, as a preset or the caller says."""
+    if preset not in (None, "original"):
+        raise InputError(f"preset must be 'original' or None, not {shown(preset)}")
+    return (min_samples, scale) if preset is None else (5 if min_samples == AUTO else min_samples, "standard")

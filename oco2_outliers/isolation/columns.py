@@ -38,7 +38,11 @@ _ROLES = {"identifier": ("orbit", "file_index", "sounding_id", *ALIASES["soundin
           "time": ("time", *ALIASES["time"], "date", "year", "month", "day", "hour", "minute", "second", "millisecond",
                    "yyyymmdd", "yyyymm", "doy", "dayofyear", "day_of_year", "day_of_month", "weekday", "day_of_week",
                    "julian_day", "jd", "mjd", "decimal_year", "epoch", "epoch_time", "unix_time", "unixtime", "tai93",
-                   "time_tai93", "tai_time", "obs_time", "retrieval_time", "local_time", "solar_time", "gps_time"),
+                   "time_tai93", "tai_time", "obs_time", "retrieval_time", "local_time", "solar_time", "gps_time",
+                   "sec", "secs", "seconds", "minutes", "mins", "hours", "hr", "hrs", "yr", "yyyy", "mon", "months",
+                   "jday", "julday", "julian", "hhmmss", "hhmm", "hour_utc", "utc_seconds", "seconds_of_day", "sod",
+                   "hour_of_day", "msec", "milliseconds", "microsecond", "epoch_ms", "timestamp_ms", "unix", "ymd",
+                   "year_month", "date_utc", "utc_date", "sounding_date", "yymmdd", "unix_timestamp"),
           "code": ("footprint", "operation_mode", "land_water_indicator", "xco2_quality_flag", "quality_flag",
                    "xco2_qf"),
           "no measurement": ("xco2_apriori",),  # what a model expected, the same for all soundings nearby

@@ -95,13 +95,16 @@ DRAWN_ROWS = 2_000
 class DrawnCompany:
     """The radius and labels of many rows among a few of them that were drawn; asked as a search among all is."""
 
-    def __init__(self, X: np.ndarray, n_jobs: int | None, random_state: int | None):
+    def __init__(self, X: np.ndarray, n_jobs: int | None, random_state: int | None, at_once: int | None = None):
         self.m = group_size(DRAWN_ROWS)
         seed = seed_of(random_state)
         generator = np.random.default_rng(seed) if isinstance(seed, int | None) else seed
         self.drawn = np.sort(generator.choice(len(X), DRAWN_ROWS, replace=False))
         self._search = neighbour_search(X[self.drawn], self.m, n_jobs)
-        self._reach2, self._nearest = nearest_company(X, X[self.drawn], self.core2(), n_jobs)
+        # Rows that lie on a disk come into memory so many at a time.
+        parts = [nearest_company(np.ascontiguousarray(X[start: start + (at_once or len(X))]), X[self.drawn],
+                                 self.core2(), n_jobs) for start in range(0, len(X), at_once or len(X))]
+        self._reach2, self._nearest = (np.concatenate(found) for found in zip(*parts))
 
     def core2(self, m: int | None = None) -> np.ndarray:
         """Squared core distances of the drawn rows."""

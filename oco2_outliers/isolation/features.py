@@ -220,7 +220,14 @@ def final_fates(fates: dict[Hashable, Fate], matrix: FeatureMatrix, asked: bool)
 
 # %% ../../nbs/isolation/00_features.ipynb #1529a421
 SCALES = ("standard", "robust")
-_NORMAL_IQR = 1.3489795003921634  # interquartile range of the normal distribution with standard deviation 1
+_AT_MOST = 2  # times the spread of the middle half
+
+
+def _spread_of_middle(values: pd.DataFrame, share: float, normal: float) -> pd.Series:
+    """The width of the middle `share` of each column, over that of a normal column with standard deviation 1."""
+    tail = (1 - share) / 2
+    inner = values.quantile(tail, interpolation="higher"), values.quantile(1 - tail, interpolation="lower")
+    return (inner[1] - inner[0]).clip(lower=0) / normal
 
 
 def centre_and_spread(values: pd.DataFrame, scale: str) -> tuple[pd.Series, pd.Series]:
@@ -228,12 +235,17 @@ def centre_and_spread(values: pd.DataFrame, scale: str) -> tuple[pd.Series, pd.S
     if scale == "standard":
         return values.mean(), _deviation(values)
     centre = values.median()
-    spread = (values.quantile(0.75) - values.quantile(0.25)) / _NORMAL_IQR
-    about = np.sqrt(((values - centre) ** 2).mean())  # where half of the values are equal
+    half, most = _spread_of_middle(values, 0.5, 1.3489795), _spread_of_middle(values, 0.8, 2.5631031)
+    spread = most.where((half <= 0) | (most <= _AT_MOST * half), _AT_MOST * half)
+    about = np.sqrt(((values - centre) ** 2).mean())  # where most values are equal
     return centre, spread.where(spread > 0, about)
 
 # %% ../../nbs/isolation/00_features.ipynb #7c0b3b2a
 _LARGEST = 1e150  # of a scaled value: its square and sums of such squares are still numbers
+
+
+class TooLarge(InputError):
+    """A number that cannot be squared: a fault of the table, however few its rows are."""
 
 
 def _refuse_huge(values: pd.DataFrame, Z: pd.DataFrame, found: pd.Series) -> None:
@@ -241,7 +253,7 @@ def _refuse_huge(values: pd.DataFrame, Z: pd.DataFrame, found: pd.Series) -> Non
     for name in Z.columns:
         if not (np.isfinite(found[name]) and np.abs(Z[name].to_numpy()).max() < _LARGEST):
             worst = values[name].abs().max()
-            raise InputError(f"column {name!r} holds a number too large to compare with others ({worst:.3g}): fix it")
+            raise TooLarge(f"column {name!r} holds a number too large to compare with others ({worst:.3g}): fix it")
 
 # %% ../../nbs/isolation/00_features.ipynb #3204e9c7
 def _standardise(values: pd.DataFrame, scale_by: str, keep_all: bool, empty: list[str],
@@ -283,9 +295,10 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
         What to do with a row in which a feature is missing or infinite.
     scale : {"standard", "robust"}, default "standard"
         ``"standard"``: mean 0 and standard deviation 1 with `ddof=0`, as scikit-learn's `StandardScaler`. ``"robust"``:
-        median 0 and a spread of 1 that bad rows do not inflate, the interquartile range divided by 1.349, which is the
-        standard deviation of a normal column. Where half of the values are equal that range is 0; the spread is then
-        the root mean square of the distances from the median.
+        median 0 and a spread of 1 that bad rows do not inflate, the range of the middle 80 % divided by 2.563, which is
+        the standard deviation of a normal column, and at most twice what the quartiles say (their range over 1.349).
+        Where half of the values are equal, the quartiles do not count; where 80 % are, the spread is the root mean
+        square of the distances from the median.
 
     Returns
     -------

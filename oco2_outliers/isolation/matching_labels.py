@@ -102,7 +102,9 @@ def _alike(first: pd.Series, second: pd.Series) -> tuple[pd.Series, pd.Series]:
 
 # %% ../../nbs/isolation/92_matching_labels.ipynb #7aa079a0
 _ROW_NAMES = ("row", "row_number", "index")
-_NO_KEYS = {"score", "ratio", "isolated", "outlier", "reason", "change", "source", "eps", "cluster", "group"}
+_NO_KEYS = {"score", "ratio", "isolated", "outlier", "reason", "change", "source", "eps", "cluster", "group",
+            "local_score", "local_outlier", "local_reason", "local_neighbours", "local_difference", "global_score",
+            "global_isolated", "global_reason"}
 
 
 def _shared_key(result: pd.DataFrame, labels: pd.DataFrame, label: str | None) -> Any:

@@ -20,7 +20,9 @@ __all__ = []
 
 # %% ../../nbs/isolation/80_preparing.ipynb #2e6c2d8e
 _RESULT_COLUMNS = ("score", "ratio", "isolated", "outlier", "reason", "change")
-_MORE = ("cluster", "eps", "group")  # of a run over many files, of soundings with a place
+_BESIDE = ("local_score", "local_outlier", "local_reason", "local_neighbours", "local_difference", "global_score",
+           "global_isolated", "global_reason")  # of the two questions, see isolation.contexts
+_MORE = ("cluster", "eps", "group", *_BESIDE)  # of a run over many files, of soundings with a place
 
 
 def without_earlier_results(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

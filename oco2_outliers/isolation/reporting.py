@@ -37,6 +37,43 @@ def _notes_of_ids(table: pd.DataFrame) -> list[str]:
                      "copies keep each other company and hide isolation")
     return notes
 
+# %% ../../nbs/isolation/83_reporting.ipynb #d8c87906
+_FILLS = [sign * value for sign in (-1, 1) for value in (
+    99, 999, 9999, 99999, 999999, 99.9, 999.9, 9999.9, 99.99, 999.99, 9999.99, 1e10, 1e15, 1e20, 1e30, 1e32, 1e34, 1e35,
+    1e36, 1e38, 9.96921e36, 9.99e8, 9.99e10, 32767, 65535, 2147483647)] + [-32768.0, -2147483648.0, -9.0]
+
+
+def notes_of_places(table: pd.DataFrame) -> list[str]:
+    """Latitudes and longitudes that are texts or impossible, so that no map and no group is made of them."""
+    notes = []
+    for name, limit in (("latitude", 90.0), ("longitude", 360.0)):
+        known = table[name].dropna() if name in table else pd.Series(dtype=float)
+        if len(known) and not pd.api.types.is_numeric_dtype(known.dtype):
+            notes.append(f"{name} holds text ({str(known.iloc[0])[:20]!r}), so no map and no groups: write degrees "
+                         "as numbers, south and west below zero")
+        elif len(known) and (wrong := known.astype(np.float64).abs() > limit).any():
+            notes.append(f"{name} is impossible in {counted(int(wrong.sum()), 'row')} ({known[wrong].iloc[0]:g}): "
+                         "these are on no map and in no group")
+    return notes
+
+
+def notes_of_fills(table: pd.DataFrame, features: Sequence[str]) -> list[str]:
+    """Features with a number that often stands for "missing", far from all other values of the column."""
+    notes = []
+    for name in features:
+        values = table[name].to_numpy(np.float64, na_value=np.nan)
+        usual = np.isclose(values[:, None], _FILLS, rtol=1e-6, atol=0).any(axis=1) if np.isfinite(values).any() else []
+        others = values[~np.asarray(usual) & np.isfinite(values)] if len(usual) else values[:0]
+        if not np.any(usual) or len(others) < 2:
+            continue
+        low, high = others.min(), others.max()
+        far = values[np.asarray(usual) & ((values < low - (high - low)) | (values > high + (high - low)))]
+        if len(far) and high > low:
+            number, n = max(((each, int((far == each).sum())) for each in np.unique(far)), key=lambda pair: pair[1])
+            notes.append(f"{name} is {number:g} in {counted(n, 'row')}, far from all its other values: if that stands "
+                         "for a missing value, write nothing there, or -999999")
+    return notes
+
 # %% ../../nbs/isolation/83_reporting.ipynb #8694522b
 def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int, fills: dict[str, int],
                  partial: list[str], earlier: list[str]) -> list[str]:
@@ -54,9 +91,12 @@ def notes_of_run(read: Sequence[InputTable], table: pd.DataFrame, n_judged: int,
     return notes + _notes_of_ids(table)
 
 # %% ../../nbs/isolation/83_reporting.ipynb #208cf247
+_OF_SWEEP = ("eps", "min_samples", "n_clusters", "n_isolated", "silhouette")
+
+
 def sweep_text(sweep: pd.DataFrame, eps: float) -> str:
     """A sweep as a text table, with an arrow at the eps in use."""
-    shown = sweep[["eps", "min_samples", "n_clusters", "n_isolated", "silhouette"]].copy()
+    shown = sweep[[name for name in _OF_SWEEP if name in sweep]].copy()
     shown.insert(0, "", np.where(shown["eps"] == eps, "->", ""))
     return text_table(shown)
 
@@ -77,7 +117,8 @@ def names_of_rows(table: pd.DataFrame) -> pd.Series:
     return pd.Series(index, index=index, name="row")
 
 
-_NO_NAMES = {"source", "score", "ratio", "group", "isolated", "outlier", "reason", "change", "time"}
+_NO_NAMES = {"source", "score", "ratio", "group", "isolated", "outlier", "reason", "change", "time", "local_neighbours",
+             "local_reason", "global_reason"}
 
 # %% ../../nbs/isolation/83_reporting.ipynb #b1134b00
 FLAG = "xco2_quality_flag"
@@ -155,11 +196,18 @@ def track_figure(table: pd.DataFrame, feature: str, eps: float) -> Figure:
 
 # %% ../../nbs/isolation/83_reporting.ipynb #62544389
 def sweep_figure(score: np.ndarray, sweep: pd.DataFrame, eps: float, rule: str) -> Figure:
-    """How many rows are isolated at each eps, and the silhouettes below, with the eps in use."""
-    figure = Figure(figsize=(8, 6.5), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True)
-    eps_curve(score, sweep=sweep, eps=eps, ax=top)
-    silhouette_curve(sweep, eps=eps, ax=bottom)
-    top.set_title(f"eps {eps:.3g}: {rule}")
-    top.label_outer()
+    """How many rows are isolated at each eps, and the silhouettes below where there are any, with the eps in use."""
+    scored = "silhouette" in sweep
+    figure = Figure(figsize=(8, 6.5 if scored else 4), layout="constrained")
+    panels = figure.subplots(1 + scored, 1, sharex=True, squeeze=False)[:, 0]
+    known = score[~np.isnan(score)]
+    if len(known):
+        eps_curve(known, sweep=sweep, eps=eps, ax=panels[0])
+    panels[0].set_title(f"eps {eps:.3g}: {rule}", wrap=True)
+    if scored:
+        silhouette_curve(sweep, eps=eps, ax=panels[1])
+        panels[1].set_xlabel("eps (spreads of the features)")
+        panels[0].label_outer()
+    else:
+        panels[0].set(xlabel="spreads off the neighbours", ylabel="odd soundings")
     return figure

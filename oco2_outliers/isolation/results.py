@@ -44,6 +44,12 @@ def change_in_words(feature: str | None, change: float, most: float = np.inf) ->
     unit = f" {UNITS[feature]}" if feature in UNITS else ""
     return f"{feature} {_outward(abs(change), abs(most))}{unit} {'higher' if change > 0 else 'lower'}"
 
+# %% ../../nbs/isolation/82_results.ipynb #47bc1b5d
+def compared_text(whom: str, whose: str, scale: str) -> str:
+    """Which rows were compared with each other, and in which units, of which rows."""
+    units = {"robust": "robust spreads", "standard": "standard deviations"}
+    return f"compared: {whom} with each other, in {units.get(scale, scale)} of {whose}"
+
 # %% ../../nbs/isolation/82_results.ipynb #dda0de5a
 def ratio_of(score: ArrayLike, eps: ArrayLike) -> np.ndarray:
     """Score over eps; above 1 where, and only where, the score is above eps. Missing where one of them is."""

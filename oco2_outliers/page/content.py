@@ -116,16 +116,20 @@ def _words_of_kind(table: pd.DataFrame, view: dict) -> dict[str, str]:
     value = float(np.nanquantile(table[shown].to_numpy(float, na_value=np.nan), 0.9))
     return {"flagged": "isolated" if isolated else "outlier", "shown": "isolated" if isolated else "flagged",
             "threshold": "eps" if isolated else "threshold",
-            "score": "isolation radius (standard deviations)" if isolated else "score",
+            "score": ("spreads off its neighbours" if "global_score" in table else
+                      "isolation radius (spreads)" if isolated else "score"),
             "example": f"{shown} > {value:.4g}" if shown.isidentifier() else f"`{shown}` > {value:.4g}"}
 
 # %% ../../nbs/page/06_content.ipynb #82fb81a0
 def _subtitle(source: Source, table: pd.DataFrame) -> str:
     """How many rows of what, and what the run judged by."""
     told = [counted(len(table), "row") + (f" of {_some(source.names)}" if source.names else "")]
+    told += [source.compared] if source.compared else []
     if "isolated" in table and source.min_samples is not None:
         told.append(f"the run used eps {source.eps:.4g}{f' ({source.rule})' if source.rule else ''} and min_samples "
                     f"{source.min_samples}")
+    elif "global_score" in table and source.eps is not None:
+        told.append(f"each against its neighbours on the track; the run used eps {source.eps:.4g} ({source.rule})")
     return "; ".join(told)
 
 # %% ../../nbs/page/06_content.ipynb #77c0de02

@@ -20,8 +20,10 @@ from ..ground.files import check_together
 from ..ground.ids import exact_id
 from ..ground.saved_results import saved_table
 from ..ground.tables import read_any_table
+from ..isolation.company import AUTO
 from ..isolation.features import FeatureMatrix
 from ..main_job import IsolationResult
+from ..runs.comparing import compared_in_words
 from ..soundings.tables_in import with_known_names
 
 # %% auto #0
@@ -40,12 +42,15 @@ class Source:
     scale: pd.Series | None = None
     rule: str = ""
     names: list[str] = field(default_factory=list)
+    compared: str = ""
     notes: list[str] = field(default_factory=list)
 
 # %% ../../nbs/page/00_sources.ipynb #616c7775
 def _of_result(table, matrix: FeatureMatrix, eps, min_samples, rule, summary) -> Source:
     """What `isolate` returned."""
     names = [str(each.get("name")) for each in summary.get("inputs", [])]
+    if "global_score" in table:  # the score is that against the surroundings, of which the features tell nothing
+        return Source(table, float(eps), rule=rule, names=names)
     return Source(table, float(eps), int(min_samples), matrix.X, matrix.mean, matrix.scale, rule, names)
 
 # %% ../../nbs/page/00_sources.ipynb #9e4c2ef9
@@ -87,6 +92,22 @@ def _with_verdict(source: Source) -> Source:
     return source
 
 # %% ../../nbs/page/00_sources.ipynb #55fff4b6
+def _with_settings(source: Source, path: Path) -> Source:
+    """What `run.json` says of a run: what was compared with what, and how many rows make a group."""
+    try:
+        run = json.loads(path.read_text("utf-8"))
+        asked, m = run["parameters"], run["parameters"]["min_samples"]
+        if {"scope", "scale_over"} <= set(run) and (run["scope"], run["scale_over"]) != ("", ""):
+            said = compared_in_words(run["scope"], run["scale_over"], asked["scale"])
+            source.compared = f"{said}; eps {asked['eps']}, min_samples {m}"
+        if source.eps is not None and m != AUTO:
+            source.min_samples = int(m)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        if source.eps is not None:
+            source.notes.append(f"{path.name} does not say which min_samples the run used")
+    return source
+
+
 def _with_run(table: pd.DataFrame, path: Path) -> Source:
     """The table of a whole run; eps and min_samples where all of it was judged by the same."""
     names = [str(name) for name in table["source"].dropna().unique()] if "source" in table else ["combined.parquet"]
@@ -94,15 +115,11 @@ def _with_run(table: pd.DataFrame, path: Path) -> Source:
     found = table["eps"].dropna().unique() if "eps" in table else np.array([])
     if len(found) > 1:
         source.notes.append(f"the parts of the run were judged by {len(found)} values of eps (column eps): the slider "
-                            "is one factor on all of them, and 1 is the run")
-    if len(found) != 1:
-        return source
-    try:
-        m = int(json.loads(path.read_text("utf-8"))["parameters"]["min_samples"])
-        source.eps, source.min_samples = float(found[0]), m
-    except (ValueError, KeyError, TypeError):
-        source.notes.append(f"{path.name} does not say which min_samples the run used")
-    return source
+                            "is one factor on all of them, and 1 is the run. A row that lies in the midst of all rows "
+                            "may be isolated among those that it was compared with")
+    if len(found) == 1:
+        source.eps = float(found[0])
+    return _with_settings(source, path)
 
 # %% ../../nbs/page/00_sources.ipynb #cfc151e0
 def _with_summary(table: pd.DataFrame, path: Path) -> Source:
@@ -114,6 +131,8 @@ def _with_summary(table: pd.DataFrame, path: Path) -> Source:
                        for key in ("mean", "scale"))
         X = (table[list(features)].astype(np.float64) - mean) / scale
         names = [str(each.get("name")) for each in summary.get("inputs", [])]
+        if chosen.get("context") == "track":
+            return Source(table, float(chosen["eps"]), rule=str(chosen.get("eps_rule", "")), names=names)
         return Source(table, float(chosen["eps"]), int(chosen["min_samples"]), X, mean, scale,
                        str(chosen.get("eps_rule", "")), names)
     except (ValueError, KeyError, TypeError, AttributeError):

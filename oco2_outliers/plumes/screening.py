@@ -141,7 +141,7 @@ def _shores() -> np.ndarray:
 
 
 def _shore(track: Track, peak: Mapping[str, Any]) -> str:
-    """How near a coastline of the map is, in words; empty where none is, or where the file knows land from water."""
+    """How near a coast of the sea or the Caspian is, in words; empty where none is, or the file tells land."""
     if {"land_fraction", "land_water_indicator"} & set(track.rows):
         return ""
     core = track.rows.iloc[[int(np.argmin(np.abs(track.x - peak["centre"])))]]

@@ -312,7 +312,9 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     Returns
     -------
     PeakSearch
-        With an empty table of peaks when there is none; `notes` and `orbits` say why.
+        With an empty table of peaks when there is none; `notes` and `orbits` say why. `p_value` in `orbits` is that of
+        the strongest place. Where a step or a box explains that place better than a plume does, it is no p-value of
+        the noise but the weight of that shape, between 0.5 and 1 (see `PeakSearch`); `note` then names the place.
 
     Raises
     ------

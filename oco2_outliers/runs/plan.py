@@ -16,7 +16,7 @@ from .folder import Manifest, RunFolder, parsed
 __all__ = []
 
 # %% ../../nbs/runs/01a_plan.ipynb #6449a266
-_DESCRIBED = {"package": str, "task": str, "parameters": dict, "each": str, "scope": str, "scale": str}
+_DESCRIBED = {"package": str, "task": str, "parameters": dict, "each": str, "scope": str}
 
 
 def _wrong_with(described: Any) -> str:
@@ -26,6 +26,8 @@ def _wrong_with(described: Any) -> str:
     for name, kind in _DESCRIBED.items():
         if not isinstance(described.get(name), kind):
             return f"it does not say {name!r} as it should"
+    if not isinstance(described.get("scale_over", described.get("scale")), str):  # "scale": its former name
+        return "it does not say 'scale_over' as it should"
     return "" if described["package"] == "oco2_outliers" else "another program wrote it"
 
 # %% ../../nbs/runs/01a_plan.ipynb #ca318687

@@ -20,10 +20,14 @@ from ..ground.errors import InputError
 from ..ground.files import scratch_folder
 from ..ground.words import counted
 from ..ground.work import progress
-from ..isolation.choosing import printable_fence
-from ..isolation.features import feature_matrix
+from ..isolation.choosing import printable_eps
+from ..isolation.company import AUTO, DRAWN_ROWS, EXACT_ROWS, DrawnCompany, group_size
+from ..isolation.grouping import with_groups
+from ..isolation.reasons import explanations
 from ..isolation.results import ratio_of, words_of_changes
-from .judging import fates_of_file, fates_on_scale, fitted_model, on_scale, soundings_of
+from ..isolation.squares import exact_root
+from ..isolation.tails import TailEps
+from .judging import by_pass, fates_of_file, fates_on_scale, fitted_model, on_scale, soundings_of
 from .resuming import Site, missing_items, run_items
 from .slabs import Slabs
 from .tasks import READING, task_named
@@ -40,6 +44,13 @@ def _needed(rows: int, n_features: int, m: int) -> int:
     """Bytes that the in-memory method needs: the rows, their sorted copy and its float32 blocks, m neighbours."""
     return rows * (22 * n_features + 14 * m + 120)
 
+
+def _group_of(rows: int, min_samples: int | str) -> tuple[int, bool]:
+    """How many rows make a group in a pool, and whether its rows are compared with a few that are drawn."""
+    if min_samples != AUTO:
+        return int(min_samples), False
+    return (group_size(DRAWN_ROWS), True) if rows > EXACT_ROWS else (group_size(rows), False)
+
 # %% ../../nbs/runs/13_pooling.ipynb #c5aaf64f
 def _available() -> int:
     """Bytes of memory that are free to take, as far as the system tells."""
@@ -55,61 +66,78 @@ class Pool(NamedTuple):
 
     score: np.ndarray
     cluster: np.ndarray
-    eps: float
+    eps: TailEps
+    min_samples: int
     why: pd.DataFrame
 
 # %% ../../nbs/runs/13_pooling.ipynb #37d97017
-def _pool_in_memory(X: np.ndarray, eps: Any, m: int, names: Sequence[str], scale: np.ndarray) -> Pool:
+def _pool_in_memory(X: np.ndarray, eps: Any, m: int | str, names: Sequence[str], scale: np.ndarray,
+                    random_state: int) -> Pool:
     """Isolated rows of a pool that fits into memory."""
-    model = fitted_model(pd.DataFrame(np.asarray(X), columns=list(names)), eps, m, None)
+    model, chosen = fitted_model(pd.DataFrame(np.asarray(X), columns=list(names)), eps, m, None, random_state)
     rows = pd.DataFrame(np.asarray(X)[model.labels_ == -1], columns=list(names))
     told = ["reason", "feature", "change", "change_most"]
     why = model.explain(rows, scale=scale) if len(rows) else pd.DataFrame(columns=told)
-    return Pool(model.radius_, model.labels_.astype(np.int32), model.eps_, why)
+    return Pool(model.radius_, model.labels_.astype(np.int32), chosen, int(model.min_samples_), why)
+
+# %% ../../nbs/runs/13_pooling.ipynb #1977f326
+def _pool_among_drawn(X: np.ndarray, eps: Any, names: Sequence[str], scale: np.ndarray, limit: int,
+                      random_state: int) -> Pool:
+    """Isolated rows of a pool that is compared with rows drawn from it, with as many in memory as the limit allows."""
+    search = DrawnCompany(X, None, random_state, max(1_000, limit // _needed(1, X.shape[1], 0)))
+    score = exact_root(search.radii2())
+    chosen = printable_eps(score, X.shape[1], AUTO) if eps == "auto" else TailEps(eps, "as asked")
+    cluster = search.labels([chosen.eps])[0].astype(np.int32)
+    core = np.flatnonzero(search.core2() <= chosen.eps**2)
+    told = explanations(np.asarray(X[cluster == -1]), np.asarray(X[search.drawn]), core, chosen.eps, names, scale,
+                        None)
+    why = [(reason, feature, change, most) for _, _, reason, feature, change, most in told]
+    return Pool(score, cluster, chosen, search.m,
+                pd.DataFrame(why, columns=["reason", "feature", "change", "change_most"]))
 
 # %% ../../nbs/runs/13_pooling.ipynb #3d3256d0
-def pool_rows(X: np.ndarray, eps: Any, m: int, names: Sequence[str], scale: np.ndarray, limit: int,
-              scratch: Path) -> Pool:
+def pool_rows(X: np.ndarray, eps: Any, min_samples: int | str, names: Sequence[str], scale: np.ndarray, limit: int,
+              scratch: Path, random_state: int = 0) -> Pool:
     """Isolated rows of one pool: in memory when they fit, in slabs when not."""
     n, d = X.shape
-    if _needed(n, d, m) <= limit:
-        return _pool_in_memory(X, eps, m, names, scale)
+    m, drawn = _group_of(n, min_samples)
+    if _needed(n, d, 0 if drawn else m) <= limit:
+        return _pool_in_memory(X, eps, min_samples, names, scale, random_state)
+    if drawn:
+        return _pool_among_drawn(X, eps, names, scale, limit, random_state)
     most = int(limit / _needed(1, d, m))
     if most < 10 * m:
         raise InputError(f"memory_limit {limit:,} bytes holds {most} rows, too few to search; give more")
     slabs = Slabs(X, m, max(m, most // 3), most, scratch)
     slabs.search()
     score = slabs.radii()
-    if eps == "auto":
-        eps = printable_fence(score) if score.max() > 0 else 1.0
-    cluster = slabs.labels(eps)
-    return Pool(score, cluster, eps, slabs.explain(np.flatnonzero(cluster == -1), eps, names, scale))
+    chosen = printable_eps(score, d, min_samples) if eps == "auto" else TailEps(eps, "as asked")
+    cluster = slabs.labels(chosen.eps)
+    return Pool(score, cluster, chosen, m, slabs.explain(np.flatnonzero(cluster == -1), chosen.eps, names, scale))
 
 # %% ../../nbs/runs/13_pooling.ipynb #d871018b
-def _features_of_table(table: pd.DataFrame, scaling: Mapping, scale: str) -> pd.DataFrame:
+def _features_of_table(table: pd.DataFrame, scaling: Mapping, over: str, scale: str) -> pd.DataFrame:
     """Standardised complete rows of a file, for the pool."""
     X = on_scale(table, scaling).X
-    if scale == "run" or not len(X):
+    if over == "run" or not len(X):
         return X
-    orbits = pd.Series(orbit_numbers(table), index=table.index)[X.index]
-    raw = table.loc[X.index, scaling["features"]].astype(np.float64)
-    pieces = [feature_matrix(rows, scaling["features"]).X if len(rows) > 1 else rows - rows  # alone: at its own mean
-              for _, rows in raw.groupby(orbits.to_numpy(), sort=False)]
-    return pd.concat(pieces).loc[X.index] if pieces else X
+    numbers = orbit_numbers(table) if over == "orbit" else np.zeros(len(table))
+    orbits = pd.Series(numbers, index=table.index)[X.index].to_numpy()
+    return by_pass(table.loc[X.index, scaling["features"]].astype(np.float64), orbits, scale)
 
 # %% ../../nbs/runs/13_pooling.ipynb #bbbe9273
 class _Gathered:
     """The features of all files in one array, on disk where they do not fit into memory."""
 
-    def __init__(self, parameters: Mapping, scaling: Mapping, scale: str):
-        self.parameters, self.scaling, self.scale = parameters, scaling, scale
+    def __init__(self, parameters: Mapping, scaling: Mapping, over: str):
+        self.parameters, self.scaling, self.over = parameters, scaling, over
         self.start: dict[str, int] = {}
 
     def features(self, unit: Unit) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The rows of a file, and the features of those that are complete."""
         asked = {row.name: self.parameters[row.name] for row in READING}
         table = soundings_of(unit, self.parameters["features"], self.parameters["drop_missing"], asked)
-        return table, _features_of_table(table, self.scaling, self.scale)
+        return table, _features_of_table(table, self.scaling, self.over, self.parameters["scale"])
 
     def gather(self, site: Site, items: Sequence[Item], X: np.ndarray) -> None:
         """Fill `X` with the rows of all files, and note where each begins."""
@@ -131,36 +159,37 @@ class _PoolTask(_Gathered):
     def judge(self, X: np.ndarray, limit: int, scratch: Path) -> None:
         """Judge all rows together."""
         names = self.scaling["features"]
-        unit_scale = np.array(self.scaling["scale"]) if self.scale == "run" else np.full(len(names), np.nan)
+        unit_scale = np.array(self.scaling["scale"]) if self.over == "run" else np.full(len(names), np.nan)
         self.pool = pool_rows(X, self.parameters["eps"], self.parameters["min_samples"], names, unit_scale, limit,
-                              scratch)
+                              scratch, self.parameters["random_state"])
         self.isolated = np.flatnonzero(self.pool.cluster == -1)
 
     def __call__(self, unit: Unit) -> pd.DataFrame:
         table, X = self.features(unit)
         at = slice(self.start[unit.name], self.start[unit.name] + len(X))
         isolated = self.pool.cluster[at] == -1
-        score = self.pool.score[at]
-        columns = pd.DataFrame({"score": score, "ratio": ratio_of(score, self.pool.eps), "isolated": isolated,
+        score, eps = self.pool.score[at], self.pool.eps
+        columns = pd.DataFrame({"score": score, "ratio": ratio_of(score, eps.eps), "isolated": isolated,
                                 "outlier": isolated, "reason": "", "change": "", "cluster": self.pool.cluster[at],
-                                "eps": self.pool.eps}, index=X.index)
+                                "eps": eps.eps}, index=X.index)
         first = int(np.searchsorted(self.isolated, at.start))
         why = self.pool.why.iloc[first: first + int(isolated.sum())]
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
         mean, unit_scale = (dict(zip(self.scaling["features"], self.scaling[what])) for what in ("mean", "scale"))
         columns.loc[isolated, "change"] = words_of_changes(why, X[isolated], mean, unit_scale)
-        result = table.loc[X.index].join(columns)
+        result, groups = with_groups(table.loc[X.index].join(columns))
         matrix = on_scale(table.head(0), self.scaling)
         fates = fates_on_scale(table, matrix, self.scaling, self.parameters["features"])
         result.attrs = {"counts": {"rows_read": len(table), "dropped": len(table) - len(X),
-                                   "isolated": int(isolated.sum())},
+                                   "isolated": int(isolated.sum()), "groups": len(groups), "eps": eps.eps,
+                                   "min_samples": self.pool.min_samples},
+                        "notes": {eps.rule: eps.note} if eps.note else {},
                         "columns": fates_of_file(table, fates) if len(table) else {}}
         return result
 
 # %% ../../nbs/runs/13_pooling.ipynb #3b48bdfe
-def _announce(rows: int, n_features: int, m: int, limit: int) -> str:
+def _announce(needed: int, rows: int, n_features: int, limit: int) -> str:
     """What a pooled run needs, and whether it is done in memory; printed at once."""
-    needed = _needed(rows, n_features, m)
     way = "in memory" if needed <= limit else "in slabs, the rows on disk"
     said = (f"pool: {rows:,} rows x {n_features} features x 8 bytes, about {needed / 1e9:.3g} GB to search at "
             f"once; limit {limit / 1e9:.3g} GB: {way}")
@@ -168,13 +197,14 @@ def _announce(rows: int, n_features: int, m: int, limit: int) -> str:
     return said
 
 # %% ../../nbs/runs/13_pooling.ipynb #c2bbc517
-def run_pooled(site: Site, items: Sequence[Item], parameters: Mapping, scaling: Mapping, scale: str,
+def run_pooled(site: Site, items: Sequence[Item], parameters: Mapping, scaling: Mapping, over: str,
                limit: float | None, notes: list[str]) -> int:
     """Scope all: gather the rows of all files, judge them together, write a part for each file; how many were done."""
-    rows, names, m = scaling["rows"], scaling["features"], parameters["min_samples"]
-    task = _PoolTask(parameters, scaling, scale)
+    rows, names = scaling["rows"], scaling["features"]
+    m, drawn = _group_of(rows, parameters["min_samples"])
+    task = _PoolTask(parameters, scaling, over)
     files = [[file.name, file.size, file.stamp] for item in items for file in item.files]
-    asked = {"asked": parameters, "scaling": scaling, "scale": scale, "files": files}
+    asked = {"asked": parameters, "scaling": scaling, "scale_over": over, "files": files}
     job = make_job(task, asked, "file", site.out, site.options, "oco2_outliers.scale._run_pooled.<locals>.judged",
                    task_named("isolate").declared_columns())
     job = replace(job, parameters={})
@@ -183,10 +213,11 @@ def run_pooled(site: Site, items: Sequence[Item], parameters: Mapping, scaling: 
     if rows < m:
         raise InputError(f"{counted(rows, 'row')}, fewer than min_samples={m}: none can be core; lower min_samples")
     limit = int(limit or _available() // 2)
-    notes.append(_announce(rows, len(names), m, limit))
+    needed = _needed(rows, len(names), 0 if drawn else m)
+    notes.append(_announce(needed, rows, len(names), limit))
     with scratch_folder("oco2-pool") as place:
         shape = rows, len(names)
-        X = np.empty(shape) if _needed(rows, len(names), m) <= limit else np.lib.format.open_memmap(
+        X = np.empty(shape) if needed <= limit else np.lib.format.open_memmap(
             Path(place) / "rows.npy", "w+", np.float64, shape)
         task.gather(site, items, X)
         task.judge(X, limit, Path(place))

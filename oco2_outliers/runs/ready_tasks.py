@@ -32,7 +32,8 @@ SOUNDINGS = {"sounding_id": "whole", "time": "time", "source": "text",
              **dict.fromkeys(("latitude", "longitude", "xco2", "xco2_uncertainty", "xco2_apriori"), "number")}
 CONVERTED = Columns({}, SOUNDINGS)
 ISOLATED = Columns({"source": "text", "score": "number", "ratio": "number", "isolated": "flag", "outlier": "flag",
-                    "reason": "text", "change": "text", "cluster": "whole", "eps": "number"}, SOUNDINGS)
+                    "reason": "text", "change": "text", "cluster": "whole", "eps": "number"},
+                   SOUNDINGS | {"group": "whole"})
 IMAGES = Columns({"path": "text", "score": "number", "outlier": "flag", "reason": "text", "width": "whole",
                   "height": "whole", "note": "text"})
 

@@ -19,10 +19,12 @@ import pandas as pd
 from ..ground.addresses import PICTURES, READABLE, ChangedInput, ListedFile, list_files
 from ..ground.errors import InputError, one_line, printable, shown_record
 from ..ground.hashes import hash_of, sha256_of
+from ..ground.numbers import shown
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from ..ground.work import count_processes
 from ..isolation.columns import Fate
+from .comparing import Compared, compared_by, compared_in_words, notes_of_eps, settings_in_words
 from .fates import fates_of_run, notes_of_columns
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
@@ -59,7 +61,7 @@ class RunResult:
     failures : DataFrame
         `name`, `error`; what `failures.csv` holds.
     scaling : dict or None
-        Features of the run with mean and deviation, and what was left out, where the run has one scale.
+        Features of the run with centre and spread (`mean`, `scale`), and what was left out, where it has one scale.
     notes : list of str
         What a person should know about this run.
     columns : dict of str to (str, str)
@@ -126,16 +128,17 @@ class Run:
     task: Task
     function: Callable
     parameters: dict
-    scope: str
-    scale: str
+    compared: Compared
     options: Mapping | None
+    notes: tuple[str, ...] = ()
 
     def described(self) -> dict:
         """What `run.json` holds, and what must be the same to go on."""
         known = {k: f"sha256 {sha256_of(v)}" if isinstance(v, bytes) else v for k, v in self.parameters.items()}
+        compared = self.compared._asdict() if self.task.over_run else {"scope": "", "scale": ""}
         # Through JSON and back, so that a tuple is what it will be read as.
         return json.loads(json.dumps({"package": "oco2_outliers", "task": self.task.name, "parameters": known,
-                                      "each": self.task.each, "scope": self.scope, "scale": self.scale}, default=str))
+                                      "each": self.task.each, **compared}, default=str))
 
     def check_picklable(self) -> None:
         """Refuse a function that cannot be sent to another process."""
@@ -148,20 +151,29 @@ class Run:
     @property
     def one_scale(self) -> bool:
         """Whether a part depends on all files of the run."""
-        return self.task.over_run and (self.scale == "run" or self.scope == "all")
+        return self.task.over_run and (self.compared.scale_over == "run" or self.compared.scope == "all")
 
 # %% ../../nbs/runs/14_running.ipynb #c600c5a6
-def checked_run(task: str | Callable, parameters: Mapping | None, each: str, scope: str, scale: str,
-                options: Mapping | None) -> Run:
+def _with_scale(parameters: Mapping, scale: str | None) -> dict:
+    """The parameters of a task that takes a scale, with the scale that was given beside them."""
+    if scale is not None and parameters.get("scale", scale) != scale:
+        raise InputError(f"scale is {shown(scale)}, and {shown(parameters['scale'])} among the parameters: give one")
+    return dict(parameters) | ({} if scale is None else {"scale": scale})
+
+
+def checked_run(task: str | Callable, parameters: Mapping | None, each: str = "file", scope: str | None = None,
+                scale_over: str | None = None, scale: str | None = None, options: Mapping | None = None) -> Run:
     """What is asked, or an error that names what is wrong with it."""
-    for what, value, known in (("each", each, ("file", "orbit", "folder")), ("scope", scope, ("orbit", "all")),
-                               ("scale", scale, ("run", "orbit"))):
-        if value not in known:
-            raise InputError(f"{what} must be {' or '.join(known)}, not {value!r}")
-    declared = _task_of(task, each)
-    complete = declared.checked(parameters or {}, options)
-    return Run(declared, load_function(declared.function), complete, scope if declared.over_run else "",
-               scale if declared.over_run else "", options)
+    if each not in ("file", "orbit", "folder"):
+        raise InputError(f"each must be file, orbit or folder, not {shown(each)}")
+    declared, given = _task_of(task, each), dict(parameters or {})
+    if not declared.over_run:
+        compared, _, _ = compared_by(scope, scale_over, scale)
+        return Run(declared, load_function(declared.function), declared.checked(given, options), compared, options)
+    given = _with_scale(given, scale)
+    compared, scale, notes = compared_by(scope, scale_over, given.pop("scale", None))
+    complete = declared.checked(given if scale is None else given | {"scale": scale}, options)
+    return Run(declared, load_function(declared.function), complete, compared, options, tuple(notes))
 
 # %% ../../nbs/runs/14_running.ipynb #209daff9
 _RUN_FILES = ("*.json", "*.jsonl", "failures.csv", "skipped.csv", "combined.parquet", "monthly.csv", "top.csv",
@@ -226,7 +238,8 @@ def _check_others(run: Run, site: Site, items: Sequence[Item]) -> None:
 # %% ../../nbs/runs/14_running.ipynb #0f83ef64
 def _look_first(run: Run, site: Site, items: Sequence[Item], notes: list[str]) -> tuple[dict, list[Item]]:
     """The scale of the run, and the units that can be used; lines are written on the others."""
-    scaling, good, bad = find_scaling(site, items, run.parameters)
+    robust = run.parameters["scale"] == "robust" and run.compared.scale_over == "run"
+    scaling, good, bad = find_scaling(site, items, run.parameters, robust)
     for item in items:
         if item.key in bad:
             site.manifest.record({"key": item.key, "name": item.name, "error": bad[item.key]["error"]})
@@ -242,10 +255,11 @@ def _go(run: Run, site: Site, items: Sequence[Item], limit: float | None, notes:
     n_bad = len(items) - len(good)
     if not good:
         return scaling, n_bad
-    if run.scope == "all" and scaling:  # else no file has a row, and there is no pool
-        return scaling, n_bad + run_pooled(site, good, run.parameters, scaling, run.scale, limit, notes)
-    job = make_job(run.function, run.parameters | ({"scaling": scaling} if scaling else {}), run.task.each, site.out,
-                   run.options, columns=run.task.declared_columns())
+    if run.compared.scope == "all" and scaling:  # else no file has a row, and there is no pool
+        return scaling, n_bad + run_pooled(site, good, run.parameters, scaling, run.compared.scale_over, limit, notes)
+    more = run.compared._asdict() if run.task.over_run else {}
+    job = make_job(run.function, run.parameters | more | ({"scaling": scaling} if scaling else {}), run.task.each,
+                   site.out, run.options, columns=run.task.declared_columns())
     return scaling, n_bad + run_items(site, job, good, run.task.name.split(" ")[0])
 
 # %% ../../nbs/runs/14_running.ipynb #11615642
@@ -319,6 +333,10 @@ def _result(run: Run, site: Site, items: Sequence[Item], n_done: int, started: f
     fates = fates_of_run(lines)
     notes = notes + notes_of_columns(lines, fates, TOLD if scaling else ())
     notes += _note_of_skipped(lines)
+    if run.task.over_run:
+        notes += notes_of_eps(lines, run.compared.scope == "all")
+        notes.append(f"{compared_in_words(*run.compared, run.parameters['scale'])}; "
+                     f"{settings_in_words(lines, run.parameters)}")
     return RunResult(site.out.address, run.task.name, len(items), n_done, len(items) - n_done,
                      sum(e["rows"] for e in lines if "error" not in e), time.perf_counter() - started,
                      _manifest_table(lines), failures, scaling, notes, fates)
@@ -335,9 +353,9 @@ def _note_of_processes(client: Any, jobs: int) -> list[str]:
 @tells_tasks
 def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str | Callable[..., pd.DataFrame], *,
               client: Any = None, out: str | os.PathLike, resume: bool = True, jobs: int = 1, each: str = "file",
-              parameters: Mapping[str, Any] | None = None, scope: str = "orbit", scale: str = "run",
-              memory_limit: float | None = None, storage_options: Mapping[str, Any] | None = None,
-              progress: bool = False) -> RunResult:
+              parameters: Mapping[str, Any] | None = None, scope: str | None = None, scale_over: str | None = None,
+              scale: str | None = None, memory_limit: float | None = None,
+              storage_options: Mapping[str, Any] | None = None, progress: bool = False) -> RunResult:
     """Do one task for many files: here, in processes, or on a Dask cluster; stopped and started as you like.
 
     Parameters
@@ -360,10 +378,15 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     parameters : mapping, optional
         Of the task.
         PARAMETERS
-    scope : {"orbit", "all"}, default "orbit"
-        For isolate: what a sounding is compared with, its own pass or all rows of the run.
-    scale : {"run", "orbit"}, default "run"
-        For isolate: mean and deviation of the run, found in a first pass over the files, or of each pass.
+    scope : {"file", "orbit", "all"}, default "file"
+        For isolate: what a sounding is compared with, the rows of its file (then each file is judged as `isolate`
+        judges it), of its pass, or of all files.
+    scale_over : {"file", "orbit", "run"}, optional
+        For isolate: over what the centre and the spread of a feature are taken, those of the run in a first pass over
+        the files. By default over what is compared: the file, the pass, or for scope "all" the run.
+    scale : {"robust", "standard"}, optional
+        For isolate, the same as among `parameters`. "run" and "orbit", the former values, are understood as
+        `scale_over` with scope "orbit".
     memory_limit : float, optional
         Bytes that scope "all" may take; half of what is free by default. More rows than that are searched in slabs.
     storage_options : mapping, optional
@@ -389,6 +412,8 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
 
     Notes
     -----
+    For isolate on a robust scale of the run the first pass also writes the features of all files, and holds 8 bytes a
+    row of one feature: a median needs all values.
     Parts are the same to the byte whatever does the work, on the same kind of processor and with the same versions of
     this package, numpy, scipy, pandas, pyarrow and numba. Linear algebra runs on one thread while a unit is done.
     Memory: one unit per worker; in the coordinator one manifest line per unit (about 1 kB, and 100 bytes per column of
@@ -409,7 +434,8 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     notes = _note_of_processes(client, jobs)
     if isinstance(client, str):
         scheduler_address(client)
-    run = checked_run(task, parameters, each, scope, scale, storage_options)
+    run = checked_run(task, parameters, each, scope, scale_over, scale, storage_options)
+    notes += run.notes
     place = RunFolder(out, storage_options)
     items = items_of(run, files, place)
     refuse_overwriting([file.name for item in items for file in item.files], place.address, _RUN_FILES)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -60,9 +61,17 @@ def modes_from(text: str | None) -> list[int | str] | None:
     names = names_from(text)
     return None if names is None else [int(name) if name.isdecimal() else name for name in names]
 
+# %% ../../nbs/runs/06_tasks.ipynb #5341c4fa
+def group_from(text: str) -> int | str:
+    """How many rows make a core row: a number, or auto."""
+    plain = text.strip().lower()
+    if plain != "auto" and not re.fullmatch(r"[0-9]{1,18}", plain):
+        raise InputError(f"min_samples must be a whole number of at least 1, or auto, not {text!r}")
+    return plain if plain == "auto" else int(plain)
+
 # %% ../../nbs/runs/06_tasks.ipynb #2744d4c3
 _KINDS: dict[str, Callable[[Any], Any]] = {"names": names_from, "box": box_from, "days": days_from,
-                                           "modes": modes_from}
+                                           "modes": modes_from, "group": group_from}
 _PLAIN: dict[str, type] = {"text": str, "number": float, "whole": int, "flag": bool}
 
 
@@ -73,7 +82,7 @@ class Parameter:
     name: str
     default: Any = None
     help: str = ""
-    kind: str = "text"  # text, number, whole, flag, names, box, days or modes
+    kind: str = "text"  # one of _PLAIN or _KINDS
     option: str = ""  # on the command line, where it has another name there
     least: int | None = None
     short: str = ""  # one letter
@@ -119,7 +128,7 @@ class Task:
     check: str | Callable | None = None
     columns: str | Columns | None = None  # of its parts; "module:name" for those that take long to import
     passed_on: str = ""  # other parameters are passed on; what they are
-    over_run: bool = False  # takes scope and scale: a unit may be judged by what all units hold
+    over_run: bool = False  # takes scope and scale_over: a unit may be judged by what all units hold
 
     def checked(self, given: Mapping, options: Mapping | None = None) -> dict:
         """The parameters of a run: what was given, and the defaults; unknown ones are refused."""
@@ -146,7 +155,7 @@ class Task:
 
 # %% ../../nbs/runs/06_tasks.ipynb #2cf03daa
 TASKS: dict[str, Task] = {}
-_OF_RUN = {"out", "dask", "jobs", "resume", "no-resume", "scope", "scale", "memory-limit", "combine", "help"}
+_OF_RUN = {"out", "dask", "jobs", "resume", "no-resume", "scope", "scale-over", "memory-limit", "combine", "help"}
 
 
 def _same_option(one: Parameter, other: Parameter) -> bool:
@@ -208,10 +217,14 @@ READING = (*ROWS, *DIALECT)
 
 add_task(Task(
     "isolate", "oco2_outliers.runs.judging:isolate_unit", "find the isolated soundings of every file",
-    (Parameter("eps", "auto", "radius in standard deviations, or auto."),
-     Parameter("min_samples", 5, "rows that make a core row.", "whole", least=1),
+    (Parameter("eps", "auto", "radius in spreads of the features, or auto."),
+     Parameter("min_samples", "auto", "rows that make a core row, or auto, a twentieth of the rows.", "group"),
+     Parameter("scale", "robust", "what features are measured in: robust (interquartile ranges), or standard "
+               "deviations."),
+     Parameter("preset", None, "original: scale standard and min_samples 5."),
      Parameter("features", None, "columns to use, a,b,c.", "names"),
-     Parameter("drop_missing", False, "drop rows with NaN or infinite features.", "flag"), *READING),
+     Parameter("drop_missing", False, "drop rows with NaN or infinite features.", "flag"), *READING,
+     Parameter("random_state", 0, "seed of the rows that those of a large table are compared with.", "whole", least=0)),
     check="oco2_outliers.runs.judging:checked_isolate", columns="oco2_outliers.runs.ready_tasks:ISOLATED",
     over_run=True))
 

@@ -150,7 +150,7 @@ def work(job: Job, item: Item) -> dict:
     written = _written(job, item, data)
     if "stop" in written:
         return entry | written
-    told = {name: found for name in ("counts", "columns", "skipped")
+    told = {name: found for name in ("counts", "columns", "skipped", "notes")
             if isinstance(found := table.attrs.get(name), dict)}
     told |= {"stored": odd} if odd else {}
     return entry | {"inputs": read, "rows": len(table), **written, "counts": {}, **told,

@@ -12,15 +12,16 @@ from .lite_reading import read_lite
 from .lite_writing import write_lite
 from .simulated import Granule, simulate_granule
 from .sounding_ids import make_sounding_id, sounding_footprint, sounding_time
+from .surroundings import LocalScores, local_scores
 from .tables_in import read_soundings
 from .track import track_distance
 
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
-           'read_soundings', 'track_distance', 'background', 'enhancement', 'to_parquet', 'convert_soundings',
-           'soundings_per_day', 'describe_soundings']
+           'read_soundings', 'track_distance', 'background', 'enhancement', 'local_scores', 'LocalScores', 'to_parquet',
+           'convert_soundings', 'soundings_per_day', 'describe_soundings']
 
 # %% ../../nbs/04_soundings.ipynb #88c79770
 _all_ = ["sounding_time", "sounding_footprint", "make_sounding_id", "Granule", "simulate_granule", "write_lite",
-         "read_lite", "read_soundings", "track_distance", "background", "enhancement", "to_parquet",
-         "convert_soundings", "soundings_per_day", "describe_soundings"]
+         "read_lite", "read_soundings", "track_distance", "background", "enhancement", "local_scores",
+         "LocalScores", "to_parquet", "convert_soundings", "soundings_per_day", "describe_soundings"]

@@ -65,3 +65,20 @@ def wanted_attributes(attrs: Mapping[str, Any]) -> dict[str, Any]:
         if spelled := next((each for each in spellings if each in attrs), None):
             found[name] = attrs[spelled]
     return found
+
+# %% ../../nbs/soundings/34_attributes.ipynb #0d55533a
+def is_column(variable: h5py.Dataset) -> bool:
+    """Whether a variable holds one value a row: a vector, a table one cell wide, or single letters that make texts."""
+    shape = variable.shape
+    letters = len(shape) == 2 and variable.dtype == np.dtype("S1")
+    return len(shape) == 1 or (len(shape) > 1 and (letters or set(shape[1:]) == {1}))
+
+
+def column_of(variable: h5py.Dataset, rows: slice = slice(None)) -> np.ndarray:
+    """The values of a column, whatever shape it has."""
+    if not variable.shape[0]:
+        return np.empty(0, variable.dtype)
+    array = np.atleast_1d(variable[rows])
+    if array.ndim == 2 and array.dtype == np.dtype("S1"):
+        return np.array([b"".join(row).rstrip(b"\0 ") for row in array.tolist()], dtype=object)
+    return array.reshape(len(array))

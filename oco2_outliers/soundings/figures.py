@@ -25,7 +25,7 @@ from oco2_outliers.ground.figures import (
 from .maps import coastlines, new_map, positions, view_of
 
 # %% auto #0
-__all__ = ['isolated_along_track', 'isolated_map']
+__all__ = ['isolated_along_track', 'surroundings_along_track', 'isolated_map']
 
 # %% ../../nbs/soundings/91_figures.ipynb #162e7382
 def _two_colours(ax: Axes, x: np.ndarray, y: np.ndarray, odd: np.ndarray, size: float = 6) -> None:
@@ -88,6 +88,60 @@ def isolated_along_track(table: pd.DataFrame, y: str | None = None, x: str | Non
     _two_colours(ax, along, height, odd)
     ax.set(xlabel="row" if x is None else plain_text(axis_label(x)), ylabel=plain_text(axis_label(y)))
     ax.legend(loc=legend_place(len(table)), markerscale=1.3, frameon=False)
+    return ax
+
+# %% ../../nbs/soundings/91_figures.ipynb #c2d0aa02
+def surroundings_along_track(table: pd.DataFrame, y: str = "xco2", x: str | None = None, odd: str = "local_outlier",
+                             ax: Axes | None = None) -> Axes:
+    """Soundings along the track, the median of the neighbours of each, and those that are odd where they lie.
+
+    Parameters
+    ----------
+    table : DataFrame, shape (n_rows, ...)
+        A result of `isolate`, or soundings joined with the table of `local_scores`: `local_difference` and the column
+        named by `odd`.
+    y : str, default "xco2"
+        The column that was compared.
+    x : str, optional
+        Column on the horizontal axis; by default ``latitude``, or else the row number.
+    odd : str, default "local_outlier"
+        Boolean column that picks the colour.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+        Three collections of points: the rest, the odd ones, the medians; and one of lines between the last two. Rows
+        without enough neighbours have no median.
+
+    Raises
+    ------
+    InputError
+        When a column that is drawn is absent or holds missing values, or there are no rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"xco2": [400.0, 409.0], "local_difference": [0.1, 8.0], "local_outlier": [False, True]})
+    >>> [t.get_text() for t in surroundings_along_track(table).get_legend().get_texts()]
+    ['the rest (1)', 'odd where they lie (1)', 'median of the neighbours']
+    """
+    x = "latitude" if x is None and "latitude" in table else x
+    check_columns(table, [name for name in (x, y, odd, "local_difference") if name], "the table")
+    flags = column_flags(table, odd)
+    values = column_values(table, y, "the table")
+    places = np.arange(len(table)) if x is None else column_values(table, x, "the table")
+    middle = values - pd.to_numeric(table["local_difference"], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    ax = new_axes(ax, figsize=(9, 4))
+    _two_colours(ax, places, values, flags)
+    ax.collections[-1].set_label(f"odd where they lie ({flags.sum():,})")
+    known = np.isfinite(middle)
+    ax.scatter(places[known], middle[known], s=2, color="0.15", linewidths=0, label="median of the neighbours",
+               zorder=2, rasterized=len(table) > MANY_POINTS)
+    ax.vlines(places[flags], middle[flags], values[flags], color=ISOLATED_COLOUR, lw=0.6, zorder=1)
+    ax.set(xlabel="row" if x is None else plain_text(axis_label(x)), ylabel=plain_text(axis_label(y)))
+    ax.legend(loc=legend_place(len(table)), fontsize="small")
     return ax
 
 # %% ../../nbs/soundings/91_figures.ipynb #df03d98e

@@ -24,7 +24,7 @@ from ..ground.errors import InputError, error_line, printable
 from ..ground.hashes import sha256_of
 from ..ground.ids import exact_ids
 from ..ground.limits import file_bytes, limited
-from ..ground.tables import under_each_other
+from ..ground.tables import refuse_twins, under_each_other
 from ..ground.words import counted
 from ..ground.work import progress
 from .selections import AskedTable, asked_rows
@@ -155,8 +155,6 @@ def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
         table = table.assign(sounding_id=table.index.get_level_values("sounding_id"))
     if "sounding_id" in table and not pd.api.types.is_integer_dtype(table["sounding_id"].dtype) and len(table):
         table = table.assign(sounding_id=exact_ids(table["sounding_id"], "the table"))
-    if not table.columns.is_unique:
-        return table
     told = dict(table.attrs)
     table, numbers = undisguised(table)
     if numbers:  # texts of a table in memory are read as those of a file are
@@ -167,6 +165,10 @@ def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
 # %% ../../nbs/soundings/80_inputs.ipynb #171dac9e
 def _table_asked(table: pd.DataFrame, asked: dict[str, Any]) -> InputTable:
     """A table in memory, and of it the rows that are asked for."""
+    if table.columns.nlevels > 1:
+        raise InputError("the columns have several levels: df.columns = [\"_\".join(map(str, c)) for c in df.columns] "
+                         "makes one of them")
+    refuse_twins(list(table.columns))
     table = _with_ids(table)
     keep = asked_rows(AskedTable(table, "the table"), **asked)
     return InputTable("table in memory", table if keep is None else table[keep],

@@ -18,18 +18,12 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from ..ground.limits import limited
 from ..ground.errors import InputError
-from .attributes import wanted_attributes
+from ..ground.first_bytes import HDF5_START, what_bytes_say
+from ..ground.limits import limited
+from .attributes import column_of, is_column, wanted_attributes
 from .lite_values import RENAMED, declared_fills, table_values
-from oco2_outliers.soundings.products import (
-    HDF5_START,
-    ONLY_LITE,
-    ids_of_gosat,
-    other_product,
-    what_bytes_say,
-    what_hdf5_says,
-)
+from .products import ONLY_LITE, ids_of_gosat, other_product, what_hdf5_says
 from .quantities import in_table_units
 from .selections import asked_columns, asked_rows
 from .sounding_ids import sounding_footprint, sounding_time
@@ -80,7 +74,7 @@ def _why_no_column(variable: h5py.Dataset, ids: h5py.Dataset, ambiguous: bool) -
     """Why a variable is no column; None where it has one value per sounding."""
     if variable == ids:
         return None
-    if variable.shape != ids.shape:
+    if not is_column(variable) or len(variable) != len(ids):
         return f"shape {variable.shape}, not one value per sounding"
     if h5py.check_string_dtype(variable.dtype) is None and variable.dtype.kind not in "iufb":
         return f"type {variable.dtype}, neither numbers nor text"
@@ -103,7 +97,7 @@ _MAX_SOUNDINGS = 200_000_000  # more rows than all soundings of the mission: a l
 def _id_variable(everything: list[tuple[str, str, Any]], root: Mapping[str, Any], label: str) -> h5py.Dataset:
     """The variable that holds the ids, or one line that says what is wrong with them."""
     named = [variable for _, name, variable in everything if name == "sounding_id"]
-    found = [variable for variable in named if variable.ndim == 1]
+    found = [variable for variable in named if is_column(variable)]
     if other := other_product([prefix + name for prefix, name, _ in everything], root):
         raise InputError(f"{label}: {other}")
     if not found:
@@ -132,6 +126,13 @@ def _named_columns(rows: list[tuple[str, str, Any]]) -> dict[str, h5py.Dataset]:
         columns[column] = variable
     return columns
 
+# %% ../../nbs/soundings/50_lite_reading.ipynb #40b88f7c
+def _undeclared(array: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
+    """Where an array has a NaN that is not a declared fill."""
+    if array.dtype.kind != "f" or np.isnan(np.array(declared_fills(attrs), dtype=float)).any():
+        return np.zeros(len(array), bool)
+    return np.isnan(array)
+
 # %% ../../nbs/soundings/50_lite_reading.ipynb #72bc8951
 class _LiteFile:
     """An open Lite file: its columns by name, and what is not a column."""
@@ -140,7 +141,7 @@ class _LiteFile:
         self.label, everything = label, list(_walk(file))
         ids = _id_variable(everything, file.attrs, label)
         self.n = ids.shape[0]
-        ambiguous = any(v.shape == ids.shape and v != ids and _is_dimension(v) for _, _, v in everything)
+        ambiguous = any(v.shape == ids.shape[:1] and v != ids and _is_dimension(v) for _, _, v in everything)
         rows, self.skipped = [], dict[str, str]()  # the variables that are no columns, and why
         for prefix, name, variable in everything:
             # Subsetting services add the row number in the file they cut from: a place, not a measurement.
@@ -153,6 +154,7 @@ class _LiteFile:
         self.skipped.update(_links(file))
         self.converted: dict[str, str] = {}  # columns that were in another unit, and the unit
         self.undeclared: dict[str, np.ndarray] = {}  # where a column has a NaN that is not a declared fill
+        self.without_units = False  # whether the time is a number that does not say what it counts
         self._whole: dict = {}  # columns that were read in full, to choose rows by them
         self.columns: dict[str, h5py.Dataset] = {"sounding_id": ids, **_named_columns(rows)}
 
@@ -163,12 +165,10 @@ class _LiteFile:
             self.undeclared[column] = unknown[rows]
             return values[rows]
         variable = self.columns[column]
-        array = np.atleast_1d(variable[rows]) if variable.shape[0] else np.empty(0, variable.dtype)
+        array = column_of(variable, rows)
         attrs = wanted_attributes(variable.attrs)
-        unknown = np.zeros(len(array), bool)
-        if array.dtype.kind == "f" and not np.isnan(np.array(declared_fills(attrs), dtype=float)).any():
-            unknown = np.isnan(array)
-        self.undeclared[column] = unknown
+        self.undeclared[column] = unknown = _undeclared(array, attrs)
+        self.without_units |= column == "time" and "units" not in attrs and array.dtype.kind in "iuf"
         values = table_values(column, array, attrs, self.label)
         values, unit = in_table_units(column, values, attrs.get("units"), self.label)
         if unit:
@@ -238,8 +238,8 @@ def _span(keep: np.ndarray | None) -> slice:
     return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0)
 
 # %% ../../nbs/soundings/50_lite_reading.ipynb #3a34fd86
-def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
-    """Say where the id of a sounding and its time or footprint disagree."""
+def _warn_contradictions(soundings: pd.DataFrame, label: str, without_units: bool) -> None:
+    """Say where the id of a sounding and its time or footprint disagree; a time without units is refused there."""
     ids = soundings["sounding_id"].fillna(0).to_numpy(np.int64)
     if ids_of_gosat(ids):
         raise InputError(f"{label}: its ids have 14 digits, as those of GOSAT have; {ONLY_LITE}")
@@ -250,6 +250,9 @@ def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
     if "footprint" in soundings:
         footprint = soundings["footprint"].to_numpy(np.float64, na_value=np.nan)
         wrong["footprint"] = ~np.isnan(footprint) & (footprint != sounding_footprint(ids))
+    if without_units and (wrong["time"] & (ids != 0)).sum() * 2 > len(ids):
+        raise InputError(f"{label}: time declares no units, and as seconds since 1970 it does not agree with "
+                         "sounding_id: declare its units, such as 'seconds since 2014-01-01 00:00:00'")
     for what, rows in wrong.items():
         if n := int((rows & (ids != 0)).sum()):
             warnings.warn(f"{label}: sounding_id and {what} disagree for {n} of {len(ids)} soundings", stacklevel=3)
@@ -340,10 +343,10 @@ def read_lite(path_or_file: str | os.PathLike | IO[bytes], *, columns: Sequence[
         table: dict[Any, Any] = {column: file.read(column, span) for column in wanted}
         told = {"skipped": list(file.skipped), "skipped_because": file.skipped, "converted": file.converted,
                 "n_soundings": file.n}
-        undeclared = file.undeclared
+        undeclared, without_units = file.undeclared, file.without_units
     rows = slice(None) if keep is None else keep[span]
     soundings = pd.DataFrame(table)[rows].reset_index(drop=True)
     fills = _count_fills(soundings, {column: undeclared[column][rows] for column in wanted})
     soundings.attrs.update(told, fills=fills)
-    _warn_contradictions(soundings, label)
+    _warn_contradictions(soundings, label, without_units)
     return soundings

@@ -16,7 +16,7 @@ from ..ground.ids import exact_ids
 from .attributes import numbers_of, text_of
 from .exact_text import widened
 from .sounding_ids import parse_times
-from .time_units import EPOCH, time_units
+from .time_units import EPOCH, counts_time, time_units
 
 # %% auto #0
 __all__ = []
@@ -50,7 +50,11 @@ AS_DECLARED = "as declared"  # what `missing_is` of a variable says when its usu
 def _equals_one(array: np.ndarray, fills: list) -> np.ndarray:
     """True where a value is one of the fills, compared in the type of the array."""
     if array.dtype.kind == "f":
-        return np.isnan(array) | np.isin(array, np.array([float(v) for v in fills]).astype(array.dtype))
+        wide = np.array([float(v) for v in fills])
+        with np.errstate(over="ignore"):
+            narrow = wide.astype(array.dtype)
+        # what a small float cannot hold would become infinity there, which is another number
+        return np.isnan(array) | np.isin(array, narrow[np.isfinite(narrow) | ~np.isfinite(wide)])
     info = np.iinfo(array.dtype)
     whole = {int(v) for v in fills if np.isfinite(v) and int(v) == v and info.min <= int(v) <= info.max}
     return np.isin(array, np.array(sorted(whole), dtype=array.dtype))
@@ -72,7 +76,7 @@ def _signed_as(numbers: list, dtype: np.dtype) -> list:
     return [int(v) - 2**bits if dtype.kind == "i" and v >= 2 ** (bits - 1) and int(v) == v else v for v in numbers]
 
 # %% ../../nbs/soundings/40_lite_values.ipynb #1586093d
-def _packing(attrs: Mapping[str, Any], label: str) -> tuple[float, float] | None:
+def _packing(attrs: Mapping[str, Any], label: str) -> tuple[Any, Any] | None:
     """Factor and offset; None where a file declares neither."""
     if "scale_factor" not in attrs and "add_offset" not in attrs:
         return None
@@ -81,7 +85,16 @@ def _packing(attrs: Mapping[str, Any], label: str) -> tuple[float, float] | None
     if len(scale) != 1 or len(offset) != 1 or not np.isfinite([float(scale[0]),
                                                                float(offset[0])]).all() or not scale[0]:
         raise InputError(f"{label}: scale_factor and add_offset must be one number each; correct the attributes")
-    return float(scale[0]), float(offset[0])
+    return scale[0], offset[0]
+
+# %% ../../nbs/soundings/40_lite_values.ipynb #256112de
+def _unpacked(array: np.ndarray, scale: Any, offset: Any) -> np.ndarray:
+    """Packed numbers as they are meant; large whole ones to the last digit."""
+    if array.dtype.kind in "iu" and len(array) and float(scale).is_integer() and float(offset).is_integer():
+        ends = [int(end) * int(scale) + int(offset) for end in (array.min(), array.max())]
+        if max(map(abs, ends)) >= 2**53 and min(ends) >= -2**63 and max(ends) < 2**63:
+            return (array.astype(object) * int(scale) + int(offset)).astype(np.int64)
+    return array * float(scale) + float(offset)
 
 # %% ../../nbs/soundings/40_lite_values.ipynb #9f3f4e1b
 def _bounds(attrs: Mapping[str, Any], label: str) -> tuple[list, list]:
@@ -115,7 +128,7 @@ def values_and_missing(array: np.ndarray, attrs: Mapping[str, Any], label: str) 
     if packing and not _of_unpacked(attrs, array.dtype):
         missing, low, high = missing | _outside(array, low, high), [], []
     if packing:
-        array = array * packing[0] + packing[1]
+        array = _unpacked(np.where(missing, array.dtype.type(0), array), *packing)
     return array, missing | _outside(array, low, high)
 
 # %% ../../nbs/soundings/40_lite_values.ipynb #8fd7840a
@@ -124,8 +137,8 @@ def _outside(array: np.ndarray, low: list, high: list) -> np.ndarray:
     out = np.zeros(len(array), bool)
     for bound, compare in ((low, np.less), (high, np.greater)):
         if bound and not np.isnan(float(bound[0])):
-            exact: Any = np.asarray(bound[0]).astype(array.dtype) if array.dtype.kind == "f" else bound[0]
-            with np.errstate(invalid="ignore"):
+            with np.errstate(invalid="ignore", over="ignore"):
+                exact: Any = np.asarray(bound[0]).astype(array.dtype) if array.dtype.kind == "f" else bound[0]
                 out |= compare(array, exact)
     return out
 
@@ -134,13 +147,14 @@ def _integer_values(values: pd.Series) -> tuple[np.ndarray, Any]:
     """Integers keep their type, unless a value would be mistaken for the fill of it: then the next wider one."""
     known = values.dropna().to_numpy()
     plain: Any = getattr(values.dtype, "numpy_dtype", values.dtype)
-    dtype: np.dtype[Any] = np.dtype(plain) if plain.kind == "i" else np.dtype(np.int64)
+    # a fill of an unsigned type would need a sign; the next wider signed one holds all its values
+    dtype: np.dtype[Any] = np.dtype(plain if plain.kind == "i" else {1: "i2", 2: "i4"}.get(plain.itemsize, "i8"))
     if dtype == np.int8 and (known == BYTE_FILL).any():
         dtype = np.dtype(np.int16)
     if known.size and int(known.max()) > np.iinfo(dtype).max:
         dtype = np.dtype(np.uint64)
     fill = dtype.type({"i1": BYTE_FILL, "u8": 2**64 - 1}.get(dtype.str[1:], INT_FILL))
-    return values.fillna(fill).to_numpy(dtype), fill
+    return values.to_numpy(dtype, na_value=fill) if values.isna().any() else values.to_numpy(dtype), fill
 
 # %% ../../nbs/soundings/40_lite_values.ipynb #e1271471
 def _seconds(values: pd.Series) -> np.ndarray:
@@ -203,7 +217,8 @@ def _id_column(array: np.ndarray, attrs: Mapping[str, Any], label: str) -> Any:
         missing = texts.isin(["", "0", "nan", "NaN"]).to_numpy(bool)
         ids = exact_ids(texts.where(~missing, "0"), label).to_numpy()
     else:
-        missing = (array == 0) | values_and_missing(array, attrs, label)[1]
+        array, missing = values_and_missing(array, attrs, label)
+        missing = missing | (array == 0)
         known = np.where(missing, array.dtype.type(0), array)
         if array.dtype.kind == "u" and len(known) and int(known.max()) >= 2**63:
             raise InputError(f"{label}: a sounding_id is {int(known.max())}, larger than 2**63 - 1: mend that row")
@@ -236,7 +251,7 @@ def table_values(name: str, array: np.ndarray, attrs: Mapping[str, Any], label: 
                          dtype=object)
         return parse_times(pd.Series(texts)).to_numpy() if name == "time" else texts
     array, missing = values_and_missing(array, attrs, f"{label}: {name}")
-    if name == "time":
+    if name == "time" or counts_time(attrs.get("units"), attrs.get("calendar")):
         return _time_column(array, missing, attrs, label)
     if not missing.any():
         return array

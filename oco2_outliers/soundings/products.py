@@ -16,60 +16,6 @@ from .attributes import text_of
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/soundings/46_products.ipynb #f6b5d26c
-_GET_NETCDF4 = "read it with its own tools, or get the file as netCDF-4"
-_STARTS: list[tuple[bytes, str]] = [  # first bytes, and what they are
-    (b"\x1f\x8b", "a gzip; unpack it first (gunzip)"), (b"BZh", "packed with bzip2; unpack it first (bunzip2)"),
-    (b"\xfd7zXZ\0", "packed with xz; unpack it first (unxz)"), (b"\x28\xb5\x2f\xfd",
-                                                                "packed with zstd; unpack it first"),
-    (b"PK\x03\x04", "a zip archive; unpack it first"), (b"\x0e\x03\x13\x01", f"an HDF4 file, not HDF5; {_GET_NETCDF4}"),
-    (b"CDF\x01", "a netCDF-3 (classic) file; convert it: nccopy -k nc4 in.nc out.nc4"),
-    (b"CDF\x02", "a netCDF-3 (classic, 64-bit offset) file; convert it: nccopy -k nc4 in.nc out.nc4"),
-    (b"CDF\x05", "a netCDF-3 (classic, CDF-5) file; convert it: nccopy -k nc4 in.nc out.nc4"),
-    (b"GRIB", f"a GRIB file; {_GET_NETCDF4}"), (b"BUFR", f"a BUFR file; {_GET_NETCDF4}"),
-    (b"PAR1", "a Parquet table; give it the ending .parquet"), (b"ARROW1", f"an Arrow file; {_GET_NETCDF4}"),
-    (b"SQLite format 3", f"an SQLite database; {_GET_NETCDF4}"), (b"%PDF", "a PDF; fetch the data file"),
-    (b"\x89PNG", "a picture; fetch the data file"), (b"\xff\xd8\xff", "a picture; fetch the data file"),
-    (b"II*\0", "a TIFF picture; fetch the data file"), (b"MM\0*", "a TIFF picture; fetch the data file")]
-
-# %% ../../nbs/soundings/46_products.ipynb #04b90345
-def _what_text(text: str) -> str:
-    """What a text is, and what to do."""
-    start = text.lstrip("\ufeff \t\r\n").lower()
-    if start.startswith("<!doctype html") or "<html" in start[:1000]:
-        login = "a login page" if re.search(r"log ?in|sign ?in|earthdata|password", start) else "a web page"
-        return f"HTML, {login} and no data: log in (Earthdata: a token or .netrc) and fetch the file itself"
-    if start.startswith("version https://git-lfs"):
-        return "a pointer of Git LFS and no data: run git lfs pull"
-    if start.startswith("<?xml") or start.startswith("<"):
-        return "XML, often the error of a server, and no data: look into it, and fetch the file itself"
-    if start.startswith(("{", "[")):
-        return "JSON text; a table of JSON wants the ending .json, and an error of a server wants another download"
-    table = re.search(r"[,;\t]", start.split("\n")[0])
-    return "text, a table by its looks; give it the ending .csv" if table else "text and no data; fetch the file itself"
-
-# %% ../../nbs/soundings/46_products.ipynb #f9bc8af2
-HDF5_START = b"\x89HDF\r\n\x1a\n"
-
-
-def what_bytes_say(head: bytes, size: int) -> str | None:
-    """What a file is whose first bytes are `head`, and what to do; None where they are HDF5's or say nothing."""
-    if size == 0:
-        return "empty; fetch it again"
-    if head.startswith(HDF5_START):
-        return None
-    for start, what in _STARTS:
-        if head.startswith(start):
-            return what
-    if not head.strip(b"\0"):
-        return "nothing but zeros at its start; fetch it again"
-    for marks, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8")):
-        if head.startswith(marks):
-            text = head.decode(encoding, "ignore")
-            if text and sum(c.isprintable() or c in "\r\n\t\ufeff" for c in text) >= 0.97 * len(text):
-                return _what_text(text) if len(head) - len(text.encode(encoding)) < 8 else None
-    return None
-
 # %% ../../nbs/soundings/46_products.ipynb #982192fa
 def what_hdf5_says(error: BaseException) -> str:
     """What an error of the HDF5 library means, and what to do."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,28 @@ _SPELLINGS: dict[str, dict[float, str]] = {  # unit of the tables here: what to 
             1e6: "mol mol-1|mol/mol|mol mol -1|mol fraction|mol_fraction|mole_fraction|v/v|kmol kmol-1|m3 m-3",
             1e-3: "ppb|ppbv|nmol mol-1|nmol/mol|1e-9|10-9|parts per billion|parts_per_billion", 1e4: "%|percent"},
     "hPa": {1: "hpa|hectopascal|hectopascals|mb|mbar|millibar|millibars", 0.01: "pa|pascal|pascals|n m-2|n/m2",
-            10: "kpa|kilopascal|kilopascals", 1000: "bar", 1013.25: "atm"},
+            10: "kpa|kilopascal|kilopascals", 1000: "bar", 1013.25: "atm", 1e-3: "dyn cm-2|dyn/cm2|barye",
+            1013.25 / 760: "torr|mmhg|mm hg|mm of mercury", 33.8638866667: "inhg|in hg", 68.9475729318: "psi"},
     "m s-1": {1: "m s-1|m/s|m s -1|ms-1|meters/second|meter/second|meters per second", 1 / 3.6: "km/h|km h-1",
               0.01: "cm/s|cm s-1", 1852 / 3600: "knots|knot|kt|kts"},
-    "kg m-2": {1: "kg m-2|kg/m2|kg m -2|mm", 10: "g cm-2|g/cm2|cm", 1e-3: "g m-2|g/m2"},
+    "kg m-2": {1: "kg m-2|kg/m2|kg m -2|mm", 10: "g cm-2|g/cm2|cm", 1e-3: "g m-2|g/m2",
+               0.01801528: "mol m-2|mol/m2", 2.99150711e-22: "molec cm-2|molecules cm-2|molec/cm2|molecules/cm2"},
     "m": {1: "m|meter|meters|metre|metres", 1000: "km|kilometer|kilometers|kilometre", 0.3048: "ft|foot|feet"},
     "degrees": {1: "degrees|degree|deg", 180 / math.pi: "radian|radians|rad"}}
 _FACTORS = {unit: {name: factor for factor, names in spelled.items() for name in names.split("|")}
             for unit, spelled in _SPELLINGS.items()}
+
+# %% ../../nbs/soundings/48_quantities.ipynb #6f86b4c4
+_NO_UNITS = frozenset({"", "none", "1", "-", "n/a", "na", "unitless", "dimensionless", "no units", "degrees_north",
+                       "degree_north", "degrees_n", "degree_n", "degreen", "degrees_east", "degree_east", "degrees_e",
+                       "degree_e", "degreee", "degrees north", "degrees east", "\u00b0", "\u00b0n", "\u00b0e"})
+
+
+def _factor(unit: str, said: str) -> float | None:
+    """What turns the unit that a file declares into `unit`; None where it is not known."""
+    bare = re.sub(r"\s*[(\[][^()\[\]]*[)\]]\s*$|[\s,_]+(of |in )?dry([\s_]air)?$", "", said.strip(), flags=re.I)
+    found = _FACTORS[unit].get(_plain_units(said))
+    return _FACTORS[unit].get(_plain_units(bare)) if found is None else found
 
 # %% ../../nbs/soundings/48_quantities.ipynb #0330cdfd
 _COLUMNS_OF = {"ppm": "xco2 xco2_x2019 xco2_raw xco2_apriori xco2_uncertainty co2_grad_del dpfrac", "kg m-2": "tcwv",
@@ -96,11 +111,15 @@ def in_table_units(name: str, values: Any, units: Any, label: str) -> tuple[Any,
     unit = _UNIT_OF.get(name)
     if unit is None or getattr(values, "dtype", np.dtype(object)).kind not in "iuf":
         return values, None
-    factor = _FACTORS[unit].get(_plain_units(said))
+    factor = _factor(unit, said)
     if factor is None and name in _WHOLE and said == "1" and _give_away(name, _middle(values)) == "mol/mol":
         factor = 1e6  # a pure number: the convention's own way to say mol/mol
     if factor is None or factor == 1:
-        check_quantity(name, values, label, said if factor else "")
+        told = said if _plain_units(said) not in _NO_UNITS else ""
+        check_quantity(name, values, label, told)
+        if factor is None and told:
+            warnings.warn(f"{label}: {name} declares the units {said[:40]!r}, which are not known here; its numbers "
+                          f"are taken for {unit}", stacklevel=5)
         return values, None
     converted = _times(values, factor)
     middle, (low, high) = _middle(converted), _EARTHLY.get(_WHOLE.get(name, ""), (-math.inf, math.inf))

@@ -178,16 +178,22 @@ def parse_times(values: pd.Series) -> pd.Series:
     return stamps.astype("datetime64[ms]")
 
 # %% ../../nbs/soundings/00_sounding_ids.ipynb #86d1bd95
-def row_times(soundings: pd.DataFrame) -> np.ndarray | None:
-    """UTC of each row, of `time` or else of the id; None when neither is there for every row."""
+def row_stamps(soundings: pd.DataFrame) -> np.ndarray:
+    """UTC of each row, of `time` or else of the id; NaT where neither tells."""
     clock = np.full(len(soundings), np.datetime64("NaT", "ms"))
     if "time" in soundings and pd.api.types.is_datetime64_any_dtype(soundings["time"].dtype):
         clock = parse_times(soundings["time"]).to_numpy(copy=True)
-    elif "sounding_id" not in soundings:
-        return None
     if "sounding_id" in soundings and np.isnat(clock).any():
         unknown = np.isnat(clock)
         clock[unknown] = sounding_time(soundings["sounding_id"].fillna(0)).to_numpy()[unknown]
+    return clock
+
+
+def row_times(soundings: pd.DataFrame) -> np.ndarray | None:
+    """UTC of each row, of `time` or else of the id; None when neither is there for every row."""
+    if not {"time", "sounding_id"} & set(soundings):
+        return None
+    clock = row_stamps(soundings)
     return None if np.isnat(clock).any() else clock
 
 # %% ../../nbs/soundings/00_sounding_ids.ipynb #ab361181

@@ -66,7 +66,8 @@ def _without_fills(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         is_bool = pd.api.types.is_bool_dtype(values.dtype)
         if name == "sounding_id" or is_bool or not pd.api.types.is_numeric_dtype(values.dtype):
             continue
-        fills = (values.isin([-999999, -9999]) | (values == FLOAT_FILLS[-1])).fillna(False).astype(bool)
+        exact = values.astype("float32") if str(values.dtype).lower() == "float16" else values
+        fills = (exact.isin([-999999, -9999]) | (exact == FLOAT_FILLS[-1])).fillna(False).astype(bool)
         if fills.any():
             table[name] = _masked(values, fills)
             counted[name] = int(fills.sum())

@@ -96,3 +96,14 @@ def time_units(units: Any, calendar: Any, label: str) -> tuple[float, np.datetim
     except ValueError:
         raise InputError(f"{label}: the time units {said[:60]!r} start at no date that can be read; they should be "
                          f"{EPOCH!r}") from None
+
+# %% ../../nbs/soundings/36_time_units.ipynb #d01e8e76
+def counts_time(units: Any, calendar: Any = None) -> bool:
+    """Whether units are those of a time that can be read, such as "days since 2014-07-02"."""
+    if not _UNITS.fullmatch(text_of(units)):
+        return False
+    try:
+        time_units(units, calendar, "")
+    except InputError:
+        return False
+    return True

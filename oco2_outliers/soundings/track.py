@@ -41,8 +41,8 @@ def _angle(points: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndar
     return np.arctan2((points * second).sum(-1), (points * first).sum(-1))
 
 # %% ../../nbs/soundings/60_track.ipynb #255b3523
-def _one_circle(points: np.ndarray) -> np.ndarray:
-    """Angle along the great circle that fits all points, from 0 at one end of them."""
+def _one_circle(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angle along the great circle that fits all points, from 0 at one end of them; and the angle off that circle."""
     _, vectors = np.linalg.eigh(points.T @ points)
     angle = _angle(points, vectors[:, 2], vectors[:, 1])
     # cut the circle in the middle of its longest empty arc, so that no track is cut
@@ -50,7 +50,7 @@ def _one_circle(points: np.ndarray) -> np.ndarray:
     gaps = np.diff(order, append=order[0] + 2 * np.pi)
     cut = int(np.argmax(gaps))
     start = order[(cut + 1) % len(order)]
-    return (angle - start) % (2 * np.pi)
+    return (angle - start) % (2 * np.pi), np.arcsin(np.clip(points @ vectors[:, 0], -1, 1))
 
 # %% ../../nbs/soundings/60_track.ipynb #53c791cd
 def _planes(scatter: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,12 +71,12 @@ def _planes(scatter: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np
 _STRETCH = 250.0  # km of track that one great circle is fitted to, together with the next stretch
 
 
-def _along(points: np.ndarray) -> np.ndarray:
-    """Distance along the track in radians, for points in any order; the direction is not settled here."""
-    rough = _one_circle(points)
+def _along(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance along the track and off its middle in radians, for points in any order; no direction is settled here."""
+    rough, off = _one_circle(points)
     stretch = (rough * EARTH_RADIUS // _STRETCH).astype(np.int64)
     if stretch.max() < 2:
-        return rough
+        return rough, off
     used, stretch = np.unique(stretch, return_inverse=True)
     count = len(used)
     outer = np.einsum("ni,nj->nij", points, points).reshape(len(points), 9)
@@ -89,7 +89,8 @@ def _along(points: np.ndarray) -> np.ndarray:
     # A point belongs to the pair of stretches between whose centres it lies.
     middle = np.bincount(stretch, rough, count) / np.bincount(stretch)
     pair = np.clip(np.searchsorted(middle, rough) - 1, 0, count - 2)
-    return place[pair] + _angle(points, first[pair], second[pair]) - begin[pair]
+    off = np.arcsin(np.clip((points * np.cross(first, second)[pair]).sum(1), -1, 1))
+    return place[pair] + _angle(points, first[pair], second[pair]) - begin[pair], off
 
 # %% ../../nbs/soundings/60_track.ipynb #272fa75d
 _PRESET_RADIUS = {"chevallier2020": 6367.0}  # km
@@ -114,6 +115,21 @@ def _from_origin(soundings: pd.DataFrame, distance: np.ndarray, orbits: np.ndarr
     if not len(at) or np.isnan(distance[at[0]]):
         raise InputError(f"no sounding {origin} with a position to measure from")
     return np.where(orbits == orbits[at[0]], distance - distance[at[0]], np.nan)
+
+# %% ../../nbs/soundings/60_track.ipynb #5b1e7a40
+def track_places(lat: np.ndarray, lon: np.ndarray, orbits: np.ndarray,
+                  clock: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Angle along the track from its beginning, and off its middle; missing where the position is."""
+    known = np.isfinite(lat) & np.isfinite(lon)
+    place, across = np.full((2, len(lat)), np.nan)
+    for orbit in pd.unique(orbits[known]):
+        rows = np.flatnonzero(known & (orbits == orbit))
+        along, off = _along(unit_vectors(lat[rows], lon[rows]))
+        when = np.arange(len(rows)) if clock is None else (clock[rows] - clock[rows].min()).astype(np.float64)
+        if np.dot(when - when.mean(), along - along.mean()) < 0:
+            along, off = -along, -off
+        place[rows], across[rows] = along - along.min(), off
+    return place, across
 
 # %% ../../nbs/soundings/60_track.ipynb #d7966e10
 def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius: float | None = None,
@@ -164,15 +180,7 @@ def track_distance(soundings: pd.DataFrame, *, origin: int | None = None, radius
     radius = _radius(radius, preset)
     lat, lon = (column_degrees(soundings, name, limit) for name, limit in (("latitude", 90), ("longitude", 360)))
     orbits, clock = orbit_numbers(soundings), row_times(soundings)
-    known = np.isfinite(lat) & np.isfinite(lon)
-    distance = np.full(len(soundings), np.nan)
-    for orbit in pd.unique(orbits[known]):
-        rows = np.flatnonzero(known & (orbits == orbit))
-        along = _along(unit_vectors(lat[rows], lon[rows]))
-        when = np.arange(len(rows)) if clock is None else (clock[rows] - clock[rows].min()).astype(np.float64)
-        if np.dot(when - when.mean(), along - along.mean()) < 0:
-            along = -along
-        distance[rows] = (along - along.min()) * radius
+    distance = track_places(lat, lon, orbits, clock)[0] * radius
     if origin is not None:
         distance = _from_origin(soundings, distance, orbits, origin)
     return pd.Series(distance, index=soundings.index, name="distance")

@@ -220,3 +220,153 @@ def test_one_of_two_times_that_can_be_read_is_the_time(tmp_path):
     rows.assign(datetime=["morning", "noon"]).to_csv(tmp_path / "b.csv", index=False)
     table = read_soundings(tmp_path / "b.csv")
     assert "time" not in table and list(table["datetime"]) == ["morning", "noon"]
+
+
+LINES = SOUNDINGS.drop(columns="site").to_csv(index=False).splitlines()
+
+
+@pytest.mark.parametrize(("lines", "said"), [
+    ([*LINES, *LINES], "1 repeated header left out"),
+    ([*LINES[:20], LINES[0], *LINES[20:], LINES[0]], "2 repeated headers"),
+    ([*LINES, "# end of file"], "1 comment between the rows left out"),
+    ([*LINES[:9], "#", *LINES[9:], "\x1a"], "2 comments"),
+])
+def test_lines_that_are_no_rows_are_left_out_and_counted(lines, said):
+    table = read("\n".join(lines) + "\n")
+    assert said in table.attrs["read_as"] and len(table) % 40 == 0
+    assert table["xco2"].dtype == "float64" and table["sounding_id"].head(40).equals(SOUNDINGS["sounding_id"])
+    bare = read("\n".join(line.split(",", 1)[1] if "," in line else line for line in lines) + "\n")
+    assert said in bare.attrs["read_as"] and bare["latitude"].head(40).tolist() == table["latitude"].head(40).tolist()
+
+
+@pytest.mark.parametrize("separator", [",", ";", " ", "\t"])
+@pytest.mark.parametrize("quote", ['"', ""])
+def test_a_header_of_r_is_one_name_short(separator, quote):
+    rows = [f"{quote}{k}{quote},{line}" for k, line in enumerate(LINES[1:], 1)]
+    table = read("\n".join([LINES[0], *rows]).replace(",", separator))
+    assert table.columns.tolist() == ["Unnamed: 0", "sounding_id", "latitude", "xco2"]
+    assert table["sounding_id"].equals(SOUNDINGS["sounding_id"]) and table["Unnamed: 0"].tolist() == list(range(1, 41))
+
+
+def test_rows_that_are_wider_than_the_header_are_refused_with_the_remedy():
+    with pytest.raises(InputError, match="more cells than its header has names: name every column"):
+        read("a,b\n5,1,2\n9,3,4\n7,5,6\n")
+
+
+def test_a_name_of_two_lines():
+    assert read('site,"XCO2\n(ppm)"\nx,400.5\ny,401\n').columns.tolist() == ["site", "XCO2 (ppm)"]
+
+
+def test_numbers_that_do_not_go_up_are_no_header():
+    with pytest.raises(InputError, match="its first line holds numbers"):
+        read("400,300,20\n401,301,21\n")
+    assert read("site,2014,2015\nx,1,2\n").columns.tolist() == ["site", "2014", "2015"]
+    assert read("0,1,2\n400,300,20\n").columns.tolist() == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("cells", "numbers"), [
+    (["4.011D+02", "-3.9D-1", "4D+00"], [401.1, -0.39, 4]), (['="400.1"', '="401"', '="1e2"'], [400.1, 401, 100]),
+    (["'400.1", "'401", "402"], [400.1, 401, 402]), (["1.5", "-1.#IND", "-nan(ind)"], [1.5, None, None]),
+    (["1.5", "n.d.", "No data"], [1.5, None, None]),
+])
+def test_numbers_of_other_programs(cells, numbers):
+    table = read(pd.DataFrame({"a": cells, "b": 1}).to_csv(index=False))
+    assert [None if pd.isna(value) else value for value in table["a"]] == numbers
+
+
+@pytest.mark.parametrize("cell", ["{}*", "${}", "~{}", "\u20ac {}", "<{}", "{}\u00b10.5", "{} +/- 0.5", "({})",
+                                  "{} \u00b0"])
+def test_numbers_with_a_mark_beside_them_are_refused(cell):
+    table = pd.DataFrame({"xco2": np.arange(60.0), "psurf": [cell.format(980.5 + k) for k in range(60)]})
+    with pytest.raises(InputError, match="column 'psurf' holds text: '.*' in row 0"):
+        isolate(table)
+
+
+def test_codes_with_a_number_are_words():
+    for code in ("A{}", "#{}", "{}-2", "site {}", "2016-08-{}", "12:{}", "{}D3"):
+        table = pd.DataFrame({"xco2": np.arange(60.0), "code": [code.format(10 + k) for k in range(60)]})
+        assert isolate(table).summary["columns"]["code"]["became"] == "text", code
+
+
+def test_places_with_letters_for_the_sign(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("Lat,lon,xco2\n24.98S,28.8\u00b0 E,400\n3.5 N,W82,401\n,10E,402\n", "utf-8")
+    table = read_soundings(path)
+    assert table["latitude"].tolist()[:2] == [-24.98, 3.5] and table["longitude"].tolist() == [28.8, -82, 10]
+    assert table.attrs["numbers_in_text"] == {"Lat": "N, S, E and W as signs", "lon": "N, S, E and W as signs"}
+
+
+def test_places_that_make_no_map_and_numbers_that_look_missing_are_told():
+    table = pd.DataFrame({"latitude": ["24\u00b058'S"] * 60, "longitude": 5000.0, "xco2": 400 + np.sin(np.arange(60)),
+                          "tcwv": np.where(np.arange(60) % 10, 20 + np.cos(np.arange(60)), -999)})
+    notes = "\n".join(isolate(table).notes)
+    assert "latitude holds text" in notes and "longitude is impossible in 60 rows (5000)" in notes
+    assert "tcwv is -999 in 6 rows, far from all its other values" in notes
+
+
+OTHERS = {
+    "gzip": b"\x1f\x8b\x08\0\0", "workbook": b"PK\x03\x04" + bytes(50),
+    "old Excel": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0",
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(50), "login page": b"<!DOCTYPE html>\n<title>Earthdata Login</title>",
+    "Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "PDF": b"%PDF-1.4\n%\xe2",
+    "XML": b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>',
+}
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("what", list(OTHERS))
+def test_a_file_of_another_kind_is_told_by_its_first_bytes(what, ending):
+    with pytest.raises(InputError, match=f"^a.{ending} cannot be read as {ending}: it is .*{what}"):
+        read(OTHERS[what], f"a.{ending}")
+
+
+def test_tables_under_the_ending_of_another_kind():
+    records = b'[{"xco2": 400.5}, {"xco2": 401}]'
+    with pytest.raises(InputError, match="it is JSON text"):
+        read(records)
+    with pytest.raises(InputError, match="it is JSON text"):
+        read(b'{"xco2": 400.5, "a": 1}\n{"xco2": 401, "a": 1}\n')
+    for ending in ("json", "parquet"):
+        with pytest.raises(InputError, match="it is text, a table by its looks; give it the ending .csv"):
+            read("\n".join(LINES), f"a.{ending}")
+    parquet = io.BytesIO()
+    SOUNDINGS.to_parquet(parquet)
+    with pytest.raises(InputError, match="it is a Parquet table"):
+        read(parquet.getvalue())
+
+
+def test_a_letter_of_another_encoding_far_down_the_file():
+    text = ("site,xco2\n" + "Paris,400\n" * 20_000 + "Orl\u00e9ans,401\n").encode("cp1252")
+    with pytest.raises(InputError, match="a.csv is not UTF-8 text throughout .*: give its encoding"):
+        read(text)
+    assert read(text, encoding="cp1252")["site"].iloc[-1] == "Orl\u00e9ans"
+
+
+def test_parquet_with_two_columns_of_one_name():
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0])], names=["xco2", "xco2"]), file)
+    with pytest.raises(InputError, match="columns of one name: 'xco2'"):
+        read(file.getvalue(), "a.parquet")
+
+
+def test_a_table_under_a_key_says_what_else_there_was():
+    table = read(json.dumps({"meta": {"n": 2}, "rows": [{"a": 1}, {"a": 2}], "next": None}), "a.json")
+    assert table["a"].tolist() == [1, 2] and table.attrs["read_as"] == "the table under 'rows', without meta, next"
+
+
+@pytest.mark.parametrize("feature", [{"geometry": [1, 2]}, {"properties": [1]}, {"geometry": "Point"}])
+def test_features_of_another_shape_are_refused(feature):
+    with pytest.raises(InputError, match="feature 0 is no GeoJSON"):
+        read(json.dumps({"type": "FeatureCollection", "features": [feature]}), "a.json")
+
+
+def test_tables_in_memory_with_twins_or_levels_are_refused():
+    table = pd.DataFrame(np.arange(240.0).reshape(60, 4), columns=["a", "b", "c", "a"])
+    with pytest.raises(InputError, match="columns of one name: 'a'"):
+        isolate(table)
+    table.columns = pd.MultiIndex.from_product([["x", "y"], ["a", "b"]])
+    with pytest.raises(InputError, match="the columns have several levels"):
+        isolate(table)

@@ -68,11 +68,18 @@ def test_a_table_that_is_mostly_junk_is_said_to_be():
 
 def test_robust_spreads():
     rng = np.random.default_rng(1)
-    table = pd.DataFrame({"a": rng.normal(5, 2, 2000), "rare": (rng.random(2000) < 0.1).astype(float)})
+    table = pd.DataFrame({"a": rng.normal(5, 2, 2000), "rare": (rng.random(2000) < 0.08).astype(float)})
     table.loc[:199, "a"] = 1e6
     matrix = feature_matrix(table, scale="robust")
-    assert abs(matrix.scale["a"] - 2) < 0.4 and abs(matrix.mean["a"] - 5) < 0.5
-    assert matrix.scale["rare"] == pytest.approx(np.sqrt(table["rare"].mean()))  # half of the values are equal
+    assert 2 < matrix.scale["a"] < 4 and abs(matrix.mean["a"] - 5) < 0.5
+    ones = table["rare"].mean()
+    assert ones < 0.1 and matrix.scale["rare"] == pytest.approx(np.sqrt(ones))  # 80 % of the values are equal
+    for bad, limit in ((100, 2.5), (400, 7), (480, 10)):  # of 2,000 rows
+        table.loc[:, "a"] = rng.normal(5, 2, 2000)
+        table.loc[: bad - 1, "a"] = 1e6
+        assert feature_matrix(table, scale="robust").scale["a"] < limit
+    normal = feature_matrix(pd.DataFrame({"a": rng.normal(5, 2, 20_000)}), scale="robust")
+    assert abs(normal.scale["a"] - 2) < 0.05
     copies = pd.DataFrame({"a": rng.standard_t(2, 500)}).assign(b=lambda table: 3 - 7 * table["a"])
     assert feature_matrix(copies, scale="robust").duplicate == {"b": "a"}
     with pytest.raises(InputError, match="scale must be"):

@@ -80,6 +80,8 @@ PICTURE = np.zeros((60, 80, 3), np.uint8) + np.arange(80, dtype=np.uint8)[None, 
 # Each draws on the axes it is given, or on its own.
 CASES = {
     "isolated_along_track": lambda ax: plots.isolated_along_track(TABLE, ax=ax),
+    "surroundings_along_track": lambda ax: plots.surroundings_along_track(
+        TABLE.assign(local_difference=0.5, local_outlier=TABLE["isolated"]), ax=ax),
     "isolated_map": lambda ax: plots.isolated_map(TABLE, ax=ax),
     "eps_curve": lambda ax: plots.eps_curve(
         TABLE["score"], SWEEP.assign(n_isolated=[(TABLE["score"] > eps).sum() for eps in SWEEP["eps"]]), 1.1, ax=ax),

@@ -42,7 +42,7 @@ def rewrite(path, keep_time):
 
 
 @pytest.mark.parametrize("keep_time", [False, True])
-@pytest.mark.parametrize("scope", ["orbit", "all"])
+@pytest.mark.parametrize("scope", ["file", "all"])
 def test_scale_and_rows_are_of_the_same_bytes(two, tmp_path, monkeypatch, capsys, scope, keep_time):
     real = running.find_scaling
 
@@ -51,7 +51,7 @@ def test_scale_and_rows_are_of_the_same_bytes(two, tmp_path, monkeypatch, capsys
         rewrite(two / "b.csv", keep_time)
         return found
 
-    command = ["run", "isolate", str(two), "--out", str(tmp_path / "out"), "--scope", scope]
+    command = ["run", "isolate", str(two), "--out", str(tmp_path / "out"), "--scope", scope, "--scale-over", "run"]
     monkeypatch.setattr(running, "find_scaling", then_changed)
     assert main(command) == 2
     said = capsys.readouterr().err
@@ -59,7 +59,7 @@ def test_scale_and_rows_are_of_the_same_bytes(two, tmp_path, monkeypatch, capsys
     assert not any("b.csv" in line for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines())
     monkeypatch.setattr(running, "find_scaling", real)
     assert main(command) == 0
-    map_files(two, "isolate", out=tmp_path / "fresh", scope=scope)
+    map_files(two, "isolate", out=tmp_path / "fresh", scope=scope, scale_over="run")
     one, other = (combine(tmp_path / name) and pd.read_parquet(tmp_path / name / "combined.parquet")
                   for name in ("out", "fresh"))
     pd.testing.assert_frame_equal(one, other)

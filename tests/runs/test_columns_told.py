@@ -51,7 +51,8 @@ def three(tmp_path):
     return tmp_path
 
 
-SETTINGS = [{}, {"scale": "orbit"}, {"scope": "all"}, {"parameters": {"features": ["xco2", "albedo"]}}]
+SETTINGS = [{}, {"scope": "orbit"}, {"scale_over": "run"}, {"scope": "all"}, {"scope": "all", "scale_over": "file"},
+            {"scope": "file", "scale_over": "orbit"}, {"parameters": {"features": ["xco2", "albedo"]}}]
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -73,7 +74,7 @@ def test_a_run_tells_of_every_column_once(three, settings):
 
 
 def test_a_line_of_the_manifest_tells_what_isolate_tells(three):
-    map_files(three / "in" / "a.csv", "isolate", out=three / "out", scale="orbit")
+    map_files(three / "in" / "a.csv", "isolate", out=three / "out")
     (line,) = map(json.loads, (three / "out" / "manifest.jsonl").read_text().splitlines())
     alone = isolate(three / "in" / "a.csv").summary
     assert line["columns"] == alone["columns"]

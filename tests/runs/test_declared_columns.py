@@ -160,7 +160,7 @@ def rows(**more):
                          "albedo": rng.normal(size=20)} | more)
 
 
-@pytest.mark.parametrize("settings", [{}, {"scale": "orbit"}, {"scope": "all"}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"scope": "orbit"}, {"scale_over": "run"}, {"scope": "all"}], ids=str)
 @pytest.mark.parametrize(("name", "value", "kind"), [
     ("time", 837153523.5, "times"), ("time", "last week", "times"), ("latitude", "far north", "numbers"),
     ("xco2_apriori", "unknown", "numbers")])

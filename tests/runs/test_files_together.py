@@ -67,7 +67,7 @@ def scanned(made, out, k):
 @result
 def combined(made, out, k):
     if not (out / "parts").exists() or k:
-        map_files(made["place"] / f"days_{k}", "isolate", out=out, scale="orbit")
+        map_files(made["place"] / f"days_{k}", "isolate", out=out)
     combine(out)
 
 
@@ -91,7 +91,7 @@ def test_no_mixture_opens_wherever_the_writer_is_killed(made, tmp_path, monkeypa
     write(made, first, 0)
     shutil.copytree(first, second)
     if kind == "combined":
-        map_files(made["place"] / "days_1", "isolate", out=second, scale="orbit")
+        map_files(made["place"] / "days_1", "isolate", out=second)
         shutil.rmtree(first)
         shutil.copytree(second, first)
     write(made, second, 1)
@@ -135,7 +135,7 @@ def test_explore_refuses_a_mixture_in_one_line_and_takes_what_is_merely_incomple
 def test_a_table_of_another_run_does_not_pass_for_that_of_the_settings(made, tmp_path):
     combined(made, tmp_path / "out", 0)
     source_of(tmp_path / "out")
-    map_files(made["place"] / "days_0", "isolate", out=tmp_path / "out", resume=False, scale="orbit",
+    map_files(made["place"] / "days_0", "isolate", out=tmp_path / "out", resume=False,
               parameters={"min_samples": 7})
     with pytest.raises(InputError, match=r"run\.json is not the file that combined\.json"):
         source_of(tmp_path / "out")

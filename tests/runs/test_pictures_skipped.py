@@ -54,5 +54,5 @@ def test_a_combined_table_belongs_to_its_scale(tmp_path):
         check_together(tmp_path / "out" / "combined.parquet")
     combine(tmp_path / "out")
     check_together(tmp_path / "out" / "combined.parquet")
-    map_files(tmp_path / "a.csv", "isolate", out=tmp_path / "out", scale="orbit", resume=False)
+    map_files(tmp_path / "a.csv", "isolate", out=tmp_path / "out", resume=False)
     assert not (tmp_path / "out" / "scaling.json").exists()

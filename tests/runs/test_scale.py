@@ -4,6 +4,7 @@ import contextlib
 import csv
 import errno
 import io
+import itertools
 import json
 import os
 import re
@@ -233,11 +234,11 @@ def test_the_limit_of_threads_holds_until_the_last_unit_is_done():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", ["orbit", "run"])
-def test_all_real_files_on_a_cluster(shared_data, cluster, tmp_path, scale):
+@pytest.mark.parametrize("over", ["file", "run"])
+def test_all_real_files_on_a_cluster(shared_data, cluster, tmp_path, over):
     files = shared_data / "soundings" / "lite_v10r_ohio"
-    here = map_files(files, "isolate", out=tmp_path / "here", scale=scale)
-    there = map_files(f"{files}/*.nc4", "isolate", out=tmp_path / "there", client=cluster.address, scale=scale)
+    here = map_files(files, "isolate", out=tmp_path / "here", scale_over=over)
+    there = map_files(f"{files}/*.nc4", "isolate", out=tmp_path / "there", client=cluster.address, scale_over=over)
     assert here.n_units == there.n_done == 187 and not there.exit_code
     assert_same_parts(tmp_path / "here", tmp_path / "there")
     assert here.rows == there.rows == there.manifest["rows_read"].sum()
@@ -253,7 +254,7 @@ def pooled(folder):
 
 
 def test_the_scale_of_the_run_is_that_of_the_pooled_table(days, tmp_path):
-    result = map_files(days, "isolate", out=tmp_path / "out")
+    result = map_files(days, "isolate", out=tmp_path / "out", scale_over="run", parameters={"preset": "original"})
     matrix, found = feature_matrix(pooled(days), missing="drop"), result.scaling
     assert found["features"] == matrix.features and found["rows"] == len(matrix.X)
     assert found["constant"] == matrix.constant and found["duplicate"] == matrix.duplicate
@@ -289,11 +290,12 @@ def awkward_days(folder):
     return folder
 
 
-def test_columns_are_left_out_by_the_rule_of_the_whole_run(tmp_path):
+@pytest.mark.parametrize("scale", ["standard", "robust"])
+def test_columns_are_left_out_by_the_rule_of_the_whole_run(tmp_path, scale):
     folder = awkward_days(tmp_path / "in")
-    result = map_files(folder, "isolate", out=tmp_path / "out")
+    result = map_files(folder, "isolate", out=tmp_path / "out", scale_over="run", scale=scale)
     table = pooled(folder).drop(columns="extra")
-    matrix = feature_matrix(table, missing="drop")
+    matrix = feature_matrix(table, missing="drop", scale=scale)
     assert result.scaling["features"] == matrix.features == ["xco2", "psurf", "mode"]
     assert result.scaling["constant"] == ["flag"] and result.scaling["duplicate"] == {"twin": "xco2"}
     assert result.scaling["empty"] == ["void"] and result.scaling["partial"] == ["extra"]
@@ -305,7 +307,8 @@ def test_columns_are_left_out_by_the_rule_of_the_whole_run(tmp_path):
 
 @pytest.mark.parametrize("limit", [None, 200_000])
 def test_scope_all_is_isolate_on_all_files_together(days, tmp_path, limit, capsys):
-    result = map_files(days, "isolate", out=tmp_path / "out", scope="all", memory_limit=limit)
+    original = {"parameters": {"preset": "original"}}
+    result = map_files(days, "isolate", out=tmp_path / "out", scope="all", memory_limit=limit, **original)
     assert "rows x" in capsys.readouterr().out and any("slabs" in note for note in result.notes) == bool(limit)
     together = isolate(pooled(days), preset="original")
     got = everything(tmp_path / "out")
@@ -313,12 +316,12 @@ def test_scope_all_is_isolate_on_all_files_together(days, tmp_path, limit, capsy
     assert (got["isolated"] == together.table["isolated"]).all() and got["isolated"].any()
     assert (got["reason"] == together.table["reason"]).all() and (got["change"] == together.table["change"]).all()
     assert got["eps"].unique().tolist() == [together.eps]
-    again = map_files(days, "isolate", out=tmp_path / "out", scope="all", memory_limit=limit)
+    again = map_files(days, "isolate", out=tmp_path / "out", scope="all", memory_limit=limit, **original)
     assert (again.n_done, again.n_kept) == (0, 8)
 
 
-def test_scope_orbit_scale_orbit_is_isolate_on_each_pass(days, tmp_path):
-    map_files(days, "isolate", out=tmp_path / "out", scale="orbit", parameters={"eps": 2.5})
+def test_scope_orbit_is_isolate_on_each_pass(days, tmp_path):
+    map_files(days, "isolate", out=tmp_path / "out", scope="orbit", parameters={"eps": 2.5, "preset": "original"})
     got = everything(tmp_path / "out")
     for name, rows in got.groupby("source"):
         alone = isolate(name, eps=2.5, preset="original").table
@@ -327,18 +330,20 @@ def test_scope_orbit_scale_orbit_is_isolate_on_each_pass(days, tmp_path):
 
 
 def test_scope_all_scale_orbit_brings_each_pass_to_its_own_scale(days, tmp_path):
-    result = map_files(days, "isolate", out=tmp_path / "out", scope="all", scale="orbit", parameters={"eps": 2.0})
+    result = map_files(days, "isolate", out=tmp_path / "out", scope="all", scale_over="orbit",
+                       parameters={"eps": 2.0, "min_samples": 5})
     names = result.scaling["features"]
-    X = np.vstack([feature_matrix(read_soundings(path), names).X for path in sorted(days.iterdir())])
+    X = np.vstack([feature_matrix(read_soundings(path), names, scale="robust").X for path in sorted(days.iterdir())])
     np.testing.assert_allclose(everything(tmp_path / "out")["score"], isolation_radius(X, 5), rtol=1e-12)
 
 
 def test_a_pass_too_short_to_judge_says_so(tmp_path):
     long, short = simulate_granule(0, n_seconds=10)[0], simulate_granule(1, n_seconds=10, center=(-20, 30))[0].head(3)
     to_parquet(pd.concat([long, short], ignore_index=True), tmp_path / "day.parquet")
-    for scale in ("run", "orbit"):
-        map_files(tmp_path / "day.parquet", "isolate", out=tmp_path / scale, scale=scale)
-        got = everything(tmp_path / scale)
+    for over in ("run", "orbit"):
+        map_files(tmp_path / "day.parquet", "isolate", out=tmp_path / over, scope="orbit", scale_over=over,
+                  parameters={"min_samples": 5})
+        got = everything(tmp_path / over)
         assert len(got) == len(long) + 3 and got["score"].isna().sum() == 3
         left = got[got["score"].isna()]
         assert not left["outlier"].any() and left["reason"].str.startswith("not judged: 3 rows").all()
@@ -348,7 +353,7 @@ def test_a_pass_too_short_to_judge_says_so(tmp_path):
 def test_a_pass_of_one_sounding_does_not_end_the_run(tmp_path, scope):
     long, alone = simulate_granule(0, n_seconds=10)[0], simulate_granule(1, n_seconds=10, center=(-20, 30))[0].head(1)
     to_parquet(pd.concat([long, alone], ignore_index=True), tmp_path / "day.parquet")
-    result = map_files(tmp_path / "day.parquet", "isolate", out=tmp_path / "out", scope=scope, scale="orbit")
+    result = map_files(tmp_path / "day.parquet", "isolate", out=tmp_path / "out", scope=scope, scale_over="orbit")
     got = everything(tmp_path / "out")
     assert not len(result.failures) and len(got) == len(long) + 1
     assert got["score"].isna().sum() == (scope == "orbit")  # in the pool it stands at its own mean
@@ -360,7 +365,8 @@ def test_printed_changes_of_a_pool_end_the_isolation_beside_a_large_mean(tmp_pat
                           "b": rng.normal(size=300)})
     table.loc[::15, "a"] += 2e-2 * rng.uniform(size=20)
     table.to_csv(tmp_path / "day.csv", index=False)
-    result = map_files(tmp_path / "day.csv", "isolate", out=tmp_path / "out", scope="all", parameters={"eps": 0.7})
+    result = map_files(tmp_path / "day.csv", "isolate", out=tmp_path / "out", scope="all",
+                       parameters={"eps": 0.7, "min_samples": 5, "scale": "standard"})
     got, tried = everything(tmp_path / "out"), 0
     mean, scale = (np.array(result.scaling[what]) for what in ("mean", "scale"))
     values = got[result.scaling["features"]].to_numpy()
@@ -389,9 +395,10 @@ def test_results_of_an_earlier_run_are_replaced(tmp_path):
     small_table().to_csv(folder / "day.csv", index=False)
     map_files(folder, "isolate", out=tmp_path / "first")
     combine(tmp_path / "first")
-    for scope in ("orbit", "all"):
+    for scope in ("file", "all"):
         again = map_files(tmp_path / "first" / "combined.parquet", "isolate", out=tmp_path / scope, scope=scope)
-        assert again.exit_code == 0 and again.scaling["features"] == ["xco2", "psurf"]
+        used = [name for name, fate in again.columns.items() if fate.became == "feature"]
+        assert again.exit_code == 0 and used == ["xco2", "psurf"]
         pd.testing.assert_frame_equal(everything(tmp_path / scope), everything(tmp_path / "first"))
 
 
@@ -401,20 +408,21 @@ def test_a_foreign_column_named_as_a_result_is_refused(tmp_path):
     assert "column 'eps', which the result needs" in result.failures["error"][0]
 
 
-@pytest.mark.parametrize(("scope", "scale"), [("orbit", "run"), ("orbit", "orbit"), ("all", "run"), ("all", "orbit")])
-def test_labels_that_repeat_do_not_multiply_rows(tmp_path, scope, scale):
+@pytest.mark.parametrize(("scope", "over"), itertools.product(("file", "orbit", "all"), ("file", "orbit", "run")))
+def test_labels_that_repeat_do_not_multiply_rows(tmp_path, scope, over):
     table = small_table()
     twice = table.set_axis([*range(30), *range(30)], axis=0)
     for name, each in (("plain", table), ("labelled", twice)):
         (tmp_path / name).mkdir()
         each.to_parquet(tmp_path / name / "day.parquet")
-        map_files(tmp_path / name, "isolate", out=tmp_path / f"{name}_out", scope=scope, scale=scale)
+        map_files(tmp_path / name, "isolate", out=tmp_path / f"{name}_out", scope=scope, scale_over=over)
     got, expected = everything(tmp_path / "labelled_out"), everything(tmp_path / "plain_out")
     assert got["sounding_id"].tolist() == table["sounding_id"].tolist()
     pd.testing.assert_frame_equal(got.drop(columns="source"), expected.drop(columns="source"))
 
 
-@pytest.mark.parametrize("settings", [{}, {"scope": "all"}, {"scope": "all", "scale": "orbit"}, {"scale": "orbit"},
+@pytest.mark.parametrize("settings", [{}, {"scope": "all"}, {"scope": "all", "scale_over": "orbit"}, {"scope": "orbit"},
+                                      {"scale_over": "run"}, {"scale_over": "orbit"},
                                       {"parameters": {"features": ["xco2"]}}])
 def test_a_file_without_rows_has_no_say(tmp_path, settings):
     small_table().to_csv(tmp_path / "day.csv", index=False)
@@ -445,43 +453,46 @@ def test_a_file_without_features_fails_and_the_rest_is_done(tmp_path):
 
 def test_nothing_in_common_names_the_file_and_the_column(tmp_path):
     (tmp_path / "in").mkdir()
+    over_run = {"scale_over": "run"}
     for k in range(3):
         table = small_table(seed=k)
         table = table if k else table.rename(columns={"xco2": "x", "psurf": "p"})
         table.to_csv(tmp_path / "in" / f"{k}.csv", index=False)
     with pytest.raises(InputError, match=r"in common: \S*0\.csv lacks 'xco2', which 2 of 3 files have"):
-        map_files(tmp_path / "in", "isolate", out=tmp_path / "out")
-    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "named", parameters={"features": ["xco2"]})
+        map_files(tmp_path / "in", "isolate", out=tmp_path / "out", **over_run)
+    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "named", **over_run,
+                       parameters={"features": ["xco2"]})
     assert len(result.failures) == 1 and result.rows == 120
 
 
-@pytest.mark.parametrize("scale", ["run", "orbit"])
-def test_text_where_xco2_should_be_is_refused(tmp_path, scale):
+@pytest.mark.parametrize("over", ["run", "file"])
+def test_text_where_xco2_should_be_is_refused(tmp_path, over):
     (tmp_path / "in").mkdir()
     small_table().to_csv(tmp_path / "in" / "day.csv", index=False)
     bad = small_table().astype({"xco2": object})
     bad.loc[7, "xco2"] = "n/a?"
     bad.to_csv(tmp_path / "in" / "bad.csv", index=False)
     small_table().assign(xco2=True).to_csv(tmp_path / "in" / "flags.csv", index=False)
-    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "out", scale=scale)
+    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "out", scale_over=over)
     first, second = result.failures["error"]  # by name: bad, flags
     assert result.rows == 60 and "'xco2' holds text: 'n/a?' in row 7" in first
     assert "'xco2' holds bool and not numbers, 'True' in row 0" in second
     psurf = {"features": ["psurf"]}
-    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "without", scale=scale, parameters=psurf)
+    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "without", scale_over=over, parameters=psurf)
     # A column that is not compared is written too, and all parts of a run have the same columns.
     assert result.rows == 180 and result.failures.empty
     assert result.columns["xco2"].became != "feature"
 
 
-def test_a_number_too_large_fails_its_file_and_not_the_scale_of_the_run(tmp_path):
+@pytest.mark.parametrize("settings", [{}, {"scale_over": "run"}, {"scope": "orbit"}])
+def test_a_number_too_large_fails_its_file_and_not_the_scale_of_the_run(tmp_path, settings):
     (tmp_path / "in").mkdir()
     small_table().to_csv(tmp_path / "in" / "day.csv", index=False)
-    alone = map_files(tmp_path / "in", "isolate", out=tmp_path / "alone")
+    alone = map_files(tmp_path / "in", "isolate", out=tmp_path / "alone", **settings)
     huge = small_table()
     huge.loc[3, "psurf"] = -1e200
     huge.to_csv(tmp_path / "in" / "huge.csv", index=False)
-    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "out")
+    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "out", **settings)
     assert result.scaling == alone.scaling and result.rows == 60
     assert "'psurf' holds a number too large to compare with others (1e+200)" in result.failures["error"][0]
 
@@ -555,10 +566,12 @@ def test_more_files_into_the_same_folder(days, tmp_path):
     map_files(files[:3], "convert", out=tmp_path / "apart")
     assert map_files(files[3:], "convert", out=tmp_path / "apart").n_done == 5
     assert combine(tmp_path / "apart").rows == len(pooled(days))
-    map_files(files[:3], "isolate", out=tmp_path / "together")
+    map_files(files[:3], "isolate", out=tmp_path / "together", scale_over="run")
     with pytest.raises(InputError, match="scale of the whole run"):
-        map_files(files[3:], "isolate", out=tmp_path / "together")
-    assert map_files(files, "isolate", out=tmp_path / "together").n_done == 8
+        map_files(files[3:], "isolate", out=tmp_path / "together", scale_over="run")
+    assert map_files(files, "isolate", out=tmp_path / "together", scale_over="run").n_done == 8
+    map_files(files[:3], "isolate", out=tmp_path / "by_file")
+    assert map_files(files[3:], "isolate", out=tmp_path / "by_file").n_done == 5
 
 
 def test_two_runs_at_once_are_refused(days, tmp_path):

@@ -37,7 +37,7 @@ COMMANDS = {
     "info": ["soundings", "info", "IN"],
     "convert": ["soundings", "convert", "IN", "new.parquet"],
     "run isolate": ["run", "isolate", "IN", "--out", "out"],
-    "run isolate orbit": ["run", "isolate", "IN", "--out", "out", "--scale", "orbit"],
+    "run isolate orbit": ["run", "isolate", "IN", "--out", "out", "--scope", "orbit"],
     "run isolate all": ["run", "isolate", "IN", "--out", "out", "--scope", "all"],
     "run peaks": ["run", "peaks", "IN", "--out", "out", "--surrogates", "39"],
     "run convert": ["run", "convert", "IN", "--out", "out"],

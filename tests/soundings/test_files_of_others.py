@@ -15,6 +15,7 @@ from lite_files import IDS, lite_file
 
 from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius
 from oco2_outliers.ground.errors import InputError
+from oco2_outliers.isolation.columns import column_fates
 from oco2_outliers.peaks import estimate_emission, find_peaks
 from oco2_outliers.soundings import (
     describe_soundings,
@@ -309,3 +310,79 @@ def test_a_mask_is_not_dropped():
             judge(masked)
     ids = IDS.astype("i8")
     assert sounding_time(np.ma.masked_equal(ids, ids[1])).isna().tolist() == [False, True, False]
+
+
+def table_of(tmp_path, **changed):
+    """A file of four soundings with some variables given otherwise, as it is read."""
+    ids = np.array([2016083112023031, 2016083112023132, 2016083112023233, 2016083112023334], "u8")
+    plain = {"sounding_id": ids, "time": (sounding_time(ids).to_numpy("M8[ms]").astype(float) / 1000, {}),
+             "xco2": np.array([401, 402, 403, 404], "f4"), "psurf": np.array([985, 986, 987, 988], "f4")}
+    return read_lite(h5(tmp_path / "a.nc4", plain | changed))
+
+
+@pytest.mark.parametrize(("values", "attrs"), [
+    (np.array([23031, 23132, 23233, 23334], "i8"), {"add_offset": 2016083112000000.0}),
+    (np.array([23031, 23132, 23233, 23334], "i8"), {"add_offset": np.int64(2016083112000000), "scale_factor": 1.0}),
+    (np.array([2016083112023031, 2016083112023132, 2016083112023233, 2016083112023334]), {"scale_factor": 1.0}),
+    (np.array([[2016083112023031], [2016083112023132], [2016083112023233], [2016083112023334]], "u8"), {}),
+    (np.array([list(str(2016083112023031 + k * 101)) for k in range(4)], "S1"), {}),
+])
+def test_ids_that_are_packed_thin_or_letters(tmp_path, values, attrs):
+    assert table_of(tmp_path, sounding_id=(values, attrs))["sounding_id"].tolist() == [
+        2016083112023031, 2016083112023132, 2016083112023233, 2016083112023334]
+
+
+def test_ids_whose_packing_loses_digits_are_refused(tmp_path):
+    ids = np.array([20160831120230310, 20160831120231320, 20160831120232330, 20160831120233340])
+    with pytest.raises(InputError, match="a sounding_id is '2016083112023"):
+        table_of(tmp_path, sounding_id=(ids, {"scale_factor": 0.1}))
+
+
+def test_a_time_without_units_must_agree_with_the_ids(tmp_path):
+    assert str(table_of(tmp_path)["time"][0]) == "2016-08-31 12:02:30.300000"
+    since_2014 = np.array([1472644950.3, 1472644951.3, 1472644952.3, 1472644953.3]) - 1388534400
+    with pytest.raises(InputError, match="time declares no units, and as seconds since 1970 it does not agree"):
+        table_of(tmp_path, time=since_2014)
+
+
+def test_thin_columns_letters_and_other_times_are_columns(tmp_path):
+    table = table_of(tmp_path, xco2=np.array([[401], [402], [403], [404]], "f4"),
+                     mode=np.array([[b"N", b"D"], [b"G", b"L"], [b"T", b"G"], [b"N", b""]]),
+                     retrieved=(np.array([1, 2, 3, -9999], "i4"), {"units": "hours since 2016-09-01"}))
+    assert table["xco2"].tolist() == [401, 402, 403, 404] and table["mode"].tolist() == ["ND", "GL", "TG", "N"]
+    assert str(table["retrieved"][1]) == "2016-09-01 02:00:00" and pd.isna(table["retrieved"][3])
+    assert isolation_fates(table)["retrieved"] == "time"
+
+
+def isolation_fates(table):
+    return {name: fate.became for name, fate in column_fates(table).items()}
+
+
+@pytest.mark.parametrize(("units", "value", "meant"), [
+    ("mmHg", 740, 986.6), ("Torr", 740, 986.6), ("inHg", 29.1, 985.4), ("psi", 14.3, 985.9),
+    ("hPa (at the ground)", 985, 985)])
+def test_pressures_in_other_units(tmp_path, units, value, meant):
+    psurf = table_of(tmp_path, psurf=(np.full(4, value, "f8"), {"units": units}))["psurf"]
+    assert psurf[0] == pytest.approx(meant, abs=0.1)
+
+
+def test_a_unit_that_is_not_known_is_told(tmp_path):
+    with pytest.warns(UserWarning, match=r"a.nc4: psurf declares the units 'dPa', which are not known here"):
+        assert table_of(tmp_path, psurf=(np.full(4, 985.0), {"units": "dPa"}))["psurf"][0] == 985
+    with pytest.raises(InputError, match="says that xco2 is in moles per mole of wet air, and its values"):
+        table_of(tmp_path, xco2=(np.full(4, 4e-4), {"units": "moles per mole of wet air"}))
+
+
+@pytest.mark.filterwarnings("error")
+def test_half_precision_has_no_fill_that_it_cannot_hold(tmp_path):
+    table = table_of(tmp_path, half=(np.array([1, -np.inf, np.nan, 4], "f2"), {"valid_max": 1e9}))
+    assert table["half"].tolist()[:2] == [1, -np.inf] and pd.isna(table["half"][2])
+
+
+@pytest.mark.parametrize("kind", ["UInt8", "UInt16", "UInt32", "UInt64", "Int8"])
+def test_whole_numbers_without_a_sign_and_with_a_gap_are_written(kind):
+    table = pd.DataFrame({"sounding_id": IDS, "n": pd.array([None, *range(len(IDS) - 1)], dtype=kind)})
+    file = io.BytesIO()
+    write_lite(table, file)
+    back = read_lite(file)["n"]
+    assert pd.isna(back[0]) and back.dropna().tolist() == list(range(len(IDS) - 1))
