@@ -136,7 +136,7 @@ def parts(out):
 def assert_same_parts(one, other):
     """The same bytes; where they differ, the message tells which cells do and by how much."""
     here, there = parts(one), parts(other)
-    assert here.keys() == there.keys()
+    assert here and here.keys() == there.keys()
     for name in here:
         if here[name] != there[name]:
             tables = [pd.read_parquet(Path(out, "parts", name)) for out in (one, other)]
@@ -188,7 +188,7 @@ def test_the_same_bytes_here_in_processes_and_on_a_cluster(days, cluster, tmp_pa
 def test_a_client_object_and_peaks(days, cluster, tmp_path):
     from distributed import Client
 
-    settings = {"n_surrogates": 19}
+    settings = {"n_surrogates": 39}
     with Client(cluster.address, set_as_default=False) as client:
         map_files(days, "peaks", out=tmp_path / "cluster", client=client, parameters=settings)
         assert client.status == "running", "a client that was given stays open"
@@ -200,7 +200,7 @@ def test_two_threads_of_one_process_give_the_same_bytes(days, tmp_path):
     """As in a worker with two threads: what one does to the threads of linear algebra must not reach the other."""
     before = [each["num_threads"] for each in threadpool_info()]
     with ThreadPoolExecutor(2) as pool:
-        settings = {"n_surrogates": 19}
+        settings = {"n_surrogates": 39}
         list(pool.map(lambda name: map_files(days, "peaks", out=tmp_path / name, parameters=settings), "ab"))
     map_files(days, "peaks", out=tmp_path / "alone", parameters=settings)
     assert_same_parts(tmp_path / "alone", tmp_path / "a")
