@@ -141,7 +141,7 @@ def test_a_foreign_column_named_as_a_result_is_refused(tmp_path):
     assert "column 'eps', which the result needs" in result.failures["error"][0]
 
 
-@pytest.mark.parametrize(("scope", "over"), itertools.product(("file", "orbit", "all"), ("file", "orbit", "run")))
+@pytest.mark.parametrize(("scope", "over"), list(itertools.product(("file", "orbit", "all"), ("file", "orbit", "run"))))
 def test_labels_that_repeat_do_not_multiply_rows(tmp_path, scope, over):
     table = small_table()
     twice = table.set_axis([*range(30), *range(30)], axis=0)
