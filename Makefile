@@ -13,6 +13,9 @@ JOBS ?= 2
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Python keeps what it compiled, also where the shell says that it must not: each of the many processes of the tests
+# would compile the package anew, and each of `make test` the tests.
+unexport PYTHONDONTWRITEBYTECODE
 # The embedded store stays in the clone here; without this it is the user data folder.
 export OCO2_STORE ?= $(CURDIR)/_store
 META := settings.ini setup.py pyproject.toml constraints.txt

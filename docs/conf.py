@@ -35,6 +35,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "nbsite",
+    "nbahead",
     "disksearch",
 ]
 exclude_patterns = ["_ext", "images", "README.md", "**.ipynb_checkpoints"]

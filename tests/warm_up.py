@@ -27,9 +27,18 @@ def compile_reasons():
     IsolatedSoundings(0.5, 5).fit(ROWS[:400]).explain(ROWS)
 
 
+def compile_scan():
+    """The peak search; a plot of it is drawn from while tests are still collected, by each process of them."""
+    from oco2_outliers.peaks import find_peaks
+    from oco2_outliers.soundings import simulate_granule
+
+    find_peaks(simulate_granule(n_seconds=20)[0], n_surrogates=39)
+
+
 if __name__ == "__main__":
     if sys.argv[1:]:
         compile_reasons()
+        compile_scan()
     else:
         other = subprocess.Popen([sys.executable, __file__, "reasons"])
         compile_search()

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from ..ground.errors import InputError
 from ..ground.figures import UNITS
@@ -125,6 +124,8 @@ _MOSTLY = 1 / 3
 
 def local_limit(n_features: int) -> float:
     """How many spreads the largest score of clean data with heavy tails exceeds in 2 % of the rows."""
+    from scipy.stats import t as student  # here: reading soundings loads this room too, and scipy.stats takes long
+
     each = 1 - (1 - _TAIL_SHARE) ** (1 / n_features)
     return float(f"{student.isf(each / 2, _DEGREES) / (_BELL * student.ppf(0.75, _DEGREES)):.3g}")
 

@@ -1,5 +1,6 @@
 """The site: what each directive does to a page, and a whole small site built as the real one is."""
 
+import asyncio
 import json
 import os
 import re
@@ -417,6 +418,29 @@ def test_second_build_runs_nothing_and_sees_a_change(site):
     done = build(site)
     assert done.returncode == 0, done.stderr
     assert "a new output without source" in html(site) and "deviation along one axis" in html(site)
+
+
+def test_pages_run_in_copies_of_one_process(tmp_path):
+    """Each in its own copy and its folder, with what was imported before; a page that fails is left to myst-nb."""
+    nbahead = pytest.importorskip("nbahead", reason="the documentation tools are not installed")
+    say = "import os, sys\nprint('wave' in sys.modules, os.getcwd(), os.getppid(), os.getpid())"
+    child = "import subprocess\nsubprocess.run(['true']).returncode"
+    cells = {"one": [say, "x = 1"], "two": [say, "x"], "three": [child]}
+    books = {}
+    for name, sources in cells.items():
+        path = notebook(tmp_path / name / "page.ipynb", *sources)
+        books[name] = path, nbformat.read(path, as_version=4)
+
+    async def run_all():
+        return await asyncio.gather(*(nbahead.run_page(*book, 120) for book in books.values()))
+
+    with nbahead.running_nursery(["wave", "no_such_module"]):
+        seconds = dict(zip(books, asyncio.run(run_all())))
+    assert seconds["one"] and seconds["three"] and seconds["two"] is None, "x is the other page's"
+    told = [books[name][1].cells[0].outputs[0].text.split() for name in ("one", "two")]
+    assert [each[:2] for each in told] == [["True", str(tmp_path / name)] for name in ("one", "two")]
+    assert told[0][2] == told[1][2] and told[0][3] != told[1][3]
+    assert books["three"][1].cells[0].outputs[0].data["text/plain"] == "0"
 
 
 @pytest.mark.parametrize("cells, told", [

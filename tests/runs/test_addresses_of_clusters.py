@@ -14,7 +14,7 @@ from oco2_outliers.ground.errors import InputError
 from oco2_outliers.runs import workers
 from oco2_outliers.runs.workers import look_for_scheduler
 
-pytest.importorskip("distributed", reason="no dask (extras scale and dev); test_scale tells of a missing one")
+pytest.importorskip("distributed", reason="no dask (extras scale and dev); test_workers tells of a missing one")
 ROOT = Path(__file__).parents[2]
 
 
