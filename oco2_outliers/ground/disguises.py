@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .dialects import NO_VALUE, NUMBER
@@ -29,6 +30,14 @@ def _plain_cell(value: Any) -> str:
     if _BLANK_GROUPS.fullmatch(text):
         text = re.sub(r"[^\d.,+-]", "", text)
     return "" if text.lower() in NO_VALUE else text
+
+
+class _PlainCells(dict):
+    """Each text as `_plain_cell` writes it; a text that stands in a million rows is looked at once."""
+
+    def __missing__(self, text: str) -> str:
+        self[text] = plain = _plain_cell(text)
+        return plain
 
 # %% ../../nbs/ground/05b_disguises.ipynb #2a5037c9
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
@@ -77,20 +86,20 @@ def _reading(cells: list[str], decimal: str | None = None) -> Reading:
 _WITH_UNIT = re.compile(r"([+-]?\d+[.,]?\d*(?:[eE][+-]?\d+)?)\s*([^\W\d_]+|%|\u00b0[CF]?)")
 
 
-def _refuse_spoilt(cells: list[str], how_often: dict[str, int], first_row: dict[str, Any]) -> None:
+def _refuse_spoilt(cells: list[str], how_often: dict[str, int], first_row: Callable[[str], Any]) -> None:
     """Refuse cells most of which are numbers; what is plainly text passes."""
     others = [cell for cell in cells if not (_as_point(cell) or _as_comma(cell))]
     n_cells = sum(how_often[cell] for cell in cells)
     n_other = sum(how_often[cell] for cell in others)
     if not others:
         marks = [next((cell for cell in cells if mark(cell) is None), "") for mark in (_as_point, _as_comma)]
-        raise InputError(f"holds text: {marks[0]!r} in row {first_row[marks[0]]} has a decimal comma, {marks[1]!r} "
+        raise InputError(f"holds text: {marks[0]!r} in row {first_row(marks[0])} has a decimal comma, {marks[1]!r} "
                          "has a point")
     if 2 * n_other < n_cells:
-        raise InputError(f"holds text: {others[0][:40]!r} in row {first_row[others[0]]}")
+        raise InputError(f"holds text: {others[0][:40]!r} in row {first_row(others[0])}")
     units = {found[2] if (found := _WITH_UNIT.fullmatch(cell)) else "" for cell in cells}
     if len(units) == 1 and "" not in units and len(cells) > 1:
-        raise InputError(f"holds text: {cells[0][:40]!r} in row {first_row[cells[0]]}, a number with a unit in each "
+        raise InputError(f"holds text: {cells[0][:40]!r} in row {first_row(cells[0])}, a number with a unit in each "
                          "cell")
 
 # %% ../../nbs/ground/05b_disguises.ipynb #65131b9d
@@ -134,13 +143,14 @@ def numbers_of(column: pd.Series, decimal: str | None = None) -> tuple[pd.Series
 
     if not is_texts(column):
         return None
-    cells = [_plain_cell(value) for value in column.astype(object).where(column.notna(), None)]
+    plain, values = _PlainCells(), column.astype(object).where(column.notna(), None)
+    cells = [plain[value] if type(value) is str else _plain_cell(value) for value in values]  # 1, 1.0, True: one key
     how_often = Counter(cells)
     known = [cell for cell in how_often if cell]
     numbers, how = _reading(known, decimal)
     if numbers is None:
         if known and not any(map(_CODE.fullmatch, known)):
-            _refuse_spoilt(known, how_often, dict(zip(reversed(cells), reversed(column.index))))
+            _refuse_spoilt(known, how_often, lambda cell: column.index[cells.index(cell)])
         return None
     texts = [numbers.get(cell, "") for cell in cells]
     if all(_WHOLE.fullmatch(number) for number in numbers.values()):
