@@ -42,12 +42,11 @@ from oco2_outliers.isolation.contexts import (
     told_context,
     with_context,
 )
-from .isolation.estimator import IsolatedSoundings
+from .isolation.estimator import IsolatedSoundings, OneSearch
 from .isolation.evaluating import Evaluation, evaluate
 from .isolation.features import FeatureMatrix
 from .isolation.grouping import Groups, group_isolated, groups_text, with_groups
 from .isolation.preparing import features_to_judge, without_earlier_results
-from .isolation.radii import isolation_radius
 from oco2_outliers.isolation.reporting import (
     isolated_flagged,
     names_of_rows,
@@ -60,7 +59,6 @@ from oco2_outliers.isolation.reporting import (
     track_figure,
 )
 from .isolation.results import compared_text, result_columns
-from .isolation.sweeps import sweep
 from .isolation.tails import TailEps
 from .soundings.exact_text import exact_numbers
 from oco2_outliers.soundings.inputs import (
@@ -112,15 +110,13 @@ def _matrix_of(rows: _Rows, features: list[str] | None, min_samples: int | str, 
     return matrix
 
 # %% ../nbs/04a_isolate.ipynb #847fc180
-def _swept(X: pd.DataFrame, asked: list[float] | None, min_samples: int | str, random_state: int | None,
-           n_jobs: int | None, shown: bool, context: Context) -> tuple[pd.DataFrame, TailEps]:
+def _swept(search: OneSearch, n_features: int, asked: list[float] | None, min_samples: int | str,
+           context: Context) -> tuple[pd.DataFrame, TailEps]:
     """The sweep over the eps asked for, or where counts change; and the eps in use, with the rule that chose it."""
-    radius = isolation_radius(X, min_samples, n_jobs, random_state or 0)
-    chosen = printable_eps(radius, X.shape[1], min_samples)
+    chosen = printable_eps(search.radius, n_features, min_samples)
     if context.on_track:  # its own sweep is one of the local scores
         return pd.DataFrame(), chosen
-    steps = asked or eps_steps(radius, chosen.eps, min_samples)
-    swept = sweep(X, eps=steps, min_samples=min_samples, random_state=random_state, n_jobs=n_jobs, progress=shown).table
+    swept = search.sweep(asked or eps_steps(search.radius, chosen.eps, min_samples))
     return swept, chosen if asked is None else TailEps(*best_by_silhouette(swept, chosen.eps))
 
 # %% ../nbs/04a_isolate.ipynb #21f9b011
@@ -387,7 +383,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
 
     Notes
     -----
-    Time is that of three nearest-neighbour searches, whatever the number of eps, and of the silhouettes. Pooled rows
+    Time is that of one nearest-neighbour search, whatever the number of eps, and of the silhouettes. Pooled rows
     share one scale: a sounding of another season or continent may be isolated for that alone. Give one pass, or passes
     that belong together.
 
@@ -413,9 +409,9 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     with nullcontext() if out is None else whole_folder(out, "summary.json") as scratch:
         rows = _read_rows(inputs, store, progress, {**selection, **dialect})
         matrix = _matrix_of(rows, features, min_samples, scale, drop_missing)
-        swept, (chosen, rule, note) = _swept(matrix.X, asked, min_samples, random_state, n_jobs, progress, question)
-        model = IsolatedSoundings(eps=chosen, min_samples=min_samples, n_jobs=n_jobs,
-                                  random_state=random_state or 0).fit(matrix.X)
+        search = OneSearch(matrix.X, min_samples, n_jobs, random_state)
+        swept, (chosen, rule, note) = _swept(search, matrix.X.shape[1], asked, min_samples, question)
+        model = search.model(chosen)
         parameters = {"eps": chosen, "eps_rule": rule, "eps_note": note, "eps_asked": asked or "auto",
                       "min_samples": model.min_samples_, "min_samples_asked": min_samples, "scale": scale,
                       "features_asked": features, "context": context, "drop_missing": drop_missing,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .dialects import NO_VALUE, NUMBER
@@ -90,21 +91,21 @@ _MARKED = re.compile(rf"[$\u20ac\u00a3\u00a5~\u2248<>\u2264\u2265\u00b1=*'(]+\s*
                      rf"{_PLAIN}\s*(?:[*\u2020\u2021'\"\u00b0%\u2030$\u20ac\u00a3\u00a5?!]+|(?:\u00b1|\+/?-)\s*{_PLAIN})")
 
 
-def _refuse_spoilt(cells: list[str], how_often: dict[str, int], first_row: dict[str, Any]) -> None:
+def _refuse_spoilt(cells: list[str], how_often: dict[str, int], first_row: Callable[[str], Any]) -> None:
     """Refuse cells most of which are numbers; what is plainly text passes."""
     others = [cell for cell in cells if not (_as_point(cell) or _as_comma(cell))]
     n_cells = sum(how_often[cell] for cell in cells)
     n_other = sum(how_often[cell] for cell in others)
     if not others:
         marks = [next((cell for cell in cells if mark(cell) is None), "") for mark in (_as_point, _as_comma)]
-        raise InputError(f"holds text: {marks[0]!r} in row {first_row[marks[0]]} has a decimal comma, {marks[1]!r} "
+        raise InputError(f"holds text: {marks[0]!r} in row {first_row(marks[0])} has a decimal comma, {marks[1]!r} "
                          "has a point")
     n_marked = sum(how_often[cell] for cell in others if _MARKED.fullmatch(cell))
     if 2 * (n_other - n_marked) < n_cells:
-        raise InputError(f"holds text: {others[0][:40]!r} in row {first_row[others[0]]}")
+        raise InputError(f"holds text: {others[0][:40]!r} in row {first_row(others[0])}")
     units = {found[2] if (found := _WITH_UNIT.fullmatch(cell)) else "" for cell in cells}
     if len(units) == 1 and "" not in units and len(cells) > 1:
-        raise InputError(f"holds text: {cells[0][:40]!r} in row {first_row[cells[0]]}, a number with a unit in each "
+        raise InputError(f"holds text: {cells[0][:40]!r} in row {first_row(cells[0])}, a number with a unit in each "
                          "cell")
 
 # %% ../../nbs/ground/05b_disguises.ipynb #65131b9d
@@ -161,7 +162,7 @@ def numbers_of(column: pd.Series, decimal: str | None = None) -> tuple[pd.Series
     numbers, how = _reading(known, decimal)
     if numbers is None:
         if known and not any(map(_CODE.fullmatch, known)):
-            _refuse_spoilt(known, how_often, dict(zip(reversed(cells), reversed(column.index))))
+            _refuse_spoilt(known, how_often, lambda cell: column.index[cells.index(cell)])
         return None
     texts = [numbers.get(cell, "") for cell in cells]
     if all(_WHOLE.fullmatch(number) for number in numbers.values()):

@@ -13,8 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
-from ..ground.errors import InputError
-from ..ground.numbers import shown, whole_number
+from ..ground.numbers import real_number, whole_number
 from .features import refuse_missing
 
 # %% auto #0
@@ -61,10 +60,4 @@ def checked_group(min_samples: int | str) -> int | str:
 # %% ../../nbs/isolation/01_checks.ipynb #4df8e60d
 def checked_eps(eps: float) -> float:
     """A finite number above 0, or an error."""
-    try:
-        value = np.nan if isinstance(eps, bool | np.bool_) else float(eps)
-    except (TypeError, ValueError, OverflowError):
-        value = np.nan
-    if not (np.isfinite(value) and value > 0):
-        raise InputError(f"eps must be a finite number above 0, not {shown(eps)}")
-    return value
+    return real_number("eps", eps)

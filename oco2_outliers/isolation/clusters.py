@@ -328,3 +328,47 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps: Sequen
         flatten_sets(root)
         number_clusters(root, index, squares, core2, m, limit, place, labels[i])
     return labels
+
+# %% ../../nbs/isolation/08_clusters.ipynb #8cb129c5
+@compiled()
+def _first_within(rows, X, limit, core, label_of_core, place_label):
+    """For border rows (places in the tree): the label of the first of the core rows, sorted by label, within eps."""
+    for p in rows:
+        for c in range(len(core)):
+            if exact_square(X, p, X, core[c]) <= limit:
+                place_label[p] = label_of_core[c]
+                break
+
+
+# %% ../../nbs/isolation/08_clusters.ipynb #a75701f1
+def _numbered(tree: RowTree, root: np.ndarray, core2: np.ndarray, reach2: np.ndarray, limit: float) -> np.ndarray:
+    """Labels in input order, from the sets of core rows, core distances and radii; all in the order of the tree."""
+    core, labels = core2 <= limit, np.full(tree.n, -1, np.int32)
+    in_order = np.flatnonzero(core)[np.argsort(tree.order[core])]
+    _, first, number = np.unique(root[in_order], return_index=True, return_inverse=True)
+    labels[in_order] = np.argsort(np.argsort(first))[number]  # by ascending smallest core row
+    border = np.flatnonzero(~core & (reach2 <= limit))
+    if len(first) == 1:
+        labels[border] = 0
+    elif len(border):
+        by_label = in_order[np.argsort(labels[in_order], kind="stable")]
+        _first_within(border, tree.X, limit, by_label, labels[by_label], labels)
+    out = np.empty_like(labels)
+    out[tree.order] = labels
+    return out
+
+
+# %% ../../nbs/isolation/08_clusters.ipynb #b25c6fba
+def labels_of_core(tree: RowTree, core2: np.ndarray, reach2: np.ndarray, eps: Sequence[float],
+                   threads: int = 1) -> list[np.ndarray]:
+    """DBSCAN labels at several eps, in any order, from squared core distances and radii in input order."""
+    core2, reach2 = core2[tree.order], reach2[tree.order]
+    root, status = np.arange(tree.n, dtype=np.int32), np.empty(len(tree.first), np.int64)
+    labels: dict[int, np.ndarray] = {}
+    for i in sorted(range(len(eps)), key=eps.__getitem__):
+        limit = float(eps[i]) * float(eps[i])
+        _unite_apart(tree, root, core2, limit, status, useful_threads(threads))
+        flatten_sets(root)
+        labels[i] = _numbered(tree, root, core2, reach2, limit)
+    return [labels[i] for i in range(len(eps))]
+

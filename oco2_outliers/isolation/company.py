@@ -17,13 +17,13 @@ from .paths import neighbour_search, path_for, threads_for
 from .squares import in_metric, squared_distance
 
 # %% auto #0
-__all__ = ['GROUP_SHARE', 'LEAST_GROUP', 'group_size']
+__all__ = ['group_size']
 
-# %% ../../nbs/isolation/13a_company.ipynb #b79e4bca
+# %% ../../nbs/isolation/13a_company.ipynb #c876f243
 GROUP_SHARE = 0.05  # of the rows
 LEAST_GROUP = 10  # rows
 
-
+# %% ../../nbs/isolation/13a_company.ipynb #b79e4bca
 def group_size(n_rows: int) -> int:
     """How many rows make an ordinary group in a table of so many: ``min_samples="auto"``.
 
@@ -123,12 +123,19 @@ class DrawnCompany:
         return found
 
 # %% ../../nbs/isolation/13a_company.ipynb #50fb1f90
+_CROWD = 64  # rows of a group, from which counting is quicker than lists
+
+
 def company_search(X: np.ndarray, min_samples: int | str, n_jobs: int | None = None, random_state: int | None = 0,
                    eps: Sequence[float] | None = None, metric: str = "euclidean") -> tuple[Any, int]:
     """What answers `core2`, `radii2` and `labels` for these rows, and how many rows make a group."""
-    if min_samples != AUTO:
-        return neighbour_search(X, int(min_samples), n_jobs, eps, metric), int(min_samples)
-    if len(X) > EXACT_ROWS:
+    if min_samples == AUTO and len(X) > EXACT_ROWS:
         drawn = DrawnCompany(X, n_jobs, random_state, metric=metric)
         return drawn, drawn.m
-    return neighbour_search(X, group_size(len(X)), n_jobs, eps, metric), group_size(len(X))
+    m = group_size(len(X)) if min_samples == AUTO else int(min_samples)
+    path = path_for(X)
+    if metric == "euclidean" and _CROWD <= m <= len(X) <= EXACT_ROWS and path in ("serial", "parallel"):
+        from oco2_outliers.isolation.crowds import CrowdSearch
+
+        return CrowdSearch(X, m, threads_for(path, n_jobs)), m
+    return neighbour_search(X, m, n_jobs, eps, metric), m

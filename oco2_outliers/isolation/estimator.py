@@ -5,7 +5,7 @@
 # %% ../../nbs/isolation/19_estimator.ipynb #a33a0879
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,9 @@ from .company import AUTO, company_search, group_size, nearest_company
 from .features import require_columns
 from .radii import choose_eps
 from .reasons import explanations
-from .scores import silhouettes
+from .scores import checked_draw, score_labelings, silhouettes
 from .squares import power_for, radius_of, times_power
+from .sweeps import sweep_table
 from .tails import tail_eps
 
 # %% auto #0
@@ -161,8 +162,8 @@ def _check_metric(metric: Any, params: Any) -> None:
         raise InputError(f"metric_params must be a dict or None, not {shown(params)}")
 
 # %% ../../nbs/isolation/19_estimator.ipynb #224d8e74
-class _Judge:
-    """What `IsolatedSoundings` learns from its rows, and how it looks at new ones."""
+class _Searcher:
+    """What `IsolatedSoundings` is asked for, and its search."""
 
     eps: Any
     min_samples: Any
@@ -176,20 +177,30 @@ class _Judge:
     def _measure(self) -> _Measure:
         return _Measure(self.metric, self.metric_params, self.n_jobs, self._power)
 
-    def _learn(self, rows: np.ndarray, weight: np.ndarray | None) -> None:
-        """Search the rows; keep their radii, core distances and labels at the eps that is chosen."""
+    def _search(self, rows: np.ndarray, weight: np.ndarray | None) -> Any:
+        """Search the rows; keep their radii and core distances; returns what answers for labels."""
         names = getattr(self, "feature_names_in_", None)
         self._power = power_for(rows, names=names) if self.metric == "euclidean" else 0
         count_threads(self.n_jobs)  # refuses what is no number of threads
         _check_metric(self.metric, self.metric_params)
         measure = self._measure()
         search, min_samples = measure.searched(rows, checked_group(self.min_samples), weight, self.random_state)
-        self.min_samples_, drawn = min_samples, getattr(search, "drawn", np.arange(len(rows)))
-        self._core = search.core2(min_samples)
+        self.min_samples_, self._core = min_samples, search.core2(min_samples)
         self.radius_ = measure.as_radius(search.radii2(min_samples))
+        return search
+
+# %% ../../nbs/isolation/19_estimator.ipynb #3af8567b
+class _Judge(_Searcher):
+    """What `IsolatedSoundings` learns from its rows, and how it looks at new ones."""
+
+    def _learn(self, rows: np.ndarray, weight: np.ndarray | None, search: Any,
+               labels: np.ndarray | None = None) -> None:
+        """Choose eps, and keep labels and core rows at it; `labels` where they are known."""
+        measure, min_samples, drawn = self._measure(), self.min_samples_, getattr(search, "drawn", np.arange(len(rows)))
         by_tails = self.min_samples == AUTO and measure.metric == "euclidean"
         self.eps_ = _chosen_eps(self.eps, measure, rows, search, self.radius_, min_samples, weight, by_tails)
-        self.labels_ = np.asarray(measure.labels(search, [self.eps_], min_samples)[0], dtype=np.intp)
+        found = measure.labels(search, [self.eps_], min_samples)[0] if labels is None else labels
+        self.labels_ = np.asarray(found, dtype=np.intp)
         self.core_sample_indices_ = drawn[np.flatnonzero(self._core <= measure.limit(self.eps_))]
         if weight is not None:
             self._core[weight == 0] = np.inf
@@ -290,7 +301,7 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
         """
         rows: np.ndarray = validate_data(self, unmasked(X), dtype=np.float64, order="C")
         weight = None if sample_weight is None else _weights(sample_weight, rows)
-        self._learn(rows, weight)
+        self._learn(rows, weight, self._search(rows, weight))
         return self
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> np.ndarray:
@@ -365,3 +376,34 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
         reasons = self._explained(self._new_rows(X), scale)
         return pd.DataFrame(reasons, index=X.index if isinstance(X, pd.DataFrame) else None,
                             columns=["nearest_core", "distance", "reason", "feature", "change", "change_most"])
+
+# %% ../../nbs/isolation/19_estimator.ipynb #5126c6b2
+class OneSearch:
+    """The radii of some rows, a sweep over any eps, and the model at one of them, from one search."""
+
+    def __init__(self, X: pd.DataFrame, min_samples: int | str, n_jobs: int | None, random_state: int | None):
+        self._model = IsolatedSoundings(min_samples=min_samples, n_jobs=n_jobs, random_state=random_state or 0)
+        self._rows = validate_data(self._model, X, dtype=np.float64, order="C")
+        self._found = self._model._search(self._rows, None)
+        self._drawn = checked_draw(10_000, random_state, n_jobs)
+        self._labels: dict[float, np.ndarray] = {}
+
+    @property
+    def radius(self) -> np.ndarray:
+        """The isolation radius of every row."""
+        return self._model.radius_
+
+    def sweep(self, eps: Sequence[float]) -> pd.DataFrame:
+        """The table of `sweep` at these eps, with silhouettes."""
+        measure, m = self._model._measure(), self._model.min_samples_
+        labels = measure.labels(self._found, eps, m)
+        self._labels = dict(zip(eps, labels, strict=True))
+        scores = score_labelings(times_power(self._rows, measure.power), labels, *self._drawn, measure.n_jobs,
+                                 getattr(self._found, "squares", None))
+        return sweep_table(eps, [m], labels, scores)
+
+    def model(self, eps: float) -> IsolatedSoundings:
+        """The model at this eps, as if it had been fitted to the rows."""
+        self._model.eps = eps
+        self._model._learn(self._rows, None, self._found, self._labels.get(eps))
+        return self._model

@@ -32,6 +32,8 @@ from oco2_outliers.ground.figures import (
     plain_text,
 )
 from ..ground.headings import as_names
+from .columns import numeric_columns
+from .preparing import RESULT_COLUMNS
 
 # %% auto #0
 __all__ = ['embedding_scatter', 'feature_reasons', 'pairs', 'score_histogram', 'evaluation_curve']
@@ -266,13 +268,10 @@ def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None
     return ax
 
 # %% ../../nbs/isolation/91_figures_of_rows.ipynb #b39bf5a6
-_NO_FEATURES = {"latitude", "longitude", "sounding_id", "orbit", "score", "time", "outlier", "xco2_quality_flag"}
-
-
 def _numeric_features(table: pd.DataFrame, isolated: str) -> list[str]:
-    """Numeric columns that are no coordinate, identifier or result."""
-    left_out = _NO_FEATURES | {isolated, "isolated"}
-    return [str(name) for name in table.select_dtypes("number", exclude="timedelta").columns if name not in left_out]
+    """Numeric columns that are no coordinate, identifier, code or result."""
+    measured = table.drop(columns=[*RESULT_COLUMNS, isolated], errors="ignore")
+    return [str(name) for name in numeric_columns(measured) if measured[name].notna().any()]
 
 # %% ../../nbs/isolation/91_figures_of_rows.ipynb #e4278870
 def _checked_pair_names(table: pd.DataFrame, features: str | Sequence[str] | None, isolated: str) -> list[str]:

@@ -19,7 +19,7 @@ from .features import FeatureMatrix, feature_matrix
 __all__ = []
 
 # %% ../../nbs/isolation/80_preparing.ipynb #2e6c2d8e
-_RESULT_COLUMNS = ("score", "ratio", "isolated", "outlier", "reason", "change")
+RESULT_COLUMNS = ("score", "ratio", "isolated", "outlier", "reason", "change")
 _BESIDE = ("local_score", "local_outlier", "local_reason", "local_neighbours", "local_difference", "global_score",
            "global_isolated", "global_reason")  # of the two questions, see isolation.contexts
 _MORE = ("cluster", "eps", "group", *_BESIDE)  # of a run over many files, of soundings with a place
@@ -27,7 +27,7 @@ _MORE = ("cluster", "eps", "group", *_BESIDE)  # of a run over many files, of so
 
 def without_earlier_results(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The table without the columns of an earlier result, and their names; a foreign column so called is refused."""
-    present = [name for name in _RESULT_COLUMNS if name in table]
+    present = [name for name in RESULT_COLUMNS if name in table]
     if {"score", "reason"} <= set(present) and not {"isolated", "outlier"}.isdisjoint(present):
         present += [name for name in _MORE if name in table]
         return table.drop(columns=present), present

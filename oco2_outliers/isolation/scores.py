@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -148,14 +148,11 @@ def _mean_and_error(score: np.ndarray, n: int) -> tuple[float, float]:
     return float(score.mean()), float(spread * np.sqrt(max(0.0, 1 - len(score) / n) / len(score)))
 
 # %% ../../nbs/isolation/15_scores.ipynb #b9b9b911
-def checked_draw(max_rows: object, random_state: object, n_jobs: object) -> None:
-    """Refuse a number of rows to draw, a seed or a number of threads that is none."""
-    if max_rows is not None:
-        whole_number("max_rows", max_rows)
-        if not isinstance(max_rows, Integral):
-            raise InputError(f"max_rows must be a whole number or None, not {max_rows!r}")
-    seed_of(random_state)
-    count_threads(n_jobs)  # type: ignore[arg-type]
+def checked_draw(max_rows: Any, random_state: Any,
+                 n_jobs: Any) -> tuple[int | None, int | np.random.RandomState | None]:
+    """How many rows to draw, and the seed; refuses what is none, and what is no number of threads."""
+    count_threads(n_jobs)
+    return None if max_rows is None else whole_number("max_rows", max_rows), seed_of(random_state)
 
 # %% ../../nbs/isolation/15_scores.ipynb #b9b9b912
 def _checked_labels(labels: ArrayLike) -> np.ndarray:
@@ -252,11 +249,11 @@ def silhouettes(X: ArrayLike, labelings: Sequence[ArrayLike], max_rows: int | No
     for labels in columns:
         if labels.shape != (len(rows),):
             raise InputError(f"labels of shape {labels.shape} for {len(rows)} rows")
-    checked_draw(max_rows, random_state, n_jobs)
+    max_rows, seed = checked_draw(max_rows, random_state, n_jobs)
     if not columns:
         raise InputError("no labels to score")
     power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)
-    each = score_labelings(times_power(rows, power), columns, max_rows, random_state, n_jobs)
+    each = score_labelings(times_power(rows, power), columns, max_rows, seed, n_jobs)
     if by_cluster:
         tables = [_by_cluster(labels, *one).assign(labelling=j) for j, (labels, one) in enumerate(zip(columns, each))]
         return pd.concat(tables, ignore_index=True)[

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,6 +75,24 @@ _COLUMNS = pd.Index(["eps", "min_samples", "n_clusters", "n_isolated", "silhouet
                      "silhouette_clusters", "silhouette_clusters_error"])
 _COLUMNS_WITHOUT = _COLUMNS[:5]
 
+# %% ../../nbs/isolation/16_sweeps.ipynb #b5681bb9
+def sweep_table(eps: Sequence[float], counts: Sequence[Any], labels: Sequence[np.ndarray],
+                scores: Sequence[tuple] | None) -> pd.DataFrame:
+    """One row per setting, for each min_samples all eps; `scores` are those of `score_labelings`."""
+    columns = {
+        "eps": np.array([*eps] * len(counts)),
+        "min_samples": np.repeat(counts, len(eps)),
+        "n_clusters": np.array([each.max() + 1 for each in labels], dtype=np.int64),
+        "n_isolated": np.array([np.count_nonzero(each == -1) for each in labels], dtype=np.int64),
+        "silhouette": np.nan,
+    }
+    if scores is not None:
+        summaries = [score_summary(*one) for one in scores]
+        columns |= {name: np.array([score[name] for score in summaries]) for name in summaries[0]}
+    table = pd.DataFrame(dict(enumerate(columns.values())))
+    table.columns = _COLUMNS if scores is not None else _COLUMNS_WITHOUT
+    return table
+
 # %% ../../nbs/isolation/16_sweeps.ipynb #5a8da0ff
 def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1),
           min_samples: int | str | Sequence[int] = (5,), silhouette: bool = True,
@@ -130,27 +149,17 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
         refuse_no_direction(rows)
     radii = [checked_eps(e) for e in np.ravel(np.asarray(eps, dtype=object))]
     counts = [checked_group(m) for m in np.ravel(np.asarray(min_samples, dtype=object))]
-    checked_draw(max_rows, random_state, n_jobs)
+    max_rows, seed = checked_draw(max_rows, random_state, n_jobs)
     if not radii or not counts:
         raise InputError("nothing to sweep: give at least one eps and one min_samples")
     power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)
     rows = times_power(rows, power)
     scaled = [times_power(e, 0 if metric == "cosine" else power) for e in radii]
     if counts == [AUTO]:
-        labels, counts, squares = _company_labels(rows, scaled, n_jobs, random_state, metric)
+        labels, counts, squares = _company_labels(rows, scaled, n_jobs, seed, metric)
     else:
         labels, squares = _sweep_labels(rows, scaled, counts, n_jobs, progress, metric)
-    columns = {
-        "eps": np.array(radii * len(counts)),
-        "min_samples": np.repeat(counts, len(radii)),
-        "n_clusters": np.array([each.max() + 1 for each in labels], dtype=np.int64),
-        "n_isolated": np.array([np.count_nonzero(each == -1) for each in labels], dtype=np.int64),
-        "silhouette": np.nan,
-    }
+    scores = None
     if silhouette:
-        rows = in_metric(rows, metric)
-        scores = [score_summary(*one) for one in score_labelings(rows, labels, max_rows, random_state, n_jobs, squares)]
-        columns |= {name: np.array([score[name] for score in scores]) for name in scores[0]}
-    table = pd.DataFrame(dict(enumerate(columns.values())))
-    table.columns = _COLUMNS if silhouette else _COLUMNS_WITHOUT
-    return SweepResult(table, tuple(labels))
+        scores = score_labelings(in_metric(rows, metric), labels, max_rows, seed, n_jobs, squares)
+    return SweepResult(sweep_table(radii, counts, labels, scores), tuple(labels))

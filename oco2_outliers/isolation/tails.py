@@ -18,7 +18,7 @@ from .paths import neighbour_search
 from .radii import weighted_median
 
 # %% auto #0
-__all__ = ['LEAST_ROWS', 'TailEps', 'tail_eps']
+__all__ = ['TailEps', 'tail_eps']
 
 # %% ../../nbs/isolation/14a_tails.ipynb #6b6b2b48
 TAIL_SHARE = 0.02  # of a clean cloud with heavy tails lie beyond the threshold
@@ -81,11 +81,11 @@ class TailEps(NamedTuple):
     rule: str
     note: str = ""
 
-# %% ../../nbs/isolation/14a_tails.ipynb #306622d3
-LEAST_ROWS = 50
+# %% ../../nbs/isolation/14a_tails.ipynb #ed82a4a4
+LEAST_ROWS = 50  # fewer say nothing of what is ordinary
 _MOSTLY = 1 / 3
 
-
+# %% ../../nbs/isolation/14a_tails.ipynb #306622d3
 def tail_eps(radius: ArrayLike, n_features: int, sample_weight: ArrayLike | None = None) -> TailEps:
     """Choose eps so that clean data, also with heavy tails, rarely exceeds it.
 
