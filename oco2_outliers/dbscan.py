@@ -5,6 +5,7 @@
 # %% ../nbs/01_dbscan.ipynb #472c0e66
 from __future__ import annotations
 
+from .isolation.asking import nearest
 from .isolation.estimator import IsolatedSoundings
 from .isolation.columns import NOT_FEATURES
 from .isolation.features import FeatureMatrix, feature_matrix
@@ -15,11 +16,11 @@ from .isolation.scores import silhouettes
 from .isolation.sweeps import SweepResult, sweep
 
 # %% auto #0
-__all__ = ['NOT_FEATURES', 'FeatureMatrix', 'feature_matrix', 'isolation_radius', 'eps_profile', 'choose_eps', 'silhouettes',
-           'SweepResult', 'sweep', 'IsolatedSoundings', 'do_dbcluster', 'split_isolated', 'search_optimal',
-           'bench_kmeans', 'GAUSSIAN_COLUMNS', 'published_labels']
+__all__ = ['NOT_FEATURES', 'FeatureMatrix', 'feature_matrix', 'isolation_radius', 'eps_profile', 'choose_eps', 'nearest',
+           'silhouettes', 'SweepResult', 'sweep', 'IsolatedSoundings', 'do_dbcluster', 'split_isolated',
+           'search_optimal', 'bench_kmeans', 'GAUSSIAN_COLUMNS', 'published_labels']
 
 # %% ../nbs/01_dbscan.ipynb #a96d78ce
-_all_ = ["NOT_FEATURES", "FeatureMatrix", "feature_matrix", "isolation_radius", "eps_profile", "choose_eps",
+_all_ = ["NOT_FEATURES", "FeatureMatrix", "feature_matrix", "isolation_radius", "eps_profile", "choose_eps", "nearest",
          "silhouettes", "SweepResult", "sweep", "IsolatedSoundings", "do_dbcluster", "split_isolated",
          "search_optimal", "bench_kmeans", "GAUSSIAN_COLUMNS", "published_labels"]

@@ -5,6 +5,7 @@
 # %% ../../nbs/isolation/01_checks.ipynb #22a11541
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -24,18 +25,24 @@ def unmasked(X: Any) -> Any:
     """A masked array as floats with NaN where it is masked; anything else as it is."""
     return np.ma.filled(X.astype(np.float64), np.nan) if isinstance(X, np.ma.MaskedArray) else X
 
+# %% ../../nbs/isolation/01_checks.ipynb #3b6f1515
+def _kept(dtypes: Iterable[Any]) -> type:
+    """float32 where all columns are float32 or float16, else float64."""
+    return np.float32 if all(dtype in (np.float32, np.float16) for dtype in dtypes) else np.float64
+
 # %% ../../nbs/isolation/01_checks.ipynb #c52ab7d0
-def checked_rows(X: ArrayLike) -> np.ndarray:
-    """Finite float64 rows, or one error that names the column."""
+def checked_rows(X: ArrayLike, keep: bool = False) -> np.ndarray:
+    """Finite float64 rows, or one error that names the column; with `keep` float32, of float16 too, stays float32."""
     X = unmasked(X)
     if isinstance(X, pd.DataFrame):
         refuse_missing(X.astype(np.float64))
-        X = X.to_numpy(dtype=np.float64)
-    if type(X) is np.ndarray and X.dtype == np.float64 and X.ndim == 2 and X.size and X.flags.c_contiguous:
+        X = X.to_numpy(dtype=_kept(X.dtypes) if keep else np.float64)
+    dtype = _kept([getattr(X, "dtype", None)]) if keep else np.float64
+    if type(X) is np.ndarray and X.dtype == dtype and X.ndim == 2 and X.size and X.flags.c_contiguous:
         rows: np.ndarray = X
     else:
-        rows = check_array(X, dtype=np.float64, order="C", ensure_all_finite=False)
-    if not np.isfinite(rows).all():
+        rows = check_array(X, dtype=dtype, order="C", ensure_all_finite=False)
+    if not all(np.isfinite(rows[begin : begin + 4096]).all() for begin in range(0, len(rows), 4096)):
         refuse_missing(pd.DataFrame(rows))
     return rows
 

@@ -29,7 +29,7 @@ __all__ = ['labels_at']
 
 # %% ../../nbs/isolation/08_clusters.ipynb #45966ee1
 @compiled()
-def _find(root, p):
+def find_set(root, p):
     """Root of the set of p; the way to it is shortened."""
     while root[p] != p:
         root[p] = root[root[p]]
@@ -38,9 +38,9 @@ def _find(root, p):
 
 # %% ../../nbs/isolation/08_clusters.ipynb #6be1da85
 @compiled()
-def _unite(root, p, q):
+def join_sets(root, p, q):
     """Join the sets of p and q; the smaller place becomes the root. Returns that root."""
-    p, q = _find(root, p), _find(root, q)
+    p, q = find_set(root, p), find_set(root, q)
     if p < q:
         root[q] = p
         return p
@@ -49,18 +49,18 @@ def _unite(root, p, q):
 
 # %% ../../nbs/isolation/08_clusters.ipynb #9dd717d6
 @compiled()
-def _unite_listed(root, index, core2, m, limit):
+def join_listed(root, index, core2, m, limit):
     """Join core rows with the core rows in their own lists of m, as far as `limit` (eps squared)."""
     for p in range(len(root)):
         if core2[p] <= limit:
             for k in range(m):
                 q = index[p, k]
                 if root[p] != root[q] and core2[q] <= limit:
-                    _unite(root, p, q)
+                    join_sets(root, p, q)
 
 # %% ../../nbs/isolation/08_clusters.ipynb #0dd44d77
 @compiled()
-def _flatten(root):
+def flatten_sets(root):
     """Point every row at the root of its set."""
     for p in range(len(root)):
         root[p] = root[root[p]]
@@ -75,7 +75,7 @@ def _leaf_status(root, core2, limit, begin, end):
     status = _NONE
     for p in range(begin, end):
         if core2[p] <= limit:
-            r = _find(root, p)
+            r = find_set(root, p)
             if status == _NONE:
                 status = r
             elif status != r:
@@ -92,7 +92,7 @@ def _merged_status(root, a, b):
         return b
     if b == _NONE or a == b:
         return a
-    return a if _find(root, a) == _find(root, b) else _MIXED
+    return a if find_set(root, a) == find_set(root, b) else _MIXED
 
 # %% ../../nbs/isolation/08_clusters.ipynb #650135e2
 @compiled()
@@ -113,7 +113,7 @@ def _fresh_status(root, status, first, last, v):
     if status[v] == _MIXED and last[v] - first[v] > 1:
         status[v] = _merged_status(root, status[v + 1], status[v + 2 * ((last[v] - first[v] + 1) // 2)])
     if status[v] >= 0:
-        status[v] = _find(root, status[v])
+        status[v] = find_set(root, status[v])
     return status[v]
 
 # %% ../../nbs/isolation/08_clusters.ipynb #b62a3eff
@@ -123,24 +123,24 @@ def _unite_leaves(root, core2, limit, X, blocks, low, high, a, b, status_b, near
     start, other, stop = a * LEAF, b * LEAF, min(b * LEAF + LEAF, len(root))
     limits[:] = -1
     for p in range(start, min(start + LEAF, len(root))):
-        if core2[p] <= limit and not (status_b >= 0 and _find(root, status_b) == _find(root, p)):
+        if core2[p] <= limit and not (status_b >= 0 and find_set(root, status_b) == find_set(root, p)):
             limits[p - start] = far
     box_gaps(blocks[a], low, high, gaps)
     todo = which_within(gaps, limits)
     while todo:
         i = trailing_zeros(todo)
         todo &= todo - np.uint64(1)
-        mine = _find(root, start + i)
-        if status_b >= 0 and _find(root, status_b) == mine:
+        mine = find_set(root, start + i)
+        if status_b >= 0 and find_set(root, status_b) == mine:
             continue
         found_near = near_lanes(blocks[a], i, blocks[b], far, found)
         while found_near:
             t = trailing_zeros(found_near)
             found_near &= found_near - np.uint64(1)
             q = other + t
-            if q < stop and core2[q] <= limit and _find(root, q) != mine and (
+            if q < stop and core2[q] <= limit and find_set(root, q) != mine and (
                     found[t] <= near or exact_square(X, start + i, X, q) <= limit):
-                mine = _unite(root, start + i, q)
+                mine = join_sets(root, start + i, q)
 
 # %% ../../nbs/isolation/08_clusters.ipynb #6ff0eb52
 @compiled()
@@ -188,7 +188,7 @@ def _unite_pair(a, b, root, status, core2, limit, X, blocks, lows, highs, first,
             for v in (a, b):
                 for p in range(first[v] * LEAF, min(last[v] * LEAF, n)):
                     if core2[p] <= limit:
-                        mine = _find(root, p) if mine < 0 else _unite(root, mine, p)
+                        mine = find_set(root, p) if mine < 0 else join_sets(root, mine, p)
             status[a] = status[b] = mine
         elif last[a] - first[a] == 1 and last[b] - first[b] == 1:
             leaf_a, leaf_b = first[a], first[b]
@@ -207,7 +207,7 @@ def _unite_roots(root, other):
     """Join in `root` all rows that are joined in `other`."""
     for p in range(len(root)):
         if other[p] != p:
-            _unite(root, p, other[p])
+            join_sets(root, p, other[p])
 
 # %% ../../nbs/isolation/08_clusters.ipynb #ff730a4b
 def _unite_pairs(pairs: Iterable[tuple[int, int]], root: np.ndarray, status: np.ndarray, tree: RowTree,
@@ -249,11 +249,11 @@ def _unite_apart(tree, root, core2, limit, status, threads):
         in_threads(lambda own: _unite_pairs(*own, tree, core2, limit), copies, threads)
         for _, other, _ in copies[1:]:
             _unite_roots(root, other)
-        _flatten(root)
+        flatten_sets(root)
 
 # %% ../../nbs/isolation/08_clusters.ipynb #ca3f9060
 @compiled()
-def _number(root, index, squares, core2, m, limit, place, labels):
+def number_clusters(root, index, squares, core2, m, limit, place, labels):
     """Labels in input order: clusters by ascending smallest core row, a border row to the lowest of its core rows."""
     n = len(root)
     label_of = np.full(n, -1, np.int32)
@@ -306,7 +306,7 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps: Sequen
     Examples
     --------
     >>> import numpy as np
-    >>> from oco2_outliers.isolation.nearest import nearest_rows
+    >>> from oco2_outliers.isolation.walking import nearest_rows
     >>> from oco2_outliers.isolation.tree import row_tree
     >>> tree = row_tree(np.array([[0.0], [1.0], [2.0], [10.0]]))
     >>> index, squares = nearest_rows(tree, 2)
@@ -322,9 +322,9 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps: Sequen
     place[tree.order] = np.arange(tree.n, dtype=np.int32)
     for i in sorted(range(len(radii)), key=radii.__getitem__):
         limit = radii[i] * radii[i]
-        _unite_listed(root, index, core2, m, limit)
-        _flatten(root)
+        join_listed(root, index, core2, m, limit)
+        flatten_sets(root)
         _unite_apart(tree, root, core2, limit, status, threads)
-        _flatten(root)
-        _number(root, index, squares, core2, m, limit, place, labels[i])
+        flatten_sets(root)
+        number_clusters(root, index, squares, core2, m, limit, place, labels[i])
     return labels

@@ -14,7 +14,7 @@ from sklearn.neighbors import KDTree
 
 from ..ground.numbers import seed_of, whole_number
 from .paths import neighbour_search, path_for, threads_for
-from .squares import squared_distance
+from .squares import in_metric, squared_distance
 
 # %% auto #0
 __all__ = ['GROUP_SHARE', 'LEAST_GROUP', 'group_size']
@@ -73,18 +73,18 @@ def _nearest_in_batches(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray) ->
 
 # %% ../../nbs/isolation/13a_company.ipynb #0dbd5426
 def nearest_company(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray, n_jobs: int | None = None,
-                    eps: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+                    eps: float | None = None, metric: str = "euclidean") -> tuple[np.ndarray, np.ndarray]:
     """Least max(core2(q), d2(x, q)) over fitted q, exactly, for any rows x, and the q that gives it.
 
     With `eps` given only the side of it on which the answer falls is exact. No square may leave the range.
     """
     path = path_for(fitted, X)
-    if path not in ("serial", "parallel"):
-        return _nearest_in_batches(X, fitted, core2)
-    from oco2_outliers.isolation.new_rows import NewRows
+    if path in ("serial", "parallel"):
+        from oco2_outliers.isolation.new_rows import NewRows
 
-    bounds = () if eps is None else (eps * eps, eps * eps)
-    return NewRows(fitted, core2, threads_for(path, n_jobs)).nearest(X, *bounds)
+        bounds = () if eps is None else (eps * eps, eps * eps)
+        return NewRows(fitted, core2, threads_for(path, n_jobs), metric).nearest(X, *bounds)
+    return _nearest_in_batches(in_metric(X, metric), in_metric(fitted, metric), core2)
 
 # %% ../../nbs/isolation/13a_company.ipynb #f5c77dc3
 AUTO = "auto"
@@ -95,13 +95,13 @@ DRAWN_ROWS = 2_000
 class DrawnCompany:
     """The radius and labels of many rows among a few of them that were drawn; asked as a search among all is."""
 
-    def __init__(self, X: np.ndarray, n_jobs: int | None, random_state: int | None):
+    def __init__(self, X: np.ndarray, n_jobs: int | None, random_state: int | None, metric: str = "euclidean"):
         self.m = group_size(DRAWN_ROWS)
         seed = seed_of(random_state)
         generator = np.random.default_rng(seed) if isinstance(seed, int | None) else seed
         self.drawn = np.sort(generator.choice(len(X), DRAWN_ROWS, replace=False))
-        self._search = neighbour_search(X[self.drawn], self.m, n_jobs)
-        self._reach2, self._nearest = nearest_company(X, X[self.drawn], self.core2(), n_jobs)
+        self._search = neighbour_search(X[self.drawn], self.m, n_jobs, metric=metric)
+        self._reach2, self._nearest = nearest_company(X, X[self.drawn], self.core2(), n_jobs, metric=metric)
 
     def core2(self, m: int | None = None) -> np.ndarray:
         """Squared core distances of the drawn rows."""
@@ -120,11 +120,11 @@ class DrawnCompany:
 
 # %% ../../nbs/isolation/13a_company.ipynb #50fb1f90
 def company_search(X: np.ndarray, min_samples: int | str, n_jobs: int | None = None, random_state: int | None = 0,
-                   eps: Sequence[float] | None = None) -> tuple[Any, int]:
+                   eps: Sequence[float] | None = None, metric: str = "euclidean") -> tuple[Any, int]:
     """What answers `core2`, `radii2` and `labels` for these rows, and how many rows make a group."""
     if min_samples != AUTO:
-        return neighbour_search(X, int(min_samples), n_jobs, eps), int(min_samples)
+        return neighbour_search(X, int(min_samples), n_jobs, eps, metric), int(min_samples)
     if len(X) > EXACT_ROWS:
-        drawn = DrawnCompany(X, n_jobs, random_state)
+        drawn = DrawnCompany(X, n_jobs, random_state, metric)
         return drawn, drawn.m
-    return neighbour_search(X, group_size(len(X)), n_jobs, eps), group_size(len(X))
+    return neighbour_search(X, group_size(len(X)), n_jobs, eps, metric), group_size(len(X))

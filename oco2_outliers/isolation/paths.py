@@ -9,12 +9,16 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..ground.work import count_threads, n_cores
 from .searches import Engine, FullMatrix, Library
-from .squares import extent_of
+from .squares import extent_of, in_metric
+
+if TYPE_CHECKING:
+    from oco2_outliers.isolation.many_columns import ManyColumns
 
 # %% auto #0
 __all__ = []
@@ -52,22 +56,24 @@ def _engine_works() -> bool:
 
 # %% ../../nbs/isolation/13_paths.ipynb #8e34398c
 _SMALL, _SERIAL = 2_000, 20_000  # rows up to which the full matrix, and one core, are quicker
+FEW_COLUMNS = 32
 
 
-def path_of_size(n_rows: int) -> str:
-    """The path for so many rows, whatever numbers they hold."""
+def path_of_size(n_rows: int, n_columns: int = 1) -> str:
+    """The path for so many rows and columns, whatever numbers they hold."""
     if _forced is not None:
         return _forced
-    if n_rows <= _SMALL and "oco2_outliers.isolation.compiling" not in sys.modules:
+    many = n_columns > FEW_COLUMNS
+    if n_rows <= (_SMALL // 2 if many else _SMALL) and "oco2_outliers.isolation.compiling" not in sys.modules:
         return "numpy"
     if not _engine_works():
         return "numpy" if n_rows <= _SMALL else "library"
-    return "serial" if n_rows <= _SERIAL else "parallel"
+    return "serial" if n_rows <= (_SMALL if many else _SERIAL) else "parallel"
 
 # %% ../../nbs/isolation/13_paths.ipynb #2457865c
 def path_for(*tables: np.ndarray) -> str:
     """The path for these tables together."""
-    path = path_of_size(max(len(rows) for rows in tables))
+    path = path_of_size(max(len(rows) for rows in tables), tables[0].shape[1])
     extents = [extent_of(rows)[0] for rows in tables]
     if path in ("serial", "parallel") and not all(extent == 0 or 1e-120 < extent < 1e140 for extent in extents):
         return "library"
@@ -81,15 +87,37 @@ def threads_for(path: str, n_jobs: int | None) -> int:
         return 1
     return max(2, n_cores()) if _forced == "parallel" else threads
 
+# %% ../../nbs/isolation/13_paths.ipynb #7b1a84cd
+_MANY_COLUMNS = 128
+
+
+def in_blocks(X: np.ndarray) -> bool:
+    """Whether rows are searched in blocks: many columns, or some and no few directions that hold half of the spread."""
+    if not FEW_COLUMNS < X.shape[1] < _MANY_COLUMNS:
+        return X.shape[1] >= _MANY_COLUMNS
+    rows = X[:: max(1, len(X) // 1000)].astype(np.float64)
+    rows = rows - rows.mean(axis=0)
+    widest = np.abs(rows).max()
+    if widest == 0:
+        return True
+    spread = np.linalg.eigvalsh((rows / widest).T @ (rows / widest))
+    return bool(spread[-8:].sum() < 0.5 * spread.sum())
+
 # %% ../../nbs/isolation/13_paths.ipynb #ff7fc1b8
-def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None,
-                     eps: Sequence[float] | None = None) -> FullMatrix | Library | Engine:
+def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None, eps: Sequence[float] | None = None,
+                     metric: str = "euclidean") -> FullMatrix | Library | Engine | ManyColumns:
     """What answers `core2`, `radii2` and `labels` for these rows, for every min_samples up to m.
 
-    With `eps` given, only `labels` at these may be asked.
+    With `eps` given, only `labels` at these may be asked. The rows may be float32. With the metric "cosine" each is
+    divided by its length.
     """
     path = path_for(X)
     threads = threads_for(path, n_jobs)
+    if path in ("serial", "parallel") and (metric == "cosine" or in_blocks(X)):
+        from oco2_outliers.isolation.many_columns import ManyColumns
+
+        return ManyColumns(X, m, threads, eps, metric)
+    X = in_metric(X, metric)
     if path == "numpy":
         return FullMatrix(X, m)
     return Library(X, m) if path == "library" else Engine(X, m, threads, eps)

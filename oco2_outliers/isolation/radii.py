@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from ..ground.errors import InputError
 from ..ground.numbers import real_number, shown
 from ..ground.work import count_threads
+from .asking import checked_metric, refuse_no_direction
 from .checks import checked_group, checked_min_samples, checked_rows
 from .company import AUTO, company_search
 from .paths import neighbour_search
@@ -25,16 +26,16 @@ __all__ = ['isolation_radius', 'eps_profile', 'choose_eps']
 
 # %% ../../nbs/isolation/14_radii.ipynb #26e26bee
 def _among_company(rows: np.ndarray, min_samples: str, n_jobs: int | None, random_state: int | None,
-                   X: ArrayLike) -> np.ndarray:
+                   X: ArrayLike, metric: str) -> np.ndarray:
     """The radii with a group as large as the table asks for."""
     checked_group(min_samples)
     power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)
-    search, m = company_search(times_power(rows, power), AUTO, n_jobs, random_state)
-    return radius_of(search.radii2(m), power)
+    search, m = company_search(times_power(rows, power), AUTO, n_jobs, random_state, metric=metric)
+    return radius_of(search.radii2(m), 0 if metric == "cosine" else power)
 
 # %% ../../nbs/isolation/14_radii.ipynb #2e601845
 def isolation_radius(X: ArrayLike, min_samples: int | str | Sequence[int] = 5, n_jobs: int | None = None,
-                     random_state: int | None = 0) -> np.ndarray:
+                     random_state: int | None = 0, metric: str = "euclidean") -> np.ndarray:
     """Radius below which each row is DBSCAN noise.
 
     Parameters
@@ -48,6 +49,8 @@ def isolation_radius(X: ArrayLike, min_samples: int | str | Sequence[int] = 5, n
         Cores to use on more than 20,000 rows; all by default.
     random_state : int or None, default 0
         For the rows that ``"auto"`` draws from a large table.
+    metric : {"euclidean", "cosine"}, default "euclidean"
+        ``"cosine"`` divides each row by its length; radii are then chords, see `nearest`.
 
     Returns
     -------
@@ -59,12 +62,14 @@ def isolation_radius(X: ArrayLike, min_samples: int | str | Sequence[int] = 5, n
     ------
     ValueError
         When X holds NaN, infinity or a number too large to be squared (from some 1e153), or `min_samples` is not a
-        positive integer.
+        positive integer, or a row is all zeros with ``metric="cosine"``.
 
     Notes
     -----
     One nearest-neighbour search: about O(n log n) in few dimensions, up to O(n^2) in many; memory O(n min_samples).
-    Float32 input is widened to float64 first.
+    Float32 and float16 are widened, without loss, to float64: beforehand up to 32 columns, where they are compared in
+    more. In many columns the search needs once more the rows in float32, and matrix products of the whole process run
+    on one thread meanwhile.
 
     References
     ----------
@@ -76,9 +81,11 @@ def isolation_radius(X: ArrayLike, min_samples: int | str | Sequence[int] = 5, n
     >>> isolation_radius([[0.0], [1.0], [2.0], [10.0]], min_samples=2)
     array([1., 1., 1., 8.])
     """
-    rows = checked_rows(X)
+    rows = checked_rows(X, keep=True)
+    if checked_metric(metric) == "cosine":
+        refuse_no_direction(rows)
     if isinstance(min_samples, str):
-        return _among_company(rows, min_samples, n_jobs, random_state, X)
+        return _among_company(rows, min_samples, n_jobs, random_state, X, metric)
     several = isinstance(min_samples, Sequence | np.ndarray) and not isinstance(min_samples, str)
     settings = [checked_min_samples(m) for m in cast("Sequence[int]", min_samples if several else [min_samples])]
     count_threads(n_jobs)  # refuses what is no number of threads
@@ -86,10 +93,10 @@ def isolation_radius(X: ArrayLike, min_samples: int | str | Sequence[int] = 5, n
     possible = [m for m in settings if m <= len(rows)]
     if possible:
         power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)
-        search = neighbour_search(times_power(rows, power), max(possible), n_jobs)
+        search = neighbour_search(times_power(rows, power), max(possible), n_jobs, metric=metric)
         for i, m in enumerate(settings):
             if m <= len(rows):
-                radii[:, i] = radius_of(search.radii2(m), power)
+                radii[:, i] = radius_of(search.radii2(m), 0 if metric == "cosine" else power)
     return radii if several else radii[:, 0]
 
 # %% ../../nbs/isolation/14_radii.ipynb #b9b9b901

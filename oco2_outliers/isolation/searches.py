@@ -147,7 +147,7 @@ class Engine:
     """
 
     def __init__(self, X: np.ndarray, m: int, threads: int, eps: Sequence[float] | None = None):
-        from oco2_outliers.isolation.nearest import nearest_rows
+        from oco2_outliers.isolation.walking import nearest_rows
         from oco2_outliers.isolation.tree import row_tree
 
         self._threads, self._tree = threads, row_tree(X, threads)
@@ -169,7 +169,7 @@ class Engine:
 
     def radii2(self, m: int) -> np.ndarray:
         """Squared isolation radius of every row."""
-        from oco2_outliers.isolation.nearest import squared_radii
+        from oco2_outliers.isolation.walking import squared_radii
 
         return squared_radii(self._tree, self._index, self._squares, m)
 

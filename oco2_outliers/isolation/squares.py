@@ -18,12 +18,20 @@ __all__ = []
 
 # %% ../../nbs/isolation/02_squares.ipynb #7d31f580
 def squared_distance(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """Sum of squared differences along the last axis, added in feature order as scikit-learn's kd_tree does."""
+    """Sum of squared differences along the last axis, float64, added in feature order as scikit-learn's kd_tree does."""
     total = np.zeros(np.broadcast_shapes(A.shape, B.shape)[:-1])
     for j in range(A.shape[-1]):
-        difference = A[..., j] - B[..., j]
+        difference = np.subtract(A[..., j], B[..., j], dtype=np.float64)
         total += difference * difference
     return total
+
+# %% ../../nbs/isolation/02_squares.ipynb #bb70502b
+def in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
+    """Float64 rows as they are compared: divided by their lengths where the metric is "cosine"."""
+    rows = rows.astype(np.float64, copy=False)
+    if metric == "cosine":
+        rows = rows / np.sqrt(squared_distance(rows, np.zeros((1, rows.shape[1]))))[:, None]
+    return rows
 
 # %% ../../nbs/isolation/02_squares.ipynb #e7e68887
 def all_squares(X: np.ndarray) -> np.ndarray:

@@ -15,11 +15,12 @@ from numpy.typing import ArrayLike
 from ..ground.errors import InputError
 from ..ground.numbers import whole_number
 from ..ground.work import progress
+from .asking import checked_metric, refuse_no_direction
 from .checks import checked_eps, checked_group, checked_rows
 from .company import AUTO, company_search
 from .paths import neighbour_search
 from .scores import checked_draw, score_labelings, score_summary
-from .squares import power_for, times_power
+from .squares import in_metric, power_for, times_power
 
 # %% auto #0
 __all__ = ['SweepResult', 'sweep']
@@ -51,21 +52,21 @@ class SweepResult:
         return self._labels[at].astype(np.intp)
 
 # %% ../../nbs/isolation/16_sweeps.ipynb #9396b093
-def _sweep_labels(X, radii, counts, n_jobs, shown):
+def _sweep_labels(X, radii, counts, n_jobs, shown, metric):
     """Labels of every setting, for each min_samples all eps; and all squared distances where the search has them."""
     labels = [np.full(len(X), -1, np.int32)] * (len(radii) * len(counts))
     possible = [(i, m) for i, m in enumerate(counts) if m <= len(X)]
     if not possible:
         return labels, None
-    search = neighbour_search(X, max(m for _, m in possible), n_jobs, radii)
+    search = neighbour_search(X, max(m for _, m in possible), n_jobs, radii, metric)
     for i, m in progress(possible, "DBSCAN", "min_samples", shown=shown):
         labels[i * len(radii) : (i + 1) * len(radii)] = search.labels(radii, m)
     return labels, getattr(search, "squares", None)
 
 # %% ../../nbs/isolation/16_sweeps.ipynb #3b6bede9
-def _company_labels(X, radii, n_jobs, random_state):
+def _company_labels(X, radii, n_jobs, random_state, metric):
     """Labels at every eps with a group as large as the table asks for, its size, and all distances where known."""
-    search, m = company_search(X, AUTO, n_jobs, random_state or 0, radii)
+    search, m = company_search(X, AUTO, n_jobs, random_state or 0, radii, metric)
     return search.labels(radii, m), [m], getattr(search, "squares", None)
 
 # %% ../../nbs/isolation/16_sweeps.ipynb #a5a5b128
@@ -77,7 +78,7 @@ _COLUMNS_WITHOUT = _COLUMNS[:5]
 def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1),
           min_samples: int | str | Sequence[int] = (5,), silhouette: bool = True,
           max_rows: int | None = 10_000, random_state: int | None = None,
-          n_jobs: int | None = None, progress: bool = False) -> SweepResult:
+          n_jobs: int | None = None, progress: bool = False, metric: str = "euclidean") -> SweepResult:
     """DBSCAN at every eps and min_samples, from one nearest-neighbour search.
 
     Parameters
@@ -97,6 +98,8 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
         Cores to use on more than 20,000 rows, and for silhouettes from some 5,000; all by default.
     progress : bool, default False
         Show a progress bar.
+    metric : {"euclidean", "cosine"}, default "euclidean"
+        ``"cosine"`` divides each row by its length; eps is then a chord, see `nearest`.
 
     Returns
     -------
@@ -105,7 +108,8 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
     Raises
     ------
     InputError
-        When an eps is not a finite number above 0, or X holds NaN, infinity or a number too large to be squared.
+        When an eps is not a finite number above 0, X holds NaN, infinity or a number too large to be squared, or a row
+        is all zeros with ``metric="cosine"``.
 
     Notes
     -----
@@ -121,7 +125,9 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
     >>> result.labels(0)
     array([ 0,  0,  0, -1])
     """
-    rows = checked_rows(X)
+    rows = checked_rows(X, keep=True)
+    if checked_metric(metric) == "cosine":
+        refuse_no_direction(rows)
     radii = [checked_eps(e) for e in np.ravel(np.asarray(eps, dtype=object))]
     counts = [checked_group(m) for m in np.ravel(np.asarray(min_samples, dtype=object))]
     checked_draw(max_rows, random_state, n_jobs)
@@ -129,11 +135,11 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
         raise InputError("nothing to sweep: give at least one eps and one min_samples")
     power = power_for(rows, names=X.columns if isinstance(X, pd.DataFrame) else None)
     rows = times_power(rows, power)
-    scaled = [times_power(e, power) for e in radii]
+    scaled = [times_power(e, 0 if metric == "cosine" else power) for e in radii]
     if counts == [AUTO]:
-        labels, counts, squares = _company_labels(rows, scaled, n_jobs, random_state)
+        labels, counts, squares = _company_labels(rows, scaled, n_jobs, random_state, metric)
     else:
-        labels, squares = _sweep_labels(rows, scaled, counts, n_jobs, progress)
+        labels, squares = _sweep_labels(rows, scaled, counts, n_jobs, progress, metric)
     columns = {
         "eps": np.array(radii * len(counts)),
         "min_samples": np.repeat(counts, len(radii)),
@@ -142,6 +148,7 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
         "silhouette": np.nan,
     }
     if silhouette:
+        rows = in_metric(rows, metric)
         scores = [score_summary(*one) for one in score_labelings(rows, labels, max_rows, random_state, n_jobs, squares)]
         columns |= {name: np.array([score[name] for score in scores]) for name in scores[0]}
     table = pd.DataFrame(dict(enumerate(columns.values())))

@@ -467,7 +467,7 @@ def test_without_numba_the_library_answers_and_says_so():
 
 SMALL = ("from oco2_outliers.ground.compiling import compiled\n"
          "print(compiled()(lambda x: x + 1)(1))", "2")
-WHOLE = ("from oco2_outliers.isolation.nearest import nearest_rows\n"
+WHOLE = ("from oco2_outliers.isolation.walking import nearest_rows\n"
          "from oco2_outliers.isolation.tree import row_tree\n"
          "tree = row_tree(np.random.default_rng(0).normal(size=(100, 2)))\n"
          "print(nearest_rows(tree, 3)[0].shape)", "(100, 3)")
