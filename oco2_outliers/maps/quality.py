@@ -19,7 +19,6 @@ from ..ground.numbers import whole_number
 from ..ground.words import counted
 from .recipes import pca_map
 from .vectors import directions, neighbours, vectors_of
-from sklearn.manifold import trustworthiness
 
 # %% auto #0
 __all__ = ['layout_quality']

@@ -1,18 +1,7 @@
 """The search in many columns gives the bits of the definition, whatever the numbers, threads and processor."""
 
-import os
-import subprocess
-import sys
 
 import numpy as np
-import pytest
-
-from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius, nearest, sweep
-from oco2_outliers.ground.errors import InputError
-from oco2_outliers.isolation.many_columns import ManyColumns
-from oco2_outliers.isolation.paths import forced_path
-from oco2_outliers.isolation.squares import exact_root, in_metric
-from naive import clusters_by_definition
 
 
 def embeddings(seed, n, d, k=6, strays=0.02):
