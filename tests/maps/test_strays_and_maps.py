@@ -93,7 +93,8 @@ def test_all_strays_and_few_tiles():
         isolate_embeddings(np.eye(3))
 
 
-@pytest.mark.parametrize(("m", "who"), [(5, []), (6, GUESTS), (10, GUESTS), (20, GUESTS), ("auto", GUESTS)])
+@pytest.mark.parametrize(("m", "who"), [(5, []), (10, GUESTS), *(pytest.param(m, GUESTS, marks=pytest.mark.slow)
+                                                                 for m in (6, 20, "auto"))])
 def test_five_guests_among_417_tiles(real, m, who):
     home, guests = real
     assert not len(isolate_embeddings(home, min_samples=m).strays)
