@@ -12,7 +12,7 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from ..ground.compiling import compiled
 from .blocks import Terms, near_bits, pair_bounds, terms_of, up32, way_between
-from .clusters import find_set, flatten_sets, join_listed, join_sets, number_clusters
+from .uniting import find_set, flatten_sets, join_listed, join_sets, number_clusters
 from .prefixes import BLOCK, WideRows
 from .shortlists import exact_square_of
 from .tree import LEAF

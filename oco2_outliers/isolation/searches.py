@@ -175,6 +175,6 @@ class Engine:
 
     def labels(self, eps: Sequence[float], m: int) -> list[np.ndarray]:
         """Labels at every eps."""
-        from oco2_outliers.isolation.clusters import labels_at
+        from oco2_outliers.isolation.uniting import labels_at
 
         return labels_at(self._tree, self._index, self._squares, eps, m, self._threads)

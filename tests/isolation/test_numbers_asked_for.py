@@ -72,10 +72,10 @@ def test_a_number_is_taken_or_refused_in_one_line(call, capsys):
 
 
 def test_a_hundred_thousand_threads_are_as_many_as_there_are_cores():
-    from oco2_outliers.isolation.clusters import labels_at
     from oco2_outliers.isolation.compiling import in_threads, useful_threads
     from oco2_outliers.isolation.new_rows import NewRows
     from oco2_outliers.isolation.tree import row_tree
+    from oco2_outliers.isolation.uniting import labels_at
     from oco2_outliers.isolation.walking import nearest_rows
 
     seen = []
