@@ -45,7 +45,7 @@ def _engine_works() -> bool:
     """Whether the compiled rooms can be imported; a warning where they cannot."""
     global _told_of_engine
     try:
-        from oco2_outliers.isolation import clusters, group_scores, new_rows  # noqa: F401
+        from oco2_outliers.isolation import group_scores, new_rows, uniting  # noqa: F401
     except Exception as error:
         if _told_of_engine:
             return False

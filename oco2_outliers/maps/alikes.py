@@ -116,7 +116,7 @@ def _labels_of(labels: Any, n: int) -> np.ndarray:
     known = values.notna().to_numpy() & (values.astype(object) != "").to_numpy()
     if not known.any():
         raise InputError("no tile has a label: give at least one")
-    return np.where(known, values.astype(object), None)
+    return values.astype(object).where(known, None).to_numpy()
 
 
 def _checked(labels: np.ndarray, index: np.ndarray, near: np.ndarray, seed: int) -> dict[str, Any]:
@@ -183,9 +183,11 @@ def label_spread(e: Any, labels: Any, eps: float | str = "auto", metric: str = "
         near = neighbours(rows[places], k=1, n_jobs=n_jobs)
         index[given], distance[given] = near[0][:, 0], near[1][:, 0]
     abstained = ~given & (distance > limit)
-    label = np.where(given, known, np.where(abstained, None, known[places[index]]))
+    label = known[places[index]]
+    label[abstained], label[given] = None, known[given]
     names = names_of(table_of(e, len(X)))
-    nearest = np.where(np.isfinite(distance), names[places[index]], None)
+    nearest = names[places[index]]
+    nearest[~np.isfinite(distance)] = None
     found = pd.DataFrame({"label": pd.Series(label, dtype=object), "given": given, "nearest": nearest,
                           "nearest_distance": np.where(np.isfinite(distance), distance, np.nan),
                           "abstained": abstained}).set_axis(table_of(e, len(X)).index)

@@ -42,9 +42,9 @@ def _kinds(ax: Axes, xy: np.ndarray, kinds: pd.Series) -> None:
     shown = sizes.index[: len(CLUSTER_COLOURS)]
     rest = ~kinds.isin(shown)
     if rest.any():
-        ax.scatter(*xy[rest].T, s=8, color="#999999", linewidths=0, label=f"{rest.sum():,} others")
+        ax.scatter(xy[rest, 0], xy[rest, 1], s=8, color="#999999", linewidths=0, label=f"{rest.sum():,} others")
     for value, colour, mark in zip(shown, CLUSTER_COLOURS, CLUSTER_MARKS):
-        ax.scatter(*xy[kinds == value].T, s=10, color=colour, marker=mark, linewidths=0,
+        ax.scatter(xy[kinds == value, 0], xy[kinds == value, 1], s=10, color=colour, marker=mark, linewidths=0,
                    label=plain_text(f"{value}: {sizes[value]:,}"))
 
 # %% ../../nbs/maps/90_figures.ipynb #e24e1df2
@@ -84,13 +84,14 @@ def layout_plot(xy: Any, kinds: Any = None, strays: Any = None, ax: Axes | None 
             raise InputError(f"{name} must have one value for each of {counted(len(at), 'tile')}, not {len(values)}")
     ax = new_axes(ax, (7, 6))
     if kinds is None:
-        ax.scatter(*at.T, s=8, color=REST_COLOUR, linewidths=0)
+        ax.scatter(at[:, 0], at[:, 1], s=8, color=REST_COLOUR, linewidths=0)
     else:
         _kinds(ax, at, pd.Series(np.asarray(kinds, object)))
     title = counted(len(at), "tile")
     if strays is not None:
         odd = np.asarray(strays, bool)
-        ax.scatter(*at[odd].T, s=50, facecolors="none", edgecolors=ISOLATED_COLOUR, linewidths=1.2, label="stray")
+        ax.scatter(at[odd, 0], at[odd, 1], s=50, facecolors="none", edgecolors=ISOLATED_COLOUR, linewidths=1.2,
+                   label="stray")
         title += f", {counted(int(odd.sum()), 'stray')}"
     method = getattr(xy, "method", "")
     ax.set(xticks=[], yticks=[], title=f"{title} ({method})" if method else title)

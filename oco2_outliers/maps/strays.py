@@ -137,7 +137,7 @@ def _described(e: Any, rows: np.ndarray, radius: np.ndarray, eps: float, cluster
     names = names_of(table)
     index, distance = neighbours(rows, k=N_NEIGHBOURS)
     where, apart = _nearest_ordinary(rows, index, distance, stray)
-    told = {"score": radius, "ratio": radius / eps, "isolated": stray, "outlier": stray, "reason": "",
+    told: dict[str, Any] = {"score": radius, "ratio": radius / eps, "isolated": stray, "outlier": stray, "reason": "",
             "nearest": [names[i] if i >= 0 else None for i in where], "nearest_distance": apart,
             "nearest_km": np.where(where >= 0, km_apart(table, np.arange(len(rows)), table, where), np.nan),
             "neighbours": [names[each].tolist() for each in index], "cluster": cluster}

@@ -93,7 +93,7 @@ def names_of(table: pd.DataFrame) -> np.ndarray:
 
 def km_apart(one: pd.DataFrame, i: np.ndarray, other: pd.DataFrame, j: np.ndarray) -> np.ndarray:
     """Kilometres on the ground from rows i of one table to rows j of another; NaN where a place is not known."""
-    places = [[pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)[chosen]
+    places: list[Any] = [[pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)[chosen]
                if name in table else np.full(np.shape(chosen), np.nan) for name in ("latitude", "longitude")]
               for table, chosen in ((one, i), (other, j))]
     return sphere_distance(*places[0], *places[1])
