@@ -219,7 +219,7 @@ add_task(Task(
     "isolate", "oco2_outliers.runs.judging:isolate_unit", "find the isolated soundings of every file",
     (Parameter("eps", "auto", "radius in spreads of the features, or auto."),
      Parameter("min_samples", "auto", "rows that make a core row, or auto, a twentieth of the rows.", "group"),
-     Parameter("scale", "robust", "what features are measured in: robust (interquartile ranges), or standard "
+     Parameter("scale", "robust", "what features are measured in: robust (range of the middle 80 %), or standard "
                "deviations."),
      Parameter("preset", None, "original: scale standard and min_samples 5."),
      Parameter("features", None, "columns to use, a,b,c.", "names"),
