@@ -10,6 +10,7 @@ from oco2_outliers.ground.version import VERSION as __version__  # noqa: F401
 if TYPE_CHECKING:
     from oco2_outliers.datasets import Datasets, InputError, read_table
     from oco2_outliers.dbscan import IsolatedSoundings
+    from oco2_outliers.embeddings import isolate_embeddings, read_embeddings
     from oco2_outliers.explorer import explore
     from oco2_outliers.image_forest import ImageForest
     from oco2_outliers.main_job import evaluate, isolate
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from oco2_outliers.soundings import read_lite, read_soundings, simulate_granule
 
 __all__ = ["Datasets", "ImageForest", "InputError", "IsolatedSoundings", "combine", "evaluate", "explore", "find_peaks",
-           "isolate", "map_files", "read_lite", "read_soundings", "read_table", "simulate_granule"]
+           "isolate", "isolate_embeddings", "map_files", "read_embeddings", "read_lite", "read_soundings", "read_table",
+           "simulate_granule"]
 
 # The module of each name. It is loaded when the name is first used, so that `import oco2_outliers` takes no time.
 _HOMES = {
     "Datasets": "datasets", "InputError": "datasets", "read_table": "datasets", "IsolatedSoundings": "dbscan",
     "explore": "explorer", "ImageForest": "image_forest", "evaluate": "main_job",
+    "isolate_embeddings": "embeddings", "read_embeddings": "embeddings",
     "isolate": "main_job", "find_peaks": "peaks", "combine": "scale", "map_files": "scale", "read_lite": "soundings",
     "read_soundings": "soundings", "simulate_granule": "soundings",
 }

@@ -14,6 +14,7 @@ from oco2_outliers.isolation.figures_of_rows import (
     pairs,
     score_histogram,
 )
+from .maps.figures import layout_plot, layout_quality_plot
 from .pictures.figures import annotate_image, image_grid, mosaic
 from .plumes.figures import peak_fit, plume_map, track_scan
 from .soundings.figures import isolated_along_track, isolated_map, surroundings_along_track
@@ -23,11 +24,12 @@ from .soundings.maps import coastlines
 __all__ = ['REST_COLOUR', 'ISOLATED_COLOUR', 'UNITS', 'axis_label', 'isolated_along_track', 'surroundings_along_track',
            'coastlines', 'isolated_map', 'eps_curve', 'silhouette_curve', 'sweep_table', 'silhouette_plot',
            'k_selection', 'embedding_scatter', 'feature_reasons', 'pairs', 'score_histogram', 'evaluation_curve',
-           'peak_fit', 'track_scan', 'plume_map', 'annotate_image', 'image_grid', 'mosaic']
+           'peak_fit', 'track_scan', 'plume_map', 'annotate_image', 'image_grid', 'mosaic', 'layout_plot',
+           'layout_quality_plot']
 
 # %% ../nbs/03_plots.ipynb #c4ee8322
 _all_ = ["REST_COLOUR", "ISOLATED_COLOUR", "UNITS", "axis_label", "isolated_along_track", "surroundings_along_track",
          "coastlines", "isolated_map",
          "eps_curve", "silhouette_curve", "sweep_table", "silhouette_plot", "k_selection", "embedding_scatter",
          "feature_reasons", "pairs", "score_histogram", "evaluation_curve", "peak_fit", "track_scan", "plume_map",
-         "annotate_image", "image_grid", "mosaic"]
+         "annotate_image", "image_grid", "mosaic", "layout_plot", "layout_quality_plot"]

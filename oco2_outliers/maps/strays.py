@@ -76,7 +76,8 @@ class EmbeddingStrays:
         return [Path(out) / name for name in self.FILES]
 
     def __str__(self) -> str:
-        head = (f"{counted(len(self.strays), 'tile')} of {len(self.table):,} {'stands' if len(self.strays) == 1 else 'stand'} alone: eps {self.eps:.4g} "
+        stand = "stands" if len(self.strays) == 1 else "stand"
+        head = (f"{counted(len(self.strays), 'tile')} of {len(self.table):,} {stand} alone: eps {self.eps:.4g} "
                 f"({self.rule}), min_samples {self.min_samples}, {self.metric}")
         odd = self.strays.head(10)
         return "\n".join([head, *self.notes, *(f"{name}: {reason}" for name, reason in
