@@ -21,14 +21,18 @@ __all__ = []
 # %% ../../nbs/ground/11_compiling.ipynb #9fb450c2
 def _fingerprint(rooms: Iterable[Traversable]) -> str:
     """Ten digits that change with the text of any of the rooms that hold kernels."""
-    texts = [room.read_bytes() for room in sorted(rooms, key=lambda room: room.name) if room.name.endswith(".py")]
-    return sha256_of(b"".join(text for text in texts if b"@compiled(" in text))[:10]
+    texts = [(room.name, room.read_bytes()) for room in sorted(rooms, key=lambda room: room.name)
+             if room.name.endswith(".py")]
+    return sha256_of(b"".join(name.encode() + text for name, text in texts if b"@compiled(" in text))[:10]
 
 # %% ../../nbs/ground/11_compiling.ipynb #7e90d951
 @cache
 def _fingerprint_of(package: str) -> str:
-    """The fingerprint of the rooms of a package; none for a kernel that was written in a notebook."""
-    return _fingerprint(files(package).iterdir()) if package else "apart"
+    """The fingerprint of the rooms of a package; of all rooms for a kernel of a notebook, which may call any."""
+    if package:
+        return _fingerprint(files(package).iterdir())
+    families = (family for family in files("oco2_outliers").iterdir() if family.is_dir())
+    return _fingerprint(room for family in families for room in family.iterdir())
 
 # %% ../../nbs/ground/11_compiling.ipynb #c0c0c006
 def compiled(**options: Any) -> Callable[[Callable], Callable]:

@@ -147,7 +147,7 @@ def layout_quality(e: Any, xy: Any, k: int = 10, metric: str = "cosine", random_
     n, seed = len(rows), whole_number("random_state", random_state, 0)
     if n < k + 2 or 2 * n - 3 * k - 1 <= 0:
         raise InputError(f"{counted(n, 'tile')}: too few to compare {counted(k, 'neighbour')} of each")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 84])  # whoever drew the tiles with the same seed must not meet them again
     maps = _maps(xy, n) | {"pca": pca_map(rows).xy, "random": rng.normal(size=(n, 2))}
     asked = np.sort(rng.permutation(n)[: whole_number("n_asked", n_asked)])
     truth = _Truth(asked, neighbours(rows, rows[asked], k, own=asked)[0], rows)

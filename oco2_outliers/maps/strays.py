@@ -17,6 +17,7 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_folder
 from ..ground.numbers import real_number
+from ..ground.version import VERSION
 from ..ground.words import counted
 from ..isolation.checks import checked_group
 from ..isolation.company import company_search
@@ -87,13 +88,11 @@ class EmbeddingStrays:
 # %% ../../nbs/maps/86_strays.ipynb #b3fadeb7
 def _write(found: EmbeddingStrays, folder: Path) -> None:
     """The three files of a result."""
-    from oco2_outliers import __version__
-
     found.strays.assign(neighbours=found.strays["neighbours"].map(" ".join)).to_csv(folder / "strays.csv", index=False)
     found.table.to_parquet(folder / "scores.parquet", index=False)
     told = {"eps": found.eps, "min_samples": found.min_samples, "metric": found.metric, "rule": found.rule,
             "counts": {"rows": len(found.table), "isolated": len(found.strays)}, "notes": found.notes,
-            "version": __version__}
+            "version": VERSION}
     (folder / "summary.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 # %% ../../nbs/maps/86_strays.ipynb #e7a630a0

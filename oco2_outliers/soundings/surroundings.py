@@ -276,7 +276,7 @@ def local_scores(soundings: pd.DataFrame, features: str | Sequence[str] = "xco2"
     >>> soundings.loc[500, "xco2"] += 8
     >>> found = local_scores(soundings).table.loc[500]
     >>> bool(found["local_outlier"]), found["local_reason"][:10]
-    (True, 'xco2 8.8 p')
+    (True, 'xco2 8.6 p')
     """
     features = as_names(features, "features")
     if missing := [name for name in ("latitude", "longitude", *features) if name not in soundings]:

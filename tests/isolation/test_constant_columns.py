@@ -47,7 +47,8 @@ def test_a_run_and_isolate_agree(size, tmp_path):
     (tmp_path / "in").mkdir()
     for k, rows in enumerate((table.iloc[:15], table.iloc[15:])):
         rows.to_csv(tmp_path / "in" / f"{k}.csv", index=False)
-    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "out")
+    result = map_files(tmp_path / "in", "isolate", out=tmp_path / "out", scale_over="run",
+                       parameters={"preset": "original"})
     alone = isolate(table, eps=1.0, preset="original").matrix
     assert result.scaling["features"] == alone.features == ["x", "a"]
     assert result.scaling["constant"] == alone.constant and result.scaling["duplicate"] == alone.duplicate

@@ -481,7 +481,7 @@ def test_where_no_folder_is_writable_the_engine_compiles_in_memory(code, said):
                "from numba.core import caching\n"
                "caching.CacheImpl._locator_classes = []\n"
                "caching._CacheLocator = None\n"
-               "from oco2_outliers.isolation import clusters, group_scores, nearest, new_rows, tree\n" + code)
+               "from oco2_outliers.isolation import group_scores, new_rows, tree, uniting, walking\n" + code)
     assert done.returncode == 0 and done.stdout.strip() == said, done.stderr
 
 

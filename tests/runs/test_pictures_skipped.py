@@ -44,15 +44,16 @@ def test_a_combined_table_belongs_to_its_scale(tmp_path):
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"sounding_id": 2019071518322000 + np.arange(30), "xco2": 400 + rng.normal(size=30)})
     rows.to_csv(tmp_path / "a.csv", index=False)
-    map_files(tmp_path / "a.csv", "isolate", out=tmp_path / "out")
+    map_files(tmp_path / "a.csv", "isolate", out=tmp_path / "out", scale_over="run")
     combine(tmp_path / "out")
     assert set(json.loads((tmp_path / "out" / "combined.json").read_text())["sha256"]) >= {"run.json", "scaling.json"}
     check_together(tmp_path / "out" / "combined.parquet")
     rows.assign(xco2=rows["xco2"] * 2).to_csv(tmp_path / "a.csv", index=False)
-    map_files(tmp_path / "a.csv", "isolate", out=tmp_path / "out")  # another scale, and no table of it yet
+    # another scale, and no table of it yet
+    map_files(tmp_path / "a.csv", "isolate", out=tmp_path / "out", scale_over="run")
     with pytest.raises(InputError, match=r"scaling\.json is not the file that combined\.json"):
         check_together(tmp_path / "out" / "combined.parquet")
     combine(tmp_path / "out")
     check_together(tmp_path / "out" / "combined.parquet")
-    map_files(tmp_path / "a.csv", "isolate", out=tmp_path / "out", resume=False)
+    map_files(tmp_path / "a.csv", "isolate", out=tmp_path / "out", resume=False)  # each file on its own scale
     assert not (tmp_path / "out" / "scaling.json").exists()
