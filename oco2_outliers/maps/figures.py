@@ -138,6 +138,6 @@ def layout_quality_plot(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.bar(np.arange(3) + i * width, value, width, yerr=error, color=colour, label=plain_text(name), capsize=2)
     ax.set_xticks(np.arange(3) + width * (len(table) - 1) / 2, ["neighbours kept", "trustworthiness", "correlation"])
     ax.axhline(0, color="black", linewidth=0.8)
-    ax.set(ylim=(min(0.0, *ax.get_ylim()), 1.02))
+    ax.set(ylim=(min(0.0, *ax.get_ylim()), 1.02), xlabel="what the map keeps", ylabel="share, or correlation")
     ax.legend(frameon=False)
     return ax

@@ -78,6 +78,11 @@ SCAN = scan_track(AROUND["distance"] + 100, AROUND["xco2"], centres=np.arange(0,
 PICTURE = np.zeros((60, 80, 3), np.uint8) + np.arange(80, dtype=np.uint8)[None, :, None] * np.uint8([1, 2, 3])
 
 # Each draws on the axes it is given, or on its own.
+MAPS = pd.DataFrame({name + end: value for name, values in {
+    "kept": ([0.7, 0.4, 0.02], [0.68, 0.38, 0.01], [0.72, 0.42, 0.03]),
+    "trustworthiness": ([0.98, 0.9, 0.5], [0.97, 0.88, 0.48], [0.99, 0.92, 0.52]),
+    "correlation": ([0.5, 0.8, 0.0], [0.45, 0.78, -0.05], [0.55, 0.82, 0.05])}.items()
+    for end, value in zip(("", "_low", "_high"), values)}, index=["map", "pca", "random"])
 CASES = {
     "isolated_along_track": lambda ax: plots.isolated_along_track(TABLE, ax=ax),
     "surroundings_along_track": lambda ax: plots.surroundings_along_track(
@@ -91,6 +96,8 @@ CASES = {
     "k_selection": lambda ax: plots.k_selection(pd.DataFrame({"k": [2, 3, 4], "silhouette": [0.3, 0.6, 0.2]}), ax=ax),
     "embedding_scatter": lambda ax: plots.embedding_scatter(POINTS, LABELS, ax=ax),
     "feature_reasons": lambda ax: plots.feature_reasons(TABLE, ax=ax),
+    "layout_plot": lambda ax: plots.layout_plot(POINTS, LABELS, np.arange(len(POINTS)) < 3, ax=ax),
+    "layout_quality_plot": lambda ax: plots.layout_quality_plot(MAPS, ax=ax),
     "score_histogram": lambda ax: plots.score_histogram(TABLE["score"], 2.5, ax=ax),
     "evaluation_curve": lambda ax: plots.evaluation_curve(TABLE.rename(columns={"isolated": "odd"}), share=0.1, ax=ax),
     "peak_fit": lambda ax: plots.peak_fit(AROUND, PEAK, ax=ax, false_alarm=1.2),
@@ -131,12 +138,12 @@ def test_makes_one_figure_when_none_is_given(name):
     ax.figure.canvas.draw()
 
 
-@pytest.mark.parametrize("name", sorted(CASES.keys() - {"annotate_image", "image_grid"}))
+@pytest.mark.parametrize("name", sorted(CASES.keys() - {"annotate_image", "image_grid", "layout_plot"}))
 def test_both_axes_are_named(name):
     ax = CASES[name](None)
     assert ax.get_xlabel() and (ax.get_ylabel() or name in {"feature_reasons", "silhouette_plot"})
     assert name in {"k_selection", "feature_reasons", "silhouette_plot", "silhouette_curve", "score_histogram",
-                    "embedding_scatter", "evaluation_curve"} or "(" in ax.get_xlabel(), "no unit"
+                    "embedding_scatter", "evaluation_curve", "layout_plot", "layout_quality_plot"} or "(" in ax.get_xlabel(), "no unit"
 
 
 def test_docstring_examples():
