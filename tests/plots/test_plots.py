@@ -143,7 +143,7 @@ def test_both_axes_are_named(name):
     ax = CASES[name](None)
     assert ax.get_xlabel() and (ax.get_ylabel() or name in {"feature_reasons", "silhouette_plot"})
     assert name in {"k_selection", "feature_reasons", "silhouette_plot", "silhouette_curve", "score_histogram",
-                    "embedding_scatter", "evaluation_curve", "layout_plot", "layout_quality_plot"} or "(" in ax.get_xlabel(), "no unit"
+                    "embedding_scatter", "evaluation_curve", "layout_quality_plot"} or "(" in ax.get_xlabel(), "no unit"
 
 
 def test_docstring_examples():
