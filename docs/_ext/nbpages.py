@@ -27,6 +27,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -124,12 +125,21 @@ def passed_on(code: str) -> list[str]:
     return [getattr(entry, "id", getattr(entry, "value", "")) for entry in entries]
 
 
-def origins(page: Page, package: str) -> dict[str, str]:
-    """Names that a page passes on -> their full names in the modules that it imports them from."""
+@cache  # every page asks every other one
+def _imports(code: str, package: str) -> dict[str, str]:
+    """Names that a cell imports from the package -> their full names."""
     imported = {}
-    for node in (node for cell in page.cells if cell.runs for node in ast.walk(parse(cell.source))):
+    for node in ast.walk(parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
             imported |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+    return imported
+
+
+def origins(page: Page, package: str) -> dict[str, str]:
+    """Names that a page passes on -> their full names in the modules that it imports them from."""
+    if not any(cell.passed_on for cell in page.cells):
+        return {}
+    imported = {name: full for cell in page.cells if cell.runs for name, full in _imports(cell.source, package).items()}
     return {name: imported[name] for cell in page.cells for name in cell.passed_on if name in imported}
 
 
