@@ -90,7 +90,8 @@ def _write(found: EmbeddingStrays, folder: Path) -> None:
     """The three files of a result."""
     found.strays.assign(neighbours=found.strays["neighbours"].map(" ".join)).to_csv(folder / "strays.csv", index=False)
     found.table.to_parquet(folder / "scores.parquet", index=False)
-    told = {"eps": found.eps, "min_samples": found.min_samples, "metric": found.metric, "rule": found.rule,
+    told = {"parameters": {"eps": found.eps, "min_samples": found.min_samples, "metric": found.metric,
+                           "eps_rule": found.rule},
             "counts": {"rows": len(found.table), "isolated": len(found.strays)}, "notes": found.notes,
             "version": VERSION}
     (folder / "summary.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")

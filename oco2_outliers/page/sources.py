@@ -126,15 +126,16 @@ def _with_summary(table: pd.DataFrame, path: Path) -> Source:
     """Features, eps and their scale as the run had them; the radii are computed again and must agree."""
     try:
         summary = json.loads(path.read_text("utf-8"))
-        chosen, features = summary["parameters"], summary["features"]
+        chosen = summary["parameters"]
+        eps, rule = float(chosen["eps"]), str(chosen.get("eps_rule", ""))
+        names = [str(each.get("name")) for each in summary.get("inputs", [])]
+        if chosen.get("context") == "track" or "metric" in chosen:  # scores that no feature of the table tells
+            return Source(table, eps, rule=rule, names=names)
+        features = summary["features"]
         mean, scale = (pd.Series({name: float(each[key]) for name, each in features.items()})
                        for key in ("mean", "scale"))
         X = (table[list(features)].astype(np.float64) - mean) / scale
-        names = [str(each.get("name")) for each in summary.get("inputs", [])]
-        if chosen.get("context") == "track":
-            return Source(table, float(chosen["eps"]), rule=str(chosen.get("eps_rule", "")), names=names)
-        return Source(table, float(chosen["eps"]), int(chosen["min_samples"]), X, mean, scale,
-                       str(chosen.get("eps_rule", "")), names)
+        return Source(table, eps, int(chosen["min_samples"]), X, mean, scale, rule, names)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Source(table, notes=[f"{path.name} does not belong to this table, so no other min_samples and no "
                                     "neighbours can be shown"])
@@ -164,8 +165,8 @@ def source_of(result: Any, **dialect: str | None) -> Source:
         return Source(result)
     if isinstance(result, str | os.PathLike):
         return _of_path(Path(result), dialect)
-    found = getattr(result, "peaks", None)
-    if isinstance(found, pd.DataFrame):
-        return Source(found)
+    for name in ("peaks", "table"):
+        if isinstance(found := getattr(result, name, None), pd.DataFrame):
+            return Source(found, getattr(result, "eps", None), rule=getattr(result, "rule", ""))
     raise InputError(f"cannot explore a {type(result).__name__}: give a result, a result table, or the folder it was "
                      "saved in")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from oco2_outliers.explorer import explore
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.isolation.asking import nearest
 from oco2_outliers.isolation.radii import isolation_radius
@@ -21,6 +22,7 @@ from oco2_outliers.maps.strays import isolate_embeddings
 from oco2_outliers.maps.table import Embeddings
 from oco2_outliers.maps.twins import duplicates
 from oco2_outliers.maps.vectors import directions, neighbours
+from oco2_outliers.page.sources import source_of
 
 GUESTS = [417, 418, 419, 420, 421]
 
@@ -241,3 +243,13 @@ def test_places_without_a_partner_are_counted(tiles):
     copies = int(first.table.duplicated(["latitude", "longitude"]).sum())
     assert 90 - copies <= len(found) <= 90 and "without a partner, not compared" in found.attrs["notes"][0]
     assert found["above"].between(0, 1).all()
+
+
+def test_a_page_knows_the_threshold_of_strays_in_memory_and_saved(tmp_path):
+    found = isolate_embeddings(simulate_embeddings(0, n=120, d=16), eps=0.5)
+    found.save(tmp_path / "out")
+    for result in (found, tmp_path / "out"):
+        source = source_of(result)
+        assert (source.eps, source.rule, source.notes) == (0.5, found.rule, [])
+        page = explore(result, tmp_path / "page.html")
+        assert page.n_rows == 120 and "does not belong" not in page.path.read_text("utf-8")
