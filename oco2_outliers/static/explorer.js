@@ -387,7 +387,7 @@ class View {
     const time = (column) => column.kind === "time";
     const axis = (column, side) => ({
       side, stroke: () => this.app.colour("--ink2"), font: FONT, labelFont: FONT, label: this.axisLabel(column, side),
-      labelSize: 18, labelGap: 2, size: side === 3 ? 54 : 30, gap: 4, space: side === 3 ? 34 : time(column) ? 62 : 60,
+      labelSize: 18, labelGap: 2, size: side === 3 ? 54 : 30, gap: 4, space: side === 3 ? 34 : time(column) ? 80 : 60,
       grid: { stroke: () => this.app.colour("--grid"), width: 1 }, ticks: { stroke: () => this.app.colour("--grid"), width: 1, size: 4 },
       values: column.ticks ?? (time(column) ? (...told) => timeTicks(this.oneDay, ...told) : (_, values) => values.map(tick)),
     });
