@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from .maps.alikes import label_spread, similar
 from .maps.changing import changes
+from .maps.describing import describe_embeddings
 from .maps.figures import layout_plot, layout_quality_plot
 from .maps.first_names import get_mapbox_image, process_file, process_rgb, reduce_precision
 from .maps.grid_names import check_places
 from .maps.groups import clusters
 from .maps.layouts import Layout, layout
+from .maps.mapping import EmbeddingMap, map_embeddings
+from .maps.picture_folders import save_tiles
 from .maps.quality import layout_quality
 from .maps.quantised import alphaearth_vectors, tessera_vectors
 from .maps.reading import read_embeddings
@@ -26,11 +29,11 @@ __all__ = ['Embeddings', 'read_embeddings', 'load_embeddings', 'simulate_embeddi
            'tile_picture', 'tessera_vectors', 'alphaearth_vectors', 'process_file', 'reduce_precision',
            'get_mapbox_image', 'process_rgb', 'isolate_embeddings', 'EmbeddingStrays', 'duplicates', 'similar',
            'label_spread', 'changes', 'layout', 'Layout', 'layout_quality', 'clusters', 'layout_plot',
-           'layout_quality_plot']
+           'layout_quality_plot', 'describe_embeddings', 'map_embeddings', 'EmbeddingMap', 'save_tiles']
 
 # %% ../nbs/10_embeddings.ipynb #1331df7e
 _all_ = ["Embeddings", "read_embeddings", "load_embeddings", "simulate_embeddings", "check_places", "TileSource",
          "tile_picture", "tessera_vectors", "alphaearth_vectors", "process_file", "reduce_precision",
          "get_mapbox_image", "process_rgb", "isolate_embeddings", "EmbeddingStrays", "duplicates", "similar",
          "label_spread", "changes", "layout", "Layout", "layout_quality", "clusters", "layout_plot",
-         "layout_quality_plot"]
+         "layout_quality_plot", "describe_embeddings", "map_embeddings", "EmbeddingMap", "save_tiles"]

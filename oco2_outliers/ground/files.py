@@ -342,6 +342,13 @@ def check_together(path: str | os.PathLike) -> None:
                 raise InputError(f"{other} is not the file that {last} beside it names: its writer was stopped, or it "
                                  "was changed since. Run the command that wrote it again")
 
+# %% ../../nbs/ground/02_files.ipynb #9766b338
+def is_of_result(path: str | os.PathLike) -> bool:
+    """Whether a file is a list of a result, or a list beside it names it."""
+    path = Path(path)
+    return any(named and path.name in (last, *named) for last in LISTS
+               if (named := _named_hashes(path.with_name(last))))
+
 # %% ../../nbs/ground/02_files.ipynb #13eaadfb
 def _move_all(scratch: Path, out: Path, last: str | None) -> None:
     """Move every file of a scratch folder to its place: all, or none where one place is taken by a folder."""

@@ -5,13 +5,14 @@
 # %% ../../nbs/maps/88_alikes.ipynb #d8276ca2
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, printable
 from ..ground.numbers import real_number, shown, whole_number
 from ..ground.words import counted
 from .strays import isolate_embeddings
@@ -21,7 +22,7 @@ from .vectors import directions, km_apart, names_of, neighbours, table_of, vecto
 __all__ = ['similar', 'label_spread']
 
 # %% ../../nbs/maps/88_alikes.ipynb #f05cf4df
-def _rows_named(asked: Sequence[Any], names: np.ndarray) -> np.ndarray:
+def rows_named(asked: Sequence[Any], names: np.ndarray) -> np.ndarray:
     """Row numbers of tiles that are given by number or by id."""
     place: dict[str, int] = {}
     for i, name in enumerate(names):
@@ -54,6 +55,18 @@ def _outside(asked: Any, X: np.ndarray) -> np.ndarray | None:
         raise InputError(f"a vector from outside must have {X.shape[1]} numbers, as those of the table, not "
                          f"{new.shape[1]}: it needs the same model")
     return new
+
+# %% ../../nbs/maps/88_alikes.ipynb #3a2fa9bc
+def rows_typed(asked: Sequence[str], names: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Row numbers of tiles as a person types them, an id before a number, and a note where an id is there twice."""
+    known = set(names)
+    meant = [int(each) if each not in known and re.fullmatch("[0-9]{1,18}", each) else each for each in asked]
+    rows, notes = rows_named(meant, names), []
+    for each, row in zip(meant, rows):
+        if isinstance(each, str) and (n := int((names == each).sum())) > 1:
+            notes.append(f"{n:,} tiles are called {printable(each)}: the first, row {row}, is taken; ask for another by "
+                         "the number of its row")
+    return rows, notes
 
 # %% ../../nbs/maps/88_alikes.ipynb #adb1fe95
 def similar(e: Any, rows: Any, k: int = 10, metric: str = "cosine", n_jobs: int | None = None) -> pd.DataFrame:
@@ -94,7 +107,7 @@ def similar(e: Any, rows: Any, k: int = 10, metric: str = "cosine", n_jobs: int 
     table, fitted = table_of(e, len(X)), directions(X, metric)
     names, new = names_of(table), _outside(rows, X)
     if new is None:
-        asked = _rows_named([rows] if isinstance(rows, str | int | np.integer) else list(rows), names)
+        asked = rows_named([rows] if isinstance(rows, str | int | np.integer) else list(rows), names)
         index, distance = neighbours(fitted, fitted[asked], k, own=asked, n_jobs=n_jobs)
         queries = names[asked]
     else:

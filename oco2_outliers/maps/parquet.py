@@ -56,7 +56,7 @@ def vector_column(schema: pa.Schema, column: str | None, name: str) -> str:
     if len(found) == 1 or len(named) == 1:
         return (named or found)[0]
     if found:
-        raise InputError(f"{name} has several columns of vectors: {_told(found)}; say which with column=")
+        raise InputError(f"{name} has several columns of vectors: {_told(found)}; say which with column= (--column)")
     raise InputError(f"{name} has no column of vectors (a list of floats in each cell); it has {_told(schema.names)}")
 
 # %% ../../nbs/maps/25_parquet.ipynb #d7c13220

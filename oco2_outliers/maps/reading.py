@@ -179,7 +179,7 @@ def _plan(source: Source, asked: Asked) -> Plan:
     if source.n_bytes == 0:
         if asked.missing == "refuse":
             raise InputError(f"{source.name} is empty, it has no byte: get it again, or leave it out with "
-                             "missing='drop'")
+                             "missing='drop' (--drop-missing)")
         asked.note("of no byte left out", source.name)
         return Plan(source, None)
     try:
@@ -316,7 +316,8 @@ def _read_all(plans: Sequence[Plan], filling: Filling, asked: Asked) -> tuple[pd
                                                                    "reading embeddings")]
     found = [(table, geometry) for table, geometry in found if len(table)]
     if asked.faults and asked.missing == "refuse":
-        raise InputError(f"{_told_faults(asked)}: mend the files, or leave those rows out with missing='drop'")
+        raise InputError(f"{_told_faults(asked)}: mend the files, or leave those rows out with missing='drop' "
+                         "(--drop-missing)")
     if not found:
         return with_all_columns(pd.DataFrame()), None
     names = [str(name) for table, _ in found for name in table]
@@ -383,6 +384,14 @@ def _read(sources: Sequence[Source], asked: Asked, path: Path | None) -> tuple[n
         return filling.finish(d), table, geometry, model
     finally:
         filling.discard()
+
+# %% ../../nbs/maps/40_reading.ipynb #42645863
+def _folders_of(paths: Any) -> set[str]:
+    """The local folders that are meant, and those of the files that are."""
+    several = list(paths) if isinstance(paths, Sequence | set) and not isinstance(paths, str) else [paths]
+    local = [os.fspath(path) for path in several if isinstance(path, str | os.PathLike)]
+    return {os.path.realpath(path) if os.path.isdir(path) else os.path.realpath(os.path.dirname(path) or ".")
+            for path in local if "://" not in path}
 
 # %% ../../nbs/maps/40_reading.ipynb #78e56660
 def _into_cache(folder: str | os.PathLike, sources: Sequence[Source], asked: Asked, inputs: list[dict],
@@ -452,7 +461,7 @@ def read_embeddings(paths: Any, column: str | None = None, format: str = "auto",
     """
     asked = _checked(column, columns, missing, stride, store)
     without = "" if cache is None else os.fspath(cache)
-    if cache and isinstance(paths, str | os.PathLike) and os.path.realpath(paths) == os.path.realpath(cache):
+    if cache and asked.store is None and os.path.realpath(cache) in _folders_of(paths):
         raise InputError(f"cache is the folder of the files themselves, {printable(cache)}: give a folder of its own")
     sources, asked.kind = find_sources(paths, asked.store, format, without)
     inputs = hashed(sources, asked.store, None)

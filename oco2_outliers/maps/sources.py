@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 from ..datasets import Datasets
 from ..ground.addresses import ListedFile, check_unchanged, list_files, open_address
 from ..ground.errors import InputError, printable
-from ..ground.files import sha256_of_file
+from ..ground.files import is_of_result, sha256_of_file
 from ..ground.limits import refuse_odd_file
 from ..ground.words import counted
 from ..ground.work import progress
@@ -47,7 +47,7 @@ def _format_by_name(name: str) -> str:
     if told_by_tessera(name):
         return "tessera"
     raise InputError(f"{printable(name)} is no file whose format its name tells ({', '.join(FORMATS['parquet'])}, "
-                     ".tif, or grid_<lon>_<lat>.npy): say which with format=")
+                     ".tif, or grid_<lon>_<lat>.npy): say which with format= (--format)")
 
 # %% ../../nbs/maps/35_sources.ipynb #7ca1fe59
 def format_of(names: Sequence[str], asked: str) -> str:
@@ -59,7 +59,7 @@ def format_of(names: Sequence[str], asked: str) -> str:
     found = {_format_by_name(name): name for name in names}
     if len(found) > 1:
         told = " and ".join(f"{kind} ({printable(PurePosixPath(name).name)})" for kind, name in found.items())
-        raise InputError(f"the files are of {told}: say which to read with format=")
+        raise InputError(f"the files are of {told}: say which to read with format= (--format)")
     return next(iter(found))
 
 # %% ../../nbs/maps/35_sources.ipynb #18ebf5a4
@@ -102,15 +102,19 @@ def _listed(paths: Any, store: Datasets | None, asked: str, without: str) -> lis
             raise InputError(f"cannot read a {type(name).__name__}: give paths of files or folders (for vectors in "
                              "memory: Embeddings(X, table))")
         if store is None and "://" not in os.fspath(name) and manifest_of(name) is not None:
-            raise InputError(f"{printable(name)} holds embeddings that were saved: read them with load_embeddings")
+            raise InputError(f"{printable(name)} holds embeddings that were saved: give it alone (in Python to "
+                             "load_embeddings)")
     endings = FORMATS.get(asked, _ALL)
     if store is not None:
         return _in_store([os.fspath(name) for name in names], store, endings)
     files = list_files(names, endings=endings, without=without)
+    asked_for = {os.path.realpath(name) for name in map(os.fspath, names)}
     found = [file for file in files if "://" in file.name or manifest_of(Path(file.name).parent) is None]
+    found = [file for file in found if "://" in file.name or os.path.realpath(file.name) in asked_for
+             or not is_of_result(file.name)]
     if not found:
-        raise InputError(f"{printable(names[0])} holds nothing but embeddings that were saved: read them with "
-                         "load_embeddings")
+        raise InputError(f"{printable(names[0])} holds nothing but embeddings that were saved, or results: give one "
+                         "such folder of embeddings itself (in Python to load_embeddings)")
     return found
 
 # %% ../../nbs/maps/35_sources.ipynb #bbeff972
@@ -135,21 +139,25 @@ def find_sources(paths: Any, store: Datasets | None, asked: str, without: str = 
 
 # %% ../../nbs/maps/35_sources.ipynb #60fc90d0
 def other_files(paths: Any, sources: Sequence[Source]) -> list[str]:
-    """Notes on what is not read of local folders: files of other kinds, and folders of saved embeddings."""
+    """Notes on what is not read of local folders: files of other kinds, saved embeddings, and results."""
     read = {os.path.realpath(each) for source in sources for each in (source.address, source.scales) if each}
     kinds: Counter[str] = Counter()
-    saved = 0
+    saved = results = 0
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
         if "://" not in os.fspath(path) and os.path.isdir(path) and manifest_of(path) is None:
             for folder, folders, names in os.walk(path):
                 open_ones = [each for each in folders if each[0] not in "._"]
                 folders[:] = [each for each in open_ones if manifest_of(Path(folder, each)) is None]
                 saved += len(open_ones) - len(folders)
-                kinds.update(Path(name).suffix or name for name in names
-                             if name[0] not in "._" and os.path.realpath(os.path.join(folder, name)) not in read)
+                others = [name for name in names if name[0] not in "._"
+                          and os.path.realpath(os.path.join(folder, name)) not in read]
+                ours = {name for name in others if is_of_result(os.path.join(folder, name))}
+                results += len(ours)
+                kinds.update(Path(name).suffix or name for name in others if name not in ours)
     told = ", ".join(printable(kind) for kind, _ in kinds.most_common(5))
     return ([f"{counted(kinds.total(), 'file')} of other kinds not read: {told}"] if kinds else []) + (
-        [f"{counted(saved, 'folder')} of saved embeddings not read"] if saved else [])
+        [f"{counted(saved, 'folder')} of saved embeddings not read"] if saved else []) + (
+        [f"{counted(results, 'file')} of results not read"] if results else [])
 
 # %% ../../nbs/maps/35_sources.ipynb #f75c3cf9
 @contextmanager

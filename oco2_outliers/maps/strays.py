@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_folder
 from ..ground.numbers import real_number
+from ..ground.tables import storable
 from ..ground.version import VERSION
 from ..ground.words import counted
 from ..isolation.checks import checked_group
@@ -44,7 +46,9 @@ class EmbeddingStrays:
     eps, min_samples, metric, rule
         What decided, and how eps was chosen.
     notes : list of str
-        What a person should know.
+        What a person should know; what the embeddings noted themselves comes last.
+    inputs : list of dict
+        The files that the embeddings were read from.
 
     Examples
     --------
@@ -62,6 +66,7 @@ class EmbeddingStrays:
     metric: str
     rule: str
     notes: list[str] = field(default_factory=list)
+    inputs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def strays(self) -> pd.DataFrame:
@@ -73,7 +78,7 @@ class EmbeddingStrays:
     def save(self, out: str | os.PathLike) -> list[Path]:
         """Write `strays.csv`, `scores.parquet` (all tiles) and `summary.json` into a folder, all or none."""
         with whole_folder(out, "summary.json") as scratch:
-            _write(self, scratch)
+            write_strays(self, scratch)
         return [Path(out) / name for name in self.FILES]
 
     def __str__(self) -> str:
@@ -86,15 +91,29 @@ class EmbeddingStrays:
                                                   odd["reason"]))])
 
 # %% ../../nbs/maps/86_strays.ipynb #b3fadeb7
-def _write(found: EmbeddingStrays, folder: Path) -> None:
-    """The three files of a result."""
+def write_strays(found: EmbeddingStrays, folder: Path, **more: Any) -> None:
+    """The three files of a result; `more` goes into the summary."""
     found.strays.assign(neighbours=found.strays["neighbours"].map(" ".join)).to_csv(folder / "strays.csv", index=False)
-    found.table.to_parquet(folder / "scores.parquet", index=False)
+    storable(found.table)[0].to_parquet(folder / "scores.parquet", index=False)
     told = {"parameters": {"eps": found.eps, "min_samples": found.min_samples, "metric": found.metric,
                            "eps_rule": found.rule},
-            "counts": {"rows": len(found.table), "isolated": len(found.strays)}, "notes": found.notes,
-            "version": VERSION}
+            "counts": {"rows": len(found.table), "isolated": len(found.strays)}, "inputs": found.inputs,
+            "notes": found.notes, "version": VERSION, **more}
     (folder / "summary.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def made_room(table: pd.DataFrame, names: Iterable[str]) -> tuple[pd.DataFrame, list[str]]:
+    """The table with its own columns of such names called otherwise, and a note that says so."""
+    taken = set(map(str, table.columns)) | set(names)
+    others: dict[str, str] = {}
+    for name in names:
+        if name in table:
+            others[name] = f"{name}_of_file"
+            while others[name] in taken:
+                others[name] += "_"
+            taken.add(others[name])
+    told = f"{counted(len(others), 'column')} called as one of ours, now with _of_file: {', '.join(others)}"
+    return table.rename(columns=others), [told] if others else []
 
 # %% ../../nbs/maps/86_strays.ipynb #e7a630a0
 N_NEIGHBOURS = 5  # that are told of every tile
@@ -130,8 +149,9 @@ def _reasons(table: pd.DataFrame, eps: float) -> list[str]:
     return said
 
 # %% ../../nbs/maps/86_strays.ipynb #5c7006e5
-def _described(e: Any, rows: np.ndarray, radius: np.ndarray, eps: float, cluster: np.ndarray) -> pd.DataFrame:
-    """The table of a result."""
+def _described(e: Any, rows: np.ndarray, radius: np.ndarray, eps: float,
+               cluster: np.ndarray) -> tuple[pd.DataFrame, list[str]]:
+    """The table of a result, and notes on its columns."""
     table, stray = table_of(e, len(rows)).copy(), radius > eps
     if "id" not in table:
         table.insert(0, "id", names_of(table))
@@ -142,8 +162,9 @@ def _described(e: Any, rows: np.ndarray, radius: np.ndarray, eps: float, cluster
             "nearest": [names[i] if i >= 0 else None for i in where], "nearest_distance": apart,
             "nearest_km": np.where(where >= 0, km_apart(table, np.arange(len(rows)), table, where), np.nan),
             "neighbours": [names[each].tolist() for each in index], "cluster": cluster}
-    table = table.drop(columns=[name for name in told if name in table]).assign(**told)
-    return table.assign(reason=_reasons(table, eps))
+    table, notes = made_room(table, told)
+    table = table.assign(**told)
+    return table.assign(reason=_reasons(table, eps)), notes
 
 # %% ../../nbs/maps/86_strays.ipynb #aca2f928
 DEFAULT_GROUP = 10  # tiles that are company; see the measurements in the notebook
@@ -221,5 +242,6 @@ def isolate_embeddings(e: Any, eps: float | str = "auto", min_samples: int | str
         cluster = np.full(len(rows), -1)
     else:
         cluster = np.asarray(search.labels([float(times_power(used, power))], m)[0])
-    table = _described(e, rows, radius, used, cluster)
-    return EmbeddingStrays(table, float(used), m, metric, rule, notes)
+    table, clashes = _described(e, rows, radius, used, cluster)
+    return EmbeddingStrays(table, float(used), m, metric, rule, [*notes, *clashes, *getattr(e, "notes", [])],
+                           list(getattr(e, "inputs", [])))
