@@ -62,7 +62,7 @@ _GEO = {"version": "1.0.0", "primary_column": "geometry",
         "columns": {"geometry": {"encoding": "WKB", "geometry_types": []}}}
 
 
-def _write_table(path: Path, table: pd.DataFrame, geometry: np.ndarray | None) -> None:
+def write_table(path: Path, table: pd.DataFrame, geometry: np.ndarray | None) -> None:
     """The table as Parquet, with outlines as GeoParquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -113,7 +113,7 @@ def manifest_of(folder: str | os.PathLike) -> dict[str, Any] | None:
 
 def write_parts(scratch: Path, table: pd.DataFrame, geometry: np.ndarray | None, about: Mapping[str, Any]) -> None:
     """Write table and manifest beside the `X.npy` of a scratch folder."""
-    _write_table(scratch / FILES[1], table, geometry)
+    write_table(scratch / FILES[1], table, geometry)
     X = np.load(scratch / FILES[0], mmap_mode="r", allow_pickle=False)
     told = {"kind": KIND, "format": 1, "dtype": str(X.dtype), "shape": list(X.shape), **about}
     (scratch / FILES[2]).write_text(json.dumps(told, indent=2, ensure_ascii=False, default=str), "utf-8")

@@ -81,19 +81,19 @@ class EmbeddingMap(EmbeddingStrays):
         return "\n".join([super().__str__(), *_quality_lines(self)])
 
 # %% ../../nbs/maps/91_mapping.ipynb #80265262
+N_NEIGHBOURS_KEPT = 10
+
+
 def _quality_lines(found: EmbeddingMap) -> list[str]:
     """How far the map may be trusted, as lines of text."""
     if found.quality is None:
         return [f"map by {found.plane.method}; too few tiles to say what it keeps"]
-    shown = found.quality[["kept", "kept_low", "kept_high", "trustworthiness", "correlation"]]
+    figures = found.quality[["kept", "kept_low", "kept_high", "trustworthiness", "correlation"]]
     return [f"map by {found.plane.method}; what it keeps of the {N_NEIGHBOURS_KEPT} nearest tiles of each (an interval "
             "of 95 % beside), beside the main directions and a random map:",
-            text_table(shown.rename_axis("map").reset_index())]
+            text_table(figures.rename_axis("map").reset_index())]
 
 # %% ../../nbs/maps/91_mapping.ipynb #7ad32857
-N_NEIGHBOURS_KEPT = 10
-
-
 def _figure(found: EmbeddingMap, colour: str | None) -> Figure:
     """The picture of the map: strays ringed, a colour for the seven largest kinds."""
     name = colour if colour is not None else next(iter(found.clusterings), None)
@@ -179,4 +179,5 @@ def map_embeddings(e: Any, method: str | None = None, k: Sequence[int] | None = 
     table = table.assign(x=plane.xy[:, 0], y=plane.xy[:, 1], **told)
     notes = [*plane.notes, *(f"clusters: {note}" for note in kinds.attrs.get("notes", [])), *clashes, *found.notes]
     return EmbeddingMap(table, found.eps, found.min_samples, found.metric, found.rule, notes, found.inputs,
-                        plane=plane, quality=_quality(e, plane, len(table), random_state), clusterings=list(told))
+                        found.geometry, found.near, found.vectors, plane=plane,
+                        quality=_quality(e, plane, len(table), random_state), clusterings=list(told))

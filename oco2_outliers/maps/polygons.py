@@ -183,6 +183,30 @@ def rings_of(data: bytes) -> list[np.ndarray]:
         ring[ring[:, 0] < 0, 0] += 360
     return rings
 
+# %% ../../nbs/maps/00_polygons.ipynb #c00e5b7f
+def _rings_of_stacks(geometry: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and corners, shape (n, corners, 2), of rings of one form."""
+    for rows, block, runs in _stacks(geometry):
+        for run in runs:
+            corners = _numbers_at(block, run)[..., :2].astype(np.float64)
+            if run[2] > 1 and (corners[:, 0] == corners[:, -1]).all():
+                corners = corners[:, :-1]
+            if corners.shape[1] > 2:
+                yield rows, corners
+
+
+def all_rings(geometry: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The row of each ring, its number of corners, and all corners, shape (corners, 2), in the order of the rows."""
+    rows, counts, corners = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty((0, 2))]
+    for row, ring in _rings_of_stacks(geometry):
+        rows.append(row)
+        counts.append(np.full(len(row), ring.shape[1]))
+        corners.append(ring.reshape(-1, 2))
+    row, count = np.concatenate(rows), np.concatenate(counts)
+    order, first = np.argsort(row, kind="stable"), np.cumsum(count) - count
+    again = np.repeat(first[order] - (np.cumsum(count[order]) - count[order]), count[order])
+    return row[order], count[order], np.concatenate(corners)[again + np.arange(len(again))]
+
 # %% ../../nbs/maps/00_polygons.ipynb #8e8ddfc9
 Change = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 

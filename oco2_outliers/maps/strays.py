@@ -18,7 +18,6 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_folder
 from ..ground.numbers import real_number
-from ..ground.tables import storable
 from ..ground.version import VERSION
 from ..ground.words import counted
 from ..isolation.checks import checked_group
@@ -26,6 +25,8 @@ from ..isolation.company import company_search
 from ..isolation.radii import choose_eps
 from ..isolation.squares import power_for, radius_of, times_power
 from ..isolation.tails import LEAST_ROWS
+from .cache import write_table
+from .layouts import layout
 from .vectors import directions, km_apart, names_of, neighbours, table_of, vectors_of
 
 # %% auto #0
@@ -49,6 +50,12 @@ class EmbeddingStrays:
         What a person should know; what the embeddings noted themselves comes last.
     inputs : list of dict
         The files that the embeddings were read from.
+    geometry : ndarray of n bytes or None, optional
+        Outlines as WKB, where the embeddings have them.
+    near : ndarray of shape (n, 5), int32, optional
+        Rows of the five nearest tiles, nearest first, as `neighbours` names them; -1 where there are fewer.
+    vectors : ndarray, optional
+        The vectors that were compared, not a copy.
 
     Examples
     --------
@@ -67,6 +74,9 @@ class EmbeddingStrays:
     rule: str
     notes: list[str] = field(default_factory=list)
     inputs: list[dict[str, Any]] = field(default_factory=list)
+    geometry: np.ndarray | None = field(default=None, repr=False, compare=False)
+    near: np.ndarray | None = field(default=None, repr=False, compare=False)
+    vectors: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def strays(self) -> pd.DataFrame:
@@ -76,7 +86,11 @@ class EmbeddingStrays:
     isolated = strays
 
     def save(self, out: str | os.PathLike) -> list[Path]:
-        """Write `strays.csv`, `scores.parquet` (all tiles) and `summary.json` into a folder, all or none."""
+        """Write `strays.csv`, `scores.parquet` (all tiles) and `summary.json` into a folder, all or none.
+
+        `scores.parquet` is GeoParquet where there are outlines. It has a place `x`, `y` on a map for each tile, too:
+        the two main directions, unless a map was made; and `neighbour_rows`, the rows of the five nearest.
+        """
         with whole_folder(out, "summary.json") as scratch:
             write_strays(self, scratch)
         return [Path(out) / name for name in self.FILES]
@@ -94,7 +108,10 @@ class EmbeddingStrays:
 def write_strays(found: EmbeddingStrays, folder: Path, **more: Any) -> None:
     """The three files of a result; `more` goes into the summary."""
     found.strays.assign(neighbours=found.strays["neighbours"].map(" ".join)).to_csv(folder / "strays.csv", index=False)
-    storable(found.table)[0].to_parquet(folder / "scores.parquet", index=False)
+    parts = parts_of(found)
+    table = parts.table if parts.near is None else parts.table.assign(neighbour_rows=list(parts.near))
+    write_table(folder / "scores.parquet", table, None if "geometry" in table else parts.geometry)
+    more = {"layout": parts.layout, **more} if parts.layout else more
     told = {"parameters": {"eps": found.eps, "min_samples": found.min_samples, "metric": found.metric,
                            "eps_rule": found.rule},
             "counts": {"rows": len(found.table), "isolated": len(found.strays)}, "inputs": found.inputs,
@@ -114,6 +131,63 @@ def made_room(table: pd.DataFrame, names: Iterable[str]) -> tuple[pd.DataFrame, 
             taken.add(others[name])
     told = f"{counted(len(others), 'column')} called as one of ours, now with _of_file: {', '.join(others)}"
     return table.rename(columns=others), [told] if others else []
+
+# %% ../../nbs/maps/86_strays.ipynb #49dd0cb8
+@dataclass
+class Parts:
+    """A result as files and pages need it: the table with positions, and what belongs to its rows."""
+
+    table: pd.DataFrame
+    layout: dict[str, Any]
+    geometry: np.ndarray | None
+    near: np.ndarray | None
+
+
+def _first_rows(found: EmbeddingStrays) -> np.ndarray | None:
+    """The row that each line of the table had when it was made; None where nothing tells."""
+    index, near = found.table.index, found.near
+    if near is None or index.dtype.kind not in "iu" or not index.is_unique:
+        return None
+    rows = index.to_numpy()
+    if len(rows) and not (0 <= rows.min() and rows.max() < len(near)):
+        return None
+    return rows if _names_fit(found.table, rows, near) else None
+
+# %% ../../nbs/maps/86_strays.ipynb #99a58678
+def _names_fit(table: pd.DataFrame, rows: np.ndarray, near: np.ndarray) -> bool:
+    """Whether the rows of the nearest tiles bear the names that the table gives them; those that are gone aside."""
+    if "neighbours" not in table:
+        return True
+    names = np.full(len(near) + 1, None, object)  # one more, for -1
+    names[rows] = names_of(table)
+    for told, known in zip(table["neighbours"], names[near[rows]]):
+        if any(name is not None and (k >= len(told) or name != told[k]) for k, name in enumerate(known)):
+            return False
+    return True
+
+# %% ../../nbs/maps/86_strays.ipynb #dcee6a0d
+def _positions(found: EmbeddingStrays, rows: np.ndarray | None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table with positions, and how these were made: those of its map, else the two main directions."""
+    plane = getattr(found, "plane", None)
+    if plane is not None and {"x", "y"} <= set(found.table):
+        return found.table, {**plane.settings, "columns": ["x", "y"]}
+    if rows is None or found.vectors is None or not len(rows):
+        return found.table, {}
+    made = layout(found.vectors, "pca", metric=found.metric)
+    table, _ = made_room(found.table, ["x", "y"])
+    return table.assign(x=made.xy[rows, 0], y=made.xy[rows, 1]), {**made.settings, "columns": ["x", "y"]}
+
+
+def parts_of(found: EmbeddingStrays) -> Parts:
+    """A result with positions, outlines and nearest rows, those of its table as it is now."""
+    rows = _first_rows(found)
+    table, told = _positions(found, rows)
+    if rows is None or found.near is None:
+        return Parts(table, told, None, None)
+    now = np.full(len(found.near) + 1, -1, np.int32)
+    now[rows] = np.arange(len(rows))
+    geometry = None if found.geometry is None else found.geometry[rows]
+    return Parts(table, told, geometry, now[found.near[rows]])
 
 # %% ../../nbs/maps/86_strays.ipynb #e7a630a0
 N_NEIGHBOURS = 5  # that are told of every tile
@@ -150,8 +224,8 @@ def _reasons(table: pd.DataFrame, eps: float) -> list[str]:
 
 # %% ../../nbs/maps/86_strays.ipynb #5c7006e5
 def _described(e: Any, rows: np.ndarray, radius: np.ndarray, eps: float,
-               cluster: np.ndarray) -> tuple[pd.DataFrame, list[str]]:
-    """The table of a result, and notes on its columns."""
+               cluster: np.ndarray) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+    """The table of a result, the rows of the nearest tiles, and notes on the columns."""
     table, stray = table_of(e, len(rows)).copy(), radius > eps
     if "id" not in table:
         table.insert(0, "id", names_of(table))
@@ -164,7 +238,9 @@ def _described(e: Any, rows: np.ndarray, radius: np.ndarray, eps: float,
             "neighbours": [names[each].tolist() for each in index], "cluster": cluster}
     table, notes = made_room(table, told)
     table = table.assign(**told)
-    return table.assign(reason=_reasons(table, eps)), notes
+    near = np.full((len(rows), N_NEIGHBOURS), -1, np.int32)
+    near[:, : index.shape[1]] = index
+    return table.assign(reason=_reasons(table, eps)), near, notes
 
 # %% ../../nbs/maps/86_strays.ipynb #aca2f928
 DEFAULT_GROUP = 10  # tiles that are company; see the measurements in the notebook
@@ -242,6 +318,6 @@ def isolate_embeddings(e: Any, eps: float | str = "auto", min_samples: int | str
         cluster = np.full(len(rows), -1)
     else:
         cluster = np.asarray(search.labels([float(times_power(used, power))], m)[0])
-    table, clashes = _described(e, rows, radius, used, cluster)
+    table, near, clashes = _described(e, rows, radius, used, cluster)
     return EmbeddingStrays(table, float(used), m, metric, rule, [*notes, *clashes, *getattr(e, "notes", [])],
-                           list(getattr(e, "inputs", [])))
+                           list(getattr(e, "inputs", [])), getattr(e, "geometry", None), near, X)
