@@ -89,14 +89,14 @@ def _files_read(result: Any) -> list:
 # %% ../nbs/07_explorer.ipynb #7d92043b
 def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str | None = None,
             min_samples: Sequence[int] = (3, 5, 10, 20), columns: Sequence[str] | None = None, max_mb: float = 40,
-            thumbnail: int = 96, max_pictures: int = 2000, picture_root: str | os.PathLike = "",
+            thumbnail: int = 96, max_pictures: int = 2000, picture_root: str | os.PathLike = "", xy: Any = None,
             encoding: str | None = None, separator: str | None = None, decimal: str | None = None) -> ExplorerPage:
     """Write a result as one HTML file that explains itself, for a browser with no network.
 
     Parameters
     ----------
-    result : IsolationResult, DataFrame, or path
-        What `isolate` returned, any result table with `score` and `outlier` (or `isolated`), or the folder or file that
+    result : IsolationResult, EmbeddingStrays, DataFrame, or path
+        What `isolate` or `isolate_embeddings` returned, any result table with `score` and `outlier` (or `isolated`), or the folder or file that
         one was saved in: ``scores.parquet``, ``scores.csv``, ``peaks.csv``, ``combined.parquet``; CSV with `,` or `;`.
     out : path, default "explorer.html"
         The file. It appears whole or not at all.
@@ -113,7 +113,11 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     max_pictures : int, default 2000
         The oddest so many pictures get a thumbnail; 0 for none.
     picture_root : path, optional
-        Folder that the paths of the pictures start from; by default the working folder.
+        Folder that the paths of the pictures start from; by default the working folder. For tiles of embeddings, the
+        folder that their pictures lie in, called as the tiles are; without it, the page has none.
+    xy : Layout or array-like of shape (n, 2), optional
+        Positions on a plane, a third view beside the map. Tiles have them without asking: those of `map_embeddings`,
+        else the two main directions.
     encoding, separator, decimal : str, optional
         Of a CSV file whose first lines do not settle them, see `read_table`.
 
@@ -152,7 +156,7 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     if not max_mb > 0 or any(int(m) != m or m < 1 for m in min_samples):
         raise InputError("max_mb must be above 0, and min_samples whole numbers of at least 1")
     dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
-    options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect)
+    options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect, xy=xy)
     refuse_overwriting(_files_read(result), out)
     source, content = content_of(result, options)
     if "path" in source.table:

@@ -26,7 +26,7 @@ from .vectors import names_of
 __all__ = ['save_tiles']
 
 # %% ../../nbs/maps/92_picture_folders.ipynb #bc03284b
-def _called(names: np.ndarray) -> np.ndarray:
+def called_once(names: np.ndarray) -> np.ndarray:
     """A name of its own for each tile: its id; where that is taken by an earlier row, its id and its row."""
     again, taken, called = pd.Series(names).duplicated().to_numpy(), set(names), list(names)
     for row in np.flatnonzero(again):
@@ -52,7 +52,7 @@ def _written(folder: Path, name: str, picture: TilePicture) -> str:
 def _pictured(e: Embeddings, rows: np.ndarray, source: TileSource, size: int) -> Iterator[tuple[Any, ...]]:
     """Row, id, origin, file and note of each tile."""
     names = names_of(e.table)
-    called = _called(names)
+    called = called_once(names)
     for row in progress(rows.tolist(), "pictures", "tile"):
         if e.geometry is None or e.geometry[row] is None:
             yield row, names[row], "none", "", "no outline, so no picture"

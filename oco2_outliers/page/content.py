@@ -17,11 +17,21 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.headings import as_names
 from ..ground.words import counted
+from ..isolation.company import DRAWN_ROWS
 from .html import program, style
 from .packing import Pack, encode, packed_size
-from .sources import Source, source_of
-from .thumbnails import packed_pictures
-from .verdict import packed_neighbours, packed_verdict
+from .sources import Source, source_of, with_plane
+from .thumbnails import packed_pictures, packed_tile_pictures
+from oco2_outliers.page.tiles import (
+    outlines_in,
+    packed_nearest,
+    packed_outlines,
+    plane_view,
+    tile_words,
+    with_middles,
+    without_empty,
+)
+from .verdict import is_drawn, packed_neighbours, packed_verdict
 from oco2_outliers.page.views import (
     VERDICTS,
     coast_array,
@@ -58,6 +68,7 @@ class Options:
     picture_root: str | os.PathLike = ""
     hidden: Sequence[str] = VERDICTS  # columns that the page has as verdict and score
     dialect: Mapping[str, str | None] = field(default_factory=dict)
+    xy: Any = None
 
 # %% ../../nbs/page/06_content.ipynb #87dcf45e
 def _wanted_columns(table: pd.DataFrame, view: dict, features: list[str], options: Options) -> tuple[list, list]:
@@ -68,7 +79,9 @@ def _wanted_columns(table: pd.DataFrame, view: dict, features: list[str], option
         absent = [name for name in wanted if name not in table]
         if absent:
             raise InputError(f"no column {absent[0]!r} in the table; it has: {', '.join(table.columns)}")
-    seen = (*view["table"], *view["exported"], *(view[axis] for axis in ("x", "y", "fx", "fy")), "reason", "change")
+    plane = [view["plane"][axis] for axis in ("x", "y")] if view.get("plane") else []
+    axes = [*(view[axis] for axis in ("x", "y", "fx", "fy")), *plane]
+    seen = (*view["table"], *view["exported"], *axes, "reason", "change")
     first = [name for name in seen if name in kept]
     asked = kept if wanted is None else [name for name in wanted if name in kept]
     return first, list(dict.fromkeys([*first, *[name for name in features if name in asked], *asked]))
@@ -115,7 +128,7 @@ def _words_of_kind(table: pd.DataFrame, view: dict) -> dict[str, str]:
     shown = next((name for name in (view["y"], view["fx"]) if is_plain_number(table, name)), "score")
     value = float(np.nanquantile(table[shown].to_numpy(float, na_value=np.nan), 0.9))
     return {"flagged": "isolated" if isolated else "outlier", "shown": "isolated" if isolated else "flagged",
-            "threshold": "eps" if isolated else "threshold",
+            "threshold": "eps" if isolated else "threshold", "row": "row",
             "score": ("spreads off its neighbours" if "global_score" in table else
                       "isolation radius (spreads)" if isolated else "score"),
             "example": f"{shown} > {value:.4g}" if shown.isidentifier() else f"`{shown}` > {value:.4g}"}
@@ -123,11 +136,14 @@ def _words_of_kind(table: pd.DataFrame, view: dict) -> dict[str, str]:
 # %% ../../nbs/page/06_content.ipynb #82fb81a0
 def _subtitle(source: Source, table: pd.DataFrame) -> str:
     """How many rows of what, and what the run judged by."""
-    told = [counted(len(table), "row") + (f" of {_some(source.names)}" if source.names else "")]
+    row = "row" if source.tiles is None else "tile"
+    told = [counted(len(table), row) + (f" of {_some(source.names)}" if source.names else "")]
     told += [source.compared] if source.compared else []
+    told += ["compared by the angle"] if source.tiles is not None and source.tiles.metric == "cosine" else []
     if "isolated" in table and source.min_samples is not None and not source.compared:
+        drawn = f" of {DRAWN_ROWS:,} rows that were drawn" if is_drawn(source) else ""
         told.append(f"the run used eps {source.eps:.4g}{f' ({source.rule})' if source.rule else ''} and min_samples "
-                    f"{source.min_samples}")
+                    f"{source.min_samples}{drawn}")
     elif "global_score" in table and source.eps is not None:
         told.append(f"each against its neighbours on the track; the run used eps {source.eps:.4g} ({source.rule})")
     return "; ".join(told)
@@ -155,10 +171,20 @@ def _notes(source: Source, table: pd.DataFrame, meta: dict) -> list[str]:
     return notes
 
 # %% ../../nbs/page/06_content.ipynb #616bc56c
+def _kind(source: Source, table: pd.DataFrame, meta: dict) -> str:
+    """The title of a page that was given none."""
+    if source.tiles is not None:
+        return "Isolated tiles"
+    if "isolated" in table:
+        return "Isolated soundings" if {"sounding_id", "xco2"} & set(table) else "Isolated rows"
+    return "Odd pictures" if meta["pictures"] else "Outliers"
+
+
 def _all_words(source: Source, table: pd.DataFrame, meta: dict, title: str | None) -> dict[str, Any]:
     """Title, notes and the words of the page."""
-    kind = "Isolated soundings" if "isolated" in table else "Odd pictures" if meta["pictures"] else "Outliers"
+    kind = _kind(source, table, meta)
     words = _words_of_kind(table, meta["view"]) | ({"no_slider": _why_no_slider(table)} if meta["fixed"] else {})
+    words |= {} if source.tiles is None else tile_words(source.tiles.metric)
     words |= _WORDS_OF_FACTOR if meta.get("by_factor") else {}
     return {"title": title or kind, "subtitle": _subtitle(source, table), "notes": _notes(source, table, meta),
             "words": words}
@@ -181,22 +207,42 @@ def _packed_coast(table: pd.DataFrame, view: dict, pack: Pack) -> dict[str, Any]
     turned = np.where(longitude < view["unroll"], longitude + 360, longitude)
     return pack.add(coast_array(turned, latitude))
 
+# %% ../../nbs/page/06_content.ipynb #42c4477f
+def _table_and_outlines(source: Source) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """The table as the page sees it, and the outlines of its rows as WKB."""
+    own = outlines_in(source.table)
+    geometry = own if source.tiles is None or source.tiles.geometry is None else source.tiles.geometry
+    table = with_middles(page_table(source.table), geometry)
+    return (with_distance(table) if source.tiles is None else without_empty(table, source.notes)), geometry
+
+
+def _packed_extras(source: Source, table: pd.DataFrame, geometry: np.ndarray | None, view: dict, pack: Pack,
+                   options: Options) -> dict[str, Any]:
+    """What the page has beside columns and verdict: pictures, coast, outlines, nearest tiles."""
+    root, tiles = Path(options.picture_root), source.tiles is not None
+    of_tiles = tiles and "path" not in table and os.fspath(options.picture_root) != "" and options.max_pictures > 0
+    packed = packed_tile_pictures if of_tiles else packed_pictures
+    return {"pictures": packed(table, pack, options.thumbnail, options.max_pictures, root, source.notes),
+            "coast": _packed_coast(table, view, pack),
+            "outlines": packed_outlines(table, geometry, pack, options.max_mb * 1e6 * 0.74 / 4, source.notes)
+            if geometry is not None or tiles else None,
+            "neighbours": packed_nearest(source.tiles.near, pack) if source.tiles is not None else None}
+
 # %% ../../nbs/page/06_content.ipynb #9ce5d7f2
 def content_of(result: Any, options: Options) -> tuple[Source, Content]:
     """What a page shows of a result, and the source that it was made from."""
     source = source_of(result, **options.dialect)
-    table = page_table(source.table)
+    source = source if options.xy is None else with_plane(source, options.xy)
+    table, geometry = _table_and_outlines(source)
     pack = Pack()
     verdict = packed_verdict(source, table, pack, options.min_samples)
-    table = with_distance(table)
     features = list(source.X.columns) if source.X is not None else []
-    view = first_view(table, features)
+    view = plane_view(table, first_view(table, features), source.plane, source.tiles is not None)
     if verdict.get("by_factor"):
         view, options = _with_ratio(view, options)
-    pictures = packed_pictures(table, pack, options.thumbnail, options.max_pictures, Path(options.picture_root),
-                               source.notes)
-    coast = _packed_coast(table, view, pack)
+    extras = _packed_extras(source, table, geometry, view, pack, options)
     columns, left_out = _packed_columns(table, view, features, pack, options)
-    meta = {"n": len(table), **verdict, "columns": columns, "view": view, "coast": coast, "pictures": pictures,
-            "neighbours": packed_neighbours(source, features, set(left_out), pack), "left_out": left_out}
+    meta = {"n": len(table), **verdict, "columns": columns, "view": view, **extras, "left_out": left_out}
+    if source.tiles is None:
+        meta["neighbours"] = packed_neighbours(source, features, set(left_out), pack)
     return source, Content({**meta, **_all_words(source, table, meta, options.title)}, pack.compressed())

@@ -67,7 +67,7 @@ def page_html(meta: dict[str, Any], data: bytes) -> str:
 <style>{style()}</style>
 </head>
 <body>
-<main id="explorer">Unpacking {counted(meta["n"], "row")} ...</main>
+<main id="explorer">Unpacking {counted(meta["n"], meta.get("words", {}).get("row", "row"))} ...</main>
 <noscript>This page needs JavaScript, which is in the file itself.</noscript>
 <script type="application/json" id="explorer-meta">{safe_json(meta)}</script>
 <script type="text/plain" id="explorer-data">{base64.b64encode(data).decode()}</script>

@@ -40,6 +40,10 @@ class Pack:
         self._length += len(chunk)
         return offset
 
+    def array(self, info: dict[str, Any]) -> np.ndarray:
+        """An array that was put in, as `add` told of it."""
+        return unpacked(b"".join(self._chunks), info)
+
     def compressed(self) -> bytes:
         """All of it, as a zlib stream."""
         packer = zlib.compressobj(6)

@@ -20,9 +20,12 @@ from ..ground.files import check_together
 from ..ground.ids import exact_id
 from ..ground.saved_results import saved_table
 from ..ground.tables import read_any_table
+from ..ground.words import counted
 from ..isolation.company import AUTO
 from ..isolation.features import FeatureMatrix
 from ..main_job import IsolationResult
+from ..maps.strays import EmbeddingStrays, made_room, parts_of
+from ..maps.vectors import names_of
 from ..runs.comparing import compared_in_words
 from ..soundings.tables_in import with_known_names
 
@@ -30,6 +33,15 @@ from ..soundings.tables_in import with_known_names
 __all__ = []
 
 # %% ../../nbs/page/00_sources.ipynb #816228c7
+@dataclass
+class TileParts:
+    """What tiles have beside their table: how they were compared, outlines as WKB, and rows of their nearest."""
+
+    metric: str = ""
+    geometry: np.ndarray | None = None
+    near: np.ndarray | None = None
+
+
 @dataclass
 class Source:
     """A result as the page needs it."""
@@ -44,14 +56,19 @@ class Source:
     names: list[str] = field(default_factory=list)
     compared: str = ""
     notes: list[str] = field(default_factory=list)
+    asked: int | str | None = None  # min_samples as it was asked for: "auto" draws rows from a large table
+    random_state: int | None = None
+    tiles: TileParts | None = None
+    plane: str | None = None  # how the columns x and y were made, where they are positions on a map
 
 # %% ../../nbs/page/00_sources.ipynb #616c7775
 def _of_result(table, matrix: FeatureMatrix, eps, min_samples, rule, summary) -> Source:
     """What `isolate` returned."""
-    names = [str(each.get("name")) for each in summary.get("inputs", [])]
+    names, chosen = [str(each.get("name")) for each in summary.get("inputs", [])], summary.get("parameters", {})
     if "global_score" in table:  # the score is that against the surroundings, of which the features tell nothing
         return Source(table, float(eps), rule=rule, names=names)
-    return Source(table, float(eps), int(min_samples), matrix.X, matrix.mean, matrix.scale, rule, names)
+    return Source(table, float(eps), int(min_samples), matrix.X, matrix.mean, matrix.scale, rule, names,
+                  asked=chosen.get("min_samples_asked"), random_state=chosen.get("random_state"))
 
 # %% ../../nbs/page/00_sources.ipynb #9e4c2ef9
 def _whole_ids(column: pd.Series, where: str) -> pd.Series:
@@ -121,6 +138,92 @@ def _with_run(table: pd.DataFrame, path: Path) -> Source:
         source.eps = float(found[0])
     return _with_settings(source, path)
 
+# %% ../../nbs/page/00_sources.ipynb #417fd4ac
+def _named_rows(table: pd.DataFrame) -> list[list[str]]:
+    """The ids of the nearest tiles of each row; a text of a CSV has blanks between them."""
+    return [each.split() if isinstance(each, str) else [str(name) for name in each]
+            if isinstance(each, list | tuple | np.ndarray) else [] for each in table["neighbours"]]
+
+
+def _as_rows(column: Any, n: int) -> np.ndarray | None:
+    """Row numbers out of a column of lists, shape (n, k); None where they are none of this table."""
+    try:
+        near = np.array([list(each) for each in column], np.int32)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return near if near.ndim == 2 and near.size and -1 <= near.min() and near.max() < n else None
+
+# %% ../../nbs/page/00_sources.ipynb #8e2abb78
+def nearest_rows(table: pd.DataFrame, near: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
+    """The rows of the nearest tiles of each row, -1 for those that are not in the table; None where nothing tells."""
+    told, ids = _named_rows(table), names_of(table)
+    if near is not None and len(near) == len(table) and all(
+            k < 0 or j < len(names) and ids[k] == names[j]
+            for rows, names in zip(near, told) for j, k in enumerate(rows)):
+        return near
+    if len(set(ids)) < len(ids):
+        notes.append("ids stand in the table more than once, and row numbers do not fit it: nearest tiles are not shown")
+        return None
+    place, k = {name: row for row, name in enumerate(ids)}, max(map(len, told), default=0)
+    found = np.full((len(table), k), -1, np.int32)
+    for row, names in enumerate(told):
+        found[row, : len(names)] = [place.get(name, -1) for name in names]
+    return found if k else None
+
+# %% ../../nbs/page/00_sources.ipynb #f9dfeff7
+_OF_TILES = {"nearest", "nearest_distance", "neighbours"}
+
+
+def _with_tiles(source: Source) -> Source:
+    """Tiles are told by their columns; their outlines and nearest rows leave the table."""
+    table = source.table
+    if not _OF_TILES <= set(map(str, table.columns)):
+        return source
+    if source.tiles is None and {"x", "y"} <= set(table) and all(
+            pd.api.types.is_float_dtype(table[name]) for name in ("x", "y")):
+        source.plane = ""
+    parts = source.tiles = source.tiles or TileParts()
+    if parts.geometry is None and "geometry" in table and not hasattr(table["geometry"], "geom_type"):
+        parts.geometry = table["geometry"].to_numpy(object)
+        table = table.drop(columns="geometry")
+    near = parts.near if parts.near is not None else _as_rows(table.get("neighbour_rows", ()), len(table))
+    parts.near = nearest_rows(table, near, source.notes)
+    source.table = table.drop(columns=["neighbours", "neighbour_rows"], errors="ignore")
+    return source
+
+# %% ../../nbs/page/00_sources.ipynb #efc29a23
+def _of_strays(found: EmbeddingStrays) -> Source:
+    """What `isolate_embeddings` or `map_embeddings` returned."""
+    parts = parts_of(found)
+    return Source(parts.table, float(found.eps), int(found.min_samples), rule=found.rule, notes=list(found.notes),
+                  names=[str(each.get("name")) for each in found.inputs], plane=parts.layout.get("method"),
+                  tiles=TileParts(found.metric, parts.geometry, parts.near))
+
+
+def _saved_tiles(table: pd.DataFrame, summary: Mapping[str, Any], names: list[str]) -> Source:
+    """What `isolate_embeddings` or `map_embeddings` saved."""
+    chosen = summary["parameters"]
+    plane = summary["layout"]["method"] if "layout" in summary and {"x", "y"} <= set(table) else None
+    notes = [str(each) for each in summary.get("notes", [])]
+    return Source(table, float(chosen["eps"]), int(chosen["min_samples"]), rule=str(chosen.get("eps_rule", "")),
+                  names=names, notes=notes, plane=plane, tiles=TileParts(str(chosen["metric"])))
+
+# %% ../../nbs/page/00_sources.ipynb #f9800f57
+def with_plane(source: Source, xy: Any) -> Source:
+    """The source with positions on a plane: a `Layout`, or an array with two numbers for each row."""
+    try:
+        at = np.asarray(getattr(xy, "xy", xy), np.float64)
+    except (TypeError, ValueError):
+        at = np.empty(0)
+    if at.ndim != 2 or at.shape != (len(source.table), 2):
+        raise InputError(f"xy must be a Layout, or two numbers for each of {counted(len(source.table), 'row')}, not "
+                         f"{at.shape if at.size else type(xy).__name__}")
+    table = source.table if source.plane is None else source.table.drop(columns=["x", "y"])
+    table, notes = made_room(table, ["x", "y"])
+    source.table, source.plane = table.assign(x=at[:, 0], y=at[:, 1]), str(getattr(xy, "method", ""))
+    source.notes += notes
+    return source
+
 # %% ../../nbs/page/00_sources.ipynb #cfc151e0
 def _with_summary(table: pd.DataFrame, path: Path) -> Source:
     """Features, eps and their scale as the run had them; the radii are computed again and must agree."""
@@ -129,13 +232,16 @@ def _with_summary(table: pd.DataFrame, path: Path) -> Source:
         chosen = summary["parameters"]
         eps, rule = float(chosen["eps"]), str(chosen.get("eps_rule", ""))
         names = [str(each.get("name")) for each in summary.get("inputs", [])]
-        if chosen.get("context") == "track" or "metric" in chosen:  # scores that no feature of the table tells
+        if "metric" in chosen:
+            return _saved_tiles(table, summary, names)
+        if chosen.get("context") == "track":  # scores that no feature of the table tells
             return Source(table, eps, rule=rule, names=names)
         features = summary["features"]
         mean, scale = (pd.Series({name: float(each[key]) for name, each in features.items()})
                        for key in ("mean", "scale"))
         X = (table[list(features)].astype(np.float64) - mean) / scale
-        return Source(table, eps, int(chosen["min_samples"]), X, mean, scale, rule, names)
+        return Source(table, eps, int(chosen["min_samples"]), X, mean, scale, rule, names,
+                      asked=chosen.get("min_samples_asked"), random_state=chosen.get("random_state"))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Source(table, notes=[f"{path.name} does not belong to this table, so no other min_samples and no "
                                     "neighbours can be shown"])
@@ -157,8 +263,10 @@ def _of_path(path: Path, dialect: Mapping[str, str | None]) -> Source:
     return _with_verdict(Source(table, names=[path.name]))
 
 # %% ../../nbs/page/00_sources.ipynb #7c57456b
-def source_of(result: Any, **dialect: str | None) -> Source:
-    """A result in memory, a result table, or a path where one was saved; `dialect` is that of a CSV."""
+def _source_of(result: Any, dialect: Mapping[str, str | None]) -> Source:
+    """A result in memory, a result table, or a path where one was saved."""
+    if isinstance(result, EmbeddingStrays):
+        return _of_strays(result)
     if isinstance(result, IsolationResult):
         return _of_result(result.table, result.matrix, result.eps, result.min_samples, result.rule, result.summary)
     if isinstance(result, pd.DataFrame):
@@ -170,3 +278,8 @@ def source_of(result: Any, **dialect: str | None) -> Source:
             return Source(found, getattr(result, "eps", None), rule=getattr(result, "rule", ""))
     raise InputError(f"cannot explore a {type(result).__name__}: give a result, a result table, or the folder it was "
                      "saved in")
+
+
+def source_of(result: Any, **dialect: str | None) -> Source:
+    """A result in memory, a result table, or a path where one was saved; `dialect` is that of a CSV."""
+    return _with_tiles(_source_of(result, dialect))

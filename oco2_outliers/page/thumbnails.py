@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, printable
 from ..ground.words import counted
+from ..maps.picture_folders import called_once
+from ..maps.tiles import picture_name
+from ..maps.vectors import names_of
 from .packing import Pack
 from ..pictures.reading import limit_of_scored, read_picture
 
@@ -85,3 +88,34 @@ def packed_pictures(table: pd.DataFrame, pack: Pack, size: int, limit: int, root
     across = min(_SHEET // size, int((of >= 0).sum()))
     return {"size": size, "across": across, "per_sheet": (_SHEET // size) ** 2, "type": "image/jpeg",
             "of": pack.add(of), "sheets": [{"offset": pack.add_bytes(sheet), "n": len(sheet)} for sheet in sheets]}
+
+# %% ../../nbs/page/03_thumbnails.ipynb #1ee2ef7f
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def _files_of_tiles(names: np.ndarray, root: Path) -> list[str | None]:
+    """The file of each tile in the folder of pictures, or None."""
+    try:
+        there = set(os.listdir(root))
+    except OSError as error:
+        raise InputError(f"no folder of pictures {printable(root)}: {error.strerror}") from None
+    called = (picture_name(str(name)) for name in called_once(names))
+    return [next((name + ending for ending in _ENDINGS if name + ending in there), None) for name in called]
+
+# %% ../../nbs/page/03_thumbnails.ipynb #7d4b9acf
+def packed_tile_pictures(table: pd.DataFrame, pack: Pack, size: int, limit: int, root: Path,
+                         notes: list[str]) -> dict[str, Any] | None:
+    """Sheets of the pictures of tiles that lie in a folder, put into the pack, and what a page must know of them."""
+    files = _files_of_tiles(names_of(table), root)
+    rows = np.array([row for row, file in enumerate(files) if file is not None], np.int64)
+    if not len(rows):
+        notes.append(f"no picture in {printable(root)} is called as a tile")
+        return None
+    some = pd.DataFrame({"path": [files[row] for row in rows], "score": table["score"].to_numpy()[rows]})
+    told = packed_pictures(some, pack, size, limit, root, notes)
+    if told is None:
+        return None
+    of, found = np.full(len(table), -1, np.int32), pack.array(told["of"])
+    of[rows] = found
+    notes.append(f"pictures of {int((of >= 0).sum()):,} of {counted(len(table), 'tile')} are in the page")
+    return {**told, "of": pack.add(of), "some": True}

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..isolation.company import AUTO, DRAWN_ROWS, EXACT_ROWS, company_search
 from ..isolation.paths import neighbour_search
 from ..isolation.results import ratio_of
-from ..isolation.squares import exact_root
+from ..isolation.squares import exact_root, power_for, radius_of, times_power
 from .packing import Pack
 from .sources import Source
 
@@ -31,17 +32,40 @@ def _threshold(score: np.ndarray, flagged: np.ndarray) -> float | None:
     t = float(rest.max()) if len(rest) else float(np.nextafter(known.min(), -np.inf))
     return t if np.isfinite(t) and ((t < score) == flagged).all() else None
 
+# %% ../../nbs/page/05_verdict.ipynb #aae0ddfe
+def is_drawn(source: Source) -> bool:
+    """Whether each row was compared with some that were drawn, for the table is large."""
+    return source.asked == AUTO and source.X is not None and len(source.X) > EXACT_ROWS
+
+
+def _radius_among_drawn(source: Source, X: np.ndarray) -> np.ndarray:
+    """The radius of each row among the drawn ones, as `isolate` takes it."""
+    power = power_for(X)
+    search, m = company_search(times_power(X, power), AUTO, random_state=source.random_state or 0)
+    return radius_of(search.radii2(m), power)
+
+
+def _about_drawn(own: int, others: Sequence[int]) -> str:
+    """What a reader of the page should know of a radius among drawn rows."""
+    among = f"; min_samples {', '.join(map(str, others))} count among all rows" if others else ""
+    return (f"the table has more than {EXACT_ROWS:,} rows, so each was compared with {DRAWN_ROWS:,} that were drawn, and "
+            f"min_samples {own} counts among these{among}")
+
 # %% ../../nbs/page/05_verdict.ipynb #9e815b4e
 def _radii(source: Source, min_samples: Sequence[int]) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
     """Isolation radii and, for tables that are not too large, core distances, for each min_samples that is wanted."""
     assert source.X is not None
     X = source.X.to_numpy(np.float64)
-    wanted = sorted({m for m in (int(source.min_samples or 0), *map(int, min_samples)) if 0 < m <= len(X)})
-    if not wanted or not np.isfinite(X).all():
+    if not np.isfinite(X).all():
         return {}, {}
+    own = int(source.min_samples or 0)
+    drawn = {own: _radius_among_drawn(source, X)} if is_drawn(source) else {}
+    wanted = sorted({m for m in (own, *map(int, min_samples)) if 0 < m <= len(X)} - set(drawn))
+    if not wanted:
+        return drawn, {}
     search = neighbour_search(X, max(wanted))
-    radii = {m: exact_root(search.radii2(m)) for m in wanted}
-    return radii, {m: exact_root(search.core2(m)) for m in wanted if len(X) <= _LIVE_ROWS}
+    radii = {m: exact_root(search.radii2(m)) for m in wanted} | drawn
+    return dict(sorted(radii.items())), {m: exact_root(search.core2(m)) for m in wanted if len(X) <= _LIVE_ROWS}
 
 # %% ../../nbs/page/05_verdict.ipynb #5e1cbdda
 _LIVE_ROWS = 150_000  # up to so many rows the page can find the reason at any eps
@@ -57,6 +81,9 @@ def _settings(source: Source, score: np.ndarray, pack: Pack, min_samples: Sequen
                             "can be shown")
         return [{"min_samples": source.min_samples, **pack.add(score)}]
     found = [{"min_samples": m, **pack.add(radius)} for m, radius in radii.items()]
+    if is_drawn(source):
+        found[list(radii).index(own)]["drawn"] = DRAWN_ROWS
+        source.notes.append(_about_drawn(own, [m for m in radii if m != own]))
     for each in found:
         if each["min_samples"] in cores:
             each["core"] = pack.add(cores[each["min_samples"]])

@@ -114,7 +114,7 @@ class IsolationWidget(_Judging, _Selecting):
     result : IsolationResult, DataFrame, or path
         As for `explore`.
     **options
-        `title`, `min_samples`, `columns`, `thumbnail`, `max_pictures`, `picture_root`, as for `explore`.
+        `title`, `min_samples`, `columns`, `thumbnail`, `max_pictures`, `picture_root`, `xy`, as for `explore`.
 
     Attributes
     ----------
@@ -155,10 +155,10 @@ class IsolationWidget(_Judging, _Selecting):
 
     def __init__(self, result: Any, *, title: str | None = None, min_samples: Sequence[int] = (3, 5, 10, 20),
                  columns: Sequence[str] | None = None, thumbnail: int = 96, max_pictures: int = 2000,
-                 picture_root: str | os.PathLike = ""):
+                 picture_root: str | os.PathLike = "", xy: Any = None):
         if traitlets is None:
             raise InputError("IsolationWidget needs anywidget: pip install 'oco2_outliers[lab]'")
-        options = Options(title, min_samples, columns, 1e6, thumbnail, max_pictures, picture_root)
+        options = Options(title, min_samples, columns, 1e6, thumbnail, max_pictures, picture_root, xy=xy)
         source, content = content_of(result, options)
         meta = content.meta
         self.table = source.table

@@ -273,6 +273,31 @@ class Setting {
   }
 }
 
+// The rings of areas, as differences to the place of their row; `first` is the first ring of each row.
+class Outlines {
+  constructor(info, bytes, n) {
+    const [rows, counts] = [unpack(bytes, info.rows), unpack(bytes, info.counts)];
+    [this.dx, this.dy] = [unpack(bytes, info.dx), unpack(bytes, info.dy)];
+    this.first = new Uint32Array(n + 1);
+    for (const row of rows) this.first[row + 1] += 1;
+    for (let i = 0; i < n; i++) this.first[i + 1] += this.first[i];
+    this.begin = new Uint32Array(counts.length + 1);
+    counts.forEach((count, k) => { this.begin[k + 1] = this.begin[k] + count; });
+    const widths = [];
+    for (let k = 0; k < counts.length; k += Math.ceil(counts.length / 1000)) {
+      const side = this.dx.subarray(this.begin[k], this.begin[k + 1]);
+      widths.push(Math.max(...side) - Math.min(...side));
+    }
+    this.width = widths.sort((a, b) => a - b)[widths.length >> 1] ?? 0; // degrees, of an area of the usual size
+  }
+
+  // Calls `act` with the corners of each ring of a row, as degrees from its place.
+  rings(i, act) {
+    for (let k = this.first[i]; k < this.first[i + 1]; k++)
+      act(this.dx.subarray(this.begin[k], this.begin[k + 1]), this.dy.subarray(this.begin[k], this.begin[k + 1]));
+  }
+}
+
 export class Table {
   constructor(meta, bytes) {
     this.meta = meta;
@@ -283,7 +308,9 @@ export class Table {
     this.coast = meta.coast ? unpack(bytes, meta.coast) : null;
     this.sheets = (meta.pictures?.sheets ?? []).map(({ offset, n }) => bytes.subarray(offset, offset + n));
     this.tile = meta.pictures ? unpack(bytes, meta.pictures.of) : null;
-    this.near = meta.neighbours?.rows ? { rows: unpack(bytes, meta.neighbours.rows), of: unpack(bytes, meta.neighbours.of) } : null;
+    this.near = meta.neighbours?.rows
+      ? { rows: unpack(bytes, meta.neighbours.rows), of: meta.neighbours.of ? unpack(bytes, meta.neighbours.of) : null } : null;
+    this.outlines = meta.outlines ? new Outlines(meta.outlines, bytes, this.n) : null;
     this.row = { name: "row", label: "row number", kind: "number", numeric: true, type: "f8",
       plot: Float64Array.from({ length: this.n }, (_, i) => i) };
   }
@@ -385,15 +412,15 @@ class View {
   rebuild() {
     this.uplot?.destroy();
     const time = (column) => column.kind === "time";
-    const axis = (column, side) => ({
+    const axis = (column, side) => (column.bare ? { side, show: false } : {
       side, stroke: () => this.app.colour("--ink2"), font: FONT, labelFont: FONT, label: this.axisLabel(column, side),
-      labelSize: 18, labelGap: 2, size: side === 3 ? 54 : 30, gap: 4, space: side === 3 ? 34 : time(column) ? 80 : 60,
+      labelSize: 18, labelGap: 2, size: side === 3 ? (column.ticks ? 64 : 54) : 30, gap: 4, space: side === 3 ? 34 : time(column) ? 80 : 60,
       grid: { stroke: () => this.app.colour("--grid"), width: 1 }, ticks: { stroke: () => this.app.colour("--grid"), width: 1, size: 4 },
       values: column.ticks ?? (time(column) ? (...told) => timeTicks(this.oneDay, ...told) : (_, values) => values.map(tick)),
     });
     const { width, height } = this.size();
     this.uplot = new uPlot({
-      width, height, ms: 1, padding: [8, 14, 2, 0], legend: { show: false }, cursor: { show: false }, select: { show: false },
+      width, height, ms: 1, padding: [8, 18, 2, 0], legend: { show: false }, cursor: { show: false }, select: { show: false },
       tzDate: (ms) => uPlot.tzDate(new Date(ms), "Etc/UTC"),
       scales: { x: { time: time(this.x), auto: false, range: () => this.fitted().slice(0, 2) },
         y: { time: false, auto: false, range: () => this.fitted().slice(2) } },
@@ -496,7 +523,7 @@ class View {
       this.counted = new Uint8Array(table.n);
     }
     const { at, pixels, crowd, counted } = this;
-    const base = nShown > 60000 ? 1.5 : nShown > 8000 ? 2 : nShown > 800 ? 3 : 5;
+    const base = this.near?.() || nShown > 60000 ? 1.5 : nShown > 8000 ? 2 : nShown > 800 ? 3 : 5;
     const size = Math.min(MARGIN, Math.max(1, Math.round(base * ratio)));
     const odd = Math.min(MARGIN, Math.max(size + 1, Math.round((base + 1.5) * ratio)));
     // How many rows of the rest lie on each pixel. A new eps, filter or selection touches only the rows that it changes.
@@ -506,7 +533,8 @@ class View {
       counted.fill(0);
     }
     const late = [];
-    for (let i = 0; i < table.n; i++) {
+    if (this.app.tint) this.tinted(size, late);
+    for (let i = 0; i < table.n && !this.app.tint; i++) {
       const place = at[i];
       const special = flag[i] | selected[i];
       const seen = place < 0 ? 0 : shown[i];
@@ -520,11 +548,28 @@ class View {
       if (seen && special) late.push(i);
     }
     const shades = nShown > 2000 ? this.app.shades : this.app.fewShades;
-    for (let p = 0; p < pixels.length; p++) pixels[p] = shades[crowd[p] < 255 ? crowd[p] : 255];
+    for (let p = 0; p < pixels.length && !this.app.tint; p++) pixels[p] = shades[crowd[p] < 255 ? crowd[p] : 255];
     if (late.length <= MANY) this.discs(late, odd / 2);
     else this.stamp(late, odd);
     context.putImageData(this.image, 0, 0);
     if (this.y.score || this.x.score) this.threshold(context);
+  }
+
+  // Rows in the colours of a column, those without a value first, so that they cover nothing; flagged ones come later.
+  tinted(size, late) {
+    const { wide } = this.scale;
+    const { at, pixels, app } = this;
+    const { of, colours } = app.tint;
+    const inks = colours.map((colour) => packed(colour));
+    pixels.fill(0);
+    for (const valued of [false, true]) {
+      for (let i = 0; i < at.length; i++) {
+        if (at[i] < 0 || !app.shown[i] || of[i] > 0 !== valued) continue;
+        if (app.flag[i] | app.selected[i]) late.push(i);
+        else for (let p = at[i], last = at[i] + size * wide; p < last; p += wide) pixels.fill(inks[of[i]], p, p + size);
+      }
+    }
+    this.crowdSize = 0; // nobody counted
   }
 
   stamp(rows, size) {
@@ -545,12 +590,20 @@ class View {
     const { wide, ratio } = this.scale;
     const { at, pixels, app } = this;
     const [paper, pick, odd, rest] = ["--paper", "--pick", "--odd", "--rest"].map((name) => rgba(app.colour(name)));
-    const rim = [disc(radius, ratio, rest, paper), disc(radius, ratio, odd, paper)];
-    const ring = [disc(radius, 2 * ratio, rest, pick), disc(radius, 2 * ratio, odd, pick)];
+    const { tint } = app;
+    const made = new Map();
+    const discOf = (flag, chosen, colour) => {
+      const key = (colour << 2) | (chosen << 1) | flag;
+      if (!made.has(key)) {
+        const inner = tint ? tint.colours[colour] : flag ? odd : rest;
+        made.set(key, disc(radius, (chosen || tint ? 2 : 1) * ratio, inner, chosen ? pick : tint && flag ? odd : paper));
+      }
+      return made.get(key);
+    };
     for (const chosen of [0, 1]) {
       for (const i of rows) {
         if (app.selected[i] !== chosen) continue;
-        const { reach, colours } = (chosen ? ring : rim)[app.flag[i]];
+        const { reach, colours } = discOf(app.flag[i], chosen, tint ? tint.of[i] : 0);
         const [x, y] = [at[i] % wide, (at[i] / wide) | 0];
         for (let dy = -reach, k = 0; dy <= reach; dy++) {
           for (let dx = -reach; dx <= reach; dx++, k++)
@@ -807,6 +860,95 @@ class MapView extends View {
     this.axes(...this.pair);
   }
 
+  // Areas are drawn where one of the usual size is some pixels wide.
+  near() {
+    const { outlines } = this.app.table;
+    return Boolean(outlines && this.scale && outlines.width * this.scale.kx >= 5 * this.scale.ratio);
+  }
+
+  // The rings of a row, added to a path in pixels of the canvas.
+  trace(path, i) {
+    const { x0, kx, y1, ky } = this.scale;
+    const [x, y] = [this.xs[i], this.ys[i]];
+    this.app.table.outlines.rings(i, (dx, dy) => {
+      for (let k = 0; k < dx.length; k++) path[k ? "lineTo" : "moveTo"]((x + dx[k] - x0) * kx, (y1 - y - dy[k]) * ky);
+      path.closePath();
+    });
+    return path;
+  }
+
+  inSight(i) {
+    const { w, h, x0, kx, y1, ky } = this.scale;
+    const reach = 2 * this.app.table.outlines.width; // an area reaches into the picture before its middle does
+    const [px, py] = [(this.xs[i] - x0) * kx, (y1 - this.ys[i]) * ky];
+    return px > -reach * kx && px < w + reach * kx && py > -reach * ky && py < h + reach * ky;
+  }
+
+  paint() {
+    super.paint();
+    if (!this.scale) return;
+    this.drawn = 0;
+    if (!this.near()) return;
+    const { app } = this;
+    const paths = new Map();
+    for (let i = 0; i < app.table.n; i++) {
+      if (!app.shown[i] || !this.inSight(i)) continue;
+      const look = app.selected[i] ? -2 : app.flag[i] ? -1 : 0;
+      const key = `${look}|${app.tint ? app.tint.of[i] : ""}`;
+      if (!paths.has(key)) paths.set(key, { look, path: new Path2D(), colour: app.tint?.of[i] });
+      this.trace(paths.get(key).path, i);
+      this.drawn += 1;
+    }
+    const context = this.points.getContext("2d");
+    context.save();
+    context.globalCompositeOperation = "destination-over"; // points stay above, and what is drawn first above the rest
+    for (const { look, path, colour } of [...paths.values()].sort((a, b) => a.look - b.look)) {
+      const own = look === -2 ? app.colour("--pick") : look === -1 ? app.colour("--odd") : app.colour("--rest");
+      const fill = app.tint ? `rgb(${app.tint.colours[colour].join()})` : own;
+      context.strokeStyle = look || !app.tint ? own : fill;
+      context.lineWidth = (look ? 2 : 1) * this.scale.ratio;
+      context.globalAlpha = look ? 1 : 0.7;
+      context.stroke(path);
+      context.fillStyle = fill;
+      context.globalAlpha = app.tint ? 0.6 : look ? 0.35 : 0.18;
+      context.fill(path);
+    }
+    context.restore();
+  }
+
+  mark() {
+    super.mark();
+    if (!this.near()) return;
+    const context = this.marks.getContext("2d");
+    const line = (i, colour, width) => {
+      if (i < 0 || !this.inSight(i)) return;
+      const path = this.trace(new Path2D(), i);
+      for (const [ink, wide] of [["--paper", width + 2], [colour, width]]) {
+        context.strokeStyle = this.app.colour(ink);
+        context.lineWidth = wide * this.scale.ratio;
+        context.stroke(path);
+      }
+    };
+    for (const i of this.app.neighbourRows) line(i, "--near", 2);
+    line(this.app.hover, "--ink2", 1.5);
+    line(this.app.current, "--ink", 2.5);
+  }
+
+  // A row whose point is near, or else the one whose area is hit, a flagged one first.
+  nearest(x, y) {
+    const found = super.nearest(x, y);
+    if (found >= 0 || !this.near()) return found;
+    const { ratio } = this.scale;
+    const pen = this.marks.getContext("2d");
+    let best = -1;
+    for (let i = 0; i < this.app.table.n; i++) {
+      if (!this.app.shown[i] || !this.inSight(i) || (best >= 0 && !this.app.flag[i])) continue;
+      if (pen.isPointInPath(this.trace(new Path2D(), i), x * ratio, y * ratio, "evenodd")) best = i;
+      if (best >= 0 && this.app.flag[best]) break;
+    }
+    return best;
+  }
+
   // One degree of longitude is drawn cos(latitude) as wide as one of latitude.
   fitted() {
     const [x0, x1, y0, y1] = this.range;
@@ -855,6 +997,103 @@ class MapView extends View {
   }
 }
 
+// Positions on a plane that is none of the Earth: only who is beside whom means something, so there are no numbers.
+class PlaneView extends View {
+  constructor(app) {
+    const { x, y, title } = app.table.meta.view.plane;
+    super(app, "plane", title);
+    const bare = (name) => ({ name, label: "", kind: "number", bare: true, plot: app.table.columns.get(name).plot });
+    this.pair = [bare(x), bare(y)];
+    this.controls(element("label", {}, element("span", { text: "colour" }), app.buildColours()));
+    this.panel.append(app.legend);
+  }
+
+  start() {
+    this.axes(...this.pair);
+  }
+
+  // Both directions on one scale: a distance looks the same whichever way it goes.
+  fitted() {
+    const [x0, x1, y0, y1] = this.range;
+    const area = this.uplot ? this.uplot.over : { clientWidth: 400, clientHeight: 300 };
+    const [w, h] = [area.clientWidth || 400, area.clientHeight || 300];
+    const perPixel = Math.max((x1 - x0) / w, (y1 - y0) / h);
+    const [cx, cy] = [(x0 + x1) / 2, (y0 + y1) / 2];
+    return [cx - (perPixel * w) / 2, cx + (perPixel * w) / 2, cy - (perPixel * h) / 2, cy + (perPixel * h) / 2];
+  }
+}
+
+// Colours of a column: number 0 is for rows without a value. Okabe and Ito's for the largest kinds, hues for the others.
+const KINDS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#8c510a", "#1b3a6b"];
+const RAMP = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"]; // viridis
+const STEPS = 60;
+const MOST_KINDS = 250;
+
+function hue(k) {
+  const turn = (k * 137.508) % 360;
+  const part = (n) => {
+    const at = (n + turn / 30) % 12;
+    return Math.round(255 * (0.58 - 0.24 * Math.max(-1, Math.min(at - 3, 9 - at, 1))));
+  };
+  return [part(0), part(8), part(4)];
+}
+
+function ramp(t) {
+  const at = t * (RAMP.length - 1);
+  const k = Math.min(RAMP.length - 2, Math.floor(at));
+  const [a, b] = [rgba(RAMP[k]), rgba(RAMP[k + 1])];
+  return a.map((value, c) => Math.round(value + (at - k) * (b[c] - value)));
+}
+
+// Whether values are names of kinds: texts, truth values, few whole numbers, or numbers of clusters.
+function areKinds(column) {
+  if (column.kind === "text" || column.kind === "bool") return true;
+  if (column.kind !== "number" || column.score) return false;
+  const seen = new Set();
+  for (const value of column.plot) {
+    if (Number.isNaN(value)) continue;
+    if (!Number.isInteger(value)) return false;
+    seen.add(value);
+    if (seen.size > 12 && !/cluster|kind|label|class|group/i.test(column.name)) return false;
+  }
+  return true;
+}
+
+// The colour of every row by the kind it is of; the largest kinds get the colours that differ most.
+function tintOfKinds(column, n, grey) {
+  const none = (i) => column.kind === "number" && (Number.isNaN(column.plot[i]) || (column.plot[i] === -1 && /cluster/i.test(column.name)));
+  const key = (i) => (column.kind === "number" ? column.plot[i] : column.raw[i]);
+  const gone = column.kind === "bool" ? 2 : column.kind === "text" ? 0 : NaN;
+  const sizes = new Map();
+  for (let i = 0; i < n; i++) if (!none(i) && key(i) !== gone) sizes.set(key(i), (sizes.get(key(i)) ?? 0) + 1);
+  const ordered = [...sizes.keys()].sort((a, b) => sizes.get(b) - sizes.get(a) || a - b);
+  const colours = [grey, ...ordered.slice(0, MOST_KINDS).map((_, k) => (k < KINDS.length ? rgba(KINDS[k]) : hue(k)))];
+  const place = new Map(ordered.map((value, k) => [value, 1 + (k % MOST_KINDS)]));
+  const of = Uint8Array.from({ length: n }, (_, i) => (none(i) ? 0 : place.get(key(i)) ?? 0));
+  const nameOf = (value) => (column.kind === "text" ? column.words[value - 1] : column.kind === "bool" ? (value ? "yes" : "no") : String(value));
+  const legend = ordered.slice(0, KINDS.length).map((value, k) => [colours[k + 1], `${nameOf(value)} (${count(sizes.get(value))})`]);
+  const rest = ordered.length - legend.length;
+  const missing = of.reduce((sum, value) => sum + (value === 0), 0);
+  return { of, colours, legend: [...legend, ...(rest > 0 ? [[null, `and ${count(rest)} more`]] : []),
+    ...(missing ? [[grey, `none (${count(missing)})`]] : [])] };
+}
+
+// The colour of every row by a number, evenly between the values that two rows of a hundred lie beyond.
+function tintOfNumbers(column, n, grey) {
+  const values = column.plot;
+  const sorted = Float64Array.from(values.filter((value) => Number.isFinite(value))).sort();
+  const at = (share) => sorted[Math.min(sorted.length - 1, Math.round(share * (sorted.length - 1)))];
+  const [low, high] = sorted.length ? [at(0.02), at(0.98)] : [0, 1];
+  const width = high - low || 1;
+  const of = Uint8Array.from({ length: n }, (_, i) => (Number.isNaN(values[i]) ? 0
+    : 1 + Math.round((STEPS - 1) * Math.max(0, Math.min(1, (values[i] - low) / width)))));
+  const told = (value) => (column.kind === "time" ? iso(value).slice(0, high - low < 2 * 86400000 ? 16 : 10) : brief(value));
+  const missing = of.reduce((sum, value) => sum + (value === 0), 0);
+  const colours = [grey, ...Array.from({ length: STEPS }, (_, k) => ramp(k / (STEPS - 1)))];
+  return { of, colours, ends: sorted.length ? [`${sorted[0] < low ? "≤ " : ""}${told(low)}`, `${sorted.at(-1) > high ? "≥ " : ""}${told(high)}`] : null,
+    legend: missing ? [[grey, `none (${count(missing)})`]] : [] };
+}
+
 class PairView extends View {
   constructor(app, name, title, x, y) {
     super(app, name, title);
@@ -894,6 +1133,8 @@ export class Explorer {
     this.selected = new Uint8Array(n);
     [this.nShown, this.nSelected, this.hover, this.current, this.page, this.neighbourRows] = [n, 0, -1, -1, 0, []];
     this.lassoing = false;
+    this.tint = null;
+    this.noun = meta.words.row ?? "row";
     this.filter = null;
     this.eps = this.fixed ? NaN : meta.eps;
     this.setting = this.table.settings.find((each) => each.min_samples === meta.min_samples) ?? this.table.settings[0];
@@ -906,6 +1147,7 @@ export class Explorer {
     this.readColours();
     this.judge();
     for (const view of this.views) view.start();
+    this.sayColours();
     this.refresh();
     this.watch();
   }
@@ -955,10 +1197,66 @@ export class Explorer {
       if (view.x.score || view.y.score) view.axes(view.x, view.y);
       else view.paint();
     }
+    if (this.tint?.column === this.score) this.setColour(this.scoreName);
     this.drawProfile();
     this.page = 0;
     this.refresh();
     if (!quiet) this.onchange({ min_samples: m });
+  }
+
+  // ------------------------------------------------ colours by a column
+
+  // What can colour: numbers, times and truth values that differ, texts of some kinds.
+  colourColumns() {
+    const { n, columns } = this.table;
+    const varies = (column) => column.plot.some((value) => value !== column.plot[0] && !Number.isNaN(value));
+    const usable = (column) => (column.kind === "text" ? column.words.length > 1 && column.words.length <= Math.min(MOST_KINDS, n / 2)
+      : varies(column));
+    const bare = this.table.meta.view.plane ? [this.table.meta.view.plane.x, this.table.meta.view.plane.y] : [];
+    return [this.score, ...[...columns.values()].filter((column) => !column.id && !bare.includes(column.name)
+      && !["reason", "change", "nearest"].includes(column.name) && usable(column))];
+  }
+
+  buildColours() {
+    this.legend = element("div", { class: "ox-legend", "aria-live": "polite" });
+    this.tintable = this.colourColumns();
+    const verdict = { name: "", label: `${this.say} or not` };
+    this.colourChoice = choice("Colour of all views", [verdict, ...this.tintable], "", (name) => this.setColour(name));
+    return this.colourChoice;
+  }
+
+  setColour(name) {
+    const column = this.tintable?.find((each) => each.name === name);
+    if (!column) this.tint = null;
+    else {
+      const grey = rgba(this.colour("--none"));
+      this.tint = { column, ...(areKinds(column) ? tintOfKinds : tintOfNumbers)(column, this.table.n, grey) };
+    }
+    if (this.colourChoice) this.colourChoice.value = column ? name : "";
+    for (const view of this.views) view.paint();
+    this.sayColours();
+  }
+
+  sayColours() {
+    if (!this.legend) return;
+    const swatch = (colour, kind = "") => {
+      const made = element("span", { class: `ox-swatch ${kind}` });
+      if (colour) made.style.background = `rgb(${colour.join()})`;
+      return made;
+    };
+    const item = (...parts) => element("span", { class: "ox-item" }, ...parts);
+    const parts = [];
+    if (this.tint?.ends) {
+      const bar = swatch(null, "ox-bar");
+      bar.style.background = `linear-gradient(to right, ${RAMP.join()})`;
+      parts.push(item(this.tint.ends[0], bar, this.tint.ends[1]));
+    }
+    if (!this.tint) parts.push(item(swatch(null, "ox-odd"), this.say), item(swatch(null, "ox-rest"), "the others"));
+    else {
+      for (const [colour, text] of this.tint.legend) parts.push(item(...(colour ? [swatch(colour)] : []), text));
+      parts.push(item(swatch(null, "ox-rim"), this.say));
+    }
+    this.legend.replaceChildren(...parts);
   }
 
   setFilter(text) {
@@ -1056,6 +1354,7 @@ export class Explorer {
   inBrief(i) {
     const names = [this.idColumn, this.table.columns.get("time"), this.views.at(-1)?.y].filter((column) => column?.text);
     const parts = names.map((column) => `${column.name} ${column.text(i)}`);
+    if (this.tint && !this.tint.column.score && !names.includes(this.tint.column)) parts.push(`${this.tint.column.name} ${this.tint.column.text(i)}`);
     return [...parts, `score ${brief(this.scores[i])}`].join(", ");
   }
 
@@ -1075,6 +1374,7 @@ export class Explorer {
     this.idColumn = [...this.table.columns.values()].find((column) => column.id) ?? null;
     this.views = [];
     if (meta.view.lat) this.views.push(new MapView(this));
+    if (meta.view.plane) this.views.push(new PlaneView(this));
     if (meta.view.fx) this.views.push(new PairView(this, "scatter", "Two features", meta.view.fx, meta.view.fy));
     this.views.push(new PairView(this, "track", meta.view.track_title, meta.view.x, meta.view.y));
     const theme = element("button", { type: "button", class: "ox-button", text: "Light / dark", onclick: () => this.turn() });
@@ -1082,7 +1382,7 @@ export class Explorer {
     this.root.append(
       element("header", { class: "ox-top" }, title, theme),
       this.buildControls(id),
-      element("div", { class: `ox-grid${meta.view.lat && meta.view.fx ? "" : " ox-one"}` }, ...this.views.map((view) => view.panel)),
+      element("div", { class: `ox-grid${meta.view.lat && (meta.view.fx || meta.view.plane) ? "" : " ox-one"}${meta.view.plane ? " ox-high" : ""}` }, ...this.views.map((view) => view.panel)),
       element("p", { class: "ox-tip", "aria-hidden": "true" }, (this.tip = element("span"))),
       ...(this.table.tile ? [this.buildGallery()] : []),
       element("div", { class: "ox-lower" }, this.buildTable(id), this.buildCard()),
@@ -1147,7 +1447,8 @@ export class Explorer {
       step("‹", `Lower, to where the count changes`, -1), step("›", `Higher, to where the count changes`, 1)];
     if (this.table.settings.length > 1) {
       this.minSamples = element("select", { id: `${id}m` });
-      for (const { min_samples: m } of this.table.settings) this.minSamples.append(element("option", { value: m, text: String(m) }));
+      for (const { min_samples: m, info } of this.table.settings)
+        this.minSamples.append(element("option", { value: m, text: info.drawn ? `${m} of ${count(info.drawn)} drawn rows` : String(m) }));
       this.minSamples.addEventListener("change", () => this.setMinSamples(Number(this.minSamples.value)));
       parts.push(element("label", { for: `${id}m`, text: "min_samples" }), this.minSamples);
     }
@@ -1248,7 +1549,7 @@ export class Explorer {
     this.after = page("Next ›", "Next rows", 1);
     this.pageText = element("span", { class: "ox-sub" });
     this.body.addEventListener("keydown", (event) => this.walk(event));
-    return element("section", { class: "ox-panel ox-list", "aria-label": "Rows" },
+    return element("section", { class: "ox-panel ox-list", "aria-label": this.noun === "row" ? "Rows" : `List of ${this.noun}s` },
       element("div", { class: "ox-scroll" },
         element("table", { id: `${id}t` }, this.caption, element("thead", {}, head), this.body)),
       element("div", { class: "ox-pager" }, this.before, this.pageText, this.after),
@@ -1309,14 +1610,14 @@ export class Explorer {
   sayCount() {
     const { n } = this.table;
     const at = this.fixed ? "" : ` at ${this.table.meta.words.threshold} ${brief(this.eps)}`;
-    const parts = [`${count(this.nFlag)} of ${plural(n, "row")} ${this.say}${at}`];
+    const parts = [`${count(this.nFlag)} of ${plural(n, this.noun)} ${this.say}${at}`];
     if (this.nShown < n) parts.push(`the filter shows ${count(this.nShown)}, ${count(this.nFlagShown)} of them ${this.say}`);
     if (this.nSelected) parts.push(`${count(this.nSelected)} selected`);
     const text = parts.join("; ");
     if (this.counted.textContent !== text) this.counted.textContent = text;
     if (this.slider) {
       this.slider.value = String(this.positionOf(this.eps));
-      this.slider.setAttribute("aria-valuetext", `${this.table.meta.words.threshold} ${brief(this.eps)}, ${plural(this.nFlag, "row")} ${this.say}`);
+      this.slider.setAttribute("aria-valuetext", `${this.table.meta.words.threshold} ${brief(this.eps)}, ${plural(this.nFlag, this.noun)} ${this.say}`);
       if (document.activeElement !== this.number || this.number.valueAsNumber !== this.eps) this.number.value = String(this.eps);
       if (this.minSamples) this.minSamples.value = String(this.setting.min_samples);
     }
@@ -1345,11 +1646,11 @@ export class Explorer {
       row.addEventListener("focus", () => this.roving(row));
       return row;
     }));
-    const what = this.nSelected ? `${plural(this.nSelected, "selected row")}` : `${plural(this.nShown, "row")}`;
+    const what = this.nSelected ? `${plural(this.nSelected, `selected ${this.noun}`)}` : `${plural(this.nShown, this.noun)}`;
     this.caption.textContent = `The oddest of ${what}, highest ${this.scoreName} first`;
     const first = this.page * PAGE;
     const limit = this.top.length === TOP_ROWS ? `, the first ${count(TOP_ROWS)} can be listed` : "";
-    this.pageText.textContent = rows.length ? `${first + 1}–${first + rows.length}${limit}` : "no row";
+    this.pageText.textContent = rows.length ? `${first + 1}–${first + rows.length}${limit}` : `no ${this.noun}`;
     this.before.disabled = this.page === 0;
     this.after.disabled = this.page >= pages - 1;
     this.markTable();
@@ -1412,7 +1713,7 @@ export class Explorer {
   }
 
   buildCard() {
-    this.card = element("section", { class: "ox-panel ox-card", "aria-label": "One row" });
+    this.card = element("section", { class: "ox-panel ox-card", "aria-label": `One ${this.noun}` });
     return this.card;
   }
 
@@ -1423,7 +1724,7 @@ export class Explorer {
     this.cardKey = key;
     if (i < 0) {
       this.neighbourRows = [];
-      this.card.replaceChildren(element("h2", { text: "One row" }),
+      this.card.replaceChildren(element("h2", { text: `One ${this.noun}` }),
         element("p", { class: "ox-sub", text: "Click a point or a line of the table: its values, its reason and its neighbours are shown here." }));
       return;
     }
@@ -1436,7 +1737,9 @@ export class Explorer {
     if (this.canExplain() && this.moved()) this.asking = setTimeout(() => {
       if (this.cardKey === key) why.replaceChildren(...this.liveWhy(i).map((text) => element("p", { text })));
     }, 150);
-    if (this.table.tile) parts.push(this.picture(i, 160));
+    const some = meta.pictures?.some && this.table.tile[i] < 0;
+    if (some) parts.push(element("p", { class: "ox-sub", text: `No picture of this ${this.noun} is in the file.` }));
+    else if (this.table.tile) parts.push(this.picture(i, Math.max(160, Math.min(300, meta.pictures.size))));
     parts.push(...this.neighbours(i));
     const list = element("dl", {}, element("div", {}, element("dt", { text: this.scoreName }),
       element("dd", { text: Number.isNaN(this.scores[i]) ? "missing" : shortest(this.scores[i], false) })));
@@ -1451,7 +1754,7 @@ export class Explorer {
   }
 
   nameOf(i) {
-    return this.idColumn ? `${this.idColumn.name} ${this.idColumn.text(i)}` : `row ${i}`;
+    return this.idColumn ? `${this.idColumn.name} ${this.idColumn.text(i)}` : `${this.noun} ${i}`;
   }
 
   verdict(i) {
@@ -1538,7 +1841,9 @@ export class Explorer {
     const features = meta.neighbours.features.map((feature) => ({ ...feature, column: columns.get(feature.name) }));
     const k = meta.neighbours.k;
     let found = [];
-    if (this.table.near) {
+    if (this.table.near && !this.table.near.of) {
+      for (const j of this.table.near.rows.subarray(i * k, (i + 1) * k)) if (j >= 0) found.push([j, NaN]);
+    } else if (this.table.near) {
       const place = this.table.near.of.indexOf(i);
       if (place < 0) return [element("p", { class: "ox-sub", text: `Neighbours are in this file for the ${count(this.table.near.of.length)} oddest rows.` })];
       for (let j = 0; j < k; j++) found.push([this.table.near.rows[place * k + j], NaN]);
@@ -1566,10 +1871,23 @@ export class Explorer {
     }
     this.neighbourRows = found.map(([j]) => j);
     const shown = this.views.at(-1).y;
+    const away = this.table.near && !this.table.near.of ? (j) => this.kilometres(i, j) : () => "";
     const items = found.map(([j, distance]) => element("li", {}, element("button", { type: "button", class: "ox-link",
-      text: this.idColumn ? this.idColumn.text(j) : `row ${j}`, onclick: () => this.open(j) }),
-    element("span", { text: [Number.isNaN(distance) ? "" : ` at ${brief(distance)} sd`, shown.text && !shown.score ? `, ${shown.name} ${brief(shown.plot[j])}` : ""].join("") })));
-    return [element("h3", { text: "Nearest rows" }), element("ol", {}, ...items)];
+      text: this.idColumn ? this.idColumn.text(j) : `${this.noun} ${j}`, onclick: () => this.open(j) }),
+    element("span", { text: [Number.isNaN(distance) ? "" : ` at ${brief(distance)} sd`, away(j), this.noun === "row" && shown.text && !shown.score ? `, ${shown.name} ${brief(shown.plot[j])}` : ""].join("") })));
+    if (!items.length) return [];
+    return [element("h3", { text: this.noun === "row" ? "Nearest rows" : `Nearest ${this.noun}s, in all dimensions` }), element("ol", {}, ...items)];
+  }
+
+  // How far away on the ground, in words; nothing where a place is not known.
+  kilometres(i, j) {
+    const { lat, lon } = this.table.meta.view;
+    if (!lat) return "";
+    const [a, b, c, d] = [[lat, i], [lon, i], [lat, j], [lon, j]].map(([name, k]) => (Number(this.table.columns.get(name).plot[k]) * Math.PI) / 180);
+    const half = Math.sin((c - a) / 2) ** 2 + Math.cos(a) * Math.cos(c) * Math.sin((d - b) / 2) ** 2;
+    const km = 2 * 6371.0088 * Math.asin(Math.min(1, Math.sqrt(half)));
+    const flag = this.flag[j] ? `, ${this.say}` : "";
+    return Number.isNaN(km) ? flag : `, ${km < 9.95 ? km.toFixed(1) : count(Math.round(km))} km away${flag}`;
   }
 
   // ------------------------------------------------ pictures
@@ -1598,9 +1916,10 @@ export class Explorer {
 
   fillGallery() {
     if (!this.gallery) return;
-    const seen = Math.min(TILES, this.top.length);
+    const listed = this.table.meta.pictures.some ? this.top.filter((i) => this.table.tile[i] >= 0) : this.top;
+    const seen = Math.min(TILES, listed.length);
     this.galleryHead.textContent = `Pictures, the oddest first: ${count(seen)} of ${count(this.nSelected || this.nShown)}`;
-    this.gallery.replaceChildren(...this.top.slice(0, TILES).map((i) => {
+    this.gallery.replaceChildren(...listed.slice(0, TILES).map((i) => {
       const tile = element("button", { type: "button", class: "ox-tile", onclick: () => this.open(i) }, this.picture(i, 96),
         element("span", { text: brief(this.scores[i]) }));
       tile.dataset.row = String(i);
@@ -1655,6 +1974,7 @@ export class Explorer {
 
   recolour() {
     this.readColours();
+    if (this.tint) this.setColour(this.tint.column.name);
     for (const view of this.views) {
       view.uplot.redraw(false, false);
       view.paint();
@@ -1668,7 +1988,7 @@ export class Explorer {
 
   readColours() {
     const style = getComputedStyle(this.root);
-    const names = ["--ink", "--ink2", "--paper", "--grid", "--rest", "--odd", "--pick", "--near", "--coast", "--sea", "--curve"];
+    const names = ["--ink", "--ink2", "--paper", "--grid", "--rest", "--odd", "--pick", "--near", "--coast", "--sea", "--curve", "--none"];
     this.colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(name).trim()]));
     const rest = rgba(this.colours["--rest"]);
     // The more rows lie on a pixel, the fuller its colour.
