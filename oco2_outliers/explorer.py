@@ -96,8 +96,9 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     Parameters
     ----------
     result : IsolationResult, EmbeddingStrays, DataFrame, or path
-        What `isolate` or `isolate_embeddings` returned, any result table with `score` and `outlier` (or `isolated`), or the folder or file that
-        one was saved in: ``scores.parquet``, ``scores.csv``, ``peaks.csv``, ``combined.parquet``; CSV with `,` or `;`.
+        What `isolate` or `isolate_embeddings` returned, any result table with `score` and `outlier` (or `isolated`), or
+        the folder or file that one was saved in: ``scores.parquet``, ``scores.csv``, ``peaks.csv``,
+        ``combined.parquet``; CSV with `,` or `;`.
     out : path, default "explorer.html"
         The file. It appears whole or not at all.
     title : str, optional
@@ -156,7 +157,8 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     if not max_mb > 0 or any(int(m) != m or m < 1 for m in min_samples):
         raise InputError("max_mb must be above 0, and min_samples whole numbers of at least 1")
     dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
-    options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect, xy=xy)
+    options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect,
+                      xy=xy)
     refuse_overwriting(_files_read(result), out)
     source, content = content_of(result, options)
     if "path" in source.table:

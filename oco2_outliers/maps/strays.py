@@ -149,7 +149,7 @@ def _first_rows(found: EmbeddingStrays) -> np.ndarray | None:
     if near is None or index.dtype.kind not in "iu" or not index.is_unique:
         return None
     rows = index.to_numpy()
-    if len(rows) and not (0 <= rows.min() and rows.max() < len(near)):
+    if len(rows) and not (rows.min() >= 0 and rows.max() < len(near)):
         return None
     return rows if _names_fit(found.table, rows, near) else None
 

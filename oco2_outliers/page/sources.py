@@ -151,7 +151,7 @@ def _as_rows(column: Any, n: int) -> np.ndarray | None:
         near = np.array([list(each) for each in column], np.int32)
     except (ValueError, TypeError, OverflowError):
         return None
-    return near if near.ndim == 2 and near.size and -1 <= near.min() and near.max() < n else None
+    return near if near.ndim == 2 and near.size and near.min() >= -1 and near.max() < n else None
 
 # %% ../../nbs/page/00_sources.ipynb #8e2abb78
 def nearest_rows(table: pd.DataFrame, near: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
@@ -162,7 +162,8 @@ def nearest_rows(table: pd.DataFrame, near: np.ndarray | None, notes: list[str])
             for rows, names in zip(near, told) for j, k in enumerate(rows)):
         return near
     if len(set(ids)) < len(ids):
-        notes.append("ids stand in the table more than once, and row numbers do not fit it: nearest tiles are not shown")
+        notes.append("ids stand in the table more than once, and row numbers do not fit it, so nearest tiles are not "
+                     "shown")
         return None
     place, k = {name: row for row, name in enumerate(ids)}, max(map(len, told), default=0)
     found = np.full((len(table), k), -1, np.int32)
@@ -177,7 +178,7 @@ _OF_TILES = {"nearest", "nearest_distance", "neighbours"}
 def _with_tiles(source: Source) -> Source:
     """Tiles are told by their columns; their outlines and nearest rows leave the table."""
     table = source.table
-    if not _OF_TILES <= set(map(str, table.columns)):
+    if not set(map(str, table.columns)) >= _OF_TILES:
         return source
     if source.tiles is None and {"x", "y"} <= set(table) and all(
             pd.api.types.is_float_dtype(table[name]) for name in ("x", "y")):

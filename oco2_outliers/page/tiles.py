@@ -32,7 +32,7 @@ def _boxes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray] | N
 # %% ../../nbs/page/03a_tiles.ipynb #88c9a768
 def outlines_in(table: pd.DataFrame) -> np.ndarray | None:
     """Outlines as WKB out of a GeoDataFrame of areas, in degrees; None where a table has no such column."""
-    geometry = table["geometry"] if "geometry" in table else None
+    geometry: Any = table.get("geometry")
     if not hasattr(geometry, "geom_type") or not geometry.geom_type.isin(["Polygon", "MultiPolygon"]).any():
         return None
     if geometry.crs is not None and not geometry.crs.equals("EPSG:4326"):
@@ -71,8 +71,9 @@ def packed_outlines(table: pd.DataFrame, geometry: np.ndarray | None, pack: Pack
     row, count, corners = rings
     of = np.repeat(row, count)
     dx = (corners[:, 0] - finite_column(table["longitude"])[of] + 180) % 360 - 180
-    parts = {"rows": row.astype(np.uint32), "counts": count.astype(np.uint32),
-             "dx": dx.astype(np.float32), "dy": (corners[:, 1] - finite_column(table["latitude"])[of]).astype(np.float32)}
+    dy = corners[:, 1] - finite_column(table["latitude"])[of]
+    parts = {"rows": row.astype(np.uint32), "counts": count.astype(np.uint32), "dx": dx.astype(np.float32),
+             "dy": dy.astype(np.float32)}
     if sum(map(packed_size, parts.values())) > room:
         notes.append("outlines are left out to keep the file small: tiles are points")
         return None

@@ -48,8 +48,8 @@ def _radius_among_drawn(source: Source, X: np.ndarray) -> np.ndarray:
 def _about_drawn(own: int, others: Sequence[int]) -> str:
     """What a reader of the page should know of a radius among drawn rows."""
     among = f"; min_samples {', '.join(map(str, others))} count among all rows" if others else ""
-    return (f"the table has more than {EXACT_ROWS:,} rows, so each was compared with {DRAWN_ROWS:,} that were drawn, and "
-            f"min_samples {own} counts among these{among}")
+    return (f"the table has more than {EXACT_ROWS:,} rows, so each was compared with {DRAWN_ROWS:,} that were drawn, "
+            f"and min_samples {own} counts among these{among}")
 
 # %% ../../nbs/page/05_verdict.ipynb #9e815b4e
 def _radii(source: Source, min_samples: Sequence[int]) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:

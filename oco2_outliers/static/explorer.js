@@ -4,6 +4,7 @@
 const TOP_ROWS = 1000;
 const PAGE = 20;
 const TILES = 60;
+const MOST_OUTLINES = 8000;
 const MANY = 20000; // rows drawn as discs; more become plain squares
 const MARGIN = 24; // pixels to the right and below, so that no point need be clipped
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
@@ -860,10 +861,18 @@ class MapView extends View {
     this.axes(...this.pair);
   }
 
-  // Areas are drawn where one of the usual size is some pixels wide.
+  // Areas are drawn where one of the usual size is some pixels wide, and where they are not too many to be told apart.
+  locate() {
+    super.locate();
+    const { outlines, n } = this.app.table;
+    this.seen = [];
+    if (!outlines || outlines.width * this.scale.kx < 5 * this.scale.ratio) return;
+    for (let i = 0; i < n && this.seen.length <= MOST_OUTLINES; i++) if (this.inSight(i)) this.seen.push(i);
+    if (this.seen.length > MOST_OUTLINES) this.seen = [];
+  }
+
   near() {
-    const { outlines } = this.app.table;
-    return Boolean(outlines && this.scale && outlines.width * this.scale.kx >= 5 * this.scale.ratio);
+    return this.seen?.length > 0;
   }
 
   // The rings of a row, added to a path in pixels of the canvas.
@@ -891,8 +900,8 @@ class MapView extends View {
     if (!this.near()) return;
     const { app } = this;
     const paths = new Map();
-    for (let i = 0; i < app.table.n; i++) {
-      if (!app.shown[i] || !this.inSight(i)) continue;
+    for (const i of this.seen) {
+      if (!app.shown[i]) continue;
       const look = app.selected[i] ? -2 : app.flag[i] ? -1 : 0;
       const key = `${look}|${app.tint ? app.tint.of[i] : ""}`;
       if (!paths.has(key)) paths.set(key, { look, path: new Path2D(), colour: app.tint?.of[i] });
@@ -941,8 +950,8 @@ class MapView extends View {
     const { ratio } = this.scale;
     const pen = this.marks.getContext("2d");
     let best = -1;
-    for (let i = 0; i < this.app.table.n; i++) {
-      if (!this.app.shown[i] || !this.inSight(i) || (best >= 0 && !this.app.flag[i])) continue;
+    for (const i of this.seen) {
+      if (!this.app.shown[i] || (best >= 0 && !this.app.flag[i])) continue;
       if (pen.isPointInPath(this.trace(new Path2D(), i), x * ratio, y * ratio, "evenodd")) best = i;
       if (best >= 0 && this.app.flag[best]) break;
     }

@@ -19,7 +19,6 @@ import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
-import browser as chromium
 import numpy as np
 import offline
 import pandas as pd
@@ -477,35 +476,6 @@ def test_filter_language():
 
 
 # ---------------------------------------------------------------- a real browser
-
-@pytest.fixture(scope="module")
-def browser():
-    if chromium.find_browser() is None:
-        pytest.skip("no Chromium (set OCO2_CHROMIUM to one); what is in the file is tested without it")
-    pytest.importorskip("websocket", reason="websocket-client speaks to the browser: pip install -e '.[dev]'")
-    with chromium.Browser() as started:
-        yield started
-
-
-@pytest.fixture
-def tab(browser):
-    """Opens pages; afterwards none may have complained or asked for anything but its own file."""
-    opened = []
-
-    def open_page(path, *args, **kwargs):
-        window = browser.page(*args, **kwargs)
-        opened.append(window)
-        window.open(path).wait("Boolean(window.firstPicture)")
-        return window
-
-    yield open_page
-    for window in opened:
-        said = window.console
-        asked = [url for url in window.requests if not url.startswith(("file://", "data:", "blob:"))]
-        files = [url for url in window.requests if url.startswith("file://")]
-        window.close()
-        assert said == [] and asked == [] and len(files) == 1
-
 
 def flagged(window):
     return np.array(window.run("explorer.flaggedRows()"), int)
