@@ -159,7 +159,7 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
     options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect,
                       xy=xy)
-    refuse_overwriting(_files_read(result), out)
+    refuse_overwriting([*_files_read(result), *(_files_read(picture_root) if os.fspath(picture_root) else [])], out)
     source, content = content_of(result, options)
     if "path" in source.table:
         refuse_overwriting([os.path.join(picture_root, str(path)) for path in source.table["path"]], out)

@@ -166,6 +166,10 @@ def _notes(source: Source, table: pd.DataFrame, meta: dict) -> list[str]:
         n = int((~np.isfinite(table[["latitude", "longitude"]].to_numpy(float, na_value=np.nan)).all(axis=1)).sum())
         notes += [f"{counted(n, 'row')} without a position, not on the map"] if n else []
         notes.append("Coastlines and borders: Natural Earth, public domain. Axes: uPlot, MIT licence.")
+    if plane := meta["view"].get("plane"):
+        at = table[[plane["x"], plane["y"]]].to_numpy(float, na_value=np.nan)
+        n = int((~np.isfinite(at).all(axis=1)).sum())
+        notes += [f"{counted(n, 'row')} without a position on the embedding map"] if n else []
     if meta["left_out"]:
         notes.append(f"left out to keep the file small: {', '.join(meta['left_out'])}")
     return notes

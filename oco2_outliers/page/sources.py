@@ -184,7 +184,7 @@ def _with_tiles(source: Source) -> Source:
             pd.api.types.is_float_dtype(table[name]) for name in ("x", "y")):
         source.plane = ""
     parts = source.tiles = source.tiles or TileParts()
-    if parts.geometry is None and "geometry" in table and not hasattr(table["geometry"], "geom_type"):
+    if parts.geometry is None and "geometry" in table and any(isinstance(one, bytes) for one in table["geometry"]):
         parts.geometry = table["geometry"].to_numpy(object)
         table = table.drop(columns="geometry")
     near = parts.near if parts.near is not None else _as_rows(table.get("neighbour_rows", ()), len(table))

@@ -174,5 +174,6 @@ def first_view(table: pd.DataFrame, features: list[str]) -> dict[str, Any]:
 def column_label(name: str) -> str:
     """A column as an axis and a card of the page call it."""
     own = {"track_distance": "distance along the track (km)", "time": "time (UTC)", "latitude": "latitude (°N)",
-           "longitude": "longitude (°E)"}
+           "longitude": "longitude (°E)", "nearest_distance": "nearest ordinary tile (distance)",
+           "nearest_km": "nearest ordinary tile (km)"}
     return own.get(name) or axis_label(name)

@@ -919,7 +919,7 @@ class MapView extends View {
       context.globalAlpha = look ? 1 : 0.7;
       context.stroke(path);
       context.fillStyle = fill;
-      context.globalAlpha = app.tint ? 0.6 : look ? 0.35 : 0.18;
+      context.globalAlpha = app.tint ? 0.85 : look ? 0.35 : 0.18;
       context.fill(path);
     }
     context.restore();

@@ -121,6 +121,8 @@ def test_positions_may_be_given(tiles):
     assert {"x", "y", "x_of_file"} <= {each["name"] for each in meta["columns"]} and meta["view"]["plane"]
     assert meta["words"]["row"] == "row" and meta["notes"][0].endswith("with _of_file: x")
     assert not arrays(table)[0]["view"].get("plane")
+    gone = np.vstack([[[np.nan, 0.0]], plane.xy[1:]])
+    assert "1 row without a position on the embedding map" in arrays(plain, xy=gone)[0]["notes"]
     with pytest.raises(InputError, match="two numbers for each of 160 tiles|two numbers for each of 160 rows"):
         arrays(plain, xy=plane.xy[1:])
 
@@ -132,6 +134,35 @@ def test_no_vector_is_in_the_page(tmp_path):
         page = explore(isolate_embeddings(e, eps=0.5), tmp_path / f"{d}.html")
         sizes.append(page.n_bytes)
     assert abs(sizes[0] - sizes[1]) < 20_000 < e.X.nbytes / 10
+
+
+def test_areas_of_any_table_are_drawn():
+    geopandas = pytest.importorskip("geopandas")
+    shapely = pytest.importorskip("shapely")
+    areas = [shapely.box(x, 40, x + 0.9, 41) for x in range(3)]
+    areas[1] = shapely.MultiPolygon([shapely.box(1, 40, 1.4, 41), shapely.box(1.5, 40, 1.9, 41)])
+    table = geopandas.GeoDataFrame({"score": [1.0, 2.0, 3.0], "outlier": [False, False, True]}, geometry=areas, crs=4326)
+    for each in (table, table.to_crs(3857)):
+        meta, array = arrays(each)
+        assert array(meta["outlines"]["rows"]).tolist() == [0, 1, 1, 2] and meta["view"]["lat"] == "latitude"
+        np.testing.assert_allclose(np.abs(array(meta["outlines"]["dx"])[-4:]), 0.45, atol=1e-6)
+
+
+def test_what_is_no_outline_stays_a_column():
+    e = simulate_embeddings(0, n=40, d=8)
+    found = isolate_embeddings(e.X)
+    meta, _ = arrays(found.table.assign(geometry="round", neighbours="a b"))
+    assert "geometry" in {each["name"] for each in meta["columns"]} and meta["outlines"] is None
+
+
+def test_pictures_are_not_written_over(tiles, found, tmp_path):
+    with pytest.raises(InputError, match="no folder of pictures"):
+        arrays(found, picture_root=tmp_path / "absent")
+    assert any("is called as a tile" in note for note in arrays(found, picture_root=tmp_path)[0]["notes"])
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(InputError):
+        explore(found, tmp_path / "a.png", picture_root=tmp_path)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_hundred_thousand_tiles_stay_below_25_mb():
