@@ -16,7 +16,7 @@ from .ground.errors import InputError
 from .ground.files import whole_file
 from .ground.overwriting import refuse_overwriting
 from .ground.words import counted
-from .page.content import Options, content_of
+from .page.content import Options, content_of, is_given
 from .page.html import page_html
 from .page.widget import IsolationWidget
 
@@ -159,7 +159,7 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
     options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect,
                       xy=xy)
-    refuse_overwriting([*_files_read(result), *(_files_read(picture_root) if os.fspath(picture_root) else [])], out)
+    refuse_overwriting([*_files_read(result), *(_files_read(picture_root) if is_given(picture_root) else [])], out)
     source, content = content_of(result, options)
     if "path" in source.table:
         refuse_overwriting([os.path.join(picture_root, str(path)) for path in source.table["path"]], out)

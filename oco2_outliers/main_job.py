@@ -361,7 +361,7 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     box, dates, quality, mode
         Judge only these soundings, see `read_lite`; how many were left out is said.
     random_state : int, optional
-        For the silhouettes of tables above 10,000 rows, which are sampled.
+        For tables above 10,000 rows: the 2,000 rows that all are compared with, and the silhouettes, are drawn.
     n_jobs : int, optional
         Cores for the neighbour search.
     progress : bool, default False

@@ -212,6 +212,11 @@ def _packed_coast(table: pd.DataFrame, view: dict, pack: Pack) -> dict[str, Any]
     return pack.add(coast_array(turned, latitude))
 
 # %% ../../nbs/page/06_content.ipynb #42c4477f
+def is_given(folder: str | os.PathLike) -> bool:
+    """Whether a folder was named; the working folder is what stands for none."""
+    return Path(folder) != Path()
+
+
 def _table_and_outlines(source: Source) -> tuple[pd.DataFrame, np.ndarray | None]:
     """The table as the page sees it, and the outlines of its rows as WKB."""
     own = outlines_in(source.table)
@@ -224,7 +229,7 @@ def _packed_extras(source: Source, table: pd.DataFrame, geometry: np.ndarray | N
                    options: Options) -> dict[str, Any]:
     """What the page has beside columns and verdict: pictures, coast, outlines, nearest tiles."""
     root, tiles = Path(options.picture_root), source.tiles is not None
-    of_tiles = tiles and "path" not in table and os.fspath(options.picture_root) != "" and options.max_pictures > 0
+    of_tiles = tiles and "path" not in table and is_given(options.picture_root) and options.max_pictures > 0
     packed = packed_tile_pictures if of_tiles else packed_pictures
     return {"pictures": packed(table, pack, options.thumbnail, options.max_pictures, root, source.notes),
             "coast": _packed_coast(table, view, pack),

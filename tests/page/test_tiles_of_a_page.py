@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,11 @@ def test_a_saved_folder_is_the_same_page(tiles, made, tmp_path):
         assert here[key] == there[key], key
     assert here["view"]["plane"]["title"] == "Embedding map (the two main directions)"
     assert main(["explore", str(tmp_path / "out"), "--out", str(tmp_path / "page.html")]) == 0
+    (tmp_path / "rgbs").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "rgbs" / f"{result.table['id'][3]}.jpg")
+    assert arrays(tmp_path / "out")[0]["pictures"] is None
+    told = ["explore", str(tmp_path / "out"), "--pictures", str(tmp_path / "rgbs"), "--out", str(tmp_path / "page.html")]
+    assert main(told) == 0 and "pictures of 1 of 160 tiles" in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_tiles_have_words_of_their_own(tiles, found, tmp_path):
@@ -141,7 +147,8 @@ def test_areas_of_any_table_are_drawn():
     shapely = pytest.importorskip("shapely")
     areas = [shapely.box(x, 40, x + 0.9, 41) for x in range(3)]
     areas[1] = shapely.MultiPolygon([shapely.box(1, 40, 1.4, 41), shapely.box(1.5, 40, 1.9, 41)])
-    table = geopandas.GeoDataFrame({"score": [1.0, 2.0, 3.0], "outlier": [False, False, True]}, geometry=areas, crs=4326)
+    scored = {"score": [1.0, 2.0, 3.0], "outlier": [False, False, True]}
+    table = geopandas.GeoDataFrame(scored, geometry=areas, crs=4326)
     for each in (table, table.to_crs(3857)):
         meta, array = arrays(each)
         assert array(meta["outlines"]["rows"]).tolist() == [0, 1, 1, 2] and meta["view"]["lat"] == "latitude"
@@ -159,6 +166,7 @@ def test_pictures_are_not_written_over(tiles, found, tmp_path):
     with pytest.raises(InputError, match="no folder of pictures"):
         arrays(found, picture_root=tmp_path / "absent")
     assert any("is called as a tile" in note for note in arrays(found, picture_root=tmp_path)[0]["notes"])
+    assert not any("picture" in note for note in arrays(found, picture_root=Path())[0]["notes"])
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(InputError):
         explore(found, tmp_path / "a.png", picture_root=tmp_path)
