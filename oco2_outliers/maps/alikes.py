@@ -64,8 +64,8 @@ def rows_typed(asked: Sequence[str], names: np.ndarray) -> tuple[np.ndarray, lis
     rows, notes = rows_named(meant, names), []
     for each, row in zip(meant, rows):
         if isinstance(each, str) and (n := int((names == each).sum())) > 1:
-            notes.append(f"{n:,} tiles are called {printable(each)}: the first, row {row}, is taken; ask for another by "
-                         "the number of its row")
+            notes.append(f"{n:,} tiles are called {printable(each)}: the first, row {row}, is taken; ask for another "
+                         "by the number of its row")
     return rows, notes
 
 # %% ../../nbs/maps/88_alikes.ipynb #adb1fe95

@@ -32,7 +32,8 @@ def _files(e: Embeddings) -> list[str]:
     told = [(str(each.get("name")), f", {_size(each.get('bytes', 0))}, SHA-256 {str(each.get('sha256'))[:12]}")
             for each in e.inputs] or [(str(name), "") for name in sorted(rows.index.astype(str))]
     lines = [f"files: {len(told):,}"] if told else ["files: not known"]
-    lines += [f"  {printable(name)}: {counted(int(rows.get(name, 0)), 'tile')}{more}" for name, more in told[:MOST_SHOWN]]
+    lines += [f"  {printable(name)}: {counted(int(rows.get(name, 0)), 'tile')}{more}"
+              for name, more in told[:MOST_SHOWN]]
     return lines + ([f"  and {len(told) - MOST_SHOWN:,} more"] if len(told) > MOST_SHOWN else [])
 
 # %% ../../nbs/maps/89a_describing.ipynb #c5031f8d
