@@ -118,7 +118,8 @@ def test_info_tells_model_files_notes_and_places(work, capsys):
     said = capsys.readouterr().out
     for words in ("80 tiles of 8 numbers each", "model: not told", "files: 2", f"{CLAY}: 50 tiles", "2022-06-10 to",
                   "squares: 03WVN (50), 01WCP (30)", "note: 1 file of other kinds not read: .part",
-                  "check of places: 30 of 80 tiles not in order", "km from zone and band of 01WCP", "wrote 30 rows to wrong.csv"):
+                  "check of places: 30 of 80 tiles not in order", "km from zone and band of 01WCP",
+                  "wrote 30 rows to wrong.csv"):
         assert words in said, words
     wrong = pd.read_csv("wrong.csv")
     assert set(wrong["mgrs"]) == {"01WCP"} and wrong["row"].tolist() == list(range(30)), "by the names of the files"
