@@ -27,6 +27,8 @@ from oco2_outliers.runs.tasks import (
     task_named,
 )
 from .shell.boundary import within_boundary
+from .shell.embedding_commands import embeddings_app
+from .shell.options import InputStore, Seed, store_of
 
 # %% auto #0
 __all__ = ['app', 'soundings_app', 'images_app', 'main']
@@ -38,6 +40,7 @@ soundings_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="M
 images_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Find the odd pictures of a folder.")
 app.add_typer(soundings_app, name="soundings")
 app.add_typer(images_app, name="images")
+app.add_typer(embeddings_app, name="embeddings")
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2
 def _print_version(asked: bool) -> None:
@@ -78,27 +81,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return within_boundary(lambda: app(args=arguments, prog_name="oco2-outliers", standalone_mode=False))
 
 # %% ../nbs/90_cli.ipynb #c2042359
-_InputStore = Annotated[str | None, typer.Option("--store", help="Store that holds the input: a folder or a URL. "
-                                                 "Default: local paths.")]
 _ROW_HELP = {each.name: f"{each.help[0].upper()}{each.help[1:]}" for each in ROWS}
 _Box = Annotated[str | None, typer.Option(help=_ROW_HELP["box"])]
 _Dates = Annotated[str | None, typer.Option(help=_ROW_HELP["dates"])]
 _Quality = Annotated[int | None, typer.Option(help=_ROW_HELP["quality"])]
 _Mode = Annotated[str | None, typer.Option(help=_ROW_HELP["mode"])]
 _Columns = Annotated[str | None, typer.Option(help="Only these columns, a,b,c.")]
-_Seed = Annotated[int, typer.Option(help="Seed of the random numbers; the same seed gives the same result.", min=0)]
 
 # %% ../nbs/90_cli.ipynb #5b9b1acf
 def _rows_asked(box: str | None, dates: str | None, quality: int | None, mode: str | None) -> dict:
     """The rows that the options ask for, as the functions take them."""
     return {"box": box_from(box), "dates": days_from(dates), "quality": quality, "mode": modes_from(mode)}
-
-# %% ../nbs/90_cli.ipynb #b567cc76
-def _store_of(store: str | None):
-    """The store of that address, or None for local paths."""
-    from oco2_outliers.datasets import Datasets
-
-    return None if store is None else Datasets(store)
 
 # %% ../nbs/90_cli.ipynb #c477a9b2
 _Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Lite .nc4, CSV (, or ;, also .gz .bz2 .xz), "
@@ -126,7 +119,7 @@ _DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows wi
 def _isolate_command(
     inputs: _Inputs,
     out: Annotated[Path, typer.Option(help="Folder for the seven result files.")] = Path("isolated"),
-    store: _InputStore = None,
+    store: InputStore = None,
     eps: _Eps = "auto",
     min_samples: _Group = "auto",
     scale: _Spread = "robust",
@@ -161,7 +154,7 @@ def _simulate_command(
     name: Annotated[str, typer.Argument(help="Name of the granule in the store, ending in .nc4.")] = "granule.nc4",
     store: Annotated[str | None, typer.Option(help="Store to write to: a folder or a URL. Default: OCO2_STORE, or the "
                                               "user data folder.")] = None,
-    random_state: _Seed = 0,
+    random_state: Seed = 0,
 ) -> None:
     """Make a realistic granule with known bad soundings, and print which they are."""
     from oco2_outliers.datasets import Datasets
@@ -181,13 +174,13 @@ def _simulate_command(
 def _info_command(
     name: Annotated[str, typer.Argument(metavar="INPUT", help="Lite .nc4, CSV, JSON or Parquet, or a "
                                         "folder, glob (quoted) or URL of them.")],
-    store: _InputStore = None, encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    store: InputStore = None, encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Say what a file of soundings holds."""
     from oco2_outliers.soundings import describe_soundings, read_soundings
     from oco2_outliers.soundings.inputs import meant_inputs
 
-    place = _store_of(store)
+    place = store_of(store)
     print(describe_soundings(read_soundings(meant_inputs(name, place), store=place, encoding=encoding,
                                             separator=separator, decimal=decimal)))
 
@@ -197,7 +190,7 @@ def _convert_soundings_command(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT... OUT", help="What to read (files, folders, globs), "
                                                 "and last what to write: .parquet, .geoparquet, .csv, .json (also .gz "
                                                 ".bz2 .xz) or .nc4.")],
-    store: _InputStore = None, columns: _Columns = None, box: _Box = None, dates: _Dates = None,
+    store: InputStore = None, columns: _Columns = None, box: _Box = None, dates: _Dates = None,
     quality: _Quality = None, mode: _Mode = None,
     encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
@@ -208,7 +201,7 @@ def _convert_soundings_command(
     *sources, target = inputs
     if not sources:
         raise InputError("give at least one INPUT and OUT")
-    place = _store_of(store)
+    place = store_of(store)
     written = convert_soundings(meant_inputs(sources, place), target, store=place, columns=names_from(columns),
                                 encoding=encoding, separator=separator, decimal=decimal,
                                 **_rows_asked(box, dates, quality, mode))
@@ -234,7 +227,7 @@ def _peaks_command(
     inputs: _Tracks,
     out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, left_out.csv, summary.json "
                                       "and a figure per peak.")] = Path("peaks"),
-    store: _InputStore = None,
+    store: InputStore = None,
     preset: _Preset = None,
     alpha: Annotated[float, typer.Option(help="Share of plume-free orbits that may show a peak.")] = 0.05,
     surrogates: _Surrogates = 200,
@@ -248,7 +241,7 @@ def _peaks_command(
                                          "would have passed.")] = False,
     inventory: _Inventory = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
-    random_state: _Seed = 0,
+    random_state: Seed = 0,
     encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
@@ -390,7 +383,7 @@ def _evaluate_command(
                                              "evaluation.png.")] = None,
     on: _On = None, label: _LabelColumn = None, positive: _Positive = None, score: _ScoreColumn = None,
     share: _Share = None, bootstrap: Annotated[int, typer.Option(help="Draws for the intervals.", min=1)] = 1000,
-    random_state: _Seed = 0,
+    random_state: Seed = 0,
 ) -> None:
     """Check a result against labels: ROC AUC, average precision, recall and precision, beside a random order."""
     from oco2_outliers.main_job import Evaluation, evaluate
@@ -603,7 +596,7 @@ _Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep small copi
 @images_app.command("train")
 def _train_command(
     dataset: _Dataset, model: _NewModel, bins: _Bins = "3,3,3", trees: _Trees = 100,
-    contamination: _TrainShare = None, random_state: _Seed = 42, preset: _PicturePreset = "tutorial",
+    contamination: _TrainShare = None, random_state: Seed = 42, preset: _PicturePreset = "tutorial",
     features: _Features = None, detector: _Detector = None,
     fast: _Fast = False, scale: _Scale = None, thumbnails: _Thumbnails = False, jobs: _Jobs = -1,
     max_pixels: _MaxPixels = 100_000_000,

@@ -16,7 +16,7 @@ from ..ground.errors import InputError, printable
 from ..ground.numbers import real_number, shown, whole_number
 from ..ground.words import counted
 from .strays import isolate_embeddings
-from .vectors import directions, km_apart, names_of, neighbours, table_of, vectors_of
+from .vectors import km_apart, names_of, neighbours, table_of, vectors_of
 
 # %% auto #0
 __all__ = ['similar', 'label_spread']
@@ -64,8 +64,8 @@ def rows_typed(asked: Sequence[str], names: np.ndarray) -> tuple[np.ndarray, lis
     rows, notes = rows_named(meant, names), []
     for each, row in zip(meant, rows):
         if isinstance(each, str) and (n := int((names == each).sum())) > 1:
-            notes.append(f"{n:,} tiles are called {printable(each)}: the first, row {row}, is taken; ask for another by "
-                         "the number of its row")
+            notes.append(f"{n:,} tiles are called {printable(each)}: the first, row {row}, is taken; ask for another "
+                         "by the number of its row")
     return rows, notes
 
 # %% ../../nbs/maps/88_alikes.ipynb #adb1fe95
@@ -104,14 +104,14 @@ def similar(e: Any, rows: Any, k: int = 10, metric: str = "cosine", n_jobs: int 
     ([1], [2])
     """
     X, k = vectors_of(e), whole_number("k", k)
-    table, fitted = table_of(e, len(X)), directions(X, metric)
+    table = table_of(e, len(X))
     names, new = names_of(table), _outside(rows, X)
     if new is None:
         asked = rows_named([rows] if isinstance(rows, str | int | np.integer) else list(rows), names)
-        index, distance = neighbours(fitted, fitted[asked], k, own=asked, n_jobs=n_jobs)
+        index, distance = neighbours(X, X[asked], k, own=asked, n_jobs=n_jobs, metric=metric)
         queries = names[asked]
     else:
-        index, distance = neighbours(fitted, directions(new, metric), k, n_jobs=n_jobs)
+        index, distance = neighbours(X, new, k, n_jobs=n_jobs, metric=metric)
         queries = np.arange(len(new)).astype(str).astype(object)
     each = np.repeat(np.arange(len(queries)), index.shape[1])
     flat = index.ravel()
@@ -184,16 +184,16 @@ def label_spread(e: Any, labels: Any, eps: float | str = "auto", metric: str = "
     ['sea', 'sea', 'land', '?']
     """
     X = vectors_of(e)
-    rows, known = directions(X, metric), _labels_of(labels, len(X))
+    known = _labels_of(labels, len(X))
     given = np.array([each is not None for each in known])
     limit = real_number("eps", eps) if not isinstance(eps, str) else isolate_embeddings(e, eps, metric=metric).eps
     places = np.flatnonzero(given)
     index, distance = np.zeros(len(X), np.int64), np.full(len(X), np.inf)
     if not given.all():
-        near = neighbours(rows[places], rows[~given], 1, n_jobs=n_jobs)
+        near = neighbours(X[places], X[~given], 1, n_jobs=n_jobs, metric=metric)
         index[~given], distance[~given] = near[0][:, 0], near[1][:, 0]
     if len(places) > 1:
-        near = neighbours(rows[places], k=1, n_jobs=n_jobs)
+        near = neighbours(X[places], k=1, n_jobs=n_jobs, metric=metric)
         index[given], distance[given] = near[0][:, 0], near[1][:, 0]
     abstained = ~given & (distance > limit)
     label = known[places[index]]

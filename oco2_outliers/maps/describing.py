@@ -32,7 +32,8 @@ def _files(e: Embeddings) -> list[str]:
     told = [(str(each.get("name")), f", {_size(each.get('bytes', 0))}, SHA-256 {str(each.get('sha256'))[:12]}")
             for each in e.inputs] or [(str(name), "") for name in sorted(rows.index.astype(str))]
     lines = [f"files: {len(told):,}"] if told else ["files: not known"]
-    lines += [f"  {printable(name)}: {counted(int(rows.get(name, 0)), 'tile')}{more}" for name, more in told[:MOST_SHOWN]]
+    lines += [f"  {printable(name)}: {counted(int(rows.get(name, 0)), 'tile')}{more}"
+              for name, more in told[:MOST_SHOWN]]
     return lines + ([f"  and {len(told) - MOST_SHOWN:,} more"] if len(told) > MOST_SHOWN else [])
 
 # %% ../../nbs/maps/89a_describing.ipynb #c5031f8d
@@ -75,15 +76,17 @@ def _vectors(e: Embeddings) -> list[str]:
 
 
 def _misplaced(e: Embeddings) -> list[str]:
-    """What `check_places` says, with the first tiles of each square that are elsewhere."""
+    """What `check_places` says, each reason once, with the first tile of which it is true."""
     wrong = check_places(e)
     if not len(wrong):
         return [f"check of places: nothing wrong with {counted(len(e), 'tile')}"]
-    lines = [f"check of places: {len(wrong):,} of {counted(len(e), 'tile')} not in order"]
-    shown = wrong.head(MOST_SHOWN)
-    lines += [f"  {printable(name)} (row {row}): {reason}"
-              for row, name, reason in zip(shown.index, names_of(e.table)[shown.index], shown["reason"])]
-    return lines + ([f"  and {len(wrong) - MOST_SHOWN:,} more"] if len(wrong) > MOST_SHOWN else [])
+    lines, names = [f"check of places: {len(wrong):,} of {counted(len(e), 'tile')} not in order"], names_of(e.table)
+    sizes, first = wrong["reason"].value_counts(), wrong.drop_duplicates("reason").head(MOST_SHOWN)
+    for row, reason in zip(first.index, first["reason"]):
+        many = f"{sizes[reason]:,} tiles, first " if sizes[reason] > 1 else ""
+        lines.append(f"  {many}{printable(names[row])} (row {row}): {reason}")
+    rest = len(wrong) - int(sizes[first["reason"]].sum())
+    return lines + ([f"  and {rest:,} more"] if rest else [])
 
 # %% ../../nbs/maps/89a_describing.ipynb #cfa20059
 def describe_embeddings(e: Embeddings) -> str:

@@ -72,7 +72,7 @@ class Layout:
             raise InputError(f"the map was made of vectors of {0 if self.vectors is None else self.vectors.shape[1]} "
                              f"numbers, the new ones have {new.shape[1]}: they need the same model")
         metric = self.settings["metric"]
-        near, _ = neighbours(directions(self.vectors, metric), directions(new, metric), 3)
+        near, _ = neighbours(self.vectors, new, 3, metric=metric)
         return np.median(self.xy[near], axis=1)
 
 # %% ../../nbs/maps/83_layouts.ipynb #df6c0e16

@@ -94,12 +94,23 @@ def _quality_lines(found: EmbeddingMap) -> list[str]:
             text_table(figures.rename_axis("map").reset_index())]
 
 # %% ../../nbs/maps/91_mapping.ipynb #7ad32857
+MADE = ("score", "ratio", "isolated", "outlier", "reason", "nearest", "nearest_distance", "nearest_km", "cluster", "x",
+        "y")
+
+
+def check_colour(colour: str, table: pd.DataFrame, k: Sequence[int] | None = None) -> None:
+    """Refuse a column that cannot colour the map, though the map with these clusterings is still to be made."""
+    clusterings = ["density_clusters"] if k is None else [f"{each}_clusters" for each in k]
+    known = dict.fromkeys([*map(str, table.columns), *MADE, *clusterings])
+    if colour not in known or colour == "neighbours":
+        raise InputError(f"no column {shown(colour)} to colour the map by: there are {', '.join(known)}")
+
+
 def _figure(found: EmbeddingMap, colour: str | None) -> Figure:
     """The picture of the map: strays ringed, a colour for the seven largest kinds."""
+    if colour is not None:
+        check_colour(colour, found.table)
     name = colour if colour is not None else next(iter(found.clusterings), None)
-    if name is not None and name not in found.table:
-        raise InputError(f"no column {shown(name)} to colour the map by: the table has "
-                         f"{', '.join(map(str, found.table.columns))}")
     figure = Figure(figsize=(9, 6), layout="constrained")
     kinds = None if name is None else found.table[name]
     layout_plot(found.plane, kinds=kinds, strays=found.table["isolated"], ax=figure.subplots())

@@ -101,7 +101,7 @@ def save_tiles(e: Embeddings, rows: ArrayLike, source: TileSource, size: int = 5
     ['drawn/tile_000003.png']
     """
     chosen = np.atleast_1d(np.asarray(rows, np.int64))
-    if len(chosen) and not (chosen.min() >= 0 and chosen.max() < len(e)):
+    if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(e)):
         raise InputError(f"rows are numbers from 0 to {len(e) - 1}, not {chosen.min()} to {chosen.max()}")
     size = whole_number("size", size, 16, 4096)
     table = pd.DataFrame([*_pictured(e, chosen, source, size)], columns=["row", "id", "origin", "file", "note"])

@@ -20,6 +20,7 @@ from ..ground.files import whole_folder
 from ..ground.numbers import real_number
 from ..ground.version import VERSION
 from ..ground.words import counted
+from ..isolation.asking import checked_metric, refuse_no_direction
 from ..isolation.checks import checked_group
 from ..isolation.company import company_search
 from ..isolation.radii import choose_eps
@@ -27,7 +28,7 @@ from ..isolation.squares import power_for, radius_of, times_power
 from ..isolation.tails import LEAST_ROWS
 from .cache import write_table
 from .layouts import layout
-from .vectors import directions, km_apart, names_of, neighbours, table_of, vectors_of
+from .vectors import km_apart, names_of, neighbours, table_of, vectors_of
 
 # %% auto #0
 __all__ = ['EmbeddingStrays', 'isolate_embeddings']
@@ -193,10 +194,10 @@ def parts_of(found: EmbeddingStrays) -> Parts:
 N_NEIGHBOURS = 5  # that are told of every tile
 
 
-def _nearest_ordinary(rows: np.ndarray, index: np.ndarray, distance: np.ndarray,
+def _nearest_ordinary(X: np.ndarray, metric: str, index: np.ndarray, distance: np.ndarray,
                       stray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each row the nearest one that is no stray, and its distance; -1 and NaN where there is none."""
-    where, apart = np.full(len(rows), -1), np.full(len(rows), np.nan)
+    where, apart = np.full(len(X), -1), np.full(len(X), np.nan)
     if index.shape[1]:
         usable = ~stray[index]
         first, known = usable.argmax(axis=1), usable.any(axis=1)
@@ -204,7 +205,7 @@ def _nearest_ordinary(rows: np.ndarray, index: np.ndarray, distance: np.ndarray,
         apart[known] = distance[known, first[known]]
     todo, ordinary = np.flatnonzero((where < 0) & stray), np.flatnonzero(~stray)
     if len(todo) and len(ordinary):
-        found, apart[todo] = (each[:, 0] for each in neighbours(rows[ordinary], rows[todo], 1))
+        found, apart[todo] = (each[:, 0] for each in neighbours(X[ordinary], X[todo], 1, metric=metric))
         where[todo] = ordinary[found]
     return where, apart
 
@@ -223,22 +224,22 @@ def _reasons(table: pd.DataFrame, eps: float) -> list[str]:
     return said
 
 # %% ../../nbs/maps/86_strays.ipynb #5c7006e5
-def _described(e: Any, rows: np.ndarray, radius: np.ndarray, eps: float,
+def _described(e: Any, X: np.ndarray, metric: str, radius: np.ndarray, eps: float,
                cluster: np.ndarray) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     """The table of a result, the rows of the nearest tiles, and notes on the columns."""
-    table, stray = table_of(e, len(rows)).copy(), radius > eps
+    table, stray = table_of(e, len(X)).copy(), radius > eps
     if "id" not in table:
         table.insert(0, "id", names_of(table))
     names = names_of(table)
-    index, distance = neighbours(rows, k=N_NEIGHBOURS)
-    where, apart = _nearest_ordinary(rows, index, distance, stray)
+    index, distance = neighbours(X, k=N_NEIGHBOURS, metric=metric)
+    where, apart = _nearest_ordinary(X, metric, index, distance, stray)
     told: dict[str, Any] = {"score": radius, "ratio": radius / eps, "isolated": stray, "outlier": stray, "reason": "",
             "nearest": [names[i] if i >= 0 else None for i in where], "nearest_distance": apart,
-            "nearest_km": np.where(where >= 0, km_apart(table, np.arange(len(rows)), table, where), np.nan),
+            "nearest_km": np.where(where >= 0, km_apart(table, np.arange(len(X)), table, where), np.nan),
             "neighbours": [names[each].tolist() for each in index], "cluster": cluster}
     table, notes = made_room(table, told)
     table = table.assign(**told)
-    near = np.full((len(rows), N_NEIGHBOURS), -1, np.int32)
+    near = np.full((len(X), N_NEIGHBOURS), -1, np.int32)
     near[:, : index.shape[1]] = index
     return table.assign(reason=_reasons(table, eps)), near, notes
 
@@ -308,16 +309,18 @@ def isolate_embeddings(e: Any, eps: float | str = "auto", min_samples: int | str
     ('fence of the radii', 10)
     """
     X = vectors_of(e)
-    rows = directions(X, metric)
-    power = power_for(rows)
+    if checked_metric(metric) == "cosine":
+        refuse_no_direction(X)
     checked_group(min_samples)
-    search, m = company_search(times_power(rows, power), min_samples, n_jobs, random_state)
-    radius = radius_of(search.radii2(m), power) if m <= len(rows) else np.full(len(rows), np.inf)
-    used, rule, notes = _eps_for(radius, eps, len(rows), m)
-    if m > len(rows):
-        cluster = np.full(len(rows), -1)
+    shift = power_for(X)
+    power = 0 if metric == "cosine" else shift  # of the distances: those between directions are what they were
+    search, m = company_search(times_power(X, shift), min_samples, n_jobs, random_state, metric=metric)
+    radius = radius_of(search.radii2(m), power) if m <= len(X) else np.full(len(X), np.inf)
+    used, rule, notes = _eps_for(radius, eps, len(X), m)
+    if m > len(X):
+        cluster = np.full(len(X), -1)
     else:
         cluster = np.asarray(search.labels([float(times_power(used, power))], m)[0])
-    table, near, clashes = _described(e, rows, radius, used, cluster)
+    table, near, clashes = _described(e, X, metric, radius, used, cluster)
     return EmbeddingStrays(table, float(used), m, metric, rule, [*notes, *clashes, *getattr(e, "notes", [])],
                            list(getattr(e, "inputs", [])), getattr(e, "geometry", None), near, X)

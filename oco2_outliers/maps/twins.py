@@ -13,18 +13,19 @@ import numpy as np
 import pandas as pd
 
 from ..ground.numbers import real_number
+from ..isolation.asking import checked_metric, refuse_no_direction
 from .vectors import directions, km_apart, names_of, neighbours, table_of, vectors_of
 
 # %% auto #0
 __all__ = ['duplicates']
 
 # %% ../../nbs/maps/87_twins.ipynb #25d369d6
-def _within(rows: np.ndarray, limit: float) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def _within(X: np.ndarray, metric: str, limit: float) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """For each row with others within the limit: its number, theirs, and their distances; as far as needed."""
-    asked, k = np.arange(len(rows)), 8
+    asked, k = np.arange(len(X)), 8
     while len(asked):
-        index, distance = neighbours(rows, rows[asked], k, own=asked)
-        full = index.shape[1] == len(rows) - 1
+        index, distance = neighbours(X, X[asked], k, own=asked, metric=metric)
+        full = index.shape[1] == len(X) - 1
         for i, row in enumerate(asked):
             near = distance[i] <= limit
             if near.any() and (full or not near.all()):
@@ -34,20 +35,21 @@ def _within(rows: np.ndarray, limit: float) -> Iterator[tuple[int, np.ndarray, n
         asked, k = asked[(distance <= limit).all(axis=1)], 8 * k
 
 
-def _same(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def _same(X: np.ndarray, metric: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """For the first of equal rows: its number, those of the others, and zeros."""
     seen: dict[bytes, list[int]] = {}
-    for i, row in enumerate(rows + 0.0):  # so that -0.0 is 0.0
-        seen.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), []).append(i)
+    for begin in range(0, len(X), 10_000):
+        for i, row in enumerate(directions(X[begin : begin + 10_000], metric) + 0.0, begin):  # so that -0.0 is 0.0
+            seen.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), []).append(i)
     for listed in seen.values():
         if len(listed) > 1:
             yield listed[0], np.array(listed[1:]), np.zeros(len(listed) - 1)
 
 # %% ../../nbs/maps/87_twins.ipynb #d7671283
-def _groups(rows: np.ndarray, within: float) -> tuple[np.ndarray, np.ndarray]:
+def _groups(X: np.ndarray, metric: str, within: float) -> tuple[np.ndarray, np.ndarray]:
     """For each row the row that is kept for it (itself, as a rule), and the distance between the two."""
-    kept, apart = np.arange(len(rows)), np.zeros(len(rows))
-    found = _within(rows, within) if within else _same(rows)
+    kept, apart = np.arange(len(X)), np.zeros(len(X))
+    found = _within(X, metric, within) if within else _same(X, metric)
     for row, others, distance in sorted(found, key=lambda each: each[0]):
         if kept[row] != row:
             continue
@@ -88,11 +90,13 @@ def duplicates(e: Any, within: float = 0.0, metric: str = "cosine", place_km: fl
     >>> duplicates(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]]))["row"].tolist()
     [0, 2]
     """
-    rows = directions(vectors_of(e), metric)
+    X = vectors_of(e)
+    if checked_metric(metric) == "cosine":
+        refuse_no_direction(X)
     limit = real_number("within", within, least=0)
     nearby = real_number("place_km", place_km, least=0)
-    kept, apart = _groups(rows, limit)
-    table, grown = table_of(e, len(rows)), np.bincount(kept, minlength=len(rows)) > 1
+    kept, apart = _groups(X, metric, limit)
+    table, grown = table_of(e, len(X)), np.bincount(kept, minlength=len(X)) > 1
     listed = np.flatnonzero(grown[kept])
     listed = listed[np.lexsort([listed, kept[listed]])]
     km = km_apart(table, listed, table, kept[listed])

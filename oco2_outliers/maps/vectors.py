@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from ..isolation.asking import nearest
+from ..isolation.asking import checked_metric, nearest, refuse_no_direction
+from ..isolation.squares import in_metric
 from ..soundings.sphere import sphere_distance
 
 # %% auto #0
@@ -32,25 +33,23 @@ def vectors_of(e: Any) -> np.ndarray:
     return X
 
 # %% ../../nbs/maps/80_vectors.ipynb #44c16a09
-METRICS = ("cosine", "euclidean")
+def _directed(rows: np.ndarray) -> np.ndarray:
+    """A few rows as float64, divided by their lengths."""
+    largest = np.abs(rows).max(axis=1).astype(np.float64)
+    # Exact, and no square leaves the range.
+    scaled = np.ldexp(rows.astype(np.float64), -np.frexp(largest)[1][:, None])
+    return in_metric(scaled, "cosine")
 
 
 def directions(X: np.ndarray, metric: str = "cosine") -> np.ndarray:
     """Rows as float64, for `metric="cosine"` divided by their length; the distance between two is then the chord."""
-    if metric not in METRICS:
-        raise InputError(f"metric must be cosine or euclidean, not {metric!r}")
-    rows = np.array(X, np.float64)
-    if metric == "euclidean":
-        return rows
-    largest = np.abs(rows).max(axis=1)
-    if not largest.all():
-        raise InputError(f"row {int((largest == 0).argmax())} of the embeddings is 0 throughout: it has no direction; "
-                         'drop such rows, or ask for metric="euclidean"')
-    rows = np.ldexp(rows, -np.frexp(largest)[1][:, None])  # exact, so that no square leaves the range
-    squares = np.zeros(len(rows))
-    for column in rows.T:
-        squares += column * column
-    return rows / np.sqrt(squares)[:, None]
+    if checked_metric(metric) == "euclidean":
+        return np.array(X, np.float64)
+    refuse_no_direction(X)
+    rows = np.empty(X.shape)
+    for begin in range(0, len(X), 10_000):  # the steps between need copies: of a few rows at a time
+        rows[begin : begin + 10_000] = _directed(X[begin : begin + 10_000])
+    return rows
 
 # %% ../../nbs/maps/80_vectors.ipynb #66f1a2f1
 def _without(index: np.ndarray, distance: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +60,7 @@ def _without(index: np.ndarray, distance: np.ndarray, own: np.ndarray) -> tuple[
 
 
 def neighbours(rows: np.ndarray, asking: np.ndarray | None = None, k: int = 10, own: np.ndarray | None = None,
-               n_jobs: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+               n_jobs: int | None = None, metric: str = "euclidean") -> tuple[np.ndarray, np.ndarray]:
     """The k nearest of `rows` for each of `asking` (each row itself by default): index and distance, nearest first.
 
     `own` says which row each of `asking` is, so that it is left out. There are fewer than k where the table ends.
@@ -70,10 +69,10 @@ def neighbours(rows: np.ndarray, asking: np.ndarray | None = None, k: int = 10, 
     if not k or not n:
         return np.empty((n, k), np.int64), np.empty((n, k))
     if asking is None:
-        return nearest(rows, k=k, n_jobs=n_jobs)
+        return nearest(rows, None, k, metric, n_jobs)
     if own is None:
-        return nearest(asking, rows, k, n_jobs=n_jobs)
-    return _without(*nearest(asking, rows, k + 1, n_jobs=n_jobs), own)
+        return nearest(asking, rows, k, metric, n_jobs)
+    return _without(*nearest(asking, rows, k + 1, metric, n_jobs), own)
 
 # %% ../../nbs/maps/80_vectors.ipynb #44939690
 def table_of(e: Any, n: int) -> pd.DataFrame:

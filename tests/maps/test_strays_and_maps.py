@@ -56,6 +56,16 @@ def test_a_direction_does_not_leave_the_range(scale):
     np.testing.assert_allclose(directions(rows * scale), directions(rows), rtol=1e-14)
 
 
+@pytest.mark.parametrize("scale", [1e-150, 2.0**-300, 1e100, 1e150])
+def test_strays_by_angle_are_those_of_the_directions_at_any_length(tiles, scale):
+    wide = tiles.X.astype(np.float64)
+    found = isolate_embeddings(wide * scale)
+    np.testing.assert_allclose(found.table["score"], isolation_radius(directions(wide), 10), rtol=1e-13)
+    assert found.table["cluster"].tolist() == isolate_embeddings(wide).table["cluster"].tolist()
+    lengths = np.random.default_rng(0).uniform(0.1, 10.0, (len(wide), 1))
+    np.testing.assert_allclose(isolate_embeddings(wide * lengths).table["score"], found.table["score"], rtol=1e-13)
+
+
 def test_neighbours_leave_the_asking_row_out_also_among_copies():
     rows = np.ones((30, 3))
     index, distance = neighbours(rows, rows[[0, 29]], 4, own=np.array([0, 29]))

@@ -1,17 +1,48 @@
 """Every notebook runs from top to bottom, as nbdev runs it, and pytest counts each."""
 
+import ast
+
+import nbdev.test
 import pytest
 from layout import NOTEBOOKS, notebook_name
 from nbdev.config import get_config
+from nbdev.process import NBProcessor
 
 # Under another name: pytest would take `test_nb` itself for a test.
 from nbdev.test import test_nb as run_notebook
+
+
+def room_of(cells) -> str:
+    """The module that a notebook writes, as it is imported."""
+    return "oco2_outliers." + next(name for cell in cells for name in (cell.directives_ or {}).get("default_exp", ()))
+
+
+def with_functions_from(room: str, source: str) -> str:
+    """The same cell, its functions imported from the package and not defined."""
+    body = ast.parse(source).body
+    functions = [part.name for part in body if isinstance(part, ast.FunctionDef)]
+    others = [ast.unparse(part) for part in body if not isinstance(part, ast.FunctionDef)]
+    return "\n".join([f"from {room} import {', '.join(functions)}", *others])
+
+
+class KernelsFromThePackage(NBProcessor):
+    """A notebook whose exported kernels come from the package, where they are compiled once for all tests.
+
+    `test_project` holds the text of both to be the same; compiling each notebook's own took a minute and a half.
+    """
+
+    def process(self):
+        super().process()
+        for cell in self.nb.cells:
+            if cell.cell_type == "code" and "export" in cell.directives_ and "\n@compiled(" in f"\n{cell.source}":
+                cell.source = with_functions_from(room_of(self.nb.cells), cell.source)
 
 
 # `index` makes README.md: test_readme runs it.
 @pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if path.stem != "index"], ids=notebook_name)
 def test_notebook_runs(notebook, root, monkeypatch):
     monkeypatch.chdir(root)
+    monkeypatch.setattr(nbdev.test, "NBProcessor", KernelsFromThePackage)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     monkeypatch.setenv("IN_TEST", "1")  # nbdev sets it, and nbdev_export would do nothing in the tests that follow
     skip = get_config(path=root).tst_flags.split()

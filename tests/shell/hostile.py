@@ -38,6 +38,26 @@ def _with_commas(head: str, lines: list[str]) -> str:
     return "\n".join([head.replace(",", ";") + ";site", *rows])
 
 
+def _make_tiles(folder: Path) -> None:
+    """Geo-embeddings: as files, with faults, kept in a folder, kept and cut."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from oco2_outliers.embeddings import read_embeddings, simulate_embeddings
+
+    made = simulate_embeddings(0, n=80, d=8)
+    gaps = np.where(made.X > 0.5, np.nan, made.X).astype(np.float32)
+    for name, X in (("tiles/31TCJ_20220610_20220610_v001.gpq", made.X), ("gaps.gpq", gaps)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        rows = pa.table({"id": made.table["id"], "geometry": made.geometry, "embeddings": list(X)})
+        pq.write_table(rows, folder / name)
+    read_embeddings(folder / "tiles").save(folder / "kept")
+    read_embeddings(folder / "tiles").save(folder / "cut")
+    (folder / "cut" / "X.npy").write_bytes((folder / "kept" / "X.npy").read_bytes()[:999])
+    (folder / "grid_0.15_52.05.npy").write_bytes(b"\x93NUMPY")
+
+
 def make_zoo(folder: Path) -> None:
     """Files that a person, a disk or an enemy may leave in a folder."""
     from oco2_outliers.image_forest import simulate_pictures, train_model
@@ -115,6 +135,7 @@ def make_zoo(folder: Path) -> None:
         combine("many")
         simulate_pictures("pictures", n_pictures=8, odd_kinds=[], random_state=0)
         train_model("pictures", "model.npz", n_jobs=1)
+    _make_tiles(folder)
     (folder / "torn" / "run.json").write_text('{"package": 1')
     (folder / "torn" / "manifest.jsonl").write_text('{"key": 5}\nnot json\n[]\n')
     shutil.copy(folder / "junk.png", folder / "pictures" / "junk.png")
@@ -341,6 +362,20 @@ SHARED: dict[str, tuple[list[str], list[tuple[str, str | None]]]] = {
     "combine": (["RESULT"], [("--partial", None), ("--top", TEXT)]),
     "store check": ([], [("--store", FILE), ("--clean", None), ("--yes", None), ("--older-than", TEXT)]),
 }
+# Commands for geo-embeddings, in the cases from FIRST_EMBEDDINGS on.
+FIRST_EMBEDDINGS, N_CASES = 560, 640
+_READING = [("--column", TEXT), ("--format", "FORMAT"), ("--drop-missing", None), ("--stride", TEXT), ("--store", FILE)]
+_STRAYS = [("--eps", TEXT), ("--min-samples", TEXT), ("--metric", "METRIC"), ("--jobs", "JOBS")]
+EMBEDDINGS: dict[str, tuple[list[str], list[tuple[str, str | None]]]] = {
+    "embeddings info": (["TILES"], [*_READING, ("--out", OUT)]),
+    "embeddings isolate": (["TILES"], [*_READING, *_STRAYS, ("--out", OUT), ("--random-state", TEXT)]),
+    "embeddings map": (["TILES"], [*_STRAYS, ("--out", OUT), ("--clusters", TEXT), ("--colour", TEXT)]),
+    "embeddings similar": (["TILES", TEXT], [*_READING, ("-k", TEXT), ("--out", "CONVERTED")]),
+    "embeddings duplicates": (["TILES"], [("--within", TEXT), ("--place-km", TEXT), ("--out", "CONVERTED")]),
+    "embeddings tiles": (["TILES", TEXT], [*_READING, ("--out", OUT), ("--template", "TEMPLATE"), ("--size", TEXT)]),
+    "embeddings cache": (["TILES", OUT], _READING),
+}
+
 # What a value is taken from, beside the two kinds above, and what makes a command likely to get far.
 ALSO = {
     "CONVERTED": [
@@ -360,6 +395,13 @@ ALSO = {
         os.fsdecode(b"new\xff.csv"),
         "new.doc",
     ],
+    "TILES": ["tiles", "tiles", "kept", "gaps.gpq", "cut", "tiles/*.gpq", "good.parquet", "junk.parquet", "absent", "",
+              ".", "result", "grid_0.15_52.05.npy", "folder.csv", "nowhere.csv", "/dev/null", "memory://a/b.gpq",
+              "http://bob:hushword@127.0.0.1:9/x.gpq", "1"],
+    "FORMAT": ["parquet", "tessera", "alphaearth", "auto", "npy", ""],
+    "METRIC": ["cosine", "euclidean", "l1", ""],
+    "TEMPLATE": ["http://127.0.0.1:9/{z}/{x}/{y}?key=hushword", "http://127.0.0.1:9/{z}/{x}", "ftp://t/{z}/{x}/{y}",
+                 "", "{z}{x}{y}", "hushword"],
     "CSV": ["good.csv", "good.csv", "good.csv.gz", "utf16.csv", "latin.csv", "ragged.csv", "quotes.csv", "header.csv",
             "junk.csv", "good.nc4", "good.json", "comma.csv", "either.csv", "mixed.json", "seconds.csv"],
     "RESULT": ["result", "result/isolated.csv", "result2", "many", "torn", "comma.csv", "latin.csv", "plumes"],
@@ -388,6 +430,8 @@ LIKELY = {
     "store get": ["--store", "store"],
     "store url": ["--store", "store"],
     "store rm": ["--store", "store"],
+    "embeddings map": ["--method", "pca"],
+    "embeddings tiles": ["0", "--size", "32"],
 }
 ENVIRONMENTS = [
     {"OCO2_STORE": "good.csv"},
@@ -459,7 +503,7 @@ class Case:
 def case(seed: int) -> Case:
     """The hostile invocation with this number."""
     rng = random.Random(seed)
-    commands = COMMANDS if seed < FIRST_COMMANDS else SHARED
+    commands = COMMANDS if seed < FIRST_COMMANDS else SHARED if seed < FIRST_EMBEDDINGS else EMBEDDINGS
     command = list(commands)[seed % len(commands)]
 
     def value(kind: str) -> str:
@@ -655,7 +699,7 @@ def _may_stay(one: Case) -> bool:
     return (
         one.argv[0] in ("run", "combine")
         or one.surroundings in ("full stdout", "broken pipe")
-        or one.argv[:2] == ["store", "put"]
+        or one.argv[:2] in (["store", "put"], ["embeddings", "tiles"])
     )
 
 
@@ -690,6 +734,7 @@ def main(first: int, last: int) -> int:
 
 if __name__ == "__main__":
     import oco2_outliers.cli  # noqa: F401 - what is imported once need not be imported by every child
+    import oco2_outliers.embeddings
     import oco2_outliers.explorer
     import oco2_outliers.image_forest
     import oco2_outliers.scale  # noqa: F401

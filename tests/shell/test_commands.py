@@ -306,9 +306,9 @@ def test_of_a_traceback_in_the_words_of_a_library_the_last_line_is_told(capsys):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks, devices of Linux; the tests above run here without")
 def test_hostile_command_lines_end_in_order(tmp_path):
-    """560 invocations: no traceback, nothing left behind, exit codes as promised, one line on standard error."""
+    """640 invocations: no traceback, nothing left behind, exit codes as promised, one line on standard error."""
     runner = str(Path(__file__).with_name("hostile.py"))
-    done = subprocess.run([sys.executable, "-W", "ignore", runner, "0", "560"], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-W", "ignore", runner, "0", "640"], capture_output=True, text=True,
                           env=os.environ | {"TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -317,15 +317,17 @@ def test_hostile_command_lines_end_in_order(tmp_path):
 def test_hostile_command_lines_differ():
     sys.path.insert(0, str(Path(__file__).parent))
     try:
-        from hostile import COMMANDS, FIRST_COMMANDS, SHARED, case
+        from hostile import COMMANDS, EMBEDDINGS, FIRST_COMMANDS, FIRST_EMBEDDINGS, N_CASES, SHARED, case
     finally:
         sys.path.pop(0)
     cases = [case(seed) for seed in range(FIRST_COMMANDS)]
     assert len({str(one.argv) for one in cases}) > 400 and str(case(7)) == str(case(7))
     assert {one.surroundings for one in random.Random(0).sample(cases, 200)} >= {"full disk", "SIGTERM", "broken pipe"}
     assert all(any(one.argv[:len(words.split())] == words.split() for one in cases) for words in COMMANDS)
-    newer = [case(seed) for seed in range(FIRST_COMMANDS, 560)]
+    newer = [case(seed) for seed in range(FIRST_COMMANDS, FIRST_EMBEDDINGS)]
     assert all(any(one.argv[:len(words.split())] == words.split() for one in newer) for words in SHARED)
+    latest = [case(seed) for seed in range(FIRST_EMBEDDINGS, N_CASES)]
+    assert all(any(one.argv[:2] == words.split() and one.surroundings == "" for one in latest) for words in EMBEDDINGS)
     tried = {word for one in newer for word in one.argv}
     assert {name for _, options in SHARED.values() for name, _ in options} <= tried
 
