@@ -691,7 +691,7 @@ _Settings = Annotated[str, typer.Option(help="Settings to choose from beside tha
 _PageColumns = Annotated[str | None, typer.Option(help="Columns to take along beside those that the views start with, "
                                                   "a,b,c. Default: all.")]
 _MaxMB = Annotated[float, typer.Option(help="Size in MB that the file should not exceed; columns are left out then.")]
-_Pictures = Annotated[Path, typer.Option(help="Folder that the paths of pictures start from; of tiles, where they lie.")]
+_Pictures = Annotated[Path, typer.Option(help="Folder that paths of pictures start from, or pictures of tiles lie in.")]
 _MaxPictures = Annotated[int, typer.Option(help="The oddest so many pictures get a thumbnail.", min=0)]
 
 
