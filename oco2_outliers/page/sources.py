@@ -21,7 +21,7 @@ from ..ground.ids import exact_id
 from ..ground.saved_results import saved_table
 from ..ground.tables import read_any_table
 from ..isolation.company import AUTO
-from ..isolation.features import FeatureMatrix
+from ..isolation.features import FeatureMatrix, unit_of_scale
 from ..main_job import IsolationResult
 from ..runs.comparing import compared_in_words
 from ..soundings.tables_in import with_known_names
@@ -44,6 +44,7 @@ class Source:
     names: list[str] = field(default_factory=list)
     compared: str = ""
     notes: list[str] = field(default_factory=list)
+    unit: str = ""  # what scores are counted in, where that is known
 
 # %% ../../nbs/page/00_sources.ipynb #616c7775
 def _of_result(table, matrix: FeatureMatrix, eps, min_samples, rule, summary) -> Source:
@@ -51,7 +52,8 @@ def _of_result(table, matrix: FeatureMatrix, eps, min_samples, rule, summary) ->
     names = [str(each.get("name")) for each in summary.get("inputs", [])]
     if "global_score" in table:  # the score is that against the surroundings, of which the features tell nothing
         return Source(table, float(eps), rule=rule, names=names)
-    return Source(table, float(eps), int(min_samples), matrix.X, matrix.mean, matrix.scale, rule, names)
+    return Source(table, float(eps), int(min_samples), matrix.X, matrix.mean, matrix.scale, rule, names,
+                  unit=unit_of_scale(summary["parameters"].get("scale")))
 
 # %% ../../nbs/page/00_sources.ipynb #9e4c2ef9
 def _whole_ids(column: pd.Series, where: str) -> pd.Series:
@@ -100,6 +102,7 @@ def _with_settings(source: Source, path: Path) -> Source:
         if {"scope", "scale_over"} <= set(run) and (run["scope"], run["scale_over"]) != ("", ""):
             said = compared_in_words(run["scope"], run["scale_over"], asked["scale"])
             source.compared = f"{said}; eps {asked['eps']}, min_samples {m}"
+            source.unit = unit_of_scale(asked["scale"])
         if source.eps is not None and m != AUTO:
             source.min_samples = int(m)
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -135,7 +138,8 @@ def _with_summary(table: pd.DataFrame, path: Path) -> Source:
         mean, scale = (pd.Series({name: float(each[key]) for name, each in features.items()})
                        for key in ("mean", "scale"))
         X = (table[list(features)].astype(np.float64) - mean) / scale
-        return Source(table, eps, int(chosen["min_samples"]), X, mean, scale, rule, names)
+        return Source(table, eps, int(chosen["min_samples"]), X, mean, scale, rule, names,
+                      unit=unit_of_scale(chosen.get("scale")))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Source(table, notes=[f"{path.name} does not belong to this table, so no other min_samples and no "
                                     "neighbours can be shown"])

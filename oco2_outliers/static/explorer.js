@@ -1568,7 +1568,7 @@ export class Explorer {
     const shown = this.views.at(-1).y;
     const items = found.map(([j, distance]) => element("li", {}, element("button", { type: "button", class: "ox-link",
       text: this.idColumn ? this.idColumn.text(j) : `row ${j}`, onclick: () => this.open(j) }),
-    element("span", { text: [Number.isNaN(distance) ? "" : ` at ${brief(distance)} sd`, shown.text && !shown.score ? `, ${shown.name} ${brief(shown.plot[j])}` : ""].join("") })));
+    element("span", { text: [Number.isNaN(distance) ? "" : ` at ${brief(distance)}${this.table.meta.words.unit ?? ""}`, shown.text && !shown.score ? `, ${shown.name} ${brief(shown.plot[j])}` : ""].join("") })));
     return [element("h3", { text: "Nearest rows" }), element("ol", {}, ...items)];
   }
 
