@@ -244,7 +244,9 @@ def _write(result: IsolationResult, folder: Path) -> None:
     along.savefig(folder / "isolated_along_track.png", dpi=120)
     shown = result.sweep
     shown = shown[shown["min_samples"] == result.min_samples] if "min_samples" in shown else shown
-    sweep_figure(table["score"].to_numpy(), shown, result.eps, result.rule).savefig(folder / "sweep.png", dpi=120)
+    figure = sweep_figure(table["score"].to_numpy(), shown, result.eps, result.rule,
+                          result.summary["parameters"]["scale"])
+    figure.savefig(folder / "sweep.png", dpi=120)
 
 # %% ../nbs/04a_isolate.ipynb #72e03e0c
 def _with_row_names(isolated: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

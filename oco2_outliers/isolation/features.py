@@ -240,6 +240,15 @@ def centre_and_spread(values: pd.DataFrame, scale: str) -> tuple[pd.Series, pd.S
     about = np.sqrt(((values - centre) ** 2).mean())  # where most values are equal
     return centre, spread.where(spread > 0, about)
 
+# %% ../../nbs/isolation/00_features.ipynb #3c7a6b64
+NO_UNIT = "spreads of the features"  # where the scale is not known
+_UNITS = {"robust": "robust spreads", "standard": "standard deviations"}
+
+
+def unit_of_scale(scale: str | None) -> str:
+    """What distances among features of this scale are counted in."""
+    return _UNITS.get(scale or "", NO_UNIT)
+
 # %% ../../nbs/isolation/00_features.ipynb #7c0b3b2a
 _LARGEST = 1e150  # of a scaled value: its square and sums of such squares are still numbers
 

@@ -26,6 +26,7 @@ from oco2_outliers.ground.figures import (
     plain_text,
 )
 from ..ground.words import counted
+from .features import NO_UNIT
 from .radii import eps_profile
 
 # %% auto #0
@@ -54,9 +55,14 @@ def _eps_in_use(ax: Axes, eps: float | None, label: str | None = None) -> None:
     if eps is not None:
         ax.axvline(eps, color=ISOLATED_COLOUR, lw=1.8, ls="--", label=label)
 
+# %% ../../nbs/isolation/90_figures.ipynb #7228330c
+def _label_of_eps(unit: str) -> str:
+    """The label of an axis of eps."""
+    return f"eps ({plain_text(unit)})" if unit else "eps"
+
 # %% ../../nbs/isolation/90_figures.ipynb #1d762ec2
 def eps_curve(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float | None = None,
-              ax: Axes | None = None) -> Axes:
+              ax: Axes | None = None, unit: str = NO_UNIT) -> Axes:
     """Exact number of isolated rows against eps.
 
     Parameters
@@ -69,6 +75,8 @@ def eps_curve(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float |
         The eps in use, drawn as a vertical line.
     ax : Axes, optional
         Where to draw; a new figure by default.
+    unit : str, default "spreads of the features"
+        What eps is counted in, for the label: "robust spreads" or "standard deviations", by the scale of the features.
 
     Returns
     -------
@@ -82,8 +90,9 @@ def eps_curve(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float |
 
     Examples
     --------
-    >>> eps_curve([1.0, 1.0, 8.0], eps=2.0).get_ylabel()
-    'isolated rows'
+    >>> ax = eps_curve([1.0, 1.0, 8.0], eps=2.0, unit="robust spreads")
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('eps (robust spreads)', 'isolated rows')
     """
     radii = _checked_radii(radius)
     endless = int(np.isinf(radii).sum())
@@ -101,7 +110,7 @@ def eps_curve(radius: ArrayLike, sweep: pd.DataFrame | None = None, eps: float |
     ax.set_yscale("symlog", linthresh=1)
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_ylim(0, 2 * max(len(radii), 1))
-    ax.set(xlabel="eps (standard deviations)", ylabel="isolated rows")
+    ax.set(xlabel=_label_of_eps(unit), ylabel="isolated rows")
     ax.legend(loc="best", frameon=False)
     return ax
 
@@ -120,7 +129,8 @@ def _draw_silhouettes(ax: Axes, rows: pd.DataFrame, min_samples: object, number:
                         capsize=2, label=f"{words}, min_samples {min_samples}")
 
 # %% ../../nbs/isolation/90_figures.ipynb #5d2f421c
-def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | None = None) -> Axes:
+def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | None = None,
+                     unit: str = NO_UNIT) -> Axes:
     """Silhouettes of a sweep against eps, with noise as one more cluster and with noise left out.
 
     Parameters
@@ -131,6 +141,8 @@ def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | N
         The eps in use, drawn as a vertical line.
     ax : Axes, optional
         Where to draw; a new figure by default.
+    unit : str, default "spreads of the features"
+        What eps is counted in, for the label; see `eps_curve`.
 
     Returns
     -------
@@ -156,7 +168,7 @@ def silhouette_curve(sweep: pd.DataFrame, eps: float | None = None, ax: Axes | N
     if not ax.has_data():
         ax.text(0.5, 0.5, "no setting with two labels: no silhouette", ha="center", transform=ax.transAxes)
     _eps_in_use(ax, eps)
-    ax.set(xlabel="eps (standard deviations)", ylabel="mean silhouette")
+    ax.set(xlabel=_label_of_eps(unit), ylabel="mean silhouette")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="best", frameon=False)
     return ax
@@ -224,7 +236,7 @@ def _draw_cells(ax: Axes, cells: pd.DataFrame, label: str) -> None:
 
 # %% ../../nbs/isolation/90_figures.ipynb #f2f46a05
 def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | None = None,
-                min_samples: int | None = None, ax: Axes | None = None) -> Axes:
+                min_samples: int | None = None, ax: Axes | None = None, unit: str = NO_UNIT) -> Axes:
     """A sweep as a table in colours: eps from left to right, min_samples upwards.
 
     Parameters
@@ -237,6 +249,8 @@ def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | Non
         The setting in use; its cell gets a frame. Both or none.
     ax : Axes, optional
         Where to draw; a new figure by default.
+    unit : str, default "spreads of the features"
+        What eps is counted in, for the label; see `eps_curve`.
 
     Returns
     -------
@@ -263,7 +277,7 @@ def sweep_table(sweep: pd.DataFrame, value: str = "n_isolated", eps: float | Non
     ax.set_xticks(range(columns), [f"{x:.3g}" for x in cells.columns], rotation=45 if columns > 12 else 0)
     ax.set_yticks(range(rows), [f"{y:g}" for y in cells.index])
     ax.tick_params(length=0)
-    ax.set(xlabel="eps (standard deviations)", ylabel="min_samples (rows)")
+    ax.set(xlabel=_label_of_eps(unit), ylabel="min_samples (rows)")
     if framed is not None:
         ax.add_patch(framed)
     return ax

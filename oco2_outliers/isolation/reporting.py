@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from ..ground.tables import text_table
 from ..ground.words import counted
+from .features import unit_of_scale
 from .figures import eps_curve, silhouette_curve
 from .results import shown_reasons
 from ..soundings.figures import isolated_along_track, isolated_map
@@ -42,6 +43,15 @@ def _notes_of_ids(table: pd.DataFrame) -> list[str]:
 _FILLS = [sign * value for sign in (-1, 1) for value in (
     99, 999, 9999, 99999, 999999, 99.9, 999.9, 9999.9, 99.99, 999.99, 9999.99, 1e10, 1e15, 1e20, 1e30, 1e32, 1e34, 1e35,
     1e36, 1e38, 9.96921e36, 9.99e8, 9.99e10, 32767, 65535, 2147483647)] + [-32768.0, -2147483648.0, -9.0]
+_SORTED_FILLS = np.sort(_FILLS)
+
+
+def _are_fills(values: np.ndarray) -> np.ndarray:
+    """Whether each value is one of them, to a millionth."""
+    above = np.searchsorted(_SORTED_FILLS, values).clip(1, len(_SORTED_FILLS) - 1)
+    around = _SORTED_FILLS[np.array([above - 1, above])]  # the two between which it lies; all others are farther
+    with np.errstate(invalid="ignore"):
+        return (np.abs(values - around) <= 1e-6 * np.abs(around)).any(axis=0)
 
 
 def notes_of_places(table: pd.DataFrame) -> list[str]:
@@ -65,12 +75,12 @@ def notes_of_fills(table: pd.DataFrame, features: Sequence[str]) -> list[str]:
     notes = []
     for name in features:
         values = table[name].to_numpy(np.float64, na_value=np.nan)
-        usual = np.isclose(values[:, None], _FILLS, rtol=1e-6, atol=0).any(axis=1) if np.isfinite(values).any() else []
-        others = values[~np.asarray(usual) & np.isfinite(values)] if len(usual) else values[:0]
-        if not np.any(usual) or len(others) < 2:
+        usual = _are_fills(values)
+        others = values[~usual & np.isfinite(values)]
+        if not usual.any() or len(others) < 2:
             continue
         low, high = others.min(), others.max()
-        far = values[np.asarray(usual) & ((values < low - (high - low)) | (values > high + (high - low)))]
+        far = values[usual & ((values < low - (high - low)) | (values > high + (high - low)))]
         if len(far) and high > low:
             number, n = max(((each, int((far == each).sum())) for each in np.unique(far)), key=lambda pair: pair[1])
             notes.append(f"{name} is {number:g} in {counted(n, 'row')}, far from all its other values: if that stands "
@@ -198,18 +208,17 @@ def track_figure(table: pd.DataFrame, feature: str, eps: float) -> Figure:
     return figure
 
 # %% ../../nbs/isolation/83_reporting.ipynb #62544389
-def sweep_figure(score: np.ndarray, sweep: pd.DataFrame, eps: float, rule: str) -> Figure:
+def sweep_figure(score: np.ndarray, sweep: pd.DataFrame, eps: float, rule: str, scale: str | None = None) -> Figure:
     """How many rows are isolated at each eps, and the silhouettes below where there are any, with the eps in use."""
     scored = "silhouette" in sweep
     figure = Figure(figsize=(8, 6.5 if scored else 4), layout="constrained")
     panels = figure.subplots(1 + scored, 1, sharex=True, squeeze=False)[:, 0]
     known = score[~np.isnan(score)]
     if len(known):
-        eps_curve(known, sweep=sweep, eps=eps, ax=panels[0])
+        eps_curve(known, sweep=sweep, eps=eps, ax=panels[0], unit=unit_of_scale(scale))
     panels[0].set_title(f"eps {eps:.3g}: {rule}", wrap=True)
     if scored:
-        silhouette_curve(sweep, eps=eps, ax=panels[1])
-        panels[1].set_xlabel("eps (spreads of the features)")
+        silhouette_curve(sweep, eps=eps, ax=panels[1], unit=unit_of_scale(scale))
         panels[0].label_outer()
     else:
         panels[0].set(xlabel="spreads off the neighbours", ylabel="odd soundings")

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ..ground.figures import UNITS
 from .estimator import IsolatedSoundings
-from .features import FeatureMatrix
+from .features import FeatureMatrix, unit_of_scale
 
 # %% auto #0
 __all__ = []
@@ -47,8 +47,7 @@ def change_in_words(feature: str | None, change: float, most: float = np.inf) ->
 # %% ../../nbs/isolation/82_results.ipynb #47bc1b5d
 def compared_text(whom: str, whose: str, scale: str) -> str:
     """Which rows were compared with each other, and in which units, of which rows."""
-    units = {"robust": "robust spreads", "standard": "standard deviations"}
-    return f"compared: {whom} with each other, in {units.get(scale, scale)} of {whose}"
+    return f"compared: {whom} with each other, in {unit_of_scale(scale)} of {whose}"
 
 # %% ../../nbs/isolation/82_results.ipynb #dda0de5a
 def ratio_of(score: ArrayLike, eps: ArrayLike) -> np.ndarray:
@@ -71,10 +70,10 @@ def shown_reasons(table: pd.DataFrame, eps: ArrayLike) -> list[str]:
 def words_of_changes(why: pd.DataFrame, X: pd.DataFrame, mean: Mapping[str, float],
                      scale: Mapping[str, float]) -> list[str]:
     """The changes of explained rows X in words; they are those of the table, which has this mean and scale."""
-    words = []
+    words, values, at = [], X.to_numpy(), {name: j for j, name in enumerate(X.columns)}
     for row, feature, least, most in zip(range(len(X)), why["feature"], why["change"], why["change_most"]):
         if feature and np.isfinite(least):
-            size = abs(mean[feature]) + abs(least) + scale[feature] * abs(X[feature].iloc[row])
+            size = abs(mean[feature]) + abs(least) + scale[feature] * abs(values[row, at[feature]])
             lost = 8 * np.finfo(np.float64).eps * size
             if 2 * lost < abs(most) - abs(least):
                 least, most = np.copysign(abs(least) + lost, least), np.copysign(abs(most) - lost, most)

@@ -122,7 +122,7 @@ def _some(names: list[str]) -> str:
     return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 # %% ../../nbs/page/06_content.ipynb #b447c32d
-def _words_of_kind(table: pd.DataFrame, view: dict) -> dict[str, str]:
+def _words_of_kind(table: pd.DataFrame, view: dict, unit: str = "") -> dict[str, str]:
     """The words of a page for this kind of table, and an example for its filter box."""
     isolated = "isolated" in table
     shown = next((name for name in (view["y"], view["fx"]) if is_plain_number(table, name)), "score")
@@ -130,7 +130,8 @@ def _words_of_kind(table: pd.DataFrame, view: dict) -> dict[str, str]:
     return {"flagged": "isolated" if isolated else "outlier", "shown": "isolated" if isolated else "flagged",
             "threshold": "eps" if isolated else "threshold", "row": "row",
             "score": ("spreads off its neighbours" if "global_score" in table else
-                      "isolation radius (spreads)" if isolated else "score"),
+                      f"isolation radius{f' ({unit})' if unit else ''}" if isolated else "score"),
+            "unit": f" {unit}" if unit else "",
             "example": f"{shown} > {value:.4g}" if shown.isidentifier() else f"`{shown}` > {value:.4g}"}
 
 # %% ../../nbs/page/06_content.ipynb #82fb81a0
@@ -187,7 +188,8 @@ def _kind(source: Source, table: pd.DataFrame, meta: dict) -> str:
 def _all_words(source: Source, table: pd.DataFrame, meta: dict, title: str | None) -> dict[str, Any]:
     """Title, notes and the words of the page."""
     kind = _kind(source, table, meta)
-    words = _words_of_kind(table, meta["view"]) | ({"no_slider": _why_no_slider(table)} if meta["fixed"] else {})
+    words = _words_of_kind(table, meta["view"], source.unit)
+    words |= {"no_slider": _why_no_slider(table)} if meta["fixed"] else {}
     words |= {} if source.tiles is None else tile_words(source.tiles.metric)
     words |= _WORDS_OF_FACTOR if meta.get("by_factor") else {}
     return {"title": title or kind, "subtitle": _subtitle(source, table), "notes": _notes(source, table, meta),

@@ -22,7 +22,7 @@ from ..ground.saved_results import saved_table
 from ..ground.tables import read_any_table
 from ..ground.words import counted
 from ..isolation.company import AUTO
-from ..isolation.features import FeatureMatrix
+from ..isolation.features import FeatureMatrix, unit_of_scale
 from ..main_job import IsolationResult
 from ..maps.strays import EmbeddingStrays, made_room, parts_of
 from ..maps.vectors import names_of
@@ -60,6 +60,7 @@ class Source:
     random_state: int | None = None
     tiles: TileParts | None = None
     plane: str | None = None  # how the columns x and y were made, where they are positions on a map
+    unit: str = ""  # what scores are counted in, where that is known
 
 # %% ../../nbs/page/00_sources.ipynb #616c7775
 def _of_result(table, matrix: FeatureMatrix, eps, min_samples, rule, summary) -> Source:
@@ -68,7 +69,8 @@ def _of_result(table, matrix: FeatureMatrix, eps, min_samples, rule, summary) ->
     if "global_score" in table:  # the score is that against the surroundings, of which the features tell nothing
         return Source(table, float(eps), rule=rule, names=names)
     return Source(table, float(eps), int(min_samples), matrix.X, matrix.mean, matrix.scale, rule, names,
-                  asked=chosen.get("min_samples_asked"), random_state=chosen.get("random_state"))
+                  asked=chosen.get("min_samples_asked"), random_state=chosen.get("random_state"),
+                  unit=unit_of_scale(summary["parameters"].get("scale")))
 
 # %% ../../nbs/page/00_sources.ipynb #9e4c2ef9
 def _whole_ids(column: pd.Series, where: str) -> pd.Series:
@@ -117,6 +119,7 @@ def _with_settings(source: Source, path: Path) -> Source:
         if {"scope", "scale_over"} <= set(run) and (run["scope"], run["scale_over"]) != ("", ""):
             said = compared_in_words(run["scope"], run["scale_over"], asked["scale"])
             source.compared = f"{said}; eps {asked['eps']}, min_samples {m}"
+            source.unit = unit_of_scale(asked["scale"])
         if source.eps is not None and m != AUTO:
             source.min_samples = int(m)
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -242,7 +245,8 @@ def _with_summary(table: pd.DataFrame, path: Path) -> Source:
                        for key in ("mean", "scale"))
         X = (table[list(features)].astype(np.float64) - mean) / scale
         return Source(table, eps, int(chosen["min_samples"]), X, mean, scale, rule, names,
-                      asked=chosen.get("min_samples_asked"), random_state=chosen.get("random_state"))
+                      asked=chosen.get("min_samples_asked"), random_state=chosen.get("random_state"),
+                      unit=unit_of_scale(chosen.get("scale")))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Source(table, notes=[f"{path.name} does not belong to this table, so no other min_samples and no "
                                     "neighbours can be shown"])

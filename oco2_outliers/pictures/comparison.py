@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ..ground.headings import as_names
+from ..isolation.evaluating import evaluate
 from .estimator import ImageForest
 from .judges import DETECTORS
 from .presets import DEFAULT_FEATURES
@@ -35,6 +36,13 @@ def auc_interval(odd: np.ndarray, score: np.ndarray, rng: np.random.Generator, d
     found = ((one @ won) * other).sum(axis=1) / (n_odd * n_usual)
     low, high = np.percentile(found, (2.5, 97.5))
     return float(low), float(high)
+
+# %% ../../nbs/pictures/13_comparison.ipynb #94b919de
+def _precision_interval(odd: np.ndarray, score: np.ndarray, seed: int | None, draws: int = 400) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the average precision."""
+    found = evaluate(pd.DataFrame({"score": score}), pd.DataFrame({"odd": odd}), label="odd", random_state=seed,
+                     n_bootstrap=draws).table.set_index("metric")
+    return float(found.loc["average_precision", "low"]), float(found.loc["average_precision", "high"])
 
 # %% ../../nbs/pictures/13_comparison.ipynb #01326c9d
 def compare_detectors(
@@ -63,8 +71,8 @@ def compare_detectors(
     -------
     DataFrame
         One row per pair, with `features`, `detector`, `roc_auc` and `average_precision` (0 to 1), and the 95 % interval
-        of the ROC AUC from `low` to `high` (bootstrap), best first; one row named random for scores at random, the mean
-        of a hundred draws.
+        of the ROC AUC from `low` to `high` and of the average precision from `precision_low` to `precision_high`
+        (bootstrap), best first; one row named random for scores at random, the mean of a hundred draws.
 
     Examples
     --------
@@ -84,8 +92,10 @@ def compare_detectors(
             judge = ImageForest(features=name, detector=detector, random_state=random_state).fit_rows(learnt)
             score = -judge.row_scores(tried)
             between = auc_interval(is_odd, score, np.random.default_rng(random_state))
+            between += _precision_interval(is_odd, score, random_state)
             tables.append((name, detector, *_ranking_quality(is_odd, score), *between))
     chance = np.array([_ranking_quality(is_odd, rng.random(len(is_odd))) for _ in range(100)])
-    tables.append(("random", "random", *chance.mean(axis=0), *np.percentile(chance[:, 0], (2.5, 97.5))))
-    table = pd.DataFrame(tables, columns=["features", "detector", "roc_auc", "average_precision", "low", "high"])
+    tables.append(("random", "random", *chance.mean(axis=0), *np.percentile(chance, (2.5, 97.5), axis=0).T.ravel()))
+    table = pd.DataFrame(tables, columns=["features", "detector", "roc_auc", "average_precision", "low", "high",
+                                          "precision_low", "precision_high"])
     return table.sort_values("roc_auc", ascending=False, kind="stable").reset_index(drop=True)

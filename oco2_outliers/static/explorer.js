@@ -1883,7 +1883,7 @@ export class Explorer {
     const away = this.table.near && !this.table.near.of ? (j) => this.kilometres(i, j) : () => "";
     const items = found.map(([j, distance]) => element("li", {}, element("button", { type: "button", class: "ox-link",
       text: this.idColumn ? this.idColumn.text(j) : `${this.noun} ${j}`, onclick: () => this.open(j) }),
-    element("span", { text: [Number.isNaN(distance) ? "" : ` at ${brief(distance)} sd`, away(j), this.noun === "row" && shown.text && !shown.score ? `, ${shown.name} ${brief(shown.plot[j])}` : ""].join("") })));
+    element("span", { text: [Number.isNaN(distance) ? "" : ` at ${brief(distance)}${this.table.meta.words.unit ?? ""}`, away(j), this.noun === "row" && shown.text && !shown.score ? `, ${shown.name} ${brief(shown.plot[j])}` : ""].join("") })));
     if (!items.length) return [];
     return [element("h3", { text: this.noun === "row" ? "Nearest rows" : `Nearest ${this.noun}s, in all dimensions` }), element("ol", {}, ...items)];
   }

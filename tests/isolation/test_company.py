@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -150,3 +152,29 @@ def test_gross_values_of_real_passes_are_isolated(shared_data):
 def test_gross_values_of_all_real_passes_are_isolated(shared_data):
     gross, isolated, both, rows = counted_in(real_passes(shared_data))
     assert both / gross >= 0.8 and isolated / rows <= 0.03
+
+
+def cpu_seconds(rows, company):
+    started = time.process_time()
+    sweep(rows, eps=[2.0, 4.0], min_samples=company, silhouette=False)
+    return time.process_time() - started
+
+
+@pytest.mark.slow
+def test_the_company_of_a_large_table_costs_at_most_three_times_five_rows():
+    rows = np.random.default_rng(0).standard_t(5, size=(300_000, 13))
+    for company in ("auto", 5):
+        cpu_seconds(rows[:12_000], company)  # loads the engine
+    assert min(cpu_seconds(rows, "auto") for _ in range(2)) < 3 * cpu_seconds(rows, 5)
+
+
+def test_the_numbers_that_stand_for_missing_are_known_to_a_millionth():
+    from oco2_outliers.isolation import reporting
+
+    rng = np.random.default_rng(0)
+    fills = np.array(reporting._FILLS)
+    values = np.concatenate([fills, fills * (1 + 9e-7), fills * (1 + 2e-6), rng.normal(0, 1e5, 500),
+                             [0.0, np.nan, np.inf, -np.inf, 5e-324]])
+    wanted = np.isclose(values[:, None], fills, rtol=1e-6, atol=0).any(axis=1)
+    np.testing.assert_array_equal(reporting._are_fills(values), wanted)
+    assert not reporting._are_fills(np.full(3, np.nan)).any()
