@@ -82,7 +82,7 @@ def nearest(X: ArrayLike, Y: ArrayLike | None = None, k: int = 10, metric: str =
         ``"cosine"`` divides each row by its length; the distance is the chord, of which half the square is one minus
         the cosine.
     n_jobs : int, optional
-        Cores to use on more than 2,000 rows; all by default.
+        Cores to use on more than 20,000 rows, or 2,000 of more than 32 columns; all by default.
 
     Returns
     -------
@@ -127,11 +127,11 @@ def nearest(X: ArrayLike, Y: ArrayLike | None = None, k: int = 10, metric: str =
     power = power_for(rows, others, names=names)
     rows, others = (times_power(each, power) for each in (rows, others))
     path = path_for(others, rows)
+    threads = threads_for(path, n_jobs)
     if path in ("serial", "parallel"):
         if rows.dtype != others.dtype:
             rows, others = rows.astype(np.float64), others.astype(np.float64)
-        index, squares = _in_blocks(rows, others, k, metric, apart, threads_for(path, n_jobs))
+        index, squares = _in_blocks(rows, others, k, metric, apart, threads)
     else:
-        threads_for(path, n_jobs)
         index, squares = _by_definition(rows, others, k, metric, apart)
     return index, times_power(np.sqrt(squares), 0 if metric == "cosine" else -power)

@@ -5,7 +5,7 @@
 # %% ../../nbs/runs/04_judging.ipynb #0c95d369
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -133,35 +133,33 @@ def _passes_apart(table: pd.DataFrame, orbits: np.ndarray, choice: Choice) -> Fe
     return replace(matrix, X=by_pass(raw, orbits[kept], choice.scale), mean=unknown, scale=unknown)
 
 # %% ../../nbs/runs/04_judging.ipynb #c60f538e
-def _matrices(table: pd.DataFrame, orbits: np.ndarray, choice: Choice,
-              scaling: Mapping | None) -> list[tuple[pd.DataFrame, FeatureMatrix | InputError]]:
-    """The rows that are compared with each other, and their features, or why there are none."""
-    by_orbit = choice.scope == "orbit"
-    pieces = [table[orbits == orbit] for orbit in pd.unique(orbits)] if by_orbit else [table]
-    found: list[tuple[pd.DataFrame, FeatureMatrix | InputError]] = []
+def _or_why_not(make: Callable[..., FeatureMatrix], *given: Any) -> FeatureMatrix | InputError:
+    """Features, or why there are none; a number too large to be squared is a fault."""
     try:
-        whole = None
-        if scaling is not None:
-            whole = on_scale(table, scaling)
-        elif choice.scale_over == "orbit" and not by_orbit:
-            whole = _passes_apart(table, orbits, choice)
-        elif choice.scale_over == "file" and by_orbit:
-            whole = _own_matrix(table, choice)
+        return make(*given)
     except TooLarge:
         raise
     except InputError as error:
-        return [(table, error)]
-    for rows in pieces:
-        try:
-            own = _own_matrix(rows, choice) if whole is None else replace(
-                whole, X=whole.X.loc[whole.X.index.intersection(rows.index)])
-        except TooLarge:
-            raise
-        except InputError as error:
-            found.append((rows, error))
-        else:
-            found.append((rows, own))
-    return found
+        return error
+
+
+def _whole_matrix(table: pd.DataFrame, orbits: np.ndarray, choice: Choice, scaling: Mapping | None) -> FeatureMatrix:
+    """The features of a file that is brought to one scale before it is cut into pieces."""
+    if scaling is not None:
+        return on_scale(table, scaling)
+    return _passes_apart(table, orbits, choice) if choice.scale_over == "orbit" else _own_matrix(table, choice)
+
+
+def _matrices(table: pd.DataFrame, orbits: np.ndarray, choice: Choice,
+              scaling: Mapping | None) -> list[tuple[pd.DataFrame, FeatureMatrix | InputError]]:
+    """The rows that are compared with each other, and their features, or why there are none."""
+    pieces = [table[orbits == orbit] for orbit in pd.unique(orbits)] if choice.scope == "orbit" else [table]
+    if scaling is None and choice.scale_over == choice.scope:
+        return [(rows, _or_why_not(_own_matrix, rows, choice)) for rows in pieces]
+    whole = _or_why_not(_whole_matrix, table, orbits, choice, scaling)
+    if isinstance(whole, InputError):
+        return [(table, whole)]
+    return [(rows, replace(whole, X=whole.X.loc[whole.X.index.intersection(rows.index)])) for rows in pieces]
 
 # %% ../../nbs/runs/04_judging.ipynb #f188d595
 _NOT_JUDGED = "not judged: "
