@@ -139,6 +139,12 @@ def _disagree(time: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.abs(time - sounding_time(ids).to_numpy()) > np.timedelta64(500, "ms")  # NaT compares as False
 
 
+def _ids_of(variable: h5py.Dataset, rows: slice, label: str) -> np.ndarray:
+    """The ids of some rows, 0 where one is missing."""
+    values = table_values("sounding_id", column_of(variable, rows), wanted_attributes(variable.attrs), label)
+    return pd.Series(values).fillna(0).to_numpy(np.int64)
+
+
 def _refuse_wrong_time(time: np.ndarray, ids: np.ndarray, label: str) -> None:
     """Refuse times without units that most ids contradict."""
     if 2 * _disagree(time, ids).sum() > len(ids):
@@ -181,19 +187,13 @@ class _LiteFile:
         self.undeclared[column] = unknown = _undeclared(array, attrs)
         values = table_values(column, array, attrs, self.label)
         if column == "time" and "units" not in attrs and array.dtype.kind in "iuf":
-            _refuse_wrong_time(values, self._ids(rows), self.label)
+            _refuse_wrong_time(values, _ids_of(self.columns["sounding_id"], rows, self.label), self.label)
         values, unit = in_table_units(column, values, attrs.get("units"), self.label)
         if unit:
             self.converted[column] = unit
         if rows == slice(None):
             self._whole[column] = values, unknown
         return values
-
-    def _ids(self, rows: slice) -> np.ndarray:
-        """The ids, 0 where one is missing."""
-        ids = self.columns["sounding_id"]
-        values = table_values("sounding_id", column_of(ids, rows), wanted_attributes(ids.attrs), self.label)
-        return pd.Series(values).fillna(0).to_numpy(np.int64)
 
 # %% ../../nbs/soundings/50_lite_reading.ipynb #b0193373
 def input_label(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None) -> str:
