@@ -88,6 +88,18 @@ def with_context(scored: pd.DataFrame, local: LocalScores | None, context: Conte
                             change=pd.Series(change, scored.index, scored["reason"].dtype))
     return leading.join(found[columns]).join(beside)
 
+# %% ../../nbs/isolation/83b_contexts.ipynb #9bed3d9e
+def leading_context(judged: pd.DataFrame, features: list[str], context: Context,
+                    limit: float | None = None) -> tuple[pd.DataFrame, LocalScores | None]:
+    """Judged rows with the columns of their surroundings in the lead, and `eps`, their limit; None without features."""
+    if not features:
+        beside = judged[[*GLOBAL_COLUMNS]].rename(columns=GLOBAL_COLUMNS)
+        none: dict[str, Any] = dict(zip(LOCAL_COLUMNS, (np.nan, False, "", 0, np.nan), strict=True))
+        return judged.assign(**none).join(beside), None
+    local = surroundings_of(judged, features, context, limit)
+    assert local is not None  # on the track there always are some, or an error
+    return with_context(judged, local, context).assign(eps=local.limit), local
+
 # %% ../../nbs/isolation/83b_contexts.ipynb #4ed1ac74
 _STEPS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 
