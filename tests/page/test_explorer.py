@@ -482,7 +482,7 @@ def test_filter_language():
 def browser():
     if chromium.find_browser() is None:
         pytest.skip("no Chromium (set OCO2_CHROMIUM to one); what is in the file is tested without it")
-    pytest.importorskip("websocket", reason="websocket-client speaks to the browser: pip install -e '.[dev]'")
+    pytest.importorskip("websocket", reason="no websocket-client (extra dev); what is in the file is tested without")
     with chromium.Browser() as started:
         yield started
 
@@ -882,7 +882,7 @@ def test_says_what_an_old_browser_lacks(browser, page):
 # ---------------------------------------------------------------- the widget
 
 def test_widget_in_python(result):
-    pytest.importorskip("anywidget", reason="the widget needs anywidget: pip install -e '.[dev]'")
+    pytest.importorskip("anywidget", reason="no anywidget (extra dev); the page with the same numbers is tested above")
     import traitlets
 
     widget = IsolationWidget(result)
@@ -907,7 +907,7 @@ def test_widget_in_python(result):
 
 def test_widget_in_the_browser(browser, result, tmp_path):
     """The module that JupyterLab loads, with a model that behaves as the real one."""
-    pytest.importorskip("anywidget", reason="the widget needs anywidget: pip install -e '.[dev]'")
+    pytest.importorskip("anywidget", reason="no anywidget (extra dev); the page with the same numbers is tested above")
     widget = IsolationWidget(result)
     state = {"_meta": widget._meta, "eps": widget.eps, "min_samples": widget.min_samples, "_rows": []}
     (tmp_path / "w.html").write_text(f"""<!doctype html><meta charset="utf-8"><style>{widget._css}</style>
@@ -955,8 +955,8 @@ window.firstPicture = 1;
 @pytest.mark.slow
 def test_widget_in_jupyterlab(browser, tmp_path):
     """A real JupyterLab: the slider moves Python, Python moves the slider."""
-    pytest.importorskip("jupyterlab", reason="JupyterLab is not installed: pip install -e '.[lab]'")
-    pytest.importorskip("anywidget", reason="the widget needs anywidget: pip install -e '.[lab]'")
+    pytest.importorskip("jupyterlab", reason="no JupyterLab (extra lab); the module it loads is run in a browser above")
+    pytest.importorskip("anywidget", reason="no anywidget (extra lab); the page with the same numbers is tested above")
     import nbformat
 
     code = """
