@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from .ground.errors import InputError
+from .ground.version import VERSION
 from .ground.words import counted
 from oco2_outliers.runs.tasks import (
     ROWS,
@@ -46,8 +47,6 @@ app.add_typer(embeddings_app, name="embeddings")
 def _print_version(asked: bool) -> None:
     """Print the version and stop, if asked."""
     if asked:
-        from oco2_outliers.ground.version import VERSION
-
         print(f"oco2-outliers {VERSION}")
         raise typer.Exit()
 

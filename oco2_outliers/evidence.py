@@ -14,7 +14,7 @@ from .ground.errors import InputError
 from .main_job import IsolationResult
 from .soundings.sounding_ids import sounding_footprint
 from .soundings.sphere import sphere_distance
-from .soundings.track import track_distance
+from .soundings.track import orbit_numbers, track_distance
 
 # %% auto #0
 __all__ = ['group_evidence']
@@ -27,7 +27,7 @@ _COLUMNS = ["group", "size", "latitude", "longitude", "span_km", "difference", "
 
 
 def _to_hole(along: np.ndarray, members: np.ndarray) -> float:
-    """Distance along the track from a group to the nearest hole, km; the ends of the pass are none."""
+    """Distance along the track from a group to the nearest hole of its pass, km; the ends of the pass are none."""
     places = np.sort(along)
     gaps = np.flatnonzero(np.diff(places) >= _HOLE)
     edges = np.concatenate([places[gaps], places[gaps + 1]])
@@ -87,16 +87,17 @@ def group_evidence(result: IsolationResult, others: Sequence[pd.DataFrame] = (),
     if result.local is None:
         raise InputError("the result has no local scores: the table tells no places, or no orbit and no time")
     table, groups = result.table, result.groups
-    along, number = track_distance(table).to_numpy(), table["group"].to_numpy()
+    along, passes, number = track_distance(table).to_numpy(), orbit_numbers(table), table["group"].to_numpy()
     footprint = (sounding_footprint(table["sounding_id"]) if "sounding_id" in table
                  else table.get("footprint", pd.Series(0, table.index)).to_numpy())
     rows = []
     for _, group in groups[groups["size"] >= least].iterrows():
         members = number == group["group"]
+        own = passes == passes[members][0]
         others_seen, again = _seen_again(group["latitude"], group["longitude"], others, km)
         rows.append({name: group[name] for name in _COLUMNS[:5]}
                     | {"difference": float(table.loc[members, "local_difference"].median()),
                        "around": float(table.loc[members, "local_neighbours"].median()),
-                       "hole_km": _to_hole(along, members), "footprints": len(set(footprint[members])),
+                       "hole_km": _to_hole(along[own], members[own]), "footprints": len(set(footprint[members])),
                        "others": others_seen, "again": again})
     return pd.DataFrame(rows, columns=_COLUMNS)

@@ -144,8 +144,9 @@ def list_files(files: Any, options: Mapping | None = None, endings: Sequence[str
             if fs.isdir(path):
                 raise InputError(f"{printable(one)} holds no file that can be read ({', '.join(endings[:8])}, ...)")
             raise FileNotFoundError(f"no such file: {printable(one)}")
+        lead = _lead_of(one, fs, path)
         for match, info in matches.items():
-            each = _file_of(fs, match, info, _lead_of(one, fs, path))
+            each = _file_of(fs, match, info, lead)
             if within(fs, each.name):
                 if match == path:
                     raise InputError(f"{printable(one)} lies in the output folder {printable(without)}: give another "

@@ -183,15 +183,15 @@ def _degrees_of(plain: str, column: pd.Series) -> pd.Series | None:
     letters = _SIGNS.get(plain)
     if letters is None:
         return None
-    degrees = []
-    for cell in _plain_cells(column):
+    cells, degrees = _plain_cells(column), []
+    for cell in cells:
         found = _DEGREES.fullmatch(cell)
         letter = (found[2] or found[3]).upper() if found else ""
         if cell and letter not in letters:
             return None
         number = (found[1] or found[4]).replace(",", ".") if found else "nan"
-        degrees.append(-float(number) if letter in "SW" and letter else float(number))
-    return pd.Series(degrees, index=column.index, dtype="float64") if any(map(bool, degrees)) else None
+        degrees.append(-float(number) if letter in ("S", "W") else float(number))
+    return pd.Series(degrees, index=column.index, dtype="float64") if any(cells) else None
 
 # %% ../../nbs/ground/05b_disguises.ipynb #0d813ae5
 _TEXTS_BY_RIGHT = frozenset({"date", *(word for name in ("sounding_id", "time") for word in (name, *ALIASES[name]))})

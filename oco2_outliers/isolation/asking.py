@@ -51,6 +51,63 @@ def _by_definition(X: np.ndarray, Y: np.ndarray, k: int, metric: str, apart: boo
         squares[i] = each[index[i]]
     return index, squares
 
+# %% ../../nbs/isolation/13c_asking.ipynb #7708ea21
+def _pair_squares(X: np.ndarray, Y: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Squared distances of the pairs (i, j), added in the order of the columns."""
+    if len(i) < 500:  # so few that a step for each column would take longer than the work
+        each = np.square(X[i] - Y[j])
+        return np.add.accumulate(each, axis=1, out=each)[:, -1]
+    squares = np.zeros(len(i))
+    for x, y in zip(np.ascontiguousarray(X.T), np.ascontiguousarray(Y.T)):
+        each = x.take(i)
+        each -= y.take(j)
+        each *= each
+        squares += each
+    return squares
+
+# %% ../../nbs/isolation/13c_asking.ipynb #5846ab6f
+def _ranked(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squared distances but for |x|², from one matrix product; and by how much each may be off, row by row."""
+    squares = np.einsum("ij,ij->i", others, others)
+    about = np.c_[-2 * rows, np.ones(len(rows))] @ np.c_[others, squares].T
+    # A sum of d products is off by d roundings of its parts at most; so are |y|², the middle that was taken off, and
+    # the definition itself: 8 (d + 9) leaves room. The last term is for squares too small to be told from 0.
+    longest = np.einsum("ij,ij->i", rows, rows) + squares.max()
+    return about, longest * (8 * (rows.shape[1] + 9) * 2.0**-53) + rows.shape[1] * 1e-320
+
+# %% ../../nbs/isolation/13c_asking.ipynb #c589ab55
+def _nearest_few(X: np.ndarray, Y: np.ndarray, k: int, about: np.ndarray, off: np.ndarray,
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest rows of Y for every row of X, of those that can be among them."""
+    enough = np.partition(about, k - 1, axis=1)[:, k - 1] + 2 * off
+    i, j = np.nonzero(about <= enough[:, None])
+    squares = _pair_squares(X, Y, i, j)
+    order = np.lexsort((j, squares, i))
+    first = np.searchsorted(i, np.arange(len(X)))  # i ascends, before and after
+    kept = order[first[:, None] + np.arange(k)]
+    return j[kept], squares[kept]
+
+# %% ../../nbs/isolation/13c_asking.ipynb #4d3e4667
+_BLOCK = 2**21  # pairs at a time
+
+
+def _in_numpy(X: np.ndarray, Y: np.ndarray, k: int, metric: str, apart: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The answer of the definition, from matrix products."""
+    X, Y = in_metric(X, metric), in_metric(Y, metric)
+    middle = Y.mean(axis=0) if np.abs(Y).max() < 1e150 else np.zeros(Y.shape[1])
+    near_x, near_y = X - middle, Y - middle
+    if max(np.abs(near_x).max(), np.abs(near_y).max()) > 1e150:  # lengths would leave the range
+        return _by_definition(X, Y, k, "euclidean", apart)
+    index, squares = np.empty((len(X), k), np.int64), np.empty((len(X), k))
+    step = max(1, _BLOCK // len(Y))
+    for begin in range(0, len(X), step):
+        part = slice(begin, begin + step)
+        about, off = _ranked(near_x[part], near_y)
+        if apart:
+            about[np.arange(len(about)), begin + np.arange(len(about))] = np.inf
+        index[part], squares[part] = _nearest_few(X[part], Y, k, about, off)
+    return index, squares
+
 # %% ../../nbs/isolation/13c_asking.ipynb #556af33d
 def _in_blocks(X: np.ndarray, Y: np.ndarray, k: int, metric: str, apart: bool,
                threads: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +139,7 @@ def nearest(X: ArrayLike, Y: ArrayLike | None = None, k: int = 10, metric: str =
         ``"cosine"`` divides each row by its length; the distance is the chord, of which half the square is one minus
         the cosine.
     n_jobs : int, optional
-        Cores to use on more than 2,000 rows; all by default.
+        Cores to use on more than 20,000 rows, or 2,000 of more than 32 columns; all by default.
 
     Returns
     -------
@@ -127,11 +184,11 @@ def nearest(X: ArrayLike, Y: ArrayLike | None = None, k: int = 10, metric: str =
     power = power_for(rows, others, names=names)
     rows, others = (times_power(each, power) for each in (rows, others))
     path = path_for(others, rows)
+    threads = threads_for(path, n_jobs)
     if path in ("serial", "parallel"):
         if rows.dtype != others.dtype:
             rows, others = rows.astype(np.float64), others.astype(np.float64)
-        index, squares = _in_blocks(rows, others, k, metric, apart, threads_for(path, n_jobs))
+        index, squares = _in_blocks(rows, others, k, metric, apart, threads)
     else:
-        threads_for(path, n_jobs)
-        index, squares = _by_definition(rows, others, k, metric, apart)
+        index, squares = _in_numpy(rows, others, k, metric, apart)
     return index, times_power(np.sqrt(squares), 0 if metric == "cosine" else -power)

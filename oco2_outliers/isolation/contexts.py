@@ -14,6 +14,7 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.numbers import real_number, shown
 from ..ground.words import counted
+from .preparing import GLOBAL_COLUMNS, LOCAL_COLUMNS
 from .results import change_in_words, ratio_of
 from ..soundings.surroundings import LocalScores, local_scores, passes_known
 
@@ -62,10 +63,6 @@ def surroundings_of(table: pd.DataFrame, features: list[str], context: Context,
     return found._replace(note="; ".join(filter(None, [f"no orbit and no time for every row: {one}", found.note])))
 
 # %% ../../nbs/isolation/83b_contexts.ipynb #b9d9000f
-_BESIDE = ["local_score", "local_outlier", "local_reason", "local_neighbours", "local_difference"]
-_GLOBAL = {"score": "global_score", "isolated": "global_isolated", "reason": "global_reason"}
-
-
 def _changes(local: LocalScores) -> list[str]:
     """The smallest change of each odd sounding that brings it to the limit, in words."""
     odd = local.table[local.table["local_outlier"]]
@@ -79,17 +76,29 @@ def with_context(scored: pd.DataFrame, local: LocalScores | None, context: Conte
     """A judged table with the columns of the surroundings; where these lead, they fill `score` and its company."""
     if local is None:
         return scored
-    found = local.table
+    found, columns = local.table, [*LOCAL_COLUMNS]
     if not context.on_track:
-        return scored.join(found[_BESIDE])
+        return scored.join(found[columns])
     odd = found["local_outlier"]
-    beside = scored[[*_GLOBAL]].rename(columns=_GLOBAL)
+    beside = scored[[*GLOBAL_COLUMNS]].rename(columns=GLOBAL_COLUMNS)
     change = np.full(len(scored), "", object)
     change[odd.to_numpy()] = _changes(local)
     leading = scored.assign(score=found["local_score"], ratio=ratio_of(found["local_score"], local.limit),
                             isolated=odd, outlier=odd, reason=found["local_reason"],
                             change=pd.Series(change, scored.index, scored["reason"].dtype))
-    return leading.join(found[_BESIDE]).join(beside)
+    return leading.join(found[columns]).join(beside)
+
+# %% ../../nbs/isolation/83b_contexts.ipynb #9bed3d9e
+def leading_context(judged: pd.DataFrame, features: list[str], context: Context,
+                    limit: float | None = None) -> tuple[pd.DataFrame, LocalScores | None]:
+    """Judged rows with the columns of their surroundings in the lead, and `eps`, their limit; None without features."""
+    if not features:
+        beside = judged[[*GLOBAL_COLUMNS]].rename(columns=GLOBAL_COLUMNS)
+        none: dict[str, Any] = dict(zip(LOCAL_COLUMNS, (np.nan, False, "", 0, np.nan), strict=True))
+        return judged.assign(**none).join(beside), None
+    local = surroundings_of(judged, features, context, limit)
+    assert local is not None  # on the track there always are some, or an error
+    return with_context(judged, local, context).assign(eps=local.limit), local
 
 # %% ../../nbs/isolation/83b_contexts.ipynb #4ed1ac74
 _STEPS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)

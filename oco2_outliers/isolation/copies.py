@@ -41,11 +41,12 @@ def _checksums(X: np.ndarray) -> np.ndarray:
 def copies_of(X: np.ndarray) -> Copies:
     """Find the groups of equal rows of a C-contiguous matrix."""
     _, group = np.unique(_checksums(X), return_inverse=True)
-    if (first := _first_of(group))[group].tobytes() != np.arange(len(X)).tobytes():
-        suspects = np.flatnonzero(first[group] != np.arange(len(X)))
-        if any((X[part] != X[first[group[part]]]).any() for part in _chunks(suspects)):  # two rows, one checksum
-            group = np.unique(X.view(np.dtype((np.void, X.strides[0])))[:, 0], return_inverse=True)[1]
-            first = _first_of(group)
+    first = _first_of(group)
+    later = np.flatnonzero(first[group] != np.arange(len(X)))
+    parts = [later[part] for part in row_slices(len(later), 1024)]
+    if any((X[part] != X[first[group[part]]]).any() for part in parts):  # two rows, one checksum
+        group = np.unique(X.view(np.dtype((np.void, X.strides[0])))[:, 0], return_inverse=True)[1]
+        first = _first_of(group)
     rank = np.argsort(np.argsort(first))
     group = rank[group]
     return Copies(np.sort(first), group, np.bincount(group))
@@ -56,11 +57,6 @@ def _first_of(group: np.ndarray) -> np.ndarray:
     first = np.empty(group.max() + 1, np.int64)
     first[group[::-1]] = np.arange(len(group))[::-1]
     return first
-
-
-def _chunks(rows: np.ndarray) -> list[np.ndarray]:
-    """Row numbers, a thousand at a time."""
-    return [rows[part] for part in row_slices(len(rows), 1024)]
 
 # %% ../../nbs/isolation/12f_copies.ipynb #609974f6
 def core2_of(index: np.ndarray, squares: np.ndarray, count: np.ndarray, m: int) -> np.ndarray:

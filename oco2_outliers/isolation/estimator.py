@@ -25,7 +25,7 @@ from .features import require_columns
 from .radii import choose_eps
 from .reasons import explanations
 from .scores import checked_draw, score_labelings, silhouettes
-from .squares import power_for, radius_of, times_power
+from .squares import chord_of, half_square, power_for, radius_of, times_power
 from .sweeps import sweep_table
 from .tails import tail_eps
 
@@ -34,45 +34,75 @@ __all__ = ['IsolatedSoundings']
 
 # %% ../../nbs/isolation/19_estimator.ipynb #d3c1f28f
 @dataclass(frozen=True)
-class _Measure:
-    """The metric of a model: which search answers for it, whether its distances are squares, and of which unit."""
+class _Units:
+    """The metric of a model: whether its distances are squares, and of which unit."""
 
-    metric: str | Callable
+    metric: Any
     params: dict | None
     n_jobs: int | None
     power: int = 0  # rows are multiplied by so many powers of two before they are searched
+    chords: bool = False  # cosine distances are searched as chords
+
+    @property
+    def squared(self):
+        """Whether a search answers in squares."""
+        return self.metric == "euclidean" or self.chords
+
+    def as_radius(self, value):
+        """A radius from what a search gives."""
+        if self.squared:
+            return half_square(value) if self.chords else radius_of(value, self.power)
+        return value
+
+    def searched_eps(self, eps):
+        """This eps as a search knows it."""
+        return chord_of(eps) if self.chords else times_power(eps, self.power)
+
+    def limit(self, eps):
+        """What a search compares with, for this eps."""
+        radius = self.searched_eps(eps)
+        return radius * radius if self.squared else eps
+
+# %% ../../nbs/isolation/19_estimator.ipynb #cf20c7c7
+def _cosine_radius_of_new(X, fitted, core2, n_jobs):
+    """Isolation radius of new directions; a row without one is 1 away from every other, as scikit-learn has it."""
+    reach2, known = np.full(len(X), max(2.0, core2.min())), X.any(axis=1)
+    if known.any():
+        power = power_for(X[known], fitted)
+        new, fitted = times_power(X[known], power), times_power(fitted, power)
+        reach2[known] = nearest_company(new, fitted, core2, n_jobs, metric="cosine")[0]
+    return half_square(reach2)
+
+# %% ../../nbs/isolation/19_estimator.ipynb #0eef5e5e
+class _Measure(_Units):
+    """The metric of a model, with the search that answers for it."""
 
     def searched(self, X, min_samples, weight, random_state=0):
         """What answers `core2`, `radii2` and `labels` for these rows, and how many rows make a group."""
         if self.metric == "precomputed" and X.shape[0] != X.shape[1]:
             raise InputError(f"a matrix of distances has as many columns as rows, not {X.shape[0]} x {X.shape[1]}")
         X = times_power(X, self.power)
-        if self.metric != "euclidean" or weight is not None:
+        if not self.squared or weight is not None:
             n_rows = len(X) if weight is None else max(1, round(weight.sum()))
             m = group_size(n_rows) if min_samples == AUTO else min_samples
             return AllPairs(X, np.ones(len(X)) if weight is None else weight, self.metric, self.params), m
         if min_samples != AUTO and len(X) < min_samples:
             return TooFew(len(X)), min_samples
-        return company_search(X, min_samples, self.n_jobs, random_state)
-
-    def as_radius(self, value):
-        """A radius from what a search gives."""
-        return radius_of(value, self.power) if self.metric == "euclidean" else value
-
-    def limit(self, eps):
-        """What a search compares with, for this eps."""
-        radius = times_power(eps, self.power)
-        return radius * radius if self.metric == "euclidean" else eps
+        return company_search(X, min_samples, self.n_jobs, random_state, metric=self.metric)
 
     def labels(self, search, eps, min_samples):
         """Labels at every eps."""
-        return search.labels([times_power(e, self.power) for e in eps], min_samples)
+        return search.labels([self.searched_eps(e) for e in eps], min_samples)
 
     def radius_of_new(self, X, fitted, core):
         """Isolation radius of rows against the fitted ones."""
-        if self.metric != "euclidean":
+        if self.chords:
+            return _cosine_radius_of_new(X, fitted, core, self.n_jobs)
+        if not self.squared:
             return radius_of_new_any_metric(X, fitted, core, self.metric, self.params)
         return self.reach2_of_new(X, fitted, core)[0]
+
+
 
     def reach2_of_new(self, X, fitted, core, eps=None):
         """Isolation radius of rows against the fitted ones, and whether it is within eps."""
@@ -172,17 +202,19 @@ class _Searcher:
     metric: Any
     metric_params: dict | None
 
-    _power = 0
+    _power, _chords = 0, False
 
     def _measure(self) -> _Measure:
-        return _Measure(self.metric, self.metric_params, self.n_jobs, self._power)
+        return _Measure(self.metric, self.metric_params, self.n_jobs, self._power, self._chords)
 
     def _search(self, rows: np.ndarray, weight: np.ndarray | None) -> Any:
         """Search the rows; keep their radii and core distances; returns what answers for labels."""
         names = getattr(self, "feature_names_in_", None)
-        self._power = power_for(rows, names=names) if self.metric == "euclidean" else 0
         count_threads(self.n_jobs)  # refuses what is no number of threads
         _check_metric(self.metric, self.metric_params)
+        self._chords = (isinstance(self.metric, str) and self.metric == "cosine" and weight is None
+                        and not self.metric_params and bool(rows.any(axis=1).all()))
+        self._power = power_for(rows, names=names) if self._chords or self.metric == "euclidean" else 0
         measure = self._measure()
         search, min_samples = measure.searched(rows, checked_group(self.min_samples), weight, self.random_state)
         self.min_samples_, self._core = min_samples, search.core2(min_samples)
@@ -242,7 +274,7 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
         Cores to use on more than 20,000 rows, and for ``eps="silhouette"`` from some 5,000; all by default.
     metric : str or callable, default "euclidean"
         As in scikit-learn's `DBSCAN`; "precomputed" takes a dense matrix of distances, and for new rows their distances
-        to the fitted ones. Others than "euclidean" look at all pairs of rows, which is slower.
+        to the fitted ones. Others than "euclidean" and "cosine" look at all pairs of rows, which is slower.
     metric_params : dict, optional
         For the metric.
     random_state : int or None, default 0
@@ -270,7 +302,9 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
     -----
     Scores of the fitted rows are exact. A new row is judged against the fitted rows only: it never makes others core.
     Memory is O(n min_samples). With `sample_weight` or another metric all pairs of rows are looked at: O(n^2) time on
-    one core, O(n) memory. Weights are added in the order of distance, in extended precision where the machine has it;
+    one core, O(n) memory. Cosine distances are half the square of the chord, see `nearest`, within 1e-15 of those of
+    scikit-learn, which are one minus a product; with a row of zeros, which is 1 away from all others, or with weights
+    they are scikit-learn's. Weights are added in the order of distance, in extended precision where the machine has it;
     scikit-learn adds them in another order, so where fractional weights add up to `min_samples` but for a rounding,
     it may decide otherwise.
 

@@ -33,7 +33,7 @@ from oco2_outliers.ground.figures import (
 )
 from ..ground.headings import as_names
 from .columns import numeric_columns
-from .preparing import RESULT_COLUMNS
+from .preparing import MORE_COLUMNS, RESULT_COLUMNS
 
 # %% auto #0
 __all__ = ['embedding_scatter', 'feature_reasons', 'pairs', 'score_histogram', 'evaluation_curve']
@@ -270,7 +270,7 @@ def feature_reasons(reasons: pd.DataFrame, top: int = 15, ax: Axes | None = None
 # %% ../../nbs/isolation/91_figures_of_rows.ipynb #b39bf5a6
 def _numeric_features(table: pd.DataFrame, isolated: str) -> list[str]:
     """Numeric columns that are no coordinate, identifier, code or result."""
-    measured = table.drop(columns=[*RESULT_COLUMNS, isolated], errors="ignore")
+    measured = table.drop(columns=[*RESULT_COLUMNS, *MORE_COLUMNS, isolated], errors="ignore")
     return [str(name) for name in numeric_columns(measured) if measured[name].notna().any()]
 
 # %% ../../nbs/isolation/91_figures_of_rows.ipynb #e4278870

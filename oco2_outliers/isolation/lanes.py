@@ -48,6 +48,15 @@ def box_span(lows, highs, a, b):
         total += gap * gap
     return total
 
+# %% ../../nbs/isolation/06_lanes.ipynb #b0bffcb0
+@compiled()
+def push_nearer_on_top(stack, away, depth, left, left_gap, right, right_gap):
+    """Put two nodes and their distances on a stack, the nearer on top, the left one of equals; the new depth."""
+    swap = left_gap > right_gap
+    stack[depth], away[depth] = (left, left_gap) if swap else (right, right_gap)
+    stack[depth + 1], away[depth + 1] = (right, right_gap) if swap else (left, left_gap)
+    return depth + 2
+
 # %% ../../nbs/isolation/06_lanes.ipynb #78346b16
 @intrinsic
 def which_within(typing, values, limit):

@@ -17,6 +17,7 @@ from ..ground.errors import InputError, printable
 from ..ground.headings import as_names, plain_name
 from ..ground.ids import exact_id
 from ..ground.words import counted
+from .preparing import MORE_COLUMNS, RESULT_COLUMNS
 
 # %% auto #0
 __all__ = []
@@ -102,9 +103,7 @@ def _alike(first: pd.Series, second: pd.Series) -> tuple[pd.Series, pd.Series]:
 
 # %% ../../nbs/isolation/92_matching_labels.ipynb #7aa079a0
 _ROW_NAMES = ("row", "row_number", "index")
-_NO_KEYS = {"score", "ratio", "isolated", "outlier", "reason", "change", "source", "eps", "cluster", "group",
-            "local_score", "local_outlier", "local_reason", "local_neighbours", "local_difference", "global_score",
-            "global_isolated", "global_reason"}
+_NO_KEYS = {*RESULT_COLUMNS, *MORE_COLUMNS, "source"}
 
 
 def _shared_key(result: pd.DataFrame, labels: pd.DataFrame, label: str | None) -> Any:

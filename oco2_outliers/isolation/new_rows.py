@@ -14,10 +14,10 @@ import numpy as np
 from ..ground.compiling import compiled
 from ..ground.errors import InputError
 from .compiling import in_threads, useful_threads
-from .lanes import box_gap, candidates, exact_square, reach, root32
+from .lanes import box_gap, candidates, exact_square, push_nearer_on_top, reach, root32
 from .many_columns import Fitted
 from .squares import extent_of
-from .tree import LEAF, RowTree, leaf_nodes, row_tree
+from .tree import LEAF, RowTree, children, leaf_nodes, row_tree
 
 # %% auto #0
 __all__ = ['NewRows']
@@ -61,14 +61,9 @@ def _best_of_new(begin, end, new, new_blocks, new_lows, new_highs, new_slack, X,
                 continue
             leaves = last[v] - first[v]
             if leaves > 1:
-                left, right = v + 1, v + 2 * ((leaves + 1) // 2)
-                near = box_gap(low, high, lows, highs, left)
-                far = box_gap(low, high, lows, highs, right)
-                if near > far:
-                    left, right, near, far = right, left, far, near
-                stack[depth], away[depth] = right, far
-                stack[depth + 1], away[depth + 1] = left, near
-                depth += 2
+                left, right = children(v, leaves)
+                depth = push_nearer_on_top(stack, away, depth, left, box_gap(low, high, lows, highs, left),
+                                           right, box_gap(low, high, lows, highs, right))
                 continue
             k = candidates(new_blocks[leaf], blocks[first[v]], lows[v], highs[v], roots, slack[v], swell, limits, gaps,
                             found, rows, lanes)
@@ -91,7 +86,7 @@ def _plain_boxes(X, core2, first, last, lows, highs, least):
                 for j in range(d):
                     lows[v, j], highs[v, j] = min(lows[v, j], X[p, j]), max(highs[v, j], X[p, j])
         else:
-            left, right = v + 1, v + 2 * ((leaves + 1) // 2)
+            left, right = children(v, leaves)
             least[v] = min(least[left], least[right])
             for j in range(d):
                 lows[v, j] = min(lows[left, j], lows[right, j])
@@ -123,14 +118,10 @@ def _best_of_far(begin, end, new, X, core2, order, first, last, lows, highs, lea
                 continue
             leaves = last[v] - first[v]
             if leaves > 1:
-                left, right = v + 1, v + 2 * ((leaves + 1) // 2)
-                near = max(least[left], _plain_gap(new, i, lows, highs, left))
-                far = max(least[right], _plain_gap(new, i, lows, highs, right))
-                if near > far:
-                    left, right, near, far = right, left, far, near
-                stack[depth], away[depth] = right, far
-                stack[depth + 1], away[depth + 1] = left, near
-                depth += 2
+                left, right = children(v, leaves)
+                depth = push_nearer_on_top(
+                    stack, away, depth, left, max(least[left], _plain_gap(new, i, lows, highs, left)),
+                    right, max(least[right], _plain_gap(new, i, lows, highs, right)))
                 continue
             for q in range(first[v] * LEAF, min(last[v] * LEAF, n)):
                 if core2[q] <= best[i]:
@@ -250,14 +241,9 @@ def _smallest_moves(begin, end, new, X, eps2, units, first, last, lows, highs, l
                 continue
             leaves = last[v] - first[v]
             if leaves > 1:
-                left, right = v + 1, v + 2 * ((leaves + 1) // 2)
-                near = _box_move(new, i, lows, highs, left, eps2, gap2)
-                far = _box_move(new, i, lows, highs, right, eps2, gap2)
-                if near > far:
-                    left, right, near, far = right, left, far, near
-                stack[depth], away[depth] = right, far
-                stack[depth + 1], away[depth + 1] = left, near
-                depth += 2
+                left, right = children(v, leaves)
+                depth = push_nearer_on_top(stack, away, depth, left, _box_move(new, i, lows, highs, left, eps2, gap2),
+                                           right, _box_move(new, i, lows, highs, right, eps2, gap2))
                 continue
             for q in range(first[v] * LEAF, min(last[v] * LEAF, n)):
                 total = most_of = 0.0

@@ -20,16 +20,18 @@ __all__ = []
 
 # %% ../../nbs/isolation/80_preparing.ipynb #2e6c2d8e
 RESULT_COLUMNS = ("score", "ratio", "isolated", "outlier", "reason", "change")
-_BESIDE = ("local_score", "local_outlier", "local_reason", "local_neighbours", "local_difference", "global_score",
-           "global_isolated", "global_reason")  # of the two questions, see isolation.contexts
-_MORE = ("cluster", "eps", "group", *_BESIDE)  # of a run over many files, of soundings with a place
+# Of the two questions, see isolation.contexts: of the local one, and what the other is called where that one leads.
+LOCAL_COLUMNS = ("local_score", "local_outlier", "local_reason", "local_neighbours", "local_difference")
+GLOBAL_COLUMNS = {"score": "global_score", "isolated": "global_isolated", "reason": "global_reason"}
+# Of a run over many files, of soundings with a place.
+MORE_COLUMNS = ("cluster", "eps", "group", *LOCAL_COLUMNS, *GLOBAL_COLUMNS.values())
 
 
 def without_earlier_results(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The table without the columns of an earlier result, and their names; a foreign column so called is refused."""
     present = [name for name in RESULT_COLUMNS if name in table]
     if {"score", "reason"} <= set(present) and not {"isolated", "outlier"}.isdisjoint(present):
-        present += [name for name in _MORE if name in table]
+        present += [name for name in MORE_COLUMNS if name in table]
         return table.drop(columns=present), present
     needed = [*present, *(["group"] if {"group", "latitude", "longitude"} <= set(table) else [])]
     if needed:

@@ -46,7 +46,7 @@ def isolation_radius(X: ArrayLike, min_samples: int | str | Sequence[int] = 5, n
         Rows that make a core row, itself counted, as in scikit-learn. Several are answered by one search. ``"auto"``
         takes a twentieth of the rows (`group_size`); in tables of more than 10,000 rows, of 2,000 rows that are drawn.
     n_jobs : int, optional
-        Cores to use on more than 20,000 rows; all by default.
+        Cores to use on more than 20,000 rows, or 2,000 of more than 32 columns; all by default.
     random_state : int or None, default 0
         For the rows that ``"auto"`` draws from a large table.
     metric : {"euclidean", "cosine"}, default "euclidean"

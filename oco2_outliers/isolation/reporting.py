@@ -15,6 +15,7 @@ from ..ground.tables import text_table
 from ..ground.words import counted
 from .features import unit_of_scale
 from .figures import eps_curve, silhouette_curve
+from .preparing import MORE_COLUMNS, RESULT_COLUMNS
 from .results import shown_reasons
 from ..soundings.figures import isolated_along_track, isolated_map
 from ..soundings.inputs import InputTable, reading_notes
@@ -40,16 +41,15 @@ def _notes_of_ids(table: pd.DataFrame) -> list[str]:
     return notes
 
 # %% ../../nbs/isolation/83_reporting.ipynb #d8c87906
-_FILLS = [sign * value for sign in (-1, 1) for value in (
+_FILLS = np.sort([sign * value for sign in (-1, 1) for value in (
     99, 999, 9999, 99999, 999999, 99.9, 999.9, 9999.9, 99.99, 999.99, 9999.99, 1e10, 1e15, 1e20, 1e30, 1e32, 1e34, 1e35,
-    1e36, 1e38, 9.96921e36, 9.99e8, 9.99e10, 32767, 65535, 2147483647)] + [-32768.0, -2147483648.0, -9.0]
-_SORTED_FILLS = np.sort(_FILLS)
+    1e36, 1e38, 9.96921e36, 9.99e8, 9.99e10, 32767, 65535, 2147483647)] + [-32768.0, -2147483648.0, -9.0])
 
 
-def _are_fills(values: np.ndarray) -> np.ndarray:
-    """Whether each value is one of them, to a millionth."""
-    above = np.searchsorted(_SORTED_FILLS, values).clip(1, len(_SORTED_FILLS) - 1)
-    around = _SORTED_FILLS[np.array([above - 1, above])]  # the two between which it lies; all others are farther
+def _usual_fill(values: np.ndarray) -> np.ndarray:
+    """Which values often stand for "missing", rounding to float32 included."""
+    above = np.searchsorted(_FILLS, values).clip(1, len(_FILLS) - 1)
+    around = _FILLS[np.array([above - 1, above])]  # the two between which it lies; all others are farther
     with np.errstate(invalid="ignore"):
         return (np.abs(values - around) <= 1e-6 * np.abs(around)).any(axis=0)
 
@@ -75,14 +75,15 @@ def notes_of_fills(table: pd.DataFrame, features: Sequence[str]) -> list[str]:
     notes = []
     for name in features:
         values = table[name].to_numpy(np.float64, na_value=np.nan)
-        usual = _are_fills(values)
+        usual = _usual_fill(values)
         others = values[~usual & np.isfinite(values)]
         if not usual.any() or len(others) < 2:
             continue
         low, high = others.min(), others.max()
         far = values[usual & ((values < low - (high - low)) | (values > high + (high - low)))]
         if len(far) and high > low:
-            number, n = max(((each, int((far == each).sum())) for each in np.unique(far)), key=lambda pair: pair[1])
+            numbers, counts = np.unique(far, return_counts=True)
+            number, n = numbers[counts.argmax()], int(counts.max())
             notes.append(f"{name} is {number:g} in {counted(n, 'row')}, far from all its other values: if that stands "
                          "for a missing value, write nothing there, or -999999")
     return notes
@@ -130,8 +131,7 @@ def names_of_rows(table: pd.DataFrame) -> pd.Series:
     return pd.Series(index, index=index, name="row")
 
 
-_NO_NAMES = {"source", "score", "ratio", "group", "isolated", "outlier", "reason", "change", "time", "local_neighbours",
-             "local_reason", "global_reason"}
+_NO_NAMES = {*RESULT_COLUMNS, *MORE_COLUMNS, "source", "time"}
 
 # %% ../../nbs/isolation/83_reporting.ipynb #b1134b00
 FLAG = "xco2_quality_flag"

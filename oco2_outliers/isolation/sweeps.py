@@ -114,7 +114,8 @@ def sweep(X: ArrayLike, eps: float | Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9,
     max_rows, random_state
         See `silhouettes`.
     n_jobs : int, optional
-        Cores to use on more than 20,000 rows, and for silhouettes from some 5,000; all by default.
+        Cores to use on more than 20,000 rows, or 2,000 of more than 32 columns, and for silhouettes from some 5,000;
+        all by default.
     progress : bool, default False
         Show a progress bar.
     metric : {"euclidean", "cosine"}, default "euclidean"

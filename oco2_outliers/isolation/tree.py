@@ -65,6 +65,12 @@ def _widest(Y, begin, end, mean, away):
 
 # %% ../../nbs/isolation/05_tree.ipynb #4d50fd2c
 @compiled()
+def children(v, leaves):
+    """The left and the right child of node v, which holds so many leaves, at least two."""
+    return v + 1, v + 2 * ((leaves + 1) // 2)
+
+
+@compiled()
 def _number_nodes(first, last, parent, n_leaves):
     """Fill in the nodes below the root, each from its parent."""
     last[0] = n_leaves
@@ -72,7 +78,7 @@ def _number_nodes(first, last, parent, n_leaves):
         leaves = last[v] - first[v]
         if leaves > 1:
             middle = first[v] + (leaves + 1) // 2
-            left, right = v + 1, v + 2 * ((leaves + 1) // 2)
+            left, right = children(v, leaves)
             first[left], last[left], parent[left] = first[v], middle, v
             first[right], last[right], parent[right] = middle, last[v], v
 
@@ -126,7 +132,7 @@ def _measure(Y, first, last, lows, highs, slack):
     for v in range(len(first) - 1, -1, -1):
         leaves = last[v] - first[v]
         if leaves > 1:
-            left, right = v + 1, v + 2 * ((leaves + 1) // 2)
+            left, right = children(v, leaves)
             slack[v] = max(slack[left], slack[right])
             for j in range(d):
                 lows[v, j], highs[v, j] = min(lows[left, j], lows[right, j]), max(highs[left, j], highs[right, j])

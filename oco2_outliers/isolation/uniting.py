@@ -22,7 +22,7 @@ from oco2_outliers.isolation.lanes import (
     root32,
     which_within,
 )
-from .tree import LEAF, RowTree
+from .tree import LEAF, RowTree, children
 
 # %% auto #0
 __all__ = ['labels_at']
@@ -104,14 +104,16 @@ def _statuses(root, core2, limit, first, last, status):
         if leaves == 1:
             status[v] = _leaf_status(root, core2, limit, first[v] * LEAF, min(last[v] * LEAF, n))
         else:
-            status[v] = _merged_status(root, status[v + 1], status[v + 2 * ((leaves + 1) // 2)])
+            left, right = children(v, leaves)
+            status[v] = _merged_status(root, status[left], status[right])
 
 # %% ../../nbs/isolation/08_uniting.ipynb #2e57e91f
 @compiled()
 def _fresh_status(root, status, first, last, v):
     """Status of node v, brought up to date from its children: sets only grow, so only `mixed` can be out of date."""
     if status[v] == _MIXED and last[v] - first[v] > 1:
-        status[v] = _merged_status(root, status[v + 1], status[v + 2 * ((last[v] - first[v] + 1) // 2)])
+        left, right = children(v, last[v] - first[v])
+        status[v] = _merged_status(root, status[left], status[right])
     if status[v] >= 0:
         status[v] = find_set(root, status[v])
     return status[v]
@@ -149,7 +151,7 @@ def _split_pair(lows, highs, first, last, a, b, stack, depth):
     leaves_a, leaves_b = last[a] - first[a], last[b] - first[b]
     if a != b and leaves_a < leaves_b:
         a, b, leaves_a = b, a, leaves_b
-    left, right = a + 1, a + 2 * ((leaves_a + 1) // 2)
+    left, right = children(a, leaves_a)
     if a == b:
         stack[depth, 0], stack[depth, 1] = left, right
         stack[depth + 1, 0], stack[depth + 1, 1] = right, right

@@ -9,8 +9,17 @@ import numpy as np
 
 from ..ground.compiling import compiled
 from .compiling import LOOSE, in_threads, useful_threads
-from .lanes import box_gap, candidates, exact_square, first_squares, other_squares, reach, root32
-from .tree import LEAF, RowTree, leaf_nodes
+from oco2_outliers.isolation.lanes import (
+    box_gap,
+    candidates,
+    exact_square,
+    first_squares,
+    other_squares,
+    push_nearer_on_top,
+    reach,
+    root32,
+)
+from .tree import LEAF, RowTree, children, leaf_nodes
 
 # %% auto #0
 __all__ = ['nearest_rows', 'squared_radii']
@@ -87,8 +96,8 @@ def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node,
         while node >= 0 and worst >= 0:
             stack[0], away[0], depth = node, np.float32(0), 1
             if came >= 0:
-                right = node + 2 * ((last[node] - first[node] + 1) // 2)
-                stack[0] = right if came == node + 1 else node + 1
+                left, right = children(node, last[node] - first[node])
+                stack[0] = right if came == left else left
                 away[0] = box_gap(low, high, lows, highs, stack[0])
             while depth > 0:
                 depth -= 1
@@ -97,16 +106,9 @@ def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node,
                     continue
                 leaves = last[v] - first[v]
                 if leaves > 1:
-                    left, right = v + 1, v + 2 * ((leaves + 1) // 2)
-                    gap = box_gap(low, high, lows, highs, left)
-                    other_gap = box_gap(low, high, lows, highs, right)
-                    if gap > other_gap:
-                        left, right, gap, other_gap = right, left, other_gap, gap
-                    if other_gap <= reach(worst, slack[right], swell):
-                        stack[depth], away[depth] = right, other_gap
-                        depth += 1
-                    stack[depth], away[depth] = left, gap
-                    depth += 1
+                    left, right = children(v, leaves)
+                    depth = push_nearer_on_top(stack, away, depth, left, box_gap(low, high, lows, highs, left),
+                                               right, box_gap(low, high, lows, highs, right))
                     continue
                 k = candidates(blocks[leaf], blocks[first[v]], lows[v], highs[v], roots, slack[v], swell, limits, gaps,
                                 found, rows, lanes)

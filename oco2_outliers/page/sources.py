@@ -120,7 +120,10 @@ def _with_settings(source: Source, path: Path) -> Source:
             said = compared_in_words(run["scope"], run["scale_over"], asked["scale"])
             source.compared = f"{said}; eps {asked['eps']}, min_samples {m}"
             source.unit = unit_of_scale(asked["scale"])
-        if source.eps is not None and m != AUTO:
+        if asked.get("context") == "track":  # scores that no feature of the table tells
+            source.compared = (f"each sounding with those of its pass around it; eps {asked['eps']}; global_score: "
+                               f"{said}")
+        elif source.eps is not None and m != AUTO:
             source.min_samples = int(m)
     except (ValueError, KeyError, TypeError, AttributeError):
         if source.eps is not None:

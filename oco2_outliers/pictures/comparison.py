@@ -42,7 +42,8 @@ def _precision_interval(odd: np.ndarray, score: np.ndarray, seed: int | None, dr
     """The 95 % bootstrap interval of the average precision."""
     found = evaluate(pd.DataFrame({"score": score}), pd.DataFrame({"odd": odd}), label="odd", random_state=seed,
                      n_bootstrap=draws).table.set_index("metric")
-    return float(found.loc["average_precision", "low"]), float(found.loc["average_precision", "high"])
+    low, high = found[["low", "high"]].loc["average_precision"].to_numpy(np.float64)
+    return float(low), float(high)
 
 # %% ../../nbs/pictures/13_comparison.ipynb #01326c9d
 def compare_detectors(
@@ -91,8 +92,8 @@ def compare_detectors(
         for detector in as_names(detectors, "detectors"):
             judge = ImageForest(features=name, detector=detector, random_state=random_state).fit_rows(learnt)
             score = -judge.row_scores(tried)
-            between = auc_interval(is_odd, score, np.random.default_rng(random_state))
-            between += _precision_interval(is_odd, score, random_state)
+            between = (*auc_interval(is_odd, score, np.random.default_rng(random_state)),
+                       *_precision_interval(is_odd, score, random_state))
             tables.append((name, detector, *_ranking_quality(is_odd, score), *between))
     chance = np.array([_ranking_quality(is_odd, rng.random(len(is_odd))) for _ in range(100)])
     tables.append(("random", "random", *chance.mean(axis=0), *np.percentile(chance, (2.5, 97.5), axis=0).T.ravel()))

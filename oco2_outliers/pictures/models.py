@@ -20,6 +20,7 @@ from sklearn.ensemble import IsolationForest
 
 from ..ground.errors import InputError
 from ..ground.files import whole_file
+from ..ground.version import VERSION
 from .features import FeatureFrame, feature_sets, raw_widths
 from .held_out import HeldOut
 from .judges import MAX_REFERENCE, Distances, Tree, Trees, trees_of
@@ -226,8 +227,6 @@ def _checked_meta(text: bytes) -> dict:
 def _versions() -> dict:
     """What made a model."""
     import sklearn
-
-    from oco2_outliers.ground.version import VERSION
 
     return {"oco2_outliers": VERSION, "opencv": cv2.__version__, "numpy": np.__version__,
             "scikit-learn": sklearn.__version__}

@@ -20,6 +20,7 @@ from ..ground.errors import InputError
 from ..ground.files import whole_folder
 from ..ground.numbers import real_number, seed_of, whole_number
 from ..ground.overwriting import refuse_overwriting
+from ..ground.version import VERSION
 from ..ground.words import counted
 from .candidates import read_inventory, sources_of_peaks
 from .describing import COLUMNS, described_peak, described_published_peak
@@ -235,8 +236,6 @@ def _orbits_of(log: _Log, parameters: Mapping[str, Any]) -> pd.DataFrame:
 
 def _report(log: _Log, parameters: dict[str, Any], known: InputTable | None) -> PeakSearch:
     """The result of a run, from its log."""
-    from oco2_outliers.ground.version import VERSION
-
     about, alpha = _orbits_of(log, parameters), parameters["alpha"]
     table = _table_of(log, about, parameters)
     order = _strongest_first(table, parameters["preset"])

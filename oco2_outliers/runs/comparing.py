@@ -80,6 +80,14 @@ def settings_in_words(lines: Sequence[Mapping], asked: Mapping) -> str:
         said.append(f"{name} {asked[name]}" + (f" ({' to '.join(ends)})" if asked[name] == "auto" and ends else ""))
     return ", ".join(said)
 
+# %% ../../nbs/runs/04a_comparing.ipynb #bbb0ac72
+def notes_of_context(asked: Mapping) -> list[str]:
+    """Which of the two questions the scores of a run answer, where it is not the usual one."""
+    if asked.get("context") != "track":
+        return []
+    return [f"score, isolated and reason are those against the neighbours within {asked['along']:g} km along the track "
+            f"and {asked['across']:g} km across; global_score and its company are those against the rows named next"]
+
 # %% ../../nbs/runs/04a_comparing.ipynb #c57fbe5b
 def notes_of_eps(lines: Iterable[Mapping], pooled: bool) -> list[str]:
     """What is to be said of the thresholds of a run: once of all rows together, or by the rule that chose them."""

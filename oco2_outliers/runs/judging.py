@@ -5,7 +5,7 @@
 # %% ../../nbs/runs/04_judging.ipynb #0c95d369
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from ..isolation.checks import checked_group
 from ..isolation.choosing import eps_values, printable_eps, settings_of_preset
 from ..isolation.columns import Fate, column_fates, compared_columns, no_features, refuse_text, with_numbers
 from ..isolation.company import AUTO
+from ..isolation.contexts import Context, checked_context, leading_context, local_features
 from ..isolation.estimator import IsolatedSoundings
 from ..isolation.features import SCALES, FeatureMatrix, TooLarge, asked_columns, feature_matrix, final_fates
 from ..isolation.grouping import with_groups
@@ -117,6 +118,7 @@ class Choice(NamedTuple):
     random_state: int = 0
     scope: str = "file"
     scale_over: str = "file"
+    context: Context = Context()
 
 # %% ../../nbs/runs/04_judging.ipynb #2c34c602
 def _own_matrix(rows: pd.DataFrame, choice: Choice) -> FeatureMatrix:
@@ -133,35 +135,33 @@ def _passes_apart(table: pd.DataFrame, orbits: np.ndarray, choice: Choice) -> Fe
     return replace(matrix, X=by_pass(raw, orbits[kept], choice.scale), mean=unknown, scale=unknown)
 
 # %% ../../nbs/runs/04_judging.ipynb #c60f538e
-def _matrices(table: pd.DataFrame, orbits: np.ndarray, choice: Choice,
-              scaling: Mapping | None) -> list[tuple[pd.DataFrame, FeatureMatrix | InputError]]:
-    """The rows that are compared with each other, and their features, or why there are none."""
-    by_orbit = choice.scope == "orbit"
-    pieces = [table[orbits == orbit] for orbit in pd.unique(orbits)] if by_orbit else [table]
-    found: list[tuple[pd.DataFrame, FeatureMatrix | InputError]] = []
+def _or_why_not(make: Callable[..., FeatureMatrix], *given: Any) -> FeatureMatrix | InputError:
+    """Features, or why there are none; a number too large to be squared is a fault."""
     try:
-        whole = None
-        if scaling is not None:
-            whole = on_scale(table, scaling)
-        elif choice.scale_over == "orbit" and not by_orbit:
-            whole = _passes_apart(table, orbits, choice)
-        elif choice.scale_over == "file" and by_orbit:
-            whole = _own_matrix(table, choice)
+        return make(*given)
     except TooLarge:
         raise
     except InputError as error:
-        return [(table, error)]
-    for rows in pieces:
-        try:
-            own = _own_matrix(rows, choice) if whole is None else replace(
-                whole, X=whole.X.loc[whole.X.index.intersection(rows.index)])
-        except TooLarge:
-            raise
-        except InputError as error:
-            found.append((rows, error))
-        else:
-            found.append((rows, own))
-    return found
+        return error
+
+
+def _whole_matrix(table: pd.DataFrame, orbits: np.ndarray, choice: Choice, scaling: Mapping | None) -> FeatureMatrix:
+    """The features of a file that is brought to one scale before it is cut into pieces."""
+    if scaling is not None:
+        return on_scale(table, scaling)
+    return _passes_apart(table, orbits, choice) if choice.scale_over == "orbit" else _own_matrix(table, choice)
+
+
+def _matrices(table: pd.DataFrame, orbits: np.ndarray, choice: Choice,
+              scaling: Mapping | None) -> list[tuple[pd.DataFrame, FeatureMatrix | InputError]]:
+    """The rows that are compared with each other, and their features, or why there are none."""
+    pieces = [table[orbits == orbit] for orbit in pd.unique(orbits)] if choice.scope == "orbit" else [table]
+    if scaling is None and choice.scale_over == choice.scope:
+        return [(rows, _or_why_not(_own_matrix, rows, choice)) for rows in pieces]
+    whole = _or_why_not(_whole_matrix, table, orbits, choice, scaling)
+    if isinstance(whole, InputError):
+        return [(table, whole)]
+    return [(rows, replace(whole, X=whole.X.loc[whole.X.index.intersection(rows.index)])) for rows in pieces]
 
 # %% ../../nbs/runs/04_judging.ipynb #f188d595
 _NOT_JUDGED = "not judged: "
@@ -194,6 +194,7 @@ class Judged(NamedTuple):
     fates: dict[Hashable, Fate]
     min_samples: int | None = None
     eps: TailEps | None = None
+    features: tuple[str, ...] = ()
 
 # %% ../../nbs/runs/04_judging.ipynb #e23d3969
 def _judge_piece(rows: pd.DataFrame, matrix: FeatureMatrix | InputError, choice: Choice) -> Judged:
@@ -205,9 +206,10 @@ def _judge_piece(rows: pd.DataFrame, matrix: FeatureMatrix | InputError, choice:
         where = "pass" if choice.scope == "orbit" else "file"
         why = f"{counted(len(matrix.X), 'row')} in this {where}, fewer than {least}"
         return Judged(_not_judged(rows.loc[matrix.X.index], why), matrix.columns)
-    model, eps = fitted_model(matrix.X, choice.eps, choice.min_samples, 1, choice.random_state)
+    asked = "auto" if choice.context.on_track else choice.eps  # there it is a limit of the local score
+    model, eps = fitted_model(matrix.X, asked, choice.min_samples, 1, choice.random_state)
     columns = result_columns(model, matrix).assign(cluster=model.labels_.astype(np.int32), eps=model.eps_)
-    return Judged(columns, matrix.columns, int(model.min_samples_), eps)
+    return Judged(columns, matrix.columns, int(model.min_samples_), eps, tuple(matrix.features))
 
 # %% ../../nbs/runs/04_judging.ipynb #93708a89
 def _counts(table: pd.DataFrame, result: pd.DataFrame, judged: Sequence[Judged], scope: str) -> dict[str, Any]:
@@ -228,19 +230,35 @@ def _notes(judged: Sequence[Judged]) -> dict[str, str]:
     """What is to be said of thresholds, by the rule that chose them."""
     return {each.eps.rule: each.eps.note for each in judged if each.eps is not None and each.eps.note}
 
+# %% ../../nbs/runs/04_judging.ipynb #d7508688
+def _where_they_lie(result: pd.DataFrame, judged: list[Judged], choice: Choice) -> tuple[pd.DataFrame, list[Judged]]:
+    """Judged rows against their surroundings, where that is asked for; and what was found, with the limit as eps."""
+    if not choice.context.on_track:
+        return result, judged
+    known = list(dict.fromkeys(name for each in judged for name in each.features))
+    asked = None if choice.features is None else list(choice.features)
+    features = local_features(known, asked) if known else []
+    result, local = leading_context(result, features, choice.context, None if choice.eps == "auto" else choice.eps)
+    if local is None:
+        return result, judged
+    told = TailEps(local.limit, "a number of spreads of the neighbours", local.note)
+    return result, [each if each.eps is None else each._replace(eps=told) for each in judged]
+
 # %% ../../nbs/runs/04_judging.ipynb #4ed4be81
 def isolate_unit(unit: Unit, *, eps: Any = "auto", min_samples: int | str = AUTO, scale: str = "robust",
                  features: Sequence[str] | None = None, drop_missing: bool = False, random_state: int = 0,
                  scope: str = "file", scale_over: str = "file", scaling: Mapping | None = None,
-                 **asked: Any) -> pd.DataFrame:
+                 context: str = "all", along: float = 20.0, across: float = 10.0, **asked: Any) -> pd.DataFrame:
     """`isolate` on a file; or on each pass, or on the scale of the run. `asked` selects rows."""
-    choice = Choice(eps, min_samples, scale, features, drop_missing, random_state, scope, scale_over)
+    choice = Choice(eps, min_samples, scale, features, drop_missing, random_state, scope, scale_over,
+                    checked_context(context, along, across))
     table = soundings_of(unit, features, drop_missing, asked)
     orbits = orbit_numbers(table) if "orbit" in (scope, scale_over) and len(table) else np.zeros(len(table))
     judged = [_judge_piece(rows, matrix, choice) for rows, matrix in _matrices(table, orbits, choice, scaling)] \
         if len(table) else []
     columns = pd.concat([each.columns for each in judged]) if judged else _not_judged(table, "no rows")
-    result, _ = with_groups(table.loc[columns.index].join(columns).sort_index())
+    result, judged = _where_they_lie(table.loc[columns.index].join(columns).sort_index(), judged, choice)
+    result, _ = with_groups(result)
     fates = fates_together([each.fates for each in judged], "pass", "passes") if scaling is None else \
         fates_on_scale(table, on_scale(table.head(0), scaling), scaling, features)
     result.attrs = {"counts": _counts(table, result, judged, scope), "notes": _notes(judged),
@@ -257,6 +275,8 @@ def checked_isolate(parameters: dict, options: Mapping | None = None) -> dict:
     m, scale = settings_of_preset(given.pop("preset"), checked_group(parameters["min_samples"]), parameters["scale"])
     if scale not in SCALES:
         raise InputError(f"scale must be 'robust' or 'standard', not {shown(scale)}")
-    return given | {"eps": "auto" if eps is None else eps[0], "min_samples": m, "scale": scale,
+    context = checked_context(*(parameters[name] for name in ("context", "along", "across")))
+    return given | {"context": context.name, "along": context.along, "across": context.across,
+                    "eps": "auto" if eps is None else eps[0], "min_samples": m, "scale": scale,
                     "random_state": whole_number("random_state", parameters["random_state"], least=0),
                     "features": None if features is None else as_names(features, "features")}

@@ -33,7 +33,9 @@ SOUNDINGS = {"sounding_id": "whole", "time": "time", "source": "text",
 CONVERTED = Columns({}, SOUNDINGS)
 ISOLATED = Columns({"source": "text", "score": "number", "ratio": "number", "isolated": "flag", "outlier": "flag",
                     "reason": "text", "change": "text", "cluster": "whole", "eps": "number"},
-                   SOUNDINGS | {"group": "whole"})
+                   SOUNDINGS | {"group": "whole", "local_score": "number", "local_outlier": "flag",
+                                "local_reason": "text", "local_neighbours": "whole", "local_difference": "number",
+                                "global_score": "number", "global_isolated": "flag", "global_reason": "text"})
 IMAGES = Columns({"path": "text", "score": "number", "outlier": "flag", "reason": "text", "width": "whole",
                   "height": "whole", "note": "text"})
 

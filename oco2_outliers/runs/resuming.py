@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ..ground.addresses import ChangedInput, ListedFile, fetch
 from ..ground.errors import InputError
 from ..ground.hashes import sha256_of
+from ..ground.version import VERSION
 from ..ground.work import progress_bar
 from .folder import Manifest, RunFolder, holds, see_part, writing_to
 from .working import Item, Job, work
@@ -68,8 +69,6 @@ def missing_items(site: Site, items: Sequence[Item], job: Job) -> list[Item]:
 # %% ../../nbs/runs/10_resuming.ipynb #279c5604
 def _keep(site: Site, job: Job, entry: dict) -> None:
     """Write the line of a finished unit, once its part is seen to be there."""
-    from oco2_outliers.ground.version import VERSION
-
     if "stop" in entry:
         with writing_to(site.out):
             raise OSError(entry["errno"] or errno.EIO, entry["stop"])

@@ -24,7 +24,14 @@ from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from ..ground.work import count_processes
 from ..isolation.columns import Fate
-from .comparing import Compared, compared_by, compared_in_words, notes_of_eps, settings_in_words
+from oco2_outliers.runs.comparing import (
+    Compared,
+    compared_by,
+    compared_in_words,
+    notes_of_context,
+    notes_of_eps,
+    settings_in_words,
+)
 from .fates import fates_of_run, notes_of_columns
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
@@ -173,6 +180,9 @@ def checked_run(task: str | Callable, parameters: Mapping | None, each: str = "f
     given = _with_scale(given, scale)
     compared, scale, notes = compared_by(scope, scale_over, given.pop("scale", None))
     complete = declared.checked(given if scale is None else given | {"scale": scale}, options)
+    if compared.scope == "all" and complete.get("context") == "track":
+        raise InputError("context 'track' compares soundings with those of their own pass, scope 'all' with those of "
+                         "all files: leave one of them out")
     return Run(declared, load_function(declared.function), complete, compared, options, tuple(notes))
 
 # %% ../../nbs/runs/14_running.ipynb #209daff9
@@ -334,7 +344,7 @@ def _result(run: Run, site: Site, items: Sequence[Item], n_done: int, started: f
     notes = notes + notes_of_columns(lines, fates, TOLD if scaling else ())
     notes += _note_of_skipped(lines)
     if run.task.over_run:
-        notes += notes_of_eps(lines, run.compared.scope == "all")
+        notes += notes_of_eps(lines, run.compared.scope == "all") + notes_of_context(run.parameters)
         notes.append(f"{compared_in_words(*run.compared, run.parameters['scale'])}; "
                      f"{settings_in_words(lines, run.parameters)}")
     return RunResult(site.out.address, run.task.name, len(items), n_done, len(items) - n_done,

@@ -20,6 +20,7 @@ from ..ground.addresses import ChangedInput, ListedFile, check_unchanged, fetch,
 from ..ground.errors import error_line, one_line
 from ..ground.files import scratch_folder
 from ..ground.hashes import hash_of, md5_of, sha256_of
+from ..ground.version import VERSION
 from .columns import Columns
 from .folder import RunFolder, part_name
 from .threads import one_thread
@@ -69,8 +70,6 @@ def name_of(task: Callable) -> str:
 def make_job(task: Callable, parameters: Mapping, each: str, out: RunFolder, options: Mapping | None,
              called: str = "", columns: Columns | None = None) -> Job:
     """A job and its fingerprint; bytes among the parameters, such as a model, are known by their hash."""
-    from oco2_outliers.ground.version import VERSION
-
     known = {name: sha256_of(value) if isinstance(value, bytes) else value for name, value in parameters.items()}
     fingerprint = hash_of([called or name_of(task), known, each, VERSION])
     shown = {name: value for name, value in known.items() if name not in ("scaling", "pairs", "files")}
@@ -133,8 +132,6 @@ def _written(job: Job, item: Item, data: bytes) -> dict:
 # %% ../../nbs/runs/08_working.ipynb #cfbc3994
 def work(job: Job, item: Item) -> dict:
     """Do one item; returns its manifest line, or one with `error` (of the input) or `stop` (of the output)."""
-    from oco2_outliers.ground.version import VERSION
-
     started = time.perf_counter()
     entry = {"key": item.key, "name": item.name, "version": VERSION, "fingerprint": job.fingerprint}
     try:

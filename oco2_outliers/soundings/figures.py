@@ -28,12 +28,13 @@ from .maps import coastlines, new_map, positions, view_of
 __all__ = ['isolated_along_track', 'surroundings_along_track', 'isolated_map']
 
 # %% ../../nbs/soundings/91_figures.ipynb #162e7382
-def _two_colours(ax: Axes, x: np.ndarray, y: np.ndarray, odd: np.ndarray, size: float = 6) -> None:
+def _two_colours(ax: Axes, x: np.ndarray, y: np.ndarray, odd: np.ndarray, size: float = 6,
+                 called: str = "isolated") -> None:
     """The rest in small pale dots, the odd ones larger, darker and on top."""
     ax.scatter(x[~odd], y[~odd], s=size, color=REST_COLOUR, linewidths=0, label=f"the rest ({(~odd).sum():,})",
                rasterized=len(x) > MANY_POINTS)
     ax.scatter(x[odd], y[odd], s=28, color=ISOLATED_COLOUR, edgecolors="black", linewidths=0.4,
-               label=f"isolated ({odd.sum():,})", zorder=3, rasterized=len(x) > MANY_POINTS)
+               label=f"{called} ({odd.sum():,})", zorder=3, rasterized=len(x) > MANY_POINTS)
 
 # %% ../../nbs/soundings/91_figures.ipynb #1770caf0
 def _default_column(table: pd.DataFrame, wanted: tuple[str, ...], not_among: set[str]) -> str:
@@ -43,6 +44,18 @@ def _default_column(table: pd.DataFrame, wanted: tuple[str, ...], not_among: set
         if name in table:
             return name
     raise InputError("no numeric column to draw; name one with y=")
+
+# %% ../../nbs/soundings/91_figures.ipynb #e1fed19f
+def _along_track(table: pd.DataFrame, y: str, x: str | None, odd: str, ax: Axes | None, called: str = "isolated",
+                 figsize: tuple[float, float] = (8, 3.5)) -> tuple[Axes, np.ndarray, np.ndarray, np.ndarray]:
+    """Two colours along the track, with names at the axes; and what is drawn where: places, values, odd or not."""
+    x = x or ("latitude" if "latitude" in table else None)
+    along = np.arange(len(table)) if x is None else column_values(table, x)
+    height, flags = column_values(table, y), column_flags(table, odd)
+    ax = new_axes(ax, figsize)
+    _two_colours(ax, along, height, flags, called=called)
+    ax.set(xlabel="row" if x is None else plain_text(axis_label(x)), ylabel=plain_text(axis_label(y)))
+    return ax, along, height, flags
 
 # %% ../../nbs/soundings/91_figures.ipynb #e1fed1a0
 def isolated_along_track(table: pd.DataFrame, y: str | None = None, x: str | None = None, isolated: str = "isolated",
@@ -81,12 +94,7 @@ def isolated_along_track(table: pd.DataFrame, y: str | None = None, x: str | Non
     """
     check_columns(table, [isolated, *filter(None, (y, x))])
     y = y or _default_column(table, ("xco2",), not_among={"latitude", "longitude", "sounding_id", "orbit", "score"})
-    x = x or ("latitude" if "latitude" in table else None)
-    along = np.arange(len(table)) if x is None else column_values(table, x)
-    height, odd = column_values(table, y), column_flags(table, isolated)
-    ax = new_axes(ax)
-    _two_colours(ax, along, height, odd)
-    ax.set(xlabel="row" if x is None else plain_text(axis_label(x)), ylabel=plain_text(axis_label(y)))
+    ax, *_ = _along_track(table, y, x, isolated, ax)
     ax.legend(loc=legend_place(len(table)), markerscale=1.3, frameon=False)
     return ax
 
@@ -127,20 +135,13 @@ def surroundings_along_track(table: pd.DataFrame, y: str = "xco2", x: str | None
     >>> [t.get_text() for t in surroundings_along_track(table).get_legend().get_texts()]
     ['the rest (1)', 'odd where they lie (1)', 'median of the neighbours']
     """
-    x = "latitude" if x is None and "latitude" in table else x
-    check_columns(table, [name for name in (x, y, odd, "local_difference") if name], "the table")
-    flags = column_flags(table, odd)
-    values = column_values(table, y, "the table")
-    places = np.arange(len(table)) if x is None else column_values(table, x, "the table")
+    check_columns(table, [y, odd, "local_difference", *filter(None, (x,))])
+    ax, places, values, flags = _along_track(table, y, x, odd, ax, "odd where they lie", (9, 4))
     middle = values - pd.to_numeric(table["local_difference"], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    ax = new_axes(ax, figsize=(9, 4))
-    _two_colours(ax, places, values, flags)
-    ax.collections[-1].set_label(f"odd where they lie ({flags.sum():,})")
     known = np.isfinite(middle)
     ax.scatter(places[known], middle[known], s=2, color="0.15", linewidths=0, label="median of the neighbours",
                zorder=2, rasterized=len(table) > MANY_POINTS)
     ax.vlines(places[flags], middle[flags], values[flags], color=ISOLATED_COLOUR, lw=0.6, zorder=1)
-    ax.set(xlabel="row" if x is None else plain_text(axis_label(x)), ylabel=plain_text(axis_label(y)))
     ax.legend(loc=legend_place(len(table)), fontsize="small")
     return ax
 

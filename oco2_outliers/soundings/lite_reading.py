@@ -133,6 +133,24 @@ def _undeclared(array: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
         return np.zeros(len(array), bool)
     return np.isnan(array)
 
+# %% ../../nbs/soundings/50_lite_reading.ipynb #40b88f7e
+def _disagree(time: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Where a time is another than that of the id; not where one of them is missing."""
+    return np.abs(time - sounding_time(ids).to_numpy()) > np.timedelta64(500, "ms")  # NaT compares as False
+
+
+def _ids_of(variable: h5py.Dataset, rows: slice, label: str) -> np.ndarray:
+    """The ids of some rows, 0 where one is missing."""
+    values = table_values("sounding_id", column_of(variable, rows), wanted_attributes(variable.attrs), label)
+    return pd.Series(values).fillna(0).to_numpy(np.int64)
+
+
+def _refuse_wrong_time(time: np.ndarray, ids: np.ndarray, label: str) -> None:
+    """Refuse times without units that most ids contradict."""
+    if 2 * _disagree(time, ids).sum() > len(ids):
+        raise InputError(f"{label}: time declares no units, and as seconds since 1970 it does not agree with "
+                         "sounding_id: declare its units, such as 'seconds since 2014-01-01 00:00:00'")
+
 # %% ../../nbs/soundings/50_lite_reading.ipynb #72bc8951
 class _LiteFile:
     """An open Lite file: its columns by name, and what is not a column."""
@@ -154,7 +172,6 @@ class _LiteFile:
         self.skipped.update(_links(file))
         self.converted: dict[str, str] = {}  # columns that were in another unit, and the unit
         self.undeclared: dict[str, np.ndarray] = {}  # where a column has a NaN that is not a declared fill
-        self.without_units = False  # whether the time is a number that does not say what it counts
         self._whole: dict = {}  # columns that were read in full, to choose rows by them
         self.columns: dict[str, h5py.Dataset] = {"sounding_id": ids, **_named_columns(rows)}
 
@@ -168,8 +185,9 @@ class _LiteFile:
         array = column_of(variable, rows)
         attrs = wanted_attributes(variable.attrs)
         self.undeclared[column] = unknown = _undeclared(array, attrs)
-        self.without_units |= column == "time" and "units" not in attrs and array.dtype.kind in "iuf"
         values = table_values(column, array, attrs, self.label)
+        if column == "time" and "units" not in attrs and array.dtype.kind in "iuf":
+            _refuse_wrong_time(values, _ids_of(self.columns["sounding_id"], rows, self.label), self.label)
         values, unit = in_table_units(column, values, attrs.get("units"), self.label)
         if unit:
             self.converted[column] = unit
@@ -238,21 +256,17 @@ def _span(keep: np.ndarray | None) -> slice:
     return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0)
 
 # %% ../../nbs/soundings/50_lite_reading.ipynb #3a34fd86
-def _warn_contradictions(soundings: pd.DataFrame, label: str, without_units: bool) -> None:
-    """Say where the id of a sounding and its time or footprint disagree; a time without units is refused there."""
+def _warn_contradictions(soundings: pd.DataFrame, label: str) -> None:
+    """Say where the id of a sounding and its time or footprint disagree."""
     ids = soundings["sounding_id"].fillna(0).to_numpy(np.int64)
     if ids_of_gosat(ids):
         raise InputError(f"{label}: its ids have 14 digits, as those of GOSAT have; {ONLY_LITE}")
     wrong = {}
     if "time" in soundings:
-        apart = soundings["time"].to_numpy() - sounding_time(ids).to_numpy()
-        wrong["time"] = np.abs(apart) > np.timedelta64(500, "ms")  # NaT compares as False
+        wrong["time"] = _disagree(soundings["time"].to_numpy(), ids)
     if "footprint" in soundings:
         footprint = soundings["footprint"].to_numpy(np.float64, na_value=np.nan)
         wrong["footprint"] = ~np.isnan(footprint) & (footprint != sounding_footprint(ids))
-    if without_units and (wrong["time"] & (ids != 0)).sum() * 2 > len(ids):
-        raise InputError(f"{label}: time declares no units, and as seconds since 1970 it does not agree with "
-                         "sounding_id: declare its units, such as 'seconds since 2014-01-01 00:00:00'")
     for what, rows in wrong.items():
         if n := int((rows & (ids != 0)).sum()):
             warnings.warn(f"{label}: sounding_id and {what} disagree for {n} of {len(ids)} soundings", stacklevel=3)
@@ -343,10 +357,10 @@ def read_lite(path_or_file: str | os.PathLike | IO[bytes], *, columns: Sequence[
         table: dict[Any, Any] = {column: file.read(column, span) for column in wanted}
         told = {"skipped": list(file.skipped), "skipped_because": file.skipped, "converted": file.converted,
                 "n_soundings": file.n}
-        undeclared, without_units = file.undeclared, file.without_units
+        undeclared = file.undeclared
     rows = slice(None) if keep is None else keep[span]
     soundings = pd.DataFrame(table)[rows].reset_index(drop=True)
     fills = _count_fills(soundings, {column: undeclared[column][rows] for column in wanted})
     soundings.attrs.update(told, fills=fills)
-    _warn_contradictions(soundings, label, without_units)
+    _warn_contradictions(soundings, label)
     return soundings

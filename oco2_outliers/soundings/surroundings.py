@@ -74,11 +74,9 @@ _LEAST_OF_A_STRIPE = 30
 
 def _stripes(off: np.ndarray, passes: np.ndarray, footprint: np.ndarray) -> np.ndarray:
     """The median offset of each row's footprint in its pass; 0 where fewer than 30 soundings tell it."""
-    known = np.isfinite(off) & (footprint > 0)
-    groups = pd.Series(off[known]).groupby([passes[known], footprint[known]])
-    offset = np.zeros(len(off))
-    offset[known] = groups.transform("median").where(groups.transform("size") >= _LEAST_OF_A_STRIPE, 0)
-    return offset
+    groups = pd.Series(off).groupby([passes, footprint])
+    told = (groups.transform("count") >= _LEAST_OF_A_STRIPE) & (footprint > 0)
+    return groups.transform("median").where(told, 0).to_numpy()
 
 # %% ../../nbs/soundings/62_surroundings.ipynb #4dea70f4
 LEAST_NEIGHBOURS = 10
@@ -107,8 +105,6 @@ def _compare(values: np.ndarray, passes: np.ndarray, along: np.ndarray, across: 
     first = neighbours_of(*place, values, reach, width)
     off = np.where(first.n >= LEAST_NEIGHBOURS, values - first.median, np.nan)
     offset = _stripes(off, passes, footprint)
-    told = pd.Series(np.where(np.isfinite(off), offset, np.nan)).groupby([passes, footprint]).transform("max")
-    offset = told.fillna(0).to_numpy()
     around = neighbours_of(*place, values - offset, reach, width)
     enough = around.n >= LEAST_NEIGHBOURS
     spread = np.where(enough, _BELL * around.scatter, np.nan)
@@ -191,7 +187,7 @@ def _in_words(features: list[str], compared: list[_Compared], scores: np.ndarray
     return told
 
 # %% ../../nbs/soundings/62_surroundings.ipynb #dcea1311
-def _notes(score: np.ndarray, n: np.ndarray, limit: float, reach: float) -> tuple[bool, str]:
+def _notes(score: np.ndarray, limit: float, reach: float) -> tuple[bool, str]:
     """Whether outliers are named, and what is to be said."""
     judged = int(np.isfinite(score).sum())
     few = len(score) - judged
@@ -291,7 +287,7 @@ def local_scores(soundings: pd.DataFrame, features: str | Sequence[str] = "xco2"
     lead = np.nan_to_num(scores, nan=-1.0).argmax(axis=0)
     rows = np.arange(len(soundings))
     score = scores[lead, rows]
-    named, note = _notes(score, compared[0].n, limit, reach)
+    named, note = _notes(score, limit, reach)
     odd = (score > limit) & named
     reasons = np.full(len(soundings), "", object)
     reasons[odd] = _in_words(features, compared, scores, np.flatnonzero(odd), limit, reach)

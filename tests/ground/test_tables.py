@@ -296,6 +296,11 @@ def test_places_with_letters_for_the_sign(tmp_path):
     assert table.attrs["numbers_in_text"] == {"Lat": "N, S, E and W as signs", "lon": "N, S, E and W as signs"}
 
 
+def test_places_on_the_equator_are_read_and_no_place_at_all_has_no_letters(tmp_path):
+    table = read('[{"lat": "0N", "lon": null, "xco2": 400.5}, {"lat": null, "lon": null, "xco2": 401}]', "a.json")
+    assert table["lat"].tolist()[:1] == [0] and set(table.attrs["numbers_in_text"]) == {"lat"}
+
+
 def test_places_that_make_no_map_and_numbers_that_look_missing_are_told():
     table = pd.DataFrame({"latitude": ["24\u00b058'S"] * 60, "longitude": 5000.0, "xco2": 400 + np.sin(np.arange(60)),
                           "tcwv": np.where(np.arange(60) % 10, 20 + np.cos(np.arange(60)), -999)})

@@ -10,6 +10,7 @@ from oco2_outliers.cli import main
 from oco2_outliers.explorer import explore
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.main_job import isolate
+from oco2_outliers.plots import pairs
 from oco2_outliers.soundings import local_scores, simulate_granule
 
 LOCAL = ["local_score", "local_outlier", "local_reason", "local_neighbours", "local_difference"]
@@ -46,6 +47,12 @@ def test_both_answers_stand_in_the_table_and_the_context_says_which_leads(granul
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(track.FILES)
     again = isolate(tmp_path / "out" / "scores.parquet", context="track").table
     assert (again["isolated"].to_numpy() == table["isolated"].to_numpy()).all() and again.shape[1] == table.shape[1]
+
+
+def test_results_are_no_features_of_a_figure(granule):
+    for context in ("all", "track"):
+        axes = pairs(isolate(granule, context=context).table)
+        assert [ax.get_xlabel().split(" (")[0] for ax in axes[-1]] == ["xco2", "psurf"]
 
 
 def test_the_printed_change_ends_the_local_oddness(granule):

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from naive import clusters_by_definition
+from sklearn.metrics.pairwise import cosine_distances
 
 from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius, nearest, sweep
 from oco2_outliers.ground.errors import InputError
@@ -169,3 +170,33 @@ def test_all_pairs_say_the_same_at_length(d, jobs):
             X = np.round(X * 2) / 2 + 1e6
         X = X if seed == 0 else X.astype(np.float32)
         agree(X, in_steps(X), 5, jobs)
+
+
+@pytest.mark.parametrize("path", ["numpy", "serial", "parallel", "library"])
+def test_the_estimator_searches_cosines_exactly(path):
+    rng = np.random.default_rng(8)
+    for d in (3, 60):
+        X = rng.normal(size=(150, d)) * 10.0 ** rng.integers(-2, 3, (150, 1))
+        X[140:] = X[:10] * 4  # copies of a direction, to the bit
+        far = rng.normal(size=(40, d)) * 1e-3
+        expected = cosine_distances(np.vstack([X, far]), X)
+        core = np.sort(expected[:150], axis=1)[:, 5]
+        with forced_path(path):
+            model = IsolatedSoundings(min_samples=6, metric="cosine").fit(X)
+            for eps in (*np.quantile(model.radius_, [0.3, 0.7], method="higher"), 0.2):
+                again = IsolatedSoundings(eps, 6, metric="cosine").fit(X)
+                np.testing.assert_array_equal(again.labels_ == -1, eps < again.radius_)
+                core_rows = np.flatnonzero(core <= eps * (1 + 1e-12))
+                np.testing.assert_array_equal(again.core_sample_indices_, core_rows)
+                np.testing.assert_array_equal(again.predict(far), np.where(-again.score_samples(far) > eps, -1, 1))
+            radii = isolation_radius(X, 6, metric="cosine")
+            np.testing.assert_array_equal(np.argsort(model.radius_, kind="stable"), np.argsort(radii, kind="stable"))
+            np.testing.assert_allclose(model.radius_, radii**2 / 2, rtol=1e-14)
+            np.testing.assert_allclose(model.radius_, np.maximum(core, expected[:150]).min(axis=1), atol=1e-14)
+            reach = np.maximum(core, expected[150:]).min(axis=1)
+            np.testing.assert_allclose(-model.score_samples(far), reach, atol=1e-14)
+            assert -model.score_samples(np.zeros((1, d)))[0] == pytest.approx(1, rel=1e-15)
+            np.testing.assert_array_equal(IsolatedSoundings(min_samples=6, metric="cosine").fit(X * 2.0**-600).radius_,
+                                          model.radius_)
+    zero = IsolatedSoundings(0.2, 6, metric="cosine").fit(np.vstack([X, np.zeros((1, 60))]))
+    assert zero.labels_[-1] == -1 and zero.radius_[-1] == pytest.approx(1)

@@ -147,7 +147,7 @@ def test_columns_of_the_file(tmp_path):
 
 
 def test_coordinates_of_a_file(tmp_path):
-    pytest.importorskip("pyproj", reason="pyproj is not installed")
+    pytest.importorskip("pyproj", reason="no pyproj (it comes with extra geo); the test below needs none")
     metres = [box_wkb(500000 + 5000 * i, 7200000, 505000 + 5000 * i, 7205000) for i in range(5)]
     table = replaced(clay_table(), "geometry", pa.array(metres))
     crs = {"id": {"authority": "EPSG", "code": 32603}}

@@ -128,7 +128,7 @@ def test_one_guest_and_the_eps_of_the_home(real):
 @pytest.mark.parametrize("method", ["pca", "tsne", "clay"])
 def test_a_map_is_the_same_twice_and_stays_where_it_is(tiles, method):
     if method != "pca" and not is_there("openTSNE"):
-        pytest.skip("openTSNE is not installed; pca shows the same")
+        pytest.skip("no openTSNE (extra embeddings); pca shows the same")
     some = tiles.X[:90]
     first, second = layout(some, method), layout(some, method)
     np.testing.assert_array_equal(first.xy, second.xy)
@@ -148,7 +148,7 @@ def test_a_missing_extra_is_named(tiles, monkeypatch, name, method):
 
 @pytest.mark.slow
 def test_umap_is_the_same_twice(tiles):
-    pytest.importorskip("umap")
+    pytest.importorskip("umap", reason="no umap-learn (extra umap); the other maps are the same twice above")
     np.testing.assert_array_equal(layout(tiles, "umap").xy, layout(tiles, "umap").xy)
 
 
@@ -174,7 +174,7 @@ def test_quality_by_brute_force(tiles):
 @pytest.mark.slow
 def test_kept_neighbours_on_real_tiles(real):
     home, _ = real
-    pytest.importorskip("openTSNE")
+    pytest.importorskip("openTSNE", reason="no openTSNE (extra embeddings); the quality of pca is measured above")
     kept = layout_quality(home, {name: layout(home, name) for name in ("tsne", "clay")})["kept"]
     assert kept["tsne"] >= 0.65 and round(kept["pca"], 2) == 0.43 and kept["random"] < 0.04 < kept["clay"]
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import socket
+import sys
 import time
 import urllib.parse
 
@@ -213,12 +214,16 @@ def test_pictures_of_rows(server, slept, tmp_path):
 
 # ---------------------------------------------------------------- the first names
 
-def test_first_names(server, tmp_path, monkeypatch, capsys):
-    shapely = pytest.importorskip("shapely", reason="shapely is not installed")
+@pytest.mark.parametrize("known_as", ["corners", "shapely"])
+def test_first_names(server, tmp_path, monkeypatch, capsys, known_as):
+    polygon = TILE
+    if known_as == "shapely":
+        shapely = pytest.importorskip("shapely", reason="no shapely (extra embeddings); corners take the same way")
+        polygon = shapely.Polygon(TILE)
     monkeypatch.chdir(tmp_path)
-    assert get_mapbox_image(shapely.Polygon(TILE), KEY, server=server.home) == (GOOD, None)
+    assert get_mapbox_image(polygon, KEY, server=server.home) == (GOOD, None)
     assert reduce_precision([[(1.234, 5.678)]]) == [[(1.23, 5.68)]] and reduce_precision((1.26, 2), 1) == (1.3, 2)
-    row = pd.Series({"source_url": "s3://t/claytile_1.tif", "geometry": shapely.Polygon(TILE)})
+    row = pd.Series({"source_url": "s3://t/claytile_1.tif", "geometry": polygon})
     path = process_rgb(row, token=KEY, server=server.home)
     assert path.as_posix() == "rgbs/claytile_1.jpg" and path.read_bytes() == GOOD and process_rgb(row) == path
     assert capsys.readouterr().out == f"Saving {path}\nFile {path} already exists.\n"
@@ -230,7 +235,7 @@ def test_first_names(server, tmp_path, monkeypatch, capsys):
 
 
 def test_process_file(tmp_path, capsys, monkeypatch):
-    pytest.importorskip("geopandas", reason="geopandas is not installed")
+    pytest.importorskip("geopandas", reason="no geopandas (extra geo); test_reading_embeddings reads the same file")
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     frame = process_file(write(tmp_path, CLAY, clay_table()))
@@ -242,6 +247,12 @@ def test_process_file(tmp_path, capsys, monkeypatch):
     assert {"index", "source_url", "geometry"} <= set(frame) and frame.crs.to_epsg() == 4326
     assert process_file(write(tmp_path, "x.gpq", clay_table())) is None
     assert capsys.readouterr().out == "Filename x.gpq does not match the expected pattern.\n"
+
+
+def test_process_file_without_geopandas(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "geopandas", None)
+    with pytest.raises(InputError, match=r"a GeoDataFrame needs geopandas: pip install 'oco2_outliers\[geo\]'"):
+        process_file(write(tmp_path, CLAY, clay_table()))
 
 
 # ---------------------------------------------------------------- the box

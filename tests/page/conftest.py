@@ -8,7 +8,7 @@ import pytest
 def browser():
     if chromium.find_browser() is None:
         pytest.skip("no Chromium (set OCO2_CHROMIUM to one); what is in the file is tested without it")
-    pytest.importorskip("websocket", reason="websocket-client speaks to the browser: pip install -e '.[dev]'")
+    pytest.importorskip("websocket", reason="no websocket-client (extra dev); what is in the file is tested without")
     with chromium.Browser() as started:
         yield started
 

@@ -852,7 +852,7 @@ def test_says_what_an_old_browser_lacks(browser, page):
 # ---------------------------------------------------------------- the widget
 
 def test_widget_in_python(result):
-    pytest.importorskip("anywidget", reason="the widget needs anywidget: pip install -e '.[dev]'")
+    pytest.importorskip("anywidget", reason="no anywidget (extra dev); the page with the same numbers is tested above")
     import traitlets
 
     widget = IsolationWidget(result)
@@ -877,7 +877,7 @@ def test_widget_in_python(result):
 
 def test_widget_in_the_browser(browser, result, tmp_path):
     """The module that JupyterLab loads, with a model that behaves as the real one."""
-    pytest.importorskip("anywidget", reason="the widget needs anywidget: pip install -e '.[dev]'")
+    pytest.importorskip("anywidget", reason="no anywidget (extra dev); the page with the same numbers is tested above")
     widget = IsolationWidget(result)
     state = {"_meta": widget._meta, "eps": widget.eps, "min_samples": widget.min_samples, "_rows": []}
     (tmp_path / "w.html").write_text(f"""<!doctype html><meta charset="utf-8"><style>{widget._css}</style>
@@ -925,8 +925,8 @@ window.firstPicture = 1;
 @pytest.mark.slow
 def test_widget_in_jupyterlab(browser, tmp_path):
     """A real JupyterLab: the slider moves Python, Python moves the slider."""
-    pytest.importorskip("jupyterlab", reason="JupyterLab is not installed: pip install -e '.[lab]'")
-    pytest.importorskip("anywidget", reason="the widget needs anywidget: pip install -e '.[lab]'")
+    pytest.importorskip("jupyterlab", reason="no JupyterLab (extra lab); the module it loads is run in a browser above")
+    pytest.importorskip("anywidget", reason="no anywidget (extra lab); the page with the same numbers is tested above")
     import nbformat
 
     code = """

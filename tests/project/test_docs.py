@@ -175,7 +175,7 @@ def project(root):
 
 
 def build(root):
-    pytest.importorskip("myst_nb", reason="the documentation tools are not installed: pip install -e '.[docs]'")
+    pytest.importorskip("myst_nb", reason="no Sphinx (extra docs); the code and the names of a page are tried below")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", "_build/html"]
     env = {**os.environ, "PYTHONPATH": "", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=300)
@@ -422,7 +422,7 @@ def test_second_build_runs_nothing_and_sees_a_change(site):
 
 def test_pages_run_in_copies_of_one_process(tmp_path):
     """Each in its own copy and its folder, with what was imported before; a page that fails is left to myst-nb."""
-    nbahead = pytest.importorskip("nbahead", reason="the documentation tools are not installed")
+    nbahead = pytest.importorskip("nbahead", reason="no Sphinx (extra docs); the notebooks are run as tests")
     say = "import os, sys\nprint('wave' in sys.modules, os.getcwd(), os.getppid(), os.getpid())"
     child = "import subprocess\nsubprocess.run(['true']).returncode"
     cells = {"one": [say, "x = 1"], "two": [say, "x"], "three": [child]}
@@ -461,7 +461,7 @@ def test_failing_page_fails_the_build(site, tmp_path, cells, told):
 
 
 def test_removed_notebook_takes_its_page_away(tmp_path):
-    nbsite = pytest.importorskip("nbsite", reason="the documentation tools are not installed")
+    nbsite = pytest.importorskip("nbsite", reason="no Sphinx (extra docs); the list of notebooks is checked above")
     project(tmp_path)
 
     class Config:

@@ -112,7 +112,7 @@ def test_source_archive_holds_what_builds_tests_and_documents_it(root, built):
 
 @pytest.mark.slow
 def test_a_registry_would_take_both(built):
-    pytest.importorskip("twine", reason="twine is not installed: pip install -e '.[dev]'")
+    pytest.importorskip("twine", reason="no twine (extra dev); what the wheel holds is looked at above")
     done = subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *built.iterdir()], capture_output=True,
                           text=True, timeout=120)
     assert done.returncode == 0 and done.stdout.count("PASSED") == 2, done.stdout
@@ -156,7 +156,7 @@ def test_wheel_runs_in_an_empty_folder(installed, tmp_path, how):
 @pytest.mark.slow
 def test_a_users_checker_sees_the_types(root, installed, tmp_path):
     """py.typed of the installed wheel, not of the source tree."""
-    pytest.importorskip("mypy", reason="mypy is not installed: pip install -e '.[dev]'")
+    pytest.importorskip("mypy", reason="no mypy (extra dev); test_types reads the hints without it")
     programs, _ = installed
     shutil.copy(root / "tests/typing/consumer.py", tmp_path)
     # pandas-stubs are the user's own; without them pandas is Any.
@@ -212,7 +212,7 @@ def run_cell(channel, source):
 @pytest.mark.slow
 def test_jupyterlab_opens_a_notebook_and_runs_it(root, laboratory, tmp_path):
     """The command of `make lab` on a loopback port, with no browser; ended by its process."""
-    websocket = pytest.importorskip("websocket", reason="websocket-client is not installed: pip install -e '.[dev]'")
+    websocket = pytest.importorskip("websocket", reason="no websocket-client (extra dev); the notebooks run above")
     programs, environment = laboratory
     (line,) = re.findall(r"^\t@?\$\(BIN\)/(jupyter lab .*?) \$\(ARGS\)$", (root / "Makefile").read_text("utf-8"), re.M)
     program, *arguments = shlex.split(line)

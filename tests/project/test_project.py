@@ -156,3 +156,16 @@ def test_nothing_of_a_machine_is_committed(root):
         if re.search(r"/home/\w+/|/root/|extra-index-url|file:///opt|files\.pythonhosted", text):
             found.append(name)
     assert not found
+
+
+def test_a_skip_says_what_is_tested_without(root):
+    """What is missing here, and after a semicolon the test that takes the same path without it."""
+    bare = []
+    for path in sorted((root / "tests").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] in ("skip", "skipif",
+                                                                                       "importorskip"):
+                texts = [each.value for each in ast.walk(call) if isinstance(each, ast.Constant)]
+                if not any(isinstance(text, str) and "; " in text for text in texts):
+                    bare.append(f"{path.name}:{call.lineno}")
+    assert bare == []

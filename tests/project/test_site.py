@@ -26,7 +26,7 @@ CUT_OFF = """(() => {
 @pytest.fixture(scope="module")
 def site(root):
     """The real site; a second build with nothing changed takes seconds."""
-    pytest.importorskip("myst_nb", reason="the documentation tools are not installed: pip install -e '.[docs]'")
+    pytest.importorskip("myst_nb", reason="no Sphinx (extra docs); test_docs reads the pages as they are written")
     done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs",
                            "_build/html"], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True,
                           text=True, timeout=1200)
@@ -39,7 +39,7 @@ def tab():
     """Chromium without a window, its own profile, started and ended here (see `browser.py`)."""
     if find_browser() is None:
         pytest.skip("no Chromium here (Debian: apt install chromium); the pages are checked without one as well")
-    pytest.importorskip("websocket", reason="websocket-client is not installed: pip install -e '.[dev]'")
+    pytest.importorskip("websocket", reason="no websocket-client (extra dev); links and names are checked without")
     with Browser() as chromium:
         page = chromium.page()
         yield page

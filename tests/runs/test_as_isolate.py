@@ -7,12 +7,15 @@ import pandas as pd
 import pytest
 
 from oco2_outliers.cli import main
+from oco2_outliers.ground.errors import InputError
 from oco2_outliers.isolation import company
 from oco2_outliers.isolation.features import feature_matrix
+from oco2_outliers.isolation.preparing import GLOBAL_COLUMNS, LOCAL_COLUMNS
 from oco2_outliers.main_job import isolate
+from oco2_outliers.page.sources import source_of
 from oco2_outliers.runs import pooling, scaling
 from oco2_outliers.scale import combine, map_files
-from oco2_outliers.soundings import read_soundings, simulate_granule, to_parquet
+from oco2_outliers.soundings import read_soundings, simulate_granule, to_parquet, write_lite
 
 TOLD = ["score", "ratio", "isolated", "outlier", "reason", "change"]
 
@@ -173,3 +176,75 @@ def test_the_oddest_of_a_run_have_a_verdict_and_a_reason(folder, tmp_path):
     told = made.top["reason"].to_numpy(str)
     assert (told != "").all() and all(text.startswith("not isolated: score ") for text in told[~made.top["isolated"]])
     assert "a higher score may not be" in str(made)
+
+
+TOLD_BOTH = [*TOLD, *LOCAL_COLUMNS, *GLOBAL_COLUMNS.values()]
+
+
+@pytest.fixture(scope="module")
+def passes(tmp_path_factory):
+    """Lite granules and a table with a few odd soundings, and a file in which no row can be compared."""
+    place = tmp_path_factory.mktemp("passes")
+    for seed in (0, 1):
+        write_lite(simulate_granule(seed, n_seconds=20)[0], place / f"pass_{seed}.nc4")
+    late = simulate_granule(3, n_seconds=20)[0].assign(orbit=7)
+    late.loc[::50, "psurf"] = np.nan
+    late.loc[300, "xco2"] -= 15
+    to_parquet(pd.concat([simulate_granule(2, n_seconds=20)[0].assign(orbit=6), late], ignore_index=True),
+               place / "two.parquet")
+    return place
+
+
+@pytest.mark.parametrize("settings", [{}, {"eps": 5.0, "along": 40.0, "across": 5.0, "preset": "original",
+                                           "features": ["psurf", "xco2"]}], ids=str)
+def test_on_the_track_every_row_of_a_part_is_that_of_isolate(passes, tmp_path, settings):
+    asked = settings | {"context": "track", "drop_missing": True}
+    result = map_files(passes, "isolate", out=tmp_path / "out", parameters=asked)
+    assert not len(result.failures) and "neighbours within " in str(result)
+    for file in sorted(passes.iterdir()):
+        alone = isolate(file, **asked)
+        expected = alone.table[[*TOLD_BOTH, "group"]].reset_index(drop=True)
+        part = part_of(result, file.name)
+        pd.testing.assert_frame_equal(part[list(expected)], expected, check_dtype=False, check_exact=True)
+        assert (part["eps"] == alone.eps).all() and (part["isolated"] == (part["score"] > alone.eps)).all()
+        line = result.manifest[result.manifest["name"].str.endswith(file.name)].iloc[0]
+        assert line["isolated"] == alone.table["isolated"].sum() and line["eps"] == alone.eps
+
+
+def test_on_the_track_by_command_and_in_one_table(passes, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", "isolate", str(passes / "*.nc4"), "--context", "track", "--along", "30", "--across", "8",
+                 "--out", str(out), "--combine"]) == 0
+    said = capsys.readouterr().out
+    assert "score, isolated and reason are those against the neighbours within 30 km along the track and 8 km" in said
+    together = pd.read_parquet(out / "combined.parquet")
+    alone = pd.concat([isolate(passes / f"pass_{seed}.nc4", context="track", along=30, across=8).table
+                       for seed in (0, 1)], ignore_index=True)
+    key = ["sounding_id"]
+    pd.testing.assert_frame_equal(together.sort_values(key)[TOLD_BOTH].reset_index(drop=True),
+                                  alone.sort_values(key)[TOLD_BOTH].reset_index(drop=True), check_dtype=False)
+    page = source_of(out)
+    assert page.compared.startswith("each sounding with those of its pass around it") and page.min_samples is None
+
+
+def test_on_the_track_by_pass_on_one_scale_and_where_nothing_is_compared(passes, tmp_path):
+    for seed, (scope, over) in enumerate((("orbit", None), ("file", "run"))):
+        usual, track = (map_files(passes / "two.parquet", "isolate", out=tmp_path / f"{seed}{context}", scope=scope,
+                                  scale_over=over, parameters={"context": context, "drop_missing": True})
+                        for context in ("all", "track"))
+        usual, track = part_of(usual, "two.parquet"), part_of(track, "two.parquet")
+        for name, beside in GLOBAL_COLUMNS.items():
+            assert track[beside].equals(usual[name].rename(beside))
+        assert track["isolated"].sum() and not track["isolated"].equals(usual["isolated"])
+    pd.DataFrame({"latitude": [1.0, 2], "longitude": 5.0, "xco2": 400.0, "time": "2020-01-01"}).to_csv(
+        tmp_path / "flat.csv", index=False)
+    pd.DataFrame({"xco2": np.arange(60.0), "psurf": np.arange(60.0) ** 2}).to_csv(tmp_path / "bare.csv", index=False)
+    result = map_files([tmp_path / "flat.csv", tmp_path / "bare.csv"], "isolate", out=tmp_path / "out",
+                       parameters={"context": "track"})
+    assert result.failures["error"].str.contains("context='track' needs latitude and longitude").tolist() == [True]
+    part = part_of(result, "flat.csv")
+    assert set(TOLD_BOTH) <= set(part) and part["global_reason"].str.startswith("not judged: ").all()
+    with pytest.raises(InputError, match="leave one of them out"):
+        map_files(passes, "isolate", out=tmp_path / "all", scope="all", parameters={"context": "track"})
+    with pytest.raises(InputError, match="context must be 'all' or 'track', not 'orbit'"):
+        map_files(passes, "isolate", out=tmp_path / "all", parameters={"context": "orbit"})

@@ -194,7 +194,7 @@ def test_the_scheduler_killed_and_the_run_resumed(days, cluster, in_one_go, tmp_
     assert parts_by_name(out) == in_one_go and len(parts(out)) == 8
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux which signals a process gets")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc; test_resuming stops runs by Ctrl-C")
 def test_no_process_of_a_run_ever_gets_ctrl_c():
     """Not even one that has just been started, and could not yet say that it wants none."""
     processes = workers.Processes(2)

@@ -313,7 +313,7 @@ def test_hostile_command_lines_end_in_order(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="without forks and devices the cases above are not run either")
+@pytest.mark.skipif(sys.platform != "linux", reason="no forks, no devices; without them the cases above do not run")
 def test_hostile_command_lines_differ():
     sys.path.insert(0, str(Path(__file__).parent))
     try:

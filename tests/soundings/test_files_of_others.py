@@ -343,6 +343,9 @@ def test_a_time_without_units_must_agree_with_the_ids(tmp_path):
     since_2014 = np.array([1472644950.3, 1472644951.3, 1472644952.3, 1472644953.3]) - 1388534400
     with pytest.raises(InputError, match="time declares no units, and as seconds since 1970 it does not agree"):
         table_of(tmp_path, time=since_2014)
+    with pytest.raises(InputError, match="time declares no units"):  # also where it only chooses the rows
+        read_lite(tmp_path / "a.nc4", columns=["xco2"], dates=("2016-08-31", "2016-08-31"))
+    assert read_lite(tmp_path / "a.nc4", columns=["xco2"])["xco2"].tolist() == [401, 402, 403, 404]
 
 
 def test_thin_columns_letters_and_other_times_are_columns(tmp_path):
