@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from ..ground.words import counted
 from ..isolation.asking import checked_metric, refuse_no_direction
 from ..isolation.checks import checked_group
 from ..isolation.company import company_search
+from ..isolation.many_columns import ManyColumns
 from ..isolation.radii import choose_eps
 from ..isolation.squares import power_for, radius_of, times_power
 from ..isolation.tails import LEAST_ROWS
@@ -224,14 +225,31 @@ def _reasons(table: pd.DataFrame, eps: float) -> list[str]:
     return said
 
 # %% ../../nbs/maps/86_strays.ipynb #5c7006e5
-def _described(e: Any, X: np.ndarray, metric: str, radius: np.ndarray, eps: float,
-               cluster: np.ndarray) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+class _Judged(NamedTuple):
+    """Radius and cluster of every tile, and its nearest others: their rows, and how far they are."""
+
+    radius: np.ndarray
+    cluster: np.ndarray
+    nearest: np.ndarray
+    away: np.ndarray
+
+
+def _nearest(search: Any, X: np.ndarray, metric: str, m: int, power: int) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest others of every tile; from the search for the radii, where that has listed so many."""
+    if isinstance(search, ManyColumns) and m > N_NEIGHBOURS:
+        index, squares = search.rows_near(N_NEIGHBOURS, True)
+        return index, times_power(np.sqrt(squares), -power)
+    return neighbours(X, k=N_NEIGHBOURS, metric=metric)
+
+
+def _described(e: Any, X: np.ndarray, metric: str, judged: _Judged,
+               eps: float) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     """The table of a result, the rows of the nearest tiles, and notes on the columns."""
+    radius, cluster, index, distance = judged
     table, stray = table_of(e, len(X)).copy(), radius > eps
     if "id" not in table:
         table.insert(0, "id", names_of(table))
     names = names_of(table)
-    index, distance = neighbours(X, k=N_NEIGHBOURS, metric=metric)
     where, apart = _nearest_ordinary(X, metric, index, distance, stray)
     told: dict[str, Any] = {"score": radius, "ratio": radius / eps, "isolated": stray, "outlier": stray, "reason": "",
             "nearest": [names[i] if i >= 0 else None for i in where], "nearest_distance": apart,
@@ -321,6 +339,7 @@ def isolate_embeddings(e: Any, eps: float | str = "auto", min_samples: int | str
         cluster = np.full(len(X), -1)
     else:
         cluster = np.asarray(search.labels([float(times_power(used, power))], m)[0])
-    table, near, clashes = _described(e, X, metric, radius, used, cluster)
+    judged = _Judged(radius, cluster, *_nearest(search, X, metric, m, power))
+    table, near, clashes = _described(e, X, metric, judged, used)
     return EmbeddingStrays(table, float(used), m, metric, rule, [*notes, *clashes, *getattr(e, "notes", [])],
                            list(getattr(e, "inputs", [])), getattr(e, "geometry", None), near, X)

@@ -66,6 +66,17 @@ def test_strays_by_angle_are_those_of_the_directions_at_any_length(tiles, scale)
     np.testing.assert_allclose(isolate_embeddings(wide * lengths).table["score"], found.table["score"], rtol=1e-13)
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_one_search_gives_radii_and_nearest_tiles(metric):
+    made = simulate_embeddings(5, n=2300, d=40, duplicates=0.05)
+    ten, five = (isolate_embeddings(made, eps=0.5, min_samples=m, metric=metric).table for m in (10, 5))
+    assert ten["neighbours"].tolist() == five["neighbours"].tolist()  # five lists too few, so these are looked for anew
+    index, distance = neighbours(made.X, k=5, metric=metric)
+    assert ten["neighbours"].tolist() == made.table["id"].to_numpy()[index].tolist()
+    ordinary = ~ten["isolated"].to_numpy()[index[:, 0]]
+    np.testing.assert_array_equal(ten["nearest_distance"][ordinary], distance[ordinary, 0])
+
+
 def test_neighbours_leave_the_asking_row_out_also_among_copies():
     rows = np.ones((30, 3))
     index, distance = neighbours(rows, rows[[0, 29]], 4, own=np.array([0, 29]))
