@@ -176,5 +176,5 @@ def test_the_numbers_that_stand_for_missing_are_known_to_a_millionth():
     values = np.concatenate([fills, fills * (1 + 9e-7), fills * (1 + 2e-6), rng.normal(0, 1e5, 500),
                              [0.0, np.nan, np.inf, -np.inf, 5e-324]])
     wanted = np.isclose(values[:, None], fills, rtol=1e-6, atol=0).any(axis=1)
-    np.testing.assert_array_equal(reporting._are_fills(values), wanted)
-    assert not reporting._are_fills(np.full(3, np.nan)).any()
+    np.testing.assert_array_equal(reporting._usual_fill(values), wanted)
+    assert not reporting._usual_fill(np.full(3, np.nan)).any()

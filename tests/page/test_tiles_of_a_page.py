@@ -144,8 +144,8 @@ def test_no_vector_is_in_the_page(tmp_path):
 
 
 def test_areas_of_any_table_are_drawn():
-    geopandas = pytest.importorskip("geopandas")
-    shapely = pytest.importorskip("shapely")
+    geopandas = pytest.importorskip("geopandas", reason="no geopandas; test_outlines_are_where_they_were needs none")
+    shapely = pytest.importorskip("shapely", reason="no shapely; test_outlines_are_where_they_were needs none")
     areas = [shapely.box(x, 40, x + 0.9, 41) for x in range(3)]
     areas[1] = shapely.MultiPolygon([shapely.box(1, 40, 1.4, 41), shapely.box(1.5, 40, 1.9, 41)])
     scored = {"score": [1.0, 2.0, 3.0], "outlier": [False, False, True]}
