@@ -13,7 +13,7 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 from ..ground.compiling import compiled
 from .compiling import LOOSE
 from .lanes import which_within
-from .prefixes import BLOCK, WideRows
+from .prefixes import BLOCK, WideRows, as_compared, slack_of_casts
 from .shortlists import Shortlists, offer
 from .tree import LEAF
 
@@ -63,6 +63,15 @@ def way_between(A: WideRows, a: tuple[int, int], B: WideRows, b: tuple[int, int]
     """From the middle of block a of A to that of block b of B, float32."""
     there, here = B.middles[b[0] // BLOCK], A.middles[a[0] // BLOCK]
     return ((there - here) * A.frame.unit).astype(np.float32)
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #cbdc2737
+def terms_around(A: WideRows, places: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, Terms]:
+    """These rows of A in float32 around another middle, and what they bring to the bounds there."""
+    W = ((as_compared(A.given.X, A.given.lengths, A.given.order[places]) - middle) * A.frame.unit).astype(np.float32)
+    norms = np.einsum("ij,ij->i", W, W, dtype=np.float64)
+    low, high = np.empty(len(W)), np.empty(len(W))
+    _fill_terms(W, norms, 0, len(W), np.zeros(W.shape[1], np.float32), 0.0, -1, low, high)
+    return W, Terms(low, high, slack_of_casts(norms))
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #e776b5ae
 FAR = np.float32(3e38)
@@ -194,6 +203,36 @@ def _offer_all(G, places, begin, a, b, furthest, widest, both, apart, lists, oth
                     _offer_pair(G[s, chunk + t], s, chunk + t, a, b, p, begin + chunk + t, near & one != 0,
                                 returned & one != 0, lists, other_lists, A, B, core2, unit2)
 
+# %% ../../nbs/isolation/12c_blocks.ipynb #d4015188
+CLOSER = 64  # times nearer to the middle of the other block than to that of the own one, in squares
+
+
+def _offer_possible(meeting: Meeting, G: np.ndarray, places: np.ndarray, begin: int, mine: Terms, theirs: Terms,
+                    both: bool) -> None:
+    """Offer what these products leave possible."""
+    _offer_all(G, places, begin, mine, theirs, mine.slack.max(), theirs.slack.max(), both, meeting.apart,
+               meeting.lists, meeting.lists, meeting.A.given, meeting.B.given, meeting.core2, meeting.unit2)
+
+
+def _offer_closer(meeting: Meeting, places: np.ndarray, b: tuple[int, int], both: bool,
+                  done: np.ndarray | None = None) -> None:
+    """Offer block b, but for the places that are done, to rows of A that lie close to its middle."""
+    A, B = meeting.A, meeting.B
+    W, mine = terms_around(A, places, B.middles[b[0] // BLOCK])
+    theirs = terms_of(B, b, np.zeros(W.shape[1], np.float32), 1)
+    if done is not None:
+        theirs.low[done - b[0]] = theirs.high[done - b[0]] = np.inf
+    _offer_possible(meeting, W @ B.cast.W[b[0] : b[1]].T, places, b[0], mine, theirs, both)
+
+
+def _offer_columns(meeting: Meeting, a: tuple[int, int], done: np.ndarray, b: tuple[int, int], beta: Terms,
+                   way2: float) -> None:
+    """Offer rows of block b that lie closer to the middle of block a, and take them out of `beta`."""
+    closer = CLOSER * (beta.high + way2) < meeting.B.cast.norms[slice(*b)]
+    if closer.any():
+        _offer_closer(meeting, b[0] + np.flatnonzero(closer), a, True, done)
+        beta.low[closer] = beta.high[closer] = np.inf
+
 # %% ../../nbs/isolation/12c_blocks.ipynb #a40410b5
 class Meeting:
     """How rows of two tables, or of one, meet: the tables, and what their rows know so far."""
@@ -225,9 +264,15 @@ class Meeting:
     def offer(self, places: np.ndarray, a: tuple[int, int], b: tuple[int, int], both: bool) -> None:
         """Offer rows of block b to these places of block a, and with `both` the other way round."""
         G = self.products(places, len(places) == a[1] - a[0], b, both)
-        if G is not None:
-            way = way_between(self.A, a, self.B, b)
-            alpha, beta = terms_of(self.A, a, way, -1), terms_of(self.B, b, way, 1)
-            mine = Terms(*(each[places - a[0]] for each in alpha))
-            _offer_all(G, places, b[0], mine, beta, mine.slack.max(), beta.slack.max(), both, self.apart, self.lists,
-                       self.lists, self.A.given, self.B.given, self.core2, self.unit2)
+        if G is None:
+            return
+        way = way_between(self.A, a, self.B, b)
+        alpha, beta = terms_of(self.A, a, way, -1), terms_of(self.B, b, way, 1)
+        closer = CLOSER * alpha.high[places - a[0]] < self.A.cast.norms[places]
+        if closer.any():
+            _offer_closer(self, places[closer], b, both)
+        if both:  # then both are blocks of one table, and all rows of a are here
+            _offer_columns(self, a, places[closer], b, beta, float(way.astype(np.float64) @ way))
+        if not closer.all():
+            mine = Terms(*(each[places[~closer] - a[0]] for each in alpha))
+            _offer_possible(self, G[~closer] if closer.any() else G, places[~closer], b[0], mine, beta, both)

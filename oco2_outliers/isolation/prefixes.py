@@ -24,7 +24,7 @@ def lengths_of(X: np.ndarray) -> np.ndarray:
     return np.concatenate([np.sqrt(squared_distance(X[part], zero)) for part in row_slices(len(X), 1024)])
 
 
-def as_compared(X: np.ndarray, lengths: np.ndarray, part: slice) -> np.ndarray:
+def as_compared(X: np.ndarray, lengths: np.ndarray, part: slice | np.ndarray) -> np.ndarray:
     """Some rows in float64, divided by their lengths where there are any."""
     rows = X[part].astype(np.float64)
     return rows / lengths[part, None] if len(lengths) else rows
@@ -169,6 +169,11 @@ class WideRows(NamedTuple):
         return [(begin, min(begin + BLOCK, self.n)) for begin in range(0, self.n, BLOCK)]
 
 # %% ../../nbs/isolation/12a_prefixes.ipynb #fee8a840
+def slack_of_casts(norms: np.ndarray) -> np.ndarray:
+    """How far rows in float32 may be off, for their squared lengths."""
+    return 1.02 * 2.0**-24 * np.sqrt(norms) + 1e-30
+
+
 def wide_rows(X: np.ndarray, lengths: np.ndarray, frame: Frame, threads: int = 1) -> WideRows:
     """Rows (float32 or float64, at least one) in their three forms."""
     X = X.view(np.ndarray)
@@ -181,7 +186,7 @@ def wide_rows(X: np.ndarray, lengths: np.ndarray, frame: Frame, threads: int = 1
     middles = np.empty((len(starts), X.shape[1]))
     in_threads(lambda b: _cast(X, lengths, order, starts[b], min(starts[b] + BLOCK, len(X)), frame.unit, middles[b], W,
                                norms), range(len(starts)), threads)
-    cast = Form(W, norms, 1.02 * 2.0**-24 * np.sqrt(norms) + 1e-30)
+    cast = Form(W, norms, slack_of_casts(norms))
     seen = Form(image, np.einsum("ij,ij->i", image, image, dtype=np.float64), slack)
     boxes = np.minimum.reduceat(image, starts), np.maximum.reduceat(image, starts), np.maximum.reduceat(slack, starts)
     return WideRows(Given(X, lengths, order, np.argsort(order)), cast, seen, middles, *boxes, frame)

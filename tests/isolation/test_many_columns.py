@@ -11,6 +11,8 @@ from sklearn.metrics.pairwise import cosine_distances
 
 from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius, nearest, sweep
 from oco2_outliers.ground.errors import InputError
+from oco2_outliers.isolation import blocks
+from oco2_outliers.isolation.blocks import terms_around as around
 from oco2_outliers.isolation.many_columns import ManyColumns
 from oco2_outliers.isolation.paths import forced_path
 from oco2_outliers.isolation.squares import exact_root, in_metric
@@ -83,6 +85,22 @@ def agree(X, square, m, jobs):
 def test_all_pairs_say_the_same(name):
     X = special(name, np.random.default_rng(0))
     agree(X, in_steps(X), 4, 1 if len(X) % 200 else 2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_heaps_of_near_copies_that_share_blocks_with_others(seed, monkeypatch):
+    """Their rows are cast around the middle of the heap, also where the block of the heap itself is mixed."""
+    rng = np.random.default_rng(seed)
+    X = embeddings(seed, 800, 64)
+    heap, other = np.split(rng.permutation(800)[:460], [330])
+    X[heap] = X[heap[0]] + 1e-6 * rng.normal(size=(len(heap), 64))
+    X[other] = X[other[0]] + 1e-9 * rng.normal(size=(len(other), 64))
+    cast = []
+    monkeypatch.setattr(blocks, "terms_around", lambda A, places, middle: cast.append(len(places)) or around(
+        A, places, middle))
+    agree(X, in_steps(X), 5, 1)
+    assert len(cast) >= 2 and max(cast) < blocks.BLOCK
+    agree(X.astype(np.float32), in_steps(X.astype(np.float32)), 3, 1)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
