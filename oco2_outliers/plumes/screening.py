@@ -128,11 +128,11 @@ def _unlike_a_plume(peak: Mapping[str, Any]) -> list[str]:
 # %% ../../nbs/plumes/45_screening.ipynb #261a3e00
 @cache
 def _shores() -> np.ndarray:
-    """Places on the shipped coastlines, no further than about 2 km apart: (n, 2) of latitude and longitude."""
+    """Places on the shipped shores, no further than about 2 km apart: (n, 2) of latitude and longitude."""
     from oco2_outliers.soundings.maps import coastlines  # here: it loads what draws
 
     parts = []
-    for line in coastlines("50m"):
+    for line in coastlines("50m", lakes=True):
         steps = np.maximum(np.ceil(np.abs(np.diff(line, axis=0)).max(axis=1) / 0.02).astype(int), 1)
         at = np.repeat(np.arange(len(steps)), steps)
         share = (np.arange(len(at)) - np.repeat(np.cumsum(steps) - steps, steps)) / steps[at]
@@ -141,7 +141,7 @@ def _shores() -> np.ndarray:
 
 
 def _shore(track: Track, peak: Mapping[str, Any]) -> str:
-    """How near a coast of the sea or the Caspian is, in words; empty where none is, or the file tells land."""
+    """How near a shore of the sea or of a large lake is, in words; empty where none is, or the file tells land."""
     if {"land_fraction", "land_water_indicator"} & set(track.rows):
         return ""
     core = track.rows.iloc[[int(np.argmin(np.abs(track.x - peak["centre"])))]]

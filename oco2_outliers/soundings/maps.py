@@ -25,8 +25,9 @@ __all__ = ['coastlines']
 # %% ../../nbs/soundings/90_maps.ipynb #b5d8b9c6
 @cache
 def _read_world_lines(resolution: str, kind: str) -> tuple[np.ndarray, ...]:
-    """Coast or borders out of the file that comes with the package."""
-    file = resources.files("oco2_outliers").joinpath("data", f"coastline-{resolution}.npz")
+    """Coast, borders or shores of lakes out of the file that comes with the package."""
+    name = f"{'lakes' if kind == 'lake' else 'coastline'}-{resolution}.npz"
+    file = resources.files("oco2_outliers").joinpath("data", name)
     with file.open("rb") as binary, np.load(binary, allow_pickle=False) as data:
         points = np.cumsum(data[kind], axis=0, dtype=np.int64) * data["unit"]
         lines = np.split(points, np.cumsum(data[f"{kind}_sizes"])[:-1])
@@ -40,14 +41,14 @@ _RESOLUTIONS = ("110m", "50m")
 
 
 def _world_lines(resolution: str, kind: str) -> tuple[np.ndarray, ...]:
-    """Coast or borders; the resolution is checked before it becomes part of a file name."""
+    """Coast, borders or lakes; the resolution is checked before it becomes part of a file name."""
     if not isinstance(resolution, str) or resolution not in _RESOLUTIONS:
         raise InputError(f"resolution is {' or '.join(map(repr, _RESOLUTIONS))}, not {resolution!r:.40}")
     return _read_world_lines(resolution, kind)
 
 # %% ../../nbs/soundings/90_maps.ipynb #39942e21
-def coastlines(resolution: str = "110m", borders: bool = False) -> list[np.ndarray]:
-    """Coastlines of the world, and if wanted the borders between countries, without a network.
+def coastlines(resolution: str = "110m", borders: bool = False, lakes: bool = False) -> list[np.ndarray]:
+    """Coastlines of the world, and if wanted borders between countries and shores of lakes, without a network.
 
     Parameters
     ----------
@@ -55,6 +56,8 @@ def coastlines(resolution: str = "110m", borders: bool = False) -> list[np.ndarr
         Scale, 1:110 million (5,128 points) or 1:50 million (60,567 points).
     borders : bool, default False
         Whether to give the borders between countries too, after the coastlines.
+    lakes : bool, default False
+        Whether to give the shores of the 275 largest lakes (25 at 1:110 million) too, at the end.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def coastlines(resolution: str = "110m", borders: bool = False) -> list[np.ndarr
     Notes
     -----
     Each file is read once and stays in memory, below 1.5 MB. Coordinates are rounded to 0.01 degrees (110m) or 0.005
-    degrees (50m).
+    degrees (50m). Shores of lakes come from a grid of 0.036 by 0.018 degrees: they may be 2 km off.
 
     References
     ----------
@@ -84,7 +87,8 @@ def coastlines(resolution: str = "110m", borders: bool = False) -> list[np.ndarr
     (2, True)
     """
     coast = _world_lines(resolution, "coast")
-    return [*coast, *(_world_lines(resolution, "border") if borders else ())]
+    return [*coast, *(_world_lines(resolution, "border") if borders else ()),
+            *(_world_lines(resolution, "lake") if lakes else ())]
 
 # %% ../../nbs/soundings/90_maps.ipynb #bdf50dab
 def in_one_run(longitude: np.ndarray, centre: float | None) -> np.ndarray:
@@ -163,12 +167,11 @@ def _lines_in(lines: Sequence[np.ndarray], view: View) -> list[np.ndarray]:
 
 # %% ../../nbs/soundings/90_maps.ipynb #617a5cc0
 def _draw_lines(ax: Axes, view: View, resolution: str | None, borders: bool) -> None:
-    """Borders in pale grey and the coast above them, as two collections with names."""
+    """Borders in pale grey and shores of sea and lakes above them, as two collections with names."""
     resolution = resolution or ("50m" if view.north - view.south < 60 else "110m")
-    n_coast = len(coastlines(resolution))
-    lines = coastlines(resolution, borders)
-    for part, colour, width, name in ((lines[n_coast:], "0.72", 0.5, "borders"),
-                                      (lines[:n_coast], "0.4", 0.7, "coastlines")):
+    shores = coastlines(resolution, lakes=True)
+    between = _world_lines(resolution, "border") if borders else ()
+    for part, colour, width, name in ((between, "0.72", 0.5, "borders"), (shores, "0.4", 0.7, "coastlines")):
         ax.add_collection(LineCollection(_lines_in(part, view), colors=colour, linewidths=width, zorder=0.8, gid=name),
                           autolim=False)
 
