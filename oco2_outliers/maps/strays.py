@@ -236,7 +236,7 @@ class _Judged(NamedTuple):
 
 def _nearest(search: Any, X: np.ndarray, metric: str, m: int, power: int) -> tuple[np.ndarray, np.ndarray]:
     """The nearest others of every tile; from the search for the radii, where that has listed so many."""
-    if isinstance(search, ManyColumns) and m > N_NEIGHBOURS:
+    if isinstance(search, ManyColumns) and N_NEIGHBOURS < m <= len(X):
         index, squares = search.rows_near(N_NEIGHBOURS, True)
         return index, times_power(np.sqrt(squares), -power)
     return neighbours(X, k=N_NEIGHBOURS, metric=metric)
