@@ -1,10 +1,12 @@
 """Each kind of pictures in turn is the usual one: how well are all other kinds told from it, without ever being seen?
 
-Run ``python -m benchmarks.bench_picture_kinds [FOLDER] [--pictures N] [--size PIXELS]``. Half of the pictures of a kind
-are learnt; its other half and those of all other kinds are ranked. It prints, for each way to describe and judge, the
-mean and the worst ROC AUC of the kinds with their 95 % bootstrap intervals, beside scores at random; for the default
-also every kind, and the shares of new usual and of odd pictures that are called odd. FOLDER holds a subfolder per group
-of the ISS camera (cluster_10: no signal, never usual).
+Run ``python -m benchmarks.bench_picture_kinds [FOLDER] [--pictures N] [--size PIXELS] [--photographs FOLDER]``. Half
+of the pictures of a kind are learnt; its other half and those of all other kinds are ranked. It prints, for each way
+to describe and judge, the mean and the worst ROC AUC of the kinds with their 95 % bootstrap intervals, beside scores
+at random; for the default also every kind, and the shares of new usual and of odd pictures that are called odd.
+FOLDER holds a subfolder per group of the ISS camera (cluster_10: no signal, never usual). With ``--photographs`` each
+picture of a folder becomes a kind of 40 cut-outs: those of its left half are learnt, those of its right half are
+judged, so that none shares a pixel.
 """
 from __future__ import annotations
 
@@ -43,6 +45,24 @@ def generated(folder: Path, n_pictures: int, size: int) -> Kinds:
         kinds[kind] = [str(folder / f"{kind}_{number:03d}.png") for number in range(n_pictures)]
         for path, picture in zip(kinds[kind], draw_kind(kind, n_pictures, size)):
             cv2.imwrite(path, picture)
+    return kinds
+
+
+def cut_outs(folder: Path, photographs: Path, n_pictures: int, size: int) -> Kinds:
+    "Cut-outs of each photograph, by turns of its left and its right half."
+    rng, kinds = np.random.default_rng(0), {}
+    for path in sorted(photographs.iterdir()):
+        picture = cv2.imread(str(path))
+        if picture is None:
+            print(f"not a picture, left out: {path.name}")
+            continue
+        height, half = picture.shape[0], picture.shape[1] // 2
+        side = min(int(0.4 * min(picture.shape[:2])), half)
+        kinds[path.stem] = [str(folder / f"{path.stem}_{number:03d}.png") for number in range(n_pictures)]
+        for number, out in enumerate(kinds[path.stem]):
+            y, x = rng.integers(0, height - side + 1), rng.integers(0, half - side + 1) + number % 2 * half
+            cut = picture[y:y + side, x:x + side]
+            cv2.imwrite(out, cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA))
     return kinds
 
 
@@ -119,9 +139,14 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", help="subfolders are kinds of real pictures")
     parser.add_argument("--pictures", type=int, default=40, help="of each generated kind")
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--photographs", help="each picture of this folder is a kind of cut-outs; nothing else is run")
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as work:
+        if asked.photographs:
+            kinds = cut_outs(Path(work), Path(asked.photographs), asked.pictures, asked.size)
+            report(f"{len(kinds)} photographs", kinds, Path(work) / "features.sqlite")
+            return
         kinds = generated(Path(work), asked.pictures, asked.size)
         report(f"{len(kinds)} generated kinds", kinds, Path(work) / "features.sqlite")
         if asked.folder:
