@@ -40,13 +40,21 @@ def rows_named(asked: Sequence[Any], names: np.ndarray) -> np.ndarray:
     return np.array(found, np.int64)
 
 
-def _outside(asked: Any, X: np.ndarray) -> np.ndarray | None:
+def _same_model(own: Any, other: Any) -> None:
+    """Refuse vectors of another model: their numbers mean something else."""
+    if own and other and own != other:
+        raise InputError(f"the vectors from outside are of the model {shown(str(other))}, those of the table of "
+                         f"{shown(str(own))}: their distances mean nothing")
+
+
+def _outside(asked: Any, e: Any, X: np.ndarray) -> np.ndarray | None:
     """Vectors from outside, one a row; None where tiles of the table are meant."""
     if not hasattr(asked, "X") and not isinstance(asked, np.ndarray):
         floats = isinstance(asked, Sequence) and not isinstance(asked, str) and len(asked) > 0 and all(
             isinstance(each, float | np.floating | Sequence) and not isinstance(each, str) for each in asked)
         if not floats:
             return None
+    _same_model(getattr(e, "model", None), getattr(asked, "model", None))
     values = np.asanyarray(getattr(asked, "X", asked))
     if values.dtype.kind != "f":
         return None
@@ -89,7 +97,7 @@ def similar(e: Any, rows: Any, k: int = 10, metric: str = "cosine", n_jobs: int 
     -------
     DataFrame
         A row for each find, the nearest first: `query` (id, or the number of the vector), `rank` (from 1), `row`, `id`,
-        `distance`, `km` on the ground. A tile does not find itself.
+        `distance`, `km` on the ground where both places are known. A tile of the table does not find itself.
 
     Raises
     ------
@@ -105,17 +113,17 @@ def similar(e: Any, rows: Any, k: int = 10, metric: str = "cosine", n_jobs: int 
     """
     X, k = vectors_of(e), whole_number("k", k)
     table = table_of(e, len(X))
-    names, new = names_of(table), _outside(rows, X)
+    names, new = names_of(table), _outside(rows, e, X)
     if new is None:
         asked = rows_named([rows] if isinstance(rows, str | int | np.integer) else list(rows), names)
         index, distance = neighbours(X, X[asked], k, own=asked, n_jobs=n_jobs, metric=metric)
         queries = names[asked]
     else:
         index, distance = neighbours(X, new, k, n_jobs=n_jobs, metric=metric)
-        queries = np.arange(len(new)).astype(str).astype(object)
+        asked, queries = np.arange(len(new)), names_of(table_of(rows, len(new)))
     each = np.repeat(np.arange(len(queries)), index.shape[1])
     flat = index.ravel()
-    km = np.full(len(flat), np.nan) if new is not None else km_apart(table, asked[each], table, flat)
+    km = km_apart(table if new is None else table_of(rows, len(new)), asked[each], table, flat)
     return pd.DataFrame({"query": queries[each], "rank": np.tile(np.arange(1, index.shape[1] + 1), len(queries)),
                          "row": flat, "id": names[flat], "distance": distance.ravel(), "km": km})
 

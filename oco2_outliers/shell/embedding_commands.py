@@ -19,10 +19,9 @@ from ..ground.words import counted
 from ..runs.tasks import group_from
 from .options import InputStore, Seed, number_or_auto, store_of
 
-if TYPE_CHECKING:  # --help answers at once: what a command needs is imported when it is called
+if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
     from oco2_outliers.maps.table import Embeddings
 
 # %% auto #0
@@ -277,13 +276,30 @@ def _map_command(
     print(f"to look around in it: oco2-outliers explore {shlex.quote(out)}")
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #9be94191
-_Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of tiles, or numbers of rows from 0; an id goes "
-                                           "before a number.")]
+_Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Ids of tiles, or numbers of rows from 0; an "
+                                                  "id goes before a number. Left out with --like.")]
+_Like = Annotated[str | None, typer.Option(help="Ask for what is like these vectors from outside, of the same model: a "
+                                           ".npy file of one vector a row, or embeddings as INPUT takes them.")]
+
+
+def _from_outside(like: str) -> Any:
+    """Vectors that are no rows of the table: numbers of a .npy file, or embeddings with their names."""
+    import numpy as np
+
+    from oco2_outliers.maps.quantised import load_array
+
+    if not like.lower().endswith(".npy"):
+        return _read([like], _Asked(None, None, "auto", False, 1))
+    values = load_array(like, printable(like))
+    if values.dtype.kind != "f" or values.ndim not in (1, 2) or not values.size:
+        raise InputError(f"{printable(like)}: --like wants floats, one vector a row, not {values.dtype} of shape "
+                         f"{values.shape}")
+    return np.array(values)
 
 
 @embeddings_app.command("similar")
 def _similar_command(
-    source: _Input, tiles: _Ids,
+    source: _Input, tiles: _Ids = None, like: _Like = None,
     k: Annotated[int, typer.Option("-k", "--k", help="Tiles to find for each.", min=1)] = 10,
     metric: _Metric = "cosine", jobs: _Jobs = None, out: _TableOut = None,
     store: InputStore = None, column: _Column = None, format: _Format = "auto", drop_missing: _DropMissing = False,
@@ -291,14 +307,19 @@ def _similar_command(
 ) -> None:
     """Find the tiles that look most like some; exact, nearest first."""
     from oco2_outliers.embeddings import similar
+    from oco2_outliers.ground.overwriting import refuse_overwriting
     from oco2_outliers.maps.alikes import rows_typed
     from oco2_outliers.maps.vectors import names_of
 
+    if bool(tiles) == (like is not None):
+        raise InputError("what shall the tiles be like? Give ids or numbers of rows, or --like FILE, and not both")
     asked = _Asked(store, column, format, drop_missing, stride)
     target = _table_target([source], asked, out)
+    if like is not None and target is not None:
+        refuse_overwriting([like], target, None, None)
     e = _read([source], asked)
-    rows, notes = rows_typed(tiles, names_of(e.table))
-    found = similar(e, rows.tolist(), k, metric, jobs)
+    rows, notes = rows_typed(tiles, names_of(e.table)) if tiles else (_from_outside(like or ""), [])
+    found = similar(e, rows.tolist() if tiles else rows, k, metric, jobs)
     _say([*notes, *e.notes])
     _shown_table(found, {"distance": ".4f", "km": ",.1f"})
     _keep(found, target)

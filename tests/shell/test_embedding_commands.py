@@ -100,6 +100,25 @@ def test_similar_and_duplicates_print_and_keep_their_tables(work, capsys):
         Path("none.json").read_text()) == []
 
 
+def test_similar_asks_for_vectors_from_outside(work, capsys):
+    e = read_embeddings("data")
+    np.save("one.npy", e.X[3] * 2)
+    np.save("two.npy", e.X[[5, 4]].astype(np.float64))
+    assert main(["embeddings", "similar", "data", "--like", "one.npy", "-k", "3", "--out", "like.csv"]) == 0
+    assert pd.read_csv("like.csv")["row"].tolist() == similar(e, e.X[3] * 2, 3)["row"].tolist()
+    assert main(["embeddings", "similar", "data", "--like", "two.npy", "-k", "1", "--out", "like.csv"]) == 0
+    assert pd.read_csv("like.csv")["row"].tolist() == [5, 4]
+    assert main(["embeddings", "similar", "data", "--like", f"data/{CLAY}", "-k", "1", "--out", "like.csv"]) == 0
+    kept = pd.read_csv("like.csv")
+    assert len(kept) == 50 and (kept["query"] == kept["id"]).mean() > 0.9 and kept["km"].notna().all()
+    np.save("words.npy", np.array(["a"]))
+    np.save("short.npy", np.ones(3))
+    for name, words in (("words.npy", "wants floats"), ("short.npy", "needs the same model")):
+        refused(work, capsys, ["similar", "data", "--like", name], words)
+    refused(work, capsys, ["similar", "data", "--like", "two.npy", "--out", "two.npy"], "kept as .csv")
+    refused(work, capsys, ["similar", f"data/{CLAY}", "--like", "like.csv", "--out", "like.csv"], "input")
+
+
 def test_an_id_goes_before_a_number_and_a_shared_id_is_told(work, capsys):
     rows = pa.table({"id": ["1", "0", "0", "x"], "embedding": [[1.0, 0.1], [0.9, 0.2], [0.1, 1.0], [-1.0, 0.3]]})
     pq.write_table(rows, "few.parquet")
@@ -214,7 +233,10 @@ def test_no_command_writes_over_what_it_reads(work, capsys, argv, words):
     (["map", "data", "--clusters", "few"], "--clusters must be density, none"),
     (["map", "data", "--clusters", "0"], "numbers of at least 1"),
     (["map", "data", "--method", "pca", "--colour", "hue"], "no column 'hue'"),
-    (["similar", "data"], "ID"),
+    (["similar", "data"], "Give ids or numbers of rows, or --like FILE"),
+    (["similar", "data", "1", "--like", "data"], "and not both"),
+    (["similar", "data", "--like", "absent.npy"], "No such file"),
+    (["similar", "data", "--like", ""], "an empty text"),
     (["similar", "data", "1", "-k", "0"], "k"),
     (["duplicates", "data", "--within", "-1"], "within"),
     (["duplicates", "data", "--within", "nan"], "within"),
