@@ -6,6 +6,10 @@ from pathlib import Path
 # Before anything loads OpenMP: its threads sleep while they wait. By default they spin, and where the other process of
 # the tests holds the core they wait for, that costs fifty times the work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Each process of the tests has one core. A second thread of linear algebra spins while it waits for the other process:
+# a sixth of all the work of the tests. Those that ask whether threads change a result set their own number.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import matplotlib  # noqa: E402
 import pytest  # noqa: E402
