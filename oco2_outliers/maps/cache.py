@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,8 +121,8 @@ def write_parts(scratch: Path, table: pd.DataFrame, geometry: np.ndarray | None,
 
 # %% ../../nbs/maps/05_cache.ipynb #d3a59908
 def write_kept(folder: str | os.PathLike, X: np.ndarray, table: pd.DataFrame, geometry: np.ndarray | None,
-               about: Mapping[str, Any]) -> None:
-    """Write embeddings into a folder: all of it, or nothing."""
+               about: Mapping[str, Any], more: Callable[[Path], None] | None = None) -> None:
+    """Write embeddings into a folder: all of it, or nothing. `more` writes what else belongs there."""
     refuse_strange(folder)
     with whole_folder(folder, FILES[2]) as scratch:
         file = VectorFile(scratch / FILES[0], X.shape[1])
@@ -132,6 +132,8 @@ def write_kept(folder: str | os.PathLike, X: np.ndarray, table: pd.DataFrame, ge
             file.close()
         finally:
             file.discard()
+        if more is not None:
+            more(scratch)
         write_parts(scratch, table, geometry, about)
 
 # %% ../../nbs/maps/05_cache.ipynb #e2e9438c

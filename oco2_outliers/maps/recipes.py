@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import warnings
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,6 @@ from threadpoolctl import threadpool_limits
 from ..ground.errors import InputError
 from .principal import principal_axes
 from .vectors import neighbours
-from importlib.util import find_spec
 
 # %% auto #0
 __all__ = []

@@ -203,10 +203,15 @@ def _upright(image: np.ndarray, data: bytes) -> np.ndarray:
     return image if turn is None else cv2.rotate(image, turn)
 
 # %% ../../nbs/pictures/02_reading.ipynb #b3c0de09
-def decode_picture(data: bytes, scale: int, max_pixels: int) -> tuple[np.ndarray, int, int, str]:
-    """The pixels (BGR uint8) of an encoded picture, its full width and height, and a note."""
+def decode_picture(data: bytes, scale: int | Callable[[int, int], int],
+                   max_pixels: int) -> tuple[np.ndarray, int, int, str]:
+    """The pixels (BGR uint8) of an encoded picture, its full width and height, and a note.
+
+    `scale` may be chosen by width and height.
+    """
     width, height, note = _picture_head(data)
     check_size(width, height, max_pixels)
+    scale = scale if isinstance(scale, int) else scale(width, height)
     kind = picture_kind(data[:256])
     _check_data(data, kind)
     image = _pixels(data, scale)

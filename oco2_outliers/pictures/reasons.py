@@ -115,6 +115,9 @@ def _departure(name: str, share: float, low: float, high: float, is_colour: bool
     return f"{'too much' if share > high else 'missing'}: {name} ({share:.0%} of the picture, {usual})"
 
 # %% ../../nbs/pictures/08_reasons.ipynb #6a0aea53
+NOTHING_UNUSUAL = "no single feature is beyond its usual range"
+
+
 def _reason(usual: UsualRange, share: np.ndarray, beyond: np.ndarray) -> str:
     """The largest departures of one row."""
     names, colours = usual.names(), usual.are_colours()
@@ -124,7 +127,7 @@ def _reason(usual: UsualRange, share: np.ndarray, beyond: np.ndarray) -> str:
              for c in order[colours[order] & (np.abs(beyond[order]) >= 0.01)][:3]]
     words += [_departure(names[c], share[c], low[c], high[c], False)
               for c in order[~colours[order] & (np.abs(beyond[order]) > 0.5)][:2]]
-    return "; ".join(words) or "no single feature is beyond its usual range"
+    return "; ".join(words) or NOTHING_UNUSUAL
 
 # %% ../../nbs/pictures/08_reasons.ipynb #69e8a063
 def reasons_of(usual: UsualRange, raw: np.ndarray) -> list[str]:

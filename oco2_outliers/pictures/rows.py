@@ -44,8 +44,9 @@ def _plain_reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or one_line(error)
 
 # %% ../../nbs/pictures/06_rows.ipynb #b2b603f5
-def row_of_file(path: str, describe: Callable[[np.ndarray], np.ndarray], scale: int, max_pixels: int,
-                known: FeatureCache | None = None, hashed: bool = False, thumbnail: bool = False) -> PictureRow:
+def row_of_file(path: str, describe: Callable[[np.ndarray], np.ndarray],
+                scale: int | Callable[[int, int], int], max_pixels: int, known: FeatureCache | None = None,
+                hashed: bool = False, thumbnail: bool = False) -> PictureRow:
     """The row of one file, from the cache if its content is known; what is wrong with the file stands in the row."""
     try:
         if reason := why_no_file(path):
