@@ -113,7 +113,8 @@ def clay_map(rows: np.ndarray, random_state: int | None = 0, n_jobs: int = 1) ->
                                                 "openTSNE": package.__version__})
 
 # %% ../../nbs/maps/82_recipes.ipynb #f6db5ae3
-def umap_map(rows: np.ndarray, random_state: int | None = 0, n_jobs: int = 1, n_neighbors: int = 15) -> Drawn:
+def umap_map(rows: np.ndarray, random_state: int | None = 0, n_jobs: int = 1, n_neighbors: int = 15,
+             min_dist: float = 0.1) -> Drawn:
     """UMAP on exact neighbours, from the main directions; on one thread, for only so it is the same twice."""
     package = library("umap", "a map by UMAP")
     k, start = min(n_neighbors, len(rows) - 1), _start(rows)
@@ -123,6 +124,7 @@ def umap_map(rows: np.ndarray, random_state: int | None = 0, n_jobs: int = 1, n_
     widest = np.abs(start).max() or 1
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that it cannot place new rows, which `Layout.place` does, and more
-        made = package.UMAP(n_neighbors=k, precomputed_knn=(index, distance), init=10 / widest * start, n_jobs=1,
-                            random_state=random_state, force_approximation_algorithm=True).fit_transform(rows)
+        made = package.UMAP(n_neighbors=k, min_dist=min_dist, precomputed_knn=(index, distance), n_jobs=1,
+                            init=10 / widest * start, random_state=random_state,
+                            force_approximation_algorithm=True).fit_transform(rows)
     return Drawn(np.asarray(made, np.float64), {"n_neighbors": k, "umap": package.__version__})
