@@ -1,8 +1,11 @@
-"""Odd pictures of albums with a known answer: one, three or seven of one group among the pictures of the others.
+"""Odd pictures and groups of albums with a known answer.
+
+Odd: one, three or seven pictures of one group among those of the others. Groups: does a clustering find them?
 
 Run ``python -m benchmarks.bench_albums [FOLDER] [--draws N]``. FOLDER holds a subfolder per group of real pictures;
 eight generated kinds are always tried. It prints, for each way to describe and judge, the mean ROC AUC with a 95 %
-interval over the draws, beside scores at random.
+interval over the draws, beside scores at random; and for each clustering the adjusted Rand index, with an interval from
+pictures drawn anew, beside labels of the same sizes dealt at random.
 """
 from __future__ import annotations
 
@@ -13,13 +16,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from benchmarks.picture_kinds import draw_kind
 from oco2_outliers.albums.axes import PixelAxes, small_pixels
+from oco2_outliers.albums.methods import cluster_pictures
 from oco2_outliers.albums.reading import read_album
+from oco2_outliers.albums.vectors import picture_vectors
 from oco2_outliers.image_forest import ImageForest
 from oco2_outliers.isolation.radii import isolation_radius
+from oco2_outliers.maps.groups import rand_interval
 from oco2_outliers.pictures.features import describe_picture
 from oco2_outliers.pictures.reading import read_picture
 from oco2_outliers.pictures.whitening import Whitening
@@ -96,16 +102,39 @@ def report(title: str, groups: dict[str, list[str]], draws: int) -> None:
         print(f"| {name} | " + " | ".join(told(areas(rows, n, rank, draws)) for n in (1, 3, 7)) + " |", flush=True)
 
 
+def found_groups(paths: list[str], truth: np.ndarray) -> None:
+    "Adjusted Rand index of each clustering, on pixels and on features."
+    print(f"\n| {len(set(truth))} groups, {len(paths)} pictures | pixels | {FEATURES[-1]} |\n|---|---|---|")
+    vectors = [picture_vectors(paths, features, ids="path") for features in ("pixels", FEATURES[-1])]
+    k, rng = len(set(truth)), np.random.default_rng(0)
+    for method, groups in (("ward", k), ("kmeans", k), ("classical", k), ("map", k), ("map", None), ("dbscan", None),
+                           ("n2d", k), ("n2d", None), ("advanced", None)):
+        cells = []
+        for v in vectors:
+            labels = cluster_pictures(v, method, k=groups).labels
+            cells.append("{:.2f} ({:.2f} to {:.2f})".format(*rand_interval(truth, labels)))
+        print(f"| {method}, k {groups or 'not given'} | " + " | ".join(cells) + " |", flush=True)
+    chance = [adjusted_rand_score(truth, rng.permutation(truth)) for _ in range(200)]
+    print("| at random | {:.2f} ({:.2f} to {:.2f}) | |".format(np.mean(chance), *np.percentile(chance, (2.5, 97.5))))
+
+
+def both_reports(title: str, groups: dict[str, list[str]], draws: int) -> None:
+    "Odd pictures and groups of one album."
+    report(title, groups, draws)
+    found_groups([path for some in groups.values() for path in some],
+                 np.repeat(list(groups), [len(some) for some in groups.values()]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", help="subfolders are groups of real pictures")
     parser.add_argument("--draws", type=int, default=40)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        report(f"{len(KINDS)} generated kinds", generated(Path(work), list(KINDS), 40), asked.draws)
+        both_reports(f"{len(KINDS)} generated kinds", generated(Path(work), list(KINDS), 40), asked.draws)
         if asked.folder:
             groups = {g.name: sorted(map(str, g.iterdir())) for g in sorted(Path(asked.folder).iterdir()) if g.is_dir()}
-            report(f"{len(groups)} real groups", groups, asked.draws)
+            both_reports(f"{len(groups)} real groups", groups, asked.draws)
 
 
 if __name__ == "__main__":

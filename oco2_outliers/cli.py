@@ -27,6 +27,7 @@ from oco2_outliers.runs.tasks import (
     names_from,
     task_named,
 )
+from .shell.album_commands import album_commands
 from .shell.boundary import within_boundary
 from .shell.embedding_commands import embeddings_app
 from .shell.options import InputStore, Seed, store_of
@@ -38,8 +39,9 @@ __all__ = ['app', 'soundings_app', 'images_app', 'main']
 app = typer.Typer(name="oco2-outliers", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   rich_markup_mode=None, help="Find what does not belong in Earth-observation data, and say why.")
 soundings_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make and look at OCO-2 soundings.")
-images_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Find the odd pictures of a folder.")
+images_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Odd pictures of a folder, copies, groups.")
 app.add_typer(soundings_app, name="soundings")
+images_app.add_typer(album_commands)
 app.add_typer(images_app, name="images")
 app.add_typer(embeddings_app, name="embeddings")
 

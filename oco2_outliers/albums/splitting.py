@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def progress_rows(table: pd.DataFrame, progress: bool) -> Iterator[Any]:
             bar.update()
 
 # %% ../../nbs/albums/28_splitting.ipynb #9815636f
-def split_pictures(source: Any, seed: int = 37672, proportions: tuple[float, float, float] = (0.7, 0.2, 0.1),
+def split_pictures(source: Any, seed: int = 37672, proportions: Sequence[float] = (0.7, 0.2, 0.1),
                    dest: str | os.PathLike | None = None, ids: str = "stem", n_jobs: int | None = -1,
                    progress: bool = False) -> pd.DataFrame:
     """Split an album into training, test and validation pictures.

@@ -18,6 +18,7 @@ from ..ground.errors import InputError, printable
 from ..ground.words import counted
 from ..runs.tasks import group_from
 from .options import InputStore, Seed, number_or_auto, store_of
+from .tables import TableOut, keep_table, local_path, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,15 +103,6 @@ def _read(inputs: list[str], asked: _Asked, cache: Path | None = None) -> Embedd
     return found
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #f55cc557
-def _local(out: str) -> Path:
-    """A path of this disk to write to."""
-    from oco2_outliers.ground.numbers import shown
-
-    if not out.strip() or "://" in out:
-        raise InputError(f"--out is a path of this disk, not {shown(printable(out))}")
-    return Path(out)
-
-
 def _refuse_inputs(inputs: list[str], asked: _Asked, out: Path, names: Sequence[str] | None = None) -> None:
     """Refuse an output that is one of the inputs: a file, or a folder of files with such names."""
     from oco2_outliers.ground.overwriting import refuse_overwriting
@@ -126,59 +118,12 @@ def _refuse_inputs(inputs: list[str], asked: _Asked, out: Path, names: Sequence[
     refuse_overwriting(files, out, names, store)
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #fb2fdea4
-_TableOut = Annotated[str | None, typer.Option("--out", help="Keep the table: .csv, .json or .parquet.")]
-
-
 def _table_target(inputs: list[str], asked: _Asked, out: str | None) -> Path | None:
     """Where a table is to be kept, refused before any work is done if that cannot be."""
-    from oco2_outliers.ground.names import writable_target
-
-    if out is None:
-        return None
-    if Path(out).suffix.lower() not in (".csv", ".json", ".parquet"):
-        raise InputError(f"{printable(out)}: a table is kept as .csv, .json or .parquet")
-    target = writable_target(_local(out))
-    _refuse_inputs(inputs, asked, target)
+    target = table_target(out)
+    if target is not None:
+        _refuse_inputs(inputs, asked, target)
     return target
-
-
-def _keep(table: pd.DataFrame, out: Path | None) -> None:
-    """Write a table whole, by the ending of its name, if it is to be kept."""
-    from oco2_outliers.ground.files import whole_path
-    from oco2_outliers.ground.tables import storable
-
-    if out is None:
-        return
-    with whole_path(out) as part:
-        if out.suffix.lower() == ".csv":
-            table.to_csv(part, index=False, compression=None)
-        elif out.suffix.lower() == ".json":
-            table.to_json(part, orient="records", force_ascii=False, indent=1, compression=None)
-        else:
-            storable(table)[0].to_parquet(part, index=False)
-    print(f"\nwrote {counted(len(table), 'row')} to {printable(out)}")
-
-# %% ../../nbs/shell/10_embedding_commands.ipynb #49f25432
-_MOST_LINES = 50
-
-
-def _shown_table(table: pd.DataFrame, floats: dict[str, str]) -> None:
-    """Print the first rows of a table, floats with so many digits, and how many more there are."""
-    import pandas as pd
-
-    texts = table.head(_MOST_LINES).copy()
-    for name, digits in floats.items():
-        texts[name] = ["-" if pd.isna(value) else format(value, digits) for value in texts[name]]
-    texts = texts.astype(object).where(texts.notna(), "-").map(printable)
-    print(texts.to_string(index=False))
-    if len(table) > _MOST_LINES:
-        print(f"and {counted(len(table) - _MOST_LINES, 'more row')}, see --out")
-
-
-def _say(notes: Sequence[str]) -> None:
-    """Print notes, a line each."""
-    for note in notes:
-        print(f"note: {note}")
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #1d76344a
 @embeddings_app.command("info")
@@ -197,7 +142,7 @@ def _info_command(
     e = _read(inputs, asked)
     print(describe_embeddings(e))
     if target is not None:
-        _keep(check_places(e).rename_axis("row").reset_index(), target)
+        keep_table(check_places(e).rename_axis("row").reset_index(), target)
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #bdf488a6
 _Eps = Annotated[str, typer.Option(help="Radius above which a tile stands alone: a number, or auto, the fence of the "
@@ -218,7 +163,7 @@ def _isolate_command(
     """Find the tiles that look like no other, in all dimensions, with reasons."""
     from oco2_outliers.embeddings import EmbeddingStrays, isolate_embeddings
 
-    asked, folder = _Asked(store, column, format, drop_missing, stride), _local(out)
+    asked, folder = _Asked(store, column, format, drop_missing, stride), local_path(out)
     radius, group = number_or_auto("eps", eps), group_from(min_samples)
     _refuse_inputs(inputs, asked, folder, EmbeddingStrays.FILES)
     found = isolate_embeddings(_read(inputs, asked), radius, group, metric, jobs, random_state)
@@ -263,7 +208,7 @@ def _map_command(
     from oco2_outliers.embeddings import EmbeddingMap, map_embeddings
     from oco2_outliers.maps.mapping import check_colour
 
-    asked, folder = _Asked(store, column, format, drop_missing, stride), _local(out)
+    asked, folder = _Asked(store, column, format, drop_missing, stride), local_path(out)
     k, radius, group = _clusters_asked(clusters), number_or_auto("eps", eps), group_from(min_samples)
     _refuse_inputs(inputs, asked, folder, EmbeddingMap.FILES)
     e = _read(inputs, asked)
@@ -301,7 +246,7 @@ def _from_outside(like: str) -> Any:
 def _similar_command(
     source: _Input, tiles: _Ids = None, like: _Like = None,
     k: Annotated[int, typer.Option("-k", "--k", help="Tiles to find for each.", min=1)] = 10,
-    metric: _Metric = "cosine", jobs: _Jobs = None, out: _TableOut = None,
+    metric: _Metric = "cosine", jobs: _Jobs = None, out: TableOut = None,
     store: InputStore = None, column: _Column = None, format: _Format = "auto", drop_missing: _DropMissing = False,
     stride: _Stride = 1,
 ) -> None:
@@ -320,9 +265,9 @@ def _similar_command(
     e = _read([source], asked)
     rows, notes = rows_typed(tiles, names_of(e.table)) if tiles else (_from_outside(like or ""), [])
     found = similar(e, rows.tolist() if tiles else rows, k, metric, jobs)
-    _say([*notes, *e.notes])
-    _shown_table(found, {"distance": ".4f", "km": ",.1f"})
-    _keep(found, target)
+    say_notes([*notes, *e.notes])
+    shown_table(found, {"distance": ".4f", "km": ",.1f"})
+    keep_table(found, target)
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #3c2e2886
 def _copies_in_words(found: pd.DataFrame, n: int) -> str:
@@ -343,7 +288,7 @@ def _duplicates_command(
     within: Annotated[float, typer.Option(help="Farthest distance from the tile that is kept; 0 asks for the same "
                                           "numbers.", min=0)] = 0.0,
     place_km: Annotated[float, typer.Option(help="Kilometres up to which two middles are one place.", min=0)] = 0.1,
-    metric: _Metric = "cosine", out: _TableOut = None,
+    metric: _Metric = "cosine", out: TableOut = None,
     store: InputStore = None, column: _Column = None, format: _Format = "auto", drop_missing: _DropMissing = False,
     stride: _Stride = 1,
 ) -> None:
@@ -354,11 +299,11 @@ def _duplicates_command(
     target = _table_target(inputs, asked, out)
     e = _read(inputs, asked)
     found = duplicates(e, within, metric, place_km)
-    _say(e.notes)
+    say_notes(e.notes)
     print(_copies_in_words(found, len(e)))
     if len(found):
-        _shown_table(found, {"distance": ".4f", "km": ",.1f"})
-    _keep(found, target)
+        shown_table(found, {"distance": ".4f", "km": ",.1f"})
+    keep_table(found, target)
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #281c1b47
 def _oddest(e: Embeddings, eps: float | str, group: int | str, metric: str, most: int, jobs: int | None) -> np.ndarray:
@@ -395,16 +340,16 @@ def _tiles_command(
     from oco2_outliers.maps.alikes import rows_typed
     from oco2_outliers.maps.vectors import names_of
 
-    asked, folder = _Asked(store, column, format, drop_missing, stride), _local(out)
+    asked, folder = _Asked(store, column, format, drop_missing, stride), local_path(out)
     radius, group, pictures = number_or_auto("eps", eps), group_from(min_samples), TileSource(folder, template=template)
     _refuse_inputs([source], asked, folder, ["tiles.csv"])
     e = _read([source], asked)
     rows, notes = (rows_typed(tiles, names_of(e.table)) if tiles else
                    (_oddest(e, radius, group, metric, most, jobs), []))
     made = save_tiles(e, rows, pictures, size)
-    _say([*notes, *e.notes, *pictures.notes])
+    say_notes([*notes, *e.notes, *pictures.notes])
     if len(made):
-        _shown_table(made, {})
+        shown_table(made, {})
     _tell_pictures(made, out)
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #87898cf8
@@ -432,12 +377,12 @@ def _cache_command(
     *sources, out = inputs
     if not sources:
         raise InputError("give at least one INPUT and OUT")
-    asked, folder = _Asked(store, column, format, drop_missing, stride), _local(out)
+    asked, folder = _Asked(store, column, format, drop_missing, stride), local_path(out)
     saved = _saved_folder(sources, asked)
     if saved is not None:
         raise InputError(f"{printable(saved)} holds embeddings that were saved already: every command reads them there")
     there = manifest_of(folder) is not None
     e = _read(sources, asked, folder)
-    _say(e.notes)
+    say_notes(e.notes)
     print(e)
     print(f"{'there already, of the same inputs:' if there else 'wrote'} {', '.join(FILES)} in {printable(out)}")
