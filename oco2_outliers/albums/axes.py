@@ -28,20 +28,25 @@ def small_pixels(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 # %% ../../nbs/albums/05_axes.ipynb #1fd9cf07
 def _rows_of(pictures: ArrayLike, size: tuple[int, int]) -> np.ndarray:
-    """Small pictures as rows of numbers from 0 to 1."""
+    """Small pictures as rows of whole numbers from 0 to 255, one after the other."""
     given = np.asarray(pictures)
     if given.dtype != np.uint8 or given.ndim != 4 or given.shape[1:] != (size[1], size[0], 3):
         raise InputError(f"pictures to encode are uint8 of shape (n, {size[1]}, {size[0]}, 3), red first; these are "
                          f"{given.dtype} of shape {given.shape}")
-    return given.reshape(len(given), -1).astype(np.float32) / 255
+    return given.reshape(len(given), -1)
+
+
+def _rounded(values: np.ndarray, steps: int) -> np.ndarray:
+    """Numbers as multiples of 1 / steps, which float32 holds exactly."""
+    return (np.round(np.asarray(values, np.float64) * steps) / steps).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class PixelAxes:
     """The directions along which the pixels of an album differ most.
 
-    `size` is the width and height of the small pictures, `middle` (d,) their mean and `axes` (p, d) the directions,
-    widest first, all of numbers from 0 (dark) to 1; float32.
+    `size` is the width and height of the small pictures, `middle` (d,) their mean (0 is dark, 255 is bright) and `axes`
+    (p, d) the directions, widest first; float32.
     """
 
     size: tuple[int, int]
@@ -54,15 +59,21 @@ class PixelAxes:
         rows = _rows_of(pictures, size)
         p = max(1, min(p, len(rows) - 1, rows.shape[1]))
         solver = "randomized" if min(rows.shape) > 10 * p else "full"
-        with threadpool_limits(1):  # sums come in one order
-            found = PCA(p, svd_solver=solver, random_state=0).fit(rows)
+        # On one thread sums come in one order; one picture spreads over 0 degrees of freedom.
+        with threadpool_limits(1), np.errstate(invalid="ignore"):
+            found = PCA(p, svd_solver=solver, random_state=0).fit(rows.astype(np.float32) / 255)
         axes = np.nan_to_num(found.components_)  # equal pictures have no direction
-        return cls(size, found.mean_.astype(np.float32), axes.astype(np.float32))
+        return cls(size, _rounded(255 * found.mean_.astype(np.float64), 2**8), _rounded(axes, 2**24))
 
     def encode(self, pictures: ArrayLike) -> np.ndarray:
-        """Coordinates (n, p) of small pictures, float32."""
+        """Coordinates (n, p) of small pictures, of pixels from 0 to 1; float32. Equal pictures have equal ones."""
+        rows = _rows_of(pictures, self.size)
+        found = np.empty((len(rows), len(self.axes)), np.float32)
+        axes = self.axes.T.astype(np.float64)
         with threadpool_limits(1):
-            return (_rows_of(pictures, self.size) - self.middle) @ self.axes.T
+            for begin in range(0, len(rows), 1024):
+                found[begin : begin + 1024] = (rows[begin : begin + 1024] - self.middle.astype(np.float64)) @ axes / 255
+        return found
 
 # %% ../../nbs/albums/05_axes.ipynb #85917f19
 def write_axes(axes: PixelAxes, path: str | os.PathLike) -> None:
