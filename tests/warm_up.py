@@ -27,14 +27,20 @@ def compile_reasons():
     IsolatedSoundings(0.5, 5).fit(ROWS[:400]).explain(ROWS)
 
 
+def compile_company():
+    """The company of a twentieth of the rows."""
+    from oco2_outliers.dbscan import isolation_radius
+
+    isolation_radius(ROWS[:4_000], "auto")
+
+
 def compile_wide():
-    """Many columns, in both widths of numbers; and the company of a twentieth of the rows."""
+    """Many columns, in both widths of numbers."""
     from oco2_outliers.dbscan import isolation_radius
 
     wide = np.random.default_rng(0).normal(size=(2_500, 130))
     isolation_radius(wide)
     isolation_radius(wide.astype(np.float32))
-    isolation_radius(ROWS[:4_000], "auto")
 
 
 def compile_scan():
@@ -48,9 +54,10 @@ def compile_scan():
 if __name__ == "__main__":
     if sys.argv[1:]:
         compile_reasons()
-        compile_scan()
         compile_wide()
     else:
         other = subprocess.Popen([sys.executable, __file__, "reasons"])
         compile_search()
+        compile_company()
+        compile_scan()
         sys.exit(other.wait())

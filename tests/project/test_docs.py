@@ -444,7 +444,7 @@ def test_pages_run_in_copies_of_one_process(tmp_path):
 
 
 @pytest.mark.parametrize("cells, told", [
-    (["1 / 0"], ["ZeroDivisionError"]),
+    pytest.param(["1 / 0"], ["ZeroDivisionError"], marks=pytest.mark.slow),
     pytest.param(["#| hide\nassert 1 == 2, 'a hidden test fails'"], ["a hidden test fails"], marks=pytest.mark.slow),
     (["import matplotlib.pyplot as plt\nplt.plot([2, 1]);", ("md", "See [nothing](01_absent.ipynb)."),
       ("md", "![a mark](https://example.org/mark.svg)")],
