@@ -18,7 +18,7 @@ from ..ground.errors import InputError, one_line, printable
 from ..ground.files import whole_file
 
 # %% auto #0
-__all__ = ['small_pixels', 'PixelAxes', 'write_axes', 'read_axes']
+__all__ = []
 
 # %% ../../nbs/albums/05_axes.ipynb #a57094e4
 def small_pixels(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -27,8 +27,7 @@ from ..ground.words import counted
 from ..maps.vectors import names_of, neighbours, table_of, vectors_of
 
 # %% auto #0
-__all__ = ['RULES', 'MOST_SILHOUETTES', 'Fitted', 'reach_of', 'labelled_by', 'silhouettes_of', 'Clustering', 'clustering_of',
-           'folder_name', 'write_clustering', 'load_clustering']
+__all__ = ['Clustering', 'load_clustering']
 
 # %% ../../nbs/albums/30_clusterings.ipynb #8742c8a9
 RULES = ("centre", "plane", "nearest")
@@ -126,6 +125,13 @@ class Clustering:
         How far a new picture may be from the nearest old one to join its group, where groups are dense places.
     notes : list of str
         What a person should know.
+
+    Examples
+    --------
+    >>> from oco2_outliers.albums.methods import cluster_pictures
+    >>> made = cluster_pictures(np.repeat(np.eye(3), 4, axis=0), "ward", k=3)
+    >>> made.predict(np.array([[0.9, 0.1, 0.0]])).tolist() == made.labels[:1].tolist()
+    True
     """
 
     table: pd.DataFrame
@@ -296,6 +302,14 @@ def load_clustering(path: str | os.PathLike) -> Clustering:
         The file is no clustering, or its arrays do not belong together.
     FileNotFoundError
         No such file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from oco2_outliers.albums.methods import cluster_pictures
+    >>> made = cluster_pictures(np.repeat(np.eye(3), 4, axis=0), "ward", k=3)
+    >>> load_clustering(made.save(tempfile.mkdtemp()))
+    Clustering(12 pictures in 3 groups, 0 in none; ward, given_model_1)
     """
     path = Path(path) / "clustering.npz" if os.path.isdir(path) else Path(path)
     about, arrays = _read_arrays(path)

@@ -23,7 +23,20 @@ __all__ = ['Comparison', 'compare_clusterings']
 
 # %% ../../nbs/albums/40_comparing.ipynb #da5e2c9a
 class Comparison(NamedTuple):
-    """Two tables: one row for each clustering, and one for each pair of them."""
+    """What `compare_clusterings` found.
+
+    Attributes
+    ----------
+    each : DataFrame
+        One row for each clustering: its sizes, and its silhouette beside that of labels dealt at random.
+    pairs : DataFrame
+        One row for each two clusterings: how far they agree.
+
+    Examples
+    --------
+    >>> Comparison(pd.DataFrame({"groups": [4]}, ["ward"]), pd.DataFrame()).each.loc["ward", "groups"].item()
+    4
+    """
 
     each: pd.DataFrame
     pairs: pd.DataFrame

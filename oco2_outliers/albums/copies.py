@@ -22,7 +22,7 @@ from ..ground.words import counted
 from ..pictures.reading import MAX_PIXELS
 
 # %% auto #0
-__all__ = ['LOOK_BYTES', 'look_of', 'likeness', 'near_duplicates', 'copies_of']
+__all__ = ['near_duplicates']
 
 # %% ../../nbs/albums/20_copies.ipynb #d4bc8e82
 _THUMBNAIL = (32, 18)
@@ -152,9 +152,9 @@ def near_duplicates(source: Any, max_bits: int = 10, confirm: float = 0.98, ids:
     --------
     >>> import shutil, tempfile
     >>> from oco2_outliers.image_forest import simulate_pictures
-    >>> folder = Path(tempfile.mkdtemp())
+    >>> folder = tempfile.mkdtemp()
     >>> first = simulate_pictures(folder, n_pictures=3, odd_kinds=[])["path"][0]
-    >>> _ = shutil.copy(first, folder / "again.png")
+    >>> _ = shutil.copy(first, f"{folder}/again.png")
     >>> near_duplicates(folder)["kind"].tolist()
     ['', 'equal bytes']
     """

@@ -24,8 +24,7 @@ from ..maps.recipes import LEAST_TILES, is_there, pca_map, tsne_map, umap_map
 from ..maps.vectors import neighbours, vectors_of
 
 # %% auto #0
-__all__ = ['MOST_GROUPS', 'METHODS', 'Asked', 'distinct_rows', 'by_kmeans', 'by_ward', 'by_map', 'by_n2d', 'by_dbscan',
-           'by_classical', 'by_advanced', 'cluster_pictures']
+__all__ = ['cluster_pictures']
 
 # %% ../../nbs/albums/35_methods.ipynb #e6082fb1
 class Asked(NamedTuple):

@@ -22,7 +22,7 @@ from ..pictures.reading import MAX_PIXELS
 from ..pictures.reasons import NOTHING_UNUSUAL, UsualRange, reasons_of
 
 # %% auto #0
-__all__ = ['DEFAULT_GROUP', 'Looks', 'looks_of', 'odd_pictures']
+__all__ = ['odd_pictures']
 
 # %% ../../nbs/albums/25_odd_ones.ipynb #5fc83434
 _BINS = (4, 6, 3)
@@ -99,10 +99,10 @@ def _sentences(table: pd.DataFrame, words: Sequence[str]) -> list[str]:
         said.append("; ".join(filter(None, [near, told])))
     return said
 
-# %% ../../nbs/albums/25_odd_ones.ipynb #8ac42720
+# %% ../../nbs/albums/25_odd_ones.ipynb #59e3739e
 DEFAULT_GROUP = 10  # pictures that are company; see the measurements below
 
-
+# %% ../../nbs/albums/25_odd_ones.ipynb #8ac42720
 def odd_pictures(v: Any, min_samples: int | str = DEFAULT_GROUP, eps: float | str = "auto", looks: bool = True,
                  n_jobs: int | None = -1, progress: bool = False, random_state: int | None = 0) -> pd.DataFrame:
     """Find the pictures that are far from all others, and say why.
@@ -145,8 +145,8 @@ def odd_pictures(v: Any, min_samples: int | str = DEFAULT_GROUP, eps: float | st
     Examples
     --------
     >>> vectors = np.vstack([np.random.default_rng(0).normal(size=(60, 4)), [[9.0] * 4]])
-    >>> odd_pictures(vectors)["outlier"].to_numpy().nonzero()[0].tolist()
-    [60]
+    >>> odd_pictures(vectors)["score"].idxmax(), bool(odd_pictures(vectors)["outlier"][60])
+    (60, True)
     """
     found = isolate_embeddings(v, eps, min_samples, "euclidean", n_jobs, random_state)
     table = found.table if "path" in found.table else found.table.assign(path=None)

@@ -14,7 +14,7 @@ from scipy.fft import dctn
 from ..ground.compiling import compiled
 
 # %% auto #0
-__all__ = ['fingerprint', 'near_prints']
+__all__ = []
 
 # %% ../../nbs/albums/15_prints.ipynb #1b460dcb
 _SIDE, _WAVES = 32, 8

@@ -28,7 +28,7 @@ from oco2_outliers.pictures.reading import (
 from ..pictures.rows import row_of_file, usable_rows
 
 # %% auto #0
-__all__ = ['scale_for', 'ids_of', 'Album', 'listed', 'read_album']
+__all__ = []
 
 # %% ../../nbs/albums/00_reading.ipynb #7288c29e
 def scale_for(target: tuple[int, int]) -> Callable[[int, int], int]:

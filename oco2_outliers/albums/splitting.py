@@ -23,7 +23,7 @@ from ..ground.words import counted
 from ..ground.work import progress_bar
 
 # %% auto #0
-__all__ = ['PARTS', 'progress_rows', 'split_pictures']
+__all__ = ['split_pictures']
 
 # %% ../../nbs/albums/28_splitting.ipynb #e0342e85
 PARTS = ("train", "test", "valid")

@@ -27,7 +27,7 @@ from ..pictures.reading import MAX_PIXELS
 from ..pictures.whitening import Whitening
 
 # %% auto #0
-__all__ = ['AXES', 'N_AXES', 'PictureVectors', 'picture_vectors', 'load_vectors']
+__all__ = ['PictureVectors', 'picture_vectors', 'load_vectors']
 
 # %% ../../nbs/albums/10_vectors.ipynb #80bf78e7
 @dataclass(repr=False)
@@ -200,6 +200,14 @@ def load_vectors(folder: str | os.PathLike) -> PictureVectors:
         A file of the folder is missing, cut or changed.
     FileNotFoundError
         No such folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> picture_vectors(np.eye(2), ids=["a", "b"]).save(folder)
+    >>> load_vectors(folder)
+    PictureVectors(2 pictures, 2 numbers each)
     """
     kept = load_embeddings(folder)
     told = manifest_of(folder) or {}

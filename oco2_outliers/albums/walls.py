@@ -25,7 +25,7 @@ from ..pictures.reading import MAX_PIXELS, check_max_pixels, left_out, map_pictu
 from ..pictures.rows import row_of_file
 
 # %% auto #0
-__all__ = ['fitted_tile', 'mosaics']
+__all__ = ['mosaics']
 
 # %% ../../nbs/albums/50_walls.ipynb #3a29e26f
 _PAPER = 245  # grey level of what is no picture
@@ -144,6 +144,15 @@ def mosaics(clustering: Any, out: str | os.PathLike, tile: tuple[int, int] = (96
     ------
     InputError
         A column is missing, or none of the pictures of a group can be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from oco2_outliers.image_forest import simulate_pictures
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> truth = simulate_pictures(folder / "album", n_pictures=3, odd_kinds=["desert"])
+    >>> mosaics(truth.assign(label=truth["odd"].astype(int)), folder / "walls")["n_shown"].tolist()
+    [3, 1]
     """
     table, size = _checked(clustering, tile, columns, limit)
     told: list[tuple[int, str, int, int, float]] = []
