@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..ground.errors import InputError, printable
-from ..ground.numbers import shown
 from ..ground.words import counted
 from ..runs.tasks import group_from
 from .options import Seed, number_or_auto
@@ -169,6 +168,8 @@ def _mosaics_command(
 
 def _size_from(text: str) -> tuple[int, int]:
     """Width and height out of ``96x54``."""
+    from oco2_outliers.ground.numbers import shown
+
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 6 for part in parts):
         raise InputError(f"--tile is a width and a height like 96x54, not {shown(text)}")
@@ -196,6 +197,8 @@ def _sample_command(
 
 def _shares_from(text: str) -> Sequence[float]:
     """Numbers out of ``0.7,0.2,0.1``."""
+    from oco2_outliers.ground.numbers import shown
+
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
