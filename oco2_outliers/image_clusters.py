@@ -8,16 +8,27 @@ from __future__ import annotations
 from .albums.clusterings import Clustering, load_clustering
 from .albums.comparing import Comparison, compare_clusterings
 from .albums.copies import near_duplicates
+from .albums.figures import group_silhouettes_plot, group_tree_plot, groups_plot, write_group_figures
 from .albums.methods import cluster_pictures
 from .albums.odd_ones import odd_pictures
+from oco2_outliers.albums.original_names import (
+    AdvancedClustering,
+    ClassicalClustering,
+    DBScanClustering,
+    N2DClustering,
+)
 from .albums.splitting import split_pictures
 from .albums.vectors import PictureVectors, load_vectors, picture_vectors
 from .albums.walls import mosaics
 
 # %% auto #0
 __all__ = ['picture_vectors', 'PictureVectors', 'load_vectors', 'near_duplicates', 'odd_pictures', 'split_pictures',
-           'cluster_pictures', 'Clustering', 'load_clustering', 'compare_clusterings', 'Comparison', 'mosaics']
+           'cluster_pictures', 'Clustering', 'load_clustering', 'compare_clusterings', 'Comparison', 'mosaics',
+           'groups_plot', 'group_silhouettes_plot', 'group_tree_plot', 'write_group_figures', 'ClassicalClustering',
+           'N2DClustering', 'DBScanClustering', 'AdvancedClustering']
 
 # %% ../nbs/11_image_clusters.ipynb #6db0d430
 _all_ = ["picture_vectors", "PictureVectors", "load_vectors", "near_duplicates", "odd_pictures", "split_pictures",
-         "cluster_pictures", "Clustering", "load_clustering", "compare_clusterings", "Comparison", "mosaics"]
+         "cluster_pictures", "Clustering", "load_clustering", "compare_clusterings", "Comparison", "mosaics",
+         "groups_plot", "group_silhouettes_plot", "group_tree_plot", "write_group_figures",
+         "ClassicalClustering", "N2DClustering", "DBScanClustering", "AdvancedClustering"]

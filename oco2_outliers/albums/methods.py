@@ -157,7 +157,8 @@ def by_classical(rows: np.ndarray, asked: Asked) -> Fitted:
     labels = _ward(centres, min(k, len(centres)))[small]
     by_tsne = is_there("openTSNE") and len(rows) >= LEAST_TILES
     drawn = tsne_map(shorter, asked.seed, asked.n_jobs) if by_tsne else pca_map(shorter)
-    return Fitted(labels, drawn.xy, "centre", _centres(rows, labels), {"first": first, "k": k}, notes + more)
+    told = {"first": first, "k": k, "map": "tsne" if by_tsne else "pca"}
+    return Fitted(labels, drawn.xy, "centre", _centres(rows, labels), told, notes + more)
 
 # %% ../../nbs/albums/35_methods.ipynb #183f43d5
 def _agreed(rows: np.ndarray, seed: int | None, runs: int, least: int) -> list[np.ndarray]:
