@@ -19,7 +19,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from .clusterings import Clustering, Fitted, clustering_of, load_clustering
+from .clusterings import Fitted, clustering_of, load_clustering
 from ..ground.errors import InputError, one_line
 from ..ground.names import safe_name
 from ..ground.words import counted
