@@ -141,8 +141,8 @@ def near_duplicates(source: Any, max_bits: int = 10, confirm: float = 0.98, ids:
 
     Notes
     -----
-    All pairs are compared, O(n^2) exclusive ors; equal files are compared once. A crop of a tenth is found in two cases
-    of five, a turned or mirrored picture never.
+    All pairs are compared, O(n^2) exclusive ors; equal files are compared once. A crop of a tenth is found in about
+    half of the cases, a turned or mirrored picture never.
 
     References
     ----------

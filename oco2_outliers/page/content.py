@@ -137,7 +137,7 @@ def _words_of_kind(table: pd.DataFrame, view: dict, unit: str = "") -> dict[str,
 # %% ../../nbs/page/06_content.ipynb #82fb81a0
 def _subtitle(source: Source, table: pd.DataFrame) -> str:
     """How many rows of what, and what the run judged by."""
-    row = "row" if source.tiles is None else "tile"
+    row = "row" if source.tiles is None else source.tiles.row
     told = [counted(len(table), row) + (f" of {_some(source.names)}" if source.names else "")]
     told += [source.compared] if source.compared else []
     told += ["compared by the angle"] if source.tiles is not None and source.tiles.metric == "cosine" else []
@@ -179,7 +179,7 @@ def _notes(source: Source, table: pd.DataFrame, meta: dict) -> list[str]:
 def _kind(source: Source, table: pd.DataFrame, meta: dict) -> str:
     """The title of a page that was given none."""
     if source.tiles is not None:
-        return "Isolated tiles"
+        return f"Isolated {source.tiles.row}s"
     if "isolated" in table:
         return "Isolated soundings" if {"sounding_id", "xco2"} & set(table) else "Isolated rows"
     return "Odd pictures" if meta["pictures"] else "Outliers"
@@ -190,7 +190,7 @@ def _all_words(source: Source, table: pd.DataFrame, meta: dict, title: str | Non
     kind = _kind(source, table, meta)
     words = _words_of_kind(table, meta["view"], source.unit)
     words |= {"no_slider": _why_no_slider(table)} if meta["fixed"] else {}
-    words |= {} if source.tiles is None else tile_words(source.tiles.metric)
+    words |= {} if source.tiles is None else tile_words(source.tiles.metric, source.tiles.row)
     words |= _WORDS_OF_FACTOR if meta.get("by_factor") else {}
     return {"title": title or kind, "subtitle": _subtitle(source, table), "notes": _notes(source, table, meta),
             "words": words}

@@ -40,6 +40,7 @@ class TileParts:
     metric: str = ""
     geometry: np.ndarray | None = None
     near: np.ndarray | None = None
+    row: str = "tile"  # what one row is
 
 
 @dataclass
@@ -190,6 +191,7 @@ def _with_tiles(source: Source) -> Source:
             pd.api.types.is_float_dtype(table[name]) for name in ("x", "y")):
         source.plane = ""
     parts = source.tiles = source.tiles or TileParts()
+    parts.row = "picture" if "path" in table else "tile"
     if parts.geometry is None and "geometry" in table and any(isinstance(one, bytes) for one in table["geometry"]):
         parts.geometry = table["geometry"].to_numpy(object)
         table = table.drop(columns="geometry")

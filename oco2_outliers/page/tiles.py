@@ -112,7 +112,7 @@ def without_empty(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     return table.drop(columns=empty)
 
 # %% ../../nbs/page/03a_tiles.ipynb #850986fd
-def tile_words(metric: str) -> dict[str, str]:
-    """The words of a page of tiles."""
+def tile_words(metric: str, row: str = "tile") -> dict[str, str]:
+    """The words of a page of tiles, or of pictures that were compared as tiles are."""
     what = {"cosine": " (chord, 0 to 2)", "euclidean": " (distance of vectors)"}.get(metric, "")
-    return {"row": "tile", "score": f"isolation radius{what}"}
+    return {"row": row, "score": f"isolation radius{what}"}

@@ -17,6 +17,7 @@ from .options import Seed, number_or_auto
 from .tables import TableOut, keep_table, local_path, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
+    from oco2_outliers.albums.clusterings import Clustering
     from oco2_outliers.albums.vectors import PictureVectors
 
 # %% auto #0
@@ -130,6 +131,8 @@ def _cluster_command(
     min_cluster_size: Annotated[int, typer.Option(help="Pictures of the smallest group found by density.", min=2)] = 10,
     features: _Features = "pixels", ids: _Ids = "stem", jobs: _Jobs = -1, random_state: Seed = 0,
     table: Annotated[str | None, typer.Option(help="Keep the table of groups: .csv, .json or .parquet.")] = None,
+    figures: Annotated[bool, typer.Option("--figures", help="Draw the groups beside clustering.npz: a map as a picture "
+                                          "and as a page, silhouettes, a tree.")] = False,
 ) -> None:
     """Group the pictures of an album, and keep the clustering."""
     from oco2_outliers.albums.methods import cluster_pictures
@@ -144,7 +147,20 @@ def _cluster_command(
     sizes = made.table.groupby("label").agg(pictures=("id", "size"), silhouette=("silhouette", "mean")).reset_index()
     shown_table(sizes.astype({"label": object}), {"silhouette": ".2f"})
     print(f"\nwrote {printable(str(written))}")
+    if figures:
+        _draw_groups(made, v, str(written.parent))
     keep_table(made.table, target)
+
+
+def _draw_groups(made: Clustering, v: PictureVectors, folder: str) -> None:
+    """Write the figures of a clustering and its page."""
+    from oco2_outliers.albums.figures import write_group_figures
+    from oco2_outliers.albums.map_page import group_map_page
+    from oco2_outliers.albums.odd_ones import odd_pictures
+
+    say_notes(write_group_figures(made, folder))
+    page = group_map_page(made, folder, odd_pictures(v, progress=True) if v.table["path"].notna().all() else None)
+    print(f"drew its groups beside it; open {printable(str(page.path))}")
 
 # %% ../../nbs/shell/20_album_commands.ipynb #281b7cb6
 @album_commands.command("mosaics")
