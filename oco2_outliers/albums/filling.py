@@ -50,6 +50,8 @@ def _clusters(column: pd.Series | None, n: int) -> np.ndarray:
 def candidates_of(source: Any) -> pd.DataFrame:
     """The pictures that may stand on a poster: `id`, `path`, `cluster` (NaN for none), sorted by id."""
     source = getattr(source, "table", source)
+    if isinstance(source, pd.DataFrame) and source.attrs.get("candidates"):
+        return source
     if not isinstance(source, pd.DataFrame):
         source = pd.DataFrame({"path": listed(source)[0]})
     if "path" not in source:
@@ -71,7 +73,8 @@ def candidates_of(source: Any) -> pd.DataFrame:
         raise InputError("no picture is there to make a poster of")
     found = found.sort_values("id", kind="stable", ignore_index=True)
     missing = int((~has_path).sum())
-    found.attrs["notes"] = [f"{counted(missing, 'row')} without a path left out"] if missing else []
+    notes = [f"{counted(missing, 'row')} without a path left out"] if missing else []
+    found.attrs = {"notes": notes, "candidates": True}
     return found
 
 # %% ../../nbs/albums/85_filling.ipynb #2833a046

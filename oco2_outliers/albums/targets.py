@@ -29,7 +29,7 @@ from ..pictures.rows import row_of_file
 __all__ = []
 
 # %% ../../nbs/albums/86_targets.ipynb #ab76901c
-MOST_TILES, _LEAST_TILE = 3000, 8
+MOST_TILES, _LEAST_TILE, _MOST_COSTS = 3000, 8, 40_000_000
 
 
 def usual_shape(paths: list[str], max_pixels: int, n: int = 25) -> float:
@@ -89,6 +89,12 @@ def colour_distances(tiles: np.ndarray, pictures: np.ndarray) -> np.ndarray:
 # %% ../../nbs/albums/86_targets.ipynb #ab769046
 def assigned_tiles(cost: np.ndarray, uses: int = 1) -> np.ndarray:
     """The column of each row, each column at most `uses` times, with the least sum of costs."""
+    nearest = cost.argmin(axis=1)
+    if np.bincount(nearest).max() <= uses:  # nobody's choice stands in the way of another's
+        return nearest
+    if cost.size * uses > _MOST_COSTS:
+        raise InputError(f"uses={uses} of {cost.shape[1]:,} pictures on {len(cost):,} tiles need too much memory; take "
+                         f"a smaller number, or {len(cost):,} for as often as one likes")
     rows, columns = linear_sum_assignment(np.repeat(cost, uses, axis=1))
     return columns[np.argsort(rows)] // uses
 
@@ -117,7 +123,7 @@ def _by_path(table: pd.DataFrame, album: Album) -> np.ndarray:
 
 def _some(table: pd.DataFrame, n_tiles: int, seed: int) -> tuple[pd.DataFrame, list[str]]:
     """As many pictures as the memory of an assignment allows, drawn by the seed."""
-    most = 40_000_000 // n_tiles
+    most = _MOST_COSTS // n_tiles
     if len(table) <= most:
         return table, []
     rows = np.sort(np.random.default_rng(seed).permutation(len(table))[:most])
@@ -143,8 +149,19 @@ def read_cells(table: pd.DataFrame, size: tuple[int, int], n_jobs: int | None, s
         *album.notes, *([f"{counted(extra, 'near copy', 'near copies')} counted with another picture"] if extra else [])]
 
 # %% ../../nbs/albums/86_targets.ipynb #ab769069
+def _checked_uses(uses: int | None, n_tiles: int, n_pictures: int) -> int:
+    """How often a picture may stand on a sheet: as asked for, or as often as must be."""
+    least = -(-n_tiles // n_pictures)
+    uses = least if uses is None else whole_number("uses", uses)
+    if uses < least:
+        raise InputError(f"{counted(n_pictures, 'picture')} on {counted(n_tiles, 'tile')}, near copies counted once, must "
+                         f"stand there up to {least} times: raise uses (--uses), or take fewer columns")
+    return min(uses, n_tiles)
+
+
 def assign_pictures(target: np.ndarray, template: PosterTemplate, table: pd.DataFrame, seed: int,
-                    n_jobs: int | None = -1, shown: bool = False, max_pixels: int = MAX_PIXELS) -> Tiled:
+                    uses: int | None = None, n_jobs: int | None = -1, shown: bool = False,
+                    max_pixels: int = MAX_PIXELS) -> Tiled:
     """Assign pictures to the tiles of a target."""
     n_tiles = len(template.positions)
     some, notes = _some(table.reset_index(drop=True), n_tiles, seed)
@@ -153,11 +170,12 @@ def assign_pictures(target: np.ndarray, template: PosterTemplate, table: pd.Data
     n_groups = int(group.max()) + 1
     best = np.full((n_tiles, n_groups), np.inf)
     np.minimum.at(best, (slice(None), group), cost)
-    uses = -(-n_tiles // n_groups)
+    uses = _checked_uses(uses, n_tiles, n_groups)
     chosen = assigned_tiles(best, uses)
     picture = np.where(group[None, :] == chosen[:, None], cost, np.inf).argmin(axis=1)
     if uses > 1:
-        notes.append(f"{counted(n_groups, 'picture')} for {counted(n_tiles, 'tile')}: each stands there up to {uses} times")
+        most = int(np.bincount(chosen).max())
+        notes.append(f"{counted(n_groups, 'picture')} for {counted(n_tiles, 'tile')}: one stands there up to {most} times")
     found = some.index.to_numpy()[rows[picture]]
     return Tiled(found, cost[np.arange(n_tiles), picture], [*notes, *told])
 
@@ -175,3 +193,12 @@ def paint_tiles(board: np.ndarray, template: PosterTemplate, table: pd.DataFrame
         for left, top, right, bottom in others:
             board[top:bottom, left:right] = board[first[1] : first[3], first[0] : first[2]]
     return read
+
+# %% ../../nbs/albums/86_targets.ipynb #ab769085
+def tinted(board: np.ndarray, template: PosterTemplate, target: np.ndarray, tint: float) -> None:
+    """Mix the colours of the target into a board, 0 for none and 1 for the target alone."""
+    boxes = np.array([each.box for each in template.positions])
+    (left, top), (right, bottom) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    whole = cropped(target, (int(right - left), int(bottom - top)))
+    part = board[top:bottom, left:right]
+    part[:] = cv2.addWeighted(part, 1 - tint, whole, tint, 0)
