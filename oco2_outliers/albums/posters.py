@@ -19,7 +19,7 @@ from .cropping import enlargement
 from .filling import ENLARGED, candidates_of, fill
 from .numbered_templates import colour_of, template_picture
 from .targets import assign_pictures, paint_tiles, tile_template, tinted, usual_shape
-from .templates import PosterTemplate, check_template
+from .templates import PRESETS, PosterTemplate, check_template
 from ..ground.errors import InputError, one_line, printable
 from ..ground.files import whole_folder
 from ..ground.limits import file_bytes
@@ -357,3 +357,18 @@ def write_posters(template: Any, table: Any, out: str | os.PathLike, n: int = 1,
     rows.attrs = {"notes": list(dict.fromkeys(notes)), "files": [plan_of(plan, names[0], has_target),
                                                                   *(file_of(plan, each) for each in names)]}
     return rows
+
+# %% ../../nbs/albums/88_posters.ipynb #9c9760af
+def write_plan(template: Any, folder: str | os.PathLike, dpi: int = 150, overwrite: bool = False) -> list[str]:
+    """Write the numbered plan of a template; of a preset also its YAML. Gives the names of the files."""
+    plan, folder, dpi = check_template(template), Path(folder), whole_number("dpi", dpi, 1, 65_535)
+    drawn, text = file_of(plan, "template"), f"version_{plan.version}_template.yaml"
+    is_preset = isinstance(template, int | str) and str(template) in PRESETS
+    if is_preset and os.path.lexists(folder / text) and not overwrite:
+        raise InputError(f"{printable(folder / text)} is there already, and may be your own; take another folder, or "
+                         "allow overwriting (overwrite=True, --overwrite)")
+    with whole_folder(folder) as scratch:
+        _write_jpeg(scratch / drawn, template_picture(plan), dpi)
+        if is_preset:
+            (scratch / text).write_text(plan.as_yaml(), "utf-8")
+    return [drawn, text] if is_preset else [drawn]
