@@ -1,10 +1,10 @@
 """Pictures made of pictures: the exact assignment beside the nearest free picture and beside chance.
 
-Each of some targets, which are not in the album themselves, is cut into tiles, and the pictures of the album are put onto
-them in four ways: assigned with the least sum of colour distances; the nearest picture that is still free, tile by tile
-in the order of reading, and in an order at random; and at random. Told is the mean colour distance of a tile (CIE L*a*b*,
-3 x 3 cells), its mean over the targets with a 95 % interval (targets drawn anew, 2,000 times), how much the other ways are above the
-assignment on the same target, and the mean of the worst twentieth of the tiles.
+Each of some targets, which are not in the album themselves, is cut into tiles, and the pictures of the album are put
+onto them in four ways: assigned with the least sum of colour distances; the nearest picture that is still free, tile by
+tile in the order of reading, and in an order at random; and at random. Told is the mean colour distance of a tile
+(CIE L*a*b*, 3 x 3 cells), its mean over the targets with a 95 % interval (targets drawn anew, 2,000 times), how much
+the other ways are above the assignment on the same target, and the mean of the worst twentieth of the tiles.
 
 Run ``python -m benchmarks.bench_posters [FOLDER] [--targets N]``. FOLDER holds real pictures, in subfolders or not; an
 album of generated kinds is always tried.
@@ -22,7 +22,7 @@ import pandas as pd
 
 from benchmarks.harness import table
 from benchmarks.picture_kinds import draw_kind
-from oco2_outliers.albums.filling import candidates_of
+from oco2_outliers.albums.filling import best_of_groups, candidates_of
 from oco2_outliers.albums.targets import (
     assigned_tiles,
     colour_distances,
@@ -75,9 +75,7 @@ def costs(target: str, others: list[str], columns: int, cells: dict[str, np.ndar
     others = [path for path in others if path in group and group[path] != group.get(target)]
     apart = colour_distances(target_cells(read_picture(target), plan), np.stack([cells[path] for path in others]))
     numbers = pd.factorize(np.array([group[path] for path in others]))[0]
-    best = np.full((len(apart), numbers.max() + 1), np.inf)
-    np.minimum.at(best, (slice(None), numbers), apart)
-    return best
+    return best_of_groups(apart, numbers)[0]
 
 
 def told(values: np.ndarray) -> str:

@@ -119,15 +119,21 @@ def allowed_pictures(template: PosterTemplate, table: pd.DataFrame) -> np.ndarra
     return allowed
 
 # %% ../../nbs/albums/85_filling.ipynb #2833a054
+def best_of_groups(cost: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least cost of each row (n, pictures) within each group (n, groups), and the numbers of the groups."""
+    order = np.argsort(group, kind="stable")
+    labels, starts = np.unique(group[order], return_index=True)
+    return np.minimum.reduceat(cost[:, order], starts, axis=1), labels
+
+
 def _assigned(cost: np.ndarray, allowed: np.ndarray, group: np.ndarray) -> np.ndarray:
     """The picture of each position, -1 where none is left; each group at most once, least sum of costs."""
     value = np.where(allowed, cost, _NEVER)
-    best = np.full((len(cost), int(group.max()) + 1), _NEVER)
-    np.minimum.at(best, (slice(None), group), value)
+    best, labels = best_of_groups(value, group)
     found = np.full(len(cost), -1)
     for position, chosen in zip(*linear_sum_assignment(best)):
         if best[position, chosen] < _NEVER:
-            members = np.flatnonzero(group == chosen)
+            members = np.flatnonzero(group == labels[chosen])
             found[position] = members[value[position, members].argmin()]
     return found
 
@@ -200,8 +206,8 @@ def _told(rows: np.ndarray, filling: _Filling) -> list[str]:
     large = sorted(((times, number) for times, number in large if times > ENLARGED), reverse=True)
     if large:
         named = ", ".join(f"position {number} {times:.1f} times" for times, number in large[:3])
-        notes.append(f"{counted(len(large), 'picture')} enlarged more than {ENLARGED} times, and may look soft in print: "
-                     f"{named}{' and others' if len(large) > 3 else ''}")
+        notes.append(f"{counted(len(large), 'picture')} enlarged more than {ENLARGED} times, and may look soft in "
+                     f"print: {named}{' and others' if len(large) > 3 else ''}")
     return notes
 
 # %% ../../nbs/albums/85_filling.ipynb #2833a07e

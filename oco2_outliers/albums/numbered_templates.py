@@ -51,7 +51,8 @@ def _draw_position(draw: Any, position: PosterPosition, scale: float) -> None:
     left, top, right, bottom = (round(each * scale) for each in position.box)
     draw.rectangle((left, top, right - 1, bottom - 1), fill=_COLOURS[kind])
     height, width = bottom - top, right - left
-    lines = [(str(position.number), min(height, width) * 0.32), (f"{position.size[0]} x {position.size[1]}", height / 14),
+    lines = [(str(position.number), min(height, width) * 0.32),
+             (f"{position.size[0]} x {position.size[1]}", height / 14),
              (told.encode("ascii", "replace").decode(), height / 14)]
     y = top + height * 0.28
     for number, (text, pixels) in enumerate(lines):

@@ -123,7 +123,7 @@ def plan_of(template: PosterTemplate, poster_id: str, has_target: bool) -> str:
     """What the file of the numbered plan is called; a poster with a target has tiles of its own."""
     return file_of(template, f"{poster_id}_tiles" if has_target else "template")
 
-
+# %% ../../nbs/albums/88_posters.ipynb #9c976046
 def _kept_rows(folder: Path, rows: pd.DataFrame, overwrite: bool) -> pd.DataFrame:
     """The rows of earlier posters of a folder and those of new ones, as text."""
     rows = rows.assign(cluster=rows["cluster"].astype(object).where(rows["cluster"].notna(), "")).astype(str)
@@ -143,7 +143,7 @@ def _kept_rows(folder: Path, rows: pd.DataFrame, overwrite: bool) -> pd.DataFram
                          "already; take another id, seed or folder, or allow overwriting (overwrite=True, --overwrite)")
     return pd.concat([old[~again], rows], ignore_index=True).fillna("")
 
-
+# %% ../../nbs/albums/88_posters.ipynb #9c97604d
 def _refuse_places(folder: Path, names: Sequence[str], paths: Iterable[str], overwrite: bool) -> None:
     """Refuse a folder in which the pictures lie, and posters that are there already."""
     here = os.path.realpath(folder)
@@ -155,7 +155,7 @@ def _refuse_places(folder: Path, names: Sequence[str], paths: Iterable[str], ove
         raise InputError(f"{printable(folder / there[0])} is there already; take another id, seed or folder, or allow "
                          "overwriting (overwrite=True, --overwrite)")
 
-# %% ../../nbs/albums/88_posters.ipynb #9c976046
+# %% ../../nbs/albums/88_posters.ipynb #9c976054
 def _save_all(posters: Iterable[Poster], folder: Path, overwrite: bool) -> list[Poster]:
     """Write posters as they are made, all or none; gives them without their pixels."""
     made: list[Poster] = []
@@ -171,7 +171,7 @@ def _save_all(posters: Iterable[Poster], folder: Path, overwrite: bool) -> list[
         rows.to_csv(scratch / _ROWS, index=False)
     return made
 
-# %% ../../nbs/albums/88_posters.ipynb #9c976054
+# %% ../../nbs/albums/88_posters.ipynb #9c976062
 def _copies_of(copies: pd.DataFrame | None, table: pd.DataFrame) -> np.ndarray | None:
     """Groups of near duplicates for the rows of a table: an equal value for each member."""
     if copies is None:
@@ -196,7 +196,7 @@ def _from_template(template: PosterTemplate, table: pd.DataFrame, seed: int, pos
     rows = _rows_of(poster_id, template, table, found.rows, found.read)
     return Poster(poster_id, template, board, rows, dpi, [*table.attrs["notes"], *found.notes])
 
-# %% ../../nbs/albums/88_posters.ipynb #9c97605b
+# %% ../../nbs/albums/88_posters.ipynb #9c976069
 def _from_target(template: PosterTemplate, table: pd.DataFrame, seed: int, poster_id: str, dpi: int, target: Any,
                  columns: int, uses: int | None, tint: float, max_pixels: int, n_jobs: int | None,
                  progress: bool) -> Poster:
@@ -216,7 +216,7 @@ def _from_target(template: PosterTemplate, table: pd.DataFrame, seed: int, poste
     note = f"mean colour distance {found.distances.mean():.1f} (CIE L*a*b*, 3 x 3 cells a tile)"
     return Poster(poster_id, plan, board, rows, dpi, [*table.attrs["notes"], note, *found.notes])
 
-# %% ../../nbs/albums/88_posters.ipynb #9c976062
+# %% ../../nbs/albums/88_posters.ipynb #9c976070
 def poster(template: Any, table: Any, seed: int = 0, dpi: int = 150, target: Any = None, columns: int = 30,
            poster_id: str | None = None, any_picture: bool = False, copies: pd.DataFrame | None = None,
            uses: int | None = None, tint: float = 0.0, n_jobs: int | None = -1, progress: bool = False,
@@ -291,7 +291,7 @@ def poster(template: Any, table: Any, seed: int = 0, dpi: int = 150, target: Any
         return _from_template(plan, pictures, seed, name, dpi, copies, limit, progress)
     return _from_target(plan, pictures, seed, name, dpi, target, columns, uses, tint, limit, n_jobs, progress)
 
-# %% ../../nbs/albums/88_posters.ipynb #9c976085
+# %% ../../nbs/albums/88_posters.ipynb #9c976093
 def _ids(poster_id: str | None, n: int, seed: int, target: bool) -> list[str | None]:
     """The ids of n posters: the one that is asked for, numbered where there are several."""
     if target and n > 1:
@@ -300,7 +300,7 @@ def _ids(poster_id: str | None, n: int, seed: int, target: bool) -> list[str | N
         return [poster_id] * n
     return [f"{poster_id}-{number}" for number in range(1, n + 1)]
 
-# %% ../../nbs/albums/88_posters.ipynb #9c97608c
+# %% ../../nbs/albums/88_posters.ipynb #9c97609a
 def write_posters(template: Any, table: Any, out: str | os.PathLike, n: int = 1, seed: int = 0,
                   poster_id: str | None = None, overwrite: bool = False, **settings: Any) -> pd.DataFrame:
     """Make posters and write them into a folder, all or none.
@@ -358,7 +358,7 @@ def write_posters(template: Any, table: Any, out: str | os.PathLike, n: int = 1,
                                                                   *(file_of(plan, each) for each in names)]}
     return rows
 
-# %% ../../nbs/albums/88_posters.ipynb #9c9760af
+# %% ../../nbs/albums/88_posters.ipynb #9c9760bd
 def write_plan(template: Any, folder: str | os.PathLike, dpi: int = 150, overwrite: bool = False) -> list[str]:
     """Write the numbered plan of a template; of a preset also its YAML. Gives the names of the files."""
     plan, folder, dpi = check_template(template), Path(folder), whole_number("dpi", dpi, 1, 65_535)

@@ -16,6 +16,7 @@ from scipy.spatial.distance import cdist
 
 from .copies import LOOK_BYTES, copies_of, look_of
 from .cropping import cropped, paint
+from .filling import best_of_groups
 from .reading import Album, read_album
 from .templates import PosterPosition, PosterTemplate
 from ..ground.errors import InputError, printable
@@ -50,8 +51,9 @@ def tile_template(template: PosterTemplate, target: np.ndarray, columns: int, sh
     n_rows = max(1, round(inner[1] * shape / max(width, 1)))
     height = inner[1] // n_rows
     if min(width, height) < _LEAST_TILE or columns * n_rows > MOST_TILES:
-        raise InputError(f"{columns} columns would be {columns * n_rows:,} tiles of {width} x {height} pixels; tiles have "
-                         f"at least {_LEAST_TILE} pixels a side, and there are at most {MOST_TILES:,}: take fewer columns")
+        raise InputError(f"{columns} columns would be {columns * n_rows:,} tiles of {width} x {height} pixels; tiles "
+                         f"have at least {_LEAST_TILE} pixels a side, and there are at most {MOST_TILES:,}: take fewer "
+                         "columns")
     left, top = ((side - n * part) // 2 for side, n, part in zip(size, (columns, n_rows), (width, height)))
     places = [(left + i * width, top + j * height) for j in range(n_rows) for i in range(columns)]
     positions = tuple(PosterPosition(number, place, (width, height)) for number, place in enumerate(places, 1))
@@ -63,7 +65,7 @@ _CELLS = 3
 
 def _lab(picture: np.ndarray) -> np.ndarray:
     """L*, a* and b* of BGR uint8 pixels, as float32."""
-    return cv2.cvtColor(np.float32(picture) / np.float32(255), cv2.COLOR_BGR2LAB)
+    return np.asarray(cv2.cvtColor(picture.astype(np.float32) / np.float32(255), cv2.COLOR_BGR2LAB))
 
 
 def cells_of(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -81,12 +83,12 @@ def target_cells(target: np.ndarray, template: PosterTemplate) -> np.ndarray:
     small = _lab(cv2.resize(whole, (columns * _CELLS, n_rows * _CELLS), interpolation=cv2.INTER_AREA))
     return small.reshape(n_rows, _CELLS, columns, _CELLS * 3).swapaxes(1, 2).reshape(n_rows * columns, -1)
 
-
+# %% ../../nbs/albums/86_targets.ipynb #ab769038
 def colour_distances(tiles: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     """Distances (tiles, pictures) in units of CIE L*a*b*."""
     return cdist(tiles.astype(np.float64), pictures.astype(np.float64)) / _CELLS
 
-# %% ../../nbs/albums/86_targets.ipynb #ab769046
+# %% ../../nbs/albums/86_targets.ipynb #ab76904d
 def assigned_tiles(cost: np.ndarray, uses: int = 1) -> np.ndarray:
     """The column of each row, each column at most `uses` times, with the least sum of costs."""
     nearest = cost.argmin(axis=1)
@@ -107,7 +109,7 @@ def nearest_free(cost: np.ndarray, uses: int = 1) -> np.ndarray:
         left[found[row]] -= 1
     return found
 
-# %% ../../nbs/albums/86_targets.ipynb #ab76905b
+# %% ../../nbs/albums/86_targets.ipynb #ab769062
 class Tiled(NamedTuple):
     """Which picture stands on which tile."""
 
@@ -130,7 +132,7 @@ def _some(table: pd.DataFrame, n_tiles: int, seed: int) -> tuple[pd.DataFrame, l
     return table.iloc[rows], [f"{most:,} of {len(table):,} pictures drawn by the seed: {n_tiles:,} tiles of all would "
                               "need too much memory"]
 
-# %% ../../nbs/albums/86_targets.ipynb #ab769062
+# %% ../../nbs/albums/86_targets.ipynb #ab769069
 def read_cells(table: pd.DataFrame, size: tuple[int, int], n_jobs: int | None, shown: bool,
                max_pixels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Rows of the pictures that can be read, their cells, a group of near copies for each, and notes."""
@@ -146,16 +148,17 @@ def read_cells(table: pd.DataFrame, size: tuple[int, int], n_jobs: int | None, s
     group[copies["path"]] = len(group) + copies["group"].to_numpy()
     extra = int((~copies["kept"]).sum())
     return table.index.get_indexer(unique.index)[rows], cells, pd.factorize(group.to_numpy())[0], [
-        *album.notes, *([f"{counted(extra, 'near copy', 'near copies')} counted with another picture"] if extra else [])]
+        *album.notes,
+        *([f"{counted(extra, 'near copy', 'near copies')} counted with another picture"] if extra else [])]
 
-# %% ../../nbs/albums/86_targets.ipynb #ab769069
+# %% ../../nbs/albums/86_targets.ipynb #ab769070
 def _checked_uses(uses: int | None, n_tiles: int, n_pictures: int) -> int:
     """How often a picture may stand on a sheet: as asked for, or as often as must be."""
     least = -(-n_tiles // n_pictures)
     uses = least if uses is None else whole_number("uses", uses)
     if uses < least:
-        raise InputError(f"{counted(n_pictures, 'picture')} on {counted(n_tiles, 'tile')}, near copies counted once, must "
-                         f"stand there up to {least} times: raise uses (--uses), or take fewer columns")
+        raise InputError(f"{counted(n_pictures, 'picture')} on {counted(n_tiles, 'tile')}, near copies counted once, "
+                         f"must stand there up to {least} times: raise uses (--uses), or take fewer columns")
     return min(uses, n_tiles)
 
 
@@ -168,18 +171,18 @@ def assign_pictures(target: np.ndarray, template: PosterTemplate, table: pd.Data
     rows, cells, group, told = read_cells(some, template.positions[0].size, n_jobs, shown, max_pixels)
     cost = colour_distances(target_cells(target, template), cells)
     n_groups = int(group.max()) + 1
-    best = np.full((n_tiles, n_groups), np.inf)
-    np.minimum.at(best, (slice(None), group), cost)
+    best, _ = best_of_groups(cost, group)
     uses = _checked_uses(uses, n_tiles, n_groups)
     chosen = assigned_tiles(best, uses)
     picture = np.where(group[None, :] == chosen[:, None], cost, np.inf).argmin(axis=1)
     if uses > 1:
         most = int(np.bincount(chosen).max())
-        notes.append(f"{counted(n_groups, 'picture')} for {counted(n_tiles, 'tile')}: one stands there up to {most} times")
+        notes.append(f"{counted(n_groups, 'picture')} for {counted(n_tiles, 'tile')}: one stands there up to {most} "
+                     "times")
     found = some.index.to_numpy()[rows[picture]]
     return Tiled(found, cost[np.arange(n_tiles), picture], [*notes, *told])
 
-# %% ../../nbs/albums/86_targets.ipynb #ab769077
+# %% ../../nbs/albums/86_targets.ipynb #ab76907e
 def paint_tiles(board: np.ndarray, template: PosterTemplate, table: pd.DataFrame, rows: np.ndarray, max_pixels: int,
                 shown: bool = False) -> dict[int, Any]:
     """Put the chosen pictures onto the tiles of a board; what was read of each, by its row."""
@@ -194,7 +197,7 @@ def paint_tiles(board: np.ndarray, template: PosterTemplate, table: pd.DataFrame
             board[top:bottom, left:right] = board[first[1] : first[3], first[0] : first[2]]
     return read
 
-# %% ../../nbs/albums/86_targets.ipynb #ab769085
+# %% ../../nbs/albums/86_targets.ipynb #ab76908c
 def tinted(board: np.ndarray, template: PosterTemplate, target: np.ndarray, tint: float) -> None:
     """Mix the colours of the target into a board, 0 for none and 1 for the target alone."""
     boxes = np.array([each.box for each in template.positions])

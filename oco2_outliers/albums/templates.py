@@ -119,11 +119,15 @@ _THIRD = ["20170815-130001", "20170424-133001", "20170726-004001", "20180625-140
           "20180613-102001"]
 
 # %% ../../nbs/albums/80_templates.ipynb #cb3f4038
+def _wanted(what: Any) -> dict[str, tuple]:
+    """Ids with spaces between them, or numbers of clusters, as a position has them."""
+    return {"picture_ids": tuple(what.split())} if isinstance(what, str) else {"cluster": tuple(what)}
+
+
 def _of_original(version: int) -> PosterTemplate:
     """One of the three templates of the original project."""
     small = (1050, 690) if version == 1 else (1065, 705)
-    wanted = [{"picture_ids": tuple(each.split())} if isinstance(each, str) else {"cluster": each}
-              for each in (_FIRST, _SECOND, _THIRD)[version - 1]]
+    wanted = [_wanted(each) for each in (_FIRST, _SECOND, _THIRD)[version - 1]]
     return PosterTemplate(str(version), (4410, 2970), 30, _pair_of_corners(small, wanted), "#000000")
 
 # %% ../../nbs/albums/80_templates.ipynb #cb3f4046
@@ -176,7 +180,7 @@ def _known_keys(found: Any, what: str, known: Sequence[str], needed: Sequence[st
         raise InputError(f"{what} lacks {', '.join(missing)}")
     return given
 
-
+# %% ../../nbs/albums/80_templates.ipynb #cb3f4069
 def _two_numbers(name: str, value: Any, least: int) -> tuple[int, int]:
     """Two whole numbers: a place or a size."""
     if not isinstance(value, list | tuple) or len(value) != 2:
@@ -184,7 +188,7 @@ def _two_numbers(name: str, value: Any, least: int) -> tuple[int, int]:
     one, two = (whole_number(f"each of the two numbers of {name}", each, least, MOST_SIDE) for each in value)
     return one, two
 
-# %% ../../nbs/albums/80_templates.ipynb #cb3f4069
+
 def _listed(name: str, value: Any) -> list[Any]:
     """One value or a list of them, as a list; an empty list is refused."""
     values = list(value) if isinstance(value, list | tuple) else [value]
@@ -192,7 +196,7 @@ def _listed(name: str, value: Any) -> list[Any]:
         raise InputError(f"{name} is an empty list; leave it away to take any picture")
     return values
 
-
+# %% ../../nbs/albums/80_templates.ipynb #cb3f4070
 def _checked_position(found: Any, at: int) -> PosterPosition:
     """One position; `at` counts from 1."""
     known = ("number", "origin", "size", "cluster", "picture_ids")
@@ -209,7 +213,7 @@ def _checked_position(found: Any, at: int) -> PosterPosition:
     return PosterPosition(number, _two_numbers(f"{what}: origin", given["origin"], 0),
                           _two_numbers(f"{what}: size", given["size"], 8), tuple(cluster), tuple(ids))
 
-# %% ../../nbs/albums/80_templates.ipynb #cb3f4070
+# %% ../../nbs/albums/80_templates.ipynb #cb3f4077
 def _refuse_misplaced(template: PosterTemplate) -> None:
     """Refuse positions outside the border, of one number, or over each other."""
     (width, height), border = template.size, template.border
@@ -227,13 +231,14 @@ def _refuse_misplaced(template: PosterTemplate) -> None:
             if a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]:
                 raise InputError(f"positions {one.number} and {other.number} overlap")
 
-# %% ../../nbs/albums/80_templates.ipynb #cb3f4077
+# %% ../../nbs/albums/80_templates.ipynb #cb3f407e
 def _checked_sheet(given: Mapping[str, Any]) -> tuple[tuple[int, int], int, str]:
     """Size, border and background."""
     size = _two_numbers("size", given["size"], 16)
     if size[0] * size[1] > _MOST_PIXELS:
         raise InputError(f"a sheet of {size[0]} x {size[1]} pixels is too large; the limit is {_MOST_PIXELS:,} pixels")
-    border, background = whole_number("border", given.get("border", 60), 0, MOST_SIDE), given.get("background", "#ffffff")
+    border = whole_number("border", given.get("border", 60), 0, MOST_SIDE)
+    background = given.get("background", "#ffffff")
     if 2 * border >= min(size):
         raise InputError(f"a border of {border} pixels leaves nothing of a sheet of {size[0]} x {size[1]}")
     if not isinstance(background, str) or not re.fullmatch("#[0-9a-fA-F]{6}", background):
@@ -249,15 +254,15 @@ def _checked_template(found: Any) -> PosterTemplate:
     if not _VERSION.fullmatch(version) or ".." in version:
         raise InputError("version becomes part of a file name: 1 to 32 letters, digits, dots, lines below or hyphens, "
                          f"not {shown(given['version'])}")
-    size, border, background = _checked_sheet(given)
-    positions = given["positions"]
+    (size, border, background), positions = _checked_sheet(given), given["positions"]
     if not isinstance(positions, list | tuple) or not 1 <= len(positions) <= MOST_POSITIONS:
         raise InputError(f"positions must be a list of 1 to {MOST_POSITIONS} positions")
-    template = PosterTemplate(version, size, border, tuple(map(_checked_position, positions, range(1, 501))), background)
+    checked = tuple(_checked_position(each, at) for at, each in enumerate(positions, 1))
+    template = PosterTemplate(version, size, border, checked, background)
     _refuse_misplaced(template)
     return template
 
-# %% ../../nbs/albums/80_templates.ipynb #cb3f4085
+# %% ../../nbs/albums/80_templates.ipynb #cb3f408c
 _MOST_BYTES = 256 * 1024
 
 
@@ -295,7 +300,7 @@ def _from_yaml(path: Path) -> Any:
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"it cannot be read as YAML: {one_line(error)}") from None
 
-# %% ../../nbs/albums/80_templates.ipynb #cb3f408c
+# %% ../../nbs/albums/80_templates.ipynb #cb3f4093
 def check_template(template: Any = "default") -> PosterTemplate:
     """Check a plan of a poster.
 

@@ -40,20 +40,26 @@ def _pictures_of(source: str) -> Any:
     return source if manifest_of(source) is None else load_vectors(source).table
 
 # %% ../../nbs/shell/26_poster_commands.ipynb #9ec2b02a
-_Pictures = Annotated[str | None, typer.Argument(metavar="TABLE_OR_FOLDER", help="A folder of pictures; a clustering of "
-                                                 "`images cluster`; or a table with path, and perhaps id and label.")]
-_Config = Annotated[str, typer.Option(help="Template: 1, 2 or 3 of the original (by version), default, or a YAML file.")]
-_Generate = Annotated[int, typer.Option(help="How many posters; their seeds are counted up from --seed.", min=1, max=1000)]
+_Pictures = Annotated[str | None, typer.Argument(
+    metavar="TABLE_OR_FOLDER", help="A folder of pictures; a clustering of `images cluster`; or a table with path, and "
+    "perhaps id and label.")]
+_Config = Annotated[str, typer.Option(help="Template: 1, 2 or 3 of the original (by version), default, or a YAML "
+                                      "file.")]
+_Generate = Annotated[int, typer.Option(help="How many posters; their seeds are counted up from --seed.", min=1,
+                                        max=1000)]
 _Id = Annotated[str | None, typer.Option(help="Name of the poster; of several, ID-1, ID-2, ... Default: seed_SEED.")]
 _Dpi = Annotated[int, typer.Option(help="Dots an inch.", min=1, max=65_535)]
-_Target = Annotated[str | None, typer.Option(help="A picture to be made of the pictures, on the sheet of the template.")]
+_Target = Annotated[str | None, typer.Option(help="A picture to be made of the pictures, on the sheet of the "
+                                             "template.")]
 _Columns = Annotated[int, typer.Option(help="Tiles of a target side by side.", min=1)]
-_Uses = Annotated[int | None, typer.Option(help="How often a picture may stand on a target. Default: as often as must be.",
-                                           min=1)]
-_Tint = Annotated[float, typer.Option(help="How much of the target's own colours is laid over its tiles.", min=0, max=1)]
-_Any = Annotated[bool, typer.Option("--any-picture", help="Take any picture everywhere: ignore the clusters and ids of "
-                                    "the template.")]
-_Check = Annotated[bool, typer.Option("--check", help="Check the template and draw its numbers; read no picture.")]
+_Uses = Annotated[int | None, typer.Option(help="How often a picture may stand on a target. Default: as often as must "
+                                           "be.", min=1)]
+_Tint = Annotated[float, typer.Option(help="How much of the target's own colours is laid over its tiles.", min=0,
+                                      max=1)]
+_Any = Annotated[bool, typer.Option("--any-picture", help="Take any picture everywhere: ignore the clusters and ids "
+                                    "of the template.")]
+_Check = Annotated[bool, typer.Option("--check", help="Check the template and draw its numbers; read no "
+                                      "picture.")]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace posters of the same names.")]
 _Out = Annotated[str, typer.Option(help="Folder for version_V_template.jpg, version_V_ID.jpg and posters.csv.")]
 
@@ -65,8 +71,8 @@ def _check_only(config_id: str, out: str, dpi: int, overwrite: bool) -> None:
 
     plan = check_template(config_id)
     files = write_plan(config_id, local_path(out), dpi, overwrite)
-    print(f"version {plan.version}: {counted(len(plan.positions), 'position')} on {plan.size[0]} x {plan.size[1]} pixels, "
-          f"border {plan.border}, no overlap")
+    print(f"version {plan.version}: {counted(len(plan.positions), 'position')} on {plan.size[0]} x {plan.size[1]} "
+          f"pixels, border {plan.border}, no overlap")
     print(f"\nwrote {', '.join(files)} to {printable(out)}")
 
 # %% ../../nbs/shell/26_poster_commands.ipynb #9ec2b038
