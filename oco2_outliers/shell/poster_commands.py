@@ -94,6 +94,7 @@ def _poster_command(
                          dpi=dpi, target=target, columns=columns, uses=uses, tint=tint, any_picture=any_picture,
                          progress=True)
     say_notes(rows.attrs["notes"])
-    shown_table(rows[["poster_id", "position", "pictures_id", "cluster", "enlargement"]], {"enlargement": ".2f"})
+    if target is None:
+        shown_table(rows[["poster_id", "position", "pictures_id", "cluster", "enlargement"]], {"enlargement": ".2f"})
     print(f"\nwrote {', '.join(rows.attrs['files'][:6])}{', ...' * (len(rows.attrs['files']) > 6)} and posters.csv to "
           f"{printable(out)}")
