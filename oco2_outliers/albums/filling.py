@@ -18,7 +18,7 @@ from .cropping import enlargement, near_pairs, paint
 from .reading import listed
 from .templates import PosterPosition, PosterTemplate, nearest_of
 from ..ground.errors import InputError, printable
-from ..ground.numbers import shown
+from ..ground.numbers import MOST, shown
 from ..ground.words import counted
 from ..ground.work import progress_bar
 from ..pictures.reading import PictureRow, left_out, skipped_table
@@ -41,7 +41,7 @@ def _clusters(column: pd.Series | None, n: int) -> np.ndarray:
     if column is None:
         return np.full(n, np.nan)
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    wrong = np.isnan(numbers) & column.notna().to_numpy() | (np.isfinite(numbers) & (numbers != np.floor(numbers)))
+    wrong = column.notna().to_numpy() & ~((numbers == np.floor(numbers)) & (np.abs(numbers) <= MOST))
     if wrong.any():
         raise InputError(f"clusters are whole numbers; the column {column.name} holds {shown(column[wrong].iloc[0])}")
     return numbers
@@ -58,6 +58,8 @@ def candidates_of(source: Any) -> pd.DataFrame:
         raise InputError("a table of pictures has a column path; this one has none")
     has_path = source["path"].notna()
     used = source[has_path]
+    if odd := [path for path in used["path"] if not isinstance(path, str | os.PathLike)]:
+        raise InputError(f"the column path holds {shown(odd[0])}, no name of a file")
     paths = used["path"].map(os.fspath).to_numpy(object)
     ids = _column(used, ("id", "picture_id", "pictures_id"))
     names = [Path(path).stem for path in paths] if ids is None else ids.astype(str).tolist()
