@@ -350,8 +350,8 @@ def write_posters(template: Any, table: Any, out: str | os.PathLike, n: int = 1,
     names = [_checked_id(each or f"{'target' if has_target else 'seed'}_{seed + i}") for i, each in enumerate(ids)]
     pictures = candidates_of(table)
     if isinstance(table, str | os.PathLike) and Path(os.path.realpath(table)) in Path(os.path.realpath(out)).parents:
-        raise InputError(f"{printable(out)} lies in the folder of the pictures, and posters would become pictures of the "
-                         "album: give another folder (--out)")
+        raise InputError(f"{printable(out)} lies in the folder of the pictures, and posters would become pictures of "
+                         "the album: give another folder (--out)")
     _refuse_places(out, [file_of(plan, each) for each in names], pictures["path"], overwrite)
     made = _save_all((poster(plan, pictures, seed + i, poster_id=each, **settings) for i, each in enumerate(names)),
                      out, overwrite)
