@@ -104,6 +104,15 @@ def _refuse_keras(path: Path) -> None:
                              "to picture_vectors")
 
 
+def is_net_file(path: Path) -> bool:
+    """Whether a file says that it is a net; one that cannot be read does not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read_about(archive).get("kind") == KIND
+    except Exception:  # noqa: BLE001 - a hostile file makes the readers raise what they like
+        return False
+
+
 def read_net_file(path: Path, kind: str, extra: Any = None) -> tuple[AutoEncoder, dict[str, Any], dict[str, np.ndarray]]:
     """The net, the text and the further arrays of a file; `extra(net, about)` tells which those must be."""
     _refuse_keras(path)
