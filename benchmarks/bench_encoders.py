@@ -1,7 +1,8 @@
 """Autoencoders beside themselves before training, and beside pixels: groups, odd pictures, and the time of an epoch.
 
 Run ``python -m benchmarks.bench_encoders [FOLDER] [--epochs N] [--models strided,simple_conv] [--seeds N]`` with
-PyTorch. FOLDER holds a subfolder per group of real pictures; 2,500 generated pictures of eight kinds are always tried.
+PyTorch. FOLDER holds a subfolder per group of real pictures; 2,500 generated scenes of eight kinds and 800 generated
+textures of eight kinds are always tried.
 Every tenth picture is kept apart to validate by. It prints, for each net untrained and trained, the adjusted Rand index
 of Ward's groups with an interval from halves of the pictures, and its range over the seeds; the ROC AUC of isolation
 radii where one, three or seven pictures of a group lie among those of the others; beside both, pixels and chance.
@@ -9,6 +10,7 @@ radii where one, three or seven pictures of a group lie among those of the other
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,13 +27,23 @@ from oco2_outliers.albums.reading import read_album
 from oco2_outliers.albums.training import train_autoencoder
 from oco2_outliers.isolation.radii import isolation_radius
 from oco2_outliers.maps.groups import rand_interval
+from oco2_outliers.pictures.simulated import ODD_KINDS, simulate_pictures
 
 
-def generated(n: int) -> tuple[np.ndarray, np.ndarray]:
-    "Small pictures of the eight kinds, and their kinds."
+def textures(n: int) -> tuple[np.ndarray, np.ndarray]:
+    "Small pictures of eight kinds of texture, which begin anew in every picture, and their kinds."
     each = -(-n // len(KINDS))
     pictures = [small_pixels(picture, SIZE) for kind in KINDS for picture in draw_kind(kind, each, 96)]
     return np.stack(pictures)[:n], np.repeat(np.arange(len(KINDS)), each)[:n]
+
+
+def scenes(n: int) -> tuple[np.ndarray, np.ndarray]:
+    "Small pictures of eight kinds of scenes and faults, and their kinds."
+    with tempfile.TemporaryDirectory() as folder:
+        truth = simulate_pictures(folder, 1, odd_kinds=list(ODD_KINDS) * -(-n // len(ODD_KINDS)), random_state=1)
+        truth = truth[truth["kind"] != "forest"][:n]
+        album = read_album(truth, lambda picture: small_pixels(picture, SIZE), SIZE, "path")
+    return np.stack(album.described), np.unique(truth["kind"], return_inverse=True)[1]
 
 
 def real(folder: str) -> tuple[np.ndarray, np.ndarray]:
@@ -98,14 +110,15 @@ def main() -> None:
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--draws", type=int, default=40)
-    parser.add_argument("--generated", type=int, default=2500)
+    parser.add_argument("--scenes", type=int, default=2500)
+    parser.add_argument("--textures", type=int, default=800)
     asked = parser.parse_args()
-    if asked.folder:
-        pictures, truth = real(asked.folder)
+    albums = {"real groups": real(asked.folder)} if asked.folder else {}
+    albums |= {name: draw(n) for name, draw, n in (("kinds of scenes", scenes, asked.scenes),
+                                                  ("kinds of textures", textures, asked.textures)) if n}
+    for name, (pictures, truth) in albums.items():
         epochs = min(60, round(asked.epochs * 2500 / len(pictures)))
-        report(f"{len(set(truth))} real groups", pictures, truth, asked, epochs)
-    if asked.generated:
-        report(f"{len(KINDS)} generated kinds", *generated(asked.generated), asked, asked.epochs)
+        report(f"{len(set(truth))} {name}", pictures, truth, asked, epochs)
 
 
 if __name__ == "__main__":
