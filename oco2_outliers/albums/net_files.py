@@ -16,7 +16,7 @@ import numpy as np
 
 from .nets import AutoEncoder, model_class
 from ..ground.errors import InputError, one_line, printable
-from ..ground.files import whole_file
+from ..ground.files import whole_path
 from ..ground.names import safe_name
 from ..ground.numbers import shown
 
@@ -100,7 +100,7 @@ def _refuse_keras(path: Path) -> None:
     with open(path, "rb") as file:
         if file.read(8) == _HDF5 or path.suffix.lower() in (".h5", ".hdf5", ".keras"):
             raise InputError(f"{printable(path)} is a file of Keras, which is not read here: train a net anew "
-                             "(oco2-outliers images train), or encode with Keras and give the vectors with their ids "
+                             "(oco2-outliers images train-encoder), or encode with Keras and give the vectors with their ids "
                              "to picture_vectors")
 
 
@@ -135,9 +135,11 @@ def read_net_file(path: Path, kind: str, extra: Any = None) -> tuple[AutoEncoder
 def write_net_file(path: str | os.PathLike, net: AutoEncoder, about: Mapping[str, Any],
                    more: Mapping[str, np.ndarray]) -> Path:
     """Write a net, a text and further arrays into a file, whole or not at all."""
-    with whole_file(path) as file:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_path(path) as part, open(part, "xb") as file:
         np.savez(file, about=np.array(json.dumps({**told_of(net), **about})), **net.weights, **more)
-    return Path(path)
+    return path
 
 # %% ../../nbs/albums/08_net_files.ipynb #dea74046
 def save_autoencoder(model: AutoEncoder, path: str | os.PathLike) -> Path:

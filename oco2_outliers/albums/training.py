@@ -25,7 +25,7 @@ from .net_files import KIND, TRAINING, read_net_file, write_net_file
 from .nets import AutoEncoder, as_planes, small_pictures
 from .reading import read_album
 from ..ground.errors import InputError, printable
-from ..ground.files import whole_file
+from ..ground.files import whole_path
 from ..ground.names import safe_name
 from ..ground.numbers import real_number, seed_of, whole_number
 from ..ground.words import counted
@@ -168,8 +168,9 @@ def _history_table(history: list[tuple[float, float]]) -> pd.DataFrame:
 
 def _write_log(files: TrainingFiles, history: list[tuple[float, float]]) -> None:
     """Write the losses so far."""
-    with whole_file(files.log, "w") as file:
-        _history_table(history).to_csv(file, index=False)
+    files.out.mkdir(parents=True, exist_ok=True)
+    with whole_path(files.log) as part:
+        _history_table(history).to_csv(part, index=False)
 
 # %% ../../nbs/albums/62_training.ipynb #ff7b0062
 class _Held:

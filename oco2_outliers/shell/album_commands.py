@@ -69,7 +69,7 @@ def _net_or_features(features: str, load: str | None, load_name: str | None, mod
     if load is None:
         if load_name is not None or model_type is not None:
             raise InputError("--load-name and --model-type need --load, the file or folder of an autoencoder "
-                             "(images train makes one)")
+                             "(images train-encoder makes one)")
         return features
     if features != "pixels":
         raise InputError("--load describes pictures by an autoencoder: leave out --features")
