@@ -85,7 +85,8 @@ def odd_cells(truth: np.ndarray, encode: Callable[[np.ndarray], np.ndarray], dra
 
 def report(title: str, pictures: np.ndarray, truth: np.ndarray, asked: argparse.Namespace, epochs: int) -> None:
     "All that is asked of one album."
-    print(f"\n| {title}: {len(pictures):,} pictures, {epochs} epochs | Ward | odd: one | three | seven |\n|---|---|---|---|---|")
+    print(f"\n| {title}: {len(pictures):,} pictures, {epochs} epochs | Ward | odd: one | three | seven |")
+    print("|---|---|---|---|---|")
     axes = PixelAxes.learn(pictures, SIZE).encode(pictures)
     pixels = odd_cells(truth, lambda rows: PixelAxes.learn(pictures[rows], SIZE).encode(pictures[rows]), asked.draws)
     print(f"| pixels | {cell(truth, [axes])} | {pixels} |", flush=True)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from .layers import EPSILON, TRACKED, Layer
 from .nets import AutoEncoder
 from ..ground.errors import InputError

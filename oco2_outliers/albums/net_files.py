@@ -100,8 +100,8 @@ def _refuse_keras(path: Path) -> None:
     with open(path, "rb") as file:
         if file.read(8) == _HDF5 or path.suffix.lower() in (".h5", ".hdf5", ".keras"):
             raise InputError(f"{printable(path)} is a file of Keras, which is not read here: train a net anew "
-                             "(oco2-outliers images train-encoder), or encode with Keras and give the vectors with their ids "
-                             "to picture_vectors")
+                             "(oco2-outliers images train-encoder), or encode with Keras and give the vectors with "
+                             "their ids to picture_vectors")
 
 
 def is_net_file(path: Path) -> bool:
@@ -112,8 +112,9 @@ def is_net_file(path: Path) -> bool:
     except Exception:  # noqa: BLE001 - a hostile file makes the readers raise what they like
         return False
 
-
-def read_net_file(path: Path, kind: str, extra: Any = None) -> tuple[AutoEncoder, dict[str, Any], dict[str, np.ndarray]]:
+# %% ../../nbs/albums/08_net_files.ipynb #dea74046
+def read_net_file(path: Path, kind: str,
+                  extra: Any = None) -> tuple[AutoEncoder, dict[str, Any], dict[str, np.ndarray]]:
     """The net, the text and the further arrays of a file; `extra(net, about)` tells which those must be."""
     _refuse_keras(path)
     try:
@@ -136,12 +137,13 @@ def write_net_file(path: str | os.PathLike, net: AutoEncoder, about: Mapping[str
                    more: Mapping[str, np.ndarray]) -> Path:
     """Write a net, a text and further arrays into a file, whole or not at all."""
     path = Path(path)
+    arrays: dict[str, Any] = {"about": np.array(json.dumps({**told_of(net), **about})), **net.weights, **more}
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_path(path) as part, open(part, "xb") as file:
-        np.savez(file, about=np.array(json.dumps({**told_of(net), **about})), **net.weights, **more)
+        np.savez(file, **arrays)
     return path
 
-# %% ../../nbs/albums/08_net_files.ipynb #dea74046
+# %% ../../nbs/albums/08_net_files.ipynb #dea74054
 def save_autoencoder(model: AutoEncoder, path: str | os.PathLike) -> Path:
     """Write the weights of an autoencoder into an `.npz` of plain arrays, whole or not at all.
 
@@ -173,7 +175,7 @@ def save_autoencoder(model: AutoEncoder, path: str | os.PathLike) -> Path:
         raise InputError(f"{printable(os.fspath(path))}: the file of an autoencoder ends in .npz")
     return write_net_file(path, model, {}, {})
 
-# %% ../../nbs/albums/08_net_files.ipynb #dea74054
+# %% ../../nbs/albums/08_net_files.ipynb #dea74062
 def net_file(path: str | os.PathLike, name: str | None) -> Path:
     """The file that is meant: itself, or the one of that name in a folder, or the only final one there."""
     path = Path(path)
@@ -192,7 +194,7 @@ def net_file(path: str | os.PathLike, name: str | None) -> Path:
     raise InputError(f"{printable(path)} holds {'no such net' if not found else 'several nets'}; "
                      + (f"name one of: {names}" if names else "give a folder in which one was trained"))
 
-# %% ../../nbs/albums/08_net_files.ipynb #dea7405b
+# %% ../../nbs/albums/08_net_files.ipynb #dea74069
 def load_autoencoder(path: str | os.PathLike, name: str | None = None, model_type: str | None = None) -> AutoEncoder:
     """An autoencoder that was saved.
 

@@ -152,7 +152,8 @@ def decoded(net: Any, vectors: ArrayLike) -> np.ndarray:
 def summary_of(net: Any) -> pd.DataFrame:
     """A row for each layer: the part, what it does, the shape behind it, and its weights."""
     rows = []
-    for part, layers, shape in (("encoder", net.encoder, net.picture_shape), ("decoder", net.decoder, net.latent_shape)):
+    for part, layers, shape in (("encoder", net.encoder, net.picture_shape),
+                                ("decoder", net.decoder, net.latent_shape)):
         for layer, after in zip(layers, shapes_of(layers, shape)):
             n_weights = sum(int(np.prod(each)) for each in weights_of_layer(layer, shape).values())
             rows.append((part, layer.kind, layer.name, " x ".join(map(str, after)), n_weights))

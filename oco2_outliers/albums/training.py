@@ -21,7 +21,7 @@ import pandas as pd
 from .axes import small_pixels
 from .layers import TRACKED
 from .losses import loss_of, torch_module
-from .net_files import KIND, TRAINING, read_net_file, write_net_file
+from .net_files import TRAINING, read_net_file, write_net_file
 from .nets import AutoEncoder, as_planes, small_pictures
 from .reading import read_album
 from ..ground.errors import InputError, printable
@@ -121,7 +121,7 @@ def _same_or_refused(path: Path, model: AutoEncoder, found: AutoEncoder, state: 
 
 def _hash_of(pictures: np.ndarray) -> str:
     """What tells some pictures from others."""
-    return hashlib.sha256(np.ascontiguousarray(pictures)).hexdigest()[:16]
+    return hashlib.sha256(np.ascontiguousarray(pictures).data).hexdigest()[:16]
 
 # %% ../../nbs/albums/62_training.ipynb #ff7b004d
 class TrainingFiles(NamedTuple):

@@ -88,7 +88,8 @@ def _train_command(
                                    files.state if resume else None, files.out, name, period, jobs, progress=True)
     except KeyboardInterrupt:
         if files.state.exists():
-            print(f"stopped; what was learnt is in {printable(str(files.final))}; the same command with --resume goes on")
+            print(f"stopped; what was learnt is in {printable(str(files.final))}; the same command with "
+                  "--resume goes on")
         raise
     say_notes(losses.attrs["notes"])
     shown_table(losses, {"loss": ".4f", "val_loss": ".4f"})

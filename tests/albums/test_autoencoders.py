@@ -27,8 +27,6 @@ from oco2_outliers.shell.album_commands import album_commands
 from oco2_outliers.shell.boundary import within_boundary
 from oco2_outliers.shell.training_commands import training_commands
 
-WITHOUT = "no PyTorch (extra torch); that it is missing is told, and nets encode without it, is tested here too"
-
 
 def command(app, *words):
     return within_boundary(lambda: app(args=list(map(str, words)), standalone_mode=False))
@@ -48,7 +46,7 @@ def album(tmp_path_factory):
 
 @pytest.fixture
 def torch():
-    return pytest.importorskip("torch", reason=WITHOUT)
+    return pytest.importorskip("torch", reason="no PyTorch (extra torch); that nets encode without it is tested above")
 
 
 # ---------------------------------------------------------------- without PyTorch
@@ -137,7 +135,8 @@ sys.exit(within_boundary(lambda: training_commands(args=sys.argv[1:], standalone
 @pytest.mark.torch
 def test_ctrl_c_keeps_what_was_learnt_and_resume_goes_on_exactly(torch, album, tmp_path):
     words = ["train-encoder", str(album), "--epochs", "20", "--batch-size", "4", "--period", "100", "--out"]
-    run = subprocess.Popen([sys.executable, "-c", TRAIN, *words, "cut"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    start = [sys.executable, "-c", TRAIN, *words, "cut"]
+    run = subprocess.Popen(start, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     log = tmp_path / "cut" / "model_training.log"
     while not log.exists() and run.poll() is None:
         time.sleep(0.01)
