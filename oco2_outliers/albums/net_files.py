@@ -229,7 +229,7 @@ def load_autoencoder(path: str | os.PathLike, name: str | None = None, model_typ
     >>> import tempfile
     >>> from oco2_outliers.albums.nets import StridedAutoEncoder
     >>> load_autoencoder(save_autoencoder(StridedAutoEncoder(), Path(tempfile.mkdtemp()) / "net.npz"))
-    StridedAutoEncoder(48 x 27 pixels, 288 numbers, 35,043 weights)
+    StridedAutoEncoder(48 x 27 pixels, 288 numbers, 34,803 weights)
     """
     file = net_file(path, name)
     net, _, _ = read_net_file(file, KIND)

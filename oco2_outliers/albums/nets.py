@@ -249,7 +249,7 @@ class StridedAutoEncoder(AutoEncoder):
     Examples
     --------
     >>> StridedAutoEncoder()
-    StridedAutoEncoder(48 x 27 pixels, 288 numbers, 35,043 weights)
+    StridedAutoEncoder(48 x 27 pixels, 288 numbers, 34,803 weights)
     """
 
     type = "strided"
@@ -274,7 +274,7 @@ class SimpleConvAutoEncoder(AutoEncoder):
     Examples
     --------
     >>> SimpleConvAutoEncoder()
-    SimpleConvAutoEncoder(48 x 27 pixels, 288 numbers, 13,492,215 weights)
+    SimpleConvAutoEncoder(48 x 27 pixels, 288 numbers, 13,493,791 weights)
     """
 
     type = "simple_conv"

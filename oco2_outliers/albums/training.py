@@ -392,8 +392,11 @@ def train_autoencoder(model: AutoEncoder, train: Any, valid: Any, epochs: int = 
 
     Examples
     --------
-    >>> train_autoencoder(StridedAutoEncoder(), "album", "album", epochs=5)  # doctest: +SKIP
-       epoch      loss  val_loss
+    >>> from oco2_outliers.albums.nets import StridedAutoEncoder
+    >>> losses = train_autoencoder(StridedAutoEncoder(), "split/train", "split/valid")  # doctest: +SKIP
+    >>> train_autoencoder(StridedAutoEncoder(), "split/train", "split/valid", epochs=0)
+    Traceback (most recent call last):
+    oco2_outliers.ground.errors.InputError: epochs must be a whole number of at least 1, not 0
     """
     epochs, period = whole_number("epochs", epochs), whole_number("period", period)
     files = None if out is None else files_of(out, name, resume is not None)
