@@ -21,13 +21,14 @@ export OCO2_STORE ?= $(CURDIR)/_store
 META := settings.ini setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet
 
-.PHONY: help run test test-slow docs bench lab readme architecture check lint style clean distclean
+.PHONY: help run test test-slow test-torch docs bench lab readme architecture check lint style clean distclean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make run           find the isolated soundings of a generated granule (DATA=path: of your file)"
 	@echo "make test          every notebook and test"
 	@echo "make test-slow     the slow and heavy checks"
+	@echo "make test-torch    what trains autoencoders; installs PyTorch"
 	@echo "make docs          the site, in _build/html"
 	@echo "make bench         speed and memory beside peers"
 	@echo "make lab           JupyterLab on the notebooks"
@@ -71,6 +72,12 @@ $(VENV)/.bench: $(VENV)/.base
 	@$(INSTALL) -e ".[bench]"
 	@touch $@
 
+# Large, and needed by few tests: what `make test` runs must not import it.
+$(VENV)/.torch: $(VENV)/.dev
+	@echo "Installing PyTorch: once"
+	@$(INSTALL) -e ".[torch]"
+	@touch $@
+
 run: $(VENV)/.base
 ifeq ($(strip $(DATA)),)
 	@$(BIN)/oco2-outliers soundings simulate granule.nc4
@@ -88,10 +95,13 @@ $(VENV)/.swift: $(VENV)/.dev
 # The site is built by a test too: a page that breaks should not wait for `make docs`.
 test: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
 	@$(BIN)/python tests/warm_up.py
-	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not torch" -n $(JOBS) --dist worksteal $(ARGS)
 
 test-slow: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-torch: $(VENV)/.torch
+	$(BIN)/python -m pytest -m torch -n $(JOBS) --dist worksteal $(ARGS)
 
 docs: $(VENV)/.docs
 	@echo "Running every notebook for its page: some minutes the first time, seconds where nothing changed"

@@ -11,7 +11,7 @@ What a directive does to a page
 ``hide``, ``include: false``      runs, not shown
 ``echo: false``, ``hide_input``   runs, its output alone is shown
 ``output: false``                 runs, its source alone is shown (``hide_output`` too)
-``eval: false``, ``notest``       shown, not run
+``eval: false``, ``notest``       shown, not run (``torch`` too: the site is built without PyTorch)
 ``slow``                          dropped
 ``fig-alt: ...``, ``fig-cap:``    the words for the cell's picture, and its caption
 ``label: fig-...``                the picture's file name in the README
@@ -175,7 +175,7 @@ def read_code(source: str) -> Cell | None:
     return Cell(
         kind="code",
         source=code,
-        runs=not ("notest" in found or _is_false(found, "eval")),
+        runs=not ({"notest", "torch"} & found.keys() or _is_false(found, "eval")),
         show_source=not (hidden or _is_false(found, "echo") or "hide_input" in found),
         show_output=not (hidden or _is_false(found, "output") or "hide_output" in found),
         names=public_names(code) if {"export", "exports"} & found.keys() else {},

@@ -15,6 +15,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .axes import PixelAxes, read_axes, small_pixels, write_axes
+from .net_files import is_net_file, load_autoencoder, save_autoencoder
+from .nets import AutoEncoder
 from .reading import Album, read_album
 from ..ground.errors import InputError, printable
 from ..ground.numbers import whole_number
@@ -42,7 +44,7 @@ class PictureVectors(Embeddings):
         `id`, `path`, `width`, `height` (pixels), `bytes`, `sha256`, `note`, and the columns of `Embeddings`.
     features : str
         What the vectors are: "pixels", sets of the picture forest, the name of a network, or "given".
-    encoder : PixelAxes, network or None
+    encoder : PixelAxes, AutoEncoder, network or None
         What describes new pictures in the same way: it has `size` and `encode(pictures)`. None for vectors that were
         given and for the sets of the picture forest.
     notes : list of str
@@ -70,17 +72,32 @@ class PictureVectors(Embeddings):
                               self.encoder)
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write vectors, table, manifest and the axes of the pixels into a folder, all or nothing."""
-        axes = self.encoder if isinstance(self.encoder, PixelAxes) else None
+        """Write vectors, table, manifest and the axes or the autoencoder into a folder, all or nothing."""
+        keepable = isinstance(self.encoder, PixelAxes | AutoEncoder)
         write_kept(folder, self.X, self.table, self.geometry,
                    {"model": self.model, "features": self.features, "notes": self.notes, "inputs": self.inputs},
-                   (lambda scratch: write_axes(axes, scratch / AXES)) if axes else None)
+                   (lambda scratch: _write_encoder(self.encoder, scratch / ENCODER)) if keepable else None)
 
 # %% ../../nbs/albums/10_vectors.ipynb #16684307
-AXES = "encoder.npz"  # the file of a saved folder that describes new pictures
+ENCODER = "encoder.npz"  # the file of a saved folder that describes new pictures
 N_AXES = 50
 
 
+def _write_encoder(encoder: PixelAxes | AutoEncoder, path: Path) -> None:
+    """Write what describes new pictures."""
+    if isinstance(encoder, AutoEncoder):
+        save_autoencoder(encoder, path)
+    else:
+        write_axes(encoder, path)
+
+
+def _read_encoder(path: Path) -> PixelAxes | AutoEncoder | None:
+    """What describes new pictures, if it was kept."""
+    if not path.exists():
+        return None
+    return load_autoencoder(path) if is_net_file(path) else read_axes(path)
+
+# %% ../../nbs/albums/10_vectors.ipynb #ee562038
 def _by_pixels(album: Album, size: tuple[int, int], encoder: Any) -> tuple[np.ndarray, Any]:
     """Vectors of small pictures, by an encoder or by axes that are learnt from them."""
     pictures = np.stack(album.described)
@@ -99,6 +116,13 @@ def _by_features(album: Album, features: str, bins: tuple[int, int, int]) -> np.
 
 # %% ../../nbs/albums/10_vectors.ipynb #0b763e00
 _BINS = (4, 6, 3)  # of the colour histogram, as the picture forest takes them
+
+
+def _encoder_of(features: Any) -> Any:
+    """Features as they are given, and the net of a path to one."""
+    is_path = isinstance(features, os.PathLike) or isinstance(features, str) and (
+        features.lower().endswith((".npz", ".h5", ".hdf5", ".keras")) or os.path.isdir(features))
+    return load_autoencoder(features) if is_path else features
 
 
 def _size_of(size: Any, encoder: Any) -> tuple[int, int]:
@@ -127,8 +151,9 @@ def picture_vectors(source: Any, features: Any = "pixels", size: tuple[int, int]
         The pictures; or vectors that are there already (of CLIP, DINO, ...), with `ids`.
     features : str or encoder, default "pixels"
         ``"pixels"``: `size` pixels on their 50 main axes. Sets of the picture forest joined by a plus sign, such as
-        ``"light+texture"``. Or an object with `size` and `encode(pictures)`, such as a trained network, or the
-        `encoder` of earlier vectors, so that new pictures get places among the old ones.
+        ``"light+texture"``. Or an object with `size` and `encode(pictures)`, such as an `AutoEncoder`, or the
+        `encoder` of earlier vectors, so that new pictures get places among the old ones. Or the path of the `.npz` of
+        an autoencoder, or of the folder in which it was trained.
     size : (int, int), default (48, 27)
         Width and height of the small pictures.
     ids : {"stem", "path"} or sequence of str, default "stem"
@@ -148,7 +173,7 @@ def picture_vectors(source: Any, features: Any = "pixels", size: tuple[int, int]
     Raises
     ------
     InputError
-        No usable picture, two pictures with one id, an unknown set of features.
+        No usable picture, two pictures with one id, an unknown set of features, a file that holds no autoencoder.
     FileNotFoundError
         No such folder.
 
@@ -168,6 +193,7 @@ def picture_vectors(source: Any, features: Any = "pixels", size: tuple[int, int]
     """
     if isinstance(source, np.ndarray):
         return _given_vectors(source, ids)
+    features = _encoder_of(features)
     size = _size_of(size, features)
     if isinstance(features, str) and features != "pixels":
         feature_sets(features)
@@ -211,6 +237,5 @@ def load_vectors(folder: str | os.PathLike) -> PictureVectors:
     """
     kept = load_embeddings(folder)
     told = manifest_of(folder) or {}
-    axes = read_axes(Path(folder) / AXES) if (Path(folder) / AXES).exists() else None
     return PictureVectors(kept.X, kept.table, kept.geometry, kept.model, kept.notes, kept.inputs,
-                          str(told.get("features", "given")), axes)
+                          str(told.get("features", "given")), _read_encoder(Path(folder) / ENCODER))

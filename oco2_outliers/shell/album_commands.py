@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,7 +40,7 @@ _Group = Annotated[str, typer.Option("--min-samples", help="Pictures that are co
                                      "groups of so many. auto is a twentieth of the album.")]
 
 # %% ../../nbs/shell/20_album_commands.ipynb #649043a3
-def _vectors(album: str, features: str, ids: str, jobs: int) -> PictureVectors:
+def _vectors(album: str, features: Any, ids: str, jobs: int) -> PictureVectors:
     """The vectors of a folder of pictures, or those that were kept in a folder."""
     from oco2_outliers.albums.vectors import load_vectors, picture_vectors
     from oco2_outliers.maps.cache import manifest_of
@@ -51,20 +51,42 @@ def _vectors(album: str, features: str, ids: str, jobs: int) -> PictureVectors:
         return picture_vectors(album, features, ids=ids, n_jobs=jobs, progress=True)
     if features != "pixels" or ids != "stem":
         raise InputError(f"{printable(album)} holds vectors that were kept and are read as they are: leave out "
-                         "--features and --ids")
+                         "--features, --load and --ids")
     return load_vectors(album)
+
+# %% ../../nbs/shell/20_album_commands.ipynb #adc9c038
+_ModelType = Annotated[str | None, typer.Option(help="Type that the autoencoder of --load must have: strided, simple, "
+                                                "simple_conv, variational or variational_conv.")]
+_Load = Annotated[str | None, typer.Option(help="Describe by this autoencoder: an .npz, or the folder in which it was "
+                                           "trained.")]
+_LoadName = Annotated[str | None, typer.Option(help="Which autoencoder of the folder. Default: the only final one.")]
+
+
+def _net_or_features(features: str, load: str | None, load_name: str | None, model_type: str | None) -> Any:
+    """The autoencoder that is asked for, or else the features."""
+    from oco2_outliers.albums.net_files import load_autoencoder
+
+    if load is None:
+        if load_name is not None or model_type is not None:
+            raise InputError("--load-name and --model-type need --load, the file or folder of an autoencoder "
+                             "(images train-encoder makes one)")
+        return features
+    if features != "pixels":
+        raise InputError("--load describes pictures by an autoencoder: leave out --features")
+    return load_autoencoder(load, load_name, model_type)
 
 # %% ../../nbs/shell/20_album_commands.ipynb #022a5734
 @album_commands.command("encode")
 def _encode_command(
     pictures: _Pictures,
-    out: Annotated[str, typer.Option(help="Folder for X.npy, table.parquet, manifest.json and the axes of the pixels.")
-                   ] = "vectors",
-    features: _Features = "pixels", ids: _Ids = "stem", jobs: _Jobs = -1,
+    out: Annotated[str, typer.Option(help="Folder for X.npy, table.parquet, manifest.json and encoder.npz, which "
+                                     "describes new pictures.")] = "vectors",
+    features: _Features = "pixels", load: _Load = None, load_name: _LoadName = None, model_type: _ModelType = None,
+    ids: _Ids = "stem", jobs: _Jobs = -1,
 ) -> None:
     """Turn pictures into vectors and keep them; the other commands read the folder at once."""
     folder = local_path(out)
-    v = _vectors(pictures, features, ids, jobs)
+    v = _vectors(pictures, _net_or_features(features, load, load_name, model_type), ids, jobs)
     v.save(folder)
     say_notes(v.notes)
     print(v)

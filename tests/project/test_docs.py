@@ -203,6 +203,8 @@ def html(root, name="00_rows"):
     ("#| eval: false", False, True, True),
     ("#| eval: true", True, True, True),
     ("#| notest", False, True, True),
+    ("#| torch", False, True, True),
+    ("#| torch\n#| hide", False, False, False),
     ("#| unheard-of: 3", True, True, True),
 ])
 def test_directive(tmp_path, head, runs, source, output):

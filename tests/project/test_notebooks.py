@@ -50,6 +50,19 @@ def test_notebook_runs(notebook, root, monkeypatch):
     assert passed, f"{notebook_name(notebook)} failed; the traceback is in the captured standard error"
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if '"#| torch' in path.read_text("utf-8")],
+                         ids=notebook_name)
+def test_notebook_runs_with_its_cells_for_torch(notebook, root, monkeypatch):
+    pytest.importorskip("torch", reason="no PyTorch (extra torch); the other cells of the notebook are run above")
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setenv("IN_TEST", "1")
+    skip = set(get_config(path=root).tst_flags.split()) - {"torch"}
+    passed, _ = run_notebook(notebook, skip_flags=sorted(skip), basepath=root)
+    assert passed, f"{notebook_name(notebook)} failed; the traceback is in the captured standard error"
+
+
 def test_the_rooms_are_there():
     headlines = {"index", "00_datasets", "01_dbscan", "02_image_forest", "03_plots", "04_soundings", "90_cli"}
     assert headlines <= set(map(notebook_name, NOTEBOOKS))
