@@ -69,7 +69,7 @@ def ways_of(cost: np.ndarray, rng: np.random.Generator) -> list[tuple[float, flo
     return found
 
 
-def costs(target: str, others: list[str], columns: int, cells: dict[str, np.ndarray], group: dict[str, int],
+def costs(target: str, others: list[str], cells: dict[str, np.ndarray], group: dict[str, int],
           plan: PosterTemplate) -> np.ndarray:
     "Distances of the tiles of a target to the groups of copies among the other pictures, its own group left out."
     others = [path for path in others if path in group and group[path] != group.get(target)]
@@ -97,7 +97,7 @@ def report(title: str, paths: list[str], columns: int, n_targets: int, sheet: tu
     of_path = {all_paths[row]: at for at, row in enumerate(rows)}
     start, found, sizes = time.perf_counter(), [], set()
     for target in targets:
-        cost = costs(target, all_paths, columns, {path: cells[at] for path, at in of_path.items()},
+        cost = costs(target, all_paths, {path: cells[at] for path, at in of_path.items()},
                      {path: int(group[at]) for path, at in of_path.items()}, plan)
         sizes.add(cost.shape[1])
         found.append(ways_of(cost, rng))
