@@ -31,6 +31,8 @@ from .shell.album_commands import album_commands
 from .shell.boundary import within_boundary
 from .shell.embedding_commands import embeddings_app
 from .shell.options import InputStore, Seed, store_of
+from .shell.poster_commands import poster_commands
+from .shell.training_commands import training_commands
 
 # %% auto #0
 __all__ = ['app', 'soundings_app', 'images_app', 'main']
@@ -42,6 +44,8 @@ soundings_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="M
 images_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Odd pictures of a folder, copies, groups.")
 app.add_typer(soundings_app, name="soundings")
 images_app.add_typer(album_commands)
+images_app.add_typer(training_commands)
+images_app.add_typer(poster_commands)
 app.add_typer(images_app, name="images")
 app.add_typer(embeddings_app, name="embeddings")
 

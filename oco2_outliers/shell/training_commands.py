@@ -23,11 +23,6 @@ __all__ = []
 # %% ../../nbs/shell/22_training_commands.ipynb #360c401c
 training_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Training of autoencoders.")
 
-
-@training_commands.callback()
-def _together() -> None:
-    """Keep the name of a command that stands alone."""
-
 # %% ../../nbs/shell/22_training_commands.ipynb #360c4023
 def _both_parts(folder: str, seed: int) -> tuple[Any, Any, list[str]]:
     """Pictures to learn, pictures to judge by, and what is to be told of them."""
