@@ -134,7 +134,7 @@ sys.exit(within_boundary(lambda: training_commands(args=sys.argv[1:], standalone
 
 @pytest.mark.torch
 def test_ctrl_c_keeps_what_was_learnt_and_resume_goes_on_exactly(torch, album, tmp_path):
-    words = ["train-encoder", str(album), "--epochs", "20", "--batch-size", "4", "--period", "100", "--out"]
+    words = ["train-encoder", str(album), "--epochs", "12", "--batch-size", "4", "--period", "100", "--out"]
     start = [sys.executable, "-c", TRAIN, *words, "cut"]
     run = subprocess.Popen(start, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     log = tmp_path / "cut" / "model_training.log"
@@ -144,7 +144,7 @@ def test_ctrl_c_keeps_what_was_learnt_and_resume_goes_on_exactly(torch, album, t
     told, _ = run.communicate(timeout=60)
     assert run.returncode == 130 and "--resume goes on" in told
     assert {"final_model.npz", "model_state.npz", "model_training.log"} == set(os.listdir(tmp_path / "cut"))
-    assert len(pd.read_csv(log)) < 20 and load_autoencoder(tmp_path / "cut").type == "strided"
+    assert len(pd.read_csv(log)) < 12 and load_autoencoder(tmp_path / "cut").type == "strided"
     assert command(training_commands, *words, tmp_path / "cut", "--resume") == 0
     assert command(training_commands, *words, tmp_path / "through") == 0
     assert log.read_bytes() == (tmp_path / "through" / "model_training.log").read_bytes()
