@@ -56,8 +56,8 @@ def _hash(text: str) -> str:
 # %% ../../nbs/page/04_html.ipynb #2d5a4655
 def _policy(page: str) -> str:
     """What the browser may run and fetch: this program, this style, and pictures that are in the page."""
-    return (f"default-src 'none'; script-src {_hash(program(page))}; style-src {_hash(style(page))}; img-src data: blob:; "
-            "base-uri 'none'; form-action 'none'")
+    return (f"default-src 'none'; script-src {_hash(program(page))}; style-src {_hash(style(page))}; "
+            "img-src data: blob:; base-uri 'none'; form-action 'none'")
 
 # %% ../../nbs/page/04_html.ipynb #48dc307e
 def page_head(title: str, doing: str, page: str = "explorer") -> str:
