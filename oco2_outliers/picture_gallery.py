@@ -208,6 +208,7 @@ def gallery(table: Any, out: str | os.PathLike, source: str | os.PathLike | None
     refuse_overwriting(_sources_of(table, album), out, [DIVE, FIELDS])
     with whole_folder(out) as scratch:
         album = _write_pages(scratch, album, choices)
-    gone = album.table["path"][album.table["not_read"].notna()].map(str).tolist() if "not_read" in album.table else []
-    dive = Path(out) / DIVE
+    dive, gone = Path(out) / DIVE, []
+    if "not_read" in album.table:
+        gone = [str(path) for path in album.table["path"][album.table["not_read"].notna()]]
     return GalleryPages(dive, Path(out) / FIELDS, len(album.table), dive.stat().st_size, gone, album.notes)

@@ -19,6 +19,7 @@ from ..albums.methods import cluster_pictures
 from ..albums.odd_ones import odd_pictures
 from ..albums.vectors import load_vectors, picture_vectors
 from ..ground.errors import InputError, printable
+from ..ground.numbers import shown
 from ..ground.tables import read_table, refuse_twins
 from ..ground.words import counted
 from ..maps.cache import manifest_of
@@ -44,9 +45,29 @@ def plain_table(table: pd.DataFrame) -> pd.DataFrame:
     refuse_twins(list(out.columns))
     if out.empty:
         raise InputError("the table has no rows: no pictures to show")
-    return out.reset_index(drop=True)
+    return with_verdict(out.reset_index(drop=True))
 
 # %% ../../nbs/page/11_album_tables.ipynb #d91ca038
+def texts_of(column: pd.Series) -> pd.Series:
+    """The values of a column as texts, whatever they hold."""
+    return pd.Series([str(value) for value in column], column.index, dtype=object, name=column.name)
+
+# %% ../../nbs/page/11_album_tables.ipynb #d91ca046
+_SAID = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}
+
+
+def with_verdict(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its column `outlier`, if there is one, as yes, no or missing."""
+    if "outlier" not in table:
+        return table
+    told = [pd.NA if gone else _SAID.get(str(value).strip().lower()) for value, gone in
+            zip(table["outlier"], table["outlier"].isna())]
+    if None in told:
+        raise InputError(f"the column outlier holds {shown(table['outlier'].iloc[told.index(None)])}: it takes true, "
+                         "false, or nothing; rename it where it means something else")
+    return table.assign(outlier=pd.array(told, "boolean"))
+
+# %% ../../nbs/page/11_album_tables.ipynb #d91ca054
 def _files_below(source: str | os.PathLike) -> dict[str, str]:
     """Files of a folder by their names, by their names without the ending, and by their paths, where that is clear."""
     files = list_files(source)
@@ -54,7 +75,7 @@ def _files_below(source: str | os.PathLike) -> dict[str, str]:
     often = Counter(name for three in names for name in set(three))
     return {name: path for path, three in zip(files, names) for name in three if often[name] == 1}
 
-# %% ../../nbs/page/11_album_tables.ipynb #d91ca03f
+# %% ../../nbs/page/11_album_tables.ipynb #d91ca05b
 def _found(path: Any, source: str, files: Mapping[str, str]) -> Any:
     """Where a picture is: below the folder, or wherever its file name or id occurs there."""
     if not isinstance(path, str | os.PathLike):
@@ -63,7 +84,7 @@ def _found(path: Any, source: str, files: Mapping[str, str]) -> Any:
     joined = os.path.join(source, text)
     return joined if os.path.exists(joined) else files.get(Path(text).name, files.get(text, joined))
 
-# %% ../../nbs/page/11_album_tables.ipynb #d91ca046
+# %% ../../nbs/page/11_album_tables.ipynb #d91ca062
 def with_paths(table: pd.DataFrame, source: str | os.PathLike | None) -> pd.DataFrame:
     """The table with a path, as far as one is known, for every picture."""
     if "path" not in table and (source is None or "id" not in table):
@@ -75,7 +96,7 @@ def with_paths(table: pd.DataFrame, source: str | os.PathLike | None) -> pd.Data
     files = _files_below(source)
     return table.assign(path=[_found(path, os.fspath(source), files) for path in names.astype(object)])
 
-# %% ../../nbs/page/11_album_tables.ipynb #d91ca054
+# %% ../../nbs/page/11_album_tables.ipynb #d91ca070
 def _tried(what: str, make: Any, notes: list[str]) -> Any:
     """What a step gives, or None and a note where the album does not allow it."""
     try:
@@ -85,30 +106,42 @@ def _tried(what: str, make: Any, notes: list[str]) -> Any:
         return None
 
 
+def _without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """A table without the columns in which no picture has anything, and without hashes."""
+    empty = [name for name in table if (table[name].isna() | table[name].isin([""])).all()]
+    return table.drop(columns=[*empty, "sha256"], errors="ignore")
+
+
 def _judged(v: Any, n_jobs: int | None, progress: bool, max_pixels: int) -> AlbumTable:
     """The pictures of an album with their verdict and their groups."""
-    notes, table = list(v.notes), v.table.drop(columns=["sha256"], errors="ignore")
+    notes, table = [note for note in v.notes if "left out:" not in note], _without_empty(v.table)
     odd = _tried("a verdict", lambda: odd_pictures(v, n_jobs=n_jobs, progress=progress), notes)
     if odd is not None:
-        notes += odd.attrs["notes"]
+        notes += [note for note in odd.attrs["notes"] if note not in v.notes]
         new = [name for name in odd if name not in table]
         table = table.join(odd[new])
     made = _tried("groups", lambda: cluster_pictures(v, "ward"), notes)
     return AlbumTable(table, notes) if made is None else with_versions(AlbumTable(table, notes), [made])
 
-# %% ../../nbs/page/11_album_tables.ipynb #d91ca062
+# %% ../../nbs/page/11_album_tables.ipynb #d91ca07e
 _ENDINGS = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".ppm", ".pgm", ".pbm"}
 
 
 def _with_unread(album: AlbumTable, folder: str, by_stem: bool) -> AlbumTable:
-    """The pictures of a folder, and after them those that could not be read."""
+    """The pictures of a folder, after them those that could not be read, and a note on files that are no pictures."""
     known = set(album.table["path"])
-    gone = [path for path in list_files(folder) if path not in known and Path(path).suffix.lower() in _ENDINGS]
+    others = [path for path in list_files(folder) if path not in known]
+    gone = [path for path in others if Path(path).suffix.lower() in _ENDINGS]
+    notes, rest = list(album.notes), len(others) - len(gone)
+    if rest:
+        first = next(path for path in others if path not in gone)
+        notes.append(f"{counted(rest, 'file')} without the ending of a picture left out, such as "
+                     f"{printable(os.path.basename(first))}")
     if not gone:
-        return album
+        return AlbumTable(album.table, notes)
     ids = [Path(path).stem if by_stem else Path(os.path.relpath(path, folder)).as_posix() for path in gone]
-    more = pd.DataFrame({"id": ids, "path": gone})
-    return AlbumTable(pd.concat([album.table, more], ignore_index=True), album.notes)
+    table = pd.concat([album.table, pd.DataFrame({"id": ids, "path": gone})], ignore_index=True)
+    return AlbumTable(with_verdict(table), notes)
 
 
 def _of_folder(folder: str, n_jobs: int | None, progress: bool, max_pixels: int) -> AlbumTable:
@@ -119,7 +152,7 @@ def _of_folder(folder: str, n_jobs: int | None, progress: bool, max_pixels: int)
                         max_pixels=max_pixels)
     return _with_unread(_judged(v, n_jobs, progress, max_pixels), folder, by_stem)
 
-# %% ../../nbs/page/11_album_tables.ipynb #d91ca070
+# %% ../../nbs/page/11_album_tables.ipynb #d91ca08c
 def album_table(source: Any, n_jobs: int | None = -1, progress: bool = False, max_pixels: int = 10**8) -> AlbumTable:
     """One row for each picture of a table, of the file of a table, of a folder of pictures or of kept vectors."""
     if isinstance(source, pd.DataFrame):
@@ -138,7 +171,7 @@ def album_table(source: Any, n_jobs: int | None = -1, progress: bool = False, ma
         raise InputError(f"the vectors in {printable(name)} have no paths of pictures: there is nothing to show")
     return _judged(v, n_jobs, progress, max_pixels)
 
-# %% ../../nbs/page/11_album_tables.ipynb #d91ca07e
+# %% ../../nbs/page/11_album_tables.ipynb #d91ca09a
 def _prefixes(clusterings: Sequence[Any]) -> list[str]:
     """What the columns of each clustering begin with."""
     often = Counter(each.version for each in clusterings)
@@ -148,18 +181,18 @@ def _prefixes(clusterings: Sequence[Any]) -> list[str]:
         raise InputError(f"two clusterings are called {printable(twins[0])}: give one of them another version")
     return names
 
-# %% ../../nbs/page/11_album_tables.ipynb #d91ca08c
+# %% ../../nbs/page/11_album_tables.ipynb #d91ca0a8
 def _places_in(table: pd.DataFrame, other: pd.DataFrame) -> tuple[np.ndarray, str]:
     """The row of each picture in another table, -1 for none, by the column that finds most; and that column."""
     best = np.full(len(table), -1), ""
     for key in ("id", "path"):
         if key not in table or key not in other:
             continue
-        index = pd.Index(other[key].astype(str))
+        index = pd.Index(texts_of(other[key]), dtype=object)
         if not index.is_unique:
             continue
         known = table[key].notna().to_numpy()
-        found = np.where(known, index.get_indexer(table[key].astype(str)), -1)
+        found = np.where(known, index.get_indexer(pd.Index(texts_of(table[key]), dtype=object)), -1)
         if (found >= 0).sum() > (best[0] >= 0).sum():
             best = found, key
     return best
@@ -180,7 +213,7 @@ def _one_version(table: pd.DataFrame, made: Any, name: str) -> tuple[dict[str, n
     notes += [f"{counted(others, 'picture')} of clustering {name} not in the table"] if others else []
     return columns, notes
 
-# %% ../../nbs/page/11_album_tables.ipynb #d91ca093
+# %% ../../nbs/page/11_album_tables.ipynb #d91ca0af
 def with_versions(album: AlbumTable, clusterings: Sequence[Any]) -> AlbumTable:
     """The table with the labels, places and silhouettes of clusterings beside it; every row stays."""
     table, notes = album.table, list(album.notes)

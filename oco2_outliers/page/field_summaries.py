@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..ground.errors import printable
 from ..ground.words import counted
-from .album_tables import plain_table
+from .album_tables import plain_table, texts_of
 from .packing import encode
 
 # %% auto #0
@@ -118,7 +118,7 @@ def _are_numbers(texts: pd.Series) -> bool:
 
 def _about_texts(column: pd.Series, names: list[str]) -> list[str]:
     """Remarks on texts: those that say nothing, marks that cannot be seen, numbers in disguise."""
-    texts = column[column.notna()].map(str)
+    texts = texts_of(column[column.notna()])
     nothing = texts[texts.str.strip().str.lower().isin(_NOTHING)] if column.name not in _MAY_BE_EMPTY else texts.head(0)
     hidden, told = texts[texts.map(_is_control)], []
     if len(nothing):
@@ -142,7 +142,7 @@ def _about_times(values: np.ndarray, names: list[str]) -> list[str]:
 
 def _about_ids(column: pd.Series) -> list[str]:
     """Remarks on the names of pictures: those that are there twice."""
-    twice = [name for name, number in Counter(column.dropna().map(str)).items() if number > 1]
+    twice = [name for name, number in Counter(texts_of(column.dropna())).items() if number > 1]
     return [f"{counted(len(twice), 'name')} more than once: {printable(', '.join(twice[:3]))}"] if twice else []
 
 # %% ../../nbs/page/12_field_summaries.ipynb #3dece069
@@ -185,7 +185,7 @@ def _distinct(column: pd.Series) -> int:
     try:
         return int(column.nunique())
     except TypeError:  # lists and the like cannot be compared by their hashes
-        return int(column.dropna().map(str).nunique())
+        return int(texts_of(column.dropna()).nunique())
 
 # %% ../../nbs/page/12_field_summaries.ipynb #3dece07e
 def describe_fields(table: pd.DataFrame) -> pd.DataFrame:
@@ -270,7 +270,9 @@ def bars_of_numbers(column: pd.Series, kind: str, flag: np.ndarray) -> dict[str,
 # %% ../../nbs/page/12_field_summaries.ipynb #3dece0a8
 def bars_of_words(column: pd.Series, flag: np.ndarray) -> dict[str, Any]:
     """The most frequent words of a column, how often each occurs, and how many others there are."""
-    texts = column[column.notna()].map({True: "yes", False: "no"} if kind_of(column) == "yes or no" else str)
+    texts = texts_of(column[column.notna()])
+    if kind_of(column) == "yes or no":
+        texts = texts.replace({"True": "yes", "False": "no"})
     often = texts.value_counts(sort=True)
     top = often.index[:_WORDS].tolist()
     marked = Counter(texts[flag[column.notna().to_numpy()]])

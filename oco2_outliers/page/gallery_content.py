@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..ground.words import counted
 from .album_sheets import Tiling
-from .album_tables import AlbumTable
+from .album_tables import AlbumTable, texts_of
 from oco2_outliers.page.field_summaries import (
     bars_of_numbers,
     bars_of_words,
@@ -45,7 +45,7 @@ def near_rows(table: pd.DataFrame) -> np.ndarray | None:
     key = next((name for name in ("neighbours", "nearest") if name in table), None)
     if key is None or "id" not in table:
         return None
-    ids = table["id"].map(str)
+    ids = texts_of(table["id"])
     rows = {name: row for row, (name, twice) in enumerate(zip(ids, ids.duplicated(keep=False))) if not twice}
     whole = key == "nearest"  # one name, which may hold blanks
     named = [[str(value)] if whole and isinstance(value, str) else _names_in(value) for value in table[key]]
@@ -107,11 +107,18 @@ def _packed_columns(table: pd.DataFrame, pack: Pack, near: np.ndarray | None) ->
     return columns
 
 
+def flags_in(table: pd.DataFrame) -> np.ndarray:
+    """Which pictures are odd; none where there is no verdict."""
+    if "outlier" not in table:
+        return np.zeros(len(table), bool)
+    return table["outlier"].astype("boolean").fillna(False).to_numpy(bool)
+
+
 def subtitle_of(table: pd.DataFrame, n_unread: int) -> str:
     """How many pictures, how many of them odd, how many that could not be read."""
     told = [counted(len(table), "picture")]
     if "outlier" in table:
-        told.append(f"{int(table['outlier'].fillna(False).astype(bool).sum()):,} odd")
+        told.append(f"{int(flags_in(table).sum()):,} odd")
     if n_unread:
         told.append(f"{n_unread:,} that could not be read, shown as grey tiles")
     return ", ".join(told)
@@ -148,7 +155,7 @@ def _one_field(column: pd.Series, names: Sequence[str], flag: np.ndarray) -> dic
     if bars is not None:
         return told | {"bars": bars, "ends": _ends_of(bars, kind), "facts": _facts(column, kind)}
     return told | ({"words": bars_of_words(column, flag)} if kind in ("text", "yes or no") else {}) | {
-        "facts": [["different values", f"{column.dropna().map(str).nunique():,}"]]}
+        "facts": [["different values", f"{texts_of(column.dropna()).nunique():,}"]]}
 
 
 def _facts(column: pd.Series, kind: str) -> list[list[str]]:
@@ -163,7 +170,7 @@ def _facts(column: pd.Series, kind: str) -> list[list[str]]:
 def fields_content(album: AlbumTable, title: str) -> dict[str, Any]:
     """What the overview of the fields shows, a description for JSON."""
     table = album.table
-    flag = table["outlier"].fillna(False).astype(bool).to_numpy() if "outlier" in table else np.zeros(len(table), bool)
+    flag = flags_in(table)
     names = names_for(table)
     kept = [name for name in table if name not in _HIDDEN]
     fields = [_one_field(table[name], names, flag) for name in kept]

@@ -168,7 +168,7 @@ function layOutBins(rows, across, down, aspect, space) {
     ys[j] = tops[r] + Math.floor(k / wide[c]) * aspect;
   }
   const heads = (bins, { used, sizes: counted }, from, parts) => used.map((k, j) => ({ name: bins.names[k], full: bins.full?.[k], size: counted[k], from: from[j], to: from[j] + parts[j] }));
-  return { xs, ys, width, height, columns: heads(across, x, lefts, wide), lines: heads(down, y, tops, high), map: false };
+  return { xs, ys, width, height, columns: heads(across, x, lefts, wide), lines: heads(down, y, tops, high), sizes, nx, map: false };
 }
 
 // Tiles at their places on a map, as large as leaves most of them to be seen; `up` where y grows upwards, as on paper.
