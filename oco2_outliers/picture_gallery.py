@@ -190,7 +190,7 @@ def gallery(table: Any, out: str | os.PathLike, source: str | os.PathLike | None
     Notes
     -----
     Pictures are read once more than their vectors were. The maker holds the table and one sheet of 2048 x 2048 pixels
-    at a time. About 1 KB a picture at 80 x 45 pixels.
+    at a time. About 0.5 KB a picture at 64 x 36 pixels.
 
     Examples
     --------

@@ -42,7 +42,7 @@ class Tiling(NamedTuple):
         return (SHEET // self.width) * (SHEET // self.height)
 
 # %% ../../nbs/page/10_album_sheets.ipynb #9609b031
-_ALL_PIXELS, _LEAST, _MOST, _LOOKED_AT = 50_000_000, 48, 192, 60
+_ALL_PIXELS, _LEAST, _MOST, _LOOKED_AT = 36_000_000, 48, 192, 60
 
 
 def _usual_shape(paths: Sequence[Any], n_jobs: int | None, max_pixels: int) -> tuple[float, float]:

@@ -108,14 +108,15 @@ class Column {
 export async function decode(text) {
   if (typeof DecompressionStream === "undefined")
     throw new Error("this browser cannot unpack the data (no DecompressionStream): use one from 2023 or later");
-  let bytes;
-  if (Uint8Array.fromBase64) bytes = Uint8Array.fromBase64(text);
-  else {
-    const binary = atob(text.trim());
-    bytes = new Uint8Array(binary.length);
-    for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
-  }
-  return inflate(bytes);
+  return inflate(fromBase64(text));
+}
+
+function fromBase64(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const binary = atob(text.trim());
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
 }
 
 async function inflate(bytes) {
