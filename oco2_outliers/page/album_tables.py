@@ -36,12 +36,17 @@ class AlbumTable(NamedTuple):
     notes: list[str]
 
 
+_OLD_NAMES = {"pictures_id": "id", "pictures_latitude": "latitude", "pictures_longitude": "longitude",
+              "pictures_timestamp": "time", "pictures_location_text": "place"}
+
+
 def plain_table(table: pd.DataFrame) -> pd.DataFrame:
     """A table with names of text, its rows numbered from 0."""
     out = pd.DataFrame(table).copy(deep=False)
     out.columns = [str(name) for name in out.columns]
     if out.index.name is not None and str(out.index.name) not in out:
         out.insert(0, str(out.index.name), out.index)
+    out = out.rename(columns={old: new for old, new in _OLD_NAMES.items() if new not in out})
     refuse_twins(list(out.columns))
     if out.empty:
         raise InputError("the table has no rows: no pictures to show")
@@ -112,7 +117,7 @@ def _without_empty(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=[*empty, "sha256"], errors="ignore")
 
 
-def _judged(v: Any, n_jobs: int | None, progress: bool, max_pixels: int) -> AlbumTable:
+def _judged(v: Any, n_jobs: int | None, progress: bool) -> AlbumTable:
     """The pictures of an album with their verdict and their groups."""
     notes, table = [note for note in v.notes if "left out:" not in note], _without_empty(v.table)
     odd = _tried("a verdict", lambda: odd_pictures(v, n_jobs=n_jobs, progress=progress), notes)
@@ -150,7 +155,7 @@ def _of_folder(folder: str, n_jobs: int | None, progress: bool, max_pixels: int)
     by_stem = len(set(stems)) == len(stems)
     v = picture_vectors(folder, ids="stem" if by_stem else "path", n_jobs=n_jobs, progress=progress,
                         max_pixels=max_pixels)
-    return _with_unread(_judged(v, n_jobs, progress, max_pixels), folder, by_stem)
+    return _with_unread(_judged(v, n_jobs, progress), folder, by_stem)
 
 # %% ../../nbs/page/11_album_tables.ipynb #d91ca08c
 def album_table(source: Any, n_jobs: int | None = -1, progress: bool = False, max_pixels: int = 10**8) -> AlbumTable:
@@ -169,7 +174,7 @@ def album_table(source: Any, n_jobs: int | None = -1, progress: bool = False, ma
     v = load_vectors(name)
     if "path" not in v.table:
         raise InputError(f"the vectors in {printable(name)} have no paths of pictures: there is nothing to show")
-    return _judged(v, n_jobs, progress, max_pixels)
+    return _judged(v, n_jobs, progress)
 
 # %% ../../nbs/page/11_album_tables.ipynb #d91ca09a
 def _prefixes(clusterings: Sequence[Any]) -> list[str]:

@@ -1,7 +1,8 @@
 // The gallery: every picture of a table as a tile, in bins of two fields or on a map. It stands below filter.js and
 // columns.js in one module. Text reaches the document through textContent only.
 
-const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+const BOLD = '600 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+const SMALL_FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const HEAD = 40; // pixels above the tiles, for the names of columns
 const SIDE = 150; // pixels beside the tiles, for the names of rows, at most
 const GAP = 0.6; // tiles between two bins
@@ -165,7 +166,10 @@ function sizesOfBins(sizes, nx, ny, aspect, space) {
     const next = tried(k);
     if (next.scale > best.scale) best = next;
   }
-  return best;
+  // Room that is left is given to the gaps.
+  const gaps = [[nx, space[0] / best.scale - best.width], [ny, space[1] / best.scale - best.height]].map(
+    ([n, left]) => (n > 1 ? GAP + Math.max(0, Math.min(2, left / (n - 1))) : GAP));
+  return { ...best, gaps, width: best.width + (gaps[0] - GAP) * (nx - 1), height: best.height + (gaps[1] - GAP) * (ny - 1) };
 }
 
 // Tiles in rows and columns of bins.
@@ -176,9 +180,9 @@ function layOutBins(rows, across, down, aspect, space) {
   const cell = Int32Array.from(rows, (i) => placeY.get(down.of[i]) * nx + placeX.get(across.of[i]));
   const sizes = new Int32Array(nx * ny);
   for (const k of cell) sizes[k] += 1;
-  const { wide, high, width, height } = sizesOfBins(sizes, nx, ny, aspect, space);
-  const starts = (parts) => parts.reduce((ends, part) => [...ends, ends.at(-1) + part + GAP], [0]);
-  const [lefts, tops] = [starts(wide), starts(high)];
+  const { wide, high, width, height, gaps } = sizesOfBins(sizes, nx, ny, aspect, space);
+  const starts = (parts, gap) => parts.reduce((ends, part) => [...ends, ends.at(-1) + part + gap], [0]);
+  const [lefts, tops] = [starts(wide, gaps[0]), starts(high, gaps[1])];
   const [filled, xs, ys] = [new Int32Array(nx * ny), new Float32Array(rows.length), new Float32Array(rows.length)];
   for (let j = 0; j < rows.length; j++) {
     const [c, r] = [cell[j] % nx, Math.floor(cell[j] / nx)];
@@ -235,7 +239,7 @@ class Stage {
   // Room for the names of rows.
   setSide(names) {
     const context = this.canvas.getContext("2d", { alpha: false, ...IN_MEMORY });
-    context.font = `600 ${FONT}`;
+    context.font = BOLD;
     const widest = names.reduce((most, name) => Math.max(most, context.measureText(name.slice(0, 60)).width), 30);
     this.side = Math.min(SIDE, this.w * 0.25, widest + 24);
   }
@@ -464,28 +468,30 @@ class Stage {
   }
 
   drawColumnHeads(context, columns, left) {
-    let last = left - 4;
+    const wide = (text, font) => {
+      context.font = font;
+      return context.measureText(text).width;
+    };
+    const step = columns.length > 1 ? (columns[1].from - columns[0].from) * this.scale : this.w;
+    let last = left - 12;
     for (const column of columns) {
       const [from, to] = [this.x + column.from * this.scale, this.x + column.to * this.scale];
       const middle = Math.max(left, from) / 2 + Math.min(this.w, to) / 2;
-      context.font = `600 ${FONT}`;
-      const room = Math.max(12, to - from + GAP * this.scale - 4);
-      const wide = (text) => context.measureText(text).width;
-      const name = column.full && wide(column.full) <= room ? wide(column.full) : wide(column.name);
-      const half = Math.min(name, Math.max(room, 34)) / 2;
-      if (to < left || from > this.w || middle - half < last) continue;
-      last = middle + half + 3;
-      this.drawHead(context, column, middle, 15, Math.max(room, 34), true);
+      const room = Math.max(34, Math.max(step, to - from) - 4);
+      const needed = Math.max(Math.min(room, wide(column.name, BOLD)), wide(count(column.size), SMALL_FONT));
+      if (to < left || from > this.w || middle - needed / 2 < last) continue;
+      last = middle + needed / 2 + 4;
+      this.drawHead(context, column, middle, 15, room, true);
     }
   }
 
   drawHead(context, bin, x, y, room, both) {
-    context.font = `600 ${FONT}`;
+    context.font = BOLD;
     context.fillStyle = this.app.colour("--ink");
     const full = bin.full && context.measureText(bin.full).width <= room ? bin.full : bin.name;
     context.fillText(fitText(context, full, room), x, both ? y - 6 : y);
     if (!both) return;
-    context.font = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+    context.font = SMALL_FONT;
     context.fillStyle = this.app.colour("--ink2");
     context.fillText(count(bin.size), x, y + 8);
   }
@@ -937,6 +943,7 @@ export class Gallery {
   setFilter(text) {
     clearTimeout(this.filterTimer); // what was typed before does not come after this
     this.filterText = text;
+    if (this.filterBox.value !== text) this.filterBox.value = text;
     try {
       this.filter = compileFilter(text, this.filterColumns());
       this.filterError.textContent = "";
