@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .ground.errors import InputError, printable
 from .ground.files import whole_folder
 from .ground.numbers import whole_number
@@ -25,7 +27,7 @@ from .page.html import page_bytes, page_end, page_head, page_json
 from .pictures.reading import MAX_PIXELS, check_max_pixels
 
 # %% auto #0
-__all__ = ['DIVE', 'FIELDS', 'GalleryPages', 'gallery', 'describe_fields']
+__all__ = ['GalleryPages', 'gallery', 'describe_fields']
 
 # %% ../nbs/12_gallery.ipynb #33caf01c
 _all_ = ["gallery", "GalleryPages", "describe_fields"]
@@ -33,7 +35,7 @@ _all_ = ["gallery", "GalleryPages", "describe_fields"]
 # %% ../nbs/12_gallery.ipynb #33caf038
 DIVE, FIELDS = "facets-dive.html", "facets.html"
 
-
+# %% ../nbs/12_gallery.ipynb #33caf03f
 @dataclass(frozen=True)
 class GalleryPages:
     """The two pages that `gallery` wrote. JupyterLab shows the first below the cell.
@@ -83,7 +85,7 @@ class GalleryPages:
         gone = f", {len(self.not_read):,} of them grey" if self.not_read else ""
         return f"{self.dive}: {counted(self.n_pictures, 'picture')}{gone}, {self.n_bytes / 1e6:.2g} MB; {self.fields}"
 
-# %% ../nbs/12_gallery.ipynb #33caf046
+# %% ../nbs/12_gallery.ipynb #33caf04d
 @dataclass(frozen=True)
 class _Choices:
     """What the caller of `gallery` may choose about reading and drawing."""
@@ -106,7 +108,7 @@ def _write_sheets(file: Any, paths: Sequence[Any], choices: _Choices) -> tuple[A
         reasons += told
     return tiling, reasons
 
-# %% ../nbs/12_gallery.ipynb #33caf054
+# %% ../nbs/12_gallery.ipynb #33caf05b
 def _with_reasons(album: AlbumTable, reasons: Sequence[str]) -> AlbumTable:
     """The table with a field `not_read`, if there is anything to say in it."""
     gone = [(str(path), why) for path, why in zip(album.table["path"], reasons) if why]
@@ -118,9 +120,10 @@ def _with_reasons(album: AlbumTable, reasons: Sequence[str]) -> AlbumTable:
     told = ", ".join(f"{printable(os.path.basename(path))} ({why})" for path, why in gone[:3])
     more = f" and {len(gone) - 3:,} more" if len(gone) > 3 else ""
     note = f"{counted(len(gone), 'picture')} could not be read and stand as grey tiles: {told}{more}"
-    return AlbumTable(album.table.assign(not_read=[why or None for why in reasons]), [*album.notes, note])
+    column = np.array([why or None for why in reasons], object)
+    return AlbumTable(album.table.assign(not_read=column), [*album.notes, note])
 
-# %% ../nbs/12_gallery.ipynb #33caf05b
+# %% ../nbs/12_gallery.ipynb #33caf062
 def _write_pages(scratch: Path, album: AlbumTable, choices: _Choices) -> AlbumTable:
     """Write both pages into a folder; gives the table as they show it."""
     with open(scratch / DIVE, "w", encoding="utf-8") as file:
@@ -135,13 +138,13 @@ def _write_pages(scratch: Path, album: AlbumTable, choices: _Choices) -> AlbumTa
                                   page_json("fields-meta", fields_content(album, title)) + page_end("fields"), "utf-8")
     return album
 
-# %% ../nbs/12_gallery.ipynb #33caf062
+# %% ../nbs/12_gallery.ipynb #33caf069
 def _sources_of(table: Any, album: AlbumTable) -> list[Any]:
     """The files that the pages are made from, which they must not replace."""
     given = [table] if isinstance(table, str | os.PathLike) and not os.path.isdir(table) else []
     return [*given, [path for path in album.table["path"] if isinstance(path, str)]]
 
-# %% ../nbs/12_gallery.ipynb #33caf069
+# %% ../nbs/12_gallery.ipynb #33caf070
 def gallery(table: Any, out: str | os.PathLike, source: str | os.PathLike | None = None,
             clusterings: Sequence[Any] = (), *, title: str = "Gallery", tile: tuple[int, int] | None = None,
             quality: int = 75, n_jobs: int | None = -1, progress: bool = False,

@@ -97,9 +97,11 @@ def with_paths(table: pd.DataFrame, source: str | os.PathLike | None) -> pd.Data
                          "column id with their file names")
     names = table["path" if "path" in table else "id"]
     if source is None:
-        return table.assign(path=[os.fspath(path) if isinstance(path, str | os.PathLike) else None for path in names])
+        given = [os.fspath(path) if isinstance(path, str | os.PathLike) else None for path in names]
+        return table.assign(path=np.array(given, object))
     files = _files_below(source)
-    return table.assign(path=[_found(path, os.fspath(source), files) for path in names.astype(object)])
+    found = [_found(path, os.fspath(source), files) for path in names.astype(object)]
+    return table.assign(path=np.array(found, object))
 
 # %% ../../nbs/page/11_album_tables.ipynb #d91ca070
 def _tried(what: str, make: Any, notes: list[str]) -> Any:

@@ -61,7 +61,7 @@ def near_rows(table: pd.DataFrame) -> np.ndarray | None:
 # %% ../../nbs/page/13_gallery_content.ipynb #d8d82038
 def maps_in(table: pd.DataFrame) -> list[dict[str, str]]:
     """Pairs of columns that place the pictures on a plane."""
-    pairs = [(name, name[:-1] + "y", name[:-2] or "x, y") for name in table
+    pairs = [(name, name[:-1] + "y", name[:-2] or "x, y") for name in map(str, table)
              if name == "x" or name.endswith("_x")]
     pairs.append(("longitude", "latitude", "longitude and latitude"))
     return [{"name": x, "x": x, "y": y, "label": label} for x, y, label in pairs
@@ -73,7 +73,8 @@ _MOST_GROUPS = 60
 
 def _groups_in(table: pd.DataFrame) -> str:
     """The column that groups the pictures, or ""."""
-    names = [name for name in table if name.endswith("_label")] + ["label", "cluster", "kind", "class", "place"]
+    names = [name for name in map(str, table) if name.endswith("_label")]
+    names += ["label", "cluster", "kind", "class", "place"]
     return next((name for name in names if name in table and 2 <= table[name].nunique() <= _MOST_GROUPS), "")
 
 
