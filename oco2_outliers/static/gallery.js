@@ -1073,7 +1073,7 @@ export class Gallery {
     }
     const parts = [element("h2", { text: this.nameOf(i) }), this.picture(i, Math.min(308, Math.max(160, this.card.clientWidth - 26)))];
     if (this.unread[i]) parts.push(element("p", { class: "ox-verdict", text: `Could not be read: ${this.columns.get("not_read").text(i)}` }));
-    parts.push(...this.verdict(i), ...this.neighbours(i), element("h3", { text: "Values" }), this.values(i));
+    parts.push(...this.verdict(i), ...this.groups(i), ...this.neighbours(i), element("h3", { text: "Values" }), this.values(i));
     this.card.replaceChildren(...parts);
   }
 
@@ -1091,6 +1091,14 @@ export class Gallery {
     return parts;
   }
 
+  // The group of a picture in every version, side by side.
+  groups(i) {
+    const labels = [...this.columns.values()].filter((column) => /(^|_)label$/.test(column.name));
+    if (!labels.length) return [];
+    const told = (column) => (column.text(i) === "-1" ? "in no group" : column.text(i) ? `group ${column.text(i)}` : "not known to this version");
+    return [element("h3", { text: "Groups" }), element("dl", {}, ...labels.map((column) => element("div", {}, element("dt", { text: column.name }), element("dd", { text: told(column) }))))];
+  }
+
   neighbours(i) {
     const rows = this.nearOf(i);
     if (!rows.length) return [];
@@ -1104,7 +1112,7 @@ export class Gallery {
   values(i) {
     const list = element("dl");
     for (const column of this.columns.values()) {
-      if (["reason", "not_read"].includes(column.name)) continue;
+      if (["reason", "not_read"].includes(column.name) || /(^|_)label$/.test(column.name)) continue;
       list.append(element("div", {}, element("dt", { text: column.label }), element("dd", { text: column.text(i) || "missing" })));
     }
     return list;

@@ -311,7 +311,7 @@ def test_a_click_tells_what_is_known(tab, album, pages):
     first = table.iloc[row]
     assert odd in said and "odd: radius" in said and first["reason"].split(";")[0] in said and "cop" in said
     for made in versions:
-        assert re.search(rf"v{made.version}_label\s+{made.table['label'].iloc[row]}\b", said)
+        assert re.search(rf"v{made.version}_label\s+group {made.table['label'].iloc[row]}\b", said)
     near = window.run("[...gallery.card.querySelectorAll('.gx-near button')].map((each) => each.title)")
     assert near == list(first["neighbours"])
     window.run("gallery.card.querySelector('.gx-near button').click()")
