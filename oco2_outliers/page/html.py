@@ -24,17 +24,23 @@ def _static(name: str) -> str:
     """A file of the page that comes with the package."""
     return files("oco2_outliers").joinpath("static", name).read_text("utf-8")
 
+# %% ../../nbs/page/04_html.ipynb #48dc3031
+_PROGRAMS = {"explorer": ("uPlot.iife.min.js", "filter.js", "columns.js", "explorer.js"),
+             "gallery": ("filter.js", "columns.js", "gallery.js"), "fields": ("columns.js", "fields.js")}
+_STYLES = {"explorer": ("uPlot.min.css", "explorer.css"), "gallery": ("explorer.css", "gallery.css"),
+           "fields": ("explorer.css", "gallery.css")}
+
 # %% ../../nbs/page/04_html.ipynb #98408d69
 @cache
-def program() -> str:
-    """Drawing library, filter and explorer as one module."""
-    return "\n".join(_static(name) for name in ("uPlot.iife.min.js", "filter.js", "explorer.js"))
+def program(page: str = "explorer") -> str:
+    """Everything that a page runs, as one module."""
+    return "\n".join(_static(name) for name in _PROGRAMS[page])
 
 # %% ../../nbs/page/04_html.ipynb #707e38e0
 @cache
-def style() -> str:
-    """Style of the drawing library and of the explorer."""
-    return _static("uPlot.min.css") + "\n" + _static("explorer.css")
+def style(page: str = "explorer") -> str:
+    """The style of a page and of what it draws with."""
+    return "\n".join(_static(name) for name in _STYLES[page])
 
 # %% ../../nbs/page/04_html.ipynb #17c902fd
 def safe_json(value: Any) -> str:
@@ -48,30 +54,46 @@ def _hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 # %% ../../nbs/page/04_html.ipynb #2d5a4655
-def _policy() -> str:
+def _policy(page: str) -> str:
     """What the browser may run and fetch: this program, this style, and pictures that are in the page."""
-    return (f"default-src 'none'; script-src {_hash(program())}; style-src {_hash(style())}; img-src data: blob:; "
-            "base-uri 'none'; form-action 'none'")
+    return (f"default-src 'none'; script-src {_hash(program(page))}; style-src {_hash(style(page))}; "
+            "img-src data: blob:; base-uri 'none'; form-action 'none'")
 
-# %% ../../nbs/page/04_html.ipynb #720e9e36
-def page_html(meta: dict[str, Any], data: bytes) -> str:
-    """The whole page as text, from what it shows as JSON and the packed columns."""
-    title = html.escape(meta["title"].encode("utf-8", "replace").decode())
+# %% ../../nbs/page/04_html.ipynb #48dc307e
+def page_head(title: str, doing: str, page: str = "explorer") -> str:
+    """The beginning of a page: policy, style, and what stands there until the program has started."""
     return f"""<!doctype html>
 <html lang="en" class="ox-page">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_policy()}">
+<meta http-equiv="Content-Security-Policy" content="{_policy(page)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style()}</style>
+<title>{html.escape(title.encode("utf-8", "replace").decode())}</title>
+<style>{style(page)}</style>
 </head>
 <body>
-<main id="explorer">Unpacking {counted(meta["n"], meta.get("words", {}).get("row", "row"))} ...</main>
+<main id="{page}">{html.escape(doing)}</main>
 <noscript>This page needs JavaScript, which is in the file itself.</noscript>
-<script type="application/json" id="explorer-meta">{safe_json(meta)}</script>
-<script type="text/plain" id="explorer-data">{base64.b64encode(data).decode()}</script>
-<script type="module">{program()}</script>
-</body>
-</html>
 """
+
+# %% ../../nbs/page/04_html.ipynb #48dc3085
+def page_bytes(name: str, data: bytes) -> str:
+    """Bytes in an element of a page; the name becomes its id."""
+    return f'<script type="text/plain" id="{name}">{base64.b64encode(data).decode()}</script>\n'
+
+
+def page_json(name: str, value: Any) -> str:
+    """A description in an element of a page; the name becomes its id."""
+    return f'<script type="application/json" id="{name}">{safe_json(value)}</script>\n'
+
+
+def page_end(page: str = "explorer") -> str:
+    """The end of a page: its program, which finds everything else already there."""
+    return f'<script type="module">{program(page)}</script>\n</body>\n</html>\n'
+
+# %% ../../nbs/page/04_html.ipynb #720e9e36
+def page_html(meta: dict[str, Any], data: bytes) -> str:
+    """The whole explorer as text, from what it shows as JSON and the packed columns."""
+    doing = f"Unpacking {counted(meta['n'], meta.get('words', {}).get('row', 'row'))} ..."
+    return (page_head(meta["title"], doing) + page_json("explorer-meta", meta) + page_bytes("explorer-data", data)
+            + page_end())
