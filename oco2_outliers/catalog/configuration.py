@@ -214,7 +214,8 @@ def _server_url(config: ProjectConfig) -> str:
 
 def _hidden(values: dict[str, Any]) -> dict[str, Any]:
     """The values with their password and address as texts that never print themselves."""
-    for section, name in ((values.get("mysql", {}).get("database", {}), "password"), (values.get("database", {}), "url")):
+    server = values.get("mysql", {}).get("database", {})
+    for section, name in ((server, "password"), (values.get("database", {}), "url")):
         if section.get(name) is not None:
             section[name] = Secret(section[name])
     return values

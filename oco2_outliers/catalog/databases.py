@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,8 +174,8 @@ class Database:
             connection = plain.execution_options(writes=True)
             with connection.begin():
                 there = set(sa.inspect(connection).get_table_names())
+                refuse_old_tables(connection, self.address, complete=False)  # before anything is made
                 all_tables().create_all(connection)
-                refuse_old_tables(connection, self.address)
         return sorted(set(all_tables().tables) - there)
 
     def close(self) -> None:
@@ -210,13 +209,14 @@ def _missing_columns(connection: sa.Connection) -> tuple[list[str], list[str]]:
     return absent, lacking
 
 
-def refuse_old_tables(connection: sa.Connection, address: str, for_writing: bool = False) -> None:
-    """Refuse a database whose tables are not those of a catalog."""
+def refuse_old_tables(connection: sa.Connection, address: str, for_writing: bool = False,
+                      complete: bool = True) -> None:
+    """Refuse a database whose tables are not those of a catalog; none may be missing where it must be complete."""
     absent, lacking = _missing_columns(connection)
     if lacking:
         raise InputError(f"{address}: {'; '.join(lacking)}: it is of another program or an older version; rename it "
                          "and run `oco2-outliers catalog init`")
-    if absent:
+    if absent and complete:
         raise InputError(f"{address}: no table {', '.join(absent)}: run `oco2-outliers catalog init`")
     if for_writing:
         _refuse_loose_tables(connection, address)
@@ -228,7 +228,7 @@ def _refuse_loose_tables(connection: sa.Connection, address: str) -> None:
 
     asked = sa.text("SELECT TABLE_NAME, ENGINE, TABLE_COLLATION FROM information_schema.TABLES "
                     "WHERE TABLE_SCHEMA = DATABASE()")
-    for name, engine, collation in connection.execute(asked).tuples():
+    for name, engine, collation in connection.execute(asked).all():
         loose = str(engine).lower() != "innodb" or not re.fullmatch(r"utf8mb4_(nopad_)?bin", str(collation))
         if name in all_tables().tables and loose:
             raise InputError(f"{address}: the table {name} is {engine}, {collation}, which can lose rows: first do "

@@ -20,8 +20,9 @@ __all__ = []
 # %% ../../nbs/catalog/10_tables.ipynb #f121301c
 ID, WORD, PLACE = 255, 63, 1000  # most letters of an id, of a name, of the words for a place
 _BINARY = "utf8mb4_bin"
-_STORAGE = {f"{dialect}_{name}": value for dialect in ("mysql", "mariadb")
-            for name, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", _BINARY))}
+_STORAGE: dict[str, Any] = {
+    f"{dialect}_{name}": value for dialect in ("mysql", "mariadb")
+    for name, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", _BINARY))}
 RUN = ("clustering_type", "clustering_version", "clustering_model_type", "clustering_model_name")
 
 
@@ -80,7 +81,8 @@ def _metadata() -> sa.MetaData:
     """All tables."""
     import sqlalchemy as sa
 
-    made, double = sa.MetaData(), sa.Double()
+    made = sa.MetaData()
+    double: sa.Double[float] = sa.Double()
     sa.Table("pictures_location", made, sa.Column("pictures_latitude", double), sa.Column("pictures_longitude", double),
              sa.Column("pictures_id", _text(ID), primary_key=True), sa.Column("pictures_timestamp", sa.DateTime()),
              sa.Column("pictures_location_text", _long_text()), **_STORAGE)
@@ -91,7 +93,8 @@ def _metadata() -> sa.MetaData:
     sa.Table("pictures_odd", made, sa.Column("pictures_id", _text(ID), nullable=False),
              *_run_columns(), *(sa.Column(name, double) for name in ("score", "ratio", "nearest_distance")),
              sa.Column("outlier", sa.Boolean()), sa.Column("reason", _long_text()), sa.Column("nearest", _text(ID)),
-             sa.Column("copies", sa.Integer()), sa.Column("neighbours", _long_text()), sa.Column("cluster", sa.Integer()),
+             sa.Column("neighbours", _long_text()),
+             *(sa.Column(name, sa.Integer()) for name in ("copies", "cluster")),
              sa.UniqueConstraint(*RUN, "pictures_id", name="unique_odd"), **_STORAGE)
     sa.Table("posters", made, *(sa.Column(name, _text(length), nullable=False) for name, length in
                                 (("poster_id", WORD), ("version", WORD), ("position", WORD), ("pictures_id", ID))),
