@@ -119,12 +119,12 @@ def _lite_engine(url: sa.URL) -> sa.Engine:
 
 
 def _server_engine(url: sa.URL) -> sa.Engine:
-    """An engine for a server; a connection lasts for one block, so that none grows old."""
+    """An engine for a server; a connection is used again if the server still answers on it."""
     import sqlalchemy as sa
 
     settings = {"connect_timeout": _SECONDS, "charset": "utf8mb4",
                 "init_command": "SET SESSION time_zone = '+00:00', sql_mode = 'TRADITIONAL'"}
-    return sa.create_engine(url, hide_parameters=True, poolclass=sa.pool.NullPool, connect_args=settings)
+    return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=settings)
 
 # %% ../../nbs/catalog/15_databases.ipynb #da9e204d
 class Database:
@@ -136,6 +136,7 @@ class Database:
         self.file = Path(self.url.database) if self.lite and self.url.database not in (None, "", ":memory:") else None
         if self.lite and self.file is None:
             self.url = self.url.set(database=None)
+        self._seen: set[bool] = set()  # whether the tables were looked at, for reading and for writing
         with told_in_words(self.url):
             self._engine = (_lite_engine if self.lite else _server_engine)(self.url)
 
@@ -150,18 +151,22 @@ class Database:
         if self.file is not None and not self.file.exists():
             raise FileNotFoundError(f"no such catalog: {printable(self.file)} (oco2-outliers catalog init makes one)")
         with told_in_words(self.url), self._engine.connect() as connection:
-            refuse_old_tables(connection, self.address)
+            self._look(connection, False)
             yield connection
+
+    def _look(self, connection: sa.Connection, for_writing: bool) -> None:
+        """Look at the tables, the first time that they are read or written to."""
+        if for_writing not in self._seen:
+            refuse_old_tables(connection, self.address, for_writing)
+            self._seen.add(for_writing)
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A connection whose work is there as a whole when the block ends well, or not at all."""
         with told_in_words(self.url), self._engine.connect() as plain:
             connection = plain.execution_options(writes=True)
-            with connection.begin():
-                if not self.lite:
-                    _wait_for_writers(connection, str(self.url.database))
-                refuse_old_tables(connection, self.address, for_writing=not self.lite)
+            with _alone(connection, "" if self.lite else str(self.url.database)), connection.begin():
+                self._look(connection, not self.lite)
                 yield connection
 
     def make_tables(self) -> list[str]:
@@ -183,13 +188,23 @@ class Database:
         self._engine.dispose()
 
 # %% ../../nbs/catalog/15_databases.ipynb #da9e2054
-def _wait_for_writers(connection: sa.Connection, name: str) -> None:
-    """Wait until no other catalog writes to the same database; the server ends the lock with the connection."""
+@contextmanager
+def _alone(connection: sa.Connection, name: str) -> Iterator[None]:
+    """Wait until no other catalog writes to the same database of a server; its lock ends with us, also if killed."""
     import sqlalchemy as sa
 
-    lock = f"catalog:{hashlib.sha256(name.encode()).hexdigest()[:24]}"
-    if connection.execute(sa.text("SELECT GET_LOCK(:name, :wait)"), {"name": lock, "wait": _WAIT}).scalar() != 1:
+    lock = {"name": f"catalog:{hashlib.sha256(name.encode()).hexdigest()[:24]}", "wait": _WAIT}
+    if not name:  # a file of SQLite locks itself
+        yield
+        return
+    if connection.execute(sa.text("SELECT GET_LOCK(:name, :wait)"), lock).scalar() != 1:
         raise InputError(f"another program has been writing for {_WAIT} s: try again")
+    connection.rollback()  # so that the transaction begins now, and sees what the other one wrote
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": lock["name"]})
 
 # %% ../../nbs/catalog/15_databases.ipynb #da9e2062
 def _missing_columns(connection: sa.Connection) -> tuple[list[str], list[str]]:

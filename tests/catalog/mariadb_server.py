@@ -81,7 +81,7 @@ class MariaServer:
         import pymysql
 
         return pymysql.connect(host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, database=database,
-                               autocommit=True, charset="utf8mb4")
+                               autocommit=True, charset="utf8mb4", ssl_disabled=True)
 
     def run(self, *statements: str, database: str | None = None) -> list[tuple]:
         """Run statements; gives the rows of the last one."""
