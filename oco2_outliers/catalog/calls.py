@@ -155,12 +155,13 @@ class Catalog(CatalogAnswers):
         """Make the tables that are not there yet; gives their names, and changes no other."""
         return self.db.make_tables()
 
-    def populate(self, history: str | os.PathLike, bad: str = "refuse", progress: bool = False) -> Populated:
+    def populate(self, history: str | os.PathLike, bad: str = "refuse",
+                 progress: bool | None = False) -> Populated:
         """Write the places of a history (see `read_history`); those of the same ids are replaced, others stay."""
         return write_places(self.db, read_history(history, bad), progress)
 
     def add(self, made: Clustering | pd.DataFrame | str | os.PathLike, version: Any = 1, type: str = "pixels",
-            name: str = "model", progress: bool = False) -> RunKey:
+            name: str = "model", progress: bool | None = False) -> RunKey:
         """Write a clustering (or its saved file), or a table of `odd_pictures`, in place of the run of the same key.
 
         `version`, `type` and `name` are for a table of odd pictures; a clustering has its own.

@@ -141,7 +141,7 @@ def run_of_odd(found: pd.DataFrame, version: Any, type: Any, name: Any) -> _Run:
     return _Run(key, _about(len(rows), settings, None, found.attrs.get("notes", [])), "pictures_odd", rows)
 
 # %% ../../nbs/catalog/25_writing.ipynb #0249a04d
-def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], progress: bool) -> None:
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], progress: bool | None) -> None:
     """Send rows, some thousand at a time."""
     with progress_bar("rows", len(rows), "row", progress) as bar:
         for begin in range(0, len(rows), _STEP):
@@ -157,7 +157,7 @@ def _is_run(table: sa.Table, key: RunKey) -> Any:
     return sa.and_(*(table.c[name] == value for name, value in key.columns().items()))
 
 
-def replace_run(db: Database, run: _Run, progress: bool) -> RunKey:
+def replace_run(db: Database, run: _Run, progress: bool | None) -> RunKey:
     """Write the rows of a run in place of those that are there, all or none."""
     runs, table = table_named("runs"), table_named(run.table)
     with db.writing() as connection:
@@ -177,7 +177,7 @@ class Populated(NamedTuple):
     notes: list[str]
 
 
-def write_places(db: Database, history: pd.DataFrame, progress: bool) -> Populated:
+def write_places(db: Database, history: pd.DataFrame, progress: bool | None) -> Populated:
     """Write the places of a history."""
     table = table_named("pictures_location")
     rows = [dict(zip(("pictures_id", "pictures_latitude", "pictures_longitude", "pictures_timestamp",
