@@ -8,10 +8,12 @@ from __future__ import annotations
 from .calls import Catalog
 from .configuration import ProjectConfig, config_template, read_config
 from .history import read_history
+from .remote import Synced
 from .syncing import sync
+from .writing import Populated
 
 # %% auto #0
-__all__ = ['Catalog', 'read_config', 'ProjectConfig', 'config_template', 'read_history', 'sync']
+__all__ = ['Catalog', 'Populated', 'read_config', 'ProjectConfig', 'config_template', 'read_history', 'sync', 'Synced']
 
-# %% ../../nbs/15_catalog.ipynb #86097015
-_all_ = ["Catalog", "read_config", "ProjectConfig", "config_template", "read_history", "sync"]
+# %% ../../nbs/15_catalog.ipynb #8609701c
+_all_ = ["Catalog", "Populated", "read_config", "ProjectConfig", "config_template", "read_history", "sync", "Synced"]

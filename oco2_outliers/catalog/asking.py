@@ -30,7 +30,9 @@ _PLACES = {"pictures_latitude": "latitude", "pictures_longitude": "longitude", "
 def _asked(connection: sa.Connection, question: Any) -> pd.DataFrame:
     """The answer of a database as a table."""
     answer = connection.execute(question)
-    return pd.DataFrame(answer.all(), columns=list(answer.keys()), dtype=object)
+    names = list(answer.keys())
+    columns = list(zip(*answer.all())) or [()] * len(names)  # pandas asks each row of SQLAlchemy what it is
+    return pd.DataFrame(dict(zip(names, columns)), dtype=object)
 
 
 def places_in(connection: sa.Connection) -> pd.DataFrame:

@@ -25,7 +25,7 @@ __all__ = ['read_history']
 
 # %% ../../nbs/catalog/20_history.ipynb #532bb01c
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_ID = re.compile(r"\d{8}-\d{6}", re.ASCII)
+_ID = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)", re.ASCII)
 _NAMED = 5  # wrong lines that an error names
 
 
@@ -62,8 +62,10 @@ def _line_of(number: int, text: str) -> _Line:
         raise InputError(f"{counted(len(parts), 'field')}, not 4")
     latitude, longitude = _degrees(parts[0], "latitude", 90), _degrees(parts[1], "longitude", 180)
     name, place = parts[2].strip(), parts[3].strip()
+    parts_of_date = _ID.fullmatch(name)
     try:
-        moment = datetime.strptime(name if _ID.fullmatch(name) else "", "%Y%m%d-%H%M%S")
+        year, month, day, hour, minute, second = map(int, parts_of_date.groups() if parts_of_date else "000000")
+        moment = datetime(year, month, day, hour, minute, second)
     except ValueError:
         raise InputError(f"{shown(name)} is no date like 20180513-154001") from None
     if len(place) > PLACE or "\0" in place:

@@ -103,13 +103,24 @@ def synced_of(said: str, errors: list[str]) -> Synced:
     return Synced(copied, max(regular - len(copied), 0), [], refused, _sum("Total transferred file size:", said))
 
 
+def _refuse_links(dest: Path) -> None:
+    """Refuse links to folders below a folder: rsync would take them away, or write to where they lead."""
+    for at, folders, _ in os.walk(dest):
+        links = [name for name in folders if os.path.islink(os.path.join(at, name))]
+        if links:
+            raise InputError(f"{printable(os.path.join(at, links[0]))} is a link to a folder, in whose place rsync "
+                             "would put one of its own: move it away")
+
+
 def fetch_remote(source: str, dest: Path) -> Synced:
     """Bring what is new from another machine."""
     command = rsync_command(source, dest)
+    _refuse_links(dest)
     dest.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="surrogateescape",
                           stdin=subprocess.DEVNULL, env=os.environ | {"LC_ALL": "C"})
     errors = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("rsync error:")]
-    if done.returncode not in (0, *_PARTLY):
+    lost = any("change_dir" in line for line in errors)  # the folder itself is not there
+    if lost or done.returncode not in (0, *_PARTLY):
         raise InputError(f"rsync of {printable(source)} failed: {one_line(errors[0] if errors else done.returncode)}")
     return synced_of(done.stdout, errors if done.returncode else [])

@@ -51,11 +51,11 @@ def checked_ids(ids: Sequence[Any]) -> list[str]:
     return list(seen.values())
 
 
-def _number(value: Any, what: str) -> float | None:
+def _number(value: Any, what: str, id: str) -> float | None:
     """A number as a database keeps it: None where it is missing."""
     number = math.nan if value is None or value is pd.NA else float(value)
     if math.isinf(number):
-        raise InputError(f"{what} is infinite, which no database can hold")
+        raise InputError(f"{what} of {printable(id)} is infinite, which no database can hold")
     return None if math.isnan(number) else number
 
 
@@ -98,8 +98,8 @@ def run_of_clustering(made: Clustering) -> _Run:
     if key.type == ODD:
         raise InputError(f"a clustering cannot be of the type {ODD}: runs that look for odd pictures are")
     table, shared = made.table, key.columns()
-    rows = [{"pictures_id": id, "pictures_x": _number(x, f"x of {printable(id)}"), "label": int(label),
-             "pictures_y": _number(y, f"y of {printable(id)}"), **shared}
+    rows = [{"pictures_id": id, "pictures_x": _number(x, "x", id), "pictures_y": _number(y, "y", id),
+             "label": int(label), **shared}
             for id, x, y, label in zip(checked_ids(table["id"].tolist()), table["x"].tolist(), table["y"].tolist(),
                                        table["label"].tolist())]
     about = _about(len(rows), made.settings, made.random_state, made.notes)
@@ -121,7 +121,7 @@ def _odd_row(id: str, row: Any) -> dict[str, Any]:
     nearest = None if pd.isna(row.nearest) else str(row.nearest)
     if nearest is not None and len(nearest) > ID:
         raise InputError(f"the nearest picture of {printable(id)} has an id of more than {ID} letters")
-    return {"pictures_id": id, **{name: _number(getattr(row, name), f"{name} of {printable(id)}") for name in
+    return {"pictures_id": id, **{name: _number(getattr(row, name), name, id) for name in
                                   ("score", "ratio", "nearest_distance")},
             "outlier": bool(row.outlier), "reason": str(row.reason), "nearest": nearest,
             "copies": _whole(row.copies), "cluster": _whole(row.cluster), "neighbours": _neighbours(row.neighbours)}
