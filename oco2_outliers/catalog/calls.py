@@ -134,6 +134,7 @@ class Catalog(CatalogAnswers):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from oco2_outliers.albums.methods import cluster_pictures
     >>> catalog = Catalog("sqlite://")
     >>> catalog.init()

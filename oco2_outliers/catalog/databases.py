@@ -127,7 +127,7 @@ def _server_engine(url: sa.URL) -> sa.Engine:
     return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=settings)
 
 # %% ../../nbs/catalog/15_databases.ipynb #da9e204d
-class Database:
+class _Blocks:
     """A database that is asked and written to in blocks."""
 
     def __init__(self, address: str) -> None:
@@ -169,6 +169,10 @@ class Database:
                 self._look(connection, not self.lite)
                 yield connection
 
+# %% ../../nbs/catalog/15_databases.ipynb #da9e2054
+class Database(_Blocks):
+    """A database that is asked and written to in blocks, and that can make its tables."""
+
     def make_tables(self) -> list[str]:
         """Make the tables that are not there yet; gives their names."""
         import sqlalchemy as sa
@@ -187,7 +191,7 @@ class Database:
         """Let go of the connections."""
         self._engine.dispose()
 
-# %% ../../nbs/catalog/15_databases.ipynb #da9e2054
+# %% ../../nbs/catalog/15_databases.ipynb #da9e205b
 @contextmanager
 def _alone(connection: sa.Connection, name: str) -> Iterator[None]:
     """Wait until no other catalog writes to the same database of a server; its lock ends with us, also if killed."""
@@ -206,7 +210,7 @@ def _alone(connection: sa.Connection, name: str) -> Iterator[None]:
         if not connection.invalidated:
             connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": lock["name"]})
 
-# %% ../../nbs/catalog/15_databases.ipynb #da9e2062
+# %% ../../nbs/catalog/15_databases.ipynb #da9e2069
 def _missing_columns(connection: sa.Connection) -> tuple[list[str], list[str]]:
     """Tables that are not there, and what is missing in others."""
     import sqlalchemy as sa

@@ -102,7 +102,7 @@ def synced_of(said: str, errors: list[str]) -> Synced:
         refused[name[1] if name else line] = one_line(line)
     return Synced(copied, max(regular - len(copied), 0), [], refused, _sum("Total transferred file size:", said))
 
-
+# %% ../../nbs/catalog/50_remote.ipynb #1d88f03f
 def _refuse_links(dest: Path) -> None:
     """Refuse links to folders below a folder: rsync would take them away, or write to where they lead."""
     for at, folders, _ in os.walk(dest):
