@@ -30,6 +30,7 @@ from oco2_outliers.runs.tasks import (
 from .shell.album_commands import album_commands
 from .shell.boundary import within_boundary
 from .shell.embedding_commands import embeddings_app
+from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
 from .shell.poster_commands import poster_commands
 from .shell.training_commands import training_commands
@@ -45,6 +46,7 @@ images_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Odd 
 app.add_typer(soundings_app, name="soundings")
 images_app.add_typer(album_commands)
 images_app.add_typer(training_commands)
+images_app.add_typer(gallery_commands)
 images_app.add_typer(poster_commands)
 app.add_typer(images_app, name="images")
 app.add_typer(embeddings_app, name="embeddings")

@@ -126,13 +126,13 @@ def test_no_room_imports_the_face():
 def test_every_requirement_is_used_and_pinned(root, settings):
     """Nothing that no code uses, and nothing whose next release could break a fresh clone."""
     module_of = {"scikit-learn": "sklearn", "opencv-python-headless": "cv2", "python-swiftclient": "swiftclient",
-                 "pyyaml": "yaml", "pillow": "PIL", "pyarrow": "to_parquet"}
+                 "pyyaml": "yaml", "pillow": "PIL", "pyarrow": "to_parquet", "SQLAlchemy": "sqlalchemy"}
     code = "\n".join(path.read_text("utf-8") for path in python_files())
     pinned = {line.split("==")[0].lower().replace("_", "-")
               for line in (root / "constraints.txt").read_text("utf-8").splitlines() if "==" in line}
     for extra in ("requirements", "dev_requirements", "docs_requirements", "lab_requirements", "geo_requirements",
                   "scale_requirements", "embeddings_requirements", "umap_requirements", "torch_requirements",
-                  "bench_requirements"):
+                  "mariadb_requirements", "bench_requirements"):
         for line in settings[extra].split("\n"):
             name = re.match(r"[\w.-]+", line.strip())
             if not name:
