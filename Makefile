@@ -7,6 +7,13 @@ BIN := $(VENV)/bin
 OUT ?= _run
 DATA ?=
 ARGS ?=
+# The folder with .env and config of a project of pictures, which of its configurations, and where its pictures come
+# from: the targets below `sync_collections` take all else from there.
+PROJECT_DIR ?= .
+MODE ?=
+SOURCE ?=
+METHOD ?=
+MODEL ?=
 # Processes that `make test` runs tests in; each starts the servers that its tests need.
 JOBS ?= 2
 # pip reads these from the environment, for the packages and for what builds them.
@@ -21,6 +28,7 @@ export OCO2_STORE ?= $(CURDIR)/_store
 META := settings.ini setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet
 
+.PHONY: sync_collections populate_db sampling training exec_clustering facets posters config_template
 .PHONY: help run test test-slow test-torch docs bench lab readme architecture check lint style clean distclean
 .DELETE_ON_ERROR:
 
@@ -36,6 +44,8 @@ help:
 	@echo "make architecture  the list of rooms in docs/architecture.md, from the notebooks"
 	@echo "make style         how the code is cut into cells, functions and modules, beside the goals"
 	@echo "make check         notebooks clean, package in step with them, ruff, mypy"
+	@echo "make sync_collections | populate_db | sampling | training | exec_clustering | facets | posters"
+	@echo "                   the steps of a project of pictures in PROJECT_DIR, by its configuration of MODE"
 	@echo "make clean         remove what was built (distclean: and .venv)"
 
 $(VENV)/.made:
@@ -114,6 +124,43 @@ bench: $(VENV)/.bench
 lab: $(VENV)/.lab
 	@echo "JupyterLab opens in your browser; Ctrl-C here ends it"
 	@$(BIN)/jupyter lab --notebook-dir nbs $(ARGS)
+
+# The steps of the original project of pictures, under their names. Each reads config/config_MODE.yaml.
+# METHOD=n2d takes another clustering of the configuration than the first, MODEL=simple_conv another net.
+PROJECT = --project-dir "$(PROJECT_DIR)" $(if $(MODE),--mode "$(MODE)")
+BY_METHOD = $(PROJECT) $(if $(METHOD),--method "$(METHOD)")
+BY_MODEL = $(PROJECT) $(if $(MODEL),--model-type "$(MODEL)")
+OCO2 = $(BIN)/oco2-outliers
+
+sync_collections: $(VENV)/.base
+	@test -n "$(SOURCE)" || { echo "Where do the pictures come from? Try: make sync_collections SOURCE=host:path" >&2; exit 2; }
+	$(OCO2) images sync "$(SOURCE)" $(PROJECT)
+
+populate_db: $(VENV)/.base
+	$(OCO2) catalog init $(PROJECT)
+	$(OCO2) catalog populate $(PROJECT)
+
+sampling: $(VENV)/.base
+	$(OCO2) images sample $(PROJECT) $(ARGS)
+
+training: $(VENV)/.torch
+	$(OCO2) images train-encoder $(BY_MODEL) $(ARGS)
+
+exec_clustering: $(VENV)/.base
+	$(OCO2) images encode $(BY_MODEL)
+	$(OCO2) images odd $(PROJECT)
+	$(OCO2) images cluster --figures $(BY_METHOD) $(ARGS)
+	$(OCO2) images mosaics $(BY_METHOD)
+	$(OCO2) catalog add $(BY_METHOD)
+
+facets: $(VENV)/.base
+	$(OCO2) images gallery $(PROJECT)
+
+posters: $(VENV)/.base
+	$(OCO2) images poster $(PROJECT) $(ARGS)
+
+config_template: $(VENV)/.base
+	$(OCO2) catalog config-template $(PROJECT) --out "$(PROJECT_DIR)/config/config.template.yaml"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

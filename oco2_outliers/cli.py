@@ -29,6 +29,7 @@ from oco2_outliers.runs.tasks import (
 )
 from .shell.album_commands import album_commands
 from .shell.boundary import within_boundary
+from .shell.catalog_commands import catalog_app, sync_commands
 from .shell.embedding_commands import embeddings_app
 from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
@@ -48,8 +49,10 @@ images_app.add_typer(album_commands)
 images_app.add_typer(training_commands)
 images_app.add_typer(gallery_commands)
 images_app.add_typer(poster_commands)
+images_app.add_typer(sync_commands)
 app.add_typer(images_app, name="images")
 app.add_typer(embeddings_app, name="embeddings")
+app.add_typer(catalog_app, name="catalog")
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2
 def _print_version(asked: bool) -> None:

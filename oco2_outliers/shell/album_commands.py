@@ -14,6 +14,7 @@ from ..ground.errors import InputError, printable
 from ..ground.words import counted
 from ..runs.tasks import group_from
 from .options import Seed, number_or_auto
+from .projects import Mode, ProjectCommand, ProjectDir, ProjectMethod
 from .tables import TableOut, keep_table, local_path, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
@@ -76,13 +77,14 @@ def _net_or_features(features: str, load: str | None, load_name: str | None, mod
     return load_autoencoder(load, load_name, model_type)
 
 # %% ../../nbs/shell/20_album_commands.ipynb #022a5734
-@album_commands.command("encode")
+@album_commands.command("encode", cls=ProjectCommand)
 def _encode_command(
     pictures: _Pictures,
     out: Annotated[str, typer.Option(help="Folder for X.npy, table.parquet, manifest.json and encoder.npz, which "
                                      "describes new pictures.")] = "vectors",
     features: _Features = "pixels", load: _Load = None, load_name: _LoadName = None, model_type: _ModelType = None,
     ids: _Ids = "stem", jobs: _Jobs = -1,
+    project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Turn pictures into vectors and keep them; the other commands read the folder at once."""
     folder = local_path(out)
@@ -98,10 +100,11 @@ _Eps = Annotated[str, typer.Option(help="Radius above which a picture is odd: a 
 _TOP = 20
 
 
-@album_commands.command("odd")
+@album_commands.command("odd", cls=ProjectCommand)
 def _odd_command(
     album: _Album, min_samples: _Group = USUAL_GROUP, eps: _Eps = "auto", features: _Features = "pixels",
     ids: _Ids = "stem", jobs: _Jobs = -1, out: TableOut = None,
+    project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Find the pictures that are far from all others, with reasons; --out keeps all of them."""
     from oco2_outliers.albums.odd_ones import odd_pictures
@@ -118,12 +121,13 @@ def _odd_command(
     keep_table(found.assign(neighbours=found["neighbours"].map(" ".join)), target)
 
 # %% ../../nbs/shell/20_album_commands.ipynb #4bdf1265
-@album_commands.command("duplicates")
+@album_commands.command("duplicates", cls=ProjectCommand)
 def _duplicates_command(
     pictures: _Pictures,
     max_bits: Annotated[int, typer.Option(help="Bits of 64 in which fingerprints may differ.", min=0, max=64)] = 10,
     confirm: Annotated[float, typer.Option(help="Least correlation of two small pictures.", min=-1, max=1)] = 0.98,
     ids: _Ids = "stem", jobs: _Jobs = -1, out: TableOut = None,
+    project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Find pictures that are there twice, or nearly so, the best copy first; nothing is deleted."""
     from oco2_outliers.albums.copies import near_duplicates
@@ -141,7 +145,7 @@ _Method = Annotated[str | None, typer.Option(help="map, ward, kmeans, classical,
 _K = Annotated[int | None, typer.Option("-k", "--k", help="Number of groups. Default: what the method finds.", min=1)]
 
 
-@album_commands.command("cluster")
+@album_commands.command("cluster", cls=ProjectCommand)
 def _cluster_command(
     album: _Album,
     out: Annotated[str, typer.Option(help="Folder in which TYPE_NAME_VERSION/clustering.npz is written.")] = "clusters",
@@ -155,6 +159,7 @@ def _cluster_command(
     table: Annotated[str | None, typer.Option(help="Keep the table of groups: .csv, .json or .parquet.")] = None,
     figures: Annotated[bool, typer.Option("--figures", help="Draw the groups beside clustering.npz: a map as a picture "
                                           "and as a page, silhouettes, a tree.")] = False,
+    project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Group the pictures of an album, and keep the clustering."""
     from oco2_outliers.albums.methods import cluster_pictures
@@ -185,13 +190,14 @@ def _draw_groups(made: Clustering, v: PictureVectors, folder: str) -> None:
     print(f"drew its groups beside it; open {printable(str(page.path))}")
 
 # %% ../../nbs/shell/20_album_commands.ipynb #281b7cb6
-@album_commands.command("mosaics")
+@album_commands.command("mosaics", cls=ProjectCommand)
 def _mosaics_command(
     clustering: Annotated[str, typer.Argument(metavar="CLUSTERING", help="A file clustering.npz, or its folder.")],
     out: Annotated[str, typer.Option(help="Folder for cluster_00.png, cluster_01.png, ..., mosaics.csv.")] = "mosaics",
     tile: Annotated[str, typer.Option(help="Width and height of one picture, pixels.")] = "96x54",
     columns: Annotated[int, typer.Option(help="Pictures side by side.", min=1)] = 10,
     limit: Annotated[int, typer.Option(help="Most pictures of a mosaic.", min=1)] = 100, jobs: _Jobs = -1,
+    method: ProjectMethod = None, project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Write the pictures of each group side by side, the most typical first."""
     from oco2_outliers.albums.clusterings import load_clustering
@@ -214,13 +220,14 @@ def _size_from(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 # %% ../../nbs/shell/20_album_commands.ipynb #f1ac79b5
-@album_commands.command("sample")
+@album_commands.command("sample", cls=ProjectCommand)
 def _sample_command(
     pictures: _Pictures,
     dest: Annotated[str | None, typer.Option(help="New folder for copies, in train/k, test/k and valid/k.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same split on every machine.", min=0)] = 37672,
     proportions: Annotated[str, typer.Option(help="Shares of train, test and valid.")] = "0.7,0.2,0.1",
     ids: _Ids = "stem", jobs: _Jobs = -1, out: TableOut = None,
+    project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Split an album into training, test and validation; near duplicates stay on one side."""
     from oco2_outliers.albums.splitting import split_pictures

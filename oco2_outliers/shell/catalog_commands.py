@@ -12,6 +12,7 @@ import typer
 
 from ..ground.errors import InputError, printable
 from ..ground.words import counted
+from .projects import ProjectCommand, ProjectMethod
 from .tables import TableOut, keep_table, local_path, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
@@ -98,14 +99,14 @@ def _data_folder(mode: str | None, project: str | None) -> Path:
 _Version = Annotated[int, typer.Option(help="A number that tells runs apart; of a clustering its own is taken.", min=0)]
 
 
-@catalog_app.command("add")
+@catalog_app.command("add", cls=ProjectCommand)
 def _add_command(
     made: Annotated[str, typer.Argument(metavar="RESULT", help="A clustering (clustering.npz or its folder), or a "
                                         "table that `images odd --out` wrote.")],
     version: _Version = 1,
     model_type: Annotated[str, typer.Option("--type", help="What described the pictures of a table.")] = "pixels",
     name: Annotated[str, typer.Option(help="Name of what described them.")] = "model",
-    mode: _Mode = None, project: _Project = None, database: _Where = None,
+    method: ProjectMethod = None, mode: _Mode = None, project: _Project = None, database: _Where = None,
 ) -> None:
     """Write a clustering, or odd pictures, in place of the run of the same key; all of it or nothing."""
     catalog = _catalog(mode, project, database)

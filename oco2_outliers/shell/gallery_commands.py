@@ -11,6 +11,7 @@ import typer
 
 from ..ground.errors import InputError, printable
 from ..ground.numbers import shown
+from .projects import Mode, ProjectCommand, ProjectDir
 from .tables import local_path, say_notes
 
 # %% auto #0
@@ -30,7 +31,7 @@ def _tile_from(text: str | None) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[1])
 
 # %% ../../nbs/shell/24_gallery_commands.ipynb #c35fc031
-@gallery_commands.command("gallery")
+@gallery_commands.command("gallery", cls=ProjectCommand)
 def _gallery_command(
     table: Annotated[str, typer.Argument(metavar="TABLE_OR_FOLDER", help="A table that `images odd --out` kept or any "
                                          "other with a column path, a folder of pictures, or a folder that `images "
@@ -45,6 +46,7 @@ def _gallery_command(
                                              "pictures, 48 to 192 wide by their number.")] = None,
     quality: Annotated[int, typer.Option(help="Of the small pictures.", min=1, max=100)] = 75,
     jobs: Annotated[int, typer.Option(help="Threads that read pictures; -1 is one a core.")] = -1,
+    project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Write all pictures as one offline page (bins, map, filter, lasso), and all fields as another."""
     from oco2_outliers.albums.clusterings import load_clustering

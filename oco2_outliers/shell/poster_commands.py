@@ -13,6 +13,7 @@ import typer
 from ..ground.errors import InputError, printable
 from ..ground.words import counted
 from .options import Seed
+from .projects import Mode, ProjectCommand, ProjectDir
 from .tables import local_path, say_notes, shown_table
 
 # %% auto #0
@@ -76,12 +77,13 @@ def _check_only(config_id: str, out: str, dpi: int, overwrite: bool) -> None:
     print(f"\nwrote {', '.join(files)} to {printable(out)}")
 
 # %% ../../nbs/shell/26_poster_commands.ipynb #9ec2b038
-@poster_commands.command("poster")
+@poster_commands.command("poster", cls=ProjectCommand)
 def _poster_command(
     pictures: _Pictures = None, config_id: _Config = "default", generate: _Generate = 1, poster_id: _Id = None,
     seed: Seed = 0, dpi: _Dpi = 150, target: _Target = None, columns: _Columns = 30, uses: _Uses = None,
     tint: _Tint = 0.0, any_picture: _Any = False, check: _Check = False, overwrite: _Overwrite = False,
     out: _Out = "posters",
+    project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Make posters of pictures by a template, or a target picture of pictures; all files are written or none."""
     if check:

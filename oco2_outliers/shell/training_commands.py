@@ -12,6 +12,7 @@ import typer
 
 from ..ground.errors import InputError, printable
 from ..ground.words import counted
+from .projects import Mode, ProjectCommand, ProjectDir
 from .tables import local_path, say_notes, shown_table
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ _Type = Annotated[str, typer.Option(help="strided, simple, simple_conv, variatio
 _OUT = "models"
 
 
-@training_commands.command("train-encoder")
+@training_commands.command("train-encoder", cls=ProjectCommand)
 def _train_command(
     pictures: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder that `images sample --dest` made, or any "
                                             "folder of pictures, which is split first.")],
@@ -70,6 +71,7 @@ def _train_command(
     seed: Annotated[int, typer.Option(help="The same seed gives the same net.", min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a training of this NAME was stopped.")] = False,
     jobs: Annotated[int, typer.Option(help="Threads that learn; -1 is one a core.")] = 1,
+    project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Train an autoencoder; needs PyTorch (pip install "oco2_outliers[torch]")."""
     from oco2_outliers.albums.training import files_of, train_autoencoder
