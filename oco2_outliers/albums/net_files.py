@@ -129,7 +129,7 @@ def read_net_file(path: Path, kind: str,
         raise InputError(f"{printable(path)} cannot be read: {one_line(error)}") from None
     except Exception as error:  # a hostile file makes the readers raise what they like
         raise InputError(f"{printable(path)} holds no {kind}: {one_line(error)}") from None
-    net.weights = {name: arrays.pop(name) for name in net.weights}
+    net.weights = {name: arrays.pop(name) for name in net.shapes()}
     return net, about, arrays
 
 

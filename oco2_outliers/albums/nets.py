@@ -198,10 +198,22 @@ class AutoEncoder:
         self.picture_shape: tuple[int, ...] = (3, self.size[1], self.size[0])
         self.latent_shape: tuple[int, ...] = (self.latent,)
         self.encoder, self.decoder = self._layers()
-        self.weights = _first_weights(self.shapes(), whole_number("seed", seed, 0))
+        self.seed = whole_number("seed", seed, 0)
+        self._weights: dict[str, np.ndarray] = {}
 
     def _layers(self) -> tuple[list[Layer], list[Layer]]:
         raise InputError("make a StridedAutoEncoder, or one of the other four autoencoders")
+
+    @property
+    def weights(self) -> dict[str, np.ndarray]:
+        """Weights by name; the first ones are drawn when they are first asked for, so that a file is checked first."""
+        if not self._weights:
+            self._weights = _first_weights(self.shapes(), self.seed)
+        return self._weights
+
+    @weights.setter
+    def weights(self, weights: dict[str, np.ndarray]) -> None:
+        self._weights = weights
 
     @property
     def name(self) -> str:
@@ -225,7 +237,7 @@ class AutoEncoder:
         return summary_of(self)
 
     def __repr__(self) -> str:
-        n = sum(each.size for each in self.weights.values())
+        n = sum(int(np.prod(shape)) for shape in self.shapes().values())
         return f"{type(self).__name__}({self.size[0]} x {self.size[1]} pixels, {self.latent} numbers, {n:,} weights)"
 
 # %% ../../nbs/albums/07_nets.ipynb #7b6c607e

@@ -73,14 +73,14 @@ class _State:
 
 def _learnt(net: AutoEncoder) -> list[str]:
     """Names of the weights that are learnt by their slope."""
-    return [name for name in net.weights if not name.endswith(TRACKED)]
+    return [name for name in net.shapes() if not name.endswith(TRACKED)]
 
 
 def _moments_expected(net: AutoEncoder, about: dict[str, Any]) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
     """Kind and shape of the arrays that a file of a training holds beside the weights."""
     epoch = whole_number("epoch", about["epoch"], 0)
-    single = np.dtype(np.float32)
-    moments = {f"{which}/{name}": (single, net.weights[name].shape)
+    single, shapes = np.dtype(np.float32), net.shapes()
+    moments = {f"{which}/{name}": (single, shapes[name])
                for which in ("first", "second") for name in _learnt(net)}
     return moments | {"history": (np.dtype(np.float64), (epoch, 2))}
 
