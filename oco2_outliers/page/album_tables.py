@@ -171,6 +171,8 @@ def album_table(source: Any, n_jobs: int | None = -1, progress: bool = False, ma
     name = os.fspath(source)
     if not name.strip():
         raise InputError("the table is an empty text: give a file or a folder")
+    if not os.path.exists(name) and "://" not in name:
+        raise FileNotFoundError(f"no such file or folder: {printable(name)}")
     if not os.path.isdir(name):
         return AlbumTable(plain_table(read_table(name)), [])
     if manifest_of(name) is None:
