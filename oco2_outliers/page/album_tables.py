@@ -82,12 +82,14 @@ def _files_below(source: str | os.PathLike) -> dict[str, str]:
 
 # %% ../../nbs/page/11_album_tables.ipynb #d91ca05b
 def _found(path: Any, source: str, files: Mapping[str, str]) -> Any:
-    """Where a picture is: below the folder, or wherever its file name or id occurs there."""
+    """Where a picture is below a folder: at its path there, or wherever its file name or id occurs."""
     if not isinstance(path, str | os.PathLike):
         return None
     text = os.fspath(path)
-    joined = os.path.join(source, text)
-    return joined if os.path.exists(joined) else files.get(Path(text).name, files.get(text, joined))
+    joined = os.path.abspath(os.path.join(source, text))
+    if joined.startswith(os.path.join(os.path.abspath(source), "")) and os.path.exists(joined):
+        return joined
+    return files.get(Path(text).name, files.get(text, os.path.join(source, Path(text).name)))
 
 # %% ../../nbs/page/11_album_tables.ipynb #d91ca062
 def with_paths(table: pd.DataFrame, source: str | os.PathLike | None) -> pd.DataFrame:
@@ -169,6 +171,8 @@ def album_table(source: Any, n_jobs: int | None = -1, progress: bool = False, ma
     name = os.fspath(source)
     if not name.strip():
         raise InputError("the table is an empty text: give a file or a folder")
+    if not os.path.exists(name) and "://" not in name:
+        raise FileNotFoundError(f"no such file or folder: {printable(name)}")
     if not os.path.isdir(name):
         return AlbumTable(plain_table(read_table(name)), [])
     if manifest_of(name) is None:
