@@ -51,7 +51,7 @@ class Sheets {
       const context = half.getContext("2d", IN_MEMORY);
       context.imageSmoothingQuality = "low"; // at half the size the mean of four pixels, and the quickest
       context.drawImage(last.source, 0, 0, half.width, half.height);
-      made.push({ source: half, context, w, h });
+      made.push({ source: half, context, width: half.width, w, h });
     }
     return made[k];
   }
@@ -332,10 +332,11 @@ class Stage {
     const frames = tint ? tint.colours.map((colour) => packed(colour)) : [];
     const [w, h] = [this.tile * ratio, this.tile * sheets.aspect * ratio];
     const [k, rim] = [sheets.depth(w), Math.max(1, Math.round(w * 0.08))];
-    for (const j of seen) {
+    const { xs, ys } = this.layout;
+    for (const j of seen) { // no lists are made in here: it runs for every picture
       const i = this.rows[j];
-      let [x, y] = this.place(j);
-      let [x0, y0, x1, y1] = [x * ratio, y * ratio, x * ratio + w, y * ratio + h].map(Math.round);
+      const [x, y] = [(this.x + xs[j] * this.scale) * ratio, (this.y + ys[j] * this.scale) * ratio];
+      let [x0, y0, x1, y1] = [Math.round(x), Math.round(y), Math.round(x + w), Math.round(y + h)];
       const frame = selected[i] ? pick : tint && tint.of[i] !== tint.plain ? frames[tint.of[i]] : -1;
       if (frame >= 0) {
         fillPixels(out, W, H, x0, y0, x1, y1, frame);
@@ -344,8 +345,8 @@ class Stage {
       if (unread[i]) fillPixels(out, W, H, x0, y0, x1, y1, grey);
       else {
         const level = sheets.pixels(Math.floor(i / sheets.per_sheet), k);
-        [x, y] = sheets.place(i, level);
-        copyPixels(out, W, H, x0, y0, x1, y1, level, x, y);
+        const at = i % sheets.per_sheet;
+        copyPixels(out, W, H, x0, y0, x1, y1, level, (at % sheets.across) * level.w, Math.floor(at / sheets.across) * level.h);
       }
     }
     context.putImageData(this.image, 0, 0);
@@ -675,12 +676,12 @@ function fillPixels(out, W, H, x0, y0, x1, y1, colour) {
 }
 
 // A tile of a sheet into a box of an image; each pixel takes the one of the tile that lies below its middle.
-function copyPixels(out, W, H, x0, y0, x1, y1, { data, source, w, h }, left, top) {
+function copyPixels(out, W, H, x0, y0, x1, y1, { data, width, w, h }, left, top) {
   const [right, bottom] = [Math.min(W, x1), Math.min(H, y1)];
   const [dx, dy] = [w / (x1 - x0), h / (y1 - y0)];
   for (let y = Math.max(0, y0); y < bottom; y++) {
-    const from = (top + Math.floor((y - y0 + 0.5) * dy)) * source.width + left;
-    for (let x = Math.max(0, x0), to = y * W + x; x < right; x++, to++) out[to] = data[from + Math.floor((x - x0 + 0.5) * dx)];
+    const from = (top + (((y - y0 + 0.5) * dy) | 0)) * width + left;
+    for (let x = Math.max(0, x0), to = y * W + x; x < right; x++, to++) out[to] = data[from + (((x - x0 + 0.5) * dx) | 0)];
   }
 }
 
