@@ -61,17 +61,24 @@ def read_dotenv(path: Path) -> dict[str, str]:
 
 # %% ../../nbs/catalog/05_configuration.ipynb #91d23038
 class _OnceLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice."""
+    """A safe loader that refuses a key given twice, and more keys than a person writes."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
-        """The mapping of a node."""
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """A mapping as it is written, before others are merged into it."""
+        node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {shown(key.value)} stands twice",
-                                           problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
+            name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+            if name in seen and name != "<<":
+                raise yaml.MarkedYAMLError(problem=f"the key {shown(name)} stands twice", problem_mark=key.start_mark)
+            seen.add(name)
+        return node
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Merge others into a mapping: nine lines of that can make billions of keys."""
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"more than {MOST_VALUES:,} keys", problem_mark=node.start_mark)
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:

@@ -137,8 +137,14 @@ class _Blocks:
         if self.lite and self.file is None:
             self.url = self.url.set(database=None)
         self._seen: set[bool] = set()  # whether the tables were looked at, for reading and for writing
-        with told_in_words(self.url):
-            self._engine = (_lite_engine if self.lite else _server_engine)(self.url)
+        self._made: sa.Engine | None = None
+
+    @property
+    def _engine(self) -> sa.Engine:
+        """What makes connections; it needs the driver, and is made when it is first needed."""
+        if self._made is None:
+            self._made = (_lite_engine if self.lite else _server_engine)(self.url)
+        return self._made
 
     @property
     def address(self) -> str:
@@ -169,7 +175,7 @@ class _Blocks:
                 self._look(connection, not self.lite)
                 yield connection
 
-# %% ../../nbs/catalog/15_databases.ipynb #da9e2054
+# %% ../../nbs/catalog/15_databases.ipynb #da9e205b
 class Database(_Blocks):
     """A database that is asked and written to in blocks, and that can make its tables."""
 
@@ -189,9 +195,10 @@ class Database(_Blocks):
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._engine.dispose()
+        if self._made is not None:
+            self._made.dispose()
 
-# %% ../../nbs/catalog/15_databases.ipynb #da9e205b
+# %% ../../nbs/catalog/15_databases.ipynb #da9e2062
 @contextmanager
 def _alone(connection: sa.Connection, name: str) -> Iterator[None]:
     """Wait until no other catalog writes to the same database of a server; its lock ends with us, also if killed."""
@@ -210,7 +217,7 @@ def _alone(connection: sa.Connection, name: str) -> Iterator[None]:
         if not connection.invalidated:
             connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": lock["name"]})
 
-# %% ../../nbs/catalog/15_databases.ipynb #da9e2069
+# %% ../../nbs/catalog/15_databases.ipynb #da9e2070
 def _missing_columns(connection: sa.Connection) -> tuple[list[str], list[str]]:
     """Tables that are not there, and what is missing in others."""
     import sqlalchemy as sa

@@ -107,7 +107,8 @@ class KeyCheck:
             if value is None or isinstance(value, Mapping):
                 return self._section(value or {}, known, f"{full}.")
             more = ", ..." if len(known) > 3 else ""
-            self.misshapen.append(f"{full} must hold keys ({', '.join(list(known)[:3])}{more}), not {shown(value)}")
+            what = shown(value) if isinstance(value, str | int | float) else "a list"  # of references, it has no end
+            self.misshapen.append(f"{full} must hold keys ({', '.join(list(known)[:3])}{more}), not {what}")
         elif known is None and isinstance(value, Mapping):
             self.misshapen.append(f"{full} must hold a value, not keys")
         return value

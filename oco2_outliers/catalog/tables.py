@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/catalog/10_tables.ipynb #f121301c
+# %% ../../nbs/catalog/10_tables.ipynb #f1213023
 ID, WORD, PLACE = 255, 63, 1000  # most letters of an id, of a name, of the words for a place
 _BINARY = "utf8mb4_bin"
 _STORAGE: dict[str, Any] = {
@@ -53,7 +53,7 @@ def run_key(type: Any, version: Any, model_type: Any, model_name: Any) -> RunKey
             raise InputError(f"the {name} of a run is a text of 1 to {WORD} letters on one line, not {shown(value)}")
     return key
 
-# %% ../../nbs/catalog/10_tables.ipynb #f1213031
+# %% ../../nbs/catalog/10_tables.ipynb #f1213038
 def _text(length: int) -> Any:
     """A type of text that tells letters apart."""
     import sqlalchemy as sa
@@ -75,7 +75,7 @@ def _run_columns(key: bool = False) -> list[Any]:
 
     return [sa.Column(name, _text(WORD), nullable=False, primary_key=key) for name in RUN]
 
-# %% ../../nbs/catalog/10_tables.ipynb #f1213038
+# %% ../../nbs/catalog/10_tables.ipynb #f121303f
 @cache
 def _metadata() -> sa.MetaData:
     """All tables."""

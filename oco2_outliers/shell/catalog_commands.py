@@ -71,7 +71,7 @@ def _init_command(mode: _Mode = None, project: _Project = None, database: _Where
 @catalog_app.command("populate")
 def _populate_command(
     history: Annotated[str | None, typer.Argument(
-        metavar="[HISTORY]", help="Lines latitude;longitude;YYYYMMDD-HHMMSS;place. Default: raw/history/history.txt in "
+        metavar="HISTORY", help="Lines latitude;longitude;YYYYMMDD-HHMMSS;place. Default: raw/history/history.txt in "
         "the data folder.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave wrong lines out, instead of refusing the file.")
                         ] = False,
@@ -191,7 +191,7 @@ def _template_command(
 def _sync_command(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A folder, swift://CONTAINER/PREFIX, or HOST:PATH "
                                           "(rsync over SSH).")],
-    dest: Annotated[str | None, typer.Argument(metavar="[DEST]", help="The folder that they come into. Default: "
+    dest: Annotated[str | None, typer.Argument(metavar="DEST", help="The folder that they come into. Default: "
                                                "directory.collections of the configuration.")] = None,
     mode: _Mode = None, project: _Project = None,
 ) -> None:

@@ -11,12 +11,13 @@ from oco2_outliers.catalog import Catalog
 @pytest.fixture(scope="session")
 def maria():
     """The server."""
+    server = MariaServer()
     try:
-        server = MariaServer().start()
+        yield server.start()
     except FileNotFoundError as error:
         pytest.skip(f"no MariaDB here: {error}; the same calls are made to SQLite")
-    yield server
-    server.stop()
+    finally:
+        server.stop()
 
 
 @pytest.fixture
