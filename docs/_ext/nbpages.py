@@ -13,6 +13,7 @@ What a directive does to a page
 ``output: false``                 runs, its source alone is shown (``hide_output`` too)
 ``eval: false``, ``notest``       shown, not run (``torch`` too: the site is built without PyTorch)
 ``slow``                          dropped
+``site``                          shown and run, as without it; ``make test`` leaves it out
 ``fig-alt: ...``, ``fig-cap:``    the words for the cell's picture, and its caption
 ``label: fig-...``                the picture's file name in the README
 ================================  ============================================================================

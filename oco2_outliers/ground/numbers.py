@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # %% auto #0
 __all__ = []
@@ -30,7 +31,7 @@ def shown(value: object) -> str:
 # %% ../../nbs/ground/10_numbers.ipynb #b8b8b806
 def whole_number(name: str, value: Any, least: int = 1, most: int = MOST) -> int:
     """A whole number between two bounds, or an error that names the parameter."""
-    number = isinstance(value, Integral | Real) and not isinstance(value, bool | np.bool_)
+    number = isinstance(value, Integral | Real) and not isinstance(value, bool)
     whole = number and (isinstance(value, Integral) or (math.isfinite(value) and value == math.floor(value)))
     if not whole or not least <= value <= most:
         bound = f"from {least} to {most}" if number and value > most else f"of at least {least}"
@@ -41,9 +42,9 @@ def whole_number(name: str, value: Any, least: int = 1, most: int = MOST) -> int
 def real_number(name: str, value: Any, above: float = 0.0, least: float | None = None) -> float:
     """A finite number above a bound, or of at least `least`, or an error that names the parameter."""
     try:
-        number = float(value) if isinstance(value, Real) and not isinstance(value, bool | np.bool_) else np.nan
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
     except OverflowError:
-        number = np.nan
+        number = math.nan
     if not math.isfinite(number) or (number <= above if least is None else number < least):
         bound = f"above {above:g}" if least is None else f"of at least {least:g}"
         raise InputError(f"{name} must be a finite number {bound}, not {shown(value)}")
@@ -52,6 +53,8 @@ def real_number(name: str, value: Any, above: float = 0.0, least: float | None =
 # %% ../../nbs/ground/10_numbers.ipynb #b8b8b811
 def seed_of(value: Any, name: str = "random_state") -> int | np.random.RandomState | None:
     """A seed as NumPy takes it, or an error."""
+    import numpy as np  # here: the commands check their options by this room, and their help needs no NumPy
+
     if value is None or isinstance(value, np.random.RandomState):
         return value
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)

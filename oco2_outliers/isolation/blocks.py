@@ -28,7 +28,6 @@ class Terms(NamedTuple):
     high: np.ndarray
     slack: np.ndarray
 
-
 # %% ../../nbs/isolation/12c_blocks.ipynb #bdebf183
 @compiled(fastmath=LOOSE)
 def _along(W, p, way):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..ground.errors import InputError, printable
+from ..ground.numbers import shown
 from ..ground.words import counted
 from ..runs.tasks import group_from
 from .options import Seed, number_or_auto
@@ -182,7 +183,7 @@ def _cluster_command(
 def _draw_groups(made: Clustering, v: PictureVectors, folder: str) -> None:
     """Write the figures of a clustering and its page."""
     from oco2_outliers.albums.figures import write_group_figures
-    from oco2_outliers.albums.map_page import group_map_page
+    from oco2_outliers.galleries.album_map import group_map_page
     from oco2_outliers.albums.odd_ones import odd_pictures
 
     say_notes(write_group_figures(made, folder))
@@ -212,8 +213,6 @@ def _mosaics_command(
 
 def _size_from(text: str) -> tuple[int, int]:
     """Width and height out of ``96x54``."""
-    from oco2_outliers.ground.numbers import shown
-
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 6 for part in parts):
         raise InputError(f"--tile is a width and a height like 96x54, not {shown(text)}")
@@ -242,8 +241,6 @@ def _sample_command(
 
 def _shares_from(text: str) -> Sequence[float]:
     """Numbers out of ``0.7,0.2,0.1``."""
-    from oco2_outliers.ground.numbers import shown
-
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:

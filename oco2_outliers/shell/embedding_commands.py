@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..ground.errors import InputError, printable
+from ..ground.numbers import shown
 from ..ground.words import counted
 from ..runs.tasks import group_from
 from .options import InputStore, Seed, number_or_auto, store_of
@@ -175,8 +176,6 @@ def _isolate_command(
 # %% ../../nbs/shell/10_embedding_commands.ipynb #4427a9d2
 def _clusters_asked(text: str) -> list[int] | None:
     """Clusterings from ``density`` (None), ``none`` (an empty list) or numbers like ``10,20``."""
-    from oco2_outliers.ground.numbers import shown
-
     plain = text.strip().lower()
     if plain == "density":
         return None

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..ground.errors import InputError
+from ..ground.numbers import shown
 
 # %% auto #0
 __all__ = []
@@ -29,8 +30,6 @@ def store_of(store: str | None) -> Any:
 # %% ../../nbs/shell/05_options.ipynb #3834a440
 def number_or_auto(name: str, text: str) -> float | str:
     """A number, or "auto"."""
-    from oco2_outliers.ground.numbers import shown
-
     plain = text.strip().lower()
     try:
         return plain if plain == "auto" else float(plain)

@@ -48,7 +48,7 @@ def odd_table(config: ProjectConfig) -> str:
     """Where the table of odd pictures of a project lies."""
     return str(data_folder(config) / "processed" / "odd.parquet")
 
-
+# %% ../../nbs/shell/15_projects.ipynb #0246308c
 def _part_of(config: ProjectConfig, base: str) -> str | None:
     """The folder that `split_pictures` writes its parts into."""
     if folder := config.get(f"{base}.base"):
@@ -73,7 +73,7 @@ def _sample(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
     return {"pictures": config.get(f"directory.{source}"), "dest": _part_of(config, f"{_SAMPLING}.directory"),
             "seed": config.get(f"{_SAMPLING}.seed"), "proportions": told if shares else None}
 
-
+# %% ../../nbs/shell/15_projects.ipynb #02463077
 def _train(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
     """What a network of a type learns from, how long, and where it is written."""
     kind = option_in(args, "--model-type") or next(iter(config.get("models") or {}), None)
@@ -114,7 +114,7 @@ def clusterings_in(config: ProjectConfig) -> list[str]:
     folders = [told.get("save_directory") for told in (config.get("clustering") or {}).values() if told]
     return sorted(str(path.parent) for each in folders if each for path in Path(each).glob("*/clustering.npz"))
 
-
+# %% ../../nbs/shell/15_projects.ipynb #0246307e
 def _mosaics(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
     """The clustering of the version that the configuration tells, and its folder."""
     told = config.get(f"clustering.{method_of(config, args)}") or {}
@@ -133,7 +133,7 @@ def _odd(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
     """The vectors, and where the table is written."""
     return {"album": vectors_folder(config), "out": odd_table(config)}
 
-
+# %% ../../nbs/shell/15_projects.ipynb #02463085
 def _gallery(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
     """The table of odd pictures, every clustering, and the folder of reports."""
     out = config.get("directory.reports") or config.project_dir / "reports"
@@ -155,6 +155,7 @@ class ProjectCommand(TyperCommand):
     """A command that takes what it is not given from the configuration of a project."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Fill in what the configuration tells, then parse as any command does."""
         folder, mode = option_in(args, "--project-dir"), option_in(args, "--mode")
         if folder is not None or mode is not None:
             ctx.default_map = self._told(folder, mode, args)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..ground.errors import InputError, printable
+from ..ground.numbers import shown
 from ..ground.words import counted
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ TableOut = Annotated[str | None, typer.Option("--out", help="Keep the table: .cs
 
 def local_path(out: str) -> Path:
     """A path of this disk to write to."""
-    from oco2_outliers.ground.numbers import shown
-
     if not out.strip() or "://" in out:
         raise InputError(f"--out is a path of this disk, not {shown(printable(out))}")
     return Path(out)

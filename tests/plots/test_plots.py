@@ -30,6 +30,7 @@ from sklearn.metrics import silhouette_samples
 import oco2_outliers.plots as plots
 from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import bench_kmeans, isolation_radius
+from oco2_outliers.image_clusters import cluster_pictures
 from oco2_outliers.image_forest import draw_verdict
 from oco2_outliers.isolation.reporting import drawable_rows
 from oco2_outliers.main_job import isolate
@@ -83,6 +84,7 @@ MAPS = pd.DataFrame({name + end: value for name, values in {
     "trustworthiness": ([0.98, 0.9, 0.5], [0.97, 0.88, 0.48], [0.99, 0.92, 0.52]),
     "correlation": ([0.5, 0.8, 0.0], [0.45, 0.78, -0.05], [0.55, 0.82, 0.05])}.items()
     for end, value in zip(("", "_low", "_high"), values)}, index=["map", "pca", "random"])
+GROUPED = cluster_pictures(POINTS, "ward", k=3)
 CASES = {
     "isolated_along_track": lambda ax: plots.isolated_along_track(TABLE, ax=ax),
     "surroundings_along_track": lambda ax: plots.surroundings_along_track(
@@ -98,6 +100,9 @@ CASES = {
     "feature_reasons": lambda ax: plots.feature_reasons(TABLE, ax=ax),
     "layout_plot": lambda ax: plots.layout_plot(POINTS, LABELS, np.arange(len(POINTS)) < 3, ax=ax),
     "layout_quality_plot": lambda ax: plots.layout_quality_plot(MAPS, ax=ax),
+    "groups_plot": lambda ax: plots.groups_plot(GROUPED, ax=ax),
+    "group_silhouettes_plot": lambda ax: plots.group_silhouettes_plot(GROUPED, ax=ax),
+    "group_tree_plot": lambda ax: plots.group_tree_plot(GROUPED, ax=ax),
     "score_histogram": lambda ax: plots.score_histogram(TABLE["score"], 2.5, ax=ax),
     "evaluation_curve": lambda ax: plots.evaluation_curve(TABLE.rename(columns={"isolated": "odd"}), share=0.1, ax=ax),
     "peak_fit": lambda ax: plots.peak_fit(AROUND, PEAK, ax=ax, false_alarm=1.2),

@@ -317,6 +317,7 @@ def test_the_first_page_names_every_headline():
 
 # ---------------------------------------------------------------- the site
 
+@pytest.mark.slow
 def test_hidden_cells_run_unseen(site):
     text = html(site)
     assert "hidden_secret" not in text and "default_exp" not in text and "nbdev_export" not in text
@@ -406,6 +407,7 @@ def test_notebooks_are_not_touched(site):
     assert all(cell["cell_type"] == "markdown" or not cell["outputs"] for cell in made["cells"])
 
 
+@pytest.mark.slow
 def test_second_build_runs_nothing_and_sees_a_change(site):
     def executions():
         return len(list((site / "_build/.jupyter_cache/executed").iterdir()))

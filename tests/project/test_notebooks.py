@@ -50,6 +50,20 @@ def test_notebook_runs(notebook, root, monkeypatch):
     assert passed, f"{notebook_name(notebook)} failed; the traceback is in the captured standard error"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS
+                                      if any(f'"#| {flag}' in path.read_text("utf-8") for flag in ("slow", "site"))],
+                         ids=notebook_name)
+def test_notebook_runs_with_its_slow_cells(notebook, root, monkeypatch):
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(nbdev.test, "NBProcessor", KernelsFromThePackage)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setenv("IN_TEST", "1")
+    skip = set(get_config(path=root).tst_flags.split()) - {"slow", "site"}
+    passed, _ = run_notebook(notebook, skip_flags=sorted(skip), basepath=root)
+    assert passed, f"{notebook_name(notebook)} failed; the traceback is in the captured standard error"
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if '"#| torch' in path.read_text("utf-8")],
                          ids=notebook_name)
