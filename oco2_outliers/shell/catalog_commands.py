@@ -101,30 +101,42 @@ _Version = Annotated[int, typer.Option(help="A number that tells runs apart; of 
 
 @catalog_app.command("add", cls=ProjectCommand)
 def _add_command(
-    made: Annotated[str, typer.Argument(metavar="RESULT", help="A clustering (clustering.npz or its folder), or a "
-                                        "table that `images odd --out` wrote.")],
+    made: Annotated[str, typer.Argument(metavar="RESULT", help="A clustering (clustering.npz or its folder), a "
+                                        "table that `images odd --out` wrote, or posters.csv.")],
     version: _Version = 1,
     model_type: Annotated[str, typer.Option("--type", help="What described the pictures of a table.")] = "pixels",
     name: Annotated[str, typer.Option(help="Name of what described them.")] = "model",
     method: ProjectMethod = None, mode: _Mode = None, project: _Project = None, database: _Where = None,
 ) -> None:
-    """Write a clustering, or odd pictures, in place of the run of the same key; all of it or nothing."""
+    """Write a clustering, odd pictures or posters, in place of the run of the same key; all of it or nothing."""
     catalog = _catalog(mode, project, database)
-    found: Any = _odd_table(made) if Path(made).suffix.lower() in (".csv", ".parquet") else made
+    found: Any = _table_of(made) if Path(made).suffix.lower() in (".csv", ".parquet") else made
+    if "poster_id" in getattr(found, "columns", ()):
+        return _add_posters(catalog, found)
     key = catalog.add(found, version, model_type, name, progress=None)
     print(f"wrote {key} to {catalog.db.address}")
 
 
-def _odd_table(path: str) -> pd.DataFrame:
-    """A table of odd pictures that a command wrote; ids are texts: 007 is not 7."""
+def _add_posters(catalog: Catalog, table: pd.DataFrame) -> None:
+    """Write where the pictures of posters hang; a poster that is known is written anew."""
+    for poster_id, placed in table.groupby("poster_id", sort=False):
+        n = catalog.add_poster(str(poster_id), placed["version"].iloc[0], placed, replace=True)
+        print(f"wrote {counted(n, 'position')} of poster {printable(poster_id)} to {catalog.db.address}")
+
+
+def _table_of(path: str) -> pd.DataFrame:
+    """A table of odd pictures or of posters that a command wrote; ids are texts: 007 is not 7."""
     import pandas as pd
 
     from oco2_outliers.ground.tables import read_table
 
-    lite = Path(path).suffix.lower() == ".csv"
-    table = pd.read_csv(path, dtype={"id": str, "nearest": str}) if lite else read_table(path)
+    texts = dict.fromkeys(("id", "nearest", "poster_id", "pictures_id", "version"), str)
+    table = pd.read_csv(path, dtype=texts) if Path(path).suffix.lower() == ".csv" else read_table(path)
+    if {"poster_id", "version", "position", "pictures_id"} <= set(table):
+        return table.rename(columns={"pictures_id": "id"})
     if "id" not in table or "reason" not in table:
-        raise InputError(f"{printable(path)} is no table of odd pictures: `images odd --out` writes one")
+        raise InputError(f"{printable(path)} is no table of odd pictures and none of posters: `images odd --out` and "
+                         "`images poster` write them")
     ids = table["id"].astype(object)
     return table.assign(id=ids, reason=table["reason"].astype(object).where(table["reason"].notna(), ""))
 

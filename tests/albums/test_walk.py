@@ -88,12 +88,13 @@ def test_the_walk_of_the_original_without_torch(project, root, capsys):
     posters = project / "reports/posters"
     with Image.open(next(path for path in posters.glob("version_*.jpg") if "template" not in path.name)) as poster:
         assert poster.size == (2880, 4320)
+    assert main(["catalog", "add", str(posters / "posters.csv"), "--project-dir", str(project)]) == 0
     walk(root, "config_template", project)
     assert "XXX" in (project / "config/config.template.yaml").read_text()
     with sqlite3.connect(project / "data/catalog.db") as database:
         count = {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
-                 for name in ("pictures_location", "pictures_embedding")}
-    assert count == {"pictures_location": 60, "pictures_embedding": 60}
+                 for name in ("pictures_location", "pictures_embedding", "posters")}
+    assert count == {"pictures_location": 60, "pictures_embedding": 60, "posters": 22}
     assert "callbacks.floyd is ignored" in "".join(capsys.readouterr())
 
 
