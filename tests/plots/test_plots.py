@@ -143,12 +143,13 @@ def test_makes_one_figure_when_none_is_given(name):
     ax.figure.canvas.draw()
 
 
-@pytest.mark.parametrize("name", sorted(CASES.keys() - {"annotate_image", "image_grid", "layout_plot"}))
+@pytest.mark.parametrize("name", sorted(CASES.keys() - {"annotate_image", "image_grid", "layout_plot", "groups_plot"}))
 def test_both_axes_are_named(name):
     ax = CASES[name](None)
     assert ax.get_xlabel() and (ax.get_ylabel() or name in {"feature_reasons", "silhouette_plot"})
     assert name in {"k_selection", "feature_reasons", "silhouette_plot", "silhouette_curve", "score_histogram",
-                    "embedding_scatter", "evaluation_curve", "layout_quality_plot"} or "(" in ax.get_xlabel(), "no unit"
+                    "embedding_scatter", "evaluation_curve", "layout_quality_plot",
+                    "group_silhouettes_plot"} or "(" in ax.get_xlabel(), "no unit"
 
 
 def test_docstring_examples():
