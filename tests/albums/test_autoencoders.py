@@ -21,15 +21,13 @@ from oco2_outliers.autoencoders import (
     save_autoencoder,
     train_autoencoder,
 )
+from oco2_outliers.cli import main
 from oco2_outliers.datasets import InputError
 from oco2_outliers.image_clusters import odd_pictures, picture_vectors
-from oco2_outliers.shell.album_commands import album_commands
-from oco2_outliers.shell.boundary import within_boundary
-from oco2_outliers.shell.training_commands import training_commands
 
 
-def command(app, *words):
-    return within_boundary(lambda: app(args=list(map(str, words)), standalone_mode=False))
+def command(*words):
+    return main(["images", *map(str, words)])
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +87,7 @@ def test_hostile_files_are_refused_in_one_line_and_nothing_is_written(album, tmp
     for name, words in (("cut.npz", "holds no autoencoder"), ("keras.hdf5", "which is not read here: train a net anew"),
                         ("large.npz", "is float32 of shape (1000000000000,), not float32 of shape (16,)"),
                         ("pickle.npz", "holds no autoencoder"), ("absent.npz", "absent.npz")):
-        assert command(album_commands, "encode", album, "--load", tmp_path / name, "--out", tmp_path / "v") == 2
+        assert command("encode", album, "--load", tmp_path / name, "--out", tmp_path / "v") == 2
         told = capsys.readouterr().err
         assert words in told and told.count("\n") == 1 and not (tmp_path / "v").exists(), told
 
@@ -115,7 +113,7 @@ def test_pictures_that_teach_nothing_are_refused(torch, album, tmp_path, capsys)
     one.mkdir()
     (one / "0.png").write_bytes((album / "00.png").read_bytes())
     for folder, words in (("empty", "no usable picture"), ("same", "cannot be split"), ("one", "cannot be split")):
-        assert command(training_commands, "train-encoder", tmp_path / folder, "--out", tmp_path / "models") == 2
+        assert command("train-encoder", tmp_path / folder, "--out", tmp_path / "models") == 2
         told = capsys.readouterr().err
         assert words in told.splitlines()[-1] and not (tmp_path / "models").exists(), told
     with pytest.raises(InputError, match="12 pictures, all equal"):
@@ -125,10 +123,10 @@ def test_pictures_that_teach_nothing_are_refused(torch, album, tmp_path, capsys)
 
 
 TRAIN = """
-import sys
-from oco2_outliers.shell.boundary import within_boundary
-from oco2_outliers.shell.training_commands import training_commands
-sys.exit(within_boundary(lambda: training_commands(args=sys.argv[1:], standalone_mode=False)))
+import signal, sys
+from oco2_outliers.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started with Ctrl-C ignored
+sys.exit(main(["images", *sys.argv[1:]]))
 """
 
 
@@ -145,8 +143,8 @@ def test_ctrl_c_keeps_what_was_learnt_and_resume_goes_on_exactly(torch, album, t
     assert run.returncode == 130 and "--resume goes on" in told
     assert {"final_model.npz", "model_state.npz", "model_training.log"} == set(os.listdir(tmp_path / "cut"))
     assert len(pd.read_csv(log)) < 12 and load_autoencoder(tmp_path / "cut").type == "strided"
-    assert command(training_commands, *words, tmp_path / "cut", "--resume") == 0
-    assert command(training_commands, *words, tmp_path / "through") == 0
+    assert command(*words, tmp_path / "cut", "--resume") == 0
+    assert command(*words, tmp_path / "through") == 0
     assert log.read_bytes() == (tmp_path / "through" / "model_training.log").read_bytes()
     ends = [load_autoencoder(tmp_path / name).weights for name in ("cut", "through")]
     assert all(np.array_equal(ends[0][name], ends[1][name]) for name in ends[0])

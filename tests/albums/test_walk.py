@@ -101,6 +101,7 @@ def test_the_walk_of_the_original_without_torch(project, root, capsys):
 @pytest.mark.torch
 def test_the_walk_trains_and_encodes_by_the_net(project, root):
     walk(root, "sync_collections", project, SOURCE=project.parent / "camera")
+    walk(root, "populate_db", project)
     walk(root, "sampling", project)
     walk(root, "training", project, MODEL="simple_conv")
     assert len(pd.read_csv(project / "models/simple_conv/model_dev_training.log")) == 1
