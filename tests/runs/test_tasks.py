@@ -93,7 +93,7 @@ def test_every_option_tells_its_task():
 def test_the_help_does_not_wait_for_what_commands_need():
     """Every command and group of them: what it needs is imported when it runs, not where its options are told."""
     code = ("import sys; from oco2_outliers.cli import main\n"
-            "for command in 'run', 'isolate', 'soundings', 'peaks', 'images', 'embeddings':\n"
+            "for command in 'run', 'isolate', 'soundings', 'peaks', 'images', 'embeddings', 'catalog', 'explore':\n"
             "    main([command, '--help'])\n"
             "print([m for m in ('numpy', 'pandas', 'sklearn', 'cv2', 'fsspec') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
