@@ -98,10 +98,29 @@ def _unstuffed(data: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray, int, 
     out[size : size + 8] = 0
     return out[: size + 8], ends[: pieces + 1], at, in_order
 
+# %% ../../nbs/pictures/01b_jpeg_scans.ipynb #c06cf062
+def _grouped(codes: np.ndarray) -> np.ndarray:
+    """Bits + 256 * numbers + 65536 * (the block ends) of all codes that each 12 bits hold; (4096,) int32."""
+    groups = np.zeros(4096, np.int32)
+    for bits in range(4096):
+        at, numbers, ended = 0, 0, 0
+        while at < 12 and ended == 0:
+            code = int(codes[(bits << 4 << at) & 0xFFFF])
+            length, size = code >> 8, code & 15
+            if code == 0 or at + length > 12:
+                break
+            at += length + size  # the bits of a number are not looked at, so they may lie beyond the twelve
+            if size == 0 and code & 240 != 240:
+                ended = 1
+            else:
+                numbers += ((code & 240) >> 4) + 1
+        groups[bits] = at + 256 * numbers + 65536 * ended
+    return groups
+
 # %% ../../nbs/pictures/01b_jpeg_scans.ipynb #a2c0de0f
 def _walk_plain(scan: np.ndarray, begin: int, end: int, units: int, blocks: np.ndarray, first: np.ndarray,
-                rest: np.ndarray) -> int:
-    """The bit after `units` units of a plain scan, or -1; `first` and `rest` hold the code tables of each part."""
+                rest: np.ndarray, groups: np.ndarray) -> int:
+    """The bit after `units` units of a plain scan, or -1; `first`, `rest` and `groups` hold the tables of each part."""
     at, stop = 8 * begin, 8 * end
     for _ in range(units):
         for part in range(len(blocks)):
@@ -118,6 +137,13 @@ def _walk_plain(scan: np.ndarray, begin: int, end: int, units: int, blocks: np.n
                         return stop + 8
                     byte = at >> 3
                     word = np.uint32(scan[byte]) << 16 | np.uint32(scan[byte + 1]) << 8 | np.uint32(scan[byte + 2])
+                    group = groups[part, (word >> np.uint32(12 - (at & 7))) & np.uint32(0xFFF)]
+                    if group and k + (group >> 8 & 255) + (group >> 16) <= 64:
+                        at += group & 255
+                        k += group >> 8 & 255
+                        if group >> 16:
+                            break
+                        continue
                     code = rest[part, (word >> np.uint32(8 - (at & 7))) & np.uint32(0xFFFF)]
                     if code == 0:
                         return -1
@@ -195,7 +221,8 @@ def _walk_other_numbers(scan: np.ndarray, begin: int, end: int, known: np.ndarra
 # %% ../../nbs/pictures/01b_jpeg_scans.ipynb #a2c0de15
 _TYPES = {
     _unstuffed: "Tuple((uint8[::1], int64[::1], int64, boolean))(Array(uint8, 1, 'C', readonly=True), int64)",
-    _walk_plain: "int64(uint8[::1], int64, int64, int64, int64[::1], uint16[:, ::1], uint16[:, ::1])",
+    _grouped: "int32[::1](uint16[::1])",
+    _walk_plain: "int64(uint8[::1], int64, int64, int64, int64[::1], uint16[:, ::1], uint16[:, ::1], int32[:, ::1])",
     _walk_first_numbers: "int64(uint8[::1], int64, int64, int64, int64[::1], uint16[:, ::1], boolean)",
     _walk_other_numbers: "int64(uint8[::1], int64, int64, int64[::1], uint16[::1], int64, int64, boolean)",
 }
@@ -267,7 +294,9 @@ def _scan_walk(jpeg: _Jpeg, parts: list[_Part], numbers: bytes, low: int, high: 
         first = np.array([jpeg.table(number >> 4, not finer) for number in numbers])
     if not frame.progressive:
         rest = np.array([jpeg.table(16 + (number & 15)) for number in numbers])
-        return lambda scan, begin, end, _, units: _compiled(_walk_plain)(scan, begin, end, units, blocks, first, rest)
+        groups = np.array([_compiled(_grouped)(codes) for codes in rest])
+        return lambda scan, begin, end, _, units: _compiled(_walk_plain)(
+            scan, begin, end, units, blocks, first, rest, groups)
     if first_numbers:
         return lambda scan, begin, end, _, units: _compiled(_walk_first_numbers)(
             scan, begin, end, units, blocks, first, finer)

@@ -28,6 +28,7 @@ from oco2_outliers.image_forest import (
 )
 from oco2_outliers.page.packing import Pack
 from oco2_outliers.page.thumbnails import packed_pictures
+from oco2_outliers.pictures import jpeg_scans
 from oco2_outliers.pictures.jpeg_scans import check_jpeg
 from oco2_outliers.pictures.kinds import list_files, picture_kind
 from oco2_outliers.pictures.reading import MAX_PIXELS, _png_head, limit_of_scored
@@ -113,6 +114,25 @@ def test_random_bytes_in_a_jpeg_never_break_the_check(forest):
                 broken[at] = rng.integers(256)
             with contextlib.suppress(InputError):
                 check_jpeg(bytes(broken))
+
+
+def test_groups_of_codes_and_single_codes_end_at_the_same_bit(forest):
+    """A scan is read code by code too, with an empty table of groups: whole, cut, damaged and at random."""
+    walk, rng, ends = jpeg_scans._compiled(jpeg_scans._walk_plain), np.random.default_rng(3), set()
+    jpeg = jpeg_scans._Jpeg(b"")
+    head = next(jpegs(forest))
+    for part in head.split(b"\xff\xc4")[1:]:
+        jpeg.read_tables(part[2 : int.from_bytes(part[:2])])
+    first, rest = (np.array([jpeg.tables[kind], jpeg.tables[kind + 1]]) for kind in (0, 16))
+    groups = np.array([jpeg_scans._compiled(jpeg_scans._grouped)(codes) for codes in rest])
+    blocks = np.array([4, 1])
+    for _ in range(300):
+        scan = rng.integers(0, rng.choice([2, 100, 256]), rng.integers(40, 400)).astype(np.uint8)
+        units = int(rng.integers(1, 12))
+        by_groups = walk(scan, 0, len(scan) - 8, units, blocks, first, rest, groups)
+        assert by_groups == walk(scan, 0, len(scan) - 8, units, blocks, first, rest, np.zeros_like(groups))
+        ends.add(np.sign(by_groups))
+    assert ends == {-1, 1}
 
 
 def test_a_damaged_jpeg_is_skipped_and_named(folder, forest, capfd):
