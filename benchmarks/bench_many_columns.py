@@ -1,4 +1,4 @@
-"""Nearest rows in many columns: CPU seconds beside scikit-learn's brute force and pynndescent, and today's tree.
+"""Nearest rows in many columns: CPU seconds beside scikit-learn's brute force, faiss and pynndescent, and today's tree.
 
 Run ``python -m benchmarks.bench_many_columns`` (``--list`` names the cases, ``--only`` picks some). Each contender runs
 in a process of its own, with matrix products on one thread and `n_jobs` 1; what is counted are CPU seconds, so that
@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.harness import installed, machine, measure, seconds, table
 
 HERE = "benchmarks.bench_many_columns:"
-PACKAGES = ["oco2_outliers", "numpy", "scipy", "scikit-learn", "numba", "pynndescent"]
+PACKAGES = ["oco2_outliers", "numpy", "scipy", "scikit-learn", "numba", "faiss-cpu", "pynndescent"]
 
 
 # Data
@@ -107,6 +107,19 @@ def brute(kind, n, d, task):
     return {"seconds": spent * n / asked}
 
 
+def flat(kind, n, d, task):
+    """faiss' `IndexFlatL2`, which compares all pairs in float32."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    _one_thread()
+    X, asked = data(kind, n, d), n if n <= 20_000 else 1000
+    index = faiss.IndexFlatL2(d)
+    index.add(X)
+    spent, _ = _spent(lambda: index.search(X[:asked], 90 if task == "ninety" else 5))
+    return {"seconds": spent * n / asked}
+
+
 def dbscan(kind, n, d, task):
     """scikit-learn's `DBSCAN` once, times seven."""
     from sklearn.cluster import DBSCAN
@@ -141,7 +154,8 @@ def descent(kind, n, d, task):
 # The table
 
 CASES = {  # name: (goal, arguments, peers)
-    "20k radius": ("3x tree, 10x brute", ("embeddings", 20_000, 768, "radius"), ["tree", "brute", "descent"]),
+    "20k radius": ("3x tree, 10x brute, 5x flat", ("embeddings", 20_000, 768, "radius"),
+                   ["tree", "brute", "flat", "descent"]),
     "20k sweep": ("40x seven DBSCAN", ("embeddings", 20_000, 768, "sweep"), ["dbscan"]),
     "100k radius": ("40x brute", ("embeddings", 100_000, 768, "radius"), ["brute"]),
     "100k x 64 radius": ("14x brute, not slower than tree", ("embeddings", 100_000, 64, "radius"), ["tree", "brute"]),
@@ -150,7 +164,7 @@ CASES = {  # name: (goal, arguments, peers)
     "20k nearly equal": ("at most 3x '20k radius'", ("nearly", 20_000, 768, "radius"), []),
     "20k ninety": ("", ("embeddings", 20_000, 768, "ninety"), ["brute", "descent"]),
 }
-PEERS = {"tree": "numba", "brute": "scikit-learn", "dbscan": "scikit-learn", "descent": "pynndescent"}
+PEERS = {"tree": "numba", "brute": "scikit-learn", "dbscan": "scikit-learn", "flat": "faiss-cpu", "descent": "pynndescent"}
 
 
 def run(name, timeout):
