@@ -227,22 +227,32 @@ def _names_of(column: pd.Series, what: str) -> np.ndarray:
     codes, names = pd.factorize(column)
     return np.array([str(name).strip() for name in names], object)[codes]
 
+# %% ../../nbs/series/00_readings.ipynb #af16a05b
+class SeriesPart(NamedTuple):
+    """One table as it was read: site, channel, value and source of each reading, its times apart, and remarks."""
 
-def _melted(table: pd.DataFrame, found: _Found, fills: Sequence[float]) -> tuple[pd.DataFrame, Counter]:
-    """One row for each reading, channel under channel, without times; and the marks for none."""
+    long: pd.DataFrame
+    times: pd.Series
+    marks: Counter
+    notes: list[str]
+    unused: list[str]
+
+
+def _melted(table: pd.DataFrame, found: _Found, here: str, source: str) -> pd.DataFrame:
+    """One row for each reading, channel under channel, without times."""
     n, k = len(table), len(found.values)
     rows = np.tile(np.arange(n), k)
-    values, marks = _without_marks(np.concatenate([_numbers(table[name]) for name in found.values]), fills)
-    site = np.full(n, "site", object) if found.site is None else _names_of(table[found.site], "site")
+    site = np.full(n, here, object) if found.site is None else _names_of(table[found.site], "site")
     names = [str(name) for name in found.values]
     channel = np.repeat(np.array(names, object), n) if found.channel is None else _names_of(
         table[found.channel], "channel")
-    source = table["source"].astype(str).to_numpy(object) if "source" in table else np.full(n, "", object)
-    long = pd.DataFrame({"site": site[rows], "channel": channel, "value": values, "source": source[rows]},
+    sources = table["source"].astype(str).to_numpy(object) if "source" in table else np.full(n, source, object)
+    values = np.concatenate([_numbers(table[name]) for name in found.values])
+    long = pd.DataFrame({"site": site[rows], "channel": channel, "value": values, "source": sources[rows]},
                         index=table.index.take(rows))
-    return long.astype({"site": "str", "channel": "str", "source": "str"}), marks
+    return long.astype({"site": "str", "channel": "str", "source": "str"})
 
-# %% ../../nbs/series/00_readings.ipynb #af16a062
+# %% ../../nbs/series/00_readings.ipynb #af16a069
 def _mode(values: np.ndarray) -> tuple[int, float]:
     """The most frequent of some whole numbers, the smallest of several, and its share."""
     numbers, counts = np.unique(values, return_counts=True)
@@ -266,7 +276,7 @@ def usual_step(times: np.ndarray) -> int:
             step, share = again, more
     return step
 
-# %% ../../nbs/series/00_readings.ipynb #af16a069
+# %% ../../nbs/series/00_readings.ipynb #af16a070
 @dataclass
 class _Census:
     """What is counted of all channels, and the first case of each."""
@@ -292,7 +302,7 @@ class _Census:
             if n := self.counts[what]:
                 yield f"{counted(n, one, many)} {words}, such as {self.first[what]}"
 
-# %% ../../nbs/series/00_readings.ipynb #af16a070
+# %% ../../nbs/series/00_readings.ipynb #af16a077
 def regular_slots(times: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Of times (int64, ns): the nearest slot of each, how far it is off that slot, and the time of slot 0."""
     begin = int(times.min())
@@ -323,7 +333,7 @@ def _look(times: np.ndarray, step: int, where: str, census: _Census) -> None:
         lost = int((np.diff(slots)[holes] - 1).sum())
         census.add("lost", lost, f"{where} after {pd.Timestamp(int(ordered[holes[0]]))}")
 
-# %% ../../nbs/series/00_readings.ipynb #af16a07e
+# %% ../../nbs/series/00_readings.ipynb #af16a085
 def _as_table(data: Any) -> pd.DataFrame:
     """A DataFrame or a Series as a table with its times in a column."""
     if isinstance(data, pd.Series):
@@ -352,7 +362,7 @@ def _with_time_column(data: pd.DataFrame, time: Any) -> tuple[pd.DataFrame, Any]
         return data.assign(**{str(name): index}), str(name)
     return data, time
 
-# %% ../../nbs/series/00_readings.ipynb #af16a08c
+# %% ../../nbs/series/00_readings.ipynb #af16a093
 def _placed(long: pd.DataFrame, times: pd.Series, zone: str | None, step: pd.Timedelta | None,
             census: _Census) -> tuple[pd.Series, dict[tuple[str, str], pd.Timedelta]]:
     """The times of all readings in their zone, the steps of the channels; and a census of what is odd."""
@@ -381,7 +391,7 @@ def _placed(long: pd.DataFrame, times: pd.Series, zone: str | None, step: pd.Tim
     placed = pd.Series(inner.astype("datetime64[ns]")).where(known)
     return placed.dt.tz_localize("UTC").dt.tz_convert(zone), steps
 
-# %% ../../nbs/series/00_readings.ipynb #af16a093
+# %% ../../nbs/series/00_readings.ipynb #af16a09a
 def _told(long: pd.DataFrame, steps: dict, marks: Counter, unused: Iterable[Any], census: _Census) -> list[str]:
     """The remarks on readings as a whole."""
     notes = []
@@ -400,7 +410,48 @@ def _told(long: pd.DataFrame, steps: dict, marks: Counter, unused: Iterable[Any]
         notes.append(f"columns not read as channels: {', '.join(unused[:5])}{more}")
     return notes
 
-# %% ../../nbs/series/00_readings.ipynb #af16a09a
+# %% ../../nbs/series/00_readings.ipynb #af16a0a1
+def part_of(data: Any, time: Any = None, value: Any = None, site: Any = None, channel: Any = None,
+            time_format: str | None = None, fills: Sequence[float] = FILLS, here: str = "site",
+            source: str = "") -> SeriesPart:
+    """A table as readings; `here` is the site where no column names it, `source` where the table comes from."""
+    table, time = _with_time_column(_as_table(data), time)
+    found = _columns(table, time, value, site, channel)
+    long = _melted(table, found, here, source)
+    values, marks = _without_marks(long["value"].to_numpy(np.float64), fills)
+    times, notes = times_of(table[found.time], str(found.time), time_format)
+    every = times.take(np.tile(np.arange(len(table)), len(found.values))).reset_index(drop=True)
+    return SeriesPart(long.assign(value=values), every, marks, notes, [printable(name) for name in found.unused])
+
+
+def _one_clock(parts: Sequence[SeriesPart]) -> tuple[pd.Series, list[str]]:
+    """The times of all parts under each other."""
+    zones = {str(part.times.dt.tz): printable(part.long["source"].iloc[0]) for part in parts}
+    if len(zones) == 1:
+        return pd.concat([part.times for part in parts], ignore_index=True), []
+    if "None" in zones:
+        other = next(zone for zone in zones if zone != "None")
+        raise InputError(f"the times of {zones['None']} have no zone and those of {zones[other]} have one ({other}): "
+                         "read them apart, with zone= where there is none")
+    same = [part.times.dt.tz_convert("UTC") for part in parts]
+    return pd.concat(same, ignore_index=True), [f"times in {len(zones)} zones: all told in UTC"]
+
+# %% ../../nbs/series/00_readings.ipynb #af16a0a8
+def assembled(parts: Sequence[SeriesPart], step: Any = None, zone: str | None = None) -> SensorSeries:
+    """The readings of several tables as one series; of one table on its index."""
+    given = None if step is None else as_span("step", step)
+    long = parts[0].long if len(parts) == 1 else pd.concat([part.long for part in parts], ignore_index=True)
+    times, said = _one_clock(parts)
+    census = _Census()
+    times, steps = _placed(long, times, zone, given, census)
+    table = long.copy()
+    table.insert(0, "time", times.array)
+    marks = sum((part.marks for part in parts), Counter())
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    unused = dict.fromkeys(name for part in parts for name in part.unused)
+    return SensorSeries(table, steps, tuple([*notes, *said, *_told(table, steps, marks, unused, census)]))
+
+# %% ../../nbs/series/00_readings.ipynb #af16a0b6
 def as_series(data: Any, time: Any = None, value: Any = None, site: Any = None, channel: Any = None,
               step: Any = None, *, zone: str | None = None, time_format: str | None = None,
               fills: Sequence[float] = FILLS) -> SensorSeries:
@@ -450,18 +501,9 @@ def as_series(data: Any, time: Any = None, value: Any = None, site: Any = None, 
     """
     if isinstance(data, SensorSeries):
         return data
-    given = None if step is None else as_span("step", step)
-    table, time = _with_time_column(_as_table(data), time)
-    found = _columns(table, time, value, site, channel)
-    long, marks = _melted(table, found, fills)
-    read, said = times_of(table[found.time], str(found.time), time_format)
-    times = read.take(np.tile(np.arange(len(table)), len(found.values))).reset_index(drop=True)
-    census = _Census()
-    times, steps = _placed(long, times, zone, given, census)
-    long.insert(0, "time", times.array)
-    return SensorSeries(long, steps, tuple([*said, *_told(long, steps, marks, found.unused, census)]))
+    return assembled([part_of(data, time, value, site, channel, time_format, fills)], step, zone)
 
-# %% ../../nbs/series/00_readings.ipynb #af16a0c4
+# %% ../../nbs/series/00_readings.ipynb #af16a0e0
 @dataclass(frozen=True, eq=False)
 class Grid:
     """One channel at equal steps.
@@ -492,7 +534,7 @@ class Grid:
     step: pd.Timedelta
     left_out: np.ndarray
 
-# %% ../../nbs/series/00_readings.ipynb #af16a0cb
+# %% ../../nbs/series/00_readings.ipynb #af16a0e7
 def instants(times: pd.Series) -> np.ndarray:
     """Times as int64 in ns, in UTC where they have a zone; the smallest number where there is none."""
     naive = times.dt.tz_convert("UTC").dt.tz_localize(None) if times.dt.tz is not None else times
@@ -519,7 +561,7 @@ def _slots_of(series: SensorSeries, site: str, channel: str) -> tuple[np.ndarray
                          "its first time and its last: correct a time that is far off, or give a longer step=")
     return rows[known], slots, off, begin
 
-# %% ../../nbs/series/00_readings.ipynb #af16a0d2
+# %% ../../nbs/series/00_readings.ipynb #af16a0ee
 def grid(series: SensorSeries, site: str, channel: str) -> Grid:
     """Look at one channel at equal steps; nothing is filled in.
 
