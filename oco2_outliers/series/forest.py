@@ -229,8 +229,9 @@ def summary_shares(forest: SeriesForest, windows: Any) -> pd.DataFrame:
 
 # %% ../../nbs/series/34_forest.ipynb #460f0093
 _NUMBERS = {"middle": np.float64, "spread": np.float64, "usual": np.float64}
-_META = {"kind": str, "format": int, "window": int, "n_estimators": int, "max_samples": int, "drawn": int,
-         "random_state": (int, type(None)), "summaries": list, "version": str}
+_META: dict[str, Any] = {
+    "kind": str, "format": int, "window": int, "n_estimators": int, "max_samples": int, "drawn": int,
+    "random_state": (int, type(None)), "summaries": list, "version": str}
 
 
 def _write_forest(forest: SeriesForest, path: str | os.PathLike) -> None:
@@ -241,7 +242,8 @@ def _write_forest(forest: SeriesForest, path: str | os.PathLike) -> None:
     seed = forest.random_state
     meta = {"kind": "series forest", "format": 1, "window": int(forest.window_), "summaries": list(SUMMARIES),
             "n_estimators": int(forest.n_estimators), "max_samples": int(forest.max_samples), "version": VERSION,
-            "drawn": forest.trees_.max_samples, "random_state": int(seed) if isinstance(seed, int | np.integer) else None}
+            "drawn": forest.trees_.max_samples,
+            "random_state": int(seed) if isinstance(seed, int | np.integer) else None}
     arrays = {"meta": np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)}
     arrays |= {name: np.ravel(getattr(forest, f"{name}_")) for name in _NUMBERS}
     arrays |= {name: getattr(forest.trees_, name).astype(kind) for name, kind in TREE_ARRAYS.items()}

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..ground.errors import InputError
 from ..ground.numbers import whole_number
 from .sliding import plain_values
 

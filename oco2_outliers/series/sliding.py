@@ -17,7 +17,7 @@ __all__ = []
 
 # %% ../../nbs/series/30_sliding.ipynb #e775b01c
 def plain_values(values: Any) -> np.ndarray:
-    """Readings of one channel on its regular step, float64 of shape (n,); what is not finite counts as missing (NaN)."""
+    """Readings of one channel on its regular step, float64 of shape (n,); what is not finite is missing (NaN)."""
     try:
         found = np.array(values, dtype=np.float64)  # a copy: the caller's readings stay as they are
     except (TypeError, ValueError):

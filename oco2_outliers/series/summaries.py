@@ -117,7 +117,7 @@ def window_summaries(values: Any, window: int | None = None) -> pd.DataFrame:
     if np.ndim(values) == 2:
         rows = np.asarray(values, dtype=np.float64)
         if window not in (None, rows.shape[1]) or rows.shape[1] < 2:
-            raise InputError(f"the windows have {rows.shape[1]} readings; a window has at least 2, and leave `window` away")
+            raise InputError(f"windows of {rows.shape[1]} readings: a window has at least 2, and rows need no `window`")
         table = summaries_of_rows(rows)
         table[~np.isfinite(rows).all(axis=1)] = np.nan
         return pd.DataFrame(table, columns=list(SUMMARIES))

@@ -15,7 +15,8 @@ __all__ = []
 
 # %% ../../nbs/series/33_walks.ipynb #5ccee01c
 @compiled()
-def _walk(rows, first, left, right, column, threshold, length, depths):
+def _walk(rows: np.ndarray, first: np.ndarray, left: np.ndarray, right: np.ndarray, column: np.ndarray,
+          threshold: np.ndarray, length: np.ndarray, depths: np.ndarray) -> None:
     """Add to each row the length of its way down every tree."""
     for tree in range(len(first)):
         root = first[tree]
