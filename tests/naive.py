@@ -158,3 +158,72 @@ def fit_by_curve_fit(x, y, error, centre, width, window=100.0):
     return curve_fit(lambda x, m, b, a: peak_model(x, m, b, a, width), d[near], y[near], p0=(0, 400, 1),
                      sigma=error[near], xtol=1e-14, ftol=1e-14,
                      jac=lambda x, m, b, a: np.stack([x, x * 0 + 1, peak_model(x, 0, 0, 1, width)], axis=1))
+
+
+# --- series ---
+
+def naive_vus_pr(labels, score, window, n_thresholds=250):
+    """VUS-PR as the words say it: every width, every threshold, every reading."""
+    n, odd = len(labels), np.asarray(labels) == 1
+    runs = [row for row in range(n) if odd[row] and (row == 0 or not odd[row - 1])]
+    events = [(row, next((end for end in range(row, n) if not odd[end]), n) - 1) for row in runs]
+    heights = np.sort(score)[::-1][np.linspace(0, n - 1, n_thresholds).astype(int)]
+    precisions = []
+    for width in range(window + 1):
+        half, soft = width // 2, odd.astype(float)
+        for start, end in events:
+            for away in range(1, half + 1):
+                for row in (start - away, end + away):
+                    if 0 <= row < n:
+                        soft[row] += np.sqrt(1 - away / width)
+        soft, joined = np.minimum(soft, 1), []
+        for start, end in events:
+            if joined and joined[-1][1] + half >= start - half:
+                joined[-1][1] = end
+            else:
+                joined.append([start, end])
+        average, before = 0.0, 0.0
+        for height in heights:
+            flagged = score >= height
+            touched = sum(flagged[max(start - half, 0) : end + half + 1].any() for start, end in joined)
+            found = soft[flagged].sum()
+            there = (odd.sum() + np.where(odd, 1, soft * flagged).sum()) / 2
+            recall = min(found / there, 1) * touched / len(joined)
+            average, before = average + (recall - before) * found / flagged.sum(), recall
+        precisions.append(average)
+    return np.mean(precisions)
+
+
+def summaries_by_definition(values, window):
+    """Ten numbers of each window, one window after the other; NaN where a reading is missing."""
+    table = []
+    for first in range(len(values) - window + 1):
+        w = np.asarray(values[first : first + window], float)
+        if np.isnan(w).any():
+            table.append([np.nan] * 10)
+            continue
+        steps = np.abs(np.diff(w))
+        slope = np.polynomial.polynomial.polyfit(np.arange(window), w - w[0], 1)[1]
+        table.append([w.mean(), 0.0 if (w == w[0]).all() else w.std(), w.min(), w.max(), np.median(w), slope,
+                      steps.mean(), steps.max(), (steps == 0).mean(), w[-1] - w[0]])
+    return np.array(table)
+
+
+def strongest_period(values, default):
+    """The rule that TSB-AD published, lag by lag."""
+    x = np.asarray(values[:20_000], float)
+    x = x - x.mean()
+    likeness = [(x[: len(x) - lag] * x[lag:]).sum() for lag in range(min(400, len(x) - 1) + 1)]
+    peaks = [lag for lag in range(4, len(likeness) - 1) if likeness[lag - 1] < likeness[lag] > likeness[lag + 1]]
+    best = max(peaks, key=lambda lag: likeness[lag], default=0)
+    return best if 6 <= best <= 303 else default
+
+
+def spoken_for(scores, window):
+    """The score of the nearest window that holds each reading; the earlier of two, NaN where there is none."""
+    found = []
+    for reading in range(len(scores) + window - 1):
+        holding = [s for s in range(len(scores)) if s <= reading < s + window and not np.isnan(scores[s])]
+        best = min(holding, key=lambda s: (abs(s + window // 2 - reading), s), default=None)
+        found.append(np.nan if best is None else scores[best])
+    return np.array(found)
