@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
 from ..ground.errors import InputError, printable
 from oco2_outliers.ground.figures import (
@@ -63,38 +65,49 @@ def _draw_line(ax: Axes, times: pd.Series, values: np.ndarray, **how: Any) -> No
 
 # %% ../../nbs/series/74_figures.ipynb #3e33e02a
 def _draw_stretches(ax: Axes, windows: pd.DataFrame, half: pd.Timedelta) -> None:
-    """A band for each stretch, one colour for each kind, and numbers on the oddest."""
-    kinds = list(dict.fromkeys(windows["kind"]))
-    oddest = windows.sort_values(["outlier", "score"], ascending=False, kind="stable").head(_TOLD)
-    numbers = {row: number for number, row in enumerate(sorted(oddest.index), 1)}
+    """A band over each stretch, in one colour for each kind, with a line in the legend for each kind."""
+    kinds = windows["kind"].value_counts()
+    colours = {kind: CLUSTER_COLOURS[i % len(CLUSTER_COLOURS)] for i, kind in enumerate(kinds.index)}
     told: set[str] = set()
-    for row, start, end, kind, reason in zip(windows.index, _wall_time(windows["start"]), _wall_time(windows["end"]),
-                                             windows["kind"], windows["reason"]):
-        colour = CLUSTER_COLOURS[kinds.index(kind) % len(CLUSTER_COLOURS)]
-        label = None
-        if row in numbers:
-            label = textwrap.shorten(plain_text(f"{numbers[row]}  {printable(reason)}"), 110, placeholder=" ...")
-            ax.annotate(str(numbers[row]), (start, 1), (2, -2), xycoords=("data", "axes fraction"),
-                        textcoords="offset points", va="top", fontsize="small", fontweight="bold")
-        elif kind not in told:
-            label = plain_text(f"{int((windows['kind'] == kind).sum())} x {printable(kind)}")
-            told.add(kind)
-        ax.axvspan(start - half, end + half, color=colour, alpha=0.3, lw=0, label=label)
+    for start, end, kind in zip(_wall_time(windows["start"]), _wall_time(windows["end"]), windows["kind"]):
+        label = None if kind in told else plain_text(f"{kinds[kind]:,} {printable(kind)}")
+        told.add(kind)
+        ax.axvspan(start - half, end + half, color=colours[kind], alpha=0.3, lw=0.5, label=label)
+    if told:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, fontsize="small", frameon=False,
+                  borderaxespad=0, handlelength=1)
+
+# %% ../../nbs/series/74_figures.ipynb #3e33e05b
+def _tell_oddest(ax: Axes, windows: pd.DataFrame, lowest: Axes) -> None:
+    """Numbers above the oddest stretches, and their sentences below the lowest axes."""
+    oddest = windows.sort_values(["outlier", "score"], ascending=False, kind="stable").head(_TOLD)
+    lines = []
+    for number, (_, row) in enumerate(oddest.sort_values("start").iterrows(), 1):
+        sentence = textwrap.shorten(plain_text(printable(row["reason"])), 110, placeholder=" ...")
+        lines.append(f"{number}  {row['start']:%d %b %H:%M}  {sentence}")
+        start = row["start"] if row["start"].tz is None else row["start"].tz_localize(None)
+        ax.annotate(str(number), (start, 1), (0, -2), xycoords=("data", "axes fraction"), ha="center", va="top",
+                    textcoords="offset points", fontsize="small", fontweight="bold")
+    lowest.annotate("\n".join(lines), (0, 0), (0, -42), xycoords="axes fraction", textcoords="offset points", va="top",
+                    fontsize="small", linespacing=1.4)
 
 # %% ../../nbs/series/74_figures.ipynb #3e33e031
-def _draw_score(ax: Axes, times: pd.Series, scores: np.ndarray, threshold: float) -> None:
-    """The score in grey on an axis of its own, with its threshold."""
-    if not np.isfinite(scores).any():
-        return
-    own = ax.twinx()
-    _draw_line(own, times, scores, color="0.6", lw=0.6, zorder=1)
-    top, low = float(np.nanmax(scores)), float(np.nanmin(scores))
+_STRIP = (0, -1.3, 1, 1.15)  # where the score is drawn: across in shares of the axes, down in inches
+
+
+def _draw_score(ax: Axes, times: pd.Series, scores: np.ndarray, threshold: float) -> Axes:
+    """The score in a strip below the readings, with its threshold."""
+    below = ax.get_figure().dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)  # a layout knows only fixed lengths
+    own = ax.inset_axes(_STRIP, transform=blended_transform_factory(ax.transAxes, below), sharex=ax)
+    _draw_line(own, times, scores, color="0.4", lw=0.7)
     if np.isfinite(threshold):
-        own.axhline(threshold, color="0.35", ls="--", lw=0.9)
-        top = max(top, threshold)
-    own.set_ylim(low, low + 3 * max(top - low, 1e-12))  # in the lower third
-    own.set_ylabel("score (dashed: threshold)", color="0.35")
-    own.tick_params(colors="0.35")
+        own.axhline(threshold, color=ISOLATED_COLOUR, ls="--", lw=0.9)
+        own.annotate("threshold", (1, threshold), (-2, 1), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+                     textcoords="offset points", fontsize="small", color=ISOLATED_COLOUR)
+        own.margins(y=0.25)
+    own.set_ylabel("score")
+    ax.tick_params(labelbottom=False)
+    return own
 
 # %% ../../nbs/series/74_figures.ipynb #3e33e038
 def series_plot(result: Any, site: str | None = None, channel: str | None = None, ax: Axes | None = None) -> Axes:
@@ -133,7 +146,7 @@ def series_plot(result: Any, site: str | None = None, channel: str | None = None
     if not len(points):
         raise InputError("the channel has no reading with a time: nothing to draw")
     times, values = _wall_time(points["time"]), points["value"].to_numpy(np.float64)
-    ax = new_axes(ax, (9, 4.5))
+    ax = new_axes(ax, (9, 5.5))
     _draw_line(ax, times, values, color=REST_COLOUR, lw=0.9, zorder=2)
     odd = points["outlier"].to_numpy(bool)
     ax.plot(times[odd], values[odd], ".", ms=4, color=ISOLATED_COLOUR, zorder=3, rasterized=odd.sum() > MANY_POINTS)
@@ -142,11 +155,14 @@ def series_plot(result: Any, site: str | None = None, channel: str | None = None
     names = (points["site"].iloc[0], points["channel"].iloc[0])
     limits = {(each.get("site"), each.get("channel")): each.get("threshold")
               for each in result.summary.get("channels", [])}
-    found = limits.get(names)
-    _draw_score(ax, times, points["score"].to_numpy(np.float64), np.nan if found is None else float(found))
+    found, scores, lowest = limits.get(names), points["score"].to_numpy(np.float64), ax
+    if np.isfinite(scores).any():
+        lowest = _draw_score(ax, times, scores, np.nan if found is None else float(found))
+    ticks = AutoDateLocator()
+    lowest.xaxis.set_major_locator(ticks)
+    lowest.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
     zone = points["time"].dt.tz
-    ax.set(xlabel=plain_text(f"time ({'no zone given' if zone is None else printable(zone)})"),
-           ylabel=plain_text(printable(names[1])))
-    if len(drawn):
-        ax.legend(loc="upper left", bbox_to_anchor=(0, -0.2), fontsize="small", frameon=False)
+    lowest.set_xlabel(plain_text(f"time ({'no zone given' if zone is None else printable(zone)})"))
+    ax.set_ylabel(plain_text(printable(names[1])))
+    _tell_oddest(ax, drawn, lowest)
     return ax
