@@ -169,8 +169,8 @@ class ProjectConfig:
     Examples
     --------
     >>> config = ProjectConfig("dev", Path("."), Path("c.yaml"), {"directory": {"collections": "stills"}})
-    >>> config["directory"]["collections"], config.get("directory.collections"), config.get("gallery.size", 96)
-    ('stills', 'stills', 96)
+    >>> config["directory"]["collections"], config.get("directory.collections"), config.get("gallery.quality", 75)
+    ('stills', 'stills', 75)
     """
 
     mode: str
