@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .copies import copies_of, look_of
+from .copies import copies_of, look_of, numbers_of_groups
 from .reading import Album, read_album
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_folder
@@ -126,9 +126,7 @@ def split_pictures(source: Any, seed: int = 37672, proportions: Sequence[float] 
     album = read_album(source, look_of, (64, 64), ids, n_jobs, progress)
     album = _sorted(album)
     copies = copies_of(album)
-    group = pd.Series(range(len(album.table)), album.table["path"])
-    group[copies["path"]] = len(group) + copies["group"].to_numpy()
-    numbers = pd.factorize(group.to_numpy())[0]
+    numbers = numbers_of_groups(album.table["path"], copies)
     part = np.array(PARTS, object)[_dealt(numbers, shares, seed)]
     endings = album.table["path"].map(lambda path: Path(path).suffix.lower())
     names = _flat_names(album.table["id"]) if ids == "path" else album.table["id"] + endings
