@@ -271,7 +271,7 @@ def _read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise InputError(f"{printable(os.fspath(path))} holds no clustering of pictures: {one_line(error)}") from None
     return about, arrays
 
-
+# %% ../../nbs/albums/30_clusterings.ipynb #4af3a070
 def _fit_together(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bool:
     """Whether arrays are of the right kinds and lengths, and labels are numbers of groups that there are."""
     if any((each.dtype.kind, each.ndim) != _ARRAYS[name] for name, each in arrays.items()):
@@ -285,7 +285,7 @@ def _fit_together(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
     return (arrays["xy"].shape[1] == arrays["chosen_xy"].shape[1] == 2 and labels.min() >= -1 and labels.max() < k
             and (width is None or arrays["centres"].shape == (k, width)) and bool(np.isfinite(arrays["vectors"]).all()))
 
-
+# %% ../../nbs/albums/30_clusterings.ipynb #4af3a077
 def _check_about(about: Mapping[str, Any]) -> None:
     """Refuse a text that does not say what a clustering is."""
     words = [about[name] for name in ("method", "type", "name")]

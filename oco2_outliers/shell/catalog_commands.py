@@ -152,7 +152,7 @@ def _versions_command(mode: _Mode = None, project: _Project = None, database: _W
     shown_table(runs.drop(columns=["settings", "versions", "notes"]), {})
     keep_table(runs, target)
 
-
+# %% ../../nbs/shell/30_catalog_commands.ipynb #0fde509a
 @catalog_app.command("compare")
 def _compare_command(
     versions: Annotated[list[str], typer.Argument(metavar="VERSION...", help="Versions of the runs.")],
@@ -168,7 +168,7 @@ def _compare_command(
                 {name: ".4g" for name in names if name.endswith(("_x", "_y", "tude"))})
     keep_table(found, target)
 
-
+# %% ../../nbs/shell/30_catalog_commands.ipynb #0fde50a1
 @catalog_app.command("close-to", context_settings={"ignore_unknown_options": True})  # so that -3.5 is a number
 def _close_command(
     x: Annotated[float, typer.Argument(metavar="X", help="Where on the map of the run, from left to right.")],
@@ -185,7 +185,7 @@ def _close_command(
     shown_table(found.astype({"label": object}), dict.fromkeys(("x", "y", "distance"), ".4g"))
     keep_table(found, target)
 
-
+# %% ../../nbs/shell/30_catalog_commands.ipynb #0fde50a8
 @catalog_app.command("export")
 def _export_command(
     out: Annotated[str, typer.Argument(metavar="FILE.parquet", help="A row for each picture of each run.")],

@@ -120,7 +120,7 @@ def _side_by_side(size: Any) -> Any:
     """A width and a height as an option has them: `[96, 54]` is 96x54."""
     return "x".join(map(str, size)) if isinstance(size, list) else size
 
-
+# %% ../../nbs/shell/15_projects.ipynb #02463093
 def _mosaics(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
     """The clustering of the version that the configuration tells, and its folder."""
     told = config.get(f"clustering.{method_of(config, args)}") or {}
