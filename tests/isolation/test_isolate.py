@@ -113,6 +113,7 @@ def test_outputs_hold_what_the_docs_say(granule, tmp_path):
         assert (tmp_path / "out" / figure).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.figures
 def test_the_same_run_writes_the_same_bytes(granule, tmp_path):
     granule.to_csv(tmp_path / "g.csv", index=False)
     for out in ("a", "b"):
