@@ -50,7 +50,7 @@ KINDS = [".csv", ".csv.bz2", ".csv.gz", ".CSV.xz", ".json", ".json.gz", ".parque
 def test_conversion_to_every_kind_and_back_keeps_ids_times_and_values(granule, tmp_path, ending, needs_geopandas):
     source, target = tmp_path / "granule.nc4", tmp_path / "out" / f"granule{ending}"
     target.parent.mkdir()
-    write_lite(granule.soundings, source)
+    write_lite(granule.soundings.iloc[::8], source)
     target.write_bytes(b"an older file")
     written = convert_soundings(source, target)
     back = read_soundings(target)
