@@ -12,7 +12,6 @@ from nbdev.process import NBProcessor
 # Under another name: pytest would take `test_nb` itself for a test.
 from nbdev.test import test_nb as run_notebook
 
-
 # Those whose last cells read the figures that they saved.
 READ_THEIR_FIGURES = {"albums/90_figures", "03_plots"}
 
