@@ -504,7 +504,10 @@ def test_histograms_of_one_value_and_of_infinite_ones():
     plots.score_histogram(RNG.random(10), np.inf).figure.canvas.draw()
 
 
-def test_the_figure_of_isolate_says_what_it_cannot_draw(tmp_path):
+def test_the_figure_of_isolate_says_what_it_cannot_draw(tmp_path, monkeypatch):
+    draw = Figure.savefig  # of the two figures of a result the other one says the same for every table
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **options: (
+        draw(self, file, **options) if "along" in Path(file).name else Path(file).touch()))
     far = TABLE["longitude"].mask(TABLE.index % 3 == 0, -999.0)
     for name, table in (("all", TABLE), ("nowhere", TABLE.drop(columns=["latitude", "longitude"])),
                         ("row", TABLE.assign(latitude=np.nan)), ("gaps", TABLE.assign(longitude=far)),
