@@ -190,7 +190,8 @@ def test_generated_peaks_take_the_same_route():
 
 # The estimator
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", ["numpy", *(pytest.param(path, marks=pytest.mark.slow)
+                                             for path in PATHS if path != "numpy")])
 def test_check_estimator(path):
     with forced_path(path):
         check_estimator(IsolatedSoundings())

@@ -43,7 +43,9 @@ def test_ids_and_times_round_trip_through_every_kind(granule, tmp_path, ending):
     assert (back["xco2"].astype(np.float32) == soundings["xco2"]).all()
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")], "a temporary file stayed"
 
-KINDS = [".csv", ".csv.bz2", ".csv.gz", ".CSV.xz", ".json", ".json.gz", ".parquet", ".geoparquet", ".gpq", ".nc4"]
+# Those that are told apart by their packing or their name alone are slow tests.
+KINDS = [".csv", ".csv.gz", ".CSV.xz", ".json", ".parquet", ".geoparquet", ".nc4",
+         *(pytest.param(ending, marks=pytest.mark.slow) for ending in (".csv.bz2", ".json.gz", ".gpq"))]
 
 
 @pytest.mark.parametrize("ending", KINDS)

@@ -66,6 +66,7 @@ class TestSwiftOpen(abstract.AbstractOpenTests, SwiftFixtures):
     pass
 
 
+# Nothing but fsspec's own files on disk, to compare with: no code of this project.
 class LocalFixtures(abstract.AbstractFixtures):
     @pytest.fixture
     def fs(self):
@@ -76,21 +77,26 @@ class LocalFixtures(abstract.AbstractFixtures):
         return str(tmpdir)
 
 
+@pytest.mark.slow
 class TestLocalCopy(abstract.AbstractCopyTests, LocalFixtures):
     pass
 
 
+@pytest.mark.slow
 class TestLocalGet(abstract.AbstractGetTests, LocalFixtures):
     pass
 
 
+@pytest.mark.slow
 class TestLocalPut(abstract.AbstractPutTests, LocalFixtures):
     pass
 
 
+@pytest.mark.slow
 class TestLocalPipe(abstract.AbstractPipeTests, LocalFixtures):
     pass
 
 
+@pytest.mark.slow
 class TestLocalOpen(abstract.AbstractOpenTests, LocalFixtures):
     pass
