@@ -197,9 +197,9 @@ def test_the_scheduler_killed_and_the_run_resumed(days, cluster, in_one_go, tmp_
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc; test_resuming stops runs by Ctrl-C")
 def test_no_process_of_a_run_ever_gets_ctrl_c():
     """Not even one that has just been started, and could not yet say that it wants none."""
-    processes = workers.Processes(1)
+    processes = workers.Processes(2)
     try:
-        waiting = [processes.submit(time.sleep, 0.5)]
+        waiting = [processes.submit(time.sleep, 0.5) for _ in range(2)]
         for pid in processes.pool._processes:
             status = Path(f"/proc/{pid}/status").read_text()
             shut = [int(re.search(rf"{kind}:\s*(\w+)", status)[1], 16) for kind in ("SigBlk", "SigIgn")]
