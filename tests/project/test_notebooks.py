@@ -13,7 +13,7 @@ from nbdev.process import NBProcessor
 from nbdev.test import test_nb as run_notebook
 
 # Those whose last cells read the figures that they saved.
-READ_THEIR_FIGURES = {"albums/90_figures", "03_plots"}
+READ_THEIR_FIGURES = {"albums/90_figures", "maps/91_mapping", "03_plots"}
 
 
 @pytest.fixture
