@@ -202,7 +202,7 @@ def main(argv: list[str] | None = None) -> int:
         print("no Chromium: set BROWSER_BINARY to one", file=sys.stderr)
         return 0
     print(machine(["oco2_outliers", "numpy", "pandas"]))
-    with chromium.Browser() as browser, tempfile.TemporaryDirectory() as scratch:
+    with chromium.Browser(flags=chromium.GPU_IN_SOFTWARE) as browser, tempfile.TemporaryDirectory() as scratch:
         print(browser.version(), " ".join(chromium.FLAGS), "\n")
         if options.rows:
             head = ["rows", "file", "columns left out", "written in", "first picture", "eps move", "95 %", "script",

@@ -90,7 +90,7 @@ def main() -> None:
     args = parser.parse_args()
     print(machine(["opencv-python-headless", "numpy"]))
     rows = []
-    with tempfile.TemporaryDirectory() as place, chromium.Browser() as browser:
+    with tempfile.TemporaryDirectory() as place, chromium.Browser(flags=chromium.GPU_IN_SOFTWARE) as browser:
         for n in args.pictures:
             folder = Path(place) / str(n)
             make_album(folder / "album", n).to_parquet(folder / "table.parquet")

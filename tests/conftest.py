@@ -1,5 +1,6 @@
 """Shared by all tests: where things are, and no window ever."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -13,9 +14,32 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import matplotlib  # noqa: E402
 import pytest  # noqa: E402
+import typer.main  # noqa: E402
 from layout import ROOT, SHARED_DATA, module_files  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 matplotlib.use("Agg")
+# A picture of one dot.
+DOT = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+                    "0000000a49444154789c6360000000020001e221bc330000000049454e44ae426082")
+
+
+def number_of_commands(app: typer.Typer) -> int:
+    """How many commands a program has, those of its groups included."""
+    return len(app.registered_commands) + sum(number_of_commands(group.typer_instance)
+                                              for group in app.registered_groups if group.typer_instance)
+
+
+@functools.cache
+def built_command(app: typer.Typer, n_commands: int):
+    """What typer makes of a program's annotations."""
+    return build_command(app)
+
+
+# Typer reads the annotations of all commands again whenever the program is called: a tenth of a second, and tests call
+# it many hundreds of times. Here it reads them once, and anew where a command was added.
+build_command = typer.main.get_command
+typer.main.get_command = lambda app: built_command(app, number_of_commands(app))
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +63,18 @@ def no_real_store(tmp_path, monkeypatch):
     for name in list(os.environ):
         if name.startswith("OS_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def figures_left_blank(request, monkeypatch):
+    """The two figures of a result take four times as long as its search: only tests marked `figures` draw them.
+
+    Programs that tests start as processes of their own draw theirs.
+    """
+    draw = Figure.savefig
+    if request.node.get_closest_marker("figures") is None:
+        monkeypatch.setattr(Figure, "savefig", lambda self, file, **options: (
+            Path(file).write_bytes(DOT) if str(file).endswith(".png") else draw(self, file, **options)))
 
 
 @pytest.fixture(scope="session")

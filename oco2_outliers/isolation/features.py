@@ -342,6 +342,7 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
         df, numbers = with_numbers(df)
     names, fates = _chosen_columns(df, features, numbers)
     values = df[names].astype(np.float64)
+    values.attrs = {}  # which pandas would copy, all of it, for every column that is looked at
     empty = [] if features is not None else [name for name in names if values[name].isna().all()]
     values = values.drop(columns=empty)
     if missing == "refuse":

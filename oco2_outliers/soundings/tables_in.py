@@ -77,7 +77,7 @@ def _without_fills(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
 def _tidy_table(table: pd.DataFrame, label: str) -> pd.DataFrame:
     """Fills to missing, old names to new, ISO times to UTC; a shape is no column."""
     table = with_known_names(table)
-    told = dict(table.attrs)
+    told, table.attrs = dict(table.attrs), {}  # which pandas would copy, all of it, for every column that is looked at
     skipped = [name for name in table if name == "geometry"]
     table, fills = _without_fills(table.drop(columns=skipped))
     if "time" in table and not pd.api.types.is_numeric_dtype(table["time"].dtype):

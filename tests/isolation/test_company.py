@@ -138,6 +138,7 @@ def real_passes(shared_data):
     return [table for table in tables if len(table) >= 50]
 
 
+@pytest.mark.slow
 def test_gross_values_of_real_passes_are_isolated(shared_data):
     """Of the passes that hold any; and a twelfth of the others, of which little is isolated."""
     passes = real_passes(shared_data)

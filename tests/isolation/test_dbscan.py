@@ -86,7 +86,7 @@ def check(case, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(case=cases())
 def test_labels_are_those_of_the_definition_and_of_scikit_learn(path, case):
     check(case, path)
@@ -101,7 +101,7 @@ def test_labels_on_thousands_of_cases(path, case):
 
 
 @pytest.mark.parametrize("n, d, eps", [(3000, 2, (0.02, 0.05, 0.2)), (3000, 13, (2.0, 2.6, 3.2)),
-                                       (6000, 5, (0.3, 0.5, 0.8))])
+                                       pytest.param(6000, 5, (0.3, 0.5, 0.8), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("path", ["serial", "parallel"])
 def test_labels_of_larger_tables(n, d, eps, path):
     rng = np.random.default_rng(n + d)
@@ -138,7 +138,7 @@ def test_scikit_learn_takes_whole_boxes_by_their_root():
     """Its kd_tree compares squares row by row, but takes a whole box when the root of its reach is at most eps."""
     rng = np.random.default_rng(5)
     departures = 0
-    for _ in range(400):
+    for _ in range(100):
         X = rng.normal(size=(2, 3))
         square = squared_distances(X)
         eps = np.sqrt(square[0, 1])
@@ -146,7 +146,7 @@ def test_scikit_learn_takes_whole_boxes_by_their_root():
         np.testing.assert_array_equal(ours, clusters_by_definition(square, eps, 1))
         departures += (ours != DBSCAN(eps=eps, min_samples=1, algorithm="kd_tree").fit(X).labels_).any()
     print(departures)
-    assert departures < 200  # only where eps*eps < d2 although eps is the root of d2
+    assert departures < 50  # only where eps*eps < d2 although eps is the root of d2
 
 
 # The published labels
@@ -190,7 +190,8 @@ def test_generated_peaks_take_the_same_route():
 
 # The estimator
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", ["numpy", *(pytest.param(path, marks=pytest.mark.slow)
+                                             for path in PATHS if path != "numpy")])
 def test_check_estimator(path):
     with forced_path(path):
         check_estimator(IsolatedSoundings())

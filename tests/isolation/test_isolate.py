@@ -48,8 +48,9 @@ def test_labels_are_those_of_standard_scaler_and_dbscan(features, tmp_path):
     assert set(isolated["sounding_id"]) == set(table.loc[expected, "sounding_id"])
 
 
-@pytest.mark.parametrize("features, column, n", [(ALL_NINE, "y_class_dbscan", 775),
-                                                 (GAUSSIAN, "y_class_dbscan_only_gaussian_param", 136)])
+@pytest.mark.parametrize("features, column, n", [
+    pytest.param(ALL_NINE, "y_class_dbscan", 775, marks=pytest.mark.slow),  # test_dbscan asks for them of every path
+    (GAUSSIAN, "y_class_dbscan_only_gaussian_param", 136)])
 def test_published_labels_row_for_row(shared_data, tmp_path, features, column, n):
     peaks = shared_data / "peaks" / "peaks_201808_labelled.csv"
     assert main(["isolate", str(peaks), "--eps", "1", "--preset", "original", "--features", ",".join(features),
@@ -113,6 +114,7 @@ def test_outputs_hold_what_the_docs_say(granule, tmp_path):
         assert (tmp_path / "out" / figure).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.figures
 def test_the_same_run_writes_the_same_bytes(granule, tmp_path):
     granule.to_csv(tmp_path / "g.csv", index=False)
     for out in ("a", "b"):

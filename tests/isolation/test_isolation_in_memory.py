@@ -23,13 +23,14 @@ def placed(array, offset):
 
 
 @pytest.mark.parametrize("path", ["numpy", "serial", "parallel", "library"])
-@pytest.mark.parametrize("n, d, k", [(226, 3, 4), (500, 13, 60)])
-def test_results_do_not_depend_on_where_their_arrays_lie(path, n, d, k):
+@pytest.mark.parametrize("n, d, k, turns", [(226, 3, 4, 8), (500, 13, 60, 2), pytest.param(
+    226, 3, 4, 24, marks=pytest.mark.slow), pytest.param(500, 13, 60, 24, marks=pytest.mark.slow)])
+def test_results_do_not_depend_on_where_their_arrays_lie(path, n, d, k, turns):
     rng = np.random.default_rng(0)
     X, labels, seen, held = rng.normal(size=(n, d)), [rng.integers(-1, k, n) for _ in range(3)], set(), []
     eps = 0.5 * np.sqrt(d)
     with forced_path(path):
-        for turn in range(24):
+        for turn in range(turns):
             rows = placed(X, OFFSETS[turn % 8])
             scores = [silhouettes(rows, labels, max_rows=most, random_state=0) for most in (None, n // 3)]
             scores.append(sweep(rows, eps=[eps], min_samples=[4]).table)
@@ -43,8 +44,9 @@ def test_results_do_not_depend_on_where_their_arrays_lie(path, n, d, k):
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("n, d, n_groups", [(50, 3, 4), (301, 9, 3), (90, 15, 2), (64, 1, 40)])
-@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("n, d, n_groups, same", [
+    pytest.param(*sizes, same, marks=[] if same == (sizes[1] != 9) else pytest.mark.slow)
+    for sizes in ((50, 3, 4), (301, 9, 3), (90, 15, 2), (64, 1, 40)) for same in (True, False)])
 def test_sums_over_pairs_do_not_depend_on_their_neighbours_in_memory(n, d, n_groups, same):
     """A compiled loop that writes one array and sums another may take another path when the two lie close together."""
     from oco2_outliers.isolation import pair_sums

@@ -83,8 +83,13 @@ def rows_in_groups(d):
     return X, group, labels_of_group, expected
 
 
-@pytest.mark.parametrize("most", [0, 60, 2_000, 6_000, 16_000_000])
-@pytest.mark.parametrize("d", [1, 6, 14, 15, 35])
+# Each number of columns and each room for sums at least once; every pair of them is a slow test.
+QUICK = {(1, 0), (1, 16_000_000), (6, 2_000), (14, 60), (15, 6_000), (35, 60)}
+
+
+@pytest.mark.parametrize("d, most", [
+    pytest.param(d, most, marks=[] if (d, most) in QUICK else pytest.mark.slow)
+    for d in (1, 6, 14, 15, 35) for most in (0, 60, 2_000, 6_000, 16_000_000)])
 def test_silhouettes_where_only_the_sums_of_large_groups_fit(monkeypatch, most, d):
     """Each pair once, some of them twice, or all twice: scikit-learn's silhouettes, whatever the number of threads."""
     from oco2_outliers.isolation import group_scores

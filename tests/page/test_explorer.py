@@ -1,7 +1,7 @@
 """The explorer: what is in the file, and what a real browser makes of it.
 
-The browser tests start Chromium as `tests/browser.py` says (headless, software rendering through SwiftShader, a fresh
-profile) and speak to it over its own protocol; they are skipped, with a reason, where there is none.
+The browser tests start Chromium as `tests/browser.py` says (headless, without a GPU, a fresh profile) and speak to it
+over its own protocol; they are skipped, with a reason, where there is none.
 """
 
 import base64

@@ -4,8 +4,6 @@
 you commit them. They hold no text, so that the version of a font does not matter.
 """
 
-import doctest
-import importlib
 import importlib.util
 import io
 import os
@@ -38,6 +36,8 @@ from oco2_outliers.main_job import isolate
 from oco2_outliers.peaks import peak_model, plot_peak, plot_scan, scan_track
 from oco2_outliers.plumes import figures
 from oco2_outliers.soundings import maps
+
+pytestmark = pytest.mark.figures
 
 BASELINE = Path(__file__).resolve().parent / "baseline"
 RNG = np.random.default_rng(11)
@@ -154,12 +154,6 @@ def test_both_axes_are_named(name):
     assert name in {"k_selection", "feature_reasons", "silhouette_plot", "silhouette_curve", "score_histogram",
                     "embedding_scatter", "evaluation_curve", "layout_quality_plot",
                     "group_silhouettes_plot"} or "(" in ax.get_xlabel(), "no unit"
-
-
-def test_docstring_examples():
-    rooms = {getattr(plots, name).__module__ for name in plots.__all__ if callable(getattr(plots, name))}
-    results = [doctest.testmod(importlib.import_module(room)) for room in rooms]
-    assert sum(run for _, run in results) > 30 and not any(failed for failed, _ in results)
 
 
 def test_the_two_colours_differ_in_lightness():
@@ -514,7 +508,10 @@ def test_histograms_of_one_value_and_of_infinite_ones():
     plots.score_histogram(RNG.random(10), np.inf).figure.canvas.draw()
 
 
-def test_the_figure_of_isolate_says_what_it_cannot_draw(tmp_path):
+def test_the_figure_of_isolate_says_what_it_cannot_draw(tmp_path, monkeypatch):
+    draw = Figure.savefig  # of the two figures of a result the other one says the same for every table
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **options: (
+        draw(self, file, **options) if "along" in Path(file).name else Path(file).touch()))
     far = TABLE["longitude"].mask(TABLE.index % 3 == 0, -999.0)
     for name, table in (("all", TABLE), ("nowhere", TABLE.drop(columns=["latitude", "longitude"])),
                         ("row", TABLE.assign(latitude=np.nan)), ("gaps", TABLE.assign(longitude=far)),

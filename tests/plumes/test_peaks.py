@@ -258,6 +258,7 @@ def test_false_discoveries_over_a_run():
 
 # --- the whole job and bad input ---
 
+@pytest.mark.figures
 def test_files_in_table_and_figures_out(tmp_path):
     granule, truth = simulate_granule(4, 130, delta=4)
     write_lite(granule, tmp_path / "oco2_LtCO2_190715_generated.nc4")

@@ -4,12 +4,22 @@ import ast
 
 import nbdev.test
 import pytest
+from IPython.core import pylabtools
 from layout import NOTEBOOKS, notebook_name
 from nbdev.config import get_config
 from nbdev.process import NBProcessor
 
 # Under another name: pytest would take `test_nb` itself for a test.
 from nbdev.test import test_nb as run_notebook
+
+# Those whose last cells read the figures that they saved.
+READ_THEIR_FIGURES = {"albums/90_figures", "maps/91_mapping", "03_plots"}
+
+
+@pytest.fixture
+def figures_not_shown(monkeypatch):
+    """A figure that a cell shows is built, not drawn: `tests/plots` draws one of each kind, the site all of them."""
+    monkeypatch.setattr(pylabtools, "retina_figure", lambda *_, **__: None)
 
 
 def room_of(cells) -> str:
@@ -39,8 +49,11 @@ class KernelsFromThePackage(NBProcessor):
 
 
 # `index` makes README.md: test_readme runs it.
-@pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if path.stem != "index"], ids=notebook_name)
-def test_notebook_runs(notebook, root, monkeypatch):
+@pytest.mark.parametrize("notebook", [
+    pytest.param(path, id=notebook_name(path),
+                 marks=[pytest.mark.figures] if notebook_name(path) in READ_THEIR_FIGURES else [])
+    for path in NOTEBOOKS if path.stem != "index"])
+def test_notebook_runs(notebook, root, monkeypatch, figures_not_shown):
     monkeypatch.chdir(root)
     monkeypatch.setattr(nbdev.test, "NBProcessor", KernelsFromThePackage)
     monkeypatch.setenv("MPLBACKEND", "Agg")
@@ -51,6 +64,7 @@ def test_notebook_runs(notebook, root, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.figures
 @pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS
                                       if any(f'"#| {flag}' in path.read_text("utf-8") for flag in ("slow", "site"))],
                          ids=notebook_name)

@@ -244,6 +244,7 @@ def test_odd_names_are_read_and_written_out(work, capsys, name):
     assert line.count("\n") == 1 and line[:-1].isprintable(), line
 
 
+@pytest.mark.figures
 def test_columns_of_odd_names_give_no_orders(work, capsys):
     pd.read_csv("good.csv").rename(columns={"psurf": "p\x1b[31m"}).to_csv("odd.csv", index=False)
     assert main(["isolate", "odd.csv", "--eps", "2", "--out", "odd"]) == 0

@@ -475,6 +475,7 @@ def test_swift_verbs_stand_apart_from_fsspec():
     assert len(verbs) > 20 and not verbs & set(dir(AbstractFileSystem))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED_DATA.is_dir(),
                     reason="no real data beside the project; the tests above read generated tables")
 def test_real_tables():

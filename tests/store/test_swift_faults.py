@@ -305,6 +305,7 @@ def test_a_killed_process_leaves_nothing_half(server, container, files, tmp_path
     assert {p.name: p.read_bytes() for p in back.iterdir()} == made
 
 
+@pytest.mark.slow
 def test_the_daemons_end_with_their_parent(server, tmp_path):
     code = ("import sys, time; sys.path.insert(0, sys.argv[1]); from swift_server import SwiftServer\n"
             "s = SwiftServer(folder=sys.argv[2]).start(); print(*[d.pid for d in s.daemons.values()], flush=True)\n"

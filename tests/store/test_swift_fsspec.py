@@ -1,7 +1,8 @@
 """fsspec's own abstract test suite, against the real Swift and the local store.
 
-The 96 glob edge cases on Swift are thousands of requests and run in `make test-slow`. So do copies of globs: the quick
-tests copy folders, and put and get globs, by the same expansion of names.
+The 96 glob edge cases on Swift are thousands of requests and run in `make test-slow`. So do copies of globs, and globs
+into a folder that is there: the quick tests copy folders, put and get globs into new folders, and put, get and copy
+folders into folders that are there, by the same expansion of names.
 """
 import types
 import uuid
@@ -49,10 +50,12 @@ class TestSwiftCopy(abstract.AbstractCopyTests, SwiftFixtures):
 
 class TestSwiftGet(abstract.AbstractGetTests, SwiftFixtures):
     test_get_glob_edge_cases = slow(abstract.AbstractGetTests.test_get_glob_edge_cases)
+    test_get_glob_to_existing_directory = slow(abstract.AbstractGetTests.test_get_glob_to_existing_directory)
 
 
 class TestSwiftPut(abstract.AbstractPutTests, SwiftFixtures):
     test_put_glob_edge_cases = slow(abstract.AbstractPutTests.test_put_glob_edge_cases)
+    test_put_glob_to_existing_directory = slow(abstract.AbstractPutTests.test_put_glob_to_existing_directory)
 
 
 class TestSwiftPipe(abstract.AbstractPipeTests, SwiftFixtures):
@@ -63,6 +66,7 @@ class TestSwiftOpen(abstract.AbstractOpenTests, SwiftFixtures):
     pass
 
 
+# Nothing but fsspec's own files on disk, to compare with: no code of this project.
 class LocalFixtures(abstract.AbstractFixtures):
     @pytest.fixture
     def fs(self):
@@ -73,21 +77,26 @@ class LocalFixtures(abstract.AbstractFixtures):
         return str(tmpdir)
 
 
+@pytest.mark.slow
 class TestLocalCopy(abstract.AbstractCopyTests, LocalFixtures):
     pass
 
 
+@pytest.mark.slow
 class TestLocalGet(abstract.AbstractGetTests, LocalFixtures):
     pass
 
 
+@pytest.mark.slow
 class TestLocalPut(abstract.AbstractPutTests, LocalFixtures):
     pass
 
 
+@pytest.mark.slow
 class TestLocalPipe(abstract.AbstractPipeTests, LocalFixtures):
     pass
 
 
+@pytest.mark.slow
 class TestLocalOpen(abstract.AbstractOpenTests, LocalFixtures):
     pass
