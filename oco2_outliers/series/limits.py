@@ -191,11 +191,21 @@ def _refuse_twins(node: Any, where: str) -> None:
         _refuse_twins(below, where)
 
 
+def _refuse_tricks(text: str, where: str) -> None:
+    """Refuse references, and more levels than a person writes."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise InputError(f"{where}: references (&name, *name) are not read: write each value out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > 20:
+            raise InputError(f"{where}: line {event.start_mark.line + 1}: too many levels for a configuration")
+
+
 def _parsed(text: str, where: str) -> Any:
     """What a YAML text holds."""
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise InputError(f"{where}: references (&name, *name) are not read: write each value out")
+        _refuse_tricks(text, where)
         _refuse_twins(yaml.compose(text, Loader=yaml.SafeLoader), where)
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:

@@ -17,7 +17,8 @@ def excursions(values: np.ndarray) -> np.ndarray:
     found = np.full(len(values), np.nan)
     before, after = values[1:-1] - values[:-2], values[2:] - values[1:-1]
     with np.errstate(invalid="ignore"):
-        out = np.where(before * after < 0, np.minimum(np.abs(before), np.abs(after)), 0.0)
+        turns = ((before > 0) & (after < 0)) | ((before < 0) & (after > 0))
+        out = np.where(turns, np.minimum(np.abs(before), np.abs(after)), 0.0)
     out[np.isnan(before) | np.isnan(after)] = np.nan
     found[1:-1] = out
     return found
