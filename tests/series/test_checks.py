@@ -134,6 +134,15 @@ def test_gaps_are_rows_of_the_stretches():
     assert found["start"][0] == pd.Timestamp("2013-03-12 02:30") and found["flag"].tolist() == [9]
 
 
+def test_a_stretch_names_the_file_that_it_begins_in(tmp_path):
+    for month, days in (("a", range(2)), ("b", range(3, 5))):
+        day = pd.DatetimeIndex([f"2013-01-0{n + 1} {h:02}:00" for n in days for h in range(24)])
+        pd.DataFrame({"time": day, "site": "S", "v": 1.0}).to_csv(tmp_path / f"{month}.csv", index=False)
+    found = check_stretches(read_series(tmp_path), limited(flat_line={"suspect": "3 h"}, gap={"longest": "2 h"}))
+    assert found[["kind", "source"]].to_numpy().tolist() == [
+        ["flat line", "a.csv"], ["gap", "a.csv"], ["flat line", "b.csv"]]
+
+
 def test_duplicates_say_whether_they_agree():
     day = pd.DatetimeIndex(["2013-01-01 00:00", "2013-01-01 00:05", "2013-01-01 00:05", "2013-01-01 00:05"])
     found = check_series(pd.Series([1.0, 2, 2, 3], day), limited(gap={"longest": "1 h"}))
