@@ -1,8 +1,8 @@
-"""Windows of a series beside stumpy: seconds, CPU seconds and memory of a whole series, and microseconds of one reading.
+"""Windows of a series beside stumpy: seconds and memory of a whole series, and microseconds of one reading.
 
 Run ``python -m benchmarks.bench_series`` (``--list`` names the cases, ``--only`` picks some). stumpy is compared where
-it is installed (``pip install stumpy``). Each contender runs in a process of its own on the same number of threads; what
-is compiled is compiled before, on a short series. The series is a day of 288 readings that comes back, with noise and
+it is installed (``pip install stumpy``). Each contender runs in a process of its own on as many threads; what is
+compiled is compiled before, on a short series. The series is a day of 288 readings that comes back, with noise and
 an event; both compare shapes, k = 1, and leave out windows that overlap.
 """
 
@@ -56,7 +56,8 @@ def ours(n, window, threads, kind="days", k=1, normalise=True, what="distances",
         def work(values):
             return window_distances(values, window, k, normalise, n_jobs=threads, progress=False)[0]
     work(readings(7_000, kind))
-    facts, answer = _timed(lambda values=readings(n, kind): work(values))
+    values = readings(n, kind)
+    facts, answer = _timed(lambda: work(values))
     if out:
         np.save(out, answer)
     return facts
@@ -70,7 +71,8 @@ def stump(n, window, threads, kind="days", out=None):
     numba.set_num_threads(threads)
     stumpy.config.STUMPY_EXCL_ZONE_DENOM = window / (window - 1)
     stumpy.stump(readings(2_000, kind), window)
-    facts, answer = _timed(lambda values=readings(n, kind): stumpy.stump(values, window))
+    values = readings(n, kind)
+    facts, answer = _timed(lambda: stumpy.stump(values, window))
     if out:
         np.save(out, answer[:, 0].astype(float))
     return facts
