@@ -23,6 +23,7 @@ from oco2_outliers.series.baselines import (
 )
 from .forest import SeriesForest
 from .periods import choose_window
+from .reaching import window_radii
 from .recurrence import window_distances
 from .sliding import averaged, checked_window, plain_values, scores_of_readings
 
@@ -151,7 +152,7 @@ def _at_random(task: _Task) -> np.ndarray:
 
 
 _DIRECT: dict[str, Callable[[_Task], np.ndarray]] = {
-    "windows": lambda t: _of_windows(t, window_distances(t.values, t.window, t.k, False, t.causal)[0]),
+    "windows": lambda t: _of_windows(t, window_radii(t.values, t.window, t.k + 1, causal=t.causal)),
     "knn": lambda t: _of_windows(t, window_distances(t.values, t.window, t.k, False, t.causal)[0]),
     "matrix_profile": lambda t: _of_windows(t, window_distances(t.values, t.window, 1, True, t.causal)[0]),
     "energy": lambda t: _of_windows(t, window_energy(t.values, t.window)),
