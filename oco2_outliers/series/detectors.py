@@ -26,6 +26,7 @@ from .periods import choose_window
 from .reaching import window_radii
 from .recurrence import window_distances
 from .sliding import averaged, checked_window, plain_values, scores_of_readings
+from .window_estimator import WindowIsolation
 
 # %% auto #0
 __all__ = ['PRESETS', 'detector_cards', 'reading_scores']
@@ -163,6 +164,22 @@ _DIRECT: dict[str, Callable[[_Task], np.ndarray]] = {
 }
 
 # %% ../../nbs/series/38_detectors.ipynb #54b9f04d
+_LOCAL = ("energy", "poly", "hampel", "random")  # each reading by its own surroundings
+
+
+def _without_learning(detector: Any, task: _Task, first: int) -> np.ndarray:
+    """Scores of readings by a detector that needs no model; in a stream from reading number `first` on."""
+    from sklearn.base import clone
+
+    if isinstance(detector, WindowIsolation):
+        asked = clone(detector).set_params(window=task.window, causal=task.causal)
+        scores = _of_windows(task, asked.score_series(task.values))
+    else:
+        scores = _DIRECT[detector](task)
+    waits = task.causal and not (isinstance(detector, str) and detector in _LOCAL)
+    return np.where(np.arange(len(scores)) < first, np.nan, scores) if waits else scores
+
+# %% ../../nbs/series/38_detectors.ipynb #54b9f05b
 def _whole_windows(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """Windows in rows, and which of them miss no reading."""
     rows = sliding_window_view(values, window)
@@ -197,7 +214,7 @@ def _told_by(model: Any, task: _Task) -> np.ndarray:
         scores[whole] = -judged(rows[whole])
     return _of_windows(task, scores)
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f05b
+# %% ../../nbs/series/38_detectors.ipynb #54b9f069
 _FIRST_WINDOWS = 256
 _FIRST_READINGS = 1000  # where the period is to be found first
 
@@ -230,7 +247,7 @@ def _by_learning(detector: Any, task: _Task, first: int) -> np.ndarray:
 
     return _in_stages(task, first, judged) if task.causal else judged(task)(task)
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f069
+# %% ../../nbs/series/38_detectors.ipynb #54b9f077
 def _robustly(scores: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Scores in units of the middle half of the known ones, from their median."""
     known = known[~np.isnan(known)]
@@ -253,8 +270,7 @@ def _both(task: _Task, first: int) -> np.ndarray:
         begin = each.stop
     return found
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f077
-_COMPARING = ("windows", "knn", "matrix_profile")
+# %% ../../nbs/series/38_detectors.ipynb #54b9f085
 _NO_STREAM = [name for name, card in _CARDS.items() if not card.causal]
 
 
@@ -279,7 +295,7 @@ def _window_of(values: np.ndarray, window: Any, model: Any, causal: bool) -> int
         return checked_window(window, len(values))
     return choose_window(values[:_FIRST_READINGS] if causal else values)
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f07e
+# %% ../../nbs/series/38_detectors.ipynb #54b9f08c
 def reading_scores(values: Any, detector: Any = "forest", window: int | None = None, k: int = 5, causal: bool = False,
                    smooth: bool = True, random_state: int | None = 0, model: Any = None) -> np.ndarray:
     """Score every reading of a channel by a detector.
@@ -294,7 +310,8 @@ def reading_scores(values: Any, detector: Any = "forest", window: int | None = N
     window : int, optional
         Readings of a window; by default the strongest period, as `choose_window` finds it.
     k : int, default 5
-        Which nearest window counts, for "windows", "knn" and "ensemble".
+        Which nearest window counts, for "windows", "knn" and "ensemble"; "windows" is `WindowIsolation(k + 1)`, which
+        counts the window itself, too.
     causal : bool, default False
         Let each score depend on its own and earlier readings alone.
     smooth : bool, default True
@@ -337,12 +354,10 @@ def reading_scores(values: Any, detector: Any = "forest", window: int | None = N
     first = _first_stage(length, window is None)
     if model is not None:
         scores = _told_by(model, task)
-    elif isinstance(detector, str) and detector in _DIRECT:
-        scores = _DIRECT[detector](task)
-        if causal and detector in _COMPARING:
-            scores[:first] = np.nan  # beside few windows, each is far from the nearest
     elif isinstance(detector, str) and detector == "ensemble":
         return _both(task, first)  # its parts are averaged already
+    elif isinstance(detector, WindowIsolation) or (isinstance(detector, str) and detector in _DIRECT):
+        scores = _without_learning(detector, task, first)
     else:
         scores = _by_learning(detector, task, first)
     return averaged(scores, length, task.causal) if smooth else scores
