@@ -44,7 +44,8 @@ class KernelsFromThePackage(NBProcessor):
     def process(self):
         super().process()
         for cell in self.nb.cells:
-            if cell.cell_type == "code" and "export" in cell.directives_ and "\n@compiled(" in f"\n{cell.source}":
+            exported = {"export", "exporti"} & set(cell.directives_ or {})
+            if cell.cell_type == "code" and exported and "\n@compiled(" in f"\n{cell.source}":
                 cell.source = with_functions_from(room_of(self.nb.cells), cell.source)
 
 
