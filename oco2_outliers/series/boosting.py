@@ -129,6 +129,7 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
     """
 
     takes_windows = True
+    channels_: tuple[str, ...]
 
     def __init__(self, max_iter: int = 150, learning_rate: float = 0.1, max_leaf_nodes: int = 15,
                  min_samples_leaf: int = 20, balanced: bool = False, random_state: Any = 0) -> None:
@@ -142,7 +143,7 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> WindowClassifier:
         """Learn from windows and their labels; those of `windows` unless others are given."""
-        features, y = self._features(X, y, learning=True)
+        features, y = _learnt_features(self, X, y)
         self.classes_ = np.unique(y)
         if len(self.classes_) != 2:
             told = "only one class" if len(self.classes_) < 2 else f"{len(self.classes_)} classes"
@@ -158,40 +159,40 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Chances (n, 2) of each window to be of each class."""
         check_is_fitted(self)
-        return self.model_.predict_proba(self._features(X)[0])
+        return self.model_.predict_proba(_judged_features(self, X))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score (n,) of each window, higher for the labelled kind; above 0 is flagged."""
         check_is_fitted(self)
-        return self.model_.decision_function(self._features(X)[0])
+        return self.model_.decision_function(_judged_features(self, X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Class (n,) of each window."""
         flagged = self.decision_function(X) > 0
         return self.classes_[flagged.astype(int)]
 
-    def _features(self, X: Any, y: Any = None, learning: bool = False) -> tuple[np.ndarray, Any]:
-        """Features of windows or of plain rows, and the labels."""
-        if isinstance(X, LabelledWindows):
-            return self._features_of_windows(X, y, learning)
-        checks = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
-        if not learning:
-            if getattr(self, "channels_", None):
-                raise InputError("this model learnt from what windows() returned: give the same")
-            return _features_of(validate_data(self, X, reset=False, **checks)[:, :, None]), y
-        rows, y = validate_data(self, X, y, **checks)
-        check_classification_targets(y)
-        self.channels_: tuple[str, ...] = ()
-        return _features_of(rows[:, :, None]), y
+# %% ../../nbs/series/62_boosting.ipynb #eae31046
+def _learnt_features(model: WindowClassifier, X: Any, y: Any) -> tuple[np.ndarray, Any]:
+    """Features and labels of what a model is to learn."""
+    if isinstance(X, LabelledWindows):
+        if y is None and X.y is None:
+            raise InputError("these windows have no labels: windows(table, labels=...)")
+        model.channels_, model.n_features_in_ = X.channels, X.T
+        return window_features(X).to_numpy(), X.y if y is None else np.asarray(y)
+    rows, y = validate_data(model, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+    check_classification_targets(y)
+    model.channels_ = ()
+    return _features_of(rows[:, :, None]), y
 
-    def _features_of_windows(self, w: LabelledWindows, y: Any, learning: bool) -> tuple[np.ndarray, Any]:
-        """Features of what `windows` returned, which must be of the channels that were learnt."""
-        if learning:
-            if y is None and w.y is None:
-                raise InputError("these windows have no labels: windows(table, labels=...)")
-            self.channels_, self.n_features_in_ = w.channels, w.T
-            return window_features(w).to_numpy(), w.y if y is None else np.asarray(y)
-        if (w.channels, w.T) != (self.channels_, self.n_features_in_):
-            raise InputError(f"the model learnt windows of {self.n_features_in_} readings of "
-                             f"{', '.join(self.channels_) or 'plain rows'}, not of {w.T} of {', '.join(w.channels)}")
-        return window_features(w).to_numpy(), y
+
+def _judged_features(model: WindowClassifier, X: Any) -> np.ndarray:
+    """Features of what a model is asked about, which must be like what it learnt."""
+    if isinstance(X, LabelledWindows):
+        if (X.channels, X.T) != (model.channels_, model.n_features_in_):
+            raise InputError(f"the model learnt windows of {model.n_features_in_} readings of "
+                             f"{', '.join(model.channels_) or 'plain rows'}, not of {X.T} of {', '.join(X.channels)}")
+        return window_features(X).to_numpy()
+    if model.channels_:
+        raise InputError("this model learnt from what windows() returned: give the same")
+    rows = validate_data(model, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+    return _features_of(rows[:, :, None])
