@@ -14,8 +14,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from ..ground.errors import InputError
+from ..ground.work import count_threads
 from .cutting import LabelledWindows
 from .summaries import SUMMARIES, summaries_of_rows
 
@@ -103,6 +105,8 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
         Give labelled windows as much weight as all others together. Orders hardly change; `predict` flags more.
     random_state : int, default 0
         Of the trees.
+    n_jobs : int or None, default 1
+        Threads; -1 is one a core. The trees are the same.
 
     Attributes
     ----------
@@ -132,9 +136,11 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
     channels_: tuple[str, ...]
 
     def __init__(self, max_iter: int = 150, learning_rate: float = 0.1, max_leaf_nodes: int = 15,
-                 min_samples_leaf: int = 20, balanced: bool = False, random_state: Any = 0) -> None:
+                 min_samples_leaf: int = 20, balanced: bool = False, random_state: Any = 0,
+                 n_jobs: int | None = 1) -> None:
         self.max_iter, self.learning_rate, self.max_leaf_nodes = max_iter, learning_rate, max_leaf_nodes
         self.min_samples_leaf, self.balanced, self.random_state = min_samples_leaf, balanced, random_state
+        self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -152,19 +158,25 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
         self.model_ = HistGradientBoostingClassifier(
             max_iter=self.max_iter, learning_rate=self.learning_rate, max_leaf_nodes=self.max_leaf_nodes,
             min_samples_leaf=self.min_samples_leaf, early_stopping=False, random_state=self.random_state,
-            class_weight="balanced" if self.balanced else None).fit(features, y)
+            class_weight="balanced" if self.balanced else None)
+        with threadpool_limits(count_threads(self.n_jobs)):
+            self.model_.fit(features, y)
         self.n_iter_ = self.model_.n_iter_
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Chances (n, 2) of each window to be of each class."""
         check_is_fitted(self)
-        return self.model_.predict_proba(_judged_features(self, X))
+        features = _judged_features(self, X)
+        with threadpool_limits(count_threads(self.n_jobs)):
+            return self.model_.predict_proba(features)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score (n,) of each window, higher for the labelled kind; above 0 is flagged."""
         check_is_fitted(self)
-        return self.model_.decision_function(_judged_features(self, X))
+        features = _judged_features(self, X)
+        with threadpool_limits(count_threads(self.n_jobs)):
+            return self.model_.decision_function(features)
 
     def predict(self, X: Any) -> np.ndarray:
         """Class (n,) of each window."""
