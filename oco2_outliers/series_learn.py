@@ -20,16 +20,17 @@ from .series.metrics import score_detector, vus_pr
 from .series.nets import BiLSTMClassifier, FCNClassifier, LSTMClassifier, load_net
 from .series.splits import SiteSplit, TimeSplit, refuse_shared_readings, score_splits, split_windows
 
-_all_ = ["windows", "LabelledWindows", "TimeSplit", "SiteSplit", "split_windows", "score_splits", "WindowClassifier",
-         "window_features", "LSTMClassifier", "BiLSTMClassifier", "FCNClassifier", "load_net", "score_detector",
-         "vus_pr"]
-
 # %% auto #0
 __all__ = ['compare_with_detector', 'windows', 'LabelledWindows', 'TimeSplit', 'SiteSplit', 'split_windows', 'score_splits',
            'WindowClassifier', 'window_features', 'LSTMClassifier', 'BiLSTMClassifier', 'FCNClassifier', 'load_net',
            'score_detector', 'vus_pr']
 
-# %% ../nbs/13a_series_learn.ipynb #c0f1704d
+# %% ../nbs/13a_series_learn.ipynb #c0f1700e
+_all_ = ["windows", "LabelledWindows", "TimeSplit", "SiteSplit", "split_windows", "score_splits", "WindowClassifier",
+         "window_features", "LSTMClassifier", "BiLSTMClassifier", "FCNClassifier", "load_net", "score_detector",
+         "vus_pr"]
+
+# %% ../nbs/13a_series_learn.ipynb #c0f17054
 def compare_with_detector(w: LabelledWindows, classifier: Any = None, detector: Any = None) -> pd.DataFrame:
     """Judge each site by a classifier that learnt the other sites, and by a detector that knows no labels.
 
@@ -76,7 +77,7 @@ def compare_with_detector(w: LabelledWindows, classifier: Any = None, detector: 
         rows.append(_two_ways(model, SeriesForest() if detector is None else detector, w[train], w[test]))
     return pd.DataFrame(rows)
 
-# %% ../nbs/13a_series_learn.ipynb #c0f17054
+# %% ../nbs/13a_series_learn.ipynb #c0f1705b
 def _oddness(detector: Any, X: np.ndarray) -> np.ndarray:
     """How odd windows (n, T, n_channels) are, in the eyes of a detector that sees nothing else."""
     found = np.full(len(X), -np.inf)

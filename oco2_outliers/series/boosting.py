@@ -155,10 +155,7 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
             told = "only one class" if len(self.classes_) < 2 else f"{len(self.classes_)} classes"
             raise InputError(f"there is {told} of windows to learn from: labelled ones and others are needed. "
                              "Only binary classification is supported.")
-        self.model_ = HistGradientBoostingClassifier(
-            max_iter=self.max_iter, learning_rate=self.learning_rate, max_leaf_nodes=self.max_leaf_nodes,
-            min_samples_leaf=self.min_samples_leaf, early_stopping=False, random_state=self.random_state,
-            class_weight="balanced" if self.balanced else None)
+        self.model_ = _trees_of(self)
         with threadpool_limits(count_threads(self.n_jobs)):
             self.model_.fit(features, y)
         self.n_iter_ = self.model_.n_iter_
@@ -183,7 +180,15 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
         flagged = self.decision_function(X) > 0
         return self.classes_[flagged.astype(int)]
 
-# %% ../../nbs/series/62_boosting.ipynb #eae31046
+# %% ../../nbs/series/62_boosting.ipynb #eae3103f
+def _trees_of(model: WindowClassifier) -> HistGradientBoostingClassifier:
+    """Trees with the settings of a model, untrained."""
+    return HistGradientBoostingClassifier(
+        max_iter=model.max_iter, learning_rate=model.learning_rate, max_leaf_nodes=model.max_leaf_nodes,
+        min_samples_leaf=model.min_samples_leaf, early_stopping=False, random_state=model.random_state,
+        class_weight="balanced" if model.balanced else None)
+
+# %% ../../nbs/series/62_boosting.ipynb #eae3104d
 def _learnt_features(model: WindowClassifier, X: Any, y: Any) -> tuple[np.ndarray, Any]:
     """Features and labels of what a model is to learn."""
     if isinstance(X, LabelledWindows):

@@ -291,7 +291,7 @@ def _spread_of(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scale = np.sqrt((np.where(there, rows - center, 0.0) ** 2).sum(axis=(0, 1)) / n)
     return center, np.where(scale > 0, scale, 1.0)
 
-# %% ../../nbs/series/64_nets.ipynb #21fea0ee
+# %% ../../nbs/series/64_nets.ipynb #21fea085
 def _loaded(torch: Any, net: NetClassifier, weights: dict[str, np.ndarray]) -> Any:
     """The layers of a net with some weights."""
     parts = _parts_of(torch, {name: each.shape for name, each in weights.items()}, net.n_layers, net.ways)
@@ -304,7 +304,7 @@ def _weights_of(parts: Any, names: Any) -> dict[str, np.ndarray]:
     state = parts.state_dict()
     return {name: state[name].detach().numpy().copy() for name in names}
 
-# %% ../../nbs/series/64_nets.ipynb #21fea085
+# %% ../../nbs/series/64_nets.ipynb #21fea093
 def _learn(net: NetClassifier, torch: Any, weights: dict[str, np.ndarray], learnt: tuple[np.ndarray, np.ndarray],
            judged: tuple[np.ndarray, np.ndarray] | None) -> None:
     """Train a net, epoch by epoch."""
@@ -331,7 +331,7 @@ def _learn(net: NetClassifier, torch: Any, weights: dict[str, np.ndarray], learn
             bar.set_postfix(loss=f"{line['loss']:.4f}")
             bar.update()
 
-# %% ../../nbs/series/64_nets.ipynb #21fea093
+# %% ../../nbs/series/64_nets.ipynb #21fea0a1
 def _fit(net: NetClassifier, X: Any, y: Any, valid: Any) -> None:
     """Check windows and labels, and learn."""
     rows = _readings(X)
@@ -361,7 +361,7 @@ def _decided(net: NetClassifier, X: Any) -> np.ndarray:
         parts = _loaded(torch, net, net.weights_)
         return _asked(torch, parts, _inputs(rows, net.center_, net.scale_), net.ways).astype(np.float64)
 
-# %% ../../nbs/series/64_nets.ipynb #21fea0a1
+# %% ../../nbs/series/64_nets.ipynb #21fea0af
 class LSTMClassifier(NetClassifier):
     """A net that reads a window from its first reading to its last.
 
@@ -420,12 +420,12 @@ class FCNClassifier(NetClassifier):
     Examples
     --------
     >>> sum(int(np.prod(shape)) for shape in FCNClassifier().shapes(1).values())
-    17633
+    17505
     """
 
     kind = "fcn"
 
-# %% ../../nbs/series/64_nets.ipynb #21fea0af
+# %% ../../nbs/series/64_nets.ipynb #21fea0bd
 KINDS: dict[str, type[NetClassifier]] = {each.kind: each for each in (LSTMClassifier, BiLSTMClassifier, FCNClassifier)}
 _ARRAYS = {"meta": np.uint8, "weights": np.float32, "center": np.float64, "scale": np.float64}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -460,7 +460,7 @@ def _refuse_keras_file(path: str | os.PathLike) -> None:
         raise InputError(f"{printable(name)} is a model of Keras, which is not read here: train anew with "
                          "create_train_model and save it with model.save('NAME.npz')")
 
-# %% ../../nbs/series/64_nets.ipynb #21fea0b6
+# %% ../../nbs/series/64_nets.ipynb #21fea0c4
 def _net_of(arrays: dict[str, np.ndarray]) -> NetClassifier:
     """The net of a file, once its settings are known to be sound."""
     try:
@@ -494,7 +494,7 @@ def _classes_of(given: Any) -> np.ndarray:
         raise InputError("it does not name two classes")
     return np.array(given)
 
-# %% ../../nbs/series/64_nets.ipynb #21fea0bd
+# %% ../../nbs/series/64_nets.ipynb #21fea0cb
 def load_net(path: str | os.PathLike) -> NetClassifier:
     """A net that `save` wrote.
 
