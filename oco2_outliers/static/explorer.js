@@ -1739,10 +1739,7 @@ export class Explorer {
   }
 
   download() {
-    const address = URL.createObjectURL(new Blob([this.csv()], { type: "text/csv" }));
-    const link = element("a", { href: address, download: this.nSelected ? "selected.csv" : `${this.word}.csv` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(address), 10000);
+    saveText(this.csv(), this.nSelected ? "selected.csv" : `${this.word}.csv`);
   }
 
   // ------------------------------------------------ looks
