@@ -158,3 +158,37 @@ def fit_by_curve_fit(x, y, error, centre, width, window=100.0):
     return curve_fit(lambda x, m, b, a: peak_model(x, m, b, a, width), d[near], y[near], p0=(0, 400, 1),
                      sigma=error[near], xtol=1e-14, ftol=1e-14,
                      jac=lambda x, m, b, a: np.stack([x, x * 0 + 1, peak_model(x, 0, 0, 1, width)], axis=1))
+
+
+# --- series ---
+
+def naive_vus_pr(labels, score, window, n_thresholds=250):
+    """VUS-PR as the words say it: every width, every threshold, every reading."""
+    n, odd = len(labels), np.asarray(labels) == 1
+    runs = [row for row in range(n) if odd[row] and (row == 0 or not odd[row - 1])]
+    events = [(row, next((end for end in range(row, n) if not odd[end]), n) - 1) for row in runs]
+    heights = np.sort(score)[::-1][np.linspace(0, n - 1, n_thresholds).astype(int)]
+    precisions = []
+    for width in range(window + 1):
+        half, soft = width // 2, odd.astype(float)
+        for start, end in events:
+            for away in range(1, half + 1):
+                for row in (start - away, end + away):
+                    if 0 <= row < n:
+                        soft[row] += np.sqrt(1 - away / width)
+        soft, joined = np.minimum(soft, 1), []
+        for start, end in events:
+            if joined and joined[-1][1] + half >= start - half:
+                joined[-1][1] = end
+            else:
+                joined.append([start, end])
+        average, before = 0.0, 0.0
+        for height in heights:
+            flagged = score >= height
+            touched = sum(flagged[max(start - half, 0) : end + half + 1].any() for start, end in joined)
+            found = soft[flagged].sum()
+            there = (odd.sum() + np.where(odd, 1, soft * flagged).sum()) / 2
+            recall = min(found / there, 1) * touched / len(joined)
+            average, before = average + (recall - before) * found / flagged.sum(), recall
+        precisions.append(average)
+    return np.mean(precisions)

@@ -20,7 +20,7 @@ from sklearn.svm import OneClassSVM
 __all__ = []
 
 # %% ../../nbs/pictures/07_judges.ipynb #e07b53e0
-def _expected_depth(n_rows: np.ndarray) -> np.ndarray:
+def expected_depth(n_rows: np.ndarray) -> np.ndarray:
     """Mean depth of an unsuccessful search in a random tree of n rows."""
     n = np.asarray(n_rows, dtype=np.float64)
     many = np.maximum(n, 3.0)
@@ -53,7 +53,11 @@ class Tree:
             goes_left = X[inner, self.column[at]].astype(np.float64) <= self.threshold[at]
             node[inner] = np.where(goes_left, self.left[at], self.right[at])
             rows = inner
-        return (self.depths() + _expected_depth(self.size) - 1.0)[node]
+        return self.lengths()[node]
+
+    def lengths(self) -> np.ndarray:
+        """Depth of each node, and at a leaf the expected rest of the way that its rows share."""
+        return self.depths() + expected_depth(self.size) - 1.0
 
     def depths(self) -> np.ndarray:
         """Depth of each node; the root has 1."""
@@ -95,7 +99,7 @@ class Trees:
         depths = np.zeros(len(X))
         for tree in self.each():
             depths += tree.leaf_depths(X)
-        expected = len(self.n_nodes) * _expected_depth(np.array([self.max_samples]))
+        expected = len(self.n_nodes) * expected_depth(np.array([self.max_samples]))
         ratio = np.divide(depths, expected, out=np.ones_like(depths), where=expected != 0)
         return -(2.0**-ratio)
 

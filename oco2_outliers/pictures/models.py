@@ -9,7 +9,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,39 +37,43 @@ __all__ = []
 # The first holds what the tutorial's preset needs, the second whitened columns and held-out scores, too.
 _FORMATS = (1, 2)
 _MAX_MODEL_BYTES = 1 << 29
-_TREE_ARRAYS = {"n_nodes": np.int64, "left": np.int32, "right": np.int32, "column": np.int32, "threshold": np.float64,
-                "size": np.int64}
+TREE_ARRAYS = {"n_nodes": np.int64, "left": np.int32, "right": np.int32, "column": np.int32, "threshold": np.float64,
+               "size": np.int64}
 _FRAME_ARRAYS = {"usual": np.float32, "mean": np.float32, "components": np.float32, "scales": np.float64}
 _WHITE_ARRAYS = dict.fromkeys(("usual", "centre", "spread", "weight", "middle", "ways", "widths"), np.float32)
 _HELD_ARRAYS = {"marks": np.uint64, "held": np.float64}
 _ARRAYS = {"meta": np.uint8, "thumbnails": np.uint8, "reference": np.float32, **_FRAME_ARRAYS, **_WHITE_ARRAYS,
-           **_HELD_ARRAYS, **_TREE_ARRAYS}
+           **_HELD_ARRAYS, **TREE_ARRAYS}
 
 
-def _read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The 1-D arrays of a model file, of known names and their types."""
+_TRUST = ("; if you trust its author, read it with trusted=True (--trusted) or turn it into the new form with "
+          "`images convert`")
+
+
+def read_arrays(path: str | os.PathLike, kinds: Mapping[str, type] = _ARRAYS, what: str = "picture model",
+                pickle_advice: str = _TRUST) -> dict[str, np.ndarray]:
+    """The 1-D arrays of a model file, of known names and their types; `meta` must be among them."""
     try:
         data = file_bytes(path)
         if data[:1] == b"\x80":
-            raise InputError("it is a pickle, which can run any code; if you trust its author, read it with "
-                             "trusted=True (--trusted) or turn it into the new form with `images convert`")
+            raise InputError("it is a pickle, which can run any code" + pickle_advice)
         if not zipfile.is_zipfile(io.BytesIO(data)):
             raise InputError("not a model file, or its end is missing")
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             names = [m.filename.removesuffix(".npy") for m in members]
-            if len(set(names)) < len(names) or not set(names) <= set(_ARRAYS) or "meta" not in names:
-                raise InputError("not the arrays of a picture model")
+            if len(set(names)) < len(names) or not set(names) <= set(kinds) or "meta" not in names:
+                raise InputError(f"not the arrays of a {what}")
             if sum(m.file_size for m in members) > _MAX_MODEL_BYTES:
                 raise InputError(f"unfolds to more than {_MAX_MODEL_BYTES:,} bytes")
-            return {name: _read_array(archive, m, name) for name, m in zip(names, members)}
+            return {name: _read_array(archive, m, name, kinds[name]) for name, m in zip(names, members)}
     except (InputError, FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except Exception as error:  # zipfile and its decompressors raise many kinds on hostile bytes
         raise InputError(f"broken file ({type(error).__name__})") from None
 
 # %% ../../nbs/pictures/09_models.ipynb #097a12de
-def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> np.ndarray:
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, kind: type) -> np.ndarray:
     """One 1-D array of the expected type; the header is believed only where it agrees with the bytes there are."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(f"array {name!r} is compressed in an unexpected way")
@@ -80,7 +84,7 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) ->
         raise InputError(f"array {name!r} has an unexpected header")
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     rest = len(data) - stream.tell()
-    if dtype != np.dtype(_ARRAYS[name]) or len(shape) != 1 or shape[0] * dtype.itemsize != rest:
+    if dtype != np.dtype(kind) or len(shape) != 1 or shape[0] * dtype.itemsize != rest:
         raise InputError(f"array {name!r} does not have the type and length of its header")
     values = np.frombuffer(data, dtype, offset=stream.tell()).copy()
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -88,7 +92,7 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) ->
     return values
 
 # %% ../../nbs/pictures/09_models.ipynb #79d858b0
-def _checked_trees(arrays: dict[str, np.ndarray], max_samples: int, n_features: int) -> Trees:
+def checked_trees(arrays: dict[str, np.ndarray], max_samples: int, n_features: int) -> Trees:
     """The trees, once nothing in them can lead a walk astray."""
     flat = [arrays[name] for name in ("left", "right", "column", "threshold", "size")]
     n_nodes, total = arrays["n_nodes"], len(arrays["left"])
@@ -259,7 +263,7 @@ def write_model(forest: Any, path: str | os.PathLike) -> None:
     if forest.frame_ is not None:
         arrays |= {"usual": forest.usual_, **vars(forest.frame_)}
     if forest.chosen().detector == "forest":
-        arrays |= {name: getattr(forest.judge_, name) for name in _TREE_ARRAYS}
+        arrays |= {name: getattr(forest.judge_, name) for name in TREE_ARRAYS}
     else:
         arrays |= {"reference": forest.judge_.rows, "marks": forest.held_.marks, "held": forest.held_.scores}
     if getattr(forest, "thumbnails_", None) is not None:
@@ -272,7 +276,7 @@ def _checked_judge(meta: dict, arrays: dict[str, np.ndarray]) -> Trees | Distanc
     """The judge of a model."""
     if meta["detector"] != "forest":
         return Distances(meta["detector"], _checked_reference(arrays["reference"], meta["n_features"]))
-    trees = _checked_trees(arrays, meta["max_samples"], meta["n_features"])
+    trees = checked_trees(arrays, meta["max_samples"], meta["n_features"])
     if len(trees.n_nodes) != meta["n_estimators"]:
         raise InputError("the number of trees is not the one it names")
     return trees
@@ -285,7 +289,7 @@ def _rebuilt(meta: dict, arrays: dict[str, np.ndarray]) -> tuple[dict, dict]:
     settings |= {"bins": tuple(meta["bins"]), "thumbnails": "thumbnails" in arrays}
     check_settings(settings["bins"], meta["scale"], choice)
     is_held = meta["format"] > 1 and choice.detector != "forest"
-    kind = list(_TREE_ARRAYS) if choice.detector == "forest" else ["reference", *(_HELD_ARRAYS if is_held else ())]
+    kind = list(TREE_ARRAYS) if choice.detector == "forest" else ["reference", *(_HELD_ARRAYS if is_held else ())]
     step = _WHITE_ARRAYS if choice.whiten else _FRAME_ARRAYS
     if set(arrays) - {"thumbnails"} != {"meta", *kind, *(step if meta["pictures"] else ())}:
         raise InputError("it lacks arrays, or has some that do not belong to it")
@@ -329,7 +333,7 @@ def read_model(path: str | os.PathLike, trusted: bool, bins: Sequence[int]) -> t
                          "pickle of the original scripts")
     try:
         if not (trusted and file_bytes(path)[:1] == b"\x80"):
-            arrays = _read_arrays(path)
+            arrays = read_arrays(path)
             return _rebuilt(_checked_meta(arrays["meta"].tobytes()), arrays)
     except InputError as error:
         raise InputError(f"model {os.fspath(path)!r} is refused: {error}") from None
