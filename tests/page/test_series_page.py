@@ -170,7 +170,8 @@ def test_wheel_and_drag(tab, page):
     assert re.match(r"2021-03-\d\d \d\d:\d\d:\d\d: ", window.run("series.tip.textContent"))
 
 
-PIXELS = """(() => { const c = series.plot, w = c.width; const at = c.getContext('2d').getImageData(0, 0, w, c.height).data;
+PIXELS = """(() => { const c = series.plot, w = c.width;
+  const at = c.getContext('2d').getImageData(0, 0, w, c.height).data;
   const hit = (x, y) => { const k = 4 * (y * w + x); return Math.abs(at[k] - 43) + Math.abs(at[k + 1] - 108) +
     Math.abs(at[k + 2] - 153) < 60; };
   const top = Array.from({ length: w }, (_, x) => { for (let y = 22; y < c.height - 22; y++) if (hit(x, y)) return y;
@@ -270,7 +271,8 @@ def test_three_hundred_thousand_readings(tab, tmp_path):
     window.send("Performance.enable", timeDomain="threadTicks")
 
     def worked():
-        return {each["name"]: each["value"] for each in window.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
+        told = window.send("Performance.getMetrics")["metrics"]
+        return {each["name"]: each["value"] for each in told}["TaskDuration"]
 
     window.run("series.paint()")
     before = worked()
