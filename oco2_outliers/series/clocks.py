@@ -21,7 +21,7 @@ __all__ = []
 
 # %% ../../nbs/series/00_clocks.ipynb #014fc01c
 UNITS = (("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("min", 60_000_000_000), ("s", 1_000_000_000),
-         ("ms", 1_000_000))
+         ("ms", 1_000_000), ("us", 1_000), ("ns", 1))
 
 
 def nanoseconds(span: pd.Timedelta) -> int:
@@ -29,15 +29,15 @@ def nanoseconds(span: pd.Timedelta) -> int:
     return int(span.as_unit("ns").value)
 
 
-def span_in_words(span: pd.Timedelta) -> str:
-    """A span of time as a person writes it, at most two units of it: `5 min`, `2 h 45 min`."""
+def span_in_words(span: pd.Timedelta, most: int = 2) -> str:
+    """A span of time as a person writes it, in the `most` largest of its units: `5 min`, `2 h 45 min`."""
     left = nanoseconds(span)
     said: list[str] = []
     sign = "-" if left < 0 else ""
     left = abs(left)
     for unit, size in UNITS:
-        if left >= size and len(said) < 2:
-            said.append(f"{left // size:,} {unit}")
+        if left >= size and len(said) < most:
+            said.append(f"{left // size} {unit}")
             left %= size
     return sign + " ".join(said or ["0 s"])
 
