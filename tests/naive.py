@@ -192,3 +192,38 @@ def naive_vus_pr(labels, score, window, n_thresholds=250):
             average, before = average + (recall - before) * found / flagged.sum(), recall
         precisions.append(average)
     return np.mean(precisions)
+
+
+def summaries_by_definition(values, window):
+    """Ten numbers of each window, one window after the other; NaN where a reading is missing."""
+    table = []
+    for first in range(len(values) - window + 1):
+        w = np.asarray(values[first : first + window], float)
+        if np.isnan(w).any():
+            table.append([np.nan] * 10)
+            continue
+        steps = np.abs(np.diff(w))
+        slope = np.polynomial.polynomial.polyfit(np.arange(window), w - w[0], 1)[1]
+        table.append([w.mean(), 0.0 if (w == w[0]).all() else w.std(), w.min(), w.max(), np.median(w), slope,
+                      steps.mean(), steps.max(), (steps == 0).mean(), w[-1] - w[0]])
+    return np.array(table)
+
+
+def strongest_period(values, default):
+    """The rule that TSB-AD published, lag by lag."""
+    x = np.asarray(values[:20_000], float)
+    x = x - x.mean()
+    likeness = [(x[: len(x) - lag] * x[lag:]).sum() for lag in range(min(400, len(x) - 1) + 1)]
+    peaks = [lag for lag in range(4, len(likeness) - 1) if likeness[lag - 1] < likeness[lag] > likeness[lag + 1]]
+    best = max(peaks, key=lambda lag: likeness[lag], default=0)
+    return best if 6 <= best <= 303 else default
+
+
+def spoken_for(scores, window):
+    """The score of the nearest window that holds each reading; the earlier of two, NaN where there is none."""
+    found = []
+    for reading in range(len(scores) + window - 1):
+        holding = [s for s in range(len(scores)) if s <= reading < s + window and not np.isnan(scores[s])]
+        best = min(holding, key=lambda s: (abs(s + window // 2 - reading), s), default=None)
+        found.append(np.nan if best is None else scores[best])
+    return np.array(found)

@@ -5,8 +5,11 @@
 # %% ../../nbs/page/08_series_content.ipynb #7cbfe007
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,8 @@ from ..ground.errors import InputError, printable
 from ..ground.words import counted
 from .html import page_bytes, page_end, page_head, page_json
 from .packing import Pack, encode
+from ..series.clocks import as_span
+from ..series.results import RESULT_COLUMNS, SeriesResult, load_series_result
 
 # %% auto #0
 __all__ = []
@@ -177,3 +182,69 @@ def series_html(view: SeriesView, title: str = "Sensor series") -> str:
     doing = f"Unpacking {counted(meta['n'], 'reading')} ..."
     return (page_head(title, doing, "series") + page_json("series-meta", meta) + page_bytes("series-data", data)
             + page_end("series"))
+
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe07e
+_RATE = "false alarms for each channel and month"
+
+
+def _of_result(found: SeriesResult) -> SeriesView:
+    """What `judge` returned."""
+    settings, channels = found.summary["settings"], found.summary["channels"]
+    pairs = {(each["site"], each["channel"]): each for each in channels}
+    notes = [f"{each['channel']} of {each['site']}: {note}" for each in channels for note in each["notes"]]
+    windows = dict.fromkeys(each["window_time"] for each in channels if each["window"])
+    told = f", windows of {', '.join(list(windows)[:3])}{' and others' if len(windows) > 3 else ''}" if windows else ""
+    how = f"judged by {settings['detector']}{' as a stream' if settings['causal'] else ''}{told}"
+    return SeriesView(
+        found.points, found.windows, settings["alpha"] or 0.0, _RATE, True,
+        {pair: each["threshold"] for pair, each in pairs.items() if each["threshold"] is not None},
+        {pair: as_span("step", each["step"]) for pair, each in pairs.items() if each["step"]},
+        [how, *found.summary["notes"], *notes])
+
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe085
+def windows_of_points(points: pd.DataFrame) -> pd.DataFrame:
+    """The stretches of a table of readings: one row for each site, channel, start, end and kind that it names."""
+    kinds = points["kind"].fillna("")
+    told = points[(kinds != "") & points["start"].notna()]
+    keys = ["site", "channel", "start", "end", "kind", "reason"]
+    grouped = told.groupby(keys, sort=False, dropna=False, as_index=False)
+    return grouped.agg(score=("score", "max"), p_value=("p_value", "min"), source=("source", "first"))
+
+
+def _of_table(points: pd.DataFrame, alpha: float | None) -> SeriesView:
+    """A table with the columns of a result, all of its files under each other."""
+    notes = []
+    if alpha is None:
+        p = points.loc[points["outlier"].fillna(False).astype(bool), "p_value"].max()
+        alpha = 0.01 if pd.isna(p) or p >= 1 else float(-np.log1p(-p))
+        notes.append(f"the table does not tell which alpha was asked for; its verdict allows {alpha:.3g}")
+    notes.append("gaps have no reading, and so no row in this table: they are seen, and not listed")
+    steps = {(str(site), str(channel)): step for (site, channel), rows in points.groupby(["site", "channel"])
+             if not pd.isna(step := rows["time"].drop_duplicates().sort_values().diff().median())}
+    return SeriesView(points, windows_of_points(points), alpha, _RATE, True, steps=steps, notes=notes)
+
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe08c
+def _of_run(folder: Path) -> SeriesView | None:
+    """The combined table of a run of series; None where the folder holds none."""
+    try:
+        run = json.loads((folder / "run.json").read_text("utf-8"))
+        if run["task"] != "series" or not (folder / "combined.parquet").is_file():
+            return None
+        alpha = float(run["parameters"]["alpha"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    points = pd.read_parquet(folder / "combined.parquet")
+    return _of_table(points, alpha) if set(RESULT_COLUMNS) <= set(points) else None
+
+
+def series_view(result: Any) -> SeriesView | None:
+    """What a page of series shows of a result; None where it is no result of series."""
+    if isinstance(result, SeriesResult):
+        return _of_result(result)
+    if isinstance(result, pd.DataFrame):
+        return _of_table(result, None) if set(RESULT_COLUMNS) <= set(result) else None
+    if not isinstance(result, str | os.PathLike) or not os.path.isdir(result):
+        return None
+    if all(os.path.isfile(os.path.join(result, name)) for name in ("points.parquet", "windows.parquet")):
+        return _of_result(load_series_result(result))
+    return _of_run(Path(result))

@@ -5,9 +5,6 @@
 # %% ../../nbs/series/24_recurrence.ipynb #47e14007
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -27,7 +24,7 @@ NONE = np.finfo(np.float64).max  # the key of a neighbour that is not there
 
 @compiled()
 def offer(keys, who, place, key, other):
-    """Put a window into the sorted list of the nearest at `place`, if it is near enough; the largest key of the list."""
+    """Put a window into the sorted list at `place`, if it is near enough; the largest key of that list."""
     last = keys.shape[1] - 1
     if key > keys[place, last] or (key == keys[place, last] and other > who[place, last]):
         return keys[place, last]
@@ -63,16 +60,26 @@ def offer_row(row, found, worst, i, first, both):
 
 # %% ../../nbs/series/24_recurrence.ipynb #47e14054
 @compiled()
+def least_reach(row, cores, radius):
+    """The least max(key, core), or `radius` where that is less."""
+    for begin in range(0, len(row), 64):
+        near, end = 0, min(begin + 64, len(row))
+        for t in range(begin, end):
+            near += (row[t] < radius) & (cores[t] < radius)
+        if near > 0:
+            for t in range(begin, end):
+                radius = min(radius, max(row[t], cores[t]))
+    return radius
+
+
+@compiled()
 def reach_row(row, core, radius, i, first, both):
     """Lower the radii of the windows from `first` on by way of window i, and with `both` that of i by way of them."""
     own, cores, radii = core[i], core[first : first + len(row)], radius[first : first + len(row)]
-    near = 0
     for t in range(len(row)):
         radii[t] = min(radii[t], max(row[t], own))
-        near += row[t] < radius[i]
-    if both and near > 0:
-        for t in range(len(row)):
-            radius[i] = min(radius[i], max(row[t], cores[t]))
+    if both:
+        radius[i] = least_reach(row, cores, radius[i])
 
 # %% ../../nbs/series/24_recurrence.ipynb #47e14062
 _WIDTH = 512
@@ -152,20 +159,26 @@ class Pairs:
 
 # %% ../../nbs/series/24_recurrence.ipynb #47e1407e
 @compiled()
-def distances_to(values, window, scales, normalise, keys, begins, others):
-    """Distances of windows to their others, NaN where there is none (-1); of raw windows the roots of their keys."""
+def shape_distance(first, second, scales, i, j):
+    """Distance of two windows whose scales are columns i and j, after both have given up level and size."""
+    total = 0.0
+    for t in range(len(first)):
+        a = ((first[t] - scales[2, i]) - scales[3, i]) * scales[4, i]
+        b = ((second[t] - scales[2, j]) - scales[3, j]) * scales[4, j]
+        total += (a - b) * (a - b)
+    return np.sqrt(total)
+
+
+@compiled()
+def _distances_to(values, window, scales, normalise, keys, others):
+    """Distances of all windows to their others, NaN where there is none (-1); of raw windows the roots of keys."""
     out = np.full(len(others), np.nan)
-    for p in range(len(others)):
-        i, j = begins[p], others[p]
-        if j >= 0 and not normalise:
-            out[p] = np.sqrt(max(keys[p], 0.0))
+    for i in range(len(others)):
+        j = others[i]
+        if j >= 0 and normalise:
+            out[i] = shape_distance(values[i : i + window], values[j : j + window], scales, i, j)
         elif j >= 0:
-            total = 0.0
-            for t in range(window):
-                a = ((values[i + t] - scales[2, i]) - scales[3, i]) * scales[4, i]
-                b = ((values[j + t] - scales[2, j]) - scales[3, j]) * scales[4, j]
-                total += (a - b) * (a - b)
-            out[p] = np.sqrt(total)
+            out[i] = np.sqrt(max(keys[i], 0.0))
     return out
 
 # %% ../../nbs/series/24_recurrence.ipynb #47e1408c
@@ -227,5 +240,5 @@ def window_distances(values: ArrayLike, window: int, k: int = 5, normalise: bool
     pairs = Pairs(series, missing, checked_window(window, len(series)), checked_floor(floor), bool(normalise),
                   bool(causal), n_jobs, progress)
     keys, who = pairs.nearest(whole_number("k", k))
-    places = np.arange(pairs.n)
-    return distances_to(series, pairs.window, pairs.scales, pairs.normalise, keys[:, -1], places, who[:, -1]), who[:, -1]
+    last, neighbour = np.ascontiguousarray(keys[:, -1]), np.ascontiguousarray(who[:, -1])
+    return _distances_to(series, pairs.window, pairs.scales, pairs.normalise, last, neighbour), neighbour

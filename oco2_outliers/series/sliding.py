@@ -76,9 +76,10 @@ def scores_of_readings(scores: np.ndarray, window: int, causal: bool = False) ->
     wanted = reading - window // 2
     after = np.searchsorted(known, wanted)
     below, above = known[np.maximum(after - 1, 0)], known[np.minimum(after, len(known) - 1)]
-    nearest = np.where(np.abs(wanted - below) <= np.abs(above - wanted), below, above)
-    holds = (nearest <= reading) & (reading < nearest + window)
-    found[holds] = scores[nearest[holds]]
+    to_below, to_above = (np.where((each <= reading) & (reading < each + window), np.abs(wanted - each), n_values)
+                          for each in (below, above))  # a window that does not hold the reading is out of reach
+    spoken = np.minimum(to_below, to_above) < n_values
+    found[spoken] = scores[np.where(to_below <= to_above, below, above)[spoken]]
     return found
 
 # %% ../../nbs/series/30_sliding.ipynb #e775b070
