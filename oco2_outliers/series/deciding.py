@@ -160,13 +160,14 @@ def decide(asked: Asked, values: np.ndarray, odd: np.ndarray, step: pd.Timedelta
            what: str = "surrogates") -> Decided:
     """Scores, threshold and stretches of one channel on its regular step; `odd` is what the checks flagged."""
     found = Decided()
-    # What the checks flagged is no measure of what is ordinary.
-    middle, width = scale_of((values if asked.causal else np.where(odd, np.nan, values)) if history is None else history,
-                             asked.causal)
+    # What the checks flagged is no measure of what is ordinary; in a stream they may have looked at later readings.
+    ordinary = values if asked.causal else np.where(odd, np.nan, values)
+    middle, width = scale_of(ordinary if history is None else history, asked.causal)
     if asked.model is not None:
         middle, width = 0.0, 1.0  # a model knows readings as they come
     values = (values - middle) / width
-    found.window = int(getattr(asked.model, "window_", 0) or window_in_readings(asked.window, values, step, asked.causal))
+    found.window = int(getattr(asked.model, "window_", 0)) or window_in_readings(asked.window, values, step,
+                                                                                 asked.causal)
     if len(values) < found.window:
         found.scores = np.full(len(values), np.nan)
         found.notes.append(f"the channel is shorter than one window of {found.window}: give a shorter window")
