@@ -69,10 +69,9 @@ def clock_changes(times: pd.Series) -> tuple[list[list[float]], str]:
     days = pd.date_range(ordered.iloc[0].floor("h", ambiguous=True), ordered.iloc[-1], freq="h").union(
         pd.DatetimeIndex([ordered.iloc[0]]))
     # One moment an hour is enough: no clock changes twice in one.
-    utc, local = days.tz_convert("UTC").tz_localize(None), days.tz_localize(None)
-    ahead = np.asarray((local - utc) / pd.Timedelta("1ms"), float)
-    first = np.flatnonzero(np.diff(ahead, prepend=np.nan) != 0)
-    return [[float(utc[i].value // 10**6), float(ahead[i])] for i in first], str(times.dt.tz)
+    utc, local = (each.as_unit("ns").asi8 / 1e6 for each in (days.tz_convert("UTC"), days.tz_localize(None)))
+    first = np.flatnonzero(np.diff(local - utc, prepend=np.nan) != 0)
+    return [[float(utc[i]), float(local[i] - utc[i])] for i in first], str(times.dt.tz)
 
 # %% ../../nbs/page/08_series_content.ipynb #7cbfe054
 def _instants(times: pd.Series) -> pd.Series:
@@ -87,8 +86,8 @@ def _counted_times(times: pd.Series) -> tuple[pd.Series, dict[str, float]]:
     """Times as whole seconds after the first, which pack best, or else as ms; and how the page gets ms of them."""
     naive = _instants(times)
     first = naive.min() if len(naive) else pd.Timestamp(0)
-    since = (naive - first) / pd.Timedelta("1s")
-    base = float(pd.Timestamp(first).value) / 1e6
+    since = (naive - first).dt.total_seconds()
+    base = float(pd.Timestamp(first).as_unit("ns").value) / 1e6
     if naive.dtype == "datetime64[s]" and since.max() < 2**32:
         return since.astype("uint32"), {"base": base, "unit": 1000.0}
     return since * 1000.0, {"base": base, "unit": 1.0}
@@ -118,7 +117,7 @@ def _of_windows(windows: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> dict
     """The columns of stretches that the page lists: where they lie, their words, and their numbers."""
     places = {pair: place for place, pair in enumerate(pairs)}
     of = [places[str(site), str(channel)] for site, channel in zip(windows["site"], windows["channel"])]
-    columns = {"place": pd.Series(of, dtype="int32")}
+    columns: dict[str, pd.Series] = {"place": pd.Series(of, dtype="int32")}
     for name in ("start", "end"):
         times = pd.to_datetime(windows[name])
         columns |= {name: _instants(times), f"{name}_text": times.map(lambda one: "" if pd.isna(one) else str(one))}
@@ -219,8 +218,11 @@ def _of_table(points: pd.DataFrame, alpha: float | None) -> SeriesView:
         alpha = 0.01 if pd.isna(p) or p >= 1 else float(-np.log1p(-p))
         notes.append(f"the table does not tell which alpha was asked for; its verdict allows {alpha:.3g}")
     notes.append("gaps have no reading, and so no row in this table: they are seen, and not listed")
-    steps = {(str(site), str(channel)): step for (site, channel), rows in points.groupby(["site", "channel"])
-             if not pd.isna(step := rows["time"].drop_duplicates().sort_values().diff().median())}
+    steps = {}
+    for (site, channel), rows in points.groupby(["site", "channel"]):
+        step = pd.to_timedelta(rows["time"].drop_duplicates().sort_values().diff()).median()
+        if isinstance(step, pd.Timedelta):
+            steps[str(site), str(channel)] = step
     return SeriesView(points, windows_of_points(points), alpha, _RATE, True, steps=steps, notes=notes)
 
 # %% ../../nbs/page/08_series_content.ipynb #7cbfe08c

@@ -65,7 +65,7 @@ def series_unit(unit: Unit, *, detector: str = "forest", window: str = "auto", k
         asked["value"] = values[0]
     limits, frozen = _limits_of(config), _forest_of(model)
     found = judge(_readings_of(unit, timezone, asked), detector, window_of(window), k, alpha, causal, random_state,
-                  limits, calibrate, frozen)
+                  limits, None if calibrate == "none" else calibrate, frozen, bar=False)
     table = found.points.assign(source=unit.name)
     table.attrs = {"counts": _counts_of(found)}
     return table

@@ -268,7 +268,7 @@ add_task(Task(
      Parameter("causal", False, "judge each reading by itself and earlier ones alone.", "flag"),
      Parameter("config", None, "limits of the checks, a YAML file."),
      Parameter("model", None, "judge by this model.", short="m"),
-     Parameter("calibrate", "surrogates", "where p-values come from: surrogates, or clean."),
+     Parameter("calibrate", "surrogates", "where p-values come from: surrogates, or none."),
      Parameter("time", None, "column of times."), Parameter("value", None, "columns of readings, a,b,c.", "names"),
      Parameter("site", None, "column of sites."), Parameter("channel", None, "column that names what is measured."),
      Parameter("step", None, "from one reading to the next, like 5min."),

@@ -18,7 +18,7 @@ from ..ground.numbers import shown
 from ..ground.words import counted
 from ..runs.tasks import names_from
 from .options import Seed
-from .tables import keep_table, local_path, say_notes, shown_table, table_target
+from .tables import MOST_LINES, keep_table, local_path, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,8 +67,6 @@ class _Asked:
         """The readings that are meant."""
         from oco2_outliers.series.reading_files import read_series
 
-        if not all(each.strip() for each in self.inputs):
-            raise InputError("an input is an empty text: give a file or a folder")
         paths = self.inputs[0] if len(self.inputs) == 1 else list(self.inputs)
         return read_series(paths, **(self.columns | other), **self.settings)
 
@@ -123,6 +121,8 @@ def _asked(inputs: Sequence[str], time: str | None, value: str | None, site: str
            step: str | None, timezone: str | None, time_format: str | None, only: tuple[str | None, str | None],
            dialect: tuple[str | None, str | None, str | None]) -> _Asked:
     """What the options say of reading."""
+    if not all(each.strip() for each in inputs):
+        raise InputError("an input is an empty text: give a file or a folder")
     values = names_from(value)
     columns = {"time": time, "value": values[0] if values is not None and len(values) == 1 else values, "site": site,
                "channel": channel}
@@ -184,10 +184,14 @@ def _kinds_in_words(found: pd.DataFrame) -> str:
 
 
 def _shown_stretches(found: pd.DataFrame) -> None:
-    """Print the first stretches, one site and channel after the other."""
-    if len(found):
-        texts = found[["site", "channel", "kind", "start", "end", "reason"]]
-        shown_table(texts.assign(start=texts["start"].astype(str), end=texts["end"].astype(str)), {})
+    """Print the first stretches, a line each, below the name of their channel."""
+    for (site, channel), rows in found.head(MOST_LINES).groupby(["site", "channel"], sort=False):
+        print(f"\n{printable(channel)} of {printable(site)}")
+        for start, kind, reason in zip(rows["start"], rows["kind"], rows["reason"]):
+            what = reason if reason.startswith(kind) else f"{kind}: {reason}"
+            print(f"  {str(start)[:19]}  {printable(what)}")
+    if len(found) > MOST_LINES:
+        print(f"and {counted(len(found) - MOST_LINES, 'more stretch', 'more stretches')}, see --out")
 
 # %% ../../nbs/shell/28_series_commands.ipynb #48888070
 _TableOut = Annotated[str | None, typer.Option("--out", help="Keep the stretches: .csv, .json or .parquet.")]
@@ -225,8 +229,10 @@ _FolderOut = Annotated[str, typer.Option("--out", help="Folder for the result; o
                                          ".json or .parquet.")]
 _Page = Annotated[str | None, typer.Option("--page", help="Write it as an HTML page, too, which works offline.")]
 _Alpha = Annotated[float, typer.Option(help="False alarms for each channel and month that are put up with.")]
-_Calibrate = Annotated[str, typer.Option(help="Where p-values come from: surrogates (chance series like the readings) "
-                                         "or clean (the readings themselves, taken as in order).")]
+_Calibrate = Annotated[str, typer.Option(help="Where p-values come from: surrogates (chance series like the readings), "
+                                         "clean (readings in order, see --history), or none.")]
+_History = Annotated[list[str] | None, typer.Option(help="File of readings of the same channels that are in order, for "
+                                                    "--calibrate clean; can be given more than once.")]
 _TABLES = (".csv", ".json", ".parquet")
 _RESULT_FILES = ("points.parquet", "windows.parquet", "summary.json")
 
@@ -257,13 +263,15 @@ def _page_of(asked: _Asked, page: str | None) -> Path | None:
 def _judge_command(
     inputs: _Inputs, out: _FolderOut = "judged", page: _Page = None, detector: _Detector = "forest",
     window: _Window = "auto", k: _K = 5, alpha: _Alpha = 0.01, causal: _Causal = False, config: _Config = None,
-    model: _Model = None, calibrate: _Calibrate = "surrogates", random_state: Seed = 0,
+    model: _Model = None, calibrate: _Calibrate = "surrogates", history: _History = None, random_state: Seed = 0,
     time: _Time = None, value: _Value = None, site: _Site = None, channel: _Channel = None, step: _Step = None,
     timezone: _Zone = None, time_format: _TimeFormat = None, only_site: _OnlySite = None,
     only_channel: _OnlyChannel = None, encoding: _Encoding = None, separator: _Separator = None,
     decimal: _Decimal = None,
 ) -> None:
     """Find the readings and stretches that do not belong, each with a reason and a p-value."""
+    from dataclasses import replace
+
     from oco2_outliers.explorer import explore
     from oco2_outliers.series.judging import judge
 
@@ -271,8 +279,9 @@ def _judge_command(
                    (encoding, separator, decimal))
     target, html = _target_of(asked, out), _page_of(asked, page)
     size, frozen, limits = window_from(window), _forest_of(model), _limits_of(config)
-    s = asked.chosen()
-    found = judge(s, detector, size, k, alpha, causal, random_state, limits, calibrate, frozen)
+    s, clean = asked.chosen(), None if not history else replace(asked, inputs=history).read()
+    found = judge(s, detector, size, k, alpha, causal, random_state, limits,
+                  None if calibrate == "none" else calibrate, frozen, clean)
     written = found.save(local_path(out)) if target is None else []
     print(found)
     _shown_stretches(found.windows)

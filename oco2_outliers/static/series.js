@@ -9,7 +9,8 @@ const [SECOND, MINUTE, HOUR] = [1000, 60000, 3600000];
 const STEPS_OF_TIME = [SECOND, 5 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR,
   DAY, 2 * DAY, 7 * DAY, 14 * DAY];
 // Kinds keep their colour from page to page; one that is not here takes a hue by its place. A text always says the same.
-const KIND_COLOURS = { "odd shape": "#d55e00", "flat line": "#009e73", spike: "#cc79a7", "level shift": "#e69f00", gap: "#8c6bb1", missing: "#9c8f6b", jump: "#d6336c",
+const KIND_COLOURS = { "odd shape": "#d55e00", "odd level": "#b8860b", "odd spread": "#e8590c", "odd steps": "#c2255c", "odd slope": "#a0522d",
+  "odd repeats": "#7b6cd9", "flat line": "#009e73", spike: "#cc79a7", "level shift": "#e69f00", gap: "#8c6bb1", missing: "#9c8f6b", jump: "#d6336c",
   rate: "#9775fa", "out of range": "#e03131", drift: "#6a9a1b", noisy: "#1098ad", duplicate: "#868e96" };
 const LOWER = "below the run's alpha";
 
@@ -191,6 +192,7 @@ export class SeriesPage {
     this.named = Array.from({ length: n }, (_, i) => ({ named: true, k: w.place.plot[i], start: w.start.plot[i], end: w.end.plot[i], kind: w.kind.text(i), reason: w.reason.text(i),
       score: number("score", i), p: number("p_value", i), texts: { start: w.start_text.text(i), end: w.end_text.text(i), score: w.score?.text(i) ?? "",
         p_value: w.p_value?.text(i) ?? "", source: w.source?.text(i) ?? "" } }));
+    for (const each of this.named) each.byScore = each.kind.startsWith("odd ");
     const told = [...new Set(this.named.map((each) => each.kind))];
     const others = told.filter((kind) => !Object.hasOwn(KIND_COLOURS, kind)).sort();
     const ordered = [...Object.keys(KIND_COLOURS).filter((kind) => told.includes(kind)), ...others];
@@ -252,9 +254,9 @@ export class SeriesPage {
   }
 
   choose() {
-    // At the alpha of the run its own verdict stands, whatever rounding did to p.
+    // At the alpha of the run its own verdict stands, whatever rounding did to p; what a check found stands at any alpha.
     const limit = this.limit();
-    const every = [...this.named.filter((each) => this.alpha === this.meta.alpha || !(each.p > limit)), ...this.unnamed(limit)];
+    const every = [...this.named.filter((each) => this.alpha === this.meta.alpha || !each.byScore || !(each.p > limit)), ...this.unnamed(limit)];
     this.counts = new Map([...this.kinds.keys()].map((kind) => [kind, 0]));
     for (const each of every) this.counts.set(each.kind, this.counts.get(each.kind) + 1);
     this.shown = every.filter((each) => !this.hidden.has(each.kind)).sort((a, b) => a.k - b.k || a.start - b.start || a.end - b.end);
@@ -450,7 +452,7 @@ export class SeriesPage {
   buildHelp() {
     const lines = ["Drag to move, turn the wheel to zoom, click the strip at the bottom to go there. Keys: left and right move, + and - zoom, 0 shows the whole channel, n and p open the next and the previous odd stretch.",
       "Where many readings share a pixel, the line goes from their lowest to their highest, so no spike is lost. A line that stops is a gap or a missing reading; a reading alone is a dot.",
-      "Stretches with a p-value are shown as long as alpha allows it; those of the checks (a gap, a flat line) have none and are always shown. Below the readings stands the score, higher is odder, with the threshold that belongs to alpha.",
+      "Stretches that the score found (odd shape, odd level ...) are shown as long as alpha allows it; what a check found (a gap, a flat line) is shown at any alpha. Below the readings stands the score, higher is odder, with the threshold that belongs to alpha.",
       "With alpha above that of the run, readings appear that the run let pass: they are grey, and no reason was sought for them."];
     return element("details", { class: "ox-panel sx-help" }, element("summary", { text: "Help" }), ...lines.map((text) => element("p", { text })));
   }
@@ -486,7 +488,9 @@ export class SeriesPage {
 
   entry(each) {
     const { site, channel } = this.channels[each.k];
-    const numbers = [this.everywhere ? `${site}, ${channel}` : "", Number.isNaN(each.score) ? "" : `score ${brief(each.score)}`, Number.isNaN(each.p) ? "" : `p ${brief(each.p)}`].filter(Boolean);
+    const judged = each.byScore !== false; // a check has no score, and no p
+    const numbers = [this.everywhere ? `${site}, ${channel}` : "", judged && !Number.isNaN(each.score) ? `score ${brief(each.score)}` : "",
+      judged && !Number.isNaN(each.p) ? `p ${brief(each.p)}` : ""].filter(Boolean);
     return element("li", {}, element("button", { type: "button", class: "sx-entry", "aria-current": each === this.current ? "true" : null, onclick: () => this.open(each) },
       element("span", { class: "sx-first" }, this.swatch(each.kind), element("b", { text: each.kind }), element("span", { text: this.when(each) })),
       element("span", { text: this.why(each) }), numbers.length ? element("span", { class: "ox-sub", text: numbers.join(", ") }) : null));

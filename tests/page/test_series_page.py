@@ -30,8 +30,8 @@ def judged(n=2000, zone=None):
     points = pd.DataFrame({"time": times, "site": "LRO1", "channel": "velocity", "value": value, "score": score,
                            "outlier": np.arange(n) == 700, "p_value": p, "source": "flow.csv"})
     points.loc[points["value"].isna(), ["score", "p_value"]] = np.nan
-    windows = [(700, 700, "spike", "spike: 40.00 where its neighbours have 0.10", 0.9, 0.0005),
-               (200, 233, "flat line", "flat line: 34 readings of exactly 1.659 m/s", np.nan, np.nan),
+    windows = [(700, 700, "odd shape", "odd shape: 40.00 where its neighbours have 0.10", 0.9, 0.0005),
+               (200, 233, "flat line", "flat line: 34 readings of exactly 1.659 m/s", 0.5, 1.0),
                (1000, 1099, "missing", "missing: 100 readings without a value", np.nan, np.nan),
                (1400, 1499, "gap", "gap: no reading for 8 h 20 min", np.nan, np.nan)]
     windows = pd.DataFrame(windows, columns=["start", "end", "kind", "reason", "score", "p_value"])
@@ -84,10 +84,10 @@ def test_a_channel_with_stretches_and_no_reading_is_there():
 def test_alpha_shows_and_hides(tab, page):
     window = tab(page, 1400, 950)
     kinds = "series.shown.map((each) => each.kind).join()"
-    assert window.run(kinds) == "flat line,spike,missing,gap"
+    assert window.run(kinds) == "flat line,odd shape,missing,gap"
     assert window.run("series.threshold()") == 0.7
     window.run("series.setAlpha(0.0004)")
-    assert window.run(kinds) == "flat line,missing,gap", "checks have no p-value and stay"
+    assert window.run(kinds) == "flat line,missing,gap", "what a check found stays, whatever its p"
     window.run("series.alphaBox.focus(); series.alphaBox.select()")
     window.type("0.405")
     window.key("Enter")
@@ -100,7 +100,7 @@ def test_alpha_shows_and_hides(tab, page):
     assert "sought no reason" in window.run(f"series.why({grey}[0])")
     assert window.run("series.threshold()") == points["score"][points["p_value"] <= 0.405].min()
     window.run("document.querySelector('.sx-alpha button').click()")
-    assert window.run(kinds) == "flat line,spike,missing,gap" and window.run("series.alpha") == 0.01
+    assert window.run(kinds) == "flat line,odd shape,missing,gap" and window.run("series.alpha") == 0.01
     assert 0 < int(window.run("series.alphaSlider.value")) < 1000
     window.run("series.alphaSlider.value = '1000'; series.alphaSlider.dispatchEvent(new Event('input'))")
     assert window.run("series.alpha") == 1
@@ -126,7 +126,7 @@ def test_stretches_by_hand_and_by_keyboard(tab, page):
     settled(window)
     assert window.run("series.current.kind") in ("missing", "gap")
     for _ in range(4):
-        if window.run("series.current.kind") == "spike":
+        if window.run("series.current.kind") == "odd shape":
             break
         window.key("p")
     settled(window)
@@ -135,7 +135,7 @@ def test_stretches_by_hand_and_by_keyboard(tab, page):
     left, right = window.run("series.view")
     assert left < spike < right and right - left < (whole[1] - whole[0]) / 5
     assert "40.00 where its neighbours" in window.run("series.tip.textContent")
-    assert window.run("document.querySelector('.sx-entry[aria-current]').innerText").startswith("spike")
+    assert window.run("document.querySelector('.sx-entry[aria-current]').innerText").startswith("odd shape")
     window.run("series.plot.focus()")
     window.key("0")
     settled(window)
