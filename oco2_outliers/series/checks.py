@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.words import counted
+from ..ground.work import progress
 from .clocks import nanoseconds, span_in_words
 from .learning import learn_limits, spans_for
 from .limits import ChannelLimits, SeriesConfig, as_config, nearest
@@ -62,7 +63,7 @@ class Task:
     view: Grid | None
     limits: ChannelLimits
     zone: Any
-    stretches: list[tuple[int, int, Stretch, int]]  # first and last time, the stretch, its flag
+    stretches: list[tuple[int, int, Stretch, int, int]]  # first and last time, the stretch, its flag, its first row
 
     @property
     def unit(self) -> str:
@@ -73,7 +74,9 @@ class Task:
         """Keep a stretch of slots; returns its first and last time."""
         assert self.view is not None
         first, last = (int(self.view.times[place].astype(np.int64)) for place in (stretch.first, stretch.last))
-        self.stretches.append((first, last, stretch, flag))
+        rows = self.view.rows[stretch.first:stretch.last + 1]
+        row = rows[rows >= 0][0] if (rows >= 0).any() else self.view.rows[stretch.first - 1]  # a gap has one before it
+        self.stretches.append((first, last, stretch, flag, int(row)))
         return first, last
 
 # %% ../../nbs/series/10_checks.ipynb #56ef3031
@@ -126,7 +129,8 @@ def _tell_extras(task: Task, said: Verdicts) -> None:
                 "with the same value" if same else f"and says {number(old)}{task.unit}")
         said.claim(row, kind, reason, time, time)
         said.raise_flag(row, SUSPECT)
-        task.stretches.append((time, time, Stretch(kind, 0, 0, float(values[place]), np.nan, reason), SUSPECT))
+        task.stretches.append((time, time, Stretch(kind, 0, 0, float(values[place]), np.nan, reason), SUSPECT,
+                               int(row[0])))
 
 # %% ../../nbs/series/10_checks.ipynb #56ef3046
 def _tell_values(task: Task, found: list[Found], said: Verdicts) -> None:
@@ -170,7 +174,7 @@ def _tell_alone(task: Task, said: Verdicts) -> None:
         said.claim(row, "out of range", reason, time, time)
         flag = FAIL if failed[place] else SUSPECT
         task.stretches.append((time, time, Stretch("out of range", 0, 0, float(value), float(score[place]), reason),
-                               flag))
+                               flag, int(row[0])))
 
 # %% ../../nbs/series/10_checks.ipynb #56ef305b
 def _config_for(series: SensorSeries, config: Any) -> SeriesConfig:
@@ -208,8 +212,9 @@ def _checked_series(s: Any, config: Any) -> tuple[SensorSeries, Verdicts, list[T
     series = as_series(s)
     limits = _config_for(series, config)
     said = Verdicts(len(series))
-    tasks = [_check(series, site, channel, limits.of(site, channel) or ChannelLimits(), said)
-             for site, channel in series.channels()]
+    pairs = series.channels()
+    tasks = [_check(series, *pair, limits.of(*pair) or ChannelLimits(), said)
+             for pair in progress(pairs, "checking", "channel", None if len(pairs) > 20 else False)]
     return series, said, tasks
 
 # %% ../../nbs/series/10_checks.ipynb #56ef3062
@@ -301,8 +306,8 @@ def check_stretches(s: Any, config: Any = None) -> pd.DataFrame:
     series, _, tasks = _checked_series(s, config)
     source = series.table["source"].to_numpy(object)
     found = [(first, task.site, task.channel, each.value, each.score, flag in (SUSPECT, FAIL), np.nan, each.kind,
-              each.reason, first, last, source[task.rows[0]], flag)
-             for task in tasks for first, last, each, flag in sorted(task.stretches, key=lambda one: one[:2])]
+              each.reason, first, last, source[row], flag)
+             for task in tasks for first, last, each, flag, row in sorted(task.stretches, key=lambda one: one[:2])]
     table = pd.DataFrame(found, columns=list(COLUMNS))
     zone = series.table["time"].dt.tz
     for name in ("time", "start", "end"):

@@ -45,15 +45,17 @@ def span_in_words(span: pd.Timedelta, most: int = 2) -> str:
 def as_span(name: str, value: Any) -> pd.Timedelta:
     """A positive span of time from a text such as `5 min`, or an error that names the parameter."""
     span: Any = pd.NaT
+    given = value
     has_unit = isinstance(value, str) and re.search(r"[A-Za-z:]", value)
     if has_unit or isinstance(value, np.timedelta64) or hasattr(value, "total_seconds"):
         try:
-            span = pd.Timedelta(re.sub(r"(?i)\b(min)s\b", r"\1", value) if isinstance(value, str) else value)
-            span = span.as_unit("ns")
+            if isinstance(value, str):  # pandas wants days in a capital, and knows no mins
+                value = re.sub(r"(?i)(?<![a-z])d(ays?)?(?![a-z])", "D", re.sub(r"(?i)mins\b", "min", value))
+            span = pd.Timedelta(value).as_unit("ns")
         except (ValueError, OverflowError):
             span = pd.NaT
     if pd.isna(span) or span <= pd.Timedelta(0):
-        raise InputError(f"{name} must be a span of time such as '5 min' or '3 h', not {shown(value)}")
+        raise InputError(f"{name} must be a span of time such as '5 min' or '3 h', not {shown(given)}")
     return span
 
 # %% ../../nbs/series/00_clocks.ipynb #014fc046
@@ -182,6 +184,8 @@ _HOUR = 3_600_000_000_000
 
 def _could_change(hours: np.ndarray) -> np.ndarray:
     """Whether clocks are changed at such hours (whole hours in ns since 1970) anywhere."""
+    if not len(hours):
+        return np.zeros(0, bool)
     at = pd.DatetimeIndex(hours.astype("datetime64[ns]"))
     return np.asarray((at.day_of_week == 6) & at.month.isin([3, 4, 9, 10, 11]) & (at.hour <= 3))
 

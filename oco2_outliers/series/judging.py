@@ -15,7 +15,6 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.numbers import real_number, seed_of, shown, whole_number
 from ..ground.version import VERSION
-from ..ground.words import counted
 from ..ground.work import progress
 from .checks import check_series, check_stretches, moments
 from .clocks import nanoseconds, span_in_words
@@ -163,18 +162,31 @@ def _detected(one: _Channel, named: pd.DataFrame, used: np.ndarray, table: pd.Da
             start, end = min(start, int(named["first"][inside].min())), max(end, int(named["last"][inside].max()))
         yield _Row(start, end, float(value), *_highest(one, start, end), True, kind, reason, str(source))
 
+# %% ../../nbs/series/78_judging.ipynb #de40b062
+def _of_checks(one: _Channel, named: pd.DataFrame, used: np.ndarray) -> Iterator[_Row]:
+    """Rows of the checks' stretches that the detector did not find."""
+    step = 1 if one.view is None else nanoseconds(one.view.step)
+    for place in np.flatnonzero(named["kind"].to_numpy() == "noisy"):
+        if not used[place]:
+            noisy = named.iloc[place]
+            inside = (named["first"] >= noisy["first"]) & (named["last"] <= noisy["last"]) & ~used
+            inside &= ~named["kind"].isin(_NO_READINGS)
+            used |= inside.to_numpy()
+            yield _Row(noisy["first"], noisy["last"], noisy["value"], *_highest(one, noisy["first"], noisy["last"]),
+                       bool(noisy["outlier"]), *_said_by_checks(named[inside], step), noisy["source"])
+    for each in named[~used].itertuples():
+        yield _Row(each.first, each.last, each.value, *_highest(one, each.first, each.last), each.outlier, each.kind,
+                   each.reason, each.source)
+
 
 def _rows_of(one: _Channel, stretches: pd.DataFrame, table: pd.DataFrame) -> list[_Row]:
     """All stretches of a channel, in the order of time."""
     named = stretches.reset_index(drop=True).assign(first=instants(stretches["start"]), last=instants(stretches["end"]))
     used = np.zeros(len(named), bool)
     rows = list(_detected(one, named, used, table)) if one.reasons else []
-    for each in named[~used].itertuples():
-        rows.append(_Row(each.first, each.last, each.value, *_highest(one, each.first, each.last), each.outlier,
-                         each.kind, each.reason, each.source))
-    return sorted(rows, key=lambda row: (row.start, row.end))
+    return sorted([*rows, *_of_checks(one, named, used)], key=lambda row: (row.start, row.end))
 
-# %% ../../nbs/series/78_judging.ipynb #de40b05b
+# %% ../../nbs/series/78_judging.ipynb #de40b069
 def _windows_table(found: Sequence[tuple[_Channel, list[_Row]]], zone: Any) -> pd.DataFrame:
     """All stretches of all channels in the columns of a result."""
     rows = [(one.site, one.channel, row) for one, rows in found for row in rows]
@@ -189,7 +201,7 @@ def _windows_table(found: Sequence[tuple[_Channel, list[_Row]]], zone: Any) -> p
                              **dict.fromkeys(("value", "score", "p_value"), "float64"), "outlier": "bool"}
     return table.astype(kinds)[list(RESULT_COLUMNS)]
 
-# %% ../../nbs/series/78_judging.ipynb #de40b069
+# %% ../../nbs/series/78_judging.ipynb #de40b077
 def _tell_points(points: pd.DataFrame, one: _Channel, rows: list[_Row]) -> None:
     """Write scores, p-values and stretches of a channel into the columns of the points."""
     if one.view is None or not len(one.decided.scores):
@@ -210,7 +222,7 @@ def _tell_points(points: pd.DataFrame, one: _Channel, rows: list[_Row]) -> None:
         for name, value in (("kind", row.kind), ("reason", row.reason), ("start", ends[0]), ("end", ends[1])):
             points.iloc[free, points.columns.get_loc(name)] = value
 
-# %% ../../nbs/series/78_judging.ipynb #de40b077
+# %% ../../nbs/series/78_judging.ipynb #de40b085
 def _channel_summary(one: _Channel, rows: list[_Row], n_readings: int) -> dict[str, Any]:
     """What is told of a channel; numbers and texts alone."""
     decided, step = one.decided, None if one.view is None else one.view.step
@@ -237,7 +249,7 @@ def _summary(series: SensorSeries, asked: Asked, channels: list[dict[str, Any]])
                          "causal": asked.causal, "random_state": asked.seed, "calibrate": asked.calibrate},
             "channels": channels, "notes": list(series.notes)}
 
-# %% ../../nbs/series/78_judging.ipynb #de40b085
+# %% ../../nbs/series/78_judging.ipynb #de40b093
 def _asked(detector: Any, window: Any, k: int, alpha: float | None, causal: bool, random_state: int | None,
            calibrate: str | None, model: Any, n_surrogates: int | None, bar: bool | None) -> Asked:
     """The settings, each looked at before the work begins."""
@@ -255,7 +267,7 @@ def _asked(detector: Any, window: Any, k: int, alpha: float | None, causal: bool
                  bool(causal), drawn, calibrate, model,
                  None if n_surrogates is None else whole_number("n_surrogates", n_surrogates, least=2), bar)
 
-# %% ../../nbs/series/78_judging.ipynb #de40b093
+# %% ../../nbs/series/78_judging.ipynb #de40b0a1
 def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, alpha: float | None = 0.01,
           causal: bool = False, random_state: int | None = 0, config: Any = None, calibrate: str | None = "surrogates",
           model: Any = None, history: Any = None, n_surrogates: int | None = None,

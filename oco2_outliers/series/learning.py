@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..ground.errors import InputError, printable
 from ..ground.words import counted
+from ..ground.work import progress
 from .clocks import nanoseconds
 from .limits import Bound, ChannelLimits, FlatBound, RangeBound, SeriesConfig
 from .measures import changes, drifts, excursions, flat_places, roughness, run_lengths, shifts
@@ -96,7 +97,7 @@ def spans_for(step: pd.Timedelta, rate: Any = None, level_shift: Any = None, dri
     quarter = day if drift is None else max(1, readings(drift, 0) // 4)
     return Spans(readings(rate, 12), readings(level_shift, day), quarter, max(readings(noisy, 36), 4))
 
-
+# %% ../../nbs/series/09_learning.ipynb #b4f3f046
 def without_places(values: np.ndarray, *places: np.ndarray) -> np.ndarray:
     """The values, NaN at the places of any of some masks."""
     values = values.copy()
@@ -110,7 +111,7 @@ def beyond(values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return (values < bounds[0]) | (values > bounds[1])
 
-# %% ../../nbs/series/09_learning.ipynb #b4f3f046
+# %% ../../nbs/series/09_learning.ipynb #b4f3f04d
 def _doubled(most: float, per: float, over: pd.Timedelta | None = None, largest: float = 0.0) -> Bound | None:
     """The bound of a number, in units per so many hours or days."""
     most = max(most, 1.0001 * largest)
@@ -132,7 +133,7 @@ def _usual_noise(rough: np.ndarray, independent: float) -> float:
     above = np.maximum(np.log(np.maximum(rough, known.min())) - middle, 0)
     return float(math.exp(min(middle + usual_most(above, independent, 0.25), 700)))
 
-# %% ../../nbs/series/09_learning.ipynb #b4f3f04d
+# %% ../../nbs/series/09_learning.ipynb #b4f3f05b
 def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
     """The limits that one channel has shown; None for each check of which it shows too little."""
     values, step = view.values, view.step
@@ -160,7 +161,7 @@ def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
                  _largest(drifted, faulty)),
         _doubled(_usual_noise(rough, n / spans.noisy), hours, spans.noisy * step, _largest(rough, faulty)), step)
 
-# %% ../../nbs/series/09_learning.ipynb #b4f3f054
+# %% ../../nbs/series/09_learning.ipynb #b4f3f062
 def ordinary_run(values: np.ndarray, least: int, tolerance: float) -> int:
     """The longest run of equal readings that is not too long."""
     lengths = run_lengths(values, tolerance)
@@ -173,7 +174,7 @@ def _missing_checks(limits: ChannelLimits) -> list[str]:
     return [name.replace("_", " ") for name in ("out_of_range", "flat_line", "spike", "jump", "rate", "level_shift",
                                                 "drift", "noisy") if getattr(limits, name) is None]
 
-# %% ../../nbs/series/09_learning.ipynb #b4f3f05b
+# %% ../../nbs/series/09_learning.ipynb #b4f3f069
 def learn_limits(series: Any, clean: bool = False) -> SeriesConfig:
     """Learn from the history of each channel what its readings may do.
 
@@ -206,16 +207,15 @@ def learn_limits(series: Any, clean: bool = False) -> SeriesConfig:
     >>> from oco2_outliers.series.simulated import simulate_series
     >>> limits = learn_limits(simulate_series("ar1", days=20, random_state=1)).of("site_1", "value")
     >>> round(limits.spike.suspect), limits.flat_line.suspect
-    (21, Timedelta('0 days 00:20:00'))
+    (20, Timedelta('0 days 00:20:00'))
     """
     series = as_series(series)
     if not series.steps:
         raise InputError("no channel has two different times: nothing can be learned")
     found: dict[tuple[str, str], ChannelLimits] = {}
     lacking: dict[tuple[str, ...], list[str]] = {}
-    for site, channel in series.channels():
-        if (site, channel) not in series.steps:
-            continue
+    pairs = [pair for pair in series.channels() if pair in series.steps]
+    for site, channel in progress(pairs, "learning limits", "channel", None if len(pairs) > 20 else False):
         limits = channel_limits(grid(series, site, channel), 0.0 if clean else 0.05)
         found[site, channel] = limits
         if missing := _missing_checks(limits):

@@ -89,7 +89,7 @@ def _keys(value: Any, known: Iterable[str], where: str) -> dict[str, Any]:
             raise InputError(f"{where}: {nearest(key, known)}")
     return {str(key): below for key, below in value.items()}
 
-
+# %% ../../nbs/series/08_limits.ipynb #93691038
 def _number(value: Any, where: str, none: float) -> float:
     """A finite number, or `none` where nothing is given."""
     if value is None:
@@ -105,7 +105,7 @@ def _span(value: Any, where: str) -> pd.Timedelta | None:
     """A span of time, or None."""
     return None if value is None else as_span(where, value)
 
-# %% ../../nbs/series/08_limits.ipynb #93691038
+# %% ../../nbs/series/08_limits.ipynb #9369103f
 def _bound(value: Any, where: str, with_span: bool) -> Bound:
     """The bounds of a number."""
     given = _keys(value, ["suspect", "fail", *["over"] * with_span], where)
@@ -130,7 +130,7 @@ def _pair(value: Any, where: str) -> tuple[float, float]:
         raise InputError(f"{where}: the lowest ({low:g}) is above the highest ({high:g})")
     return low, high
 
-# %% ../../nbs/series/08_limits.ipynb #9369103f
+# %% ../../nbs/series/08_limits.ipynb #93691046
 def _range_bound(value: Any, where: str) -> RangeBound:
     """The bounds of readings themselves."""
     given = _keys(value, RangeBound._fields, where)
@@ -156,7 +156,7 @@ def _flat_bound(value: Any, where: str) -> FlatBound:
         raise InputError(f"{where}: tolerance is a number of at least 0, and across_gaps is true or false")
     return FlatBound(fail if suspect is None else suspect, fail, tolerance, across)
 
-# %% ../../nbs/series/08_limits.ipynb #93691046
+# %% ../../nbs/series/08_limits.ipynb #9369104d
 def limits_of(value: Any, where: str) -> ChannelLimits:
     """The limits of one channel, from what stands at a place of the configuration."""
     found: dict[str, Any] = {}
@@ -176,7 +176,7 @@ def limits_of(value: Any, where: str) -> ChannelLimits:
             found[name] = _bound(below, at, NUMBERED[name][1])
     return ChannelLimits(**found)
 
-# %% ../../nbs/series/08_limits.ipynb #93691054
+# %% ../../nbs/series/08_limits.ipynb #9369105b
 _MOST_BYTES = 2**24
 
 
@@ -191,11 +191,21 @@ def _refuse_twins(node: Any, where: str) -> None:
         _refuse_twins(below, where)
 
 
+def _refuse_tricks(text: str, where: str) -> None:
+    """Refuse references, and more levels than a person writes."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise InputError(f"{where}: references (&name, *name) are not read: write each value out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > 20:
+            raise InputError(f"{where}: line {event.start_mark.line + 1}: too many levels for a configuration")
+
+
 def _parsed(text: str, where: str) -> Any:
     """What a YAML text holds."""
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise InputError(f"{where}: references (&name, *name) are not read: write each value out")
+        _refuse_tricks(text, where)
         _refuse_twins(yaml.compose(text, Loader=yaml.SafeLoader), where)
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -206,7 +216,7 @@ def _parsed(text: str, where: str) -> Any:
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise InputError(f"{where} is not YAML that can be read ({type(error).__name__})") from None
 
-# %% ../../nbs/series/08_limits.ipynb #9369105b
+# %% ../../nbs/series/08_limits.ipynb #93691062
 def _name(key: Any, where: str) -> str:
     """The name of a site or channel."""
     if isinstance(key, bool) or key is None:
@@ -228,7 +238,7 @@ def _all_limits(values: Any, where: str) -> dict[tuple[str, str], ChannelLimits]
             found[str(site), _name(channel, at)] = limits_of(below or {}, printable(f"{at}.{channel}"))
     return found
 
-# %% ../../nbs/series/08_limits.ipynb #93691069
+# %% ../../nbs/series/08_limits.ipynb #93691070
 _HEAD = """\
 # Limits of sensor series. Beyond `suspect` a reading gets flag 3, beyond `fail` flag 4; null is no bound.
 # spike, jump, rate, noisy: units per hour; drift: units per day; out_of_range and level_shift: units.
@@ -256,7 +266,7 @@ def _told(name: str, value: Any) -> dict[str, Any] | str:
     told = {key: _plain(below) for key, below in value._asdict().items()}
     return {key: below for key, below in told.items() if below is not None or key in ("suspect", "fail")}
 
-# %% ../../nbs/series/08_limits.ipynb #93691070
+# %% ../../nbs/series/08_limits.ipynb #93691077
 def _line(value: Any) -> str:
     """A name or a value on one line of YAML."""
     return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6,
@@ -276,7 +286,7 @@ def _as_yaml(limits: Mapping[tuple[str, str], ChannelLimits]) -> str:
         lines += kept or ["      {}"]
     return _HEAD + "\n".join(lines) + "\n"
 
-# %% ../../nbs/series/08_limits.ipynb #9369107e
+# %% ../../nbs/series/08_limits.ipynb #93691085
 @dataclass(frozen=True)
 class SeriesConfig:
     """Limits of all channels, as `learn_limits` finds them and a YAML file holds them.
@@ -337,7 +347,7 @@ class SeriesConfig:
         """Write the limits to a YAML file, whole or not at all."""
         write_whole(writable_target(path), self.text().encode("utf-8"))
 
-# %% ../../nbs/series/08_limits.ipynb #93691085
+# %% ../../nbs/series/08_limits.ipynb #9369108c
 def as_config(config: Any) -> SeriesConfig:
     """A configuration from what a caller gives: one, the path of one, or a mapping with the key `sites`."""
     if isinstance(config, SeriesConfig):

@@ -17,7 +17,8 @@ def excursions(values: np.ndarray) -> np.ndarray:
     found = np.full(len(values), np.nan)
     before, after = values[1:-1] - values[:-2], values[2:] - values[1:-1]
     with np.errstate(invalid="ignore"):
-        out = np.where(before * after < 0, np.minimum(np.abs(before), np.abs(after)), 0.0)
+        turns = ((before > 0) & (after < 0)) | ((before < 0) & (after > 0))
+        out = np.where(turns, np.minimum(np.abs(before), np.abs(after)), 0.0)
     out[np.isnan(before) | np.isnan(after)] = np.nan
     found[1:-1] = out
     return found
@@ -45,7 +46,7 @@ def _between(middle: np.ndarray, first: int, second: int) -> np.ndarray:
         found[begin:end] = middle[begin + second:end + second] - middle[begin + first:end + first]
     return found
 
-
+# %% ../../nbs/series/07_measures.ipynb #d86b004d
 def shifts(values: np.ndarray, span: int) -> np.ndarray:
     """By how much the median of the `span` values from each on exceeds that of the `span` values before."""
     return _between(medians(values, span), -1, span - 1)
@@ -55,13 +56,13 @@ def drifts(values: np.ndarray, quarter: int) -> np.ndarray:
     """By how much the median of the last quarter of the 4 `quarter` values from each on exceeds that of the first."""
     return _between(medians(values, quarter), quarter - 1, 4 * quarter - 1)
 
-# %% ../../nbs/series/07_measures.ipynb #d86b005b
+# %% ../../nbs/series/07_measures.ipynb #d86b0062
 def roughness(values: np.ndarray, span: int) -> np.ndarray:
     """The 75 % quantile of the absolute differences of neighbours among the `span` around each value."""
     apart = pd.Series(np.abs(changes(values)))
     return apart.rolling(span, min_periods=max(span // 2, 1), center=True).quantile(0.75).to_numpy()
 
-# %% ../../nbs/series/07_measures.ipynb #d86b0070
+# %% ../../nbs/series/07_measures.ipynb #d86b0077
 def flat_places(values: np.ndarray, least: int, tolerance: float = 0.0) -> np.ndarray:
     """Which of (n,) values lie in a run of `least` whose largest and smallest differ by at most `tolerance`."""
     n, least = len(values), max(int(least), 2)

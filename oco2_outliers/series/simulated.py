@@ -85,13 +85,13 @@ def _out_of_range(x: np.ndarray, at: _Place, rng: np.random.Generator) -> int:
     x[at.begin:at.begin + 3] = high + 4 * (high - low)
     return 3
 
-
+# %% ../../nbs/series/06_simulated.ipynb #10fde03f
 def _flat_line(x: np.ndarray, at: _Place, rng: np.random.Generator) -> int:
     n = min(36, at.most)
     x[at.begin:at.begin + n] = x[at.begin]
     return n
 
-# %% ../../nbs/series/06_simulated.ipynb #10fde03f
+# %% ../../nbs/series/06_simulated.ipynb #10fde046
 def _jump(x: np.ndarray, at: _Place, rng: np.random.Generator) -> int:
     n = min(60, at.most)
     x[at.begin:at.begin + n] += max(15 * at.grain, 4 * at.size) * np.exp(-np.arange(n) / (n / 5))
@@ -109,7 +109,7 @@ def _level_shift(x: np.ndarray, at: _Place, rng: np.random.Generator) -> int:
     x[at.begin:at.begin + at.most] += 6 * at.size
     return at.most
 
-# %% ../../nbs/series/06_simulated.ipynb #10fde046
+# %% ../../nbs/series/06_simulated.ipynb #10fde04d
 def _drift(x: np.ndarray, at: _Place, rng: np.random.Generator) -> int:
     x[at.begin:at.begin + at.most] += 6 * at.size * np.linspace(0, 1, at.most)
     return at.most
@@ -125,7 +125,7 @@ def _missing(x: np.ndarray, at: _Place, rng: np.random.Generator) -> int:
     x[at.begin:at.begin + 10] = np.nan
     return 10
 
-# %% ../../nbs/series/06_simulated.ipynb #10fde054
+# %% ../../nbs/series/06_simulated.ipynb #10fde05b
 _VALUE_FAULTS: dict[str, Callable[[np.ndarray, _Place, np.random.Generator], int]] = {
     "missing": _missing, "out of range": _out_of_range, "flat line": _flat_line, "spike": _spike, "jump": _jump,
     "rate": _rate, "level shift": _level_shift, "drift": _drift, "noisy": _noisy}
@@ -144,7 +144,7 @@ def _planted(table: pd.DataFrame, fault: str, at: _Place, step: pd.Timedelta) ->
         again["time"] = again["time"] + step / 2
     return pd.concat([table.iloc[:b + 1], again, table.iloc[b + 1:]])
 
-# %% ../../nbs/series/06_simulated.ipynb #10fde05b
+# %% ../../nbs/series/06_simulated.ipynb #10fde062
 def _with_faults(table: pd.DataFrame, faults: Sequence[str], step: pd.Timedelta,
                  rng: np.random.Generator) -> pd.DataFrame:
     """One channel with faults in it, each in a part of its own."""
@@ -165,7 +165,7 @@ def _with_faults(table: pd.DataFrame, faults: Sequence[str], step: pd.Timedelta,
             table = _planted(table, fault, place, step)
     return table.reset_index(drop=True)
 
-# %% ../../nbs/series/06_simulated.ipynb #10fde062
+# %% ../../nbs/series/06_simulated.ipynb #10fde069
 def _asked_faults(faults: Any) -> list[str]:
     """The kinds of faults that were asked for."""
     names = list(FAULTS) if faults is None else [str(name) for name in as_names(faults)]
@@ -173,7 +173,7 @@ def _asked_faults(faults: Any) -> list[str]:
         raise InputError(f"unknown fault {shown(unknown[0])}: give some of {', '.join(FAULTS)}")
     return names
 
-# %% ../../nbs/series/06_simulated.ipynb #10fde069
+# %% ../../nbs/series/06_simulated.ipynb #10fde070
 def simulate_series(kind: str = "sewer", n_sites: int = 1, days: float = 42, step: Any = "5 min",
                     faults: str | Sequence[str] | None = None, random_state: int = 0) -> pd.DataFrame:
     """Make readings of sensors that do not exist, with faults whose places are known.
@@ -224,7 +224,7 @@ def simulate_series(kind: str = "sewer", n_sites: int = 1, days: float = 42, ste
     return pd.concat([_site(kind, f"site_{number}", times, span, names, rng) for number in range(1, n_sites + 1)],
                      ignore_index=True)
 
-# %% ../../nbs/series/06_simulated.ipynb #10fde070
+# %% ../../nbs/series/06_simulated.ipynb #10fde077
 def _site(kind: str, name: str, times: pd.DatetimeIndex, step: pd.Timedelta, faults: Sequence[str],
           rng: np.random.Generator) -> pd.DataFrame:
     """All channels of one site."""
