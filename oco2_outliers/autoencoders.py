@@ -5,6 +5,7 @@
 # %% ../nbs/11a_autoencoders.ipynb #693f4007
 from __future__ import annotations
 
+from .albums.figures import drawn_again_plot
 from .albums.net_files import load_autoencoder, save_autoencoder
 from oco2_outliers.albums.nets import (
     AutoEncoder,
@@ -18,8 +19,8 @@ from .albums.training import train_autoencoder
 
 # %% auto #0
 __all__ = ['AutoEncoder', 'StridedAutoEncoder', 'SimpleAutoEncoder', 'SimpleConvAutoEncoder', 'VarAutoEncoder',
-           'VarConvAutoEncoder', 'train_autoencoder', 'save_autoencoder', 'load_autoencoder']
+           'VarConvAutoEncoder', 'train_autoencoder', 'save_autoencoder', 'load_autoencoder', 'drawn_again_plot']
 
 # %% ../nbs/11a_autoencoders.ipynb #693f401c
 _all_ = ["AutoEncoder", "StridedAutoEncoder", "SimpleAutoEncoder", "SimpleConvAutoEncoder", "VarAutoEncoder",
-         "VarConvAutoEncoder", "train_autoencoder", "save_autoencoder", "load_autoencoder"]
+         "VarConvAutoEncoder", "train_autoencoder", "save_autoencoder", "load_autoencoder", "drawn_again_plot"]

@@ -5,7 +5,7 @@
 # %% ../nbs/03_plots.ipynb #fcf33e13
 from __future__ import annotations
 
-from .albums.figures import group_silhouettes_plot, group_tree_plot, groups_plot
+from .albums.figures import drawn_again_plot, group_silhouettes_plot, group_tree_plot, groups_plot
 from .ground.figures import ISOLATED_COLOUR, REST_COLOUR, UNITS, axis_label
 from .isolation.figures import eps_curve, k_selection, silhouette_curve, silhouette_plot, sweep_table
 from oco2_outliers.isolation.figures_of_rows import (
@@ -27,7 +27,8 @@ __all__ = ['REST_COLOUR', 'ISOLATED_COLOUR', 'UNITS', 'axis_label', 'isolated_al
            'coastlines', 'isolated_map', 'eps_curve', 'silhouette_curve', 'sweep_table', 'silhouette_plot',
            'k_selection', 'embedding_scatter', 'feature_reasons', 'pairs', 'score_histogram', 'evaluation_curve',
            'peak_fit', 'track_scan', 'plume_map', 'annotate_image', 'image_grid', 'mosaic', 'layout_plot',
-           'layout_quality_plot', 'groups_plot', 'group_silhouettes_plot', 'group_tree_plot', 'series_plot']
+           'layout_quality_plot', 'groups_plot', 'group_silhouettes_plot', 'group_tree_plot', 'drawn_again_plot',
+           'series_plot']
 
 # %% ../nbs/03_plots.ipynb #c4ee8322
 _all_ = ["REST_COLOUR", "ISOLATED_COLOUR", "UNITS", "axis_label", "isolated_along_track", "surroundings_along_track",
@@ -35,4 +36,4 @@ _all_ = ["REST_COLOUR", "ISOLATED_COLOUR", "UNITS", "axis_label", "isolated_alon
          "eps_curve", "silhouette_curve", "sweep_table", "silhouette_plot", "k_selection", "embedding_scatter",
          "feature_reasons", "pairs", "score_histogram", "evaluation_curve", "peak_fit", "track_scan", "plume_map",
          "annotate_image", "image_grid", "mosaic", "layout_plot", "layout_quality_plot",
-         "groups_plot", "group_silhouettes_plot", "group_tree_plot", "series_plot"]
+         "groups_plot", "group_silhouettes_plot", "group_tree_plot", "drawn_again_plot", "series_plot"]

@@ -75,6 +75,11 @@ class PixelAxes:
                 found[begin : begin + 1024] = (rows[begin : begin + 1024] - self.middle.astype(np.float64)) @ axes / 255
         return found
 
+    def decode(self, numbers: ArrayLike) -> np.ndarray:
+        """Small pictures (n, height, width, 3), uint8, out of coordinates (n, p): as near as the directions come."""
+        rows = self.middle + 255 * np.asarray(numbers, np.float64) @ self.axes.astype(np.float64)
+        return np.round(np.clip(rows, 0, 255)).astype(np.uint8).reshape(-1, self.size[1], self.size[0], 3)
+
 # %% ../../nbs/albums/05_axes.ipynb #85917f19
 def write_axes(axes: PixelAxes, path: str | os.PathLike) -> None:
     """Write axes into a file, whole or not at all."""

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from ..ground.errors import InputError, one_line, printable
 from ..ground.files import whole_file
 from ..ground.names import safe_name
-from ..ground.numbers import shown
+from ..ground.numbers import real_number, shown, whole_number
 from ..ground.words import counted
 from ..maps.vectors import names_of, neighbours, table_of, vectors_of
 
@@ -271,17 +271,43 @@ def _read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise InputError(f"{printable(os.fspath(path))} holds no clustering of pictures: {one_line(error)}") from None
     return about, arrays
 
-
-def _check_arrays(path: Path, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuse arrays that do not belong together."""
+# %% ../../nbs/albums/30_clusterings.ipynb #4af3a070
+def _fit_together(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether arrays are of the right kinds and lengths, and labels are numbers of groups that there are."""
+    if any((each.dtype.kind, each.ndim) != _ARRAYS[name] for name, each in arrays.items()):
+        return False
     n, m, k = len(arrays["labels"]), len(arrays["vectors"]), int(arrays["chosen_label"].max(initial=-1)) + 1
-    kinds = all(each.dtype.kind == _ARRAYS[name][0] and each.ndim == _ARRAYS[name][1] for name, each in arrays.items())
-    lengths = all(len(arrays[name]) == n for name in ("xy", "silhouette", "distance", "id", "path"))
-    fits = kinds and lengths and len(arrays["chosen_label"]) == len(arrays["chosen_xy"]) == m
-    fits = fits and arrays["xy"].shape[1] == 2
-    width = {"centre": arrays["vectors"].shape[-1], "plane": 2}.get(about["rule"])
-    if not fits or width and arrays["centres"].shape != (k, width) or not np.isfinite(arrays["vectors"]).all():
-        raise InputError(f"{printable(os.fspath(path))}: its arrays do not belong together; it was cut or changed")
+    lengths = {name: n for name in ("xy", "silhouette", "distance", "id", "path")} | {"chosen_label": m, "chosen_xy": m}
+    if not n or not m or any(len(arrays[name]) != length for name, length in lengths.items()):
+        return False
+    width = {"centre": arrays["vectors"].shape[1], "plane": 2}.get(about["rule"])
+    labels = np.concatenate([arrays["labels"], arrays["chosen_label"]])
+    return (arrays["xy"].shape[1] == arrays["chosen_xy"].shape[1] == 2 and labels.min() >= -1 and labels.max() < k
+            and (width is None or arrays["centres"].shape == (k, width)) and bool(np.isfinite(arrays["vectors"]).all()))
+
+# %% ../../nbs/albums/30_clusterings.ipynb #4af3a077
+def _check_about(about: Mapping[str, Any]) -> None:
+    """Refuse a text that does not say what a clustering is."""
+    words = [about[name] for name in ("method", "type", "name")]
+    if not all(isinstance(each, str) and 0 < len(each) < 256 and each.isprintable() for each in words):
+        raise ValueError("method, type and name are words")
+    if not isinstance(about["settings"], dict) or not isinstance(about["notes"], list):
+        raise ValueError("settings or notes are missing")
+    whole_number("version", about["version"], 0)
+    real_number("reach", about["reach"], least=0)
+    if about["random_state"] is not None:
+        whole_number("random_state", about["random_state"], 0)
+
+
+def _check_all(path: Path, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse a file whose parts do not belong together."""
+    where = printable(os.fspath(path))
+    try:
+        _check_about(about)
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{where} holds no clustering of pictures: {one_line(error)}") from None
+    if not _fit_together(about, arrays):
+        raise InputError(f"{where}: its arrays do not belong together; it was cut or changed: cluster anew")
 
 # %% ../../nbs/albums/30_clusterings.ipynb #ad95f1d6
 def load_clustering(path: str | os.PathLike) -> Clustering:
@@ -313,7 +339,7 @@ def load_clustering(path: str | os.PathLike) -> Clustering:
     """
     path = Path(path) / "clustering.npz" if os.path.isdir(path) else Path(path)
     about, arrays = _read_arrays(path)
-    _check_arrays(path, about, arrays)
+    _check_all(path, about, arrays)
     table = pd.DataFrame({"id": arrays["id"].astype(object), "path": [each or None for each in arrays["path"].tolist()],
                           "label": arrays["labels"].astype(np.int64), "x": arrays["xy"][:, 0], "y": arrays["xy"][:, 1],
                           "silhouette": arrays["silhouette"], "distance": arrays["distance"]})

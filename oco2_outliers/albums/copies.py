@@ -82,6 +82,13 @@ def _ranked(table: pd.DataFrame) -> np.ndarray:
     pixels = table["width"] * table["height"]
     return np.lexsort((table["path"].astype(str), -table["bytes"], -pixels))
 
+# %% ../../nbs/albums/20_copies.ipynb #57a01046
+def numbers_of_groups(paths: pd.Series, copies: pd.DataFrame) -> np.ndarray:
+    """A number for each picture, equal for those that a table of near duplicates has in one group."""
+    group = pd.Series(range(len(paths)), paths)
+    group[copies["path"]] = len(group) + copies["group"].to_numpy()
+    return pd.factorize(group.to_numpy())[0]
+
 # %% ../../nbs/albums/20_copies.ipynb #85ec16dd
 def _grouped(table: pd.DataFrame, looks: _Looks, group: np.ndarray) -> pd.DataFrame:
     """The table of all groups of more than one picture, largest group first, the best copy of each first."""

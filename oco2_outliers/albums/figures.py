@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ..ground.files import whole_folder
 from ..ground.words import counted
 
 # %% auto #0
-__all__ = ['groups_plot', 'group_silhouettes_plot', 'group_tree_plot', 'write_group_figures']
+__all__ = ['groups_plot', 'group_silhouettes_plot', 'group_tree_plot', 'write_group_figures', 'drawn_again_plot']
 
 # %% ../../nbs/albums/90_figures.ipynb #eeeb302a
 MAPS = {"map": "umap", "n2d": "umap", "dbscan": "umap"}
@@ -251,3 +252,52 @@ def write_group_figures(clustering: Clustering, out: str | os.PathLike) -> list[
     with whole_folder(out) as scratch:
         notes = [_drawn(draw, made, scratch / name) for name, draw in drawings.items()]
     return [note for note in notes if note]
+
+# %% ../../nbs/albums/90_figures.ipynb #eeeb30c4
+def _strip(pictures: np.ndarray, gap: int = 2) -> np.ndarray:
+    """Pictures side by side, white between them."""
+    framed = np.pad(pictures, ((0, 0), (gap, gap), (gap, gap), (0, 0)), constant_values=255)
+    return np.concatenate(list(framed), axis=1)
+
+# %% ../../nbs/albums/90_figures.ipynb #eeeb30cb
+def drawn_again_plot(pictures: Any, encoders: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+    """Draw small pictures, and below them what encoders draw from the numbers that they made of them.
+
+    Parameters
+    ----------
+    pictures : ndarray of shape (n, height, width, 3), uint8
+        Small pictures, red first, of the size of the encoders.
+    encoders : mapping of str to object
+        By their names, objects with `encode` and `decode`: an autoencoder, or the `encoder` of vectors by pixels.
+    ax : Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    Axes
+        A line of pictures, and one for each encoder.
+
+    Raises
+    ------
+    InputError
+        No pictures, or pictures of another size than an encoder takes.
+
+    Examples
+    --------
+    >>> from oco2_outliers.albums.nets import StridedAutoEncoder
+    >>> ax = drawn_again_plot(np.zeros((3, 27, 48, 3), np.uint8), {"untrained": StridedAutoEncoder()})
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['pictures', 'untrained']
+    """
+    given = np.asarray(pictures)
+    if given.dtype != np.uint8 or given.ndim != 4 or given.shape[3] != 3 or not given.size:
+        raise InputError(f"small pictures are uint8 of shape (n, height, width, 3), not {given.dtype} {given.shape}")
+    lines = [_strip(given), *(_strip(each.decode(each.encode(given))) for each in encoders.values())]
+    high, wide = lines[0].shape[:2]
+    ax = new_axes(ax, (9, max(1.5, 9 * high * len(lines) / wide)))
+    ax.imshow(np.concatenate(lines))
+    ax.set_xticks([])
+    ax.set_yticks([high * (k + 0.5) for k in range(len(lines))], ["pictures", *map(plain_text, encoders)])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax

@@ -191,8 +191,9 @@ def _refuse_unfilled(rows: np.ndarray, filling: _Filling, n_groups: int) -> None
     places = f"position {empty[0].number}" + (f" and {counted(len(empty) - 1, 'other')}" if len(empty) > 1 else "")
     bad = list(filling.bad.values())
     unread = f"; {counted(len(bad), 'picture')} cannot be read: {left_out(skipped_table(bad))}" if bad else ""
-    raise InputError(f"too few pictures: {counted(len(rows), 'position')}, {counted(n_groups, 'picture')} (near copies "
-                     f"counted once), and nothing is left for {places}; add pictures, or allow more clusters{unread}")
+    raise InputError(f"too few pictures: {counted(len(rows), 'position')}, at most {counted(n_groups, 'picture')} "
+                     f"(near copies counted once), and nothing is left for {places}; add pictures, or allow "
+                     f"more clusters{unread}")
 
 # %% ../../nbs/albums/85_filling.ipynb #2833a077
 def _told(rows: np.ndarray, filling: _Filling) -> list[str]:

@@ -193,15 +193,15 @@ _ON_A_MAP = ("map", "n2d", "dbscan")
 
 
 def _method_for(method: str | None, n: int) -> tuple[str, list[str]]:
-    """The method that is used, and what is to be said of it."""
+    """The method that is used for so many different pictures, and what is to be said of it."""
     if method is not None:
         if method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}, not {shown(method)}")
         if method in _ON_A_MAP and n < LEAST_TILES:
-            raise InputError(f"{counted(n, 'picture')}: {method} needs {LEAST_TILES}; ask for ward or kmeans")
+            raise InputError(f"{counted(n, 'different picture')}: {method} needs {LEAST_TILES}; ask for ward or kmeans")
         return method, []
     if n < LEAST_TILES:
-        return "ward", [f"{counted(n, 'picture')}, too few for a map: grouped by Ward's method"]
+        return "ward", [f"{counted(n, 'different picture')}, too few for a map: grouped by Ward's method"]
     if not is_there("umap"):
         return "ward", ["grouped by Ward's method; for groups on a map: pip install 'oco2_outliers[umap]'"]
     return "map", []
@@ -261,7 +261,6 @@ def cluster_pictures(v: Any, method: str | None = None, k: int | None = None, ve
     Clustering(60 pictures in 3 groups, 0 in none; ward, given_model_1)
     """
     X = vectors_of(v)
-    used, notes = _method_for(method, len(X))
     asked = Asked(None if k is None else whole_number("k", k, 1),
                   None if random_state is None else whole_number("random_state", random_state, 0, 2**32 - 1),
                   count_threads(n_jobs), whole_number("min_cluster_size", min_cluster_size, 2))
@@ -270,8 +269,11 @@ def cluster_pictures(v: Any, method: str | None = None, k: int | None = None, ve
     chosen = np.arange(len(X))
     if len(X) > most:
         chosen = np.sort(np.random.default_rng(random_state).permutation(len(X))[:most])
+    rows = np.asarray(X[chosen], np.float64)
+    used, notes = _method_for(method, distinct_rows(rows))
+    if len(X) > most:
         notes = [*notes, f"the method saw {most:,} of {len(X):,} pictures; the others were labelled afterwards"]
-    fitted = METHODS[used](np.asarray(X[chosen], np.float64), asked)
+    fitted = METHODS[used](rows, asked)
     fitted = fitted._replace(notes=[*notes, *fitted.notes])
     kind = type or str(getattr(v, "features", "given"))
     return clustering_of(fitted, chosen, v, used, kind.replace("+", "-"), name, number, random_state)

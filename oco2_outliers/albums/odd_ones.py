@@ -5,6 +5,7 @@
 # %% ../../nbs/albums/25_odd_ones.ipynb #53dc90f9
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -74,7 +75,8 @@ def looks_of(table: pd.DataFrame, n_jobs: int | None = -1, progress: bool = Fals
     """Read the pictures of a table once more for what their vectors do not tell."""
     album = read_album(table, _described, _SMALL, "path", n_jobs, progress, max_pixels)
     if len(album.table) < len(table):
-        raise InputError(f"pictures changed since their vectors were made; {'; '.join(album.notes)}")
+        raise InputError(f"pictures changed since their vectors were made; {'; '.join(album.notes)}; make the vectors "
+                         "anew (picture_vectors, oco2-outliers images encode)")
     rows = np.stack(album.described)
     numbers = np.ascontiguousarray(rows[:, LOOK_BYTES:]).view(np.float64)
     copies = copies_of(album._replace(described=list(rows[:, :LOOK_BYTES])))
@@ -98,6 +100,19 @@ def _sentences(table: pd.DataFrame, words: Sequence[str]) -> list[str]:
         near = f"nearest ordinary picture {printable(str(name))}{times}" if name is not None else "no ordinary picture"
         said.append("; ".join(filter(None, [near, told])))
     return said
+
+# %% ../../nbs/albums/25_odd_ones.ipynb #4d931046
+def _of_pictures(text: str) -> str:
+    """What is said of tiles, said of pictures."""
+    return re.sub(r"\btile(s?)\b", r"picture\1", text)
+
+
+def _isolated(v: Any, eps: float | str, min_samples: int | str, n_jobs: int | None, random_state: int | None) -> Any:
+    """Radii and verdicts of the vectors; errors speak of pictures."""
+    try:
+        return isolate_embeddings(v, eps, min_samples, "euclidean", n_jobs, random_state)
+    except InputError as error:
+        raise InputError(_of_pictures(str(error))) from None
 
 # %% ../../nbs/albums/25_odd_ones.ipynb #59e3739e
 DEFAULT_GROUP = 10  # pictures that are company; see the measurements below
@@ -148,7 +163,7 @@ def odd_pictures(v: Any, min_samples: int | str = DEFAULT_GROUP, eps: float | st
     >>> odd_pictures(vectors)["score"].idxmax(), bool(odd_pictures(vectors)["outlier"][60])
     (60, True)
     """
-    found = isolate_embeddings(v, eps, min_samples, "euclidean", n_jobs, random_state)
+    found = _isolated(v, eps, min_samples, n_jobs, random_state)
     table = found.table if "path" in found.table else found.table.assign(path=None)
     readable = looks and bool(len(table)) and table["path"].notna().all()
     seen = looks_of(table, n_jobs, progress) if readable else None
@@ -156,6 +171,8 @@ def odd_pictures(v: Any, min_samples: int | str = DEFAULT_GROUP, eps: float | st
     table["reason"] = _sentences(table, seen.words if seen else [""] * len(table))
     table = table[["id", "path", "score", "ratio", "outlier", "reason", "nearest", "nearest_distance", "copies",
                    "neighbours", "cluster"]]
-    notes = [note.replace("tiles", "pictures").replace("tile", "picture") for note in found.notes]
-    table.attrs |= {"eps": found.eps, "rule": found.rule, "min_samples": found.min_samples, "notes": notes}
+    own = getattr(v, "notes", [])  # they name files, whose names stay as they are
+    notes = [note if note in own else _of_pictures(note) for note in found.notes]
+    table.attrs |= {"eps": found.eps, "rule": _of_pictures(found.rule), "min_samples": found.min_samples,
+                    "notes": notes}
     return table

@@ -5,6 +5,7 @@
 # %% ../../nbs/albums/00_reading.ipynb #e9082e2e
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import pandas as pd
 
 from ..ground.errors import InputError, printable
 from ..ground.numbers import shown
+from ..ground.tables import read_table
 from ..ground.words import counted
 from ..pictures.kinds import list_files
 from oco2_outliers.pictures.reading import (
@@ -100,3 +102,30 @@ def read_album(source: Any, describe: Callable[[np.ndarray], np.ndarray], target
     limit, scale = check_max_pixels(max_pixels), scale_for(target)
     rows = map_pictures(lambda path: row_of_file(path, describe, scale, limit, hashed=True), paths, n_jobs, progress)
     return _album_of(rows, ids, folder)
+
+# %% ../../nbs/albums/00_reading.ipynb #ef0c4077
+_NAMES = ("id", "nearest", "neighbours", "picture_id", "pictures_id", "poster_id", "version")
+
+
+def read_picture_table(path: str | os.PathLike) -> pd.DataFrame:
+    """A table of pictures out of a file; whatever names something is text, also where it looks like a number."""
+    return read_table(path, texts=_NAMES)
+
+
+def names_as_text(names: Sequence[Any]) -> str:
+    """Names as a text from which `names_in` takes the same names."""
+    return json.dumps([str(each) for each in names], ensure_ascii=False)
+
+
+def names_in(value: Any) -> list[str]:
+    """The names in a cell: of a list each, of a text those of its JSON list or its words, none where it is missing."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return [str(each) for each in value]
+    if value is None or value is pd.NA or value != value:
+        return []
+    text = str(value)
+    try:
+        found = json.loads(text) if text.startswith("[") else None
+    except (ValueError, RecursionError):  # a name may begin with a bracket
+        found = None
+    return [str(each) for each in found] if isinstance(found, list) else text.split()

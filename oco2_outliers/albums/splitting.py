@@ -5,16 +5,17 @@
 # %% ../../nbs/albums/28_splitting.ipynb #6f32814a
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .copies import copies_of, look_of
+from .copies import copies_of, look_of, numbers_of_groups
 from .reading import Album, read_album
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_folder
@@ -125,12 +126,10 @@ def split_pictures(source: Any, seed: int = 37672, proportions: Sequence[float] 
     album = read_album(source, look_of, (64, 64), ids, n_jobs, progress)
     album = _sorted(album)
     copies = copies_of(album)
-    group = pd.Series(range(len(album.table)), album.table["path"])
-    group[copies["path"]] = len(group) + copies["group"].to_numpy()
-    numbers = pd.factorize(group.to_numpy())[0]
+    numbers = numbers_of_groups(album.table["path"], copies)
     part = np.array(PARTS, object)[_dealt(numbers, shares, seed)]
     endings = album.table["path"].map(lambda path: Path(path).suffix.lower())
-    names = album.table["id"].str.replace("/", "__") if ids == "path" else album.table["id"] + endings
+    names = _flat_names(album.table["id"]) if ids == "path" else album.table["id"] + endings
     table = album.table[["id", "path"]].assign(file=names, part=part, group=numbers)
     told = ", ".join(f"{(part == name).sum():,} {name} ({share:.0%} asked for)" for name, share in zip(PARTS, shares))
     table.attrs["notes"] = [told, f"near duplicates kept together: {counted(copies['group'].nunique(), 'group')}",
@@ -144,3 +143,13 @@ def _sorted(album: Album) -> Album:
     """An album in the order of its ids."""
     order = np.argsort(album.table["id"].to_numpy(str), kind="stable")
     return Album(album.table.iloc[order].reset_index(drop=True), [album.described[i] for i in order], album.notes)
+
+# %% ../../nbs/albums/28_splitting.ipynb #f493e04d
+def _flat_names(ids: Iterable[str]) -> list[str]:
+    """Paths as names in one folder; of two that would be equal, the later one gets a number."""
+    found: dict[str, None] = {}
+    for each in ids:
+        flat = Path(each.replace("/", "__"))
+        names = (flat.name if n == 1 else f"{flat.stem}-{n}{flat.suffix}" for n in itertools.count(1))
+        found[next(name for name in names if name not in found)] = None
+    return list(found)

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from .copies import LOOK_BYTES, copies_of, look_of
+from .copies import LOOK_BYTES, copies_of, look_of, numbers_of_groups
 from .cropping import cropped, paint
 from .filling import best_of_groups
 from .reading import Album, read_album
@@ -144,10 +144,9 @@ def read_cells(table: pd.DataFrame, size: tuple[int, int], n_jobs: int | None, s
     rows = _by_path(unique, album)
     cells = np.stack([each[LOOK_BYTES:] for each in album.described]).view(np.float32)
     copies = copies_of(Album(album.table, [each[:LOOK_BYTES] for each in album.described], []))
-    group = pd.Series(range(len(rows)), album.table["path"])
-    group[copies["path"]] = len(group) + copies["group"].to_numpy()
     extra = int((~copies["kept"]).sum())
-    return table.index.get_indexer(unique.index)[rows], cells, pd.factorize(group.to_numpy())[0], [
+    group = numbers_of_groups(album.table["path"], copies)
+    return table.index.get_indexer(unique.index)[rows], cells, group, [
         *album.notes,
         *([f"{counted(extra, 'near copy', 'near copies')} counted with another picture"] if extra else [])]
 

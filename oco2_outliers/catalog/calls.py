@@ -33,7 +33,7 @@ from oco2_outliers.catalog.writing import (
     run_of_clustering,
     run_of_odd,
     write_places,
-    write_poster,
+    write_posters_of,
 )
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_path
@@ -105,10 +105,12 @@ class CatalogAnswers:
         with self.db.reading() as connection:
             return side_by_side(connection, versions, (type, model_type, model_name))
 
-    def close_to(self, x: float, y: float, limit: int = 10, run: Any = 1, type: str | None = None) -> pd.DataFrame:
+    def close_to(self, x: float, y: float, limit: int = 10, run: Any = 1, type: str | None = None,
+                 model_type: str | None = None, model_name: str | None = None) -> pd.DataFrame:
         """The pictures of a run nearest to a place of its map: `id`, `x`, `y`, `label`, `distance` (on the map)."""
         with self.db.reading() as connection:
-            return near(connection, x, y, limit, chosen_run(runs_in(connection), run, (type, None, None)))
+            key = chosen_run(runs_in(connection), run, (type, model_type, model_name))
+            return near(connection, x, y, limit, key)
 
 # %% ../../nbs/catalog/40_calls.ipynb #d238f02a
 def _parquet_target(path: str | os.PathLike) -> Path:
@@ -176,7 +178,19 @@ class Catalog(CatalogAnswers):
 
     def add_poster(self, poster_id: str, version: Any, placed: pd.DataFrame, replace: bool = False) -> int:
         """Write which picture (`id`) stands at which `position` of a poster; an id that is taken is refused."""
-        return write_poster(self.db, poster_id, version, placed, replace)
+        return write_posters_of(self.db, [(poster_id, version, placed)], replace)[0]
+
+    def add_posters(self, table: pd.DataFrame, replace: bool = False) -> pd.DataFrame:
+        """Write all posters of a table like ``posters.csv``, or none; gives `poster_id`, `version` and `pictures`."""
+        lacking = [name for name in ("poster_id", "version") if name not in table]
+        if lacking or table.empty:
+            raise InputError(f"a table of posters has rows with poster_id, version, position and id; missing: "
+                             f"{', '.join(lacking) or 'rows'}")
+        groups = table.groupby(["poster_id", "version"], sort=False, dropna=False)
+        posters: list[Any] = [(*key, placed) for key, placed in groups]  # type: ignore[misc]
+        counts = write_posters_of(self.db, posters, replace)
+        told = [(str(poster_id), str(version), n) for (poster_id, version, _), n in zip(posters, counts)]
+        return pd.DataFrame(told, columns=["poster_id", "version", "pictures"])
 
     def export(self, path: str | os.PathLike) -> int:
         """Write a row for each picture of each run, with its place, to a file .parquet; gives the number of rows."""

@@ -88,7 +88,8 @@ def _parsed(path: Path) -> Mapping[str, Any]:
         values = yaml.load(_text_of(path), Loader=_OnceLoader)  # noqa: S506 - a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise InputError(f"{where}: {line}{one_line(error.problem)}") from None
+        quotes = "; in braces a value with ${NAME} stands in quotes" if "got '{'" in str(error.problem) else ""
+        raise InputError(f"{where}: {line}{one_line(error.problem)}{quotes}") from None
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise InputError(f"{where} is not YAML that can be read ({type(error).__name__})") from None
     if not isinstance(values, Mapping):
@@ -169,8 +170,8 @@ class ProjectConfig:
     Examples
     --------
     >>> config = ProjectConfig("dev", Path("."), Path("c.yaml"), {"directory": {"collections": "stills"}})
-    >>> config["directory"]["collections"], config.get("directory.collections"), config.get("gallery.size", 96)
-    ('stills', 'stills', 96)
+    >>> config["directory"]["collections"], config.get("directory.collections"), config.get("gallery.quality", 75)
+    ('stills', 'stills', 75)
     """
 
     mode: str

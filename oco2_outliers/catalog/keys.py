@@ -16,7 +16,6 @@ from ..ground.numbers import shown
 __all__ = []
 
 # %% ../../nbs/catalog/00_keys.ipynb #ffe1601c
-OPEN = object()  # a section whose keys are known by the room that reads it
 MOST_VALUES = 10_000  # of a configuration; references of YAML can make billions out of nine lines
 
 
@@ -62,7 +61,9 @@ KNOWN: dict[str, Any] = {
         "n2d": _method(umap=_UMAP, kmeans=_KMEANS), "dbscan": _method(umap=_UMAP, dbscan=_DENSITY),
         "advanced": _method(PCA=_PCA, strong_kmeans=_leaves("iter low high threshold seed"), dbscan=_DENSITY)},
     "mysql": {"database": _leaves("server port name user password")},
-    "database": _leaves("url"), "gallery": OPEN, "posters": OPEN}
+    "database": _leaves("url"),
+    "gallery": _leaves("out source title tile quality", mosaics=_leaves("tile columns limit")),
+    "posters": _leaves("out template generate poster_id seed dpi target columns uses tint any_picture")}
 
 # %% ../../nbs/catalog/00_keys.ipynb #ffe16038
 def _all_keys(known: Mapping[str, Any], path: str = "") -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from ..albums.clusterings import Clustering
+from ..albums.reading import names_as_text, names_in
 from .databases import Database
 from .tables import ID, ODD, WORD, RunKey, run_key, table_named
 from ..ground.errors import InputError, printable
@@ -112,8 +113,8 @@ _REST = {"ratio": None, "nearest": None, "nearest_distance": None, "copies": Non
 
 def _neighbours(value: Any) -> str | None:
     """The nearest pictures as a text."""
-    some = isinstance(value, list | tuple) or hasattr(value, "tolist")
-    return json.dumps([str(each) for each in value], ensure_ascii=False) if some else None
+    names = names_in(value)
+    return names_as_text(names) if names else None
 
 
 def _odd_row(id: str, row: Any) -> dict[str, Any]:
@@ -217,13 +218,21 @@ def _poster_rows(poster_id: Any, version: Any, placed: pd.DataFrame) -> list[dic
     return rows
 
 
-def write_poster(db: Database, poster_id: Any, version: Any, placed: pd.DataFrame, replace: bool) -> int:
-    """Write the pictures of a poster; gives their number."""
-    table, rows = table_named("posters"), _poster_rows(poster_id, version, placed)
-    is_it = table.c.poster_id == rows[0]["poster_id"]
+def _replace_poster(connection: sa.Connection, rows: list[dict[str, Any]], replace: bool) -> None:
+    """Write the rows of one poster; its id and the version of its template tell it from others."""
+    table, first = table_named("posters"), rows[0]
+    is_it = (table.c.poster_id == first["poster_id"]) & (table.c.version == first["version"])
+    if not replace and connection.execute(table.select().where(is_it).limit(1)).first():
+        raise InputError(f"there is a poster {shown(first['poster_id'])} of version {printable(first['version'])} "
+                         "already: give this one another id")
+    connection.execute(table.delete().where(is_it))
+    _insert(connection, table, rows, False)
+
+
+def write_posters_of(db: Database, posters: Sequence[tuple[Any, Any, pd.DataFrame]], replace: bool) -> list[int]:
+    """Write posters (id, version, pictures), all or none; gives the number of pictures of each."""
+    checked = [_poster_rows(*each) for each in posters]
     with db.writing() as connection:
-        if not replace and connection.execute(table.select().where(is_it).limit(1)).first():
-            raise InputError(f"there is a poster {shown(rows[0]['poster_id'])} already: give this one another id")
-        connection.execute(table.delete().where(is_it))
-        _insert(connection, table, rows, False)
-    return len(rows)
+        for rows in checked:
+            _replace_poster(connection, rows, replace)
+    return [len(rows) for rows in checked]

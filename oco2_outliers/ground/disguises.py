@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .dialects import NO_VALUE, NUMBER
@@ -197,13 +197,14 @@ def _degrees_of(plain: str, column: pd.Series) -> pd.Series | None:
 _TEXTS_BY_RIGHT = frozenset({"date", *(word for name in ("sounding_id", "time") for word in (name, *ALIASES[name]))})
 
 
-def undisguised(table: pd.DataFrame, decimal: str | None = None) -> tuple[pd.DataFrame, dict[Any, str]]:
-    """The table with its certain numbers read, and how they were written; nothing is refused."""
+def undisguised(table: pd.DataFrame, decimal: str | None = None,
+                texts: Collection[str] = ()) -> tuple[pd.DataFrame, dict[Any, str]]:
+    """The table with its certain numbers read, but for the columns `texts`, and how they were written."""
     found: dict[Any, pd.Series] = {}
     said: dict[Any, str] = {}
     for place in [place for place, kind in enumerate(table.dtypes) if kind.kind == "O"]:
         name, column = table.columns[place], table.iloc[:, place]
-        if plain_name(name) in _TEXTS_BY_RIGHT or not is_texts(column):
+        if name in texts or plain_name(name) in _TEXTS_BY_RIGHT or not is_texts(column):
             continue
         if table.columns.is_unique and (degrees := _degrees_of(plain_name(name), column)) is not None:
             found[name], said[name] = degrees, "N, S, E and W as signs"

@@ -16,7 +16,7 @@ import urllib.parse
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ def table_kind(name: str) -> tuple[str, str]:
     return ext, packed
 
 # %% ../../nbs/ground/06_tables.ipynb #285f1521
-def _read_csv(file: IO[bytes], **given: str | None) -> pd.DataFrame:
+def _read_csv(file: IO[bytes], texts: Collection[str] = (), **given: str | None) -> pd.DataFrame:
     """CSV of any dialect; numbers to the last digit, ids as text until they are checked."""
     import pandas as pd
 
@@ -69,7 +69,7 @@ def _read_csv(file: IO[bytes], **given: str | None) -> pd.DataFrame:
     if dialect.units:
         skip.append(skip[-1] + 1 if skip else 0)
     columns = _column_names(dialect.names)
-    ids = {name: str for name in columns if _is_id(name)}
+    ids = {name: str for name in columns if _is_id(name) or name in texts}
     how = {"sep": dialect.separator, "quotechar": dialect.quote, "decimal": dialect.decimal, "header": None,
            "names": columns, "skiprows": skip, "index_col": False, "skipinitialspace": True,
            "encoding": dialect.encoding, "nrows": limit_of("OCO2_MAX_ROWS") + 1, **exact}
@@ -82,7 +82,7 @@ def _read_csv(file: IO[bytes], **given: str | None) -> pd.DataFrame:
     refuse_beyond(len(table), "OCO2_MAX_ROWS")
     table = _with_exact_gaps(table, file, how)
     table, remarks = _without_remarks(table, dialect.names)
-    table, numbers = undisguised(table, given.get("decimal"))
+    table, numbers = undisguised(table, given.get("decimal"), texts)
     return _told(table, "; ".join(filter(None, [dialect_in_words(dialect), remarks])), numbers)
 
 # %% ../../nbs/ground/06_tables.ipynb #e7c20b42
@@ -180,7 +180,7 @@ def refuse_twins(names: Sequence[Any]) -> None:
         raise InputError(f"columns of one name: {', '.join(map(repr, twice[:5]))}; rename or remove all but one")
 
 # %% ../../nbs/ground/06_tables.ipynb #51144a8f
-def _read_parquet(file: IO[bytes]) -> pd.DataFrame:
+def _read_parquet(file: IO[bytes], texts: Collection[str] = ()) -> pd.DataFrame:
     """Parquet; what was the index of the table when it was written, such as the ids, comes back as columns."""
     import pyarrow.parquet as pq
 
@@ -194,21 +194,22 @@ def _read_parquet(file: IO[bytes]) -> pd.DataFrame:
     for name, values in exact.items():
         if name in table.columns:
             table[name] = exact_integers(values, table.index)
-    table, numbers = undisguised(_with_levels(table))
+    table, numbers = undisguised(_with_levels(table), texts=texts)
     return _told(table, "", numbers)
 
 # %% ../../nbs/ground/06_tables.ipynb #4fa36231
-def _read_json(file: IO[bytes]) -> pd.DataFrame:
+def _read_json(file: IO[bytes], texts: Collection[str] = ()) -> pd.DataFrame:
     """JSON of any shape, with numbers in quotes read where that is certain."""
-    table, numbers = undisguised(table_of_json(file))
+    table, numbers = undisguised(table_of_json(file), texts=texts)
     return _told(table, "", numbers)
 
 # %% ../../nbs/ground/06_tables.ipynb #af949863
-_READ: dict[str, Callable[[IO[bytes]], Any]] = {".json": _read_json, ".parquet": _read_parquet}
+_READ: dict[str, Callable[..., Any]] = {".json": _read_json, ".parquet": _read_parquet}
 
 # %% ../../nbs/ground/06_tables.ipynb #45751b1e
 def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = None, *, encoding: str | None = None,
-               separator: str | None = None, decimal: str | None = None) -> pd.DataFrame:
+               separator: str | None = None, decimal: str | None = None,
+               texts: Collection[str] | None = None) -> pd.DataFrame:
     """Read a CSV, JSON or Parquet table.
 
     Parameters
@@ -219,6 +220,8 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
         Name whose extension says what the file is; needed for a file object without a `name`.
     encoding, separator, decimal : str, optional
         Of a CSV, where its first lines do not settle them: such as ``"cp1252"``, ``"\\t"`` and ``","``.
+    texts : collection of str, optional
+        Columns that stay text whatever they hold, such as names of pictures: 007 is not 7.
 
     Returns
     -------
@@ -248,15 +251,17 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
         if not path.is_file():
             raise FileNotFoundError(f"no such file: {path}")
         with path.open("rb") as opened:
-            return read_table(opened, name or str(path), encoding=encoding, separator=separator, decimal=decimal)
+            return read_table(opened, name or str(path), encoding=encoding, separator=separator, decimal=decimal,
+                              texts=texts)
     name = name or str(getattr(path_or_file, "name", ""))
-    df = read_any_table(path_or_file, name, encoding=encoding, separator=separator, decimal=decimal)
+    df = read_any_table(path_or_file, name, texts, encoding=encoding, separator=separator, decimal=decimal)
     if "sounding_id" in df.columns:
         df["sounding_id"] = exact_ids(df["sounding_id"], name)
     return df
 
 # %% ../../nbs/ground/06_tables.ipynb #67440973
-def read_any_table(opened: IO[bytes], name: str, **dialect: str | None) -> pd.DataFrame:
+def read_any_table(opened: IO[bytes], name: str, texts: Collection[str] | None = None,
+                   **dialect: str | None) -> pd.DataFrame:
     """A table as `name` tells, its ids not looked at: those of a CSV are text."""
     import pandas as pd
 
@@ -270,7 +275,7 @@ def read_any_table(opened: IO[bytes], name: str, **dialect: str | None) -> pd.Da
         if other := not_what_its_name_says(ext, head):
             raise InputError(f"it is {other}")
         file.seek(0)
-        df = _read_csv(file, **dialect) if ext == ".csv" else _READ[ext](file)
+        df = _read_csv(file, texts or (), **dialect) if ext == ".csv" else _READ[ext](file, texts or ())
     except MemoryError:
         raise InputError(f"{name} needs more memory than there is: split it") from None
     except UnicodeDecodeError as e:

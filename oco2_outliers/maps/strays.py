@@ -273,7 +273,8 @@ def _eps_for(radius: np.ndarray, eps: float | str, n: int, m: int) -> tuple[floa
         raise InputError(f'eps must be a number above 0 or "auto", not {eps!r}')
     usable = radius[np.isfinite(radius) & (radius > 0)]
     if n < m:
-        raise InputError(f"{counted(n, 'tile')}: fewer than min_samples {m}, so none can have company")
+        raise InputError(f"{counted(n, 'tile')}: fewer than min_samples {m}, so none can have company: give more, or "
+                         "lower min_samples (--min-samples)")
     if not len(usable):
         return 1.0, "every tile has copies", []
     if n < LEAST_ROWS:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from ..albums.reading import scale_for
 from ..albums.walls import fitted_tile
 from ..ground.numbers import whole_number
 from ..ground.work import progress_bar
@@ -72,13 +73,8 @@ def _row(path: Any, size: tuple[int, int], max_pixels: int) -> PictureRow:
     """The tile of a file, or why there is none."""
     if not isinstance(path, str):
         return PictureRow("", reason="the table has no path for it")
-    scale = _scale_for(size)
+    scale = scale_for(size)
     return row_of_file(path, lambda picture: fitted_tile(picture, size), scale, max_pixels)
-
-
-def _scale_for(size: tuple[int, int]) -> Any:
-    """How far a picture may be reduced while it is decoded."""
-    return lambda width, height: next((k for k in (8, 4, 2) if min(width / size[0], height / size[1]) >= 2 * k), 1)
 
 # %% ../../nbs/page/10_album_sheets.ipynb #9609b054
 _EMPTY = 200  # grey of a place without a picture

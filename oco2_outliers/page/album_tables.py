@@ -17,10 +17,11 @@ import pandas as pd
 from ..albums.clusterings import folder_name
 from ..albums.methods import cluster_pictures
 from ..albums.odd_ones import odd_pictures
+from ..albums.reading import read_picture_table
 from ..albums.vectors import load_vectors, picture_vectors
 from ..ground.errors import InputError, printable
 from ..ground.numbers import shown
-from ..ground.tables import read_table, refuse_twins
+from ..ground.tables import refuse_twins
 from ..ground.words import counted
 from ..maps.cache import manifest_of
 from ..pictures.kinds import list_files
@@ -174,7 +175,7 @@ def album_table(source: Any, n_jobs: int | None = -1, progress: bool = False, ma
     if not os.path.exists(name) and "://" not in name:
         raise FileNotFoundError(f"no such file or folder: {printable(name)}")
     if not os.path.isdir(name):
-        return AlbumTable(plain_table(read_table(name)), [])
+        return AlbumTable(plain_table(read_picture_table(name)), [])
     if manifest_of(name) is None:
         return _of_folder(name, n_jobs, progress, max_pixels)
     v = load_vectors(name)
@@ -184,9 +185,11 @@ def album_table(source: Any, n_jobs: int | None = -1, progress: bool = False, ma
 
 # %% ../../nbs/page/11_album_tables.ipynb #d91ca09a
 def _prefixes(clusterings: Sequence[Any]) -> list[str]:
-    """What the columns of each clustering begin with."""
+    """What the columns of each clustering begin with: no more than tells them apart."""
     often = Counter(each.version for each in clusterings)
-    names = [f"v{each.version}" if often[each.version] == 1 else folder_name(each) for each in clusterings]
+    folders = Counter(folder_name(each) for each in clusterings)
+    names = [f"v{each.version}" if often[each.version] == 1 else folder_name(each) if folders[folder_name(each)] == 1
+             else f"{each.method}_{folder_name(each)}" for each in clusterings]
     twins = [name for name, number in Counter(names).items() if number > 1]
     if twins:
         raise InputError(f"two clusterings are called {printable(twins[0])}: give one of them another version")

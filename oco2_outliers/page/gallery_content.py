@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..albums.reading import names_in
 from ..ground.words import counted
 from .album_sheets import Tiling
 from .album_tables import AlbumTable, texts_of
@@ -32,13 +33,6 @@ __all__ = []
 # %% ../../nbs/page/13_gallery_content.ipynb #d8d8201c
 _MOST_NEAR = 5
 
-
-def _names_in(value: Any) -> list[str]:
-    """The names in a cell: of a list each, of a text its words, none where it is missing."""
-    if isinstance(value, list | tuple | np.ndarray):
-        return [str(each) for each in value]
-    return [] if value is None or value is pd.NA or value != value else str(value).split(" ")
-
 # %% ../../nbs/page/13_gallery_content.ipynb #d8d82023
 def near_rows(table: pd.DataFrame) -> np.ndarray | None:
     """The rows (n, k) of the nearest pictures, -1 for none; None where a table names none, or names others."""
@@ -48,7 +42,7 @@ def near_rows(table: pd.DataFrame) -> np.ndarray | None:
     ids = texts_of(table["id"])
     rows = {name: row for row, (name, twice) in enumerate(zip(ids, ids.duplicated(keep=False))) if not twice}
     whole = key == "nearest"  # one name, which may hold blanks
-    named = [[str(value)] if whole and isinstance(value, str) else _names_in(value) for value in table[key]]
+    named = [[str(value)] if whole and isinstance(value, str) else names_in(value) for value in table[key]]
     k = min(_MOST_NEAR, max(map(len, named), default=0))
     known = sum(name in rows for names in named for name in names)
     if not k or known < 0.5 * sum(map(len, named)):

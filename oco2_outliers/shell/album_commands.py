@@ -14,7 +14,7 @@ from ..ground.errors import InputError, printable
 from ..ground.numbers import shown
 from ..ground.words import counted
 from ..runs.tasks import group_from
-from .options import Seed, number_or_auto
+from .options import Seed, number_or_auto, width_and_height
 from .projects import Mode, ProjectCommand, ProjectDir, ProjectMethod
 from .tables import TableOut, keep_table, local_path, say_notes, shown_table, table_target
 
@@ -109,6 +109,7 @@ def _odd_command(
 ) -> None:
     """Find the pictures that are far from all others, with reasons; --out keeps all of them."""
     from oco2_outliers.albums.odd_ones import odd_pictures
+    from oco2_outliers.albums.reading import names_as_text
 
     target, radius, group = table_target(out), number_or_auto("eps", eps), group_from(min_samples)
     v = _vectors(album, features, ids, jobs)
@@ -119,7 +120,7 @@ def _odd_command(
           f"({found.attrs['rule']}), min_samples {found.attrs['min_samples']}, by {v.features}")
     for row in odd.itertuples():
         print(f"{printable(str(row.id))}: {row.ratio:.2f} x eps; {row.reason}")
-    keep_table(found.assign(neighbours=found["neighbours"].map(" ".join)), target)
+    keep_table(found.assign(neighbours=found["neighbours"].map(names_as_text)), target)
 
 # %% ../../nbs/shell/20_album_commands.ipynb #4bdf1265
 @album_commands.command("duplicates", cls=ProjectCommand)
@@ -204,19 +205,11 @@ def _mosaics_command(
     from oco2_outliers.albums.clusterings import load_clustering
     from oco2_outliers.albums.walls import mosaics
 
-    folder, size = local_path(out), _size_from(tile)
+    folder, size = local_path(out), width_and_height("tile", tile)
     found = mosaics(load_clustering(clustering), folder, size, columns, limit, jobs, progress=True)
     say_notes(found.attrs["notes"])
     shown_table(found.astype({"label": object}), {"silhouette": ".2f"})
     print(f"\nwrote {counted(len(found), 'mosaic')} to {printable(out)}")
-
-
-def _size_from(text: str) -> tuple[int, int]:
-    """Width and height out of ``96x54``."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 6 for part in parts):
-        raise InputError(f"--tile is a width and a height like 96x54, not {shown(text)}")
-    return int(parts[0]), int(parts[1])
 
 # %% ../../nbs/shell/20_album_commands.ipynb #f1ac79b5
 @album_commands.command("sample", cls=ProjectCommand)

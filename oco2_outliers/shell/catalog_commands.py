@@ -12,7 +12,7 @@ import typer
 
 from ..ground.errors import InputError, printable
 from ..ground.words import counted
-from .projects import ProjectCommand, ProjectMethod
+from .projects import ProjectCommand, ProjectMethod, data_folder
 from .tables import TableOut, keep_table, local_path, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
@@ -82,18 +82,17 @@ def _populate_command(
     if history is None:
         if database is not None:
             raise InputError("give the HISTORY: without a configuration there is no usual place for it")
-        history = str(_data_folder(mode, project) / "raw" / "history" / "history.txt")
+        history = str(_history_of(mode, project))
     done = catalog.populate(history, "skip" if skip_bad else "refuse", progress=None)
     say_notes(done.notes)
     print(f"{counted(done.written, 'place')} written, {done.replaced:,} of them there before")
 
 
-def _data_folder(mode: str | None, project: str | None) -> Path:
-    """The data folder of a project."""
+def _history_of(mode: str | None, project: str | None) -> Path:
+    """Where the history of a project lies."""
     from oco2_outliers.catalog.configuration import read_config
 
-    config = read_config(project, mode)
-    return Path(config.get("directory.data_dir") or config.project_dir / "data")
+    return data_folder(read_config(project, mode)) / "raw" / "history" / "history.txt"
 
 # %% ../../nbs/shell/30_catalog_commands.ipynb #0fde5038
 _Version = Annotated[int, typer.Option(help="A number that tells runs apart; of a clustering its own is taken.", min=0)]
@@ -110,7 +109,7 @@ def _add_command(
 ) -> None:
     """Write a clustering, odd pictures or posters, in place of the run of the same key; all of it or nothing."""
     catalog = _catalog(mode, project, database)
-    found: Any = _table_of(made) if Path(made).suffix.lower() in (".csv", ".parquet") else made
+    found: Any = _table_of(made) if Path(made).suffix.lower() in (".csv", ".json", ".parquet") else made
     if "poster_id" in getattr(found, "columns", ()):
         return _add_posters(catalog, found)
     key = catalog.add(found, version, model_type, name, progress=None)
@@ -119,19 +118,16 @@ def _add_command(
 
 def _add_posters(catalog: Catalog, table: pd.DataFrame) -> None:
     """Write where the pictures of posters hang; a poster that is known is written anew."""
-    for poster_id, placed in table.groupby("poster_id", sort=False):
-        n = catalog.add_poster(str(poster_id), placed["version"].iloc[0], placed, replace=True)
-        print(f"wrote {counted(n, 'position')} of poster {printable(poster_id)} to {catalog.db.address}")
+    for poster_id, version, n in catalog.add_posters(table, replace=True).values.tolist():
+        print(f"wrote {counted(n, 'position')} of poster {printable(poster_id)}, version {printable(version)}, to "
+              f"{catalog.db.address}")
 
 
 def _table_of(path: str) -> pd.DataFrame:
     """A table of odd pictures or of posters that a command wrote; ids are texts: 007 is not 7."""
-    import pandas as pd
+    from oco2_outliers.albums.reading import read_picture_table
 
-    from oco2_outliers.ground.tables import read_table
-
-    texts = dict.fromkeys(("id", "nearest", "poster_id", "pictures_id", "version"), str)
-    table = pd.read_csv(path, dtype=texts) if Path(path).suffix.lower() == ".csv" else read_table(path)
+    table = read_picture_table(path)
     if {"poster_id", "version", "position", "pictures_id"} <= set(table):
         return table.rename(columns={"pictures_id": "id"})
     if "id" not in table or "reason" not in table:
@@ -141,6 +137,11 @@ def _table_of(path: str) -> pd.DataFrame:
     return table.assign(id=ids, reason=table["reason"].astype(object).where(table["reason"].notna(), ""))
 
 # %% ../../nbs/shell/30_catalog_commands.ipynb #0fde5046
+_Type = Annotated[str | None, typer.Option("--type", help="How the pictures were grouped: n2d, ward, ...")]
+_ModelType = Annotated[str | None, typer.Option(help="What described the pictures.")]
+_ModelName = Annotated[str | None, typer.Option(help="Its name.")]
+
+
 @catalog_app.command("versions")
 def _versions_command(mode: _Mode = None, project: _Project = None, database: _Where = None,
                       out: TableOut = None) -> None:
@@ -151,13 +152,11 @@ def _versions_command(mode: _Mode = None, project: _Project = None, database: _W
     shown_table(runs.drop(columns=["settings", "versions", "notes"]), {})
     keep_table(runs, target)
 
-
+# %% ../../nbs/shell/30_catalog_commands.ipynb #0fde509a
 @catalog_app.command("compare")
 def _compare_command(
     versions: Annotated[list[str], typer.Argument(metavar="VERSION...", help="Versions of the runs.")],
-    method: Annotated[str | None, typer.Option("--type", help="How the pictures were grouped: n2d, ward, ...")] = None,
-    model_type: Annotated[str | None, typer.Option(help="What described the pictures.")] = None,
-    model_name: Annotated[str | None, typer.Option(help="Its name.")] = None,
+    method: _Type = None, model_type: _ModelType = None, model_name: _ModelName = None,
     mode: _Mode = None, project: _Project = None, database: _Where = None, out: TableOut = None,
 ) -> None:
     """Put runs side by side, with places: a row for each picture of any of them."""
@@ -169,7 +168,24 @@ def _compare_command(
                 {name: ".4g" for name in names if name.endswith(("_x", "_y", "tude"))})
     keep_table(found, target)
 
+# %% ../../nbs/shell/30_catalog_commands.ipynb #0fde50a1
+@catalog_app.command("close-to", context_settings={"ignore_unknown_options": True})  # so that -3.5 is a number
+def _close_command(
+    x: Annotated[float, typer.Argument(metavar="X", help="Where on the map of the run, from left to right.")],
+    y: Annotated[float, typer.Argument(metavar="Y", help="Where on the map, from below.")],
+    limit: Annotated[int, typer.Option(help="Most pictures that are told.", min=1)] = 10,
+    run: Annotated[str, typer.Option(help="Version of the run whose map is meant.")] = "1",
+    method: _Type = None, model_type: _ModelType = None, model_name: _ModelName = None,
+    mode: _Mode = None, project: _Project = None, database: _Where = None, out: TableOut = None,
+) -> None:
+    """Name the pictures that are nearest to a place of a run's map, the nearest first."""
+    target = table_target(out)
+    found = _catalog(mode, project, database).close_to(x, y, limit, run, method, model_type, model_name)
+    print(f"{counted(len(found), 'picture')} of version {printable(run)} nearest to ({x:g}, {y:g})")
+    shown_table(found.astype({"label": object}), dict.fromkeys(("x", "y", "distance"), ".4g"))
+    keep_table(found, target)
 
+# %% ../../nbs/shell/30_catalog_commands.ipynb #0fde50a8
 @catalog_app.command("export")
 def _export_command(
     out: Annotated[str, typer.Argument(metavar="FILE.parquet", help="A row for each picture of each run.")],

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ..ground.errors import InputError, printable
-from ..ground.numbers import shown
+from ..ground.errors import printable
+from .options import width_and_height
 from .projects import Mode, ProjectCommand, ProjectDir
 from .tables import local_path, say_notes
 
@@ -21,16 +21,6 @@ __all__ = []
 gallery_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="All pictures on one page.")
 
 # %% ../../nbs/shell/24_gallery_commands.ipynb #c35fc02a
-def _tile_from(text: str | None) -> tuple[int, int] | None:
-    """Width and height out of ``96x54``, or None for the usual size."""
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 6 for part in parts):
-        raise InputError(f"--tile is a width and a height like 96x54, not {shown(text)}")
-    return int(parts[0]), int(parts[1])
-
-# %% ../../nbs/shell/24_gallery_commands.ipynb #c35fc031
 @gallery_commands.command("gallery", cls=ProjectCommand)
 def _gallery_command(
     table: Annotated[str, typer.Argument(metavar="TABLE_OR_FOLDER", help="A table that `images odd --out` kept or any "
@@ -52,7 +42,7 @@ def _gallery_command(
     from oco2_outliers.albums.clusterings import load_clustering
     from oco2_outliers.picture_gallery import gallery
 
-    folder, size = local_path(out), _tile_from(tile)
+    folder, size = local_path(out), None if tile is None else width_and_height("tile", tile)
     versions = [load_clustering(path) for path in clustering or ()]
     pages = gallery(table, folder, source, versions, title=title, tile=size, quality=quality, n_jobs=jobs,
                     progress=True)

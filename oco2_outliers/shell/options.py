@@ -35,3 +35,11 @@ def number_or_auto(name: str, text: str) -> float | str:
         return plain if plain == "auto" else float(plain)
     except ValueError:
         raise InputError(f"{name} must be a number above 0, or auto, not {shown(text)}") from None
+
+# %% ../../nbs/shell/05_options.ipynb #55b0603f
+def width_and_height(name: str, text: str) -> tuple[int, int]:
+    """Width and height out of ``96x54``."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 6 for part in parts):
+        raise InputError(f"--{name} is a width and a height like 96x54, not {shown(text)}")
+    return int(parts[0]), int(parts[1])

@@ -28,14 +28,14 @@ _PRESET_NAMES = ("1", "2", "3", "default")
 def _pictures_of(source: str) -> Any:
     """A folder of pictures, a clustering, kept vectors, or a table of a file: what a poster takes its pictures from."""
     from oco2_outliers.albums.clusterings import load_clustering
+    from oco2_outliers.albums.reading import read_picture_table
     from oco2_outliers.albums.vectors import load_vectors
-    from oco2_outliers.ground.tables import read_table
     from oco2_outliers.maps.cache import manifest_of
 
     if not source.strip():
         raise InputError("the pictures are an empty text: give a folder, a table or a clustering")
     if source.lower().endswith(_TABLES):
-        return read_table(source)
+        return read_picture_table(source)
     if source.endswith(".npz") or os.path.isfile(os.path.join(source, "clustering.npz")):
         return load_clustering(source)
     return source if manifest_of(source) is None else load_vectors(source).table

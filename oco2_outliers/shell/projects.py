@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from ..ground.errors import InputError, printable
 from .tables import say_notes
 
 if TYPE_CHECKING:
@@ -115,13 +116,20 @@ def clusterings_in(config: ProjectConfig) -> list[str]:
     return sorted(str(path.parent) for each in folders if each for path in Path(each).glob("*/clustering.npz"))
 
 # %% ../../nbs/shell/15_projects.ipynb #0246307e
+def _side_by_side(size: Any) -> Any:
+    """A width and a height as an option has them: `[96, 54]` is 96x54."""
+    return "x".join(map(str, size)) if isinstance(size, list) else size
+
+# %% ../../nbs/shell/15_projects.ipynb #02463093
 def _mosaics(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
     """The clustering of the version that the configuration tells, and its folder."""
     told = config.get(f"clustering.{method_of(config, args)}") or {}
     ending = f"_{(told.get('model') or {}).get('name', 'model')}_{told.get('version', 1)}"
     folder = told.get("save_directory") or ""
     found = [each for each in clusterings_in(config) if each.endswith(ending) and Path(each).parent == Path(folder)]
-    return {"clustering": found[0], "out": found[0]} if len(found) == 1 else {}
+    drawn = config.get("gallery.mosaics") or {}
+    look = {"tile": _side_by_side(drawn.get("tile")), "columns": drawn.get("columns"), "limit": drawn.get("limit")}
+    return {**look, "clustering": found[0], "out": found[0]} if len(found) == 1 else look
 
 
 def _add(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
@@ -134,16 +142,25 @@ def _odd(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
     return {"album": vectors_folder(config), "out": odd_table(config)}
 
 # %% ../../nbs/shell/15_projects.ipynb #02463085
+def _reports(config: ProjectConfig) -> Path:
+    """The folder of what is shown to others."""
+    return Path(config.get("directory.reports") or config.project_dir / "reports")
+
+
 def _gallery(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
-    """The table of odd pictures, every clustering, and the folder of reports."""
-    out = config.get("directory.reports") or config.project_dir / "reports"
-    return {"table": odd_table(config), "out": str(out), "clustering": clusterings_in(config) or None}
+    """The table of odd pictures, every clustering, how the pages look, and the folder of reports."""
+    look = config.get("gallery") or {}
+    return {"table": odd_table(config), "out": str(look.get("out") or _reports(config)),
+            "clustering": clusterings_in(config) or None, "tile": _side_by_side(look.get("tile")),
+            **{name: look.get(name) for name in ("source", "title", "quality")}}
 
 
 def _poster(config: ProjectConfig, args: Sequence[str]) -> dict[str, Any]:
-    """The clustering that the pictures are taken from, and where posters are written."""
-    out = config.get("directory.reports") or config.project_dir / "reports"
-    return {"pictures": _mosaics(config, args).get("clustering"), "out": str(Path(out) / "posters")}
+    """The clustering that the pictures are taken from, what is made of them, and where posters are written."""
+    plan = config.get("posters") or {}
+    names = ("generate", "poster_id", "seed", "dpi", "target", "columns", "uses", "tint", "any_picture")
+    return {"pictures": _mosaics(config, args).get("clustering"), "config_id": plan.get("template"),
+            "out": str(plan.get("out") or _reports(config) / "posters"), **{name: plan.get(name) for name in names}}
 
 # %% ../../nbs/shell/15_projects.ipynb #0246304d
 DEFAULTS: dict[str, Callable[[ProjectConfig, Sequence[str]], dict[str, Any]]] = {
@@ -151,6 +168,14 @@ DEFAULTS: dict[str, Callable[[ProjectConfig, Sequence[str]], dict[str, Any]]] = 
     "cluster": _cluster, "mosaics": _mosaics, "gallery": _gallery, "poster": _poster, "add": _add}
 
 # %% ../../nbs/shell/15_projects.ipynb #0246305b
+def _plain(config: ProjectConfig, name: str, value: Any) -> Any:
+    """The value of an option, which is one text, number or yes or no; clusterings are several."""
+    if not isinstance(value, str | int | float | bool | Path) and name != "clustering":
+        raise InputError(f"{printable(config.path)}: one value is wanted for --{name.replace('_', '-')}, not "
+                         f"{'keys' if isinstance(value, Mapping) else 'a list'}")
+    return value
+
+
 class ProjectCommand(TyperCommand):
     """A command that takes what it is not given from the configuration of a project."""
 
@@ -168,7 +193,7 @@ class ProjectCommand(TyperCommand):
         config = read_config(folder, mode)
         say_notes(config.notes)
         told = DEFAULTS[str(self.name)](config, args)
-        return {name: value for name, value in told.items() if value is not None}
+        return {name: _plain(config, name, value) for name, value in told.items() if value is not None}
 
 
 ProjectDir = Annotated[str | None, typer.Option("--project-dir", help="Take what is not given from the configuration "

@@ -409,6 +409,7 @@ def _train_command(
     decimal: _Decimal = None,
 ) -> None:
     """Learn what the windows of a channel look like, and keep it as a file for `series judge --model`."""
+    from oco2_outliers.series.clocks import span_in_words
     from oco2_outliers.series.forest import SeriesForest
 
     asked = _asked(inputs, time, value, site, channel, step, timezone, time_format, (only_site, only_channel),
@@ -421,7 +422,8 @@ def _train_command(
     forest.fit_series(values).save(target)
     say_notes(s.notes)
     left = "" if wrong is None else f", without {counted(int(wrong.sum()), 'labelled reading')}"
-    print(f"wrote {printable(out)}: windows of {forest.window_} readings ({forest.window_ * pace}) from "
+    told = f"{forest.window_} readings ({span_in_words(forest.window_ * pace)})"
+    print(f"wrote {printable(out)}: windows of {told} from "
           f"{counted(len(s.table), 'reading')}{left}")
 
 # %% ../../nbs/shell/28_series_commands.ipynb #488880bd

@@ -67,6 +67,8 @@ def shown_table(table: pd.DataFrame, floats: dict[str, str]) -> None:
     """Print the first rows of a table, floats with so many digits, and how many more there are."""
     import pandas as pd
 
+    if table.empty:  # whoever calls has said how many there are
+        return
     texts = table.head(MOST_LINES).copy()
     for name, digits in floats.items():
         texts[name] = ["-" if pd.isna(value) else format(value, digits) for value in texts[name]]

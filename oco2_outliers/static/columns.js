@@ -158,13 +158,6 @@ const packed = ([r, g, b], alpha = 255) => ((alpha << 24) | (b << 16) | (g << 8)
 const count = (n) => n.toLocaleString("en-US");
 const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
-// A text as a file for the person who looks at the page.
-function saveText(text, name) {
-  const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  element("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10000);
-}
-
 const DAY = 86400000;
 
 // A step of 1, 2 or 5 times a power of ten that cuts a range into about n parts.
@@ -251,4 +244,100 @@ function tintOfNumbers(column, n, grey) {
 function cell(text) {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+// A text as a file to keep.
+function offer(text, name) {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  element("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
+// ---------------------------------------------------------------- what all pages are
+
+function noteFirstPicture() {
+  requestAnimationFrame(() => setTimeout(() => {
+    window.firstPicture = performance.now();
+  }, 0));
+}
+
+function markedRows(marks) {
+  const rows = [];
+  for (let i = 0; i < marks.length; i++) if (marks[i]) rows.push(i);
+  return rows;
+}
+
+// A page, light or dark. Who inherits has `root` and `recolour`.
+class Page {
+  isDark() {
+    return this.root.dataset.theme ? this.root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  }
+
+  turn() {
+    this.root.dataset.theme = this.isDark() ? "light" : "dark";
+    this.recolour();
+  }
+
+  labelled(text, control) {
+    return element("label", { class: "gx-choice" }, element("span", { text }), control);
+  }
+}
+
+// A page of rows, which can be filtered and selected. Who inherits has `shown` and `selected`, the box of the filter and
+// the line for its errors, `filterColumns`, `selectionChanged`, `setLasso`, `current` and `open`.
+class RowPage extends Page {
+  soon(act) {
+    clearTimeout(this.filterTimer);
+    this.filterTimer = setTimeout(act, 250);
+  }
+
+  takeFilter(text) {
+    clearTimeout(this.filterTimer); // what was typed before does not come after this
+    try {
+      this.filter = compileFilter(text, this.filterColumns());
+      this.filterError.textContent = "";
+      this.filterBox.removeAttribute("aria-invalid");
+    } catch (error) {
+      this.filterError.textContent = error.message;
+      this.filterBox.setAttribute("aria-invalid", "true");
+      return false;
+    }
+    return true;
+  }
+
+  selectWhere(test, { shiftKey = false, altKey = false } = {}) {
+    const { selected, shown } = this;
+    for (let i = 0; i < selected.length; i++) {
+      if (shown[i] && test(i)) selected[i] = altKey ? 0 : 1;
+      else if (!shiftKey && !altKey) selected[i] = 0;
+    }
+    this.selectionChanged();
+  }
+
+  setSelected(rows, quiet = false) {
+    this.selected.fill(0);
+    for (const i of rows) if (i >= 0 && i < this.selected.length) this.selected[i] = 1;
+    this.selectionChanged(quiet);
+  }
+
+  toggle(i) {
+    this.selected[i] ^= 1;
+    this.selectionChanged();
+  }
+
+  selectedRows() {
+    return markedRows(this.selected);
+  }
+
+  // Escape ends one thing after the other: the lasso, the open row, the selection.
+  watchEscape() {
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      if (this.lassoing) this.setLasso(false);
+      else if (this.current >= 0) this.open(-1);
+      else if (this.nSelected) this.setSelected([]);
+      else return;
+      event.preventDefault();
+    });
+  }
 }

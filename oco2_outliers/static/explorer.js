@@ -902,8 +902,9 @@ class PairView extends View {
 
 // ---------------------------------------------------------------- the whole
 
-export class Explorer {
+export class Explorer extends RowPage {
   constructor(root, meta, bytes, { onchange = () => {}, theme = null } = {}) {
+    super();
     this.began = performance.now();
     this.root = root;
     this.onchange = onchange;
@@ -1044,16 +1045,7 @@ export class Explorer {
   }
 
   setFilter(text) {
-    clearTimeout(this.filterTimer); // what was typed before does not come after this
-    try {
-      this.filter = compileFilter(text, this.filterColumns());
-      this.filterError.textContent = "";
-      this.filterBox.removeAttribute("aria-invalid");
-    } catch (error) {
-      this.filterError.textContent = error.message;
-      this.filterBox.setAttribute("aria-invalid", "true");
-      return false;
-    }
+    if (!this.takeFilter(text)) return false;
     this.sieve();
     this.judge();
     for (const view of this.views) view.paint();
@@ -1084,26 +1076,6 @@ export class Explorer {
     this.nFlagShown = this.flag.reduce((sum, value, i) => sum + (value & shown[i]), 0);
   }
 
-  selectWhere(test, { shiftKey = false, altKey = false } = {}) {
-    const { selected, shown } = this;
-    for (let i = 0; i < selected.length; i++) {
-      if (shown[i] && test(i)) selected[i] = altKey ? 0 : 1;
-      else if (!shiftKey && !altKey) selected[i] = 0;
-    }
-    this.selectionChanged();
-  }
-
-  setSelected(rows, quiet = false) {
-    this.selected.fill(0);
-    for (const i of rows) if (i >= 0 && i < this.selected.length) this.selected[i] = 1;
-    this.selectionChanged(quiet);
-  }
-
-  toggle(i) {
-    this.selected[i] ^= 1;
-    this.selectionChanged();
-  }
-
   selectionChanged(quiet = false) {
     this.nSelected = this.selected.reduce((sum, value) => sum + value, 0);
     if (this.filter?.uses.has("selected")) {
@@ -1116,16 +1088,8 @@ export class Explorer {
     if (!quiet) this.onchange({ selected: this.selectedRows() });
   }
 
-  selectedRows() {
-    const rows = [];
-    for (let i = 0; i < this.selected.length; i++) if (this.selected[i]) rows.push(i);
-    return rows;
-  }
-
   flaggedRows() {
-    const rows = [];
-    for (let i = 0; i < this.flag.length; i++) if (this.flag[i]) rows.push(i);
-    return rows;
+    return markedRows(this.flag);
   }
 
   pointAt(row) {
@@ -1172,14 +1136,7 @@ export class Explorer {
       element("div", { class: "ox-lower" }, this.buildTable(id), this.buildCard()),
       this.buildNotes(),
     );
-    this.root.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      if (this.lassoing) this.setLasso(false);
-      else if (this.current >= 0) this.open(-1);
-      else if (this.nSelected) this.setSelected([]);
-      else return;
-      event.preventDefault();
-    });
+    this.watchEscape();
   }
 
   buildControls(id) {
@@ -1192,10 +1149,7 @@ export class Explorer {
       placeholder: meta.words.example, "aria-describedby": `${id}e` });
     this.filterError = element("p", { id: `${id}e`, class: "ox-error", role: "status" });
     const apply = () => this.setFilter(this.filterBox.value);
-    this.filterBox.addEventListener("input", () => {
-      clearTimeout(this.filterTimer);
-      this.filterTimer = setTimeout(apply, 250);
-    });
+    this.filterBox.addEventListener("input", () => this.soon(apply));
     this.filterBox.addEventListener("keydown", (event) => {
       if (event.key === "Enter") apply();
     });
@@ -1739,19 +1693,10 @@ export class Explorer {
   }
 
   download() {
-    saveText(this.csv(), this.nSelected ? "selected.csv" : `${this.word}.csv`);
+    offer(this.csv(), this.nSelected ? "selected.csv" : `${this.word}.csv`);
   }
 
   // ------------------------------------------------ looks
-
-  turn() {
-    this.root.dataset.theme = this.isDark() ? "light" : "dark";
-    this.recolour();
-  }
-
-  isDark() {
-    return this.root.dataset.theme ? this.root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  }
 
   recolour() {
     this.readColours();
@@ -1817,9 +1762,7 @@ async function startPage() {
     place.replaceChildren();
     window.explorer = new Explorer(place, meta, bytes);
     performance.mark("explorer-built");
-    requestAnimationFrame(() => setTimeout(() => {
-      window.firstPicture = performance.now();
-    }, 0));
+    noteFirstPicture();
   } catch (error) {
     place.textContent = `The explorer could not start: ${error.message}`;
     throw error;

@@ -1,8 +1,9 @@
 // The overview of fields: what is in every column of a table, as bars and in words. It stands below columns.js in one
 // module. Text reaches the document through textContent only.
 
-export class Fields {
+export class Fields extends Page {
   constructor(root, meta) {
+    super();
     [this.root, this.meta] = [root, meta];
     [this.wanted, this.sorting, this.mark, this.steep] = ["", "table", "odd", false];
     this.build();
@@ -22,10 +23,6 @@ export class Fields {
       element("header", { class: "ox-top" }, element("div", {}, element("h1", { text: meta.title }), element("p", { class: "ox-sub", text: meta.subtitle })), theme),
       this.buildControls(), this.buildLegend(), this.list, this.buildHelp(),
       element("footer", { class: "ox-notes" }, ...meta.notes.map((text) => element("p", { text }))));
-  }
-
-  labelled(text, control) {
-    return element("label", { class: "gx-choice" }, element("span", { text }), control);
   }
 
   buildControls() {
@@ -167,15 +164,6 @@ export class Fields {
 
   // ------------------------------------------------ looks
 
-  isDark() {
-    return this.root.dataset.theme ? this.root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  }
-
-  turn() {
-    this.root.dataset.theme = this.isDark() ? "light" : "dark";
-    this.recolour();
-  }
-
   recolour() {
     this.readColours();
     this.fill();
@@ -193,9 +181,7 @@ function startFields() {
     const meta = JSON.parse(document.getElementById("fields-meta").textContent);
     place.replaceChildren();
     window.fields = new Fields(place, meta);
-    requestAnimationFrame(() => setTimeout(() => {
-      window.firstPicture = performance.now();
-    }, 0));
+    noteFirstPicture();
   } catch (error) {
     place.textContent = `The overview could not start: ${error.message}`;
     throw error;

@@ -691,8 +691,9 @@ function fitText(context, text, room) {
 
 // ---------------------------------------------------------------- the page
 
-export class Gallery {
+export class Gallery extends RowPage {
   constructor(root, meta, bytes, sheets) {
+    super();
     [this.root, this.meta, this.n, this.sheets] = [root, meta, meta.n, sheets];
     this.columns = new Map(meta.columns.map((info) => [info.name, new Column(info, bytes)]));
     this.near = meta.near ? { k: meta.near.k, rows: unpack(bytes, meta.near) } : null;
@@ -743,18 +744,7 @@ export class Gallery {
         element("div", { class: "gx-side" }, ...(meta.maps.length ? [this.buildMini()] : []), this.card)),
       this.buildHelp(),
       element("footer", { class: "ox-notes" }, ...meta.notes.map((text) => element("p", { text }))));
-    this.root.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      if (this.lassoing) this.setLasso(false);
-      else if (this.current >= 0) this.open(-1);
-      else if (this.nSelected) this.setSelected([]);
-      else return;
-      event.preventDefault();
-    });
-  }
-
-  labelled(text, control) {
-    return element("label", { class: "gx-choice" }, element("span", { text }), control);
+    this.watchEscape();
   }
 
   fields(first) {
@@ -793,10 +783,7 @@ export class Gallery {
       "aria-describedby": `${id}e` });
     this.filterError = element("p", { id: `${id}e`, class: "ox-error", role: "status" });
     const apply = () => this.filterBox.value !== this.filterText && this.setFilter(this.filterBox.value);
-    this.filterBox.addEventListener("input", () => {
-      clearTimeout(this.filterTimer);
-      this.filterTimer = setTimeout(apply, 250);
-    });
+    this.filterBox.addEventListener("input", () => this.soon(apply));
     this.filterBox.addEventListener("keydown", (event) => event.key === "Enter" && apply());
     this.filterBox.addEventListener("change", apply);
     this.counted = element("output", { class: "ox-count", "aria-live": "polite", "aria-atomic": "true" });
@@ -934,18 +921,9 @@ export class Gallery {
   }
 
   setFilter(text) {
-    clearTimeout(this.filterTimer); // what was typed before does not come after this
     this.filterText = text;
     if (this.filterBox.value !== text) this.filterBox.value = text;
-    try {
-      this.filter = compileFilter(text, this.filterColumns());
-      this.filterError.textContent = "";
-      this.filterBox.removeAttribute("aria-invalid");
-    } catch (error) {
-      this.filterError.textContent = error.message;
-      this.filterBox.setAttribute("aria-invalid", "true");
-      return false;
-    }
+    if (!this.takeFilter(text)) return false;
     this.sieve();
     return true;
   }
@@ -954,26 +932,6 @@ export class Gallery {
     this.nShown = 0;
     for (let i = 0; i < this.n; i++) this.nShown += this.shown[i] = !this.filter || this.filter.test(i) ? 1 : 0;
     this.arrange();
-  }
-
-  selectWhere(test, { shiftKey = false, altKey = false } = {}) {
-    const { selected, shown } = this;
-    for (let i = 0; i < this.n; i++) {
-      if (shown[i] && test(i)) selected[i] = altKey ? 0 : 1;
-      else if (!shiftKey && !altKey) selected[i] = 0;
-    }
-    this.selectionChanged();
-  }
-
-  setSelected(rows) {
-    this.selected.fill(0);
-    for (const i of rows) if (i >= 0 && i < this.n) this.selected[i] = 1;
-    this.selectionChanged();
-  }
-
-  toggle(i) {
-    this.selected[i] ^= 1;
-    this.selectionChanged();
   }
 
   selectionChanged() {
@@ -1001,8 +959,7 @@ export class Gallery {
   }
 
   rowsExported() {
-    const marks = this.nSelected ? this.selected : this.shown;
-    return [...marks.keys()].filter((i) => marks[i]);
+    return markedRows(this.nSelected ? this.selected : this.shown);
   }
 
   csv() {
@@ -1013,7 +970,7 @@ export class Gallery {
   }
 
   download() {
-    saveText(this.csv(), this.nSelected ? "selected.csv" : "shown.csv");
+    offer(this.csv(), this.nSelected ? "selected.csv" : "shown.csv");
   }
 
   setLasso(on) {
@@ -1183,15 +1140,6 @@ export class Gallery {
 
   // ------------------------------------------------ looks
 
-  isDark() {
-    return this.root.dataset.theme ? this.root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  }
-
-  turn() {
-    this.root.dataset.theme = this.isDark() ? "light" : "dark";
-    this.recolour();
-  }
-
   recolour() {
     this.readColours();
     this.setColour(this.tint?.column?.name ?? "");
@@ -1224,9 +1172,7 @@ async function startGallery() {
     document.getElementById("gallery-data").remove();
     place.replaceChildren();
     window.gallery = new Gallery(place, meta, bytes, sheets);
-    requestAnimationFrame(() => setTimeout(() => {
-      window.firstPicture = performance.now();
-    }, 0));
+    noteFirstPicture();
   } catch (error) {
     place.textContent = `The gallery could not start: ${error.message}`;
     throw error;

@@ -163,8 +163,9 @@ class Clock {
 
 // ---------------------------------------------------------------- the page
 
-export class SeriesPage {
+export class SeriesPage extends Page {
   constructor(root, meta, bytes) {
+    super();
     [this.root, this.meta] = [root, meta];
     this.clock = new Clock(meta.clock, meta.zone);
     this.unpack(bytes);
@@ -398,7 +399,7 @@ export class SeriesPage {
     this.channelChoice.addEventListener("change", () => this.setChannel(Number(this.channelChoice.value)));
     const labelled = (text, control) => element("label", { class: "sx-choice" }, element("span", { text }), control);
     this.counted = element("output", { class: "ox-count", "aria-live": "polite" });
-    this.exportButton = element("button", { type: "button", class: "ox-button", onclick: () => saveText(this.csv(), "odd_stretches.csv") });
+    this.exportButton = element("button", { type: "button", class: "ox-button", onclick: () => offer(this.csv(), "odd_stretches.csv") });
     return element("div", { class: "ox-controls sx-controls" },
       element("div", { class: "sx-choices" }, labelled("Site", this.siteChoice), labelled("Channel", this.channelChoice), this.buildAlpha(), this.exportButton), this.counted);
   }
@@ -773,15 +774,6 @@ export class SeriesPage {
 
   // ------------------------------------------------ looks
 
-  isDark() {
-    return this.root.dataset.theme ? this.root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  }
-
-  turn() {
-    this.root.dataset.theme = this.isDark() ? "light" : "dark";
-    this.recolour();
-  }
-
   recolour() {
     this.readColours();
     this.draw();
@@ -809,9 +801,7 @@ async function startSeries() {
     document.getElementById("series-data").remove();
     place.replaceChildren();
     window.series = new SeriesPage(place, meta, bytes);
-    requestAnimationFrame(() => setTimeout(() => {
-      window.firstPicture = performance.now();
-    }, 0));
+    noteFirstPicture();
   } catch (error) {
     place.textContent = `The page could not start: ${error.message}`;
     throw error;

@@ -175,8 +175,24 @@ def test_a_poster_is_not_written_over(catalog):
     placed = pd.DataFrame({"position": ["1", "2"], "id": IDS[:2]})
     assert catalog.add_poster("p", 1, placed) == 2
     with pytest.raises(InputError, match="another id"):
-        catalog.add_poster("p", 2, placed)
+        catalog.add_poster("p", 1, placed)
     assert catalog.posters()["version"].tolist() == ["1", "1"]
+
+
+def test_posters_of_one_id_and_two_templates_are_two(catalog):
+    """`images poster` calls each template's first poster seed_0."""
+    placed = pd.DataFrame({"position": ["1", "2"], "id": IDS[:2]})
+    catalog.add_posters(pd.concat([placed.assign(poster_id="p", version=version) for version in ("1", "default")]))
+    assert catalog.posters()["version"].tolist() == ["1", "1", "default", "default"]
+    catalog.add_poster("p", "default", placed.iloc[:1], replace=True)
+    assert catalog.posters()["version"].tolist() == ["1", "1", "default"]
+
+
+def test_all_posters_of_a_table_are_written_or_none(catalog):
+    good = pd.DataFrame({"poster_id": "a", "version": "1", "position": ["1"], "id": IDS[:1]})
+    with pytest.raises(InputError, match="one picture at each position"):
+        catalog.add_posters(pd.concat([good, good.assign(poster_id="b"), good.assign(poster_id="b")]))
+    assert catalog.posters().empty
 
 
 # ---------------------------------------------------------------- killed, and at the same time

@@ -28,6 +28,7 @@ from matplotlib.testing.compare import compare_images
 from sklearn.metrics import silhouette_samples
 
 import oco2_outliers.plots as plots
+from oco2_outliers.albums.axes import PixelAxes
 from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import bench_kmeans, isolation_radius
 from oco2_outliers.image_clusters import cluster_pictures
@@ -89,6 +90,7 @@ READINGS = pd.DataFrame({"time": DAY, "site": "A", "channel": "flow", "value": n
                          "outlier": np.arange(288) // 20 == 4, "kind": "", "reason": "", "start": DAY, "end": DAY})
 JUDGED = SimpleNamespace(points=READINGS, windows=READINGS.iloc[[80]].assign(kind="spike", reason="spike: high"),
                          summary={"channels": [{"site": "A", "channel": "flow", "threshold": 0.5}]})
+SMALL = np.random.default_rng(0).integers(0, 255, (5, 3, 4, 3), np.uint8)
 GROUPED = cluster_pictures(POINTS, "ward", k=3)
 CASES = {
     "isolated_along_track": lambda ax: plots.isolated_along_track(TABLE, ax=ax),
@@ -108,6 +110,7 @@ CASES = {
     "groups_plot": lambda ax: plots.groups_plot(GROUPED, ax=ax),
     "group_silhouettes_plot": lambda ax: plots.group_silhouettes_plot(GROUPED, ax=ax),
     "group_tree_plot": lambda ax: plots.group_tree_plot(GROUPED, ax=ax),
+    "drawn_again_plot": lambda ax: plots.drawn_again_plot(SMALL, {"axes": PixelAxes.learn(SMALL, (4, 3))}, ax),
     "score_histogram": lambda ax: plots.score_histogram(TABLE["score"], 2.5, ax=ax),
     "evaluation_curve": lambda ax: plots.evaluation_curve(TABLE.rename(columns={"isolated": "odd"}), share=0.1, ax=ax),
     "peak_fit": lambda ax: plots.peak_fit(AROUND, PEAK, ax=ax, false_alarm=1.2),
@@ -149,7 +152,8 @@ def test_makes_one_figure_when_none_is_given(name):
     ax.figure.canvas.draw()
 
 
-@pytest.mark.parametrize("name", sorted(CASES.keys() - {"annotate_image", "image_grid", "layout_plot", "groups_plot"}))
+@pytest.mark.parametrize("name", sorted(CASES.keys() - {"annotate_image", "image_grid", "layout_plot", "groups_plot",
+                                                        "drawn_again_plot"}))
 def test_both_axes_are_named(name):
     ax = CASES[name](None)
     assert ax.get_xlabel() and (ax.get_ylabel() or name in {"feature_reasons", "silhouette_plot"})
