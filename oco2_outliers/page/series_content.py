@@ -92,7 +92,7 @@ def _counted_times(times: pd.Series) -> tuple[pd.Series, dict[str, float]]:
         return since.astype("uint32"), {"base": base, "unit": 1000.0}
     return since * 1000.0, {"base": base, "unit": 1.0}
 
-
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe05b
 def _packed(pack: Pack, columns: Mapping[str, pd.Series]) -> list[dict[str, Any]]:
     """Columns in the pack, and where each of them lies."""
     infos = []
@@ -112,7 +112,7 @@ def _of_points(points: pd.DataFrame) -> dict[str, pd.Series]:
         columns["outlier"] = points["outlier"].fillna(False).astype(bool)
     return columns
 
-# %% ../../nbs/page/08_series_content.ipynb #7cbfe05b
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe062
 def _of_windows(windows: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> dict[str, pd.Series]:
     """The columns of stretches that the page lists: where they lie, their words, and their numbers."""
     places = {pair: place for place, pair in enumerate(pairs)}
@@ -129,7 +129,7 @@ def _of_windows(windows: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> dict
             columns[name] = windows[name].astype(float)
     return columns
 
-# %% ../../nbs/page/08_series_content.ipynb #7cbfe062
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe069
 def _finite(value: Any) -> float | None:
     """A number as JSON takes it; None for one that is not finite."""
     return float(value) if value is not None and np.isfinite(value) else None
@@ -147,7 +147,7 @@ def _told_channels(view: SeriesView, pairs: Sequence[tuple[str, str]], of: np.nd
                      "threshold": _finite(view.thresholds.get((site, channel)))})
     return told
 
-# %% ../../nbs/page/08_series_content.ipynb #7cbfe069
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe070
 def _subtitle(view: SeriesView, pairs: Sequence[tuple[str, str]]) -> str:
     """How much there is, in words."""
     times = view.points["time"].dropna()
@@ -174,7 +174,7 @@ def series_content(view: SeriesView, title: str = "Sensor series") -> tuple[dict
             "notes": [printable(note) for note in [*view.notes, *notes]]}
     return meta, pack.compressed()
 
-# %% ../../nbs/page/08_series_content.ipynb #7cbfe070
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe077
 def series_html(view: SeriesView, title: str = "Sensor series") -> str:
     """The whole page as text."""
     meta, data = series_content(view, title)
@@ -182,7 +182,7 @@ def series_html(view: SeriesView, title: str = "Sensor series") -> str:
     return (page_head(title, doing, "series") + page_json("series-meta", meta) + page_bytes("series-data", data)
             + page_end("series"))
 
-# %% ../../nbs/page/08_series_content.ipynb #7cbfe07e
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe085
 _RATE = "false alarms for each channel and month"
 
 
@@ -200,7 +200,7 @@ def _of_result(found: SeriesResult) -> SeriesView:
         {pair: as_span("step", each["step"]) for pair, each in pairs.items() if each["step"]},
         [how, *found.summary["notes"], *notes])
 
-# %% ../../nbs/page/08_series_content.ipynb #7cbfe085
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe08c
 def windows_of_points(points: pd.DataFrame) -> pd.DataFrame:
     """The stretches of a table of readings: one row for each site, channel, start, end and kind that it names."""
     kinds = points["kind"].fillna("")
@@ -225,7 +225,7 @@ def _of_table(points: pd.DataFrame, alpha: float | None) -> SeriesView:
             steps[str(site), str(channel)] = step
     return SeriesView(points, windows_of_points(points), alpha, _RATE, True, steps=steps, notes=notes)
 
-# %% ../../nbs/page/08_series_content.ipynb #7cbfe08c
+# %% ../../nbs/page/08_series_content.ipynb #7cbfe093
 def _of_run(folder: Path) -> SeriesView | None:
     """The combined table of a run of series; None where the folder holds none."""
     try:

@@ -161,7 +161,7 @@ def _readings_of(window: int | str, values: np.ndarray, step: pd.Timedelta, caus
 
     return window_in_readings(window, values, step, causal)
 
-
+# %% ../../nbs/shell/28_series_commands.ipynb #48888054
 def _forest_of(model: str | None) -> Any:
     """The model of a file; None where there is none."""
     from oco2_outliers.series.forest import SeriesForest
@@ -175,7 +175,7 @@ def _limits_of(config: str | None) -> Any:
 
     return None if config is None else SeriesConfig.read(config)
 
-# %% ../../nbs/shell/28_series_commands.ipynb #48888062
+# %% ../../nbs/shell/28_series_commands.ipynb #48888069
 def _kinds_in_words(found: pd.DataFrame) -> str:
     """How many stretches there are, kind by kind."""
     kinds = found["kind"].value_counts()
@@ -193,7 +193,7 @@ def _shown_stretches(found: pd.DataFrame) -> None:
     if len(found) > MOST_LINES:
         print(f"and {counted(len(found) - MOST_LINES, 'more stretch', 'more stretches')}, see --out")
 
-# %% ../../nbs/shell/28_series_commands.ipynb #48888070
+# %% ../../nbs/shell/28_series_commands.ipynb #48888077
 _TableOut = Annotated[str | None, typer.Option("--out", help="Keep the stretches: .csv, .json or .parquet.")]
 _FlagsOut = Annotated[str | None, typer.Option("--flags", help="Keep every reading with its flag (QARTOD 1, 2, 3, 4, "
                                                "9) and kind: .csv, .json or .parquet.")]
@@ -224,7 +224,7 @@ def _check_command(
     if targets[1] is not None:
         keep_table(check_series(s, limits), targets[1])
 
-# %% ../../nbs/shell/28_series_commands.ipynb #4888807e
+# %% ../../nbs/shell/28_series_commands.ipynb #48888085
 _FolderOut = Annotated[str, typer.Option("--out", help="Folder for the result; or a table of its stretches: .csv, "
                                          ".json or .parquet.")]
 _Page = Annotated[str | None, typer.Option("--page", help="Write it as an HTML page, too, which works offline.")]
@@ -258,7 +258,7 @@ def _page_of(asked: _Asked, page: str | None) -> Path | None:
     asked.refuse(local_path(page))
     return writable_target(local_path(page))
 
-# %% ../../nbs/shell/28_series_commands.ipynb #48888085
+# %% ../../nbs/shell/28_series_commands.ipynb #4888808c
 @series_app.command("judge")
 def _judge_command(
     inputs: _Inputs, out: _FolderOut = "judged", page: _Page = None, detector: _Detector = "forest",
@@ -292,7 +292,7 @@ def _judge_command(
     if html is not None:
         print(explore(found, html))
 
-# %% ../../nbs/shell/28_series_commands.ipynb #48888093
+# %% ../../nbs/shell/28_series_commands.ipynb #4888809a
 @series_app.command("learn")
 def _learn_command(
     inputs: _Inputs,
@@ -333,7 +333,7 @@ def _new_file(out: str, endings: tuple[str, ...], overwrite: bool) -> Path:
         raise InputError(f"{printable(out)} is there already: give another name, or --overwrite")
     return target
 
-# %% ../../nbs/shell/28_series_commands.ipynb #488880a1
+# %% ../../nbs/shell/28_series_commands.ipynb #488880a8
 _Labels = Annotated[str | None, typer.Option(help="Column that is 1 where a reading is wrong: the model does not learn "
                                              "from these.")]
 
@@ -375,7 +375,7 @@ def _labels_of(asked: _Asked, labels: str) -> tuple[SensorSeries, np.ndarray]:
                          "another (--labels)")
     return chosen, values == 1
 
-# %% ../../nbs/shell/28_series_commands.ipynb #488880a8
+# %% ../../nbs/shell/28_series_commands.ipynb #488880af
 def _joined(s: SensorSeries, wrong: np.ndarray | None) -> tuple[np.ndarray, Any]:
     """The readings of all channels on their common step, one after the other; labelled ones are NaN; and the step."""
     import numpy as np
@@ -396,7 +396,7 @@ def _joined(s: SensorSeries, wrong: np.ndarray | None) -> tuple[np.ndarray, Any]
         parts += [values, np.array([np.nan])]  # so that no window reaches from one site into the next
     return np.concatenate(parts[:-1]), grids[0].step
 
-# %% ../../nbs/shell/28_series_commands.ipynb #488880af
+# %% ../../nbs/shell/28_series_commands.ipynb #488880b6
 @series_app.command("train")
 def _train_command(
     inputs: _Inputs,
@@ -426,7 +426,7 @@ def _train_command(
     print(f"wrote {printable(out)}: windows of {told} from "
           f"{counted(len(s.table), 'reading')}{left}")
 
-# %% ../../nbs/shell/28_series_commands.ipynb #488880bd
+# %% ../../nbs/shell/28_series_commands.ipynb #488880c4
 _ScoreLabels = Annotated[str, typer.Option(help="Column that is 1 where a reading is wrong, and 0 elsewhere.")]
 _MetricsOut = Annotated[str | None, typer.Option("--out", help="Keep the figures: .csv, .json or .parquet.")]
 
@@ -447,7 +447,7 @@ def _figures_of(s: SensorSeries, wrong: np.ndarray, pair: tuple[str, str], size:
     found = table.reset_index().assign(site=pair[0], channel=pair[1])
     return found[["site", "channel", *(name for name in found if name not in ("site", "channel"))]]
 
-# %% ../../nbs/shell/28_series_commands.ipynb #488880c4
+# %% ../../nbs/shell/28_series_commands.ipynb #488880cb
 @series_app.command("score")
 def _score_command(
     inputs: _Inputs, labels: _ScoreLabels, detector: _Detector = "forest", window: _Window = "auto", k: _K = 5,
