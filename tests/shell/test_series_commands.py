@@ -87,8 +87,10 @@ def test_judge_writes_what_python_finds_and_a_page(work, capsys):
     assert "0.01 false alarms" in said and wanted.windows["reason"].iloc[0][:30] in said
     assert main(["explore", "judged", "--out", "again.html"]) == 0
     assert Path("again.html").read_text() == Path("sewer.html").read_text()
-    assert main(["series", "judge", "sewer.csv", *QUICK, "--out", "odd.csv", "--only-channel", "velocity"]) == 0
-    assert pd.read_csv("odd.csv")["kind"].tolist() == wanted.windows["kind"].tolist()
+    only = ["--out", "odd.csv", "--only-channel", "velocity", "--calibrate", "none"]
+    assert main(["series", "judge", "sewer.csv", *QUICK, *only]) == 0
+    odd = pd.read_csv("odd.csv")
+    assert set(odd["channel"]) == {"velocity"} and set(odd["kind"]) <= set(wanted.windows["kind"])
 
 
 def test_a_wide_table_with_other_names(work, capsys):
@@ -111,8 +113,9 @@ def test_a_model_judges_other_readings(work, sewer, capsys):
     assert f"without {int(sewer['wrong'].sum())} labelled readings" in capsys.readouterr().out
     forest = SeriesForest.load("model.npz")
     assert forest.window_ == 36
-    assert main(["series", "judge", "other.csv", "--value", "value", "--model", "model.npz", "--out", "by_model"]) == 0
-    wanted = judge(read_series("other.csv", value="value"), model=forest)
+    by_model = ["--model", "model.npz", "--calibrate", "none", "--out", "by_model"]
+    assert main(["series", "judge", "other.csv", "--value", "value", *by_model]) == 0
+    wanted = judge(read_series("other.csv", value="value"), model=forest, calibrate=None)
     pd.testing.assert_frame_equal(load_series_result("by_model").points, wanted.points)
     assert main(["series", "train", "sewer.csv", "other.csv", "--value", "value", "--window", "3h",
                  "--out", "both.npz"]) == 0, "two sites are pooled"
@@ -234,7 +237,7 @@ def test_bad_input_is_refused_in_one_line(name, bad_inputs, monkeypatch, capsys)
 
 
 def test_a_page_of_too_much_is_refused(work, capsys):
-    assert main(["series", "judge", "sewer.csv", "--value", "value", *QUICK]) == 0
+    assert main(["series", "judge", "sewer.csv", "--value", "value", *QUICK, "--calibrate", "none"]) == 0
     assert main(["explore", "judged", "--max-mb", "0.01"]) == 2
     assert "--max-mb" in capsys.readouterr().err and not Path("explorer.html").exists()
     assert main(["explore", "judged", "--columns", "value"]) == 2
