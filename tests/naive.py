@@ -229,8 +229,6 @@ def spoken_for(scores, window):
     return np.array(found)
 
 
-# --- series ---
-
 def naive_windows(values, window, normalise, floor=0.0):
     """The windows of a series as rows, compared by shape or as they are; which of them miss no reading."""
     rows = np.array([values[i : i + window] for i in range(len(values) - window + 1)], dtype=float)
