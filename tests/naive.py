@@ -227,3 +227,50 @@ def spoken_for(scores, window):
         best = min(holding, key=lambda s: (abs(s + window // 2 - reading), s), default=None)
         found.append(np.nan if best is None else scores[best])
     return np.array(found)
+
+
+def naive_windows(values, window, normalise, floor=0.0):
+    """The windows of a series as rows, compared by shape or as they are; which of them miss no reading."""
+    rows = np.array([values[i : i + window] for i in range(len(values) - window + 1)], dtype=float)
+    complete = np.array([not np.isnan(row).any() for row in rows])
+    if normalise:
+        for i in np.flatnonzero(complete):
+            centred = rows[i] - rows[i].mean()
+            flat = centred.std() <= 1e-12 * np.abs(rows[i]).max()
+            rows[i] = 0.0 if flat else centred / max(centred.std(), floor)
+    return rows, complete
+
+
+def naive_window_squares(values, window, normalise, floor=0.0):
+    """Squared distances of all pairs of windows, infinite where they overlap or one misses a reading."""
+    rows, complete = naive_windows(values, window, normalise, floor)
+    squares = np.full((len(rows), len(rows)), np.inf)
+    for i in range(len(rows)):
+        for j in range(len(rows)):
+            if abs(i - j) >= window and complete[i] and complete[j]:
+                squares[i, j] = ((rows[i] - rows[j]) ** 2).sum()
+    return squares, complete
+
+
+def naive_window_distances(values, window, k, normalise, causal, floor=0.0):
+    """Distance to the k-th nearest window, and which that is, of equals the earlier; NaN and -1 where there is none."""
+    squares, _ = naive_window_squares(values, window, normalise, floor)
+    distance, neighbour = np.full(len(squares), np.nan), np.full(len(squares), -1)
+    for i, row in enumerate(squares):
+        row = row[:i] if causal else row
+        order = np.argsort(row, kind="stable")
+        if len(row) >= k and np.isfinite(row[order[k - 1]]):
+            distance[i], neighbour[i] = np.sqrt(row[order[k - 1]]), order[k - 1]
+    return distance, neighbour
+
+
+def naive_window_radii(values, window, min_samples, normalise, causal, floor=0.0):
+    """The least eps at which each window is core or has a core window within eps; of the windows up to it if causal."""
+    squares, complete = naive_window_squares(values, window, normalise, floor)
+    squares[np.diag_indices(len(squares))] = 0.0
+    radius = np.full(len(squares), np.nan)
+    for i in np.flatnonzero(complete):
+        among = squares[: i + 1, : i + 1] if causal else squares
+        core = np.sort(among, axis=1)[:, min_samples - 1] if min_samples <= len(among) else np.full(len(among), np.inf)
+        radius[i] = np.sqrt(np.maximum(among[i], core).min())
+    return radius

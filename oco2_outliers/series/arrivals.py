@@ -145,7 +145,7 @@ class WindowStream:
     >>> distance, neighbour = stream.extend(np.tile([0.0, 1.0, 2.0, 1.0], 5))
     >>> distance, neighbour = stream.push(7.0)
     >>> round(distance, 3), neighbour
-    (1.196, 3)
+    (1.521, 3)
     """
 
     def __init__(self, window: int, k: int = 5, normalise: bool = True, floor: float = 0.0, keep: int | None = None):

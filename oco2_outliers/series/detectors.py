@@ -23,8 +23,10 @@ from oco2_outliers.series.baselines import (
 )
 from .forest import SeriesForest
 from .periods import choose_window
+from .reaching import window_radii
 from .recurrence import window_distances
 from .sliding import averaged, checked_window, plain_values, scores_of_readings
+from .window_estimator import WindowIsolation
 
 # %% auto #0
 __all__ = ['PRESETS', 'detector_cards', 'reading_scores']
@@ -40,73 +42,73 @@ class Card(NamedTuple):
     smoothed: float  # the same with a moving average over one window
     causal: bool  # whether it has a form for streams
 
-
+# %% ../../nbs/series/38_detectors.ipynb #54b9f023
 _OWN_CARDS = {
     "forest": Card(
         "An Isolation Forest over ten summaries of each window: level, spread, ends, slope and steps.",
         "O(n log w) time, 10 n numbers; a second for 30,000 readings",
         "where only the order within a window is odd, where odd windows are a twentieth or more, or where"
         " every window is unlike the others",
-        0.000, 0.000, True),
+        0.554, 0.624, True),
     "windows": Card(
         "Exact isolation radius of each window among those that do not overlap it, readings as they are.",
         "O(n²) time whatever the window, O(n k) memory; seconds for 30,000 readings",
         "where nothing repeats (a random walk), or where a fault comes back in k windows",
-        0.000, 0.000, True),
+        0.543, 0.585, True),
     "ensemble": Card(
         "The mean of forest and windows, each in units of the middle half of its scores.",
         "that of windows",
         "where one of the two is far off: its mistakes weigh half",
-        0.000, 0.000, True),
+        0.618, 0.618, True),
     "sub_pca": Card(
         "Distances of a window to the principal directions of all windows, seldom ones weighted most.",
         "O(n w²) time, n w numbers",
         "where ordinary windows have no common shape, or at long windows for want of memory",
-        0.000, 0.000, True),
+        0.439, 0.462, True),
     "poly": Card(
         "What a cubic through the ten windows around misses in each block of one window.",
         "O(n) time and memory",
         "on rhythms: a cubic through ten windows cannot follow one, and misses every beat alike",
-        0.000, 0.000, True),
+        0.424, 0.445, True),
+}
+
+# %% ../../nbs/series/38_detectors.ipynb #54b9f02a
+_CARDS = _OWN_CARDS | {
     "matrix_profile": Card(
         "Distance of the shape of a window (mean 0, spread 1) to the nearest that does not overlap it.",
         "that of windows",
         "where level or loudness is odd, which it takes away, where a fault comes twice, and in flat "
         "stretches of pure noise",
-        0.000, 0.000, True),
-}
-
-# %% ../../nbs/series/38_detectors.ipynb #54b9f023
-_CARDS = _OWN_CARDS | {
+        0.341, 0.398, True),
     "knn": Card(
         "Distance of a window to the k-th nearest that does not overlap it, readings as they are.",
         "that of windows",
         "as windows; rare but ordinary weather is far from everything, too",
-        0.000, 0.000, True),
+        0.543, 0.583, True),
     "energy": Card(
         "The variance of the readings in the window around.",
         "O(n) time and memory",
         "at a stuck sensor and at a shift of level, to which it is blind, and where ordinary days differ "
         "in loudness",
-        0.000, 0.000, True),
+        0.412, 0.448, True),
     "hampel": Card(
         "How many robust standard deviations a reading lies from the median of its window.",
         "O(n log w) time, O(n) memory",
         "at all that lasts: it is made for spikes; on broad labels it is hardly better than chance",
-        0.000, 0.000, True),
+        0.167, 0.275, True),
     "spectral_residual": Card(
         "What stands out when the expected amplitude of each frequency is taken off.",
         "O(n log n) time, O(n) memory",
         "at slow changes, beside gaps, and in streams, where it does not exist",
-        0.000, 0.000, False),
+        0.320, 0.462, False),
     "random": Card(
         "Scores that know nothing, from a seed: the figure that any other must beat.",
         "O(n)",
         "always; a figure near it is no finding",
-        0.000, 0.000, True),
+        0.126, 0.128, True),
 }
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f02a
+# %% ../../nbs/series/38_detectors.ipynb #54b9f031
 PRESETS: dict[str, str] = {name: card.does for name, card in _CARDS.items()}
 
 
@@ -127,7 +129,7 @@ def detector_cards() -> pd.DataFrame:
     """
     return pd.DataFrame.from_dict(_CARDS, orient="index", columns=list(Card._fields)).rename_axis("detector")
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f03f
+# %% ../../nbs/series/38_detectors.ipynb #54b9f046
 class _Task(NamedTuple):
     """What a detector is asked for."""
 
@@ -151,7 +153,7 @@ def _at_random(task: _Task) -> np.ndarray:
 
 
 _DIRECT: dict[str, Callable[[_Task], np.ndarray]] = {
-    "windows": lambda t: _of_windows(t, window_distances(t.values, t.window, t.k, False, t.causal)[0]),
+    "windows": lambda t: _of_windows(t, window_radii(t.values, t.window, t.k + 1, causal=t.causal)),
     "knn": lambda t: _of_windows(t, window_distances(t.values, t.window, t.k, False, t.causal)[0]),
     "matrix_profile": lambda t: _of_windows(t, window_distances(t.values, t.window, 1, True, t.causal)[0]),
     "energy": lambda t: _of_windows(t, window_energy(t.values, t.window)),
@@ -161,7 +163,23 @@ _DIRECT: dict[str, Callable[[_Task], np.ndarray]] = {
     "random": _at_random,
 }
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f04d
+# %% ../../nbs/series/38_detectors.ipynb #54b9f054
+_LOCAL = ("energy", "poly", "hampel", "random")  # each reading by its own surroundings
+
+
+def _without_learning(detector: Any, task: _Task, first: int) -> np.ndarray:
+    """Scores of readings by a detector that needs no model; in a stream from reading number `first` on."""
+    from sklearn.base import clone
+
+    if isinstance(detector, WindowIsolation):
+        asked = clone(detector).set_params(window=task.window, causal=task.causal)
+        scores = _of_windows(task, asked.score_series(task.values))
+    else:
+        scores = _DIRECT[detector](task)
+    waits = task.causal and not (isinstance(detector, str) and detector in _LOCAL)
+    return np.where(np.arange(len(scores)) < first, np.nan, scores) if waits else scores
+
+# %% ../../nbs/series/38_detectors.ipynb #54b9f062
 def _whole_windows(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """Windows in rows, and which of them miss no reading."""
     rows = sliding_window_view(values, window)
@@ -196,7 +214,7 @@ def _told_by(model: Any, task: _Task) -> np.ndarray:
         scores[whole] = -judged(rows[whole])
     return _of_windows(task, scores)
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f05b
+# %% ../../nbs/series/38_detectors.ipynb #54b9f070
 _FIRST_WINDOWS = 256
 _FIRST_READINGS = 1000  # where the period is to be found first
 
@@ -229,7 +247,7 @@ def _by_learning(detector: Any, task: _Task, first: int) -> np.ndarray:
 
     return _in_stages(task, first, judged) if task.causal else judged(task)(task)
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f069
+# %% ../../nbs/series/38_detectors.ipynb #54b9f07e
 def _robustly(scores: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Scores in units of the middle half of the known ones, from their median."""
     known = known[~np.isnan(known)]
@@ -252,8 +270,7 @@ def _both(task: _Task, first: int) -> np.ndarray:
         begin = each.stop
     return found
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f077
-_COMPARING = ("windows", "knn", "matrix_profile")
+# %% ../../nbs/series/38_detectors.ipynb #54b9f08c
 _NO_STREAM = [name for name, card in _CARDS.items() if not card.causal]
 
 
@@ -278,7 +295,7 @@ def _window_of(values: np.ndarray, window: Any, model: Any, causal: bool) -> int
         return checked_window(window, len(values))
     return choose_window(values[:_FIRST_READINGS] if causal else values)
 
-# %% ../../nbs/series/38_detectors.ipynb #54b9f07e
+# %% ../../nbs/series/38_detectors.ipynb #54b9f093
 def reading_scores(values: Any, detector: Any = "forest", window: int | None = None, k: int = 5, causal: bool = False,
                    smooth: bool = True, random_state: int | None = 0, model: Any = None) -> np.ndarray:
     """Score every reading of a channel by a detector.
@@ -293,7 +310,8 @@ def reading_scores(values: Any, detector: Any = "forest", window: int | None = N
     window : int, optional
         Readings of a window; by default the strongest period, as `choose_window` finds it.
     k : int, default 5
-        Which nearest window counts, for "windows", "knn" and "ensemble".
+        Which nearest window counts, for "windows", "knn" and "ensemble"; "windows" is `WindowIsolation(k + 1)`, which
+        counts the window itself, too.
     causal : bool, default False
         Let each score depend on its own and earlier readings alone.
     smooth : bool, default True
@@ -336,12 +354,10 @@ def reading_scores(values: Any, detector: Any = "forest", window: int | None = N
     first = _first_stage(length, window is None)
     if model is not None:
         scores = _told_by(model, task)
-    elif isinstance(detector, str) and detector in _DIRECT:
-        scores = _DIRECT[detector](task)
-        if causal and detector in _COMPARING:
-            scores[:first] = np.nan  # beside few windows, each is far from the nearest
     elif isinstance(detector, str) and detector == "ensemble":
         return _both(task, first)  # its parts are averaged already
+    elif isinstance(detector, WindowIsolation) or (isinstance(detector, str) and detector in _DIRECT):
+        scores = _without_learning(detector, task, first)
     else:
         scores = _by_learning(detector, task, first)
     return averaged(scores, length, task.causal) if smooth else scores

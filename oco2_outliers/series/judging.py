@@ -126,8 +126,8 @@ def _said_by_checks(names: pd.DataFrame, step: int) -> tuple[str, str]:
     """Kind and sentence of the checks' stretches (columns first, last, kind, reason) in one stretch."""
     length = (names["last"] - names["first"]) // step + 1
     kind = str(length.groupby(names["kind"], sort=False).sum().idxmax())
-    best = length.where(names["kind"] == kind, -1).idxmax()
-    reason, others = str(names.loc[best, "reason"]), names["kind"].drop(best).value_counts()
+    best = int(np.argmax(length.where(names["kind"] == kind, -1).to_numpy()))
+    reason, others = str(names["reason"].iloc[best]), names["kind"].drop(names.index[best]).value_counts()
     if len(others):
         told = ", ".join(f"{n:,} {name}" for name, n in others.items())
         reason += f" (with {told} in this stretch)"
@@ -166,17 +166,22 @@ def _detected(one: _Channel, named: pd.DataFrame, used: np.ndarray, table: pd.Da
 def _of_checks(one: _Channel, named: pd.DataFrame, used: np.ndarray) -> Iterator[_Row]:
     """Rows of the checks' stretches that the detector did not find."""
     step = 1 if one.view is None else nanoseconds(one.view.step)
+    records: list[Any] = named.to_dict("records")
+
+    def row_of(each: dict[str, Any], said: tuple[str, str]) -> _Row:
+        first, last = int(each["first"]), int(each["last"])
+        return _Row(first, last, float(each["value"]), *_highest(one, first, last), bool(each["outlier"]), *said,
+                    str(each["source"]))
+
     for place in np.flatnonzero(named["kind"].to_numpy() == "noisy"):
         if not used[place]:
-            noisy = named.iloc[place]
+            noisy = records[place]
             inside = (named["first"] >= noisy["first"]) & (named["last"] <= noisy["last"]) & ~used
             inside &= ~named["kind"].isin(_NO_READINGS)
             used |= inside.to_numpy()
-            yield _Row(noisy["first"], noisy["last"], noisy["value"], *_highest(one, noisy["first"], noisy["last"]),
-                       bool(noisy["outlier"]), *_said_by_checks(named[inside], step), noisy["source"])
-    for each in named[~used].itertuples():
-        yield _Row(each.first, each.last, each.value, *_highest(one, each.first, each.last), each.outlier, each.kind,
-                   each.reason, each.source)
+            yield row_of(noisy, _said_by_checks(named[inside], step))
+    for place in np.flatnonzero(~used):
+        yield row_of(records[place], (str(records[place]["kind"]), str(records[place]["reason"])))
 
 
 def _rows_of(one: _Channel, stretches: pd.DataFrame, table: pd.DataFrame) -> list[_Row]:
@@ -202,25 +207,32 @@ def _windows_table(found: Sequence[tuple[_Channel, list[_Row]]], zone: Any) -> p
     return table.astype(kinds)[list(RESULT_COLUMNS)]
 
 # %% ../../nbs/series/78_judging.ipynb #de40b077
+def _put(points: pd.DataFrame, name: str, rows: np.ndarray, value: Any) -> None:
+    """Write into some rows of a column."""
+    column = points[name].copy()
+    column.iloc[rows] = value
+    points[name] = column
+
+
 def _tell_points(points: pd.DataFrame, one: _Channel, rows: list[_Row]) -> None:
     """Write scores, p-values and stretches of a channel into the columns of the points."""
     if one.view is None or not len(one.decided.scores):
         return
     taken = one.view.rows >= 0
     at, scores = one.view.rows[taken], one.decided.scores[taken]
-    points.iloc[at, points.columns.get_loc("score")] = scores
+    _put(points, "score", at, scores)
     if one.decided.calibration is not None:
-        points.iloc[at, points.columns.get_loc("p_value")] = one.decided.calibration.p_value(scores)
+        _put(points, "p_value", at, one.decided.calibration.p_value(scores))
     times, zone = one.view.times.astype(np.int64)[taken], points["time"].dt.tz
     for first, last, *_ in one.reasons:
         begin, until = (int(one.view.times[place].astype(np.int64)) for place in (first, last))
         row = next(each for each in rows if each.start <= begin and until <= each.end and each.outlier)
         inside = at[(times >= begin) & (times <= until) & ~np.isnan(one.view.values[taken])]
         free = inside[points["kind"].to_numpy()[inside] == ""]
-        points.iloc[inside, points.columns.get_loc("outlier")] = True
+        _put(points, "outlier", inside, True)
         ends = moments(np.array([row.start, row.end]), zone)
         for name, value in (("kind", row.kind), ("reason", row.reason), ("start", ends[0]), ("end", ends[1])):
-            points.iloc[free, points.columns.get_loc(name)] = value
+            _put(points, name, free, value)
 
 # %% ../../nbs/series/78_judging.ipynb #de40b085
 def _channel_summary(one: _Channel, rows: list[_Row], n_readings: int) -> dict[str, Any]:

@@ -86,7 +86,8 @@ MAPS = pd.DataFrame({name + end: value for name, values in {
     "correlation": ([0.5, 0.8, 0.0], [0.45, 0.78, -0.05], [0.55, 0.82, 0.05])}.items()
     for end, value in zip(("", "_low", "_high"), values)}, index=["map", "pca", "random"])
 DAY = pd.date_range("2013-03-12", periods=288, freq="5min")
-READINGS = pd.DataFrame({"time": DAY, "site": "A", "channel": "flow", "value": np.sin(np.arange(288) / 20), "score": 0.1,
+READINGS = pd.DataFrame({"time": DAY, "site": "A", "channel": "flow", "value": np.sin(np.arange(288) / 20),
+                         "score": 0.1,
                          "outlier": np.arange(288) // 20 == 4, "kind": "", "reason": "", "start": DAY, "end": DAY})
 JUDGED = SimpleNamespace(points=READINGS, windows=READINGS.iloc[[80]].assign(kind="spike", reason="spike: high"),
                          summary={"channels": [{"site": "A", "channel": "flow", "threshold": 0.5}]})

@@ -1,4 +1,4 @@
-"""What a user of `judge` cares about: every stretch has a reason, nothing is lost, and nothing depends on what must not."""
+"""Every stretch that `judge` finds has a reason, nothing is lost, and nothing depends on what it must not."""
 
 import json
 
