@@ -111,42 +111,8 @@ def _judge(newest_first, scales, place, n, oldest, sums, found, number, window, 
     return shape_distance(newest, other, scales, place, there), neighbour
 
 # %% ../../nbs/series/25_arrivals.ipynb #953da03f
-class WindowStream:
-    """Distances of the windows of a series that is still growing, each to the k-th nearest earlier one.
-
-    Parameters
-    ----------
-    window : int
-        Readings in a window, at least 2.
-    k : int, default 5
-        Which neighbour.
-    normalise : bool, default True
-        Compare shapes; False compares the readings as they are.
-    floor : float, default 0.0
-        The smallest standard deviation that counts, see `window_distances`.
-    keep : int, optional
-        How far back neighbours may lie, in readings, at least twice the window; without it to the beginning.
-
-    Attributes
-    ----------
-    n_readings : int
-        Readings that have come.
-
-    Notes
-    -----
-    O(m) time for a reading, where m windows are remembered, whatever the window: some 50 microseconds for 20,000 on one
-    core. O(m) memory. The same numbers as ``window_distances(values, window, k, normalise, causal=True, floor=floor)``,
-    bit by bit, as long as `keep` does not shorten the past. Readings must come on a regular step: push NaN for one that
-    is missing. What came is never judged again, so a first odd event is odd, and its repetition less so.
-
-    Examples
-    --------
-    >>> stream = WindowStream(4, k=1)
-    >>> distance, neighbour = stream.extend(np.tile([0.0, 1.0, 2.0, 1.0], 5))
-    >>> distance, neighbour = stream.push(7.0)
-    >>> round(distance, 3), neighbour
-    (1.521, 3)
-    """
+class _Growing:
+    """What a stream remembers, and what one more reading does to it."""
 
     def __init__(self, window: int, k: int = 5, normalise: bool = True, floor: float = 0.0, keep: int | None = None):
         self.window, self.k, self.floor = checked_window(window), whole_number("k", k), checked_floor(floor)
@@ -192,6 +158,44 @@ class WindowStream:
         return _judge(self._values, self._scales, self._place, most - self.window + 1, oldest, self._sums, found,
                       number, self.window, self.normalise, max(self.floor, SMALLEST),
                       self._since_missing >= self.window)
+
+# %% ../../nbs/series/25_arrivals.ipynb #953da0af
+class WindowStream(_Growing):
+    """Distances of the windows of a series that is still growing, each to the k-th nearest earlier one.
+
+    Parameters
+    ----------
+    window : int
+        Readings in a window, at least 2.
+    k : int, default 5
+        Which neighbour.
+    normalise : bool, default True
+        Compare shapes; False compares the readings as they are.
+    floor : float, default 0.0
+        The smallest standard deviation that counts, see `window_distances`.
+    keep : int, optional
+        How far back neighbours may lie, in readings, at least twice the window; without it to the beginning.
+
+    Attributes
+    ----------
+    n_readings : int
+        Readings that have come.
+
+    Notes
+    -----
+    O(m) time for a reading, where m windows are remembered, whatever the window: some 50 microseconds for 20,000 on one
+    core. O(m) memory. The same numbers as ``window_distances(values, window, k, normalise, causal=True, floor=floor)``,
+    bit by bit, as long as `keep` does not shorten the past. Readings must come on a regular step: push NaN for one that
+    is missing. What came is never judged again, so a first odd event is odd, and its repetition less so.
+
+    Examples
+    --------
+    >>> stream = WindowStream(4, k=1)
+    >>> distance, neighbour = stream.extend(np.tile([0.0, 1.0, 2.0, 1.0], 5))
+    >>> distance, neighbour = stream.push(7.0)
+    >>> round(distance, 3), neighbour
+    (1.521, 3)
+    """
 
     def push(self, value: float) -> tuple[float, int]:
         """Take one reading, and judge the window that it ends.

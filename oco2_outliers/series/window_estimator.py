@@ -49,7 +49,41 @@ def _bound_of(eps: float | str, scores: np.ndarray) -> float:
     return real_number("eps", eps)
 
 # %% ../../nbs/series/28_window_estimator.ipynb #cb64a05b
-class WindowIsolation(OutlierMixin, BaseEstimator):
+class _Measured:
+    """What `WindowIsolation` is asked for, and its scores of the fitted rows."""
+
+    k: Any
+    measure: Any
+    normalise: Any
+    floor: Any
+    n_jobs: int | None
+
+    def _rows(self, X: ArrayLike, reset: bool) -> np.ndarray:
+        """Checked rows, as shapes where these are compared."""
+        least = {"ensure_min_samples": 2, "ensure_min_features": 1 + bool(self.normalise)} if reset else {}
+        rows: np.ndarray = validate_data(self, unmasked(X), dtype=np.float64, order="C", reset=reset, **least)
+        return shapes_of(rows, checked_floor(self.floor)) if self.normalise else rows
+
+    def _by_radius(self) -> bool:
+        if self.measure not in ("distance", "radius"):
+            raise InputError(f"measure must be 'distance' or 'radius', not {shown(self.measure)}")
+        return self.measure == "radius"
+
+    def _measure(self, X: ArrayLike) -> None:
+        """Measure every row against all others."""
+        by_radius, rows = self._by_radius(), self._rows(X, True)
+        if by_radius:
+            self._search = IsolatedSoundings(1.0, whole_number("k", self.k), self.n_jobs).fit(rows)
+            self.scores_ = self._search.radius_
+        else:
+            k = whole_number("k", self.k)
+            if k >= len(rows):
+                raise InputError(f"k is {k}, and there are n_samples = {len(rows)} windows: give a smaller k, or more")
+            self._fit_X = rows
+            self.scores_ = distances_apart(rows, rows, k)
+
+# %% ../../nbs/series/28_window_estimator.ipynb #cb64a0a1
+class WindowIsolation(_Measured, OutlierMixin, BaseEstimator):
     """Windows that look like no other: exact distances to the k-th nearest, or exact isolation radii.
 
     Parameters
@@ -110,17 +144,6 @@ class WindowIsolation(OutlierMixin, BaseEstimator):
         self.k, self.measure, self.normalise, self.floor, self.eps = k, measure, normalise, floor, eps
         self.window, self.causal, self.n_jobs = window, causal, n_jobs
 
-    def _rows(self, X: ArrayLike, reset: bool) -> np.ndarray:
-        """Checked rows, as shapes where these are compared."""
-        least = {"ensure_min_samples": 2, "ensure_min_features": 1 + bool(self.normalise)} if reset else {}
-        rows: np.ndarray = validate_data(self, unmasked(X), dtype=np.float64, order="C", reset=reset, **least)
-        return shapes_of(rows, checked_floor(self.floor)) if self.normalise else rows
-
-    def _by_radius(self) -> bool:
-        if self.measure not in ("distance", "radius"):
-            raise InputError(f"measure must be 'distance' or 'radius', not {shown(self.measure)}")
-        return self.measure == "radius"
-
     def fit(self, X: ArrayLike, y: object = None) -> WindowIsolation:
         """Measure every row against all others, and draw the bound.
 
@@ -131,16 +154,7 @@ class WindowIsolation(OutlierMixin, BaseEstimator):
         y : ignored
             There for scikit-learn's pipelines.
         """
-        by_radius, rows = self._by_radius(), self._rows(X, True)
-        if by_radius:
-            self._search = IsolatedSoundings(1.0, whole_number("k", self.k), self.n_jobs).fit(rows)
-            self.scores_ = self._search.radius_
-        else:
-            k = whole_number("k", self.k)
-            if k >= len(rows):
-                raise InputError(f"k is {k}, and there are n_samples = {len(rows)} windows: give a smaller k, or more")
-            self._fit_X = rows
-            self.scores_ = distances_apart(rows, rows, k)
+        self._measure(X)
         self.eps_ = _bound_of(self.eps, self.scores_)
         self.offset_ = -self.eps_
         self.labels_ = np.where(self.scores_ > self.eps_, -1, 1)
