@@ -342,7 +342,7 @@ def reading_scores(values: Any, detector: Any = "forest", window: int | None = N
     --------
     >>> day = np.sin(np.arange(2000) / 10)
     >>> day[900:930] += 1.5
-    >>> 880 < reading_scores(day).argmax() < 950
+    >>> bool(880 < reading_scores(day).argmax() < 950)
     True
     """
     _check_detector(detector, causal and model is None)

@@ -124,7 +124,7 @@ class SeriesForest(_Growing):
     --------
     >>> day = np.sin(np.arange(2000) / 10)
     >>> day[900:930] = day[900]
-    >>> 880 < SeriesForest(window=63).fit_series(day).score_series(day).argmax() < 950
+    >>> bool(880 < SeriesForest(window=63).fit_series(day).score_series(day).argmax() < 950)
     True
     """
 
