@@ -34,6 +34,7 @@ from .shell.embedding_commands import embeddings_app
 from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
 from .shell.poster_commands import poster_commands
+from .shell.series_commands import series_app
 from .shell.training_commands import training_commands
 
 # %% auto #0
@@ -53,6 +54,7 @@ images_app.add_typer(sync_commands)
 app.add_typer(images_app, name="images")
 app.add_typer(embeddings_app, name="embeddings")
 app.add_typer(catalog_app, name="catalog")
+app.add_typer(series_app, name="series")
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2
 def _print_version(asked: bool) -> None:
@@ -695,8 +697,9 @@ def _whole_numbers(text: str) -> list[int]:
         raise InputError(f"bad min_samples {text!r}: give whole numbers, like 3,5,10") from None
 
 # %% ../nbs/90_cli.ipynb #41a2fd25
-_Result = Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan, peaks or combine "
-                                         "wrote, or a result table (Parquet, CSV, JSON) with score and outlier.")]
+_Result = Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan, peaks, series "
+                                         "judge or combine wrote, or a result table (Parquet, CSV, JSON) with score "
+                                         "and outlier.")]
 _Settings = Annotated[str, typer.Option(help="Settings to choose from beside that of the run, like 3,5,10.")]
 _PageColumns = Annotated[str | None, typer.Option(help="Columns to take along beside those that the views start with, "
                                                   "a,b,c. Default: all.")]

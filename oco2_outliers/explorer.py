@@ -18,6 +18,7 @@ from .ground.overwriting import refuse_overwriting
 from .ground.words import counted
 from .page.content import Options, content_of, is_given
 from .page.html import page_html
+from .page.series_content import SeriesView, series_html, series_view
 from .page.widget import IsolationWidget
 
 # %% auto #0
@@ -86,6 +87,16 @@ def _files_read(result: Any) -> list:
         return [result]
     return [os.path.join(result, name) for name in os.listdir(result) if not str(name).endswith(".html")]
 
+# %% ../nbs/07_explorer.ipynb #44988069
+def _series_page(view: SeriesView, path: Path, title: str, max_mb: float) -> ExplorerPage:
+    """Write the page of a judged series."""
+    text = series_html(view, title)
+    if len(text) > max_mb * 1e6:
+        raise InputError(f"{counted(len(view.points), 'reading')} make a page of {len(text) / 1e6:.0f} MB, and max_mb "
+                         f"is {max_mb:g}: allow more (--max-mb), or show fewer channels or a shorter time")
+    _write_page(path, text)
+    return ExplorerPage(path, len(view.points), path.stat().st_size)
+
 # %% ../nbs/07_explorer.ipynb #7d92043b
 def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str | None = None,
             min_samples: Sequence[int] = (3, 5, 10, 20), columns: Sequence[str] | None = None, max_mb: float = 40,
@@ -95,10 +106,10 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
 
     Parameters
     ----------
-    result : IsolationResult, EmbeddingStrays, DataFrame, or path
-        What `isolate` or `isolate_embeddings` returned, any result table with `score` and `outlier` (or `isolated`), or
-        the folder or file that one was saved in: ``scores.parquet``, ``scores.csv``, ``peaks.csv``,
-        ``combined.parquet``; CSV with `,` or `;`.
+    result : IsolationResult, EmbeddingStrays, SeriesResult, DataFrame, or path
+        What `isolate`, `isolate_embeddings` or `judge` returned, any result table with `score` and `outlier` (or
+        `isolated`), or the folder or file that one was saved in: ``scores.parquet``, ``scores.csv``, ``peaks.csv``,
+        ``combined.parquet``; CSV with `,` or `;`. Readings of sensors get a page of their own, over time.
     out : path, default "explorer.html"
         The file. It appears whole or not at all.
     title : str, optional
@@ -160,6 +171,11 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect,
                       xy=xy)
     refuse_overwriting([*_files_read(result), *(_files_read(picture_root) if is_given(picture_root) else [])], out)
+    readings = series_view(result)
+    if readings is not None:
+        if columns is not None or xy is not None:
+            raise InputError("a result of sensor series has no columns to choose and no plane: leave out columns, xy")
+        return _series_page(readings, Path(out), title or "Sensor series", max_mb)
     source, content = content_of(result, options)
     if "path" in source.table:
         refuse_overwriting([os.path.join(picture_root, str(path)) for path in source.table["path"]], out)

@@ -257,6 +257,27 @@ add_task(Task(
     each="folder", check="oco2_outliers.runs.ready_tasks:read_model", columns="oco2_outliers.runs.ready_tasks:IMAGES",
     passed_on="settings of ImageForest"))
 
+# %% ../../nbs/runs/06_tasks.ipynb #c4bc10c4
+add_task(Task(
+    "series", "oco2_outliers.runs.series_units:series_unit", "find the odd readings of every file of sensors",
+    (Parameter("detector", "forest", "forest, windows, ensemble, sub_pca, poly, matrix_profile, knn, energy, hampel or "
+               "spectral_residual."),
+     Parameter("window", "auto", "length of a window: a time like 3h, a number of readings, or auto."),
+     Parameter("k", 5, "which nearest window counts.", "whole", least=1),
+     Parameter("alpha", 0.01, "false alarms for each channel and month.", "number"),
+     Parameter("causal", False, "judge each reading by itself and earlier ones alone.", "flag"),
+     Parameter("config", None, "limits of the checks, a YAML file."),
+     Parameter("model", None, "judge by this model.", short="m"),
+     Parameter("calibrate", "surrogates", "where p-values come from: surrogates, or none."),
+     Parameter("time", None, "column of times."), Parameter("value", None, "columns of readings, a,b,c.", "names"),
+     Parameter("site", None, "column of sites."), Parameter("channel", None, "column that names what is measured."),
+     Parameter("step", None, "from one reading to the next, like 5min."),
+     Parameter("timezone", None, "zone of times that are written without one."),
+     Parameter("time_format", None, "how times are written, like %d/%m/%Y %H:%M."), *DIALECT,
+     Parameter("random_state", 0, "seed of the detector and of the surrogates.", "whole", least=0)),
+    endings=(".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".json", ".json.gz", ".json.bz2", ".json.xz", ".parquet"),
+    check="oco2_outliers.runs.series_units:checked_series_task", columns="oco2_outliers.runs.series_units:SERIES"))
+
 # %% ../../nbs/runs/06_tasks.ipynb #16fadc0a
 def tasks_in_words() -> tuple[str, str]:
     """The names of the tasks, and what each takes, for a docstring."""

@@ -20,15 +20,16 @@ __all__ = []
 
 # %% ../../nbs/series/70_calibration.ipynb #7ee3e01c
 MONTH = pd.Timedelta(days=30.4375)
-_BLOCK = 5  # windows
+_BLOCK, _BLOCKS = 5, 250  # windows in a block at least; blocks that are enough for a tail
 
 
-def largest_of_blocks(scores: np.ndarray, window: int) -> tuple[np.ndarray, float]:
-    """The largest score of each block of five windows, and how many scores a block has on average."""
+def largest_of_blocks(scores: np.ndarray, window: int, n_series: int = 1) -> tuple[np.ndarray, float]:
+    """The largest score of each block of one of some series, and how many scores a block has on average."""
     known = scores[~np.isnan(scores)]
     if not len(known):
         return np.empty(0), 0.0
-    blocks = np.array_split(known, max(round(len(known) / (_BLOCK * window)), 1))
+    length = max(_BLOCK * window, n_series * len(known) / _BLOCKS)
+    blocks = np.array_split(known, max(round(len(known) / length), 1))
     return np.array([each.max() for each in blocks]), len(known) / len(blocks)
 
 # %% ../../nbs/series/70_calibration.ipynb #7ee3e031
@@ -45,9 +46,9 @@ class Tail(NamedTuple):
     def beyond(self, score: np.ndarray) -> np.ndarray:
         """Chance that a block reaches a score beyond the start."""
         far = np.maximum(score - self.start, 0.0) / self.scale
-        if self.shape < 1e-6:
+        if abs(self.shape) < 1e-6:
             return _TOP * np.exp(-far)
-        return _TOP * (1 + self.shape * far) ** (-1 / self.shape)
+        return _TOP * np.maximum(1 + self.shape * far, 0.0) ** (-1 / self.shape)
 
 # %% ../../nbs/series/70_calibration.ipynb #7ee3e038
 def tail_of(largest: np.ndarray) -> Tail:
@@ -57,7 +58,8 @@ def tail_of(largest: np.ndarray) -> Tail:
     share = (np.arange(1, len(over) + 1) - 0.35) / len(over)
     mean, weighted = float(over.mean()), float(((1 - share) * over).mean())
     width = max(mean, 1e-9 * abs(start), 1e-300)  # equal scores have no tail; rounding must not look like one
-    shape = min(max(2 - mean / (mean - 2 * weighted), 0.0), 0.5) if mean > 2 * weighted else 0.5
+    shape = 2 - mean / (mean - 2 * weighted) if mean > 2 * weighted else 0.5
+    shape = float(np.clip(shape + len(over) ** -0.5, -0.5, 0.5))
     return Tail(start, width * (1 - shape), shape)
 
 # %% ../../nbs/series/70_calibration.ipynb #7ee3e04d
@@ -123,7 +125,7 @@ def calibrated_by_surrogates(values: np.ndarray, score: Callable[[np.ndarray], n
                              shown: bool | None = False) -> Calibration:
     """What chance does on a channel, by judging surrogates of it."""
     made, share = made_surrogates(values, n, window, rng)
-    blocks = [largest_of_blocks(score(each), window) for each in progress(made, what, "surrogate", shown)]
+    blocks = [largest_of_blocks(score(each), window, n) for each in progress(made, what, "surrogate", shown)]
     size = float(np.mean([each for _, each in blocks]))
     return Calibration(np.sort(np.concatenate([each for each, _ in blocks])), max(size, 1.0) * (step / MONTH), share)
 

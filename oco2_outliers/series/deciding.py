@@ -5,7 +5,6 @@
 # %% ../../nbs/series/77_deciding.ipynb #affcf007
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -134,12 +134,13 @@ def series_plot(result: Any, site: str | None = None, channel: str | None = None
     Examples
     --------
     >>> from types import SimpleNamespace
+    >>> from matplotlib.figure import Figure
     >>> day = pd.date_range("2013-03-12", periods=3, freq="5min")
     >>> points = pd.DataFrame({"time": day, "site": "A", "channel": "flow", "value": [1.0, 2, 1],
     ...                        "score": [0.1, 0.9, 0.1], "outlier": [False, True, False], "kind": ["", "spike", ""],
     ...                        "reason": "", "start": day, "end": day})
     >>> told = SimpleNamespace(points=points, windows=points[1:2], summary={})
-    >>> series_plot(told).get_ylabel()
+    >>> series_plot(told, ax=Figure().subplots()).get_ylabel()
     'flow'
     """
     points, windows = _one_channel(result, site, channel)
@@ -151,7 +152,8 @@ def series_plot(result: Any, site: str | None = None, channel: str | None = None
     odd = points["outlier"].to_numpy(bool)
     ax.plot(times[odd], values[odd], ".", ms=4, color=ISOLATED_COLOUR, zorder=3, rasterized=odd.sum() > MANY_POINTS)
     drawn = windows[windows["start"].notna()]
-    _draw_stretches(ax, drawn, times.diff().median() / 2 if len(times) > 1 else pd.Timedelta(0))
+    step = float(times.diff().dt.total_seconds().median()) if len(times) > 1 else 0.0
+    _draw_stretches(ax, drawn, pd.Timedelta(seconds=step / 2))
     names = (points["site"].iloc[0], points["channel"].iloc[0])
     limits = {(each.get("site"), each.get("channel")): each.get("threshold")
               for each in result.summary.get("channels", [])}

@@ -15,7 +15,6 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.numbers import real_number, seed_of, shown, whole_number
 from ..ground.version import VERSION
-from ..ground.words import counted
 from ..ground.work import progress
 from .checks import check_series, check_stretches, moments
 from .clocks import nanoseconds, span_in_words
@@ -127,8 +126,8 @@ def _said_by_checks(names: pd.DataFrame, step: int) -> tuple[str, str]:
     """Kind and sentence of the checks' stretches (columns first, last, kind, reason) in one stretch."""
     length = (names["last"] - names["first"]) // step + 1
     kind = str(length.groupby(names["kind"], sort=False).sum().idxmax())
-    best = length.where(names["kind"] == kind, -1).idxmax()
-    reason, others = str(names.loc[best, "reason"]), names["kind"].drop(best).value_counts()
+    best = int(np.argmax(length.where(names["kind"] == kind, -1).to_numpy()))
+    reason, others = str(names["reason"].iloc[best]), names["kind"].drop(names.index[best]).value_counts()
     if len(others):
         told = ", ".join(f"{n:,} {name}" for name, n in others.items())
         reason += f" (with {told} in this stretch)"
@@ -163,18 +162,36 @@ def _detected(one: _Channel, named: pd.DataFrame, used: np.ndarray, table: pd.Da
             start, end = min(start, int(named["first"][inside].min())), max(end, int(named["last"][inside].max()))
         yield _Row(start, end, float(value), *_highest(one, start, end), True, kind, reason, str(source))
 
+# %% ../../nbs/series/78_judging.ipynb #de40b062
+def _of_checks(one: _Channel, named: pd.DataFrame, used: np.ndarray) -> Iterator[_Row]:
+    """Rows of the checks' stretches that the detector did not find."""
+    step = 1 if one.view is None else nanoseconds(one.view.step)
+    records: list[Any] = named.to_dict("records")
+
+    def row_of(each: dict[str, Any], said: tuple[str, str]) -> _Row:
+        first, last = int(each["first"]), int(each["last"])
+        return _Row(first, last, float(each["value"]), *_highest(one, first, last), bool(each["outlier"]), *said,
+                    str(each["source"]))
+
+    for place in np.flatnonzero(named["kind"].to_numpy() == "noisy"):
+        if not used[place]:
+            noisy = records[place]
+            inside = (named["first"] >= noisy["first"]) & (named["last"] <= noisy["last"]) & ~used
+            inside &= ~named["kind"].isin(_NO_READINGS)
+            used |= inside.to_numpy()
+            yield row_of(noisy, _said_by_checks(named[inside], step))
+    for place in np.flatnonzero(~used):
+        yield row_of(records[place], (str(records[place]["kind"]), str(records[place]["reason"])))
+
 
 def _rows_of(one: _Channel, stretches: pd.DataFrame, table: pd.DataFrame) -> list[_Row]:
     """All stretches of a channel, in the order of time."""
     named = stretches.reset_index(drop=True).assign(first=instants(stretches["start"]), last=instants(stretches["end"]))
     used = np.zeros(len(named), bool)
     rows = list(_detected(one, named, used, table)) if one.reasons else []
-    for each in named[~used].itertuples():
-        rows.append(_Row(each.first, each.last, each.value, *_highest(one, each.first, each.last), each.outlier,
-                         each.kind, each.reason, each.source))
-    return sorted(rows, key=lambda row: (row.start, row.end))
+    return sorted([*rows, *_of_checks(one, named, used)], key=lambda row: (row.start, row.end))
 
-# %% ../../nbs/series/78_judging.ipynb #de40b05b
+# %% ../../nbs/series/78_judging.ipynb #de40b069
 def _windows_table(found: Sequence[tuple[_Channel, list[_Row]]], zone: Any) -> pd.DataFrame:
     """All stretches of all channels in the columns of a result."""
     rows = [(one.site, one.channel, row) for one, rows in found for row in rows]
@@ -189,28 +206,35 @@ def _windows_table(found: Sequence[tuple[_Channel, list[_Row]]], zone: Any) -> p
                              **dict.fromkeys(("value", "score", "p_value"), "float64"), "outlier": "bool"}
     return table.astype(kinds)[list(RESULT_COLUMNS)]
 
-# %% ../../nbs/series/78_judging.ipynb #de40b069
+# %% ../../nbs/series/78_judging.ipynb #de40b077
+def _put(points: pd.DataFrame, name: str, rows: np.ndarray, value: Any) -> None:
+    """Write into some rows of a column."""
+    column = points[name].copy()
+    column.iloc[rows] = value
+    points[name] = column
+
+
 def _tell_points(points: pd.DataFrame, one: _Channel, rows: list[_Row]) -> None:
     """Write scores, p-values and stretches of a channel into the columns of the points."""
     if one.view is None or not len(one.decided.scores):
         return
     taken = one.view.rows >= 0
     at, scores = one.view.rows[taken], one.decided.scores[taken]
-    points.iloc[at, points.columns.get_loc("score")] = scores
+    _put(points, "score", at, scores)
     if one.decided.calibration is not None:
-        points.iloc[at, points.columns.get_loc("p_value")] = one.decided.calibration.p_value(scores)
+        _put(points, "p_value", at, one.decided.calibration.p_value(scores))
     times, zone = one.view.times.astype(np.int64)[taken], points["time"].dt.tz
     for first, last, *_ in one.reasons:
         begin, until = (int(one.view.times[place].astype(np.int64)) for place in (first, last))
         row = next(each for each in rows if each.start <= begin and until <= each.end and each.outlier)
         inside = at[(times >= begin) & (times <= until) & ~np.isnan(one.view.values[taken])]
         free = inside[points["kind"].to_numpy()[inside] == ""]
-        points.iloc[inside, points.columns.get_loc("outlier")] = True
+        _put(points, "outlier", inside, True)
         ends = moments(np.array([row.start, row.end]), zone)
         for name, value in (("kind", row.kind), ("reason", row.reason), ("start", ends[0]), ("end", ends[1])):
-            points.iloc[free, points.columns.get_loc(name)] = value
+            _put(points, name, free, value)
 
-# %% ../../nbs/series/78_judging.ipynb #de40b077
+# %% ../../nbs/series/78_judging.ipynb #de40b085
 def _channel_summary(one: _Channel, rows: list[_Row], n_readings: int) -> dict[str, Any]:
     """What is told of a channel; numbers and texts alone."""
     decided, step = one.decided, None if one.view is None else one.view.step
@@ -237,7 +261,7 @@ def _summary(series: SensorSeries, asked: Asked, channels: list[dict[str, Any]])
                          "causal": asked.causal, "random_state": asked.seed, "calibrate": asked.calibrate},
             "channels": channels, "notes": list(series.notes)}
 
-# %% ../../nbs/series/78_judging.ipynb #de40b085
+# %% ../../nbs/series/78_judging.ipynb #de40b093
 def _asked(detector: Any, window: Any, k: int, alpha: float | None, causal: bool, random_state: int | None,
            calibrate: str | None, model: Any, n_surrogates: int | None, bar: bool | None) -> Asked:
     """The settings, each looked at before the work begins."""
@@ -255,7 +279,7 @@ def _asked(detector: Any, window: Any, k: int, alpha: float | None, causal: bool
                  bool(causal), drawn, calibrate, model,
                  None if n_surrogates is None else whole_number("n_surrogates", n_surrogates, least=2), bar)
 
-# %% ../../nbs/series/78_judging.ipynb #de40b093
+# %% ../../nbs/series/78_judging.ipynb #de40b0a1
 def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, alpha: float | None = 0.01,
           causal: bool = False, random_state: int | None = 0, config: Any = None, calibrate: str | None = "surrogates",
           model: Any = None, history: Any = None, n_surrogates: int | None = None,

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError, one_line, printable

@@ -78,6 +78,29 @@ def _believed(values: np.ndarray, plain: np.ndarray, reach: int) -> tuple[np.nda
     return np.exp(share * (curve - curve.mean())), share
 
 # %% ../../nbs/series/68_surrogates.ipynb #20e1305b
+_QUARTERS, _AGREED = 4, 0.5
+
+
+def _rhythm(values: np.ndarray, places: np.ndarray, window: int) -> np.ndarray:
+    """What comes back after each window, at each reading; 0 where quarters of the series disagree about it."""
+    phase, middle = places % window, values.mean()
+    quarters = np.arange(len(values)) * _QUARTERS // len(values)
+    means = []
+    for quarter in range(_QUARTERS):
+        own = quarters == quarter
+        counts = np.bincount(phase[own], minlength=window)
+        if (counts == 0).any():
+            return np.zeros(len(values))
+        mean = np.bincount(phase[own], values[own] - middle, window) / counts
+        means.append(mean - mean.mean())
+    products = np.array(means) @ np.array(means).T / window
+    own_variance = np.trace(products) / _QUARTERS
+    agreed = (products.sum() - np.trace(products)) / (_QUARTERS * (_QUARTERS - 1))
+    if not own_variance > 1e-12 * values.var() or agreed < _AGREED * own_variance:
+        return np.zeros(len(values))
+    return (agreed / own_variance * np.mean(means, axis=0))[phase]
+
+# %% ../../nbs/series/68_surrogates.ipynb #20e13070
 def surrogate_series(values: Any, n_surrogates: int = 20, window: int | None = None,
                      random_state: int | None = 0) -> np.ndarray:
     """Make series that could have come from the same sensor if nothing odd had happened.
@@ -89,8 +112,8 @@ def surrogate_series(values: Any, n_surrogates: int = 20, window: int | None = N
     n_surrogates : int, default 20
         How many series.
     window : int, optional
-        Readings of a window: restlessness is followed over three of them. Without it the series counts as equally
-        restless throughout.
+        Readings of a window: a rhythm of this length is kept, and restlessness is followed over three of them. Without
+        it, neither is.
     random_state : int or None, default 0
         Same seed, same series.
 
@@ -131,17 +154,21 @@ def surrogate_series(values: Any, n_surrogates: int = 20, window: int | None = N
     seed = seed_of(random_state)
     return made_surrogates(found, n, span, np.random.default_rng(seed if isinstance(seed, int) else None))[0]
 
-# %% ../../nbs/series/68_surrogates.ipynb #20e13062
+# %% ../../nbs/series/68_surrogates.ipynb #20e13077
 def made_surrogates(values: np.ndarray, n: int, window: int | None,
                     rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Surrogates (n, n_values) of a series, and what share of its restlessness is no chance."""
     whole, places = _bridged(values)
-    made, share = _alike(whole, n, rng), 0.0
+    rhythm = np.zeros(len(whole)) if window is None else _rhythm(whole, places, window)
+    rest, share = whole - rhythm, 0.0
+    made = _alike(rest, n, rng)
     if window is not None:
-        curve, share = _believed(whole, made, max(_SPAN * window // 2, 5))
+        curve, share = _believed(rest, made, max(_SPAN * window // 2, 5))
         if share > 0:
-            middle = whole.mean()
-            made = _with_values(_alike((whole - middle) / curve, n, rng) * curve, np.sort(whole))
+            middle = rest.mean()
+            made = _with_values(_alike((rest - middle) / curve, n, rng) * curve, np.sort(rest))
+    if rhythm.any():
+        made = _with_values(made + rhythm, np.sort(whole))
     placed = np.full((n, len(values)), np.nan)
     placed[:, places] = made
     placed[:, np.isnan(values)] = np.nan

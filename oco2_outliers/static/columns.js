@@ -158,6 +158,15 @@ const packed = ([r, g, b], alpha = 255) => ((alpha << 24) | (b << 16) | (g << 8)
 const count = (n) => n.toLocaleString("en-US");
 const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
+const DAY = 86400000;
+
+// A step of 1, 2 or 5 times a power of ten that cuts a range into about n parts.
+function niceStep(range, n) {
+  const raw = range / n;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  return power * ([1, 2, 5, 10].find((each) => each * power >= raw * 0.999) ?? 10);
+}
+
 // ---------------------------------------------------------------- colours by a column
 
 // Colours of a column: number 0 is for rows without a value. Okabe and Ito's for the largest kinds, hues for the others.

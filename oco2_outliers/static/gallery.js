@@ -77,14 +77,6 @@ class Sheets {
 
 // ---------------------------------------------------------------- bins of a field
 
-// A step of 1, 2 or 5 times a power of ten that cuts a range into about n parts.
-function niceStep(range, n) {
-  const raw = range / n;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  return power * ([1, 2, 5, 10].find((each) => each * power >= raw * 0.999) ?? 10);
-}
-
-const DAY = 86400000;
 const TIME_STEPS = [1, 10, 60, 600, 3600, 6 * 3600].map((s) => s * 1000).concat([1, 7, 30, 91, 365.25, 3652.5].map((d) => d * DAY));
 
 // The bin of every row, and the name of each bin; bins that only gather what has no value come last.

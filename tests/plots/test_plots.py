@@ -85,6 +85,12 @@ MAPS = pd.DataFrame({name + end: value for name, values in {
     "trustworthiness": ([0.98, 0.9, 0.5], [0.97, 0.88, 0.48], [0.99, 0.92, 0.52]),
     "correlation": ([0.5, 0.8, 0.0], [0.45, 0.78, -0.05], [0.55, 0.82, 0.05])}.items()
     for end, value in zip(("", "_low", "_high"), values)}, index=["map", "pca", "random"])
+DAY = pd.date_range("2013-03-12", periods=288, freq="5min")
+READINGS = pd.DataFrame({"time": DAY, "site": "A", "channel": "flow", "value": np.sin(np.arange(288) / 20),
+                         "score": 0.1,
+                         "outlier": np.arange(288) // 20 == 4, "kind": "", "reason": "", "start": DAY, "end": DAY})
+JUDGED = SimpleNamespace(points=READINGS, windows=READINGS.iloc[[80]].assign(kind="spike", reason="spike: high"),
+                         summary={"channels": [{"site": "A", "channel": "flow", "threshold": 0.5}]})
 SMALL = np.random.default_rng(0).integers(0, 255, (5, 3, 4, 3), np.uint8)
 GROUPED = cluster_pictures(POINTS, "ward", k=3)
 CASES = {
@@ -112,6 +118,7 @@ CASES = {
     "track_scan": lambda ax: plots.track_scan(SCAN, pd.DataFrame({"centre": [100.0], "sigma": [12.0]}), ax=ax),
     "plume_map": lambda ax: plots.plume_map(TABLE, PEAK, TABLE.iloc[[3]], ax=ax),
     "annotate_image": lambda ax: plots.annotate_image(PICTURE, "anomaly", ax=ax),
+    "series_plot": lambda ax: plots.series_plot(JUDGED, ax=ax),
     "image_grid": lambda ax: plots.image_grid([PICTURE, "none.png", PICTURE[:, :40]], [0.9, 0.8, 0.1],
                                               [True, True, False], columns=3, ax=ax),
 }
@@ -239,6 +246,8 @@ BAD = {
     "titles too few": lambda: plots.image_grid([PICTURE, PICTURE], titles=["a"]),
     "odd is no flag": lambda: plots.image_grid([PICTURE], odd=[1]),
     "columns": lambda: plots.image_grid([PICTURE], columns=0),
+    "no such channel": lambda: plots.series_plot(JUDGED, channel="level"),
+    "series without scores": lambda: plots.series_plot(SimpleNamespace(points=READINGS.drop(columns="score"))),
     "mosaic without path": lambda: plots.mosaic(pd.DataFrame({"score": [1.0], "outlier": [True]})),
     "mosaic of nothing": lambda: plots.mosaic(pd.DataFrame({"path": [], "score": [], "outlier": []})),
 }

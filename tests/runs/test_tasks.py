@@ -62,7 +62,8 @@ def test_a_new_task_is_checked(spread, day, tmp_path, capsys):
     assert "isolate has no option --factor" in capsys.readouterr().err and not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="spread has no parameter 'colour'; it has: column, times, only"):
         map_files(day, "spread", out=tmp_path / "out", parameters={"colour": 1})
-    with pytest.raises(InputError, match="no task 'wash'; there are isolate, peaks, convert, images, spread"):
+    known = "isolate, peaks, convert, images, series, spread"
+    with pytest.raises(InputError, match=f"no task 'wash'; there are {known}"):
         map_files(day, "wash", out=tmp_path / "out")
 
 
@@ -93,7 +94,8 @@ def test_every_option_tells_its_task():
 def test_the_help_does_not_wait_for_what_commands_need():
     """Every command and group of them: what it needs is imported when it runs, not where its options are told."""
     code = ("import sys; from oco2_outliers.cli import main\n"
-            "for command in 'run', 'isolate', 'soundings', 'peaks', 'images', 'embeddings', 'catalog', 'explore':\n"
+            "for command in ('run', 'isolate', 'soundings', 'peaks', 'images', 'embeddings', 'catalog', 'series',\n"
+            "                'explore'):\n"
             "    main([command, '--help'])\n"
             "print([m for m in ('numpy', 'pandas', 'sklearn', 'cv2', 'fsspec') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)

@@ -1,0 +1,80 @@
+"""Surrogates keep what they promise to keep; thresholds keep the rate of false alarms."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import lfilter
+from scipy.stats import poisson
+
+from oco2_outliers.ground.errors import InputError
+from oco2_outliers.series.calibration import MONTH, Calibration, calibrated_by_history, calibrated_by_surrogates
+from oco2_outliers.series.reasons import runs_beyond
+from oco2_outliers.series.surrogates import surrogate_series
+
+HOUR = pd.Timedelta("1h")
+
+
+def ar1(rng, n=720, keep=0.8):
+    return lfilter([1], [1, -keep], rng.standard_normal(n + 200))[200:]
+
+
+def spread(values):
+    return uniform_filter1d((values - np.median(values)) ** 2, 24)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.one_of(st.just(np.nan), st.integers(-50, 50)), min_size=4, max_size=60), st.integers(2, 9))
+def test_a_surrogate_has_the_values_and_the_gaps_of_its_series(values, window):
+    values = np.array(values, float)
+    if np.isfinite(values).sum() < 4:
+        with pytest.raises(InputError):
+            surrogate_series(values, 2, window)
+        return
+    made = surrogate_series(values, 2, window)
+    assert (np.isnan(made) == np.isnan(values)).all()
+    assert np.nanmin(made) >= np.nanmin(values) - 1e-9 and np.nanmax(made) <= np.nanmax(values) + 1e-9
+    if np.isfinite(values).all():
+        assert (np.sort(made, axis=1) == np.sort(values)).all()
+
+
+def test_a_rhythm_keeps_its_shape():
+    rng = np.random.default_rng(0)
+    pump = np.where(np.arange(1200) % 24 < 8, 1.0, 0.0) + rng.normal(0, 0.1, 1200)
+    beat = surrogate_series(pump, 1, window=24)[0].reshape(-1, 24)
+    assert beat[:, :8].min() > 0.5 > beat[:, 8:].max()
+    plain = surrogate_series(pump, 1)[0].reshape(-1, 24)
+    assert plain[:, :8].min() < 0.5
+
+
+def test_false_alarms_come_as_often_as_promised():
+    """Thirty months of a process without faults: the count lies within the 95 % interval of the promise."""
+    rng, alpha, count = np.random.default_rng(4), 1.0, 0
+    for _ in range(30):
+        month = ar1(rng)
+        known = calibrated_by_surrogates(month, spread, 24, HOUR, 6, rng)
+        count += len(runs_beyond(spread(month), known.threshold(alpha), 24))
+    low, high = poisson.interval(0.95, alpha * 30 * 720 * (HOUR / MONTH))
+    assert low <= count <= high
+
+
+def test_clean_history_keeps_the_promise_too():
+    rng, alpha = np.random.default_rng(5), 1.0
+    known = calibrated_by_history(spread(ar1(rng, 20_000)), 24, HOUR)
+    later = spread(ar1(rng, 40_000))
+    low, high = poisson.interval(0.99, alpha * 40_000 * (HOUR / MONTH))
+    assert 0.5 * low <= len(runs_beyond(later, known.threshold(alpha), 24)) <= 2 * high
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=30, max_size=80), st.floats(1e-3, 100))
+def test_thresholds_and_rates_agree_for_any_scores(largest, alpha):
+    known = Calibration(np.sort(np.array(largest)), 0.1)
+    limit = known.threshold(alpha)
+    scores = np.sort(np.r_[largest, -2e6, 2e6])
+    rates = known.rate(scores)
+    assert (np.diff(rates) <= 1e-9 * rates[:-1]).all() and (rates >= known.rarest()).all()
+    assert limit == np.inf or known.rate(np.array([limit]))[0] <= alpha
+    assert ((known.p_value(scores) >= 0) & (known.p_value(scores) <= 1)).all()
