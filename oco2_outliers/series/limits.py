@@ -199,7 +199,7 @@ def _refuse_tricks(text: str, where: str) -> None:
             raise InputError(f"{where}: references (&name, *name) are not read: write each value out")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > 20:
-            raise InputError(f"{where}: line {event.start_mark.line + 1}: too many levels for a configuration")
+            raise InputError(f"{where}: too many levels for a configuration")
 
 
 def _parsed(text: str, where: str) -> Any:

@@ -226,22 +226,30 @@ def check_rate(channel: Channel, values: np.ndarray, jumped: np.ndarray) -> Foun
     return against("rate", channel, numbers, bound, tell)
 
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e07e
-def _narrowed(found: Found, place: Callable[[int, int], tuple[int, int]]) -> Found:
-    """The same with each stretch at its place; the scores of all others are at most 1."""
-    marks = np.zeros(len(found.score), bool)
-    failed = np.zeros(len(found.score), bool)
-    stretches = []
-    score = np.minimum(found.score, 1.0)
+def _placed(found: Found, place: Callable[[int, int], tuple[int, int]]) -> list[tuple[Stretch, bool]]:
+    """Each stretch at its place, and whether it failed; of several that begin within half of one, the worst."""
+    kept: list[tuple[Stretch, bool]] = []
     for each in found.stretches:
         first, last = place(each.first, each.last)
-        fails = bool(found.failed[each.first:each.last + 1].any())
-        marks[first:last + 1] = True
-        failed[first:last + 1] |= fails
-        score[first:last + 1] = np.fmax(score[first:last + 1], each.score)
-        stretches.append(each._replace(first=first, last=last))
-    return Found(found.kind, score, failed, stretches)
+        moved = each._replace(first=first, last=last), bool(found.failed[each.first:each.last + 1].any())
+        if kept and first - kept[-1][0].first <= (last - first) // 2:
+            kept[-1] = max(kept[-1], moved, key=lambda one: one[0].score)
+        else:
+            kept.append(moved)
+    return kept
 
 
+def _narrowed(found: Found, place: Callable[[int, int], tuple[int, int]]) -> Found:
+    """The same with each stretch at its place; the scores of all others are at most 1."""
+    failed, kept = np.zeros(len(found.score), bool), _placed(found, place)
+    score = np.minimum(found.score, 1.0)
+    for each, fails in kept:
+        places = slice(each.first, each.last + 1)
+        failed[places] |= fails
+        score[places] = np.fmax(score[places], each.score)
+    return Found(found.kind, score, failed, [each for each, _ in kept])
+
+# %% ../../nbs/series/09a_stretches.ipynb #b8c5e085
 def check_shift(channel: Channel, values: np.ndarray) -> Found | None:
     """Places where the level moves and stays."""
     bound, span = channel.limits.level_shift, channel.spans.level_shift
@@ -262,7 +270,7 @@ def check_shift(channel: Channel, values: np.ndarray) -> Found | None:
 
     return _narrowed(against("level shift", channel, numbers, bound, tell), place)
 
-# %% ../../nbs/series/09a_stretches.ipynb #b8c5e085
+# %% ../../nbs/series/09a_stretches.ipynb #b8c5e08c
 def check_drift(channel: Channel, values: np.ndarray, shifted: list[Stretch]) -> Found | None:
     """Spans over which the level moves slowly."""
     bound, quarter = channel.limits.drift, channel.spans.quarter
@@ -297,7 +305,7 @@ def check_noise(channel: Channel, values: np.ndarray) -> Found | None:
 
     return against("noisy", channel, rough / channel.hours, bound, tell)
 
-# %% ../../nbs/series/09a_stretches.ipynb #b8c5e093
+# %% ../../nbs/series/09a_stretches.ipynb #b8c5e09a
 def checked(channel: Channel) -> list[Found]:
     """What all checks of values find in one channel, in the order in which they speak."""
     values = channel.view.values
