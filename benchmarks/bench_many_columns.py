@@ -164,7 +164,8 @@ CASES = {  # name: (goal, arguments, peers)
     "20k nearly equal": ("at most 3x '20k radius'", ("nearly", 20_000, 768, "radius"), []),
     "20k ninety": ("", ("embeddings", 20_000, 768, "ninety"), ["brute", "descent"]),
 }
-PEERS = {"tree": "numba", "brute": "scikit-learn", "dbscan": "scikit-learn", "flat": "faiss-cpu", "descent": "pynndescent"}
+PEERS = {"tree": "numba", "brute": "scikit-learn", "dbscan": "scikit-learn", "flat": "faiss-cpu",
+         "descent": "pynndescent"}
 
 
 def run(name, timeout):

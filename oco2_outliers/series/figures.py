@@ -97,7 +97,8 @@ _STRIP = (0, -1.3, 1, 1.15)  # where the score is drawn: across in shares of the
 
 def _draw_score(ax: Axes, times: pd.Series, scores: np.ndarray, threshold: float) -> Axes:
     """The score in a strip below the readings, with its threshold."""
-    below = ax.get_figure().dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)  # a layout knows only fixed lengths
+    # A layout finds room for a strip of fixed height; one in shares of the axes shrinks with them.
+    below = ax.get_figure().dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)
     own = ax.inset_axes(_STRIP, transform=blended_transform_factory(ax.transAxes, below), sharex=ax)
     _draw_line(own, times, scores, color="0.4", lw=0.7)
     if np.isfinite(threshold):

@@ -117,7 +117,7 @@ def test_marks_of_other_real_sensors(shared_data):
 
 @pytest.mark.torch
 def test_ctrl_c_leaves_the_epochs_that_were_whole(tmp_path, monkeypatch):
-    pytest.importorskip("torch", reason="no PyTorch (extra series)")
+    pytest.importorskip("torch", reason="no PyTorch (extra series); make test-torch trains")
     from oco2_outliers.series import nets
 
     rng, real, calls = np.random.default_rng(0), nets._epoch, iter(range(100))
@@ -141,6 +141,6 @@ def test_ctrl_c_leaves_the_epochs_that_were_whole(tmp_path, monkeypatch):
 
 @pytest.mark.torch
 def test_a_net_beside_trees_split_by_site():
-    pytest.importorskip("torch", reason="no PyTorch (extra series)")
+    pytest.importorskip("torch", reason="no PyTorch (extra series); make test-torch trains")
     told = score_splits(LSTMClassifier(units=4, epochs=1), windows(sites(100), T=10, step=5))
     assert len(told) == 3 and told["roc_auc"].notna().any()
