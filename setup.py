@@ -33,8 +33,8 @@ setup(
     package_data={s["lib_path"]: ["py.typed", "data/*", "static/*"]},
     python_requires=">=" + s["min_python"], install_requires=lines("requirements"),
     extras_require={extra: lines(f"{extra}_requirements")
-                    for extra in ("dev", "docs", "lab", "geo", "scale", "embeddings", "umap", "torch", "mariadb",
-                                  "bench")},
+                    for extra in ("dev", "docs", "lab", "geo", "scale", "embeddings", "umap", "torch", "series",
+                                  "mariadb", "bench")},
     entry_points={"console_scripts": lines("console_scripts"), "fsspec.specs": lines("fsspec_specs"),
                   "nbdev": [f"{s['lib_path']}={s['lib_path']}._modidx:d"]},
     zip_safe=False,

@@ -162,7 +162,7 @@ def vus_pr(labels: ArrayLike, score: ArrayLike, window: int = 100) -> float:
     >>> round(vus_pr(labels, [0, 0, 1, 3, 2, 0, 0, 0, 0, 0], window=4), 3)
     1.0
     >>> round(vus_pr(labels, [3, 0, 1, 0, 0, 0, 0, 2, 0, 0], window=4), 3)
-    0.19
+    0.295
     """
     odd = checked_labels(labels)
     given = checked_scores(odd, score)
@@ -320,7 +320,7 @@ def score_detector(labels: ArrayLike, score: ArrayLike, window: int | None = Non
     >>> labels[100:110] = labels[200:205] = 1
     >>> table = score_detector(labels, np.convolve(labels, np.ones(5), "same"), window=20)
     >>> table.loc["event_recall", ["value", "random"]].round(2).tolist()
-    [1.0, 0.05]
+    [1.0, 0.08]
     """
     odd = checked_labels(labels)
     given = checked_scores(odd, score)
