@@ -335,11 +335,12 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
 
     Examples
     --------
-    >>> day = pd.date_range("2013-03-01", periods=3000, freq="30min")
-    >>> wave = pd.Series(np.sin(np.arange(3000) * 2 * np.pi / 48), day, name="flow")
-    >>> wave.iloc[1200:1230] = 0.5
-    >>> judge(wave, "energy", n_surrogates=5).windows["reason"].str[:33].tolist()
-    ['flat line: 30 readings of exactly']
+    >>> day = pd.date_range("2013-03-01", periods=1500, freq="1h")
+    >>> wave = np.sin(np.arange(1500) * 2 * np.pi / 24) + np.random.default_rng(0).normal(0, 0.1, 1500)
+    >>> wave[600:620] = 0.5
+    >>> found = judge(pd.Series(wave, day, name="flow"), "energy", n_surrogates=5)
+    >>> [reason[:33] for reason in found.windows["reason"] if reason.startswith("flat")]
+    ['flat line: 20 readings of exactly']
     """
     asked = _asked(detector, window, k, alpha, causal, random_state, calibrate, model, n_surrogates, bar)
     series = as_series(s)

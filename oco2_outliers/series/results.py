@@ -83,13 +83,14 @@ class SeriesResult:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from oco2_outliers.series.judging import judge
-    >>> day = pd.date_range("2013-03-01", periods=3000, freq="30min")
-    >>> wave = pd.Series(np.sin(np.arange(3000) * 2 * np.pi / 48), day, name="flow")
-    >>> wave.iloc[1200:1230] = 0.5
-    >>> found = judge(wave, "energy", n_surrogates=5)
-    >>> found.windows["kind"].tolist()
-    ['flat line']
+    >>> day = pd.date_range("2013-03-01", periods=1500, freq="1h")
+    >>> wave = np.sin(np.arange(1500) * 2 * np.pi / 24) + np.random.default_rng(0).normal(0, 0.1, 1500)
+    >>> wave[600:620] = 0.5
+    >>> found = judge(pd.Series(wave, day, name="flow"), "energy", n_surrogates=5)
+    >>> "flat line" in found.summary["kinds"], len(found.points)
+    (True, 1500)
     """
 
     points: pd.DataFrame
@@ -217,13 +218,14 @@ def load_series_result(folder: str | os.PathLike) -> SeriesResult:
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from oco2_outliers.series.judging import judge
     >>> day = pd.date_range("2013-03-01", periods=300, freq="30min")
     >>> found = judge(pd.Series(np.arange(300.0) % 48, day, name="flow"), "energy", calibrate=None)
     >>> folder = tempfile.mkdtemp()
     >>> _ = found.save(folder)
-    >>> load_series_result(folder)
-    SeriesResult(300 readings, 0 of them odd in 0 stretches)
+    >>> load_series_result(folder).points.equals(found.points)
+    True
     """
     folder = Path(folder)
     told = _read_summary(folder / "summary.json")

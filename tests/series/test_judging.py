@@ -133,7 +133,8 @@ def test_a_result_shows_itself_without_trusting_names():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real sewer series are not here")
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the real sewer series; "
+                    "test_every_stretch_has_one_kind_and_one_sentence judges generated readings")
 def test_the_real_sewer():
     table = pd.read_csv(DATA / "sewer_velocity_5min.csv", parse_dates=["time"])[["time", "velocity"]]
     reasons = judge(table, n_surrogates=2).windows.set_index("start")["reason"]
