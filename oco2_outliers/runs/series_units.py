@@ -5,11 +5,13 @@
 # %% ../../nbs/runs/05a_series_units.ipynb #8897d007
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from ..ground.addresses import bytes_at
 from ..ground.errors import InputError, printable
@@ -60,6 +62,8 @@ def series_unit(unit: Unit, *, detector: str = "forest", window: str = "auto", k
     """`judge` on one file: a row for each reading. Gaps have no reading, and so no row; they are counted."""
     from oco2_outliers.series.judging import judge  # here: a process imports what its own task needs
 
+    # A worker shows no bar. The lock with which bars wait for other processes would be left behind when it is ended.
+    tqdm.set_lock(threading.RLock())
     values = asked.get("value")
     if isinstance(values, Sequence) and not isinstance(values, str) and len(values) == 1:
         asked["value"] = values[0]

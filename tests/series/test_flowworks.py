@@ -92,6 +92,7 @@ def test_the_scripts_run_on_the_sewer_file(torch, quick, shared_data, tmp_path, 
     if not path.exists():
         pytest.skip("the sewer file is not there; a generated site is tested above")
     monkeypatch.setattr(utils, "EPOCHS", 1)
+    monkeypatch.setattr(utils, "STEP", 25)
     left = run_both(path, tmp_path)
     said = capsys.readouterr().out
     assert "no flow and no level in the file, so 5 of 7 features: velocity, hour, minute, day, month" in said
