@@ -98,7 +98,7 @@ _STRIP = (0, -1.3, 1, 1.15)  # where the score is drawn: across in shares of the
 def _draw_score(ax: Axes, times: pd.Series, scores: np.ndarray, threshold: float) -> Axes:
     """The score in a strip below the readings, with its threshold."""
     # A layout finds room for a strip of fixed height; one in shares of the axes shrinks with them.
-    below = ax.get_figure().dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)
+    below = ax.figure.dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)  # type: ignore[arg-type]
     own = ax.inset_axes(_STRIP, transform=blended_transform_factory(ax.transAxes, below), sharex=ax)
     _draw_line(own, times, scores, color="0.4", lw=0.7)
     if np.isfinite(threshold):
@@ -165,7 +165,9 @@ def series_plot(result: Any, site: str | None = None, channel: str | None = None
     lowest.xaxis.set_major_locator(ticks)
     lowest.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
     zone = points["time"].dt.tz
-    lowest.set_xlabel(plain_text(f"time ({'no zone given' if zone is None else printable(zone)})"))
+    # Below the strip: 1.3 inches are 94 points, and its labels take 16.
+    ax.set_xlabel(plain_text(f"time ({'no zone given' if zone is None else printable(zone)})"),
+                  labelpad=4 if lowest is ax else 112)
     ax.set_ylabel(plain_text(printable(names[1])))
     _tell_oddest(ax, drawn, lowest)
     return ax
