@@ -112,9 +112,21 @@ def beyond(values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
         return (values < bounds[0]) | (values > bounds[1])
 
 # %% ../../nbs/series/09_learning.ipynb #b4f3f04d
-def _doubled(most: float, per: float, over: pd.Timedelta | None = None, largest: float = 0.0) -> Bound | None:
-    """The bound of a number, in units per so many hours or days."""
-    most = max(most, 1.0001 * largest)
+def grain_of(values: np.ndarray) -> float:
+    """The step to which readings are rounded; 0 where they hardly ever repeat."""
+    known = values[np.isfinite(values)]
+    steps = np.unique(known)
+    if len(steps) < 2 or 2 * len(steps) > len(known):
+        return 0.0
+    apart = np.diff(steps)
+    apart = apart[apart > 1e-9 * np.abs(known).max()]
+    return float(apart.min()) if len(apart) else 0.0
+
+
+def _doubled(most: float, per: float, over: pd.Timedelta | None = None, largest: float = 0.0,
+             grain: float = 0.0) -> Bound | None:
+    """The bound of a number, in units per so many hours or days; rounded readings may be one grain farther apart."""
+    most = max(most + grain, 1.0001 * largest)
     return Bound(most / per, 2 * most / per, over) if math.isfinite(most) and most > 0 else None
 
 
@@ -138,7 +150,7 @@ def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
     """The limits that one channel has shown; None for each check of which it shows too little."""
     values, step = view.values, view.step
     n, hours = len(values), nanoseconds(step) / 3600e9
-    spans = spans_for(step)
+    spans, grain = spans_for(step), grain_of(values)
     usual = _usual_range(values)
     if usual is not None and faulty == 0:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
@@ -146,7 +158,7 @@ def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
                            (min(usual.fail[0], low), max(usual.fail[1], high)))
     inside = values if usual is None else without_places(values, beyond(values, usual.suspect))
     out = excursions(inside)
-    spike = _doubled(usual_most(out, n), hours, None, _largest(out, faulty))
+    spike = _doubled(usual_most(out, n), hours, None, _largest(out, faulty), grain)
     calm = inside if spike is None else without_places(inside, out / hours > spike.suspect)
     step_up, slope = np.abs(changes(calm)), np.abs(changes(calm, spans.rate))
     moved, drifted = np.abs(shifts(calm, spans.level_shift)), np.abs(drifts(calm, spans.quarter))
@@ -154,12 +166,12 @@ def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
     long = 4 * spans.quarter
     return ChannelLimits(
         usual, _usual_flat(values, step, max(100, spans.level_shift)), spike,
-        _doubled(usual_most(step_up, n), hours, None, _largest(step_up, faulty)),
-        _doubled(usual_most(slope, n), spans.rate * hours, spans.rate * step, _largest(slope, faulty)),
-        _doubled(usual_most(moved, n / spans.level_shift, 0.25), 1, spans.level_shift * step, _largest(moved, faulty)),
+        _doubled(usual_most(step_up, n), hours, None, _largest(step_up, faulty), grain),
+        _doubled(usual_most(slope, n), spans.rate * hours, spans.rate * step, _largest(slope, faulty), grain),
+        _doubled(usual_most(moved, n / spans.level_shift, 0.25), 1, spans.level_shift * step, _largest(moved, faulty), grain),
         _doubled(usual_most(drifted, n / long, 0.25), 0.75 * long * hours / 24, long * step,
-                 _largest(drifted, faulty)),
-        _doubled(_usual_noise(rough, n / spans.noisy), hours, spans.noisy * step, _largest(rough, faulty)), step)
+                 _largest(drifted, faulty), grain),
+        _doubled(_usual_noise(rough, n / spans.noisy), hours, spans.noisy * step, _largest(rough, faulty), grain), step)
 
 # %% ../../nbs/series/09_learning.ipynb #b4f3f062
 def ordinary_run(values: np.ndarray, least: int, tolerance: float) -> int:
