@@ -15,17 +15,22 @@ from .limits import SeriesConfig
 from .metrics import score_detector, vus_pr
 from .periods import choose_window
 from .reading_files import read_series
+from .reaching import window_radii
 from .readings import Grid, SensorSeries, as_series, grid
+from .recurrence import window_distances
 from .results import SeriesResult, load_series_result
 from .simulated import simulate_series
+from .summaries import window_summaries
+from .window_estimator import WindowIsolation
 
 # %% auto #0
 __all__ = ['SensorSeries', 'as_series', 'read_series', 'simulate_series', 'Grid', 'grid', 'check_series', 'check_stretches',
            'learn_limits', 'SeriesConfig', 'judge', 'SeriesResult', 'load_series_result', 'series_plot',
-           'choose_window', 'reading_scores', 'PRESETS', 'detector_cards', 'SeriesForest', 'score_detector', 'vus_pr']
+           'choose_window', 'reading_scores', 'PRESETS', 'detector_cards', 'SeriesForest', 'WindowIsolation',
+           'window_distances', 'window_radii', 'window_summaries', 'score_detector', 'vus_pr']
 
 # %% ../../nbs/13_series.ipynb #d1b6901c
 _all_ = ["SensorSeries", "as_series", "read_series", "simulate_series", "Grid", "grid", "check_series",
          "check_stretches", "learn_limits", "SeriesConfig", "judge", "SeriesResult", "load_series_result",
          "series_plot", "choose_window", "reading_scores", "PRESETS", "detector_cards", "SeriesForest",
-         "score_detector", "vus_pr"]
+         "WindowIsolation", "window_distances", "window_radii", "window_summaries", "score_detector", "vus_pr"]

@@ -168,7 +168,8 @@ def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
         usual, _usual_flat(values, step, max(100, spans.level_shift)), spike,
         _doubled(usual_most(step_up, n), hours, None, _largest(step_up, faulty), grain),
         _doubled(usual_most(slope, n), spans.rate * hours, spans.rate * step, _largest(slope, faulty), grain),
-        _doubled(usual_most(moved, n / spans.level_shift, 0.25), 1, spans.level_shift * step, _largest(moved, faulty), grain),
+        _doubled(usual_most(moved, n / spans.level_shift, 0.25), 1, spans.level_shift * step,
+                 _largest(moved, faulty), grain),
         _doubled(usual_most(drifted, n / long, 0.25), 0.75 * long * hours / 24, long * step,
                  _largest(drifted, faulty), grain),
         _doubled(_usual_noise(rough, n / spans.noisy), hours, spans.noisy * step, _largest(rough, faulty), grain), step)
