@@ -111,7 +111,7 @@ def beyond(values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return (values < bounds[0]) | (values > bounds[1])
 
-# %% ../../nbs/series/09_learning.ipynb #b4f3f04d
+# %% ../../nbs/series/09_learning.ipynb #b4f3f0b6
 def grain_of(values: np.ndarray) -> float:
     """The step to which readings are rounded; 0 where they hardly ever repeat."""
     known = values[np.isfinite(values)]
@@ -122,7 +122,7 @@ def grain_of(values: np.ndarray) -> float:
     apart = apart[apart > 1e-9 * np.abs(known).max()]
     return float(apart.min()) if len(apart) else 0.0
 
-
+# %% ../../nbs/series/09_learning.ipynb #b4f3f04d
 def _doubled(most: float, per: float, over: pd.Timedelta | None = None, largest: float = 0.0,
              grain: float = 0.0) -> Bound | None:
     """The bound of a number, in units per so many hours or days; rounded readings may be one grain farther apart."""
