@@ -15,6 +15,7 @@ from oco2_outliers.runs import ready_tasks
 from oco2_outliers.runs.columns import with_declared
 from oco2_outliers.runs.tasks import TASKS
 from oco2_outliers.scale import combine, map_files
+from oco2_outliers.series import simulate_series
 from oco2_outliers.soundings import simulate_granule, write_lite
 
 HEAD = "sounding_id,time,latitude,longitude,xco2,albedo_o2a\n"
@@ -42,7 +43,7 @@ def soundings_in(folder, kind, seconds=10):
 
 
 @pytest.mark.parametrize("kind", ["mixed", "empty"])
-@pytest.mark.parametrize("task", [name for name in TASKS if TASKS[name].each == "file"])
+@pytest.mark.parametrize("task", [name for name in TASKS if TASKS[name].each == "file" and name != "series"])
 def test_every_task_of_soundings_combines_mixed_and_empty_parts(tmp_path, task, kind):
     settings = {"n_surrogates": 39} if task == "peaks" else {"drop_missing": True} if task == "isolate" else {}
     seconds = 240 if task == "peaks" and kind == "mixed" else 10  # as long as it takes to cross the plume
@@ -62,6 +63,20 @@ def test_every_task_of_soundings_combines_mixed_and_empty_parts(tmp_path, task, 
     table = pd.read_parquet(tmp_path / "out" / "combined.parquet")
     assert len(table) == made.rows and set(declared.always) <= set(table)
     assert (made.rows > 0) == (kind == "mixed")
+
+
+@pytest.mark.parametrize("kind", ["mixed", "short"])
+def test_sensors_combine_with_files_of_too_few_readings(tmp_path, kind):
+    (tmp_path / "in").mkdir()
+    table = simulate_series(days=3, step="15 min", faults=[]).drop(columns="fault")
+    for name, rows in (("a", table), ("b", table.head(1)), ("c", table[table["channel"] == "level"].head(3))):
+        if kind == "mixed" or name != "a":
+            rows.to_csv(tmp_path / "in" / f"{name}.csv", index=False)
+    map_files(tmp_path / "in", "series", out=tmp_path / "out", parameters={"calibrate": "none"})
+    assert len(set(schemas(tmp_path / "out").values())) == 1
+    assert set(TASKS["series"].declared_columns().always) <= set(next(iter(schemas(tmp_path / "out").values())).names)
+    made = combine(tmp_path / "out")
+    assert made.rows == len(pd.read_parquet(tmp_path / "out" / "combined.parquet")) == 4 + len(table) * (kind == "mixed")
 
 
 @pytest.mark.parametrize("kind", ["mixed", "empty"])
