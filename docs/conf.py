@@ -59,8 +59,8 @@ autodoc_member_order = "bysource"
 # Methods that a class has from our own base classes are told, those of other packages' base classes are not.
 autodoc_default_options = {
     "members": True, "show-inheritance": True,
-    "inherited-members": "AbstractFileSystem,AbstractBufferedFile,BaseEstimator,ClassifierMixin,OutlierMixin,AnyWidget,HasTraits,tuple,"
-                         "dict,ValueError,Protocol,Generic",
+    "inherited-members": "AbstractFileSystem,AbstractBufferedFile,BaseEstimator,ClassifierMixin,OutlierMixin,AnyWidget,"
+                         "HasTraits,tuple,dict,ValueError,Protocol,Generic",
 }
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
