@@ -98,6 +98,7 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
         for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = FULL",
                        f"journal_size_limit = {2**26}"):
             base.execute(f"PRAGMA {pragma}")
+        base.execute("SELECT count(*) FROM sqlite_master").fetchone()  # until something is asked, nothing is opened
     except BaseException:
         base.close()
         raise
@@ -121,12 +122,9 @@ def _quiet(path: Path) -> bool:
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
     """A connection that reads only, also in a folder where nothing can be written."""
-    base = _connected(path, "mode=ro")
     try:
-        base.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return base
+        return _connected(path, "mode=ro")
     except sqlite3.OperationalError as error:
-        base.close()
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or not _quiet(path):
             raise
     return _connected(path, "immutable=1")
@@ -200,8 +198,12 @@ def _move_away(path: Path) -> Path:
     numbers = (path.with_name(f"{path.name}.old-{number}") for number in range(1, 10**6))
     target = next(each for each in numbers if not os.path.lexists(each))
     for suffix in ("-journal", "-shm", "-wal", ""):
-        with contextlib.suppress(FileNotFoundError):
+        try:
             path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InputError(f"{printable(path)} cannot be moved away ({error.strerror})") from None
     return target
 
 # %% ../../nbs/streams/39a_store_files.ipynb #3d74a76e
@@ -211,13 +213,24 @@ def _checked(base: sqlite3.Connection, path: Path, about: Mapping[str, str]) -> 
     _refuse_other_stream(base, about, printable(path))
 
 
+def _is_cut(path: Path) -> bool:
+    """Whether a file ends within a page, with no log beside it that could complete it."""
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(18)[16:]) or 1
+    size = 65536 if size == 1 else size
+    journal = path.with_name(f"{path.name}-journal")
+    return bool(path.stat().st_size % size) and _quiet(path) and not journal.exists()
+
+
 def _refuse_foreign(path: Path, kind: str, number: int) -> None:
-    """Refuse a file of another program, or of another format."""
+    """Refuse a file of another program, of another format, or half a file."""
     if kind == "foreign":
         raise InputError(f"{printable(path)} is there already and is no result store: give another name")
     if kind == "ours" and number != FORMAT:
         raise InputError(f"{printable(path)} has format {number}, and this program writes {FORMAT}: read it with the "
                          "version that wrote it; --reset moves it away and begins anew")
+    if kind == "ours" and _is_cut(path):
+        raise InputError(f"{printable(path)} is damaged, its end is missing: take a copy of before")
 
 # %% ../../nbs/streams/39a_store_files.ipynb #082b972d
 def open_to_write(path: Path, about: Mapping[str, str], reset: bool) -> tuple[sqlite3.Connection, Path | None]:
