@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -282,7 +282,7 @@ def _asked(detector: Any, window: Any, k: int, alpha: float | None, causal: bool
                  bool(causal), drawn, calibrate, model,
                  None if n_surrogates is None else whole_number("n_surrogates", n_surrogates, least=2), bar)
 
-# %% ../../nbs/series/78_judging.ipynb #c2417d31
+# %% ../../nbs/series/78_judging.ipynb #204f61e6
 def _frozen_reasons(view: Grid, known: FrozenChannel, runs: list[tuple[int, int]],
                     scores: np.ndarray) -> list[tuple[int, int, int, str, str]]:
     """Kind and sentence of each stretch that a frozen forest found."""
@@ -309,7 +309,7 @@ def frozen_decision(known: FrozenChannel, view: Grid) -> Decided:
         found.runs = runs_beyond(found.scores, known.threshold, known.window)
     return found
 
-# %% ../../nbs/series/78_judging.ipynb #8f7460b7
+# %% ../../nbs/series/78_judging.ipynb #6f728526
 def _judged_frozen(series: SensorSeries, pair: tuple[str, str], known: FrozenChannel, view: Grid) -> _Channel:
     """Judge one channel by what is known of it."""
     decided = frozen_decision(known, view)
@@ -317,11 +317,13 @@ def _judged_frozen(series: SensorSeries, pair: tuple[str, str], known: FrozenCha
     return _Channel(*pair, view, decided, reasons, _unscored(series.table, series.positions(*pair), view, decided))
 
 
-def judged_as_frozen(series: SensorSeries, frozen: FrozenJudge) -> SeriesResult:
-    """All channels of a series by a frozen judge."""
+def judged_as_frozen(series: SensorSeries, frozen: FrozenJudge,
+                     views: Mapping[tuple[str, str], Grid] | None = None) -> SeriesResult:
+    """All channels of a series by a frozen judge; `views` are their regular views, where they are known."""
     pairs = series.channels()
     of = {pair: frozen.needed(*pair) for pair in pairs}
-    views = {pair: steady_grid(series, *pair, of[pair].step, of[pair].begin) for pair in pairs}
+    if views is None:
+        views = {pair: steady_grid(series, *pair, of[pair].step, of[pair].begin) for pair in pairs}
     config = SeriesConfig({pair: each.limits for pair, each in of.items()})
     checked, stretches = checked_as_known(series, config, {pair: Known(views[pair], of[pair].habits) for pair in pairs})
     points, found, told = checked[list(RESULT_COLUMNS)].copy(), [], []
@@ -336,7 +338,7 @@ def judged_as_frozen(series: SensorSeries, frozen: FrozenJudge) -> SeriesResult:
     asked = Asked("forest", "frozen", 5, frozen.alpha, False, 0, "frozen", frozen, None, False)
     return SeriesResult(points, _windows_table(found, series.table["time"].dt.tz), _summary(series, asked, told))
 
-# %% ../../nbs/series/78_judging.ipynb #3d96f164
+# %% ../../nbs/series/78_judging.ipynb #f29c94b1
 def _refuse_other_step(series: SensorSeries, pair: tuple[str, str], known: FrozenChannel) -> None:
     """Refuse readings that come at other steps than the model knows."""
     step = series.steps.get(pair)

@@ -196,8 +196,9 @@ class _Restart(_Transactions):
 
     def readings(self, site: str, channel: str, since_time: int) -> tuple[np.ndarray, np.ndarray]:
         """Times (ns) and values of the judged readings of a channel from a time on, in the order of time."""
+        # Late and irregular ones took no slot, so they are no part of what a channel holds.
         rows = self._asked("SELECT time, value FROM verdicts WHERE site = ? AND channel = ? AND time >= ? "
-                           "ORDER BY time", (site, channel, since_time))
+                           "AND first_kind NOT IN ('late', 'irregular') ORDER BY time", (site, channel, since_time))
         times, values = zip(*rows) if rows else ((), ())
         return np.array(times, np.int64), np.array(values, np.float64)
 
