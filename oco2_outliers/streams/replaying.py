@@ -10,7 +10,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -35,8 +35,8 @@ class StreamJudge(Protocol):
     def take(self, messages: list[Message]) -> Changes:
         """Judge some messages, in their order."""
 
-    def finish(self) -> Changes:
-        """Settle all that was read: the stream has ended."""
+    def settle_all(self, final: bool = False) -> Changes:
+        """Settle what can be settled; with `final` all that was read, because the stream has ended."""
 
 # %% ../../nbs/streams/44_replaying.ipynb #ac6ad673
 _BATCH = 5000  # messages
@@ -61,8 +61,7 @@ def _judge_again(judge: StreamJudge, messages: Iterable[Message], again: ResultS
         for partition in {message.partition for message in batch} - set(epochs):
             epochs[partition] = again.claim(partition, "replay")
         again.commit(judge.take(batch), epochs)
-    if ended:
-        again.commit(judge.finish(), epochs, ended=True)
+    again.commit(judge.settle_all(ended), epochs, ended=ended)
 
 # %% ../../nbs/streams/44_replaying.ipynb #187a4694
 class Difference(NamedTuple):
@@ -113,12 +112,38 @@ def _row_differences(name: str, one: tuple | None, other: tuple | None, skip: Se
         if left != right and column not in skip:
             yield Difference(*where, column, _text(left), _text(right))
 
-# %% ../../nbs/streams/44_replaying.ipynb #13888861
+# %% ../../nbs/streams/44_replaying.ipynb #589ca575
+def _horizon(bases: Sequence[sqlite3.Connection]) -> dict[tuple[str, str], int]:
+    """By channel, the time from which on not all is settled in all of some stores."""
+    found: dict[tuple[str, str], int] = {}
+    for base in bases:
+        for site, channel, first in base.execute("SELECT site, channel, min(time) FROM verdicts WHERE NOT settled "
+                                                 "GROUP BY site, channel"):
+            found[site, channel] = min(first, found.get((site, channel), first))
+    return found
+
+
+def _comparable(name: str, one: tuple, other: tuple) -> tuple[tuple, tuple]:
+    """Two rows, without what only one of them can have by now."""
+    place = TABLES["verdicts"].columns.index("settled")
+    return (one[:place], other[:place]) if name == "verdicts" and one[place] != other[place] else (one, other)
+
+
 def differences(one: sqlite3.Connection, other: sqlite3.Connection, tables: Sequence[str] = COMPARED,
-                skip: Sequence[str] = ()) -> Iterator[Difference]:
-    """All in which two stores differ, table by table, some columns aside."""
+                skip: Sequence[str] = (), apart: Collection[tuple] = ()) -> Iterator[Difference]:
+    """All in which two stores differ, table by table, some columns and the readings of some keys aside."""
+    horizon = _horizon((one, other))
+
+    def rows(base: sqlite3.Connection, name: str) -> Iterator[tuple]:
+        for row in table_rows(base, name):
+            late = name in ("verdicts", "stretches") and row[:3] in apart
+            if not late and (name != "stretches" or row[:2] not in horizon or row[3] < horizon[row[:2]]):
+                yield row
+
     for name in tables:
-        for left, right in _walk(table_rows(one, name), table_rows(other, name), len(TABLES[name].key)):
+        for left, right in _walk(rows(one, name), rows(other, name), len(TABLES[name].key)):
+            if left is not None and right is not None:
+                left, right = _comparable(name, left, right)
             if left != right:
                 yield from _row_differences(name, left, right, skip)
 
@@ -149,6 +174,11 @@ def stream_until(store: ResultStore, broker: Broker, topic: str, group: str, wai
 _DELAYS = ("first_delay", "delay")
 
 
+def _apart(base: sqlite3.Connection) -> set[tuple]:
+    """Site, channel and time of readings that took no slot."""
+    return set(base.execute("SELECT site, channel, time FROM verdicts WHERE first_kind IN ('late', 'irregular')"))
+
+
 def _pending(base: sqlite3.Connection) -> list[tuple]:
     """Readings that came before their turn: time, site, channel, value."""
     found = []
@@ -163,7 +193,8 @@ def _pending(base: sqlite3.Connection) -> list[tuple]:
 def stored_stream(store: ResultStore) -> Iterator[Message]:
     """The readings of a store in the order of time, each as a message."""
     with store.looking() as base:
-        judged = base.execute("SELECT time, site, channel, value FROM verdicts ORDER BY time, site, channel")
+        judged = base.execute("SELECT time, site, channel, value FROM verdicts WHERE first_kind NOT IN "
+                              "('late', 'irregular') ORDER BY time, site, channel")
         rows = heapq.merge(judged, _pending(base), key=lambda row: row[:3])
         for number, (when, site, channel, value) in enumerate(rows):
             reading = Reading(site, channel, when, math.nan if value is None else value)
@@ -193,7 +224,8 @@ def replay(store: ResultStore, make_judge: Callable[[], StreamJudge], messages: 
     with scratch_folder("replay") as folder, open_store(folder / "again.db", store.about) as again:
         _judge_again(make_judge(), stored_stream(store) if messages is None else messages, again, store.ended)
         with store.looking() as one, again.looking() as other:
-            return _told(differences(one, other, tables, skip), most)
+            apart = _apart(one) if messages is None else ()
+            return _told(differences(one, other, tables, skip, apart), most)
 
 
 def replay_in_words(found: pd.DataFrame) -> str:

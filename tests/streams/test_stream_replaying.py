@@ -1,14 +1,23 @@
 """A store that is computed again: what differs is told, whatever the names and numbers are."""
 
 import math
+import random
 
+import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oco2_outliers.series.freezing import freeze
+from oco2_outliers.series.simulated import simulate_series
 from oco2_outliers.streams.broker_parts import Message
 from oco2_outliers.streams.changes import Changes, ChannelRow, DeadLetter, FirstVerdict
+from oco2_outliers.streams.endpoints import endpoint_of
+from oco2_outliers.streams.engine import Engine
+from oco2_outliers.streams.file_broker import FileBroker
 from oco2_outliers.streams.messages import Reading, message_of, read_message
-from oco2_outliers.streams.replaying import _walk, replay, replay_in_words, stored_stream
+from oco2_outliers.streams.pipeline import Pipeline, Source
+from oco2_outliers.streams.replaying import _walk, lag, replay, replay_in_words, stored_stream, stream_until
 from oco2_outliers.streams.result_store import open_store
 
 START, HOUR = 10**18, 3600 * 10**9
@@ -46,7 +55,7 @@ class Plain:
                              for key, one in self.waiting.items()]
         return changes
 
-    def finish(self):
+    def settle_all(self, final=False):
         return Changes()
 
 
@@ -90,3 +99,52 @@ def test_numbers_that_differ_in_their_last_bit_are_told(tmp_path):
     assert found["column"].tolist() == ["first_score"] and found.attrs["differences"] == 1
     assert found["stored"][0] == "1.5e-323" and found["recomputed"][0] == "2e-323"
     assert "2001-09-09T03:46:40+00:00: first_score is 1.5e-323 in the store" in replay_in_words(found)
+
+
+@pytest.fixture(scope="module")
+def judge_of_a_month():
+    """A judge that knows one channel, frozen on forty days."""
+    return freeze(simulate_series("seasonal", days=40, step="1 h", random_state=1), window=24, n_surrogates=2)
+
+
+def disturbed(pair, dice, n=400):
+    """Messages of a month that follows: some late, twice, contradicting, between two steps, or no readings at all."""
+    after = pd.Timestamp("2013-06-01", tz="UTC").value
+    rows = [Reading(*pair, after + slot * HOUR, math.sin(slot * math.tau / 24) + dice.gauss(0, 0.05) + 5 * (slot == 9))
+            for slot in range(n) if not 150 < slot < 160]
+    rows += [one._replace(value=one.value + dice.choice([0, 0, 1])) for one in dice.sample(rows, 30)]
+    rows += [one._replace(time=one.time + HOUR // 3) for one in dice.sample(rows, 5)]
+    delays = [dice.choice([1, 4, 4, 4, 9]) * HOUR * dice.random() for _ in rows]
+    order = sorted(range(len(rows)), key=lambda place: rows[place].time + delays[place])
+    bodies = [message_of(rows[place]) for place in order]
+    for place in dice.sample(range(len(bodies)), 6):
+        bodies.insert(place, dice.randbytes(9))
+    return "/".join(pair), bodies
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_stream_of_the_real_judge_is_computed_again(tmp_path, judge_of_a_month, ended):
+    """Judged by workers that come and go, at any message; from the source, and from the readings in the store."""
+    frozen, dice = judge_of_a_month, random.Random(int(ended))
+    key, bodies = disturbed(next(iter(frozen.channels)), dice)
+    broker = FileBroker(endpoint_of(f"file://{tmp_path}/topics", ("file",), "broker"))
+    broker.create_topic("sewers")
+    broker.send("sewers", [(key, body) for body in bodies])
+    store = open_store(tmp_path / "r.db", {"topic": "sewers"})
+    left = len(bodies) - 20
+    while left > 0:
+        most = min(dice.randrange(1, 80), left)
+        Pipeline(Source(broker, "sewers"), frozen, store, most=dice.randrange(1, 50), wait=0.01).run(most)
+        left -= most
+    if ended:
+        Pipeline(Source(broker, "sewers"), frozen, store, wait=0.01).run(until="end", final=True)
+    told = store.tally()
+    assert all(told[word] for word in ("late", "irregular", "conflict", "duplicate", "dead", "stretches")), told
+    assert store.ended == ended and (told["settled"] == told["judged"]) == ended
+    again = list(stream_until(store, broker, "sewers", "judges", wait=0.01))
+    assert [message.body for message in again] == bodies[:len(bodies) if ended else -20]
+    assert replay_in_words(replay(store, lambda: Engine(frozen), again)) == "computed again: no difference"
+    assert replay_in_words(replay(store, lambda: Engine(frozen))) == "computed again: no difference"
+    assert len(replay(store, lambda: Engine(frozen, lateness=0), again))
+    found = lag(store, broker, "sewers", "judges", now=pd.Timestamp("2013-08-01", tz="UTC").value)
+    assert found["behind"].tolist() == [0 if ended else 20] and found["age"][0] > pd.Timedelta("40 days")
