@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
-from urllib.parse import urlencode
 
 from ..ground.errors import InputError, printable, shown_record
 from ..ground.numbers import real_number, shown, whole_number
@@ -50,7 +49,7 @@ _SECTIONS = {"broker": {"url": "broker", "topic": "topic", "group": "group"}, "b
              "health": {"file": "health_file", "port": "health_port"},
              "historian": {"url": "historian", "table": "table", "columns": "columns"}}
 _ALONE = ("store", "model", "form", "lateness", "silent_after")
-_COLUMNS = ("site", "channel", "time", "value", "quality")
+_COLUMNS = ("site", "channel", "time", "value")
 
 
 def _fields_of(values: Any, where: str) -> dict[str, Any]:
@@ -203,8 +202,6 @@ class StreamConfig(_Settings):
         return value
 
     @property
-    def historian_address(self) -> str:
-        """The address of the historian, with its table and columns as options."""
-        url = self.needed("historian")
-        options = {**({"table": self.table} if self.table else {}), **self.columns}
-        return url + ("&" if "?" in url else "?") * bool(options) + urlencode(options)
+    def historian_options(self) -> dict[str, str]:
+        """Names of the table and its columns, as `open_historian` takes them."""
+        return {**({"table": self.table} if self.table else {}), **self.columns}
