@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
+from ..ground.dialects import NUMBER
 from ..ground.errors import InputError, printable, shown_record
 from ..ground.numbers import real_number, shown, whole_number
 from ..series.clocks import as_span, nanoseconds
@@ -78,7 +79,8 @@ def _text(name: str, value: Any) -> str:
 def _seconds(name: str, value: Any) -> float:
     """A wait in seconds, from a number of them or a span such as `500 ms`."""
     if isinstance(value, str):
-        value = nanoseconds(as_span(name, value)) / 1e9
+        plain = NUMBER.fullmatch(value.strip())
+        value = float(value) if plain else nanoseconds(as_span(name, value)) / 1e9
     if (seconds := real_number(name, value)) > 3600:
         raise InputError(f"{name} must be at most an hour, not {shown(value)}")
     return seconds
