@@ -5,6 +5,7 @@
 # %% ../../nbs/streams/10_historian_parts.ipynb #5dcc0992
 from __future__ import annotations
 
+import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -90,6 +91,15 @@ def number_option(endpoint: Endpoint, name: str, usual: float, least: float, mos
     if not least <= number <= most:
         raise InputError(f"{endpoint}: {name} must be a number from {least:g} to {most:g}, not {shown(text)}")
     return number
+
+# %% ../../nbs/streams/10_historian_parts.ipynb #9a951dc3
+def driver(name: str, where: object) -> Any:
+    """A module of the extra `stream`, or an error that says how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise InputError(f"{where}: the driver {name.partition('.')[0]} is not installed: "
+                         'pip install "oco2_outliers[stream]"') from None
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #c25a62ca
 FIRST_TIME, LAST_TIME = -(2**63) + 1, 2**63 - 1  # the number below the first one is NaT
@@ -270,6 +280,12 @@ class Historian(Protocol):
     def close(self) -> None: ...
     def __enter__(self) -> Historian: ...
     def __exit__(self, *_: object) -> None: ...
+
+# %% ../../nbs/streams/10_historian_parts.ipynb #94a091a2
+def whole_key(name: str) -> int | None:
+    """The whole number that a name is, written as one writes it, or None."""
+    number = int(name) if re.fullmatch(r"-?[0-9]{1,19}", name) else None
+    return number if number is not None and str(number) == name and FIRST_TIME <= number <= LAST_TIME else None
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #5aa58cd4
 class HistorianAway(RuntimeError):
