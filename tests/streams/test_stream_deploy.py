@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -16,11 +18,15 @@ import pytest
 import yaml
 from layout import ROOT
 
+from oco2_outliers.series.freezing import freeze
+from oco2_outliers.series.simulated import simulate_series
+from oco2_outliers.streams.result_store import open_store
+
 DEPLOY = ROOT / "deploy"
 MANIFESTS = sorted((DEPLOY / "k8s").glob("*.yaml"))
 VERSIONS = ["1.29", "1.33", "1.37"]
 UID = 10001
-NO_TOOL = "is not installed (extra dev); what the files say is read without it in the tests below"
+NO_VALIDATE = "no kubernetes-validate (extra dev)"
 
 
 def documents():
@@ -53,7 +59,7 @@ def test_all_that_is_promised_is_there():
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_kubernetes_takes_every_object_and_refuses_a_misspelt_key(version):
-    validate = pytest.importorskip("kubernetes_validate", reason=f"kubernetes-validate {NO_TOOL}")
+    validate = pytest.importorskip("kubernetes_validate", reason=NO_VALIDATE + "; the next tests read the same files")
     for each in OBJECTS.values():
         validate.validate(each, version, strict=True)
 
@@ -75,7 +81,7 @@ def places(value, path=()):
 
 @pytest.mark.parametrize("kind, name", OBJECTS)
 def test_a_misspelt_key_is_refused_wherever_it_stands(kind, name):
-    validate = pytest.importorskip("kubernetes_validate", reason=f"kubernetes-validate {NO_TOOL}")
+    validate = pytest.importorskip("kubernetes_validate", reason=NO_VALIDATE + "; the next tests read the same files")
     whole = OBJECTS[kind, name]
     for path in places(whole):
         spoilt = copy.deepcopy(whole)
@@ -148,7 +154,7 @@ def test_no_secret_has_a_value_and_no_address_has_a_password():
 
 def image():
     """The instructions of the Containerfile: by stage a list of names and values."""
-    parser = pytest.importorskip("dockerfile_parse", reason=f"dockerfile-parse {NO_TOOL}")
+    parser = pytest.importorskip("dockerfile_parse", reason="not installed (extra dev); hadolint reads the same file")
     with open(DEPLOY / "Containerfile", "rb") as file:
         lines = parser.DockerfileParser(fileobj=io.BytesIO(file.read())).structure
     stages = []
@@ -292,3 +298,44 @@ def test_the_arguments_of_a_pod_are_options_of_its_command(pod, name):
     code, said = pod.run(["oco2-outliers", *args[:2], "--help"])
     assert code == 0, said
     assert [each for each in args if each.startswith("--") and each not in said] == []
+
+
+def as_the_pod_has_it(pod, name, topic):
+    """The arguments of a pod with what its environment fills in, and where its files are here."""
+    args = [each.replace("$(TOPIC)-$(ORDINAL)", topic) for each in PODS[name]["containers"][0]["args"]]
+    return ["oco2-outliers", *(each.replace("/etc/oco2", str(pod.inside["given"])) for each in args)]
+
+
+@pytest.mark.slow
+def test_the_pods_send_and_judge_and_leave_when_they_are_told_to(pod):
+    """The arguments of both pods and the ConfigMap as they are, but for the addresses."""
+    history = simulate_series("seasonal", days=40, step="1 h", random_state=1)
+    freeze(history, window=24, n_surrogates=2).save(pod.given / "model.npz")
+    fresh = simulate_series("seasonal", days=60, step="1 h", random_state=1).iloc[-400:]
+    fresh[["time", "site", "channel", "value"]].to_csv(pod.given / "fresh.csv", index=False)
+    config = yaml.safe_load(OBJECTS["ConfigMap", "series-streams"]["data"]["streams.yaml"])
+    here = pod.inside["given"]
+    config["broker"]["url"] = f"file://{here}/topics"
+    config |= {"store": f"{here}/results.db", "model": f"{here}/model.npz"}
+    del config["historian"], config["health"]
+    (pod.given / "streams.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    if pod.whole:
+        os.chown(pod.given, UID, UID)
+    send = as_the_pod_has_it(pod, "series-send", "sewers-0")
+    send[send.index("-")] = f"{here}/fresh.csv"
+    code, said = pod.run(send)
+    assert code == 0 and "sent 400 messages of 1 channel to sewers-0" in said, said
+    process, until = pod.start(as_the_pod_has_it(pod, "series-listen", "sewers-0")), time.monotonic() + 110
+    judged = 0
+    while judged < 390 and time.monotonic() < until and process.poll() is None:
+        time.sleep(0.2)
+        with contextlib.suppress(FileNotFoundError), open_store(pod.given / "results.db") as store:
+            judged = store.tally()["judged"]
+    process.send_signal(signal.SIGTERM)
+    try:
+        said, _ = process.communicate(timeout=30)  # the cluster kills it then
+    finally:
+        process.kill()
+    assert process.returncode == 0 and "stopped: it was told to" in said, said
+    with open_store(pod.given / "results.db") as store:
+        assert store.tally()["judged"] >= 390 and store.about["topic"] == "sewers-0"
