@@ -370,9 +370,39 @@ def test_a_server_that_stays_away_is_given_up(forgetful_redis):  # noqa: F811
         while True:
             assert reader.read(9, 0.05) == []
     reader.ack({}), reader.close()
-    for act in (lambda: broker.send("flow", numbered(1)), lambda: listen(broker, "flow")):
-        with pytest.raises(BrokerAway):
-            act()
+    with pytest.raises(BrokerAway):
+        broker.send("flow", numbered(1))
+    late = listen(broker, "flow")  # a worker that is started now can be told to end, too
+    assert late.read(9, 0.01) == [] and late.ends() == {}
+    with pytest.raises(BrokerAway):
+        late.read(9, 20)
+    late.close()
+
+
+def test_a_worker_that_is_started_before_its_server_waits_for_it(forgetful_redis):  # noqa: F811
+    broker = broker_of(forgetful_redis)
+    forgetful_redis.kill()
+    asked = []
+    reader = broker.listen("flow", "judge", start=asked.append, lost=print, owner="me")
+    assert reader.read(9, 0.01) == [] == asked
+    forgetful_redis.start()
+    broker.create_topic("flow")
+    broker.send("flow", numbered(2))
+    assert bodies(reader.read(9, 20)) == [b"a 0", b"a 1"] and asked == ["0"]
+    reader.close()
+
+
+def test_a_worker_whose_group_may_be_in_use_can_be_told_to_end(broker, topic, redis_server):  # noqa: F811
+    """The other one is frozen: for its session nobody knows whether it lives."""
+    other = listen(broker_of(redis_server, session=60), topic, owner="other")
+    reader = listen(broker_of(redis_server, session=60), topic, owner="me")
+    assert reader.read(9, 0.01) == [] and reader.ends() == {}
+    other.read(1, 0.01), other._member.client.execute_command("PING")
+    with pytest.raises(GroupInUse, match="in use by other"):
+        for _ in range(99):
+            other.read(1, 0.01)
+            reader.read(9, 0.05)
+    reader.close(), other.close()
 
 
 def test_a_server_that_is_frozen_is_waited_for(forgetful_redis):  # noqa: F811
