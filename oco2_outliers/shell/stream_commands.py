@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from oco2_outliers.series.freezing import FrozenJudge
     from oco2_outliers.streams.configuration import StreamConfig
     from oco2_outliers.streams.moving import Outgoing
+    from oco2_outliers.streams.result_store import ResultStore
 
 # %% auto #0
 __all__ = []
@@ -159,21 +160,41 @@ def _health(settings: StreamConfig) -> Iterator[Any]:
     with Health(settings.health_file, settings.health_port) as health:
         yield health
 
+# %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a19
+@contextmanager
+def _store_of(settings: StreamConfig, about: Mapping[str, object], reset: bool) -> Iterator[ResultStore]:
+    """An open store; one that was made for nothing is taken away again."""
+    from oco2_outliers.streams.result_store import open_store
+    from oco2_outliers.streams.store_files import store_path
+
+    path = store_path(settings.needed("store"))
+    new = reset or not path.exists()
+    with open_store(path, about, reset) as store:
+        if store.moved is not None:
+            print(f"the old store is now {printable(store.moved)}")
+        try:
+            yield store
+            return
+        except Exception:
+            if not new or len(store.partitions()):
+                raise
+            store.close()
+            for ending in ("", "-wal", "-shm", "-journal"):
+                path.with_name(path.name + ending).unlink(missing_ok=True)
+            raise
+
 # %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a0d
 def _run(settings: StreamConfig, reset: bool, take_over: bool, how: Mapping[str, Any]) -> Any:
     """Run a pipeline; what it did."""
     from oco2_outliers.series.freezing import load_frozen
     from oco2_outliers.streams.opening_brokers import open_broker
     from oco2_outliers.streams.pipeline import Pipeline, Source
-    from oco2_outliers.streams.result_store import open_store
 
+    settings.needed("store")
     frozen = load_frozen(settings.needed("model"))
-    about, where = _about(settings, frozen), settings.needed("store")
     with ExitStack() as stack:
         broker = stack.enter_context(closing(open_broker(settings.needed("broker"))))
-        store = stack.enter_context(open_store(where, about, reset))
-        if store.moved is not None:
-            print(f"the old store is now {printable(store.moved)}")
+        store = stack.enter_context(_store_of(settings, _about(settings, frozen), reset))
         pipeline = Pipeline(Source(broker, settings.needed("topic"), settings.group, take_over), frozen, store,
                             most=settings.most, wait=settings.wait, lateness=settings.lateness, form=settings.form,
                             silent_after=settings.silent_after, health=stack.enter_context(_health(settings)), bar=None)
@@ -249,23 +270,6 @@ def _settings_of(about: Mapping[str, str], store: str) -> StreamConfig:
         raise InputError(f"{printable(store)} was written by settings that it does not tell: it cannot be replayed")
     return found
 
-# %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a11
-class _Judge:
-    """An engine as a replay wants it."""
-
-    def __init__(self, frozen: FrozenJudge, settings: StreamConfig) -> None:
-        from oco2_outliers.streams.engine import Engine
-
-        self._engine = Engine(frozen, settings.lateness, settings.form)
-
-    def take(self, messages: list) -> Any:
-        """Judge some messages."""
-        return self._engine.take(messages)
-
-    def finish(self) -> Any:
-        """Settle all that was read."""
-        return self._engine.settle_all(final=True)
-
 # %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a12
 @stream_commands.command("replay")
 def _replay_command(
@@ -276,6 +280,7 @@ def _replay_command(
     most: Annotated[int, typer.Option(help="How many differences are shown.", min=1)] = 20,
 ) -> None:
     """Judge a stream once more, and compare; exit code 1 where the store differs."""
+    from oco2_outliers.streams.engine import Engine
     from oco2_outliers.streams.opening_brokers import open_broker
     from oco2_outliers.streams.replaying import replay, replay_in_words, stream_until
     from oco2_outliers.streams.result_store import open_store
@@ -284,11 +289,11 @@ def _replay_command(
         stored = stack.enter_context(open_store(store))
         about = stored.about
         frozen, settings = _judge_of(about, model, store), _settings_of(about, store)
-        messages = None
+        messages, form = None, "json"  # stored readings become messages of JSON
         if broker is not None:
             source = stack.enter_context(closing(open_broker(broker)))
-            messages = stream_until(stored, source, settings.needed("topic"), settings.group)
-        found = replay(stored, lambda: _Judge(frozen, settings), messages, most)
+            messages, form = stream_until(stored, source, settings.needed("topic"), settings.group), settings.form
+        found = replay(stored, lambda: Engine(frozen, settings.lateness, form), messages, most)
     print(replay_in_words(found))
     if found.attrs["differences"]:
         raise typer.Exit(1)

@@ -57,9 +57,11 @@ class Bite:
         return exec, ("raise SystemExit('bitten')",)
 
 
-@pytest.mark.parametrize("bad", [
-    pickle.dumps(Bite()), b"", b"PK\x03\x04", b"\x93NUMPY", b"<html>", b"\x00" * 1000], ids=["pickle", "empty", "cut zip",
-                                                                                        "numpy", "page", "zeros"])
+BAD = {"pickle": pickle.dumps(Bite()), "empty": b"", "cut zip": b"PK\x03\x04", "numpy": b"\x93NUMPY",
+       "page": b"<html>", "zeros": b"\x00" * 1000}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 def test_what_is_no_model_is_refused_in_one_line(bad, tmp_path):
     (tmp_path / "m.npz").write_bytes(bad)
     for load in (load_frozen, load_model):
