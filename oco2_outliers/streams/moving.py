@@ -154,7 +154,8 @@ def paced(readings: Iterable[Reading], speed: float | None = None, clock: Callab
                 if group:
                     yield group
                     group = []
-                sleep(max(0.0, due - clock()))
+                if (pause := due - clock()) > 0:  # sending took a while
+                    sleep(pause)
         group.append(reading)
         if len(group) >= _TOGETHER:
             yield group
