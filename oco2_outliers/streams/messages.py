@@ -115,7 +115,7 @@ def _iso_time(text: str) -> int:
     return _within(seconds * _SECOND + int((found[7] or "").ljust(9, "0")))
 
 # %% ../../nbs/streams/00_messages.ipynb #7d0a1e18
-def _time(given: Any) -> int:
+def utc_time(given: Any) -> int:
     """Nanoseconds since 1970, from a whole number or a text, or an error."""
     if type(given) is str:
         text = given.strip()
@@ -155,7 +155,7 @@ def _quality(given: Any) -> str | None:
 
 def _reading(site: Any, channel: Any, time: Any, value: Any, quality: Any = None) -> Reading:
     """A reading from its parts, or an error that names the part."""
-    return Reading(_checked_name(site, "site"), _checked_name(channel, "channel"), _time(time), _value(value),
+    return Reading(_checked_name(site, "site"), _checked_name(channel, "channel"), utc_time(time), _value(value),
                    _quality(quality))
 
 # %% ../../nbs/streams/00_messages.ipynb #7d0a1e1f

@@ -195,8 +195,10 @@ class _Restart(_Transactions):
         return [ChannelRow(*row) for row in rows]
 
     def readings(self, site: str, channel: str, since_time: int) -> tuple[np.ndarray, np.ndarray]:
-        """Times (ns) and values of the judged readings of a channel from a time on, in the order of time."""
-        # Late and irregular ones took no slot, so they are no part of what a channel holds.
+        """Times (ns) and values of the readings of a channel from a time on, in the order of time.
+
+        Late and irregular ones took no slot, so they are no part of what a channel holds.
+        """
         rows = self._asked("SELECT time, value FROM verdicts WHERE site = ? AND channel = ? AND time >= ? "
                            "AND first_kind NOT IN ('late', 'irregular') ORDER BY time", (site, channel, since_time))
         times, values = zip(*rows) if rows else ((), ())

@@ -135,17 +135,20 @@ def dead_frame(base: sqlite3.Connection) -> pd.DataFrame:
     return _framed(names, list(zip(*rows)) if rows else [()] * len(names))
 
 # %% ../../nbs/streams/39b_stored_results.ipynb #bf859434
-_EVENTS = ("late", "conflict", "irregular", "silent", "unknown channel")
+_EVENTS = ("late", "irregular", "conflict", "ahead", "silent")
 
 
 def tally_of(base: sqlite3.Connection) -> dict[str, int]:
     """How many readings were judged and settled, how many stretches, events of each kind, dead letters and counts."""
-    judged, settled = base.execute("SELECT count(*), total(settled) FROM verdicts").fetchone()
+    judged, settled, late, irregular = base.execute(
+        "SELECT count(*), total(settled), total(first_kind = 'late'), total(first_kind = 'irregular') FROM verdicts"
+    ).fetchone()
     told = {"judged": judged, "settled": int(settled)}
     told["stretches"] = base.execute("SELECT count(*) FROM stretches").fetchone()[0]
     told["odd stretches"] = base.execute("SELECT count(*) FROM stretches WHERE outlier").fetchone()[0]
-    told |= dict.fromkeys(_EVENTS, 0)
-    told |= dict(base.execute("SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind"))
+    told |= dict.fromkeys(_EVENTS, 0) | {"late": int(late), "irregular": int(irregular)}
+    for kind, n in base.execute("SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind"):
+        told[kind] = told.get(kind, 0) + n
     told["dead"] = base.execute("SELECT count(*) FROM dead").fetchone()[0]
     for word, n in base.execute("SELECT word, sum(n) FROM counts GROUP BY word ORDER BY word"):
         told[word] = told.get(word, 0) + n

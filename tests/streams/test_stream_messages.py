@@ -138,8 +138,8 @@ def test_times_are_read_as_pandas_reads_them(moment, digits, east, letter, colon
     text = moment.strftime(f"%Y-%m-%d{letter}%H:%M:%S").rjust(19, "0") + ("." + fraction if fraction else "")
     zone = f"{'-' if east < 0 else '+'}{abs(east) // 60:02d}{':' if colon else ''}{abs(east) % 60:02d}"
     stamp = pd.Timestamp(text.upper())
-    assert messages._time(text) == stamp.value == messages._time(text + "Z") == messages._time(text + " UTC")
-    assert messages._time(text + zone) == pd.Timestamp(text.upper() + zone).as_unit("ns").value
+    assert messages.utc_time(text) == stamp.value == messages.utc_time(text + "Z") == messages.utc_time(text + " UTC")
+    assert messages.utc_time(text + zone) == pd.Timestamp(text.upper() + zone).as_unit("ns").value
 
 
 # ---------------------------------------------------------------- the other forms
