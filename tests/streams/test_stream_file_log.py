@@ -186,7 +186,7 @@ test_any_order = AnyOrder.TestCase
 
 @pytest.mark.slow
 def test_any_order_longer():
-    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=500, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=200, stateful_step_count=40, deadline=None))
 
 
 # ---------------------------------------------------------------- several programs
