@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +16,16 @@ from ..ground.errors import InputError, printable
 from ..ground.numbers import real_number, seed_of, shown, whole_number
 from ..ground.version import VERSION
 from ..ground.work import progress
-from .checks import check_series, check_stretches, moments
+from .checks import Known, check_series, check_stretches, checked_as_known, moments
 from .clocks import nanoseconds, span_in_words
 from .deciding import Asked, Decided, decide
 from .detectors import PRESETS
-from .readings import Grid, SensorSeries, as_series, grid, instants
-from .reasons import usual_of, window_reason
+from .freezing import FrozenChannel, FrozenJudge
+from .limits import SeriesConfig
+from .readings import Grid, SensorSeries, as_series, grid, instants, steady_grid
+from .reasons import Usual, runs_beyond, summary_reason, usual_of, window_reason
 from .results import RESULT_COLUMNS, SeriesResult
+from .summaries import sliding_summaries
 
 # %% auto #0
 __all__ = ['judge']
@@ -279,6 +282,77 @@ def _asked(detector: Any, window: Any, k: int, alpha: float | None, causal: bool
                  bool(causal), drawn, calibrate, model,
                  None if n_surrogates is None else whole_number("n_surrogates", n_surrogates, least=2), bar)
 
+# %% ../../nbs/series/78_judging.ipynb #204f61e6
+def _frozen_reasons(view: Grid, known: FrozenChannel, runs: list[tuple[int, int]],
+                    scores: np.ndarray) -> list[tuple[int, int, int, str, str]]:
+    """Kind and sentence of each stretch that a frozen forest found."""
+    if not runs or known.forest is None:
+        return []
+    table = sliding_summaries(view.values, known.window, view.first)
+    usual = Usual(view.values, known.window, table, known.forest.usual_[0], known.forest.usual_[2],
+                  np.zeros(len(view.values), bool), {})
+    found = []
+    for first, last in runs:
+        place = first + int(np.nanargmax(scores[first : last + 1]))
+        found.append((first, last, place, *summary_reason(usual, place)))
+    return found
+
+
+def frozen_decision(known: FrozenChannel, view: Grid) -> Decided:
+    """Scores and stretches of one channel by a frozen forest."""
+    found = Decided(known.window, np.full(len(view.values), np.nan), known.settled, None, "frozen history")
+    if known.forest is None:
+        return found
+    found.scores = known.forest.score_series(view.values, first=view.first)
+    if np.isfinite(known.threshold):
+        found.threshold = known.threshold
+        found.runs = runs_beyond(found.scores, known.threshold, known.window)
+    return found
+
+# %% ../../nbs/series/78_judging.ipynb #6f728526
+def _judged_frozen(series: SensorSeries, pair: tuple[str, str], known: FrozenChannel, view: Grid) -> _Channel:
+    """Judge one channel by what is known of it."""
+    decided = frozen_decision(known, view)
+    reasons = _frozen_reasons(view, known, decided.runs, decided.scores)
+    return _Channel(*pair, view, decided, reasons, _unscored(series.table, series.positions(*pair), view, decided))
+
+
+def judged_as_frozen(series: SensorSeries, frozen: FrozenJudge,
+                     views: Mapping[tuple[str, str], Grid] | None = None) -> SeriesResult:
+    """All channels of a series by a frozen judge; `views` are their regular views, where they are known."""
+    pairs = series.channels()
+    of = {pair: frozen.needed(*pair) for pair in pairs}
+    if views is None:
+        views = {pair: steady_grid(series, *pair, of[pair].step, of[pair].begin) for pair in pairs}
+    config = SeriesConfig({pair: each.limits for pair, each in of.items()})
+    checked, stretches = checked_as_known(series, config, {pair: Known(views[pair], of[pair].habits) for pair in pairs})
+    points, found, told = checked[list(RESULT_COLUMNS)].copy(), [], []
+    points["score"] = np.nan
+    for pair in pairs:
+        one = _judged_frozen(series, pair, of[pair], views[pair])
+        own = stretches[(stretches["site"] == pair[0]) & (stretches["channel"] == pair[1])]
+        rows = _rows_of(one, own, series.table)
+        _tell_points(points, one, rows)
+        found.append((one, rows))
+        told.append(_channel_summary(one, rows, len(series.positions(*pair))))
+    asked = Asked("forest", "frozen", 5, frozen.alpha, False, 0, "frozen", frozen, None, False)
+    return SeriesResult(points, _windows_table(found, series.table["time"].dt.tz), _summary(series, asked, told))
+
+# %% ../../nbs/series/78_judging.ipynb #f29c94b1
+def _refuse_other_step(series: SensorSeries, pair: tuple[str, str], known: FrozenChannel) -> None:
+    """Refuse readings that come at other steps than the model knows."""
+    step = series.steps.get(pair)
+    if step is not None and step != known.step:
+        raise InputError(f"{printable(' / '.join(pair))}: the model knows steps of {span_in_words(known.step)}, these "
+                         f"readings come every {span_in_words(step)}: freeze a judge on such readings")
+
+
+def _by_frozen_judge(series: SensorSeries, frozen: FrozenJudge) -> SeriesResult:
+    """All channels of a series that a person gives."""
+    for pair in series.channels():
+        _refuse_other_step(series, pair, frozen.needed(*pair))
+    return judged_as_frozen(series, frozen)
+
 # %% ../../nbs/series/78_judging.ipynb #de40b0a1
 def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, alpha: float | None = 0.01,
           causal: bool = False, random_state: int | None = 0, config: Any = None, calibrate: str | None = "surrogates",
@@ -308,8 +382,9 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
     calibrate : {"surrogates", "clean", None}, default "surrogates"
         Where the threshold comes from: series made like this one, or `history`. None: no p-values, and no decision by
         the detector.
-    model : fitted estimator, optional
-        A frozen model such as a `SeriesForest`, which judges instead of `detector`.
+    model : FrozenJudge or fitted estimator, optional
+        A `FrozenJudge` judges alone: limits, windows and thresholds are its own, and the other settings do not count.
+        Another frozen model, such as a `SeriesForest`, judges instead of `detector`.
     history : what `as_series` takes, optional
         Clean readings of the same channels, for ``calibrate="clean"``.
     n_surrogates : int, optional
@@ -343,6 +418,8 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
     >>> [reason[:33] for reason in found.windows["reason"] if reason.startswith("flat")]
     ['flat line: 20 readings of exactly']
     """
+    if isinstance(model, FrozenJudge):
+        return _by_frozen_judge(as_series(s), model)
     asked = _asked(detector, window, k, alpha, causal, random_state, calibrate, model, n_surrogates, bar)
     series = as_series(s)
     if calibrate == "clean" and history is None:

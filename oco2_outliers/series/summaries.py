@@ -21,21 +21,21 @@ __all__ = ['SUMMARIES', 'window_summaries']
 SUMMARIES = ("mean", "sd", "min", "max", "median", "slope", "mean step", "largest step", "repeats", "net change")
 
 # %% ../../nbs/series/32_summaries.ipynb #dd60502a
-def _moments(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, standard deviation and slope of each window."""
-    rows = in_blocks(values, window)
+def _moments(values: np.ndarray, window: int, begin: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, standard deviation and slope of each window; the first reading is number `begin` of its series."""
+    rows, lead = in_blocks(values, window, begin), begin % window
     anchors = rows[:, -1:]
     place = np.arange(window) - (window - 1.0)  # beside the anchor, which ends the first block
     tails, heads = rows - anchors, rows - np.vstack([rows[:1, :1], anchors[:-1]])
 
     def sums(of_tails: np.ndarray, of_heads: np.ndarray) -> np.ndarray:
-        return joined(tail_sums(of_tails), np.cumsum(of_heads, axis=1), len(values))
+        return joined(tail_sums(of_tails), np.cumsum(of_heads, axis=1), len(values), begin)
 
     first, second = sums(tails, heads), sums(tails**2, heads**2)
     turned = sums(tails * place, heads * (place + window))
-    starts = np.arange(len(first))
+    starts = np.arange(len(first)) + lead
     to_anchor = window - 1 - starts % window
-    mean = np.repeat(anchors.ravel(), window)[: len(first)] + first / window
+    mean = np.repeat(anchors.ravel(), window)[lead : lead + len(first)] + first / window
     spread = np.sqrt(np.maximum(second / window - (first / window) ** 2, 0.0))
     lean = (turned + (to_anchor - (window - 1) / 2) * first) / (window * (window**2 - 1.0) / 12)
     return mean, spread, lean
@@ -51,9 +51,12 @@ def _ordered(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, n
     return minimum_filter1d(filled, window)[each], maximum_filter1d(filled, window)[each], middle
 
 # %% ../../nbs/series/32_summaries.ipynb #dd60503f
-def sliding_summaries(values: np.ndarray, window: int) -> np.ndarray:
-    """The ten summaries of every window of a series, shape (n - window + 1, 10); NaN where a reading is missing."""
-    mean, spread, lean = _moments(values, window)
+def sliding_summaries(values: np.ndarray, window: int, first: int = 0) -> np.ndarray:
+    """The ten summaries of every window of a series, shape (n - window + 1, 10); NaN where a reading is missing.
+
+    `first` is the number of the first reading in its series: a part of a series gets the summaries of the whole.
+    """
+    mean, spread, lean = _moments(values, window, first)
     low, high, middle = _ordered(values, window)
     steps = np.diff(values)
     sizes = np.abs(steps)
@@ -62,7 +65,7 @@ def sliding_summaries(values: np.ndarray, window: int) -> np.ndarray:
     largest = maximum_filter1d(filled, n_steps)[n_steps // 2 : n_steps // 2 + n_windows]
     spread[high == low] = 0.0
     table = np.column_stack([
-        mean, spread, low, high, middle, lean, sliding_sums(sizes, n_steps) / n_steps, largest,
+        mean, spread, low, high, middle, lean, sliding_sums(sizes, n_steps, first) / n_steps, largest,
         sliding_sums(np.where(np.isnan(steps), np.nan, steps == 0), n_steps) / n_steps,
         values[window - 1 :] - values[: n_windows]])
     table[np.isnan(sliding_sums(values, window))] = np.nan
