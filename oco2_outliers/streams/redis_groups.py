@@ -359,14 +359,18 @@ class _Measured(_Patient):
                 for key, name in self._names.items()}
 
     def lag(self, partition: str, position: str | None) -> int:
-        """How many messages come after a position; too many where entries were deleted from the middle."""
+        """How many messages come after a position; too many where entries were deleted from the middle.
+
+        While the server does not answer it is 1 at least: nobody knows that there are none.
+        """
         key = next((key for key, name in self._names.items() if name == partition), None)
         if key is None:
             raise NotOurs(f"partition {printable(partition)} is none of this topic's {len(self._names)}")
         facts = self._facts.get(key) if self.ends() else None
+        least = 0 if self._sure else 1
         if facts is None:
-            return 0
-        return max(facts.added - max(parsed_stand(position).number if position else 0, facts.gone), 0)
+            return least
+        return max(facts.added - max(parsed_stand(position).number if position else 0, facts.gone), least)
 
 # %% ../../nbs/streams/22a_redis_groups.ipynb #675a4ab1
 class RedisListener(_Measured):

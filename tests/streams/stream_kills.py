@@ -229,7 +229,11 @@ class Scene:
     def cells(self) -> list[str]:
         """The cells that make sense here."""
         mountable = can_mount(self.folder)
-        return [name for name in CELLS if mountable or "disk full" not in name]
+        return [name for name in CELLS if (mountable or "disk full" not in name) and "server" not in name]
+
+    def kill_server(self, dice: random.Random, within: float) -> int:
+        """Kill the server at some time, and start it again; how often."""
+        raise NotImplementedError
 
     @property
     def address(self) -> str:
@@ -463,6 +467,17 @@ def both(scene: Scene, dice: random.Random) -> Outcome:
     return _broken(scene, dice, True)
 
 
+@cell("server -9 under a run to the end")
+def under_a_run(scene: Scene, dice: random.Random) -> Outcome:
+    """A worker that shall end where the messages end must not take a server that is away for their end."""
+    topic, store = scene.full_topic(), scene.store()
+    worker = scene.judge(topic, store, f"group-{scene.number}")
+    killed = scene.kill_server(dice, scene.seconds * 0.7)
+    ended = worker.wait()
+    assert ended == "done", (ended, worker.report())
+    return scene.compared(topic, store, broker=killed)
+
+
 # ---------------------------------------------------------------- the disk
 
 @contextlib.contextmanager
@@ -642,7 +657,16 @@ class RedisScene(Scene):
 
     def cells(self) -> list[str]:
         """The server's own disk is another matter."""
-        return [name for name in super().cells() if "store and log" not in name]
+        mountable = can_mount(self.folder)
+        return [name for name in CELLS if "store and log" not in name and (mountable or "disk full" not in name)]
+
+    def kill_server(self, dice: random.Random, within: float) -> int:
+        """Kill it at some time, and start it again on its files."""
+        time.sleep(dice.uniform(0, within))
+        self.server.kill()
+        time.sleep(dice.choice([0.0, dice.uniform(0, 1.5)]))
+        self.server.start()
+        return 1
 
     def break_broker(self, topic: str, dice: random.Random, strike: Callable[[], None]) -> int:
         """Send all messages while the server is killed and started again on its files."""
