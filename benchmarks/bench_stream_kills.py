@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.harness import ROOT, machine, table
 
-sys.path.insert(0, str(ROOT / "tests" / "streams"))
+sys.path[:0] = [str(ROOT / "tests" / "streams"), str(ROOT / "tests")]
 
 import stream_kills  # noqa: E402
 
