@@ -23,10 +23,12 @@ from typing import Any
 
 import numpy as np
 import stream_worker
+from redis_server import RedisServer
 
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.series.freezing import FrozenJudge, freeze
 from oco2_outliers.series.simulated import simulate_series
+from oco2_outliers.streams.broker_parts import partition_of
 from oco2_outliers.streams.messages import Reading, message_of
 from oco2_outliers.streams.result_store import open_store
 
@@ -227,7 +229,11 @@ class Scene:
     def cells(self) -> list[str]:
         """The cells that make sense here."""
         mountable = can_mount(self.folder)
-        return [name for name in CELLS if mountable or "disk full" not in name]
+        return [name for name in CELLS if (mountable or "disk full" not in name) and "server" not in name]
+
+    def kill_server(self, dice: random.Random, within: float) -> int:
+        """Kill the server at some time, and start it again; how often."""
+        raise NotImplementedError
 
     @property
     def address(self) -> str:
@@ -292,6 +298,10 @@ class Scene:
         """Start a worker beside one that does not move."""
         return self.judge(topic, store, group, take_over=True, **job)
 
+    def behind(self, dice: random.Random) -> str:
+        """A topic with all messages whose broker's clock was moved back meanwhile, where it has one."""
+        return self.full_topic()
+
     def finish(self, topic: str, store: Path, group: str, **job: Any) -> None:
         """Judge what is left, as a new worker does."""
         with contextlib.suppress(FileNotFoundError), open_store(store) as found:
@@ -346,10 +356,15 @@ def _fated(scene: Scene, dice: random.Random, at: str, **more: Any) -> Outcome:
     for _ in range(times):
         fate = {"at": at, "turn": dice.randint(1, scene.n_batches // times + 1)}
         fate |= {name: draw() for name, draw in more.items()}
-        worker = scene.judge(topic, store, group, fate=fate)
+        worker = scene.judge(topic, store, group, fate=fate, in_two_parts=at == "half")
         killed += worker.wait() == "killed"
     scene.finish(topic, store, group)
     return scene.compared(topic, store, worker=killed)
+
+
+def in_two_parts(scene: Scene, dice: random.Random) -> Outcome:
+    """No cell: a worker that does it wrong, and dies between its two transactions. The matrix must see it."""
+    return _fated(scene, dice, "half")
 
 
 @cell("worker -9 before the transaction")
@@ -452,12 +467,23 @@ def both(scene: Scene, dice: random.Random) -> Outcome:
     return _broken(scene, dice, True)
 
 
+@cell("server -9 under a run to the end")
+def under_a_run(scene: Scene, dice: random.Random) -> Outcome:
+    """A worker that shall end where the messages end must not take a server that is away for their end."""
+    topic, store = scene.full_topic(), scene.store()
+    worker = scene.judge(topic, store, f"group-{scene.number}")
+    killed = scene.kill_server(dice, scene.seconds * 0.7)
+    ended = worker.wait()
+    assert ended == "done", (ended, worker.report())
+    return scene.compared(topic, store, broker=killed)
+
+
 # ---------------------------------------------------------------- the disk
 
 @contextlib.contextmanager
 def small_disk(place: Path, size: int) -> Iterator[Callable[[], None]]:
     """A disk of so many bytes at a place; what it gives makes room. OSError where none can be mounted."""
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True).returncode:
         raise OSError("no small disk can be mounted here")
     try:
@@ -538,7 +564,8 @@ def _filled(scene: Scene, dice: random.Random, make_room: Callable[[], None]) ->
 @cell("clock moved forward and back, worker -9")
 def clocks(scene: Scene, dice: random.Random) -> Outcome:
     """Both clocks of the worker jump, so that channels seem silent; it dies; the clock of the next one is behind."""
-    topic, store = scene.full_topic(), scene.store()
+    scene.full_topic()
+    topic, store = scene.behind(dice), scene.store()
     group, n = f"group-{scene.number}", scene.n_batches
     first = dice.randint(1, n // 2)
     jumps = {first: dice.uniform(4000, 90_000), first + dice.randint(1, 5): -dice.uniform(90_000, 10**8)}
@@ -617,7 +644,76 @@ def _owners_of(store: Path) -> list[str]:
 
 # ---------------------------------------------------------------- all of it
 
-SCENES: dict[str, Callable[[Path, Workers, list[tuple[str, bytes]]], contextlib.AbstractContextManager[Scene | None]]]
+class RedisScene(Scene):
+    """Topics on a real server that has on its disk what it has confirmed."""
+
+    kind = "redis"
+    server: RedisServer
+
+    @property
+    def address(self) -> str:
+        """The address of the broker; a worker that was silent for half a second counts as frozen."""
+        return f"{self.server.url}?session=0.5&patience=60"
+
+    def cells(self) -> list[str]:
+        """The server's own disk is another matter."""
+        mountable = can_mount(self.folder)
+        return [name for name in CELLS if "store and log" not in name and (mountable or "disk full" not in name)]
+
+    def kill_server(self, dice: random.Random, within: float) -> int:
+        """Kill it at some time, and start it again on its files."""
+        time.sleep(dice.uniform(0, within))
+        self.server.kill()
+        time.sleep(dice.choice([0.0, dice.uniform(0, 1.5)]))
+        self.server.start()
+        return 1
+
+    def break_broker(self, topic: str, dice: random.Random, strike: Callable[[], None]) -> int:
+        """Send all messages while the server is killed and started again on its files."""
+        sender, killed = self.sender(topic, self.folder / f"{topic}.noted"), 0
+        for _ in range(dice.randint(1, 2)):
+            time.sleep(dice.uniform(0, 0.5))
+            self.server.kill()
+            strike()
+            time.sleep(dice.choice([0.0, dice.uniform(0, 0.4)]))
+            self.server.start()
+            killed += 1
+        ended = sender.wait()
+        assert ended == "done", (ended, sender.report())
+        return killed
+
+    def second(self, topic: str, store: Path, group: str, **job: Any) -> Worker:
+        """A worker that waits until the other one counts as frozen."""
+        return self.judge(topic, store, group, **job)
+
+    def behind(self, dice: random.Random) -> str:
+        """In the middle comes an entry of tomorrow: those after it have ids of a clock that stands still."""
+        topic, cut = self.topic(messages=False), dice.randrange(len(self.messages))
+        broker = stream_worker.broker_of(self.address)
+        broker.send(topic, self.messages[:cut])
+        key, body = self.messages[max(cut - 1, 0)]
+        stream = f"{topic}:{partition_of(key, self.partitions)}" if self.partitions > 1 else topic
+        self.server.client().xadd(stream, {key: body}, id=f"{int(time.time() * 1000) + 86_400_000}-0")
+        broker.send(topic, self.messages[cut:])
+        broker.close()
+        return topic
+
+
+@contextlib.contextmanager
+def _of_redis(folder: Path, workers: Workers, messages: list[tuple[str, bytes]]) -> Iterator[Scene | None]:
+    """A server of our own."""
+    try:
+        server = RedisServer(folder)
+    except FileNotFoundError:
+        yield None
+        return
+    server.start()
+    try:
+        scene = RedisScene(folder, workers, messages)
+        scene.server = server
+        yield scene
+    finally:
+        server.kill()
 
 
 @contextlib.contextmanager
@@ -626,7 +722,7 @@ def _of_files(folder: Path, workers: Workers, messages: list[tuple[str, bytes]])
     yield Scene(folder, workers, messages)
 
 
-SCENES = {"file": _of_files}
+SCENES: dict[str, Callable] = {"file": _of_files, "redis": _of_redis}
 
 
 @contextlib.contextmanager
