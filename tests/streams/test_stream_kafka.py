@@ -268,6 +268,8 @@ def test_a_broker_that_is_away_and_comes_back(ailing_kafka):
         read_until(lambda: len(store.messages) >= 10, (listener, store))
         for each in (1, 2):
             ailing_kafka.down(each)
+        assert listener.read(10, 0.1) == []
+        assert listener.lag("0", store.positions["0"]) == 1  # nobody knows that there is nothing more
         assert [listener.read(10, 0.1) for _ in range(10)] == [[]] * 10  # it comes back to its caller
         for each in (1, 2):
             ailing_kafka.up(each)
