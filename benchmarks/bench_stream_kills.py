@@ -7,7 +7,6 @@ something dies, others go on, and the store is compared row by row with that of 
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 import tempfile
 import time

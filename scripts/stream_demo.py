@@ -63,7 +63,8 @@ def main(out: str = "_stream", path: str | None = None) -> int:
     table[cut:].to_csv(folder / "coming.csv", index=False)
     historian, broker = f"sqlite:///{folder}/historian.db", f"file://{folder.resolve()}/topics"
     with open_historian(historian) as kept:
-        print(f"{kept.write(table[cut:]):,} readings written to {historian}")
+        stored = table[cut:].assign(time=pd.DatetimeIndex(table["time"][cut:]).tz_localize("UTC"))
+        print(f"{kept.write(stored):,} readings written to {historian}")
     channel = f"{table['site'].iloc[0]}/{table['channel'].iloc[0]}"
     run("series", "freeze", f"{folder}/history.csv", "-o", f"{folder}/model.npz", "--alpha", "1")
     run("series", "fetch", historian, channel, "-o", f"{folder}/fetched.csv")

@@ -218,7 +218,7 @@ def _check(series: SensorSeries, pair: tuple[str, str], limits: ChannelLimits, s
     _tell_gaps(task)
     return task
 
-
+# %% ../../nbs/series/10_checks.ipynb #3aef477e
 def _checked_series(s: Any, config: Any, known: Mapping[tuple[str, str], Known] | None = None
                     ) -> tuple[SensorSeries, Verdicts, list[Task]]:
     """All channels of a series, checked."""

@@ -140,7 +140,8 @@ _Window = Annotated[str, typer.Option(help="Length of a window: a time like 3h, 
 _K = Annotated[int, typer.Option("-k", "--k", help="Which nearest window counts, for detectors that ask for it.",
                                  min=1)]
 _Causal = Annotated[bool, typer.Option("--causal", help="Judge each reading by itself and earlier ones alone.")]
-_Model = Annotated[str | None, typer.Option("-m", "--model", help="Judge by this model, as `series train` wrote it.")]
+_Model = Annotated[str | None, typer.Option("-m", "--model", help="Judge by this model, as `series train` or `series "
+                                            "freeze` wrote it.")]
 
 
 def window_from(text: str) -> int | str:
@@ -167,6 +168,13 @@ def _forest_of(model: str | None) -> Any:
     from oco2_outliers.series.forest import SeriesForest
 
     return None if model is None else SeriesForest.load(model)
+
+
+def _model_of(model: str | None) -> Any:
+    """A model of either kind, a forest or a frozen judge; None where there is none."""
+    from oco2_outliers.series.freezing import load_model
+
+    return None if model is None else load_model(model)
 
 
 def _limits_of(config: str | None) -> Any:
@@ -278,7 +286,7 @@ def _judge_command(
     asked = _asked(inputs, time, value, site, channel, step, timezone, time_format, (only_site, only_channel),
                    (encoding, separator, decimal))
     target, html = _target_of(asked, out), _page_of(asked, page)
-    size, frozen, limits = window_from(window), _forest_of(model), _limits_of(config)
+    size, frozen, limits = window_from(window), _model_of(model), _limits_of(config)
     s, clean = asked.chosen(), None if not history else replace(asked, inputs=history).read()
     found = judge(s, detector, size, k, alpha, causal, random_state, limits,
                   None if calibrate == "none" else calibrate, frozen, clean)

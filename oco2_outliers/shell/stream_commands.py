@@ -74,7 +74,7 @@ def _in_one_line() -> Iterator[None]:
 @stream_commands.command("fetch")
 def _fetch_command(
     historian: _Historian,
-    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="What was measured.")],
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="What was measured: a name, or SITE/NAME.")],
     out: Annotated[str, typer.Option("-o", "--out", help="Table to write, ending in .csv.")],
     site: _OnlySite = None, start: _Start = None, end: _End = None, config: _Config = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table.")] = False,

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..ground.errors import InputError, printable
 from ..ground.numbers import shown
-from .historian_parts import TableNames, identifier, table_names, whole_key
+from .historian_parts import DAY, TableNames, identifier, table_names, whole_key
 
 # %% auto #0
 __all__ = []
@@ -39,7 +39,8 @@ class Buckets(NamedTuple):
 
     def number(self, time: int) -> int:
         """The number of the bucket of a time: years, months or days since 1970."""
-        return int(np.datetime64(time, "ns").astype(f"datetime64[{self._unit}]").astype(np.int64))
+        day = np.datetime64(time // DAY, "D")  # NumPy's own way from nanoseconds to days overflows near 1677
+        return int(day.astype(f"datetime64[{self._unit}]").astype(np.int64))
 
     def key(self, number: int) -> str | int:
         """A bucket as the table writes it."""
@@ -92,6 +93,11 @@ class CassandraTable(NamedTuple):
                 return None
             found.append(key)
         return found
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """The first and last time of a span in the unit of the table, within what its column can hold."""
+        most = 2 ** _LARGEST.get(self.kinds[self.names.time], 63)
+        return max(-(-first // self.step), -most), min(last // self.step, most - 1)
 
     def pair(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """Site and channel of a row."""
@@ -256,11 +262,10 @@ def span_query(table: CassandraTable) -> str:
             f"WHERE {equal + ' AND ' if equal else ''}{time} >= ? AND {time} <= ? ORDER BY {order}")
 
 
-def keys_query(table: CassandraTable) -> str:
-    """The keys of all channels and their buckets."""
-    if table.before:
-        return f"SELECT {_quoted(*_key_columns(table))} FROM {_full_name(table)}"
-    return f"SELECT DISTINCT {_quoted(*table.partition)} FROM {_full_name(table)}"
+def keys_query(table: CassandraTable) -> tuple[str, Sequence[str]]:
+    """The keys of all channels and their buckets, and the columns that come."""
+    columns = _key_columns(table) if table.before else table.partition
+    return f"SELECT {'' if table.before else 'DISTINCT '}{_quoted(*columns)} FROM {_full_name(table)}", columns
 
 # %% ../../nbs/streams/13_cassandra_tables.ipynb #99d56f7d
 def add_query(table: CassandraTable) -> str:

@@ -17,7 +17,7 @@ from ..series.clocks import span_in_words
 from ..series.freezing import FrozenJudge
 from ..series.stretches import number, range_reason, range_scores
 from .broker_parts import Message
-from oco2_outliers.streams.changes import (
+from oco2_outliers.streams.batch_rows import (
     ChannelRow,
     Changes,
     DeadLetter,

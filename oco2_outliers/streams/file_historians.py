@@ -24,6 +24,7 @@ from ..ground.names import inside, safe_name
 from ..ground.numbers import shown
 from .endpoints import Endpoint
 from oco2_outliers.streams.historian_parts import (
+    DAY,
     CheckedHistorian,
     Piece,
     TableNames,
@@ -195,7 +196,7 @@ def folder_of(site: str, channel: str) -> str:
 # %% ../../nbs/streams/11_file_historians.ipynb #bbe0bfb1
 def _months(times: np.ndarray) -> np.ndarray:
     """The month of each time, in months since 1970."""
-    return times.view("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
+    return (times // DAY).view("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
 
 def _month_name(month: int) -> str:

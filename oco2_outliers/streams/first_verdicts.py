@@ -17,7 +17,7 @@ from ..series.reasons import Usual, summary_reason
 from ..series.stretches import number, range_reason, range_scores
 from ..series.summaries import sliding_summaries
 from .channel_states import ChannelState, waited
-from .changes import FirstVerdict
+from .batch_rows import FirstVerdict
 
 # %% auto #0
 __all__ = []
@@ -83,7 +83,7 @@ def _least_flat(looked: Looked) -> int:
         return 0
     return max(2, -(-nanoseconds(bound.suspect) // nanoseconds(looked.known.step)) + 1)
 
-
+# %% ../../nbs/streams/34_first_verdicts.ipynb #bc9ec7a2
 def _check(looked: Looked) -> _Checked:
     """Look back from every place of a slice."""
     values, limits = looked.values, looked.known.limits

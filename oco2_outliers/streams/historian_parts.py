@@ -103,6 +103,7 @@ def driver(name: str, where: object) -> Any:
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #c25a62ca
 FIRST_TIME, LAST_TIME = -(2**63) + 1, 2**63 - 1  # the number below the first one is NaT
+DAY = 86_400_000_000_000  # ns
 
 
 def instant_of(value: Any, what: str) -> int:
@@ -217,6 +218,13 @@ def pieces_of(frame: pd.DataFrame) -> list[Piece]:
             checked_name(name, what)
     times, values = _times_in(frame["time"]), _values_in(frame["value"])
     return [_piece(*pair, times[rows], values[rows]) for pair, rows in rows_by_channel(names).items()]
+
+# %% ../../nbs/streams/10_historian_parts.ipynb #7ff043dc
+def refuse_lost_digits(piece: Piece, step: int, where: object) -> None:
+    """Refuse times that are no whole multiples of what a column keeps, in nanoseconds."""
+    if (lost := piece.times % step != 0).any():
+        when = moment_in_words(int(piece.times[lost][0]))
+        raise InputError(f"{where}: the column of times keeps steps of {step:,} ns; {when} would lose digits")
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #e316ae60
 def frame_of(site: str, channel: str, times: np.ndarray, values: np.ndarray) -> pd.DataFrame:
@@ -355,7 +363,7 @@ def _frames(historian: CheckedHistorian, site: str, channel: str, first: int, la
         with closing(historian.pages(site, channel, first, last, rows)) as pages:
             for times, values in pages:
                 if len(times):
-                    if times[0] < before or times[-1] > last or (np.diff(times) < 0).any():
+                    if times[0] < before or times[-1] > last or (times[1:] < times[:-1]).any():
                         raise InputError(f"{historian}: the times of channel {shown(channel)} are not in order")
                     before, found = int(times[-1]), True
                     yield frame_of(site, channel, times, values)

@@ -24,7 +24,7 @@ from ..ground.work import progress_bar
 from ..series.clocks import span_in_words
 from ..series.freezing import FrozenJudge
 from .broker_parts import Broker, Listener, Message
-from .changes import Changes, Event
+from .batch_rows import Changes, Event
 from .engine import Engine
 from .result_store import ResultStore
 
@@ -242,8 +242,6 @@ class _Running:
 
     _settings: _Settings
     worker: _Worker
-    health: Any
-    _told = 0.0
 
     def _commit(self, changes: Changes, listener: Listener, ended: bool = False) -> None:
         """Store a batch, and tell the broker."""
@@ -270,6 +268,13 @@ class _Running:
         report.add(changes, len(messages))
         return changes
 
+# %% ../../nbs/streams/62_pipeline.ipynb #69b1caf6
+class _Reporting(_Running):
+    """What is said at the end of a run, and in its course."""
+
+    health: Any
+    _told = 0.0
+
     def _rest(self, listener: Listener, report: RunReport, final: bool) -> None:
         """Settle what can be settled at the end of a run."""
         changes = self.worker.engine.settle_all(final)
@@ -290,7 +295,7 @@ class _Running:
                            settled=report.settled, messages=report.messages)
 
 # %% ../../nbs/streams/62_pipeline.ipynb #e910bd12
-class _Looping(_Running):
+class _Looping(_Reporting):
     """The loop of a run."""
 
     bar: bool | None

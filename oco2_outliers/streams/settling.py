@@ -19,7 +19,7 @@ from ..series.judging import frozen_decision, judged_as_frozen
 from ..series.readings import NEVER, Grid, SensorSeries
 from ..series.stretches import Channel, checked, runs_of, when
 from .channel_states import ChannelState, forget
-from .changes import SettledVerdict, StretchRow
+from .batch_rows import SettledVerdict, StretchRow
 
 # %% auto #0
 __all__ = []

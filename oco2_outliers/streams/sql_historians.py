@@ -24,8 +24,8 @@ from oco2_outliers.streams.historian_parts import (
     arrays_of,
     driver,
     identifier,
-    moment_in_words,
     number_option,
+    refuse_lost_digits,
     refuse_options,
     refuse_other_values,
     table_names,
@@ -64,10 +64,11 @@ def words_of(error: BaseException) -> tuple[str, bool]:
     cause = getattr(error, "orig", None) or error
     code, text = getattr(cause, "sqlstate", None), one_line(str(cause).strip().rpartition("\n")[2])
     if code is None:
-        code = next((code for part, code in _TEXTS.items() if part in str(cause)), "")
-        if not code and "OperationalError" in {kind.__name__ for kind in type(cause).__mro__}:
-            return f"the server cannot be reached, or went away: {text}", True
-    return _WORDS.get(code, text), code.startswith(_AWAY)
+        unknown = _AWAY[0] if "OperationalError" in {kind.__name__ for kind in type(cause).__mro__} else ""
+        code = next((code for part, code in _TEXTS.items() if part in str(cause)), unknown)
+    if code.startswith(_AWAY):
+        return f"the server cannot be reached, or went away: {text}", True
+    return _WORDS.get(code, text), False
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #c5e5f40c
 @contextmanager
@@ -95,13 +96,6 @@ def as_datetime(time: int, up: bool = False) -> datetime:
 def as_nanoseconds(time: Any) -> Any:
     """A time of Python's own in nanoseconds; anything else as it is."""
     return (time - _EPOCH) // timedelta(microseconds=1) * 1000 if isinstance(time, datetime) else time
-
-
-def refuse_lost_digits(piece: Piece, step: int, where: object) -> None:
-    """Refuse times that are no whole multiples of what a column keeps, in nanoseconds."""
-    if (lost := piece.times % step != 0).any():
-        when = moment_in_words(int(piece.times[lost][0]))
-        raise InputError(f"{where}: the column of times keeps steps of {step:,} ns; {when} would lose digits")
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #3e7ee9b5
 class Shape(NamedTuple):
@@ -189,8 +183,8 @@ def pairs_statement(shape: Shape, after: tuple[Any, Any] | None = None) -> sa.Se
     return found.order_by(site, channel).limit(1)
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #1fa4baec
-def add_statement(shape: Shape, keys: tuple[Any, Any], piece: Piece) -> sa.Insert:
-    """Add what is not there of a piece, in one statement for all of its rows."""
+def add_statement(shape: Shape, keys: tuple[Any, Any], piece: Piece) -> sa.Select:
+    """Add what is not there of a piece, in one statement for all of its rows, and count it."""
     import sqlalchemy as sa
     from sqlalchemy.dialects import postgresql
 
@@ -204,7 +198,8 @@ def add_statement(shape: Shape, keys: tuple[Any, Any], piece: Piece) -> sa.Inser
               for rows, each in ((times, kind), (values, sa.Double()))]
     rows = sa.select(*(sa.literal(name, column.type) for name, column in zip(keys, columns)), *arrays)
     added = postgresql.insert(shape.table).from_select([column.name for column in columns], rows)
-    return added.on_conflict_do_nothing(index_elements=columns[:3])
+    fresh = added.on_conflict_do_nothing(index_elements=columns[:3]).returning(columns[2]).cte("fresh")
+    return sa.select(sa.func.count()).select_from(fresh)
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #7411d849
 TLS_OPTIONS = ("tls", "ca")
@@ -330,7 +325,7 @@ class WritablePostgres(PostgresHistorian):
         keys = shape.keys(*piece[:2])
         if keys is None:
             raise InputError(f"{self}: this table names sites or channels by numbers: {shown(piece[:2])} is none")
-        fresh = connection.execute(add_statement(shape, keys, piece)).rowcount
+        fresh = int(connection.execute(add_statement(shape, keys, piece)).scalar_one())
         if fresh < len(piece.times):
             ends = int(piece.times[0]), int(piece.times[-1])
             found = connection.execute(span_statement(shape, keys, *ends)).all()

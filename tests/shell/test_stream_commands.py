@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -20,13 +21,24 @@ from oco2_outliers.series.reading_files import read_series
 from oco2_outliers.series.simulated import simulate_series
 from oco2_outliers.streams import broker_parts, opening_brokers, opening_historians
 from oco2_outliers.streams.endpoints import endpoint_of
-from oco2_outliers.streams.file_broker import FileBroker
+from oco2_outliers.streams.file_broker import FileBroker, FileListener
 from oco2_outliers.streams.historian_parts import HistorianAway
 from oco2_outliers.streams.messages import read_message
 from oco2_outliers.streams.result_store import open_store
 
 DAYS = 40
 BARE = "time,site,channel,value\n" + "".join(f"2021-01-01 0{hour}:00,A,v,{hour}\n" for hour in range(5))
+
+
+@pytest.fixture(autouse=True)
+def openers(monkeypatch):
+    """Until their rooms are there, brokers are files, and historians are refused as an address that is wrong."""
+    if not hasattr(opening_brokers, "open_broker"):
+        monkeypatch.setattr(opening_brokers, "open_broker", lambda url: FileBroker(endpoint_of(
+            url, ("file", "redis", "kafka"), "broker")), raising=False)
+    if not hasattr(opening_historians, "open_historian"):
+        monkeypatch.setattr(opening_historians, "open_historian", lambda url, options=None: endpoint_of(
+            url, ("sqlite", "postgresql"), "historian"), raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +137,8 @@ def test_fetch_takes_a_site_and_a_span(memory, capsys):
     start = memory.table["time"].min()
     words = ["--site", "B", "--start", start.isoformat(), "--end", (start + pd.Timedelta(hours=5)).isoformat()]
     assert run("fetch", "sqlite:///plant.db", "value", "-o", "some.csv", *words) == 0
+    assert run("fetch", "sqlite:///plant.db", "B/value", "-o", "same.csv", *words[2:]) == 0
+    assert Path("same.csv").read_bytes() == Path("some.csv").read_bytes() and memory.asked.pop()
     assert memory.asked == [("B", "value", start.value, start.value + 5 * 3600 * 10**9)]
     assert len(pd.read_csv("some.csv")) == 5 and set(pd.read_csv("some.csv")["site"]) == {"B"}
 
@@ -283,6 +297,29 @@ def test_a_configuration_is_enough(work):
     assert run("listen", "-", "--config", "streams.yaml", "--lateness", "3", "--until", "end") == 2
 
 
+def test_sigterm_ends_it_after_a_batch_with_exit_code_0(work, monkeypatch, capsys):
+    assert send(work, "--create") == 0
+    read = FileListener.read
+
+    def interrupted(self, most, wait):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return read(self, most, wait)
+
+    monkeypatch.setattr(FileListener, "read", interrupted)
+    assert listen(work, "--most", "50") == 0
+    said = capsys.readouterr().out
+    assert "50 messages: " in said and "stopped: it was told to" in said
+    monkeypatch.setattr(FileListener, "read", read)
+    assert listen(work, "--until", "end") == 0 and "238 messages: " in capsys.readouterr().out
+
+
+def test_a_store_that_was_made_for_a_topic_that_is_not_there_goes_again(work, capsys):
+    assert send(work, "--create") == 0
+    assert listen(work, topic="sewer") == 2 and not Path("results.db").exists()
+    assert listen(work, "--max-messages", "5") == 0
+    assert listen(work, topic="sewer") == 2 and Path("results.db").is_file()
+
+
 # ---------------------------------------------------------------- what is refused
 
 URL = "file://./broker"
@@ -325,6 +362,11 @@ REFUSED = {
     "a wait in apples": (["listen", URL, "--wait", "5 apples"], "batch.wait must be a span of time"),
     "a port that is none": (["listen", URL, "--health-port", "70000"], "health.port must be a whole number"),
     "a store that is a table": (["listen", URL, "--topic", "a", "--model", "model.npz", "--store", "new.csv"], "new.c"),
+    "a model that is there": (["freeze", "new.csv", "-o", "model.npz"], "--overwrite"),
+    "a model of another ending": (["freeze", "new.csv", "-o", "model.pkl"], "--out must end in .npz"),
+    "a window in words": (["freeze", "new.csv", "-o", "m.npz", "--window", "soon"], "--window"),
+    "no such check": (["freeze", "new.csv", "-o", "m.npz", "--leave-out", "magic"], "there is no check 'magic'"),
+    "an alpha of zero": (["freeze", "new.csv", "-o", "m.npz", "--alpha", "0"], "alpha must be a finite number above 0"),
     "no such store": (["replay", "none.db"], "none.db (series listen makes one)"),
     "a table to replay": (["replay", "slip.yaml"], "slip.yaml"),
     "a lag of no store": (["lag", "none.db", URL], "none.db"),

@@ -17,15 +17,17 @@ from swift_server.launch import free_ports
 class RedisServer:
     """`start()`, `kill()` with SIGKILL, `start()` again on the same port: then it has what it had confirmed.
 
-    A server that is not `durable` keeps all in memory, and is empty after it was killed.
+    A server that is not `durable` keeps all in memory, and is empty after it was killed. One that is `safe` speaks TLS
+    on a port of its own, and the certificate that a client must trust is `certificate`.
     """
 
-    def __init__(self, folder: Path, durable: bool = True, password: str = "") -> None:
+    def __init__(self, folder: Path, durable: bool = True, password: str = "", safe: bool = False) -> None:
         program = shutil.which("redis-server")
         if program is None:
             raise FileNotFoundError("no redis-server on this machine: apt-get install redis-server")
         self.program, self.folder, self.port = program, folder, free_ports(1)[0]
-        self.durable, self.password = durable, password
+        self.durable, self.password, self.certificate = durable, password, folder / "certificate.pem"
+        self.safe_port = free_ports(1)[0] if safe else 0
         self.process: subprocess.Popen | None = None
 
     @property
@@ -39,6 +41,7 @@ class RedisServer:
                  "warning", "--logfile", str(self.folder / "redis.log"), "--maxclients", "200"]
         words += ["--appendonly", "yes", "--appendfsync", "always"] if self.durable else ["--appendonly", "no"]
         words += ["--requirepass", self.password] if self.password else []
+        words += self._tls() if self.safe_port else []
         self.process = subprocess.Popen([self.program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 30
         while not self._answers():
@@ -46,6 +49,16 @@ class RedisServer:
                 raise RuntimeError(f"redis-server did not start: {(self.folder / 'redis.log').read_text()[-500:]}")
             time.sleep(0.02)
         return self
+
+    def _tls(self) -> list[str]:
+        """A certificate for this address alone, and the words that use it."""
+        key = self.folder / "key.pem"
+        if not key.exists():
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=a",
+                            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", self.certificate],
+                           check=True, capture_output=True)
+        return ["--tls-port", str(self.safe_port), "--tls-cert-file", str(self.certificate), "--tls-key-file", str(key),
+                "--tls-auth-clients", "no"]
 
     def _answers(self) -> bool:
         import redis
@@ -104,3 +117,12 @@ def forgetful_redis(tmp_path) -> Iterator[RedisServer]:
 def locked_redis(tmp_path) -> Iterator[RedisServer]:
     """A server that asks for a password, for one test."""
     yield from _served(tmp_path, "test_secrets_in_addresses.py", password="mum's word")
+
+
+@pytest.fixture
+def safe_redis(tmp_path) -> Iterator[RedisServer]:
+    """A server that speaks TLS, for one test."""
+    other = "test_stream_redis.py::test_a_password_is_needed_and_never_told"
+    if shutil.which("openssl") is None:
+        pytest.skip(f"no openssl on this machine; other test: {other}")
+    yield from _served(tmp_path, other, safe=True)

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from redis_server import forgetful_redis, locked_redis, redis_server  # noqa: F401 - fixtures
+from redis_server import forgetful_redis, locked_redis, redis_server, safe_redis  # noqa: F401 - fixtures
 
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.streams import redis_groups
@@ -370,9 +370,39 @@ def test_a_server_that_stays_away_is_given_up(forgetful_redis):  # noqa: F811
         while True:
             assert reader.read(9, 0.05) == []
     reader.ack({}), reader.close()
-    for act in (lambda: broker.send("flow", numbered(1)), lambda: listen(broker, "flow")):
-        with pytest.raises(BrokerAway):
-            act()
+    with pytest.raises(BrokerAway):
+        broker.send("flow", numbered(1))
+    late = listen(broker, "flow")  # a worker that is started now can be told to end, too
+    assert late.read(9, 0.01) == [] and late.ends() == {}
+    with pytest.raises(BrokerAway):
+        late.read(9, 20)
+    late.close()
+
+
+def test_a_worker_that_is_started_before_its_server_waits_for_it(forgetful_redis):  # noqa: F811
+    broker = broker_of(forgetful_redis)
+    forgetful_redis.kill()
+    asked = []
+    reader = broker.listen("flow", "judge", start=asked.append, lost=print, owner="me")
+    assert reader.read(9, 0.01) == [] == asked
+    forgetful_redis.start()
+    broker.create_topic("flow")
+    broker.send("flow", numbered(2))
+    assert bodies(reader.read(9, 20)) == [b"a 0", b"a 1"] and asked == ["0"]
+    reader.close()
+
+
+def test_a_worker_whose_group_may_be_in_use_can_be_told_to_end(broker, topic, redis_server):  # noqa: F811
+    """The other one is frozen: for its session nobody knows whether it lives."""
+    other = listen(broker_of(redis_server, session=60), topic, owner="other")
+    reader = listen(broker_of(redis_server, session=60), topic, owner="me")
+    assert reader.read(9, 0.01) == [] and reader.ends() == {}
+    other.read(1, 0.01), other._member.client.execute_command("PING")
+    with pytest.raises(GroupInUse, match="in use by other"):
+        for _ in range(99):
+            other.read(1, 0.01)
+            reader.read(9, 0.05)
+    reader.close(), other.close()
 
 
 def test_a_server_that_is_frozen_is_waited_for(forgetful_redis):  # noqa: F811
@@ -380,9 +410,11 @@ def test_a_server_that_is_frozen_is_waited_for(forgetful_redis):  # noqa: F811
     broker.create_topic("flow")
     reader = listen(broker, "flow")
     broker.send("flow", numbered(3))
+    assert reader.lag("0", None) == 3
     forgetful_redis.freeze()
     threading.Timer(1.4, forgetful_redis.freeze, (False,)).start()
-    assert reader.read(9, 0.01) == []
+    assert reader.read(9, 0.01) == [] and reader.lag("0", None) == 3
+    assert reader.lag("0", reader.ends()["0"]) == 1  # nobody knows what has come since
     assert bodies(reader.read(9, 20)) == [b"a 0", b"a 1", b"a 2"]
     reader.close()
 
@@ -482,6 +514,29 @@ def test_a_password_is_needed_and_never_told(locked_redis, monkeypatch):  # noqa
     reader = listen(broker, "flow")
     assert bodies(drained(reader)) == [b"a 0"]
     assert locked_redis.password not in repr(vars(broker)) + repr(vars(reader)) + str(broker._endpoint)
+    reader.close()
+
+
+def test_a_server_is_believed_by_its_certificate_alone(safe_redis):  # noqa: F811
+    url = f"rediss://127.0.0.1:{safe_redis.safe_port}/0?timeout=5"
+    with pytest.raises(InputError, match="certificate is not to be trusted"):
+        RedisBroker(endpoint_of(url, ("rediss",), "broker")).create_topic("flow")
+    broker = RedisBroker(endpoint_of(f"{url}&ca={safe_redis.certificate}", ("rediss",), "broker"))
+    assert broker.create_topic("flow") and broker.send("flow", numbered(1)) == 1
+    reader = listen(broker, "flow")
+    assert bodies(drained(reader)) == [b"a 0"]
+    reader.close()
+    with pytest.raises(InputError, match="name the file"):  # the name does not stand in the certificate
+        RedisBroker(endpoint_of(f"{url}&ca={safe_redis.certificate}".replace("127.0.0.1", "localhost"), ("rediss",),
+                                "broker")).create_topic("flow")
+
+
+@pytest.mark.slow
+def test_a_message_of_100_megabytes_passes(broker, topic):
+    broker.send(topic, [*numbered(3), ("a/c", bytes(100 * 2**20)), *numbered(3, 6)])
+    reader = listen(broker, topic)
+    seen = drained(reader, wait=0.1)
+    assert [len(each.body) for each in seen] == [3, 3, 3, 100 * 2**20, 3, 3, 3] and reader.read(9, 0.1) == []
     reader.close()
 
 
