@@ -20,8 +20,8 @@ from typing import Any
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.series.freezing import load_frozen
 from oco2_outliers.streams import store_files, store_tables
-from oco2_outliers.streams.broker_parts import BrokerAway, Fenced, GroupInUse, SourceWentBack, StreamError
 from oco2_outliers.streams.batch_rows import Changes
+from oco2_outliers.streams.broker_parts import BrokerAway, Fenced, GroupInUse, SourceWentBack, StreamError
 from oco2_outliers.streams.endpoints import endpoint_of
 from oco2_outliers.streams.file_broker import FileBroker
 from oco2_outliers.streams.pipeline import Pipeline, Source
