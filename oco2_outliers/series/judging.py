@@ -322,7 +322,8 @@ def _summary(series: SensorSeries, asked: Asked, channels: list[dict[str, Any]])
     """What is told of a result."""
     detector = asked.detector if isinstance(asked.detector, str) else type(asked.detector).__name__
     if asked.model is not None:
-        detector = f"a frozen {type(asked.model).__name__}"
+        frozen = isinstance(asked.model, FrozenJudge)
+        detector = "a frozen judge" if frozen else f"a frozen {type(asked.model).__name__}"
     kinds: Counter[str] = Counter()
     for each in channels:
         kinds.update(each["kinds"])
