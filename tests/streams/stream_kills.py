@@ -304,9 +304,8 @@ class Scene:
 
     def finish(self, topic: str, store: Path, group: str, **job: Any) -> None:
         """Judge what is left, as a new worker does."""
-        with contextlib.suppress(FileNotFoundError), open_store(store) as found:
-            if found.ended:  # a worker that was killed after its last transaction
-                return
+        if store.exists() and _ended(store):  # a worker was killed after its last transaction
+            return
         self.number += 1
         worker = self.judge(topic, store, group, **{"most": 20 + 37 * (self.number % 7)} | job)  # cut in another way
         ended = worker.wait(120)
@@ -406,9 +405,8 @@ def _outside(scene: Scene, dice: random.Random, fresh: bool, seconds: float) -> 
         time.sleep(dice.uniform(0, seconds))
         worker.send(signal.SIGKILL)
         killed += worker.wait() == "killed"
-        with contextlib.suppress(FileNotFoundError), open_store(store) as found:
-            if found.ended:
-                break
+        if store.exists() and _ended(store):
+            break
     scene.finish(topic, store, group)
     return scene.compared(topic, store, worker=killed)
 
@@ -425,6 +423,30 @@ def from_its_start(scene: Scene, dice: random.Random) -> Outcome:
     """The same, and the worker is a program that has just been started."""
     scene.full_topic()
     return _outside(scene, dice, True, scene.seconds + 2.5)
+
+
+@cell("SIGTERM at any time")
+def asked_to_end(scene: Scene, dice: random.Random) -> Outcome:
+    """A worker that shall settle everything at the end is asked to leave before it is there."""
+    topic, store = scene.full_topic(), scene.store()
+    group, left = f"group-{scene.number}", 0
+    for _ in range(dice.randint(1, 2)):
+        worker = scene.judge(topic, store, group)
+        time.sleep(dice.uniform(0.05, scene.seconds * 0.5))
+        worker.send(signal.SIGTERM)
+        ended = worker.wait()
+        assert ended in ("done", "-15"), worker.report()
+        left += worker.report().get("said", "stop") == "stop"
+        if store.exists() and _ended(store):
+            break
+    scene.finish(topic, store, group)
+    return scene.compared(topic, store, asked=left)
+
+
+def _ended(store: Path) -> bool:
+    with contextlib.suppress(InputError), open_store(store) as found:
+        return found.ended
+    return False
 
 
 # ---------------------------------------------------------------- the broker
