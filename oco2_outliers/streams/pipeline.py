@@ -279,9 +279,13 @@ class _Reporting(_Running):
         """Settle what can be settled at the end of a run."""
         changes = self.worker.engine.settle_all(final)
         if changes or final:
-            self._commit(changes, listener, ended=final)
+            self._commit(changes, listener, ended=final and self._all_ours())
             report.judged += len(changes.first)
             report.settled += len(changes.settled)
+
+    def _all_ours(self) -> bool:
+        """Whether no other worker has partitions in this store: what it reads ends when it says so."""
+        return set(self.worker.sink.partitions()["partition"]) <= set(self.worker.epochs)
 
     def _tell_health(self, listener: Listener, report: RunReport, now: bool = False) -> None:
         """Say how it goes, at most once a second, because the broker is asked for it."""

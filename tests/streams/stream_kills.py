@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import stream_worker
+from kafka_server import Tansu
 from redis_server import RedisServer
 
 from oco2_outliers.ground.errors import InputError
@@ -336,6 +337,7 @@ class Scene:
 
 Cell = Callable[[Scene, random.Random], Outcome]
 CELLS: dict[str, Cell] = {}
+CELLS_OF_KAFKA: dict[str, Cell] = {}
 
 
 def cell(name: str) -> Callable[[Cell], Cell]:
@@ -756,6 +758,47 @@ def scene_of(kind: str, folder: Path, messages: list[tuple[str, bytes]]) -> Iter
             yield scene
     finally:
         workers.close()
+
+
+class KafkaScene(Scene):
+    """Topics on a server that speaks Kafka's protocol and keeps all in memory."""
+
+    kind = "kafka"
+    server: Tansu
+
+    @property
+    def address(self) -> str:
+        """The address of the broker; a worker that was silent for two seconds counts as dead."""
+        return f"{self.server.url}?session=2&patience=60"
+
+    def cells(self) -> list[str]:
+        """What is the same with every broker, and what is told of a server that has forgotten all."""
+        same = [name for name in super().cells() if not name.startswith("broker") and "store and log" not in name]
+        return [*same, *CELLS_OF_KAFKA]
+
+    def second(self, topic: str, store: Path, group: str, **job: Any) -> Worker:
+        """A worker that the group gives the partitions of the other one when it counts as dead."""
+        return self.judge(topic, store, group, **job)
+
+
+@contextlib.contextmanager
+def _of_kafka(folder: Path, workers: Workers, messages: list[tuple[str, bytes]]) -> Iterator[Scene | None]:
+    """A server of our own."""
+    server = Tansu()
+    try:
+        server.start()
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        scene = KafkaScene(folder, workers, messages)
+        scene.server = server
+        yield scene
+    finally:
+        server.kill()
+
+
+SCENES |= {"kafka": _of_kafka}
 
 
 def moment_of(scene: Scene, name: str, moment: int) -> Outcome:

@@ -22,8 +22,7 @@ from oco2_outliers.series.freezing import load_frozen
 from oco2_outliers.streams import store_files, store_tables
 from oco2_outliers.streams.batch_rows import Changes
 from oco2_outliers.streams.broker_parts import BrokerAway, Fenced, GroupInUse, SourceWentBack, StreamError
-from oco2_outliers.streams.endpoints import endpoint_of
-from oco2_outliers.streams.file_broker import FileBroker
+from oco2_outliers.streams.opening_brokers import open_broker
 from oco2_outliers.streams.pipeline import Pipeline, Source
 from oco2_outliers.streams.result_store import open_store
 from oco2_outliers.streams.store_tables import StoreBusy, StoreFailed
@@ -36,12 +35,7 @@ NAMES = {0: "done", 3: "broker away", 4: "fenced", 5: "group in use", 6: "disk f
 
 def broker_of(address: str) -> Any:
     """The broker of an address."""
-    kind = address.partition(":")[0]
-    if kind == "file":
-        return FileBroker(endpoint_of(address, ("file",), "broker"))
-    from oco2_outliers.streams.redis_broker import RedisBroker
-
-    return RedisBroker(endpoint_of(address, ("redis",), "broker"))
+    return open_broker(address)
 
 
 # ---------------------------------------------------------------- fate
