@@ -121,12 +121,15 @@ def settings_of(how: argparse.Namespace) -> dict[str, Any]:
 
 
 def logged(how: argparse.Namespace) -> dict[tuple[str, str, int], dict[str, Any]]:
-    "The series that an earlier run has judged; a last line that was cut short is left out."
+    "The series that an earlier run has judged; a last line that was cut short is taken off."
     if how.log is None or not how.log.exists():
         return {}
-    done = {}
-    for line in how.log.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n") and (each := json.loads(line))["settings"] == settings_of(how):
+    text, done = how.log.read_text(encoding="utf-8"), {}
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        how.log.write_text(whole, encoding="utf-8")
+    for each in map(json.loads, whole.splitlines()):
+        if each["settings"] == settings_of(how):
             done[each["detector"], each["kind"], each["seed"]] = each
     return done
 

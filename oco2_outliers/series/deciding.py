@@ -110,7 +110,8 @@ def _by_history(asked: Asked, history: np.ndarray, window: int, step: pd.Timedel
     return calibrated_by_history(asked.scores(history, window, model), window, step), model
 
 # %% ../../nbs/series/77_deciding.ipynb #affcf062
-_ROUNDS, _SUSPECT, _MOST = 4, 0.1, 0.1  # a suspect's rate, false alarms a month; share of the readings in suspects
+_ROUNDS, _MOST = 4, 0.1  # share of the readings that suspects may be
+_SUSPECT, _RARE = 0.03, 0.1  # false alarms a month: a suspect's, and what is rare enough to be left out
 
 
 def _left_out(found: Decided, odd: np.ndarray, rate: float) -> np.ndarray:
@@ -121,11 +122,12 @@ def _left_out(found: Decided, odd: np.ndarray, rate: float) -> np.ndarray:
         again[max(first - found.window // 2, 0) : last + found.window // 2 + 1] = True
     return again
 
-# %% ../../nbs/series/77_deciding.ipynb #ec2bf23b
+# %% ../../nbs/series/77_deciding.ipynb #bc093fce
 def _by_surrogates(asked: Asked, found: Decided, values: np.ndarray, odd: np.ndarray, step: pd.Timedelta,
                    what: str) -> None:
     """Threshold and stretches by surrogates, in rounds."""
     n, alpha = asked.n_surrogates or surrogates_for(len(values)), asked.alpha or 0.0
+    rate = min(alpha, _RARE)
     left, known = odd, dict[bytes, Calibration]()
     for turn in range(_ROUNDS):
         rest = np.where(left, np.nan, values)
@@ -141,8 +143,8 @@ def _by_surrogates(asked: Asked, found: Decided, values: np.ndarray, odd: np.nda
         found.calibration = known[place]
         found.threshold = found.calibration.threshold(alpha)
         found.runs = runs_beyond(found.scores, found.threshold, found.window)
-        again = _left_out(found, odd, min(alpha, _SUSPECT))
-        if turn == 0 and (suspects := _left_out(found, odd, _SUSPECT)).mean() <= odd.mean() + _MOST:
+        again = _left_out(found, odd, rate)
+        if turn == 0 and (suspects := _left_out(found, odd, max(rate, _SUSPECT))).mean() <= odd.mean() + _MOST:
             again = suspects
         if np.array_equal(again, left):
             break

@@ -489,10 +489,9 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
 
     Notes
     -----
-    The detector is run once on each channel and once on each surrogate, in up to three rounds: some twenty times the
+    The detector is run once on each channel and once on each surrogate, in up to four rounds: some twenty times the
     time of one run; for windows distances of 30,000 readings, minutes. A channel with fewer than twenty windows gets
-    scores, and no p-values. Low power at a small alpha: a very odd day spoils the surrogates and may hide itself.
-    Fails where odd stretches are many, or where ordinary behaviour is more than rhythm,
+    scores, and no p-values. Fails where odd stretches are many, or where ordinary behaviour is more than rhythm,
     values and restlessness (see the notebook on calibration).
 
     Examples
