@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
+from llvmlite import ir
 from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.extending import intrinsic
 
 from ..ground.compiling import compiled
 from .compiling import LOOSE
-from .lanes import which_within
 from .prefixes import BLOCK, WideRows, as_compared, slack_of_casts
 from .shortlists import Shortlists, offer
 from .tree import LEAF
@@ -89,17 +91,37 @@ def reach_of(square, slack):
     root = np.sqrt(np.float64(square)) + slack
     return root * root * (1 + 1e-5)
 
+# %% ../../nbs/isolation/12c_blocks.ipynb #8f908d3a
+@intrinsic
+def _which_near(typing, base, row, at, limit):
+    """Bits of the 64 columns from `at` on where ``base - 2 row <= limit``; float32."""
+    vector, places = ir.VectorType(ir.FloatType(), LEAF), ir.VectorType(ir.IntType(32), LEAF)
 
+    def generate(context, builder, signature, arguments):
+        def load(k):
+            data = context.make_array(signature.args[k])(context, builder, arguments[k]).data
+            return builder.load(builder.bitcast(builder.gep(data, [arguments[2]]), vector.as_pointer()), align=4)
+
+        nothing = ir.Constant(vector, ir.Undefined)
+        right = builder.insert_element(nothing, arguments[3], ir.Constant(ir.IntType(32), 0))
+        right = builder.shuffle_vector(right, nothing, ir.Constant(places, None))
+        product = load(1)
+        left = builder.fsub(load(0), builder.fadd(product, product))
+        return builder.bitcast(builder.fcmp_ordered("<=", left, right), ir.IntType(LEAF))
+
+    return numba.types.uint64(base, row, numba.types.intp, limit), generate
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #3dddc3ad
 @compiled()
-def near_bits(base, G, s, chunk, limit, found):
-    """Which of 64 columns from `chunk` on have ``base - 2 G <= limit``, as bits."""
-    stop = min(LEAF, G.shape[1] - chunk)
-    for t in range(stop):
-        found[t] = base[chunk + t] - np.float32(2) * G[s, chunk + t]
-    for t in range(stop, LEAF):
-        found[t] = FAR
-    near = which_within(found, limit)
-    return near if stop == LEAF else near & ((np.uint64(1) << np.uint64(stop)) - np.uint64(1))
+def near_bits(base, row, chunk, limit):
+    """Which of at most 64 columns from `chunk` on have ``base - 2 row <= limit``, as bits."""
+    if chunk + LEAF <= len(base):
+        return _which_near(base, row, chunk, limit)
+    near = np.uint64(0)
+    for t in range(chunk, len(base)):
+        if base[t] - np.float32(2) * row[t] <= limit:
+            near |= np.uint64(1) << np.uint64(t - chunk)
+    return near
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #5226050b
 @compiled()
@@ -113,50 +135,62 @@ def column_terms(low, slack, other, heap, begin, both, base, back):
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #141a123d
 @compiled()
-def _image_bits(G, image, places, begin, furthest, lists, other_lists, both, bits):
+def image_bits(G, image, places, begin, furthest, lists, other_lists, both, bits):
     """Pairs that the images leave possible: 64-bit words (rows, words); how many. Columns begin at `begin`."""
     n_columns, e = G.shape[1], (image[0].W.shape[1] + 24) * 2.0**-24 * 1.02
     low, slack = np.empty(n_columns), image[1].slack[begin : begin + n_columns]
     widest, hits = 0.0, 0
     for t in range(n_columns):
         low[t], widest = image[1].norms[begin + t] * (1 - e) - 1e-34, max(widest, slack[t])
-    base, back, found = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32), np.empty(LEAF, np.float32)
+    base, back = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32)
     column_terms(low, slack, furthest, other_lists.heap, begin, both, base, back)
     for s in range(len(places)):
-        p = places[s]
+        p, row = places[s], G[s]
         mine = image[0].norms[p] * (1 - e) - 1e-34
         limit = up32(reach_of(lists.heap[p, 0], image[0].slack[p] + widest) - mine)
         for w in range(bits.shape[1]):
-            near = near_bits(base, G, s, w * LEAF, limit, found)
+            near = near_bits(base, row, w * LEAF, limit)
             if both:
-                near |= near_bits(back, G, s, w * LEAF, up32(-mine), found)
+                near |= near_bits(back, row, w * LEAF, up32(-mine))
             bits[s, w] = near
             while near:
                 near &= near - np.uint64(1)
                 hits += 1
     return hits
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #a8df0633
+# %% ../../nbs/isolation/12c_blocks.ipynb #1a5c9a20
 @compiled(fastmath=LOOSE)
-def _product(A, p, B, q):
-    """Scalar product of two rows, float32, in any order."""
+def _square_of_casts(A, p, B, q, way):
+    """Squared distance of two casts, float32, in any order."""
     total = np.float32(0)
-    for j in range(A.shape[1]):
-        total += A[p, j] * B[q, j]
+    for j in range(len(way)):
+        difference = A[p, j] - B[q, j] - way[j]
+        total += difference * difference
     return total
 
 
+@compiled(fastmath=LOOSE)
+def _square_of_rows(A, p, B, q):
+    """Squared distance of row p of A to row q of B, float64, in any order."""
+    total = 0.0
+    for j in range(A.X.shape[1]):
+        x, y = np.float64(A.X[p, j]), np.float64(B.X[q, j])
+        difference = x / A.lengths[p] - y / B.lengths[q] if len(A.lengths) else x - y
+        total += difference * difference
+    return total
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #2de9c3ef
 @compiled()
-def _products(bits, places, begin, A, B, G):
-    """Products of the pairs that are left; for the others one that no limit reaches."""
-    G[:] = -FAR
-    for s in range(len(places)):
-        for w in range(bits.shape[1]):
-            near = bits[s, w]
-            while near:
-                t = w * LEAF + trailing_zeros(near)
-                near &= near - np.uint64(1)
-                G[s, t] = _product(A, places[s], B, begin + t)
+def bounds_of_pair(casts, p, q, way, way2, A, B, unit2):
+    """Lower and upper bound of the distance of place p to place q, in the unit of the frame."""
+    share = (len(way) + 8) * 2.0**-24 * 1.02
+    slack = 2 * (casts[0].slack[p] + casts[1].slack[q] + 1.02 * 2.0**-24 * np.sqrt(way2))
+    square = np.float64(_square_of_casts(casts[0].W, p, casts[1].W, q, way))
+    if square * 1e-6 < slack * slack:
+        root = np.sqrt(_square_of_rows(A, A.order[p], B, B.order[q]) * unit2)
+        return root * (1 - 1e-9), root * (1 + 1e-9)
+    return (max(0.0, np.sqrt(max(0.0, square * (1 - share) - 1e-34)) - slack),
+            np.sqrt(square * (1 + share) + 1e-34) + slack)
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #c87ff21f
 @compiled()
@@ -169,9 +203,8 @@ def pair_bounds(a, s, b, t, product):
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #4e5e5444
 @compiled()
-def _offer_pair(G, s, t, a, b, p, q, forth, back, lists, other_lists, A, B, core2, unit2):
-    """Offer q to p, p to q, or both."""
-    low, high = pair_bounds(a, s, b, t, G)
+def _offer_pair(low, high, p, q, forth, back, lists, other_lists, A, B, core2, unit2):
+    """Offer q to p, p to q, or both, at a distance between these bounds."""
     low, high = low * low * (1 - 1e-6), high * high * (1 + 1e-6) + 1e-36
     if forth:
         core = core2[B.order[q]] * unit2
@@ -179,30 +212,48 @@ def _offer_pair(G, s, t, a, b, p, q, forth, back, lists, other_lists, A, B, core
     if back:
         offer(other_lists, q, p, low, high, B, A, core2, unit2)
 
+
+@compiled()
+def _offer_few(bits, places, begin, casts, way, way2, both, apart, lists, other_lists, A, B, core2, unit2):
+    """Offer the pairs of these bits. Their rows are `places` of A, their columns places of B from `begin` on."""
+    for s in range(len(places)):
+        p = places[s]
+        for w in range(bits.shape[1]):
+            near = bits[s, w]
+            while near:
+                q = begin + w * LEAF + trailing_zeros(near)
+                near &= near - np.uint64(1)
+                if not (apart and p == q):
+                    low, high = bounds_of_pair(casts, p, q, way, way2, A, B, unit2)
+                    _offer_pair(low, high, p, q, True, both, lists, other_lists, A, B, core2, unit2)
+
 # %% ../../nbs/isolation/12c_blocks.ipynb #4783e157
 @compiled()
 def _offer_all(G, places, begin, a, b, furthest, widest, both, apart, lists, other_lists, A, B, core2, unit2):
     """Offer what is near. Rows of G are `places` of A (terms a), columns places of B from `begin` on (terms b)."""
     n_columns = G.shape[1]
-    base, back, found = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32), np.empty(LEAF, np.float32)
+    base, back = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32)
     column_terms(b.low, b.slack, furthest, other_lists.heap, begin, both, base, back)
     for s in range(len(places)):
-        p = places[s]
+        p, row = places[s], G[s]
         for chunk in range(0, n_columns, LEAF):
             limit = up32(reach_of(lists.heap[p, 0], a.slack[s] + widest) - a.low[s])
-            near, returned = near_bits(base, G, s, chunk, limit, found), np.uint64(0)
+            near, returned = near_bits(base, row, chunk, limit), np.uint64(0)
             if both:
-                returned = near_bits(back, G, s, chunk, up32(-a.low[s]), found)
+                returned = near_bits(back, row, chunk, up32(-a.low[s]))
             todo = near | returned
             while todo:
                 t = trailing_zeros(todo)
                 one = np.uint64(1) << np.uint64(t)
                 todo ^= one
-                if not (apart and p == begin + chunk + t):
-                    _offer_pair(G[s, chunk + t], s, chunk + t, a, b, p, begin + chunk + t, near & one != 0,
-                                returned & one != 0, lists, other_lists, A, B, core2, unit2)
+                q = begin + chunk + t
+                if not (apart and p == q):
+                    low, high = pair_bounds(a, s, b, chunk + t, row[chunk + t])
+                    _offer_pair(low, high, p, q, near & one != 0, returned & one != 0, lists, other_lists, A, B,
+                                core2, unit2)
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #d4015188
+FEW = 0.2  # of the pairs of two blocks
 CLOSER = 64  # times nearer to the middle of the other block than to that of the own one, in squares
 
 
@@ -241,37 +292,40 @@ class Meeting:
         self.unit2 = A.frame.unit * A.frame.unit
         self._useful, self._tries, self._narrow = 1.0, 0, 3 * A.image.W.shape[1] <= A.cast.W.shape[1]
 
-    def products(self, places: np.ndarray, all_of_a: bool, b: tuple[int, int], both: bool) -> np.ndarray | None:
-        """Products of these places of A with block b of B; None where the images leave no pair."""
-        mine: slice | np.ndarray = slice(places[0], places[-1] + 1) if all_of_a else places
+    def possible(self, places: np.ndarray, mine: slice | np.ndarray, b: tuple[int, int], both: bool,
+                 ) -> tuple[int, np.ndarray | None]:
+        """How many pairs the images leave, and which where they are few; as if all, where that was not tried."""
+        size = len(places) * (b[1] - b[0])
         self._tries += 1
-        if self._narrow and (self._useful > 0.1 or self._tries % 8 == 0):
-            G = self.A.image.W[mine] @ self.B.image.W[b[0] : b[1]].T
-            bits = np.empty((len(places), -(-G.shape[1] // LEAF)), np.uint64)
-            hits = _image_bits(G, (self.A.image, self.B.image), places, b[0], self.A.image.slack[places].max(),
-                               self.lists, self.lists, both, bits)
-            few = hits < 0.4 * G.size
-            self._useful += (few - self._useful) / 16
-            if hits == 0:
-                return None
-            if few:
-                G = np.empty(G.shape, np.float32)
-                _products(bits, places, b[0], self.A.cast.W, self.B.cast.W, G)
-                return G
-        return self.A.cast.W[mine] @ self.B.cast.W[b[0] : b[1]].T
+        if not (self._narrow and (self._useful > 0.1 or self._tries % 8 == 0)):
+            return size, None
+        G = self.A.image.W[mine] @ self.B.image.W[b[0] : b[1]].T
+        bits = np.empty((len(places), -(-G.shape[1] // LEAF)), np.uint64)
+        hits = image_bits(G, (self.A.image, self.B.image), places, b[0], self.A.image.slack[places].max(),
+                          self.lists, self.lists, both, bits)
+        few = hits < FEW * size
+        self._useful += (few - self._useful) / 16
+        return hits, bits if few else None
 
     def offer(self, places: np.ndarray, a: tuple[int, int], b: tuple[int, int], both: bool) -> None:
         """Offer rows of block b to these places of block a, and with `both` the other way round."""
-        G = self.products(places, len(places) == a[1] - a[0], b, both)
-        if G is None:
+        mine = slice(places[0], places[-1] + 1) if len(places) == a[1] - a[0] else places
+        hits, bits = self.possible(places, mine, b, both)
+        if hits == 0:
             return
         way = way_between(self.A, a, self.B, b)
+        way2 = float(way.astype(np.float64) @ way)
+        if bits is not None:
+            _offer_few(bits, places, b[0], (self.A.cast, self.B.cast), way, way2, both, self.apart, self.lists,
+                       self.lists, self.A.given, self.B.given, self.core2, self.unit2)
+            return
+        G = self.A.cast.W[mine] @ self.B.cast.W[b[0] : b[1]].T
         alpha, beta = terms_of(self.A, a, way, -1), terms_of(self.B, b, way, 1)
         closer = CLOSER * alpha.high[places - a[0]] < self.A.cast.norms[places]
         if closer.any():
             _offer_closer(self, places[closer], b, both)
         if both:  # then both are blocks of one table, and all rows of a are here
-            _offer_columns(self, a, places[closer], b, beta, float(way.astype(np.float64) @ way))
+            _offer_columns(self, a, places[closer], b, beta, way2)
         if not closer.all():
             mine = Terms(*(each[places[~closer] - a[0]] for each in alpha))
             _offer_possible(self, G[~closer] if closer.any() else G, places[~closer], b[0], mine, beta, both)

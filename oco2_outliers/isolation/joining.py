@@ -96,14 +96,14 @@ def _join_pair(p, q, bounds, roots, level, first, last, eps, limits, A):
 @compiled()
 def _join_near(G, a, b, of_a, of_b, roots, level, first, last, eps, limits, A):
     """Join the rows `of_a` with the rows `of_b`: products G, terms a and b."""
-    found, widest, base = np.empty(LEAF, np.float32), 0.0, np.empty(len(of_b), np.float32)
+    widest, base = 0.0, np.empty(len(of_b), np.float32)
     for t in range(len(of_b)):
         base[t], widest = np.float32(b.low[t]), max(widest, b.slack[t])
     for s in range(len(of_a)):
         reach = eps[last] + a.slack[s] + widest
         limit = up32(reach * reach * (1 + 1e-5) - a.low[s])
         for chunk in range(0, len(of_b), LEAF):
-            near = near_bits(base, G, s, chunk, limit, found)
+            near = near_bits(base, G[s], chunk, limit)
             while near:
                 t = chunk + trailing_zeros(near)
                 near &= near - np.uint64(1)

@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from threading import Lock
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 from threadpoolctl import threadpool_limits
 
 from ..ground.compiling import compiled
-from .blocks import Meeting
-from .compiling import LOOSE, in_threads
-from .prefixes import BLOCK, Form, WideRows
+from .blocks import Meeting, reach_of, up32
+from .compiling import LOOSE, in_threads, row_slices
+from .lanes import which_within
+from .prefixes import BLOCK, WIDTH, WideRows
 from .shortlists import Shortlists, measured, shortlists
+from .tree import LEAF
 
 # %% auto #0
 __all__ = []
@@ -24,7 +27,7 @@ __all__ = []
 # %% ../../nbs/isolation/12d_wide.ipynb #047497a1
 @compiled(fastmath=LOOSE)
 def box_gap2(low, high, other_low, other_high):
-    """Squared distance of two boxes; a row is a box, too."""
+    """Squared distance of two boxes."""
     total = np.float32(0)
     for j in range(len(low)):
         gap = max(np.float32(0), max(low[j] - other_high[j], other_low[j] - high[j]))
@@ -32,31 +35,62 @@ def box_gap2(low, high, other_low, other_high):
     return total
 
 
+@compiled(fastmath=LOOSE)
+def _within_box(lanes, low, high, limits, gaps):
+    """Bits of the 64 images whose squared distance to a box is not above their limits."""
+    zero, near = np.float32(0), np.uint64(0)
+    gaps[:] = 0
+    for first in range(0, len(lanes), WIDTH):
+        for j in range(first, first + WIDTH, 4):
+            l0, l1, l2, l3 = low[j], low[j + 1], low[j + 2], low[j + 3]
+            h0, h1, h2, h3 = high[j], high[j + 1], high[j + 2], high[j + 3]
+            for t in range(LEAF):
+                y0, y1, y2, y3 = lanes[j, t], lanes[j + 1, t], lanes[j + 2, t], lanes[j + 3, t]
+                g0, g1 = max(zero, max(l0 - y0, y0 - h0)), max(zero, max(l1 - y1, y1 - h1))
+                g2, g3 = max(zero, max(l2 - y2, y2 - h2)), max(zero, max(l3 - y3, y3 - h3))
+                gaps[t] += (g0 * g0 + g1 * g1) + (g2 * g2 + g3 * g3)
+        near = which_within(gaps, limits)
+        if near == 0:
+            break
+    return near
+
+# %% ../../nbs/isolation/12d_wide.ipynb #cf7b6946
 @compiled()
-def _visitors(image, begin, end, low, high, slack, heap, least, out):
-    """Places begin..end whose limit reaches a box; how many."""
-    k = 0
-    for p in range(begin, end):
-        root = np.sqrt(np.float64(heap[p, 0])) + image.slack[p] + slack
-        if heap[p, 0] >= least and box_gap2(image.W[p], image.W[p], low, high) * (1 - 1e-5) <= root * root:
-            out[k] = p
+def _visitors(lanes, slacks, heap, low, high, slack, least, out):
+    """Rows of a block (its lanes, slacks and heaps) whose limit reaches a box; how many."""
+    k, gaps, limits = 0, np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
+    for begin in range(0, len(slacks), LEAF):
+        limits[:] = -1
+        for t in range(min(LEAF, len(slacks) - begin)):
+            p = begin + t
+            if heap[p, 0] >= least:
+                limits[t] = up32(reach_of(heap[p, 0], slacks[p] + slack) * (1 + 1e-5))
+        near = _within_box(lanes[begin // LEAF], low, high, limits, gaps)
+        while near:
+            out[k] = begin + trailing_zeros(near)
+            near &= near - np.uint64(1)
             k += 1
     return k
 
-# %% ../../nbs/isolation/12d_wide.ipynb #b50e9b4f
+# %% ../../nbs/isolation/12d_wide.ipynb #b9454b8f
+def _side(rows: WideRows, block: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Lanes and slacks of the images of a block."""
+    return rows.lanes[block[0] // LEAF : -(-block[1] // LEAF)], rows.image.slack[slice(*block)]
+
+
 def visitors(A: WideRows, a: tuple[int, int], B: WideRows, b: tuple[int, int], lists: Shortlists,
              least: float = 0.0) -> np.ndarray:
     """Places of block a of A that may find something in block b of B."""
     out, at = np.empty(a[1] - a[0], np.int64), b[0] // BLOCK
-    return out[: _visitors(A.image, *a, B.lows[at], B.highs[at], B.slack[at], lists.heap, least, out)]
+    k = _visitors(*_side(A, a), lists.heap[slice(*a)], B.lows[at], B.highs[at], B.slack[at], least, out)
+    return a[0] + out[:k]
 
 # %% ../../nbs/isolation/12d_wide.ipynb #39ce02ac
 def visitors_within(A: WideRows, a: tuple[int, int], other: int, eps: float) -> np.ndarray:
     """Places of block a that may be within eps (in the unit of the frame) of something in block number `other`."""
-    image = Form(A.image.W[a[0] : a[1]], A.image.norms, A.image.slack[a[0] : a[1]])
     heap = np.full((a[1] - a[0], 1), np.float32(min(eps * eps * (1 + 1e-6) + 1e-36, 1e37)))
     out = np.empty(a[1] - a[0], np.int64)
-    return a[0] + out[: _visitors(image, 0, len(out), A.lows[other], A.highs[other], A.slack[other], heap, 0.0, out)]
+    return a[0] + out[: _visitors(*_side(A, a), heap, A.lows[other], A.highs[other], A.slack[other], 0.0, out)]
 
 # %% ../../nbs/isolation/12d_wide.ipynb #5e2c0c24
 @compiled()
@@ -70,6 +104,16 @@ def _partners(r, lows, highs, slack, worst, out):
                 out[k] = i
                 k += 1
     return k
+
+
+@compiled()
+def _visits(partners, r, lanes, slacks, heap, lows, highs, slack, out, counts):
+    """Visitors of the blocks of these pairs of round r, as numbers in their blocks, and how many."""
+    for i in partners:
+        for a, b in ((i, i ^ r), (i ^ r, i)):
+            begin, end = a * BLOCK, min(a * BLOCK + BLOCK, len(slacks))
+            counts[a] = _visitors(lanes[begin // LEAF : (end + LEAF - 1) // LEAF], slacks[begin:end], heap[begin:end],
+                                  lows[b], highs[b], slack[b], 0.0, out[a])
 
 
 def rounds(n_blocks: int) -> range:
@@ -99,10 +143,8 @@ def one_product_thread() -> Iterator[None]:
                 _callers.pop().restore_original_limits()
 
 # %% ../../nbs/isolation/12d_wide.ipynb #d5bd03a8
-def _meet(meeting: Meeting, a: tuple[int, int], b: tuple[int, int]) -> None:
-    """Two different blocks of one table."""
-    rows, lists = meeting.A, meeting.lists
-    of_a, of_b = visitors(rows, a, rows, b, lists), visitors(rows, b, rows, a, lists)
+def _meet(meeting: Meeting, a: tuple[int, int], b: tuple[int, int], of_a: np.ndarray, of_b: np.ndarray) -> None:
+    """Two different blocks of one table, and the places that visit the other one."""
     size_a, size_b = a[1] - a[0], b[1] - b[0]
     if len(of_a) * size_b + len(of_b) * size_a > 0.8 * size_a * size_b:
         meeting.offer(np.arange(*a), a, b, True)
@@ -111,6 +153,33 @@ def _meet(meeting: Meeting, a: tuple[int, int], b: tuple[int, int]) -> None:
         meeting.offer(of_a, a, b, False)
     if len(of_b):
         meeting.offer(of_b, b, a, False)
+
+
+class _Rounds:
+    """The rounds of one table: which blocks meet, and who of them."""
+
+    def __init__(self, meeting: Meeting, threads: int):
+        self._meeting, self._threads, self._blocks = meeting, threads, meeting.A.blocks()
+        self._starts, self._found = np.arange(0, meeting.A.n, BLOCK), np.empty(len(self._blocks), np.int64)
+        self._out = np.empty((len(self._blocks), BLOCK), np.int64)
+        self._counts = np.empty(len(self._blocks), np.int64)
+
+    def _pairs(self, r: int) -> list[int]:
+        """The first blocks of the pairs of round r of which some row visits the other."""
+        rows, heap = self._meeting.A, self._meeting.lists.heap
+        worst = np.sqrt(np.maximum.reduceat(heap[:, 0], self._starts).astype(np.float64))
+        found = self._found[: _partners(r, rows.lows, rows.highs, rows.slack, worst, self._found)]
+        in_threads(lambda part: _visits(found[part], r, rows.lanes, rows.image.slack, heap, rows.lows, rows.highs,
+                                        rows.slack, self._out, self._counts), row_slices(len(found), 64), self._threads)
+        return found[self._counts[found] + self._counts[found ^ r] > 0].tolist()
+
+    def run(self, r: int) -> None:
+        """Let the pairs of round r meet."""
+        def meet(i: int) -> None:
+            a, b = self._blocks[i], self._blocks[i ^ r]
+            _meet(self._meeting, a, b, a[0] + self._out[i, : self._counts[i]], b[0] + self._out[i ^ r, : self._counts[i ^ r]])
+
+        in_threads(meet, self._pairs(r), self._threads)
 
 
 def nearest_among(rows: WideRows, m: int, within: float = np.inf, apart: bool = False,
@@ -122,11 +191,9 @@ def nearest_among(rows: WideRows, m: int, within: float = np.inf, apart: bool = 
     lists, blocks, zeros = shortlists(rows.n, m, within * rows.frame.unit**2), rows.blocks(), np.zeros(rows.n)
     meeting = Meeting(rows, rows, lists, zeros, apart)
     in_threads(lambda a: meeting.offer(np.arange(*a), a, a, False), blocks, threads)
-    found, starts = np.empty(len(blocks), np.int64), np.arange(0, rows.n, BLOCK)
+    meetings = _Rounds(meeting, threads)
     for r in rounds(len(blocks)):
-        worst = np.sqrt(np.maximum.reduceat(lists.heap[:, 0], starts).astype(np.float64))
-        k = _partners(r, rows.lows, rows.highs, rows.slack, worst, found)
-        in_threads(lambda pair: _meet(meeting, *pair), [(blocks[i], blocks[i ^ r]) for i in found[:k]], threads)
+        meetings.run(r)
     return measured(lists, rows.given, rows.given, zeros, within, threads)
 
 # %% ../../nbs/isolation/12d_wide.ipynb #2ba2af2f
