@@ -16,7 +16,8 @@ from numba.extending import intrinsic
 from ..ground.compiling import compiled
 from .compiling import LOOSE
 from .prefixes import BLOCK, WideRows, as_compared, slack_of_casts
-from .shortlists import Shortlists, offer
+from .shortlists import Shortlists, offer, replace_root
+from .sightings import up32
 from .tree import LEAF
 
 # %% auto #0
@@ -79,19 +80,12 @@ FAR = np.float32(3e38)
 
 
 @compiled()
-def up32(value):
-    """A float32 that is not below the value."""
-    rounded = np.float32(value)
-    return rounded if rounded >= value else np.nextafter(rounded, np.float32(np.inf))
-
-
-@compiled()
 def reach_of(square, slack):
     """Largest square that a row can show within this square (float32, of a heap), when it may be off by `slack`."""
     root = np.sqrt(np.float64(square)) + slack
     return root * root * (1 + 1e-5)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #8f908d3a
+# %% ../../nbs/isolation/12c_blocks.ipynb #f230f39d
 @intrinsic
 def _which_near(typing, base, row, at, limit):
     """Bits of the 64 columns from `at` on where ``base - 2 row <= limit``; float32."""
@@ -111,7 +105,7 @@ def _which_near(typing, base, row, at, limit):
 
     return numba.types.uint64(base, row, numba.types.intp, limit), generate
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #3dddc3ad
+# %% ../../nbs/isolation/12c_blocks.ipynb #9db2479f
 @compiled()
 def near_bits(base, row, chunk, limit):
     """Which of at most 64 columns from `chunk` on have ``base - 2 row <= limit``, as bits."""
@@ -133,32 +127,87 @@ def column_terms(low, slack, other, heap, begin, both, base, back):
             limit = low[t] - reach_of(heap[begin + t, 0], slack[t] + other)
             back[t] = np.float32(max(-3e38, limit - 1e-6 * abs(limit)))
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #141a123d
+# %% ../../nbs/isolation/12c_blocks.ipynb #c87ff21f
 @compiled()
-def image_bits(G, image, places, begin, furthest, lists, other_lists, both, bits):
-    """Pairs that the images leave possible: 64-bit words (rows, words); how many. Columns begin at `begin`."""
-    n_columns, e = G.shape[1], (image[0].W.shape[1] + 24) * 2.0**-24 * 1.02
-    low, slack = np.empty(n_columns), image[1].slack[begin : begin + n_columns]
-    widest, hits = 0.0, 0
-    for t in range(n_columns):
-        low[t], widest = image[1].norms[begin + t] * (1 - e) - 1e-34, max(widest, slack[t])
-    base, back = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32)
-    column_terms(low, slack, furthest, other_lists.heap, begin, both, base, back)
-    for s in range(len(places)):
-        p, row = places[s], G[s]
-        mine = image[0].norms[p] * (1 - e) - 1e-34
-        limit = up32(reach_of(lists.heap[p, 0], image[0].slack[p] + widest) - mine)
-        for w in range(bits.shape[1]):
-            near = near_bits(base, row, w * LEAF, limit)
-            if both:
-                near |= near_bits(back, row, w * LEAF, up32(-mine))
-            bits[s, w] = near
-            while near:
-                near &= near - np.uint64(1)
-                hits += 1
-    return hits
+def pair_bounds(a, s, b, t, product):
+    """Lower and upper bound of the distance of row s of a block to row t of another, in the unit of the frame."""
+    slack = a.slack[s] + b.slack[t]
+    low = np.sqrt(max(0.0, a.low[s] + b.low[t] - 2.0 * np.float64(product))) - slack
+    high = np.sqrt(max(0.0, a.high[s] + b.high[t] - 2.0 * np.float64(product))) + slack
+    return max(0.0, low), high
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #1a5c9a20
+# %% ../../nbs/isolation/12c_blocks.ipynb #4e5e5444
+@compiled()
+def offer_pair(low, high, p, q, forth, back, lists, A, B, core2, unit2):
+    """Offer q to p, p to q, or both, at a distance between these bounds."""
+    low, high = low * low * (1 - 1e-6), high * high * (1 + 1e-6) + 1e-36
+    if forth:
+        core = core2[B.order[q]] * unit2
+        offer(lists, p, q, max(low, core * (1 - 1e-6)), max(high, core * (1 + 1e-6) + 1e-36), A, B, core2, unit2)
+    if back:
+        offer(lists, q, p, low, high, B, A, core2, unit2)
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #0b6082fe
+@compiled()
+def _between(terms):
+    """How far the bounds of a row are apart at most, of rows that have not been taken out."""
+    widest = 0.0
+    for t in range(len(terms.low)):
+        if terms.low[t] < np.inf:
+            widest = max(widest, terms.high[t] - terms.low[t])
+    return widest
+
+
+@compiled()
+def _least_root(base, row, m, between, a, s, widest):
+    """A root within which row s has m rows, from ``base - 2 row``; bounds are at most `between` apart."""
+    least = np.full(m, FAR)
+    for chunk in range(0, len(base), LEAF):
+        near = near_bits(base, row, chunk, least[0])
+        while near:
+            t = chunk + trailing_zeros(near)
+            near &= near - np.uint64(1)
+            value = base[t] - np.float32(2) * row[t]
+            if value < least[0]:
+                replace_root(least, value)
+    if least[0] >= FAR:
+        return np.inf
+    return np.sqrt(max(0.0, a.high[s] + np.float64(least[0]) + 2 * between) * (1 + 1e-5)) + a.slack[s] + widest
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #4783e157
+@compiled()
+def _offer_near(row, s, p, begin, chunk, near, returned, a, b, apart, lists, A, B, core2, unit2):
+    """Offer columns of a row of products: what is `near` to p, and p to those to which it is `returned`."""
+    todo = near | returned
+    while todo:
+        one = todo & (~todo + np.uint64(1))
+        t = chunk + trailing_zeros(todo)
+        todo ^= one
+        if not (apart and p == begin + t):
+            low, high = pair_bounds(a, s, b, t, row[t])
+            offer_pair(low, high, p, begin + t, near & one != 0, returned & one != 0, lists, A, B, core2, unit2)
+
+
+@compiled()
+def _offer_all(G, places, begin, a, b, furthest, widest, both, apart, plain, lists, A, B, core2, unit2):
+    """Offer what is near. Rows of G are `places` of A (terms a), columns places of B from `begin` on (terms b)."""
+    n_columns, m = G.shape[1], lists.heap.shape[1] + apart
+    base, back = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32)
+    column_terms(b.low, b.slack, furthest, lists.heap, begin, both, base, back)
+    between = _between(b)
+    for s in range(len(places)):
+        p, row, root = places[s], G[s], np.inf
+        if plain and lists.held[p] < m:
+            root = _least_root(base, row, m, between, a, s, widest)
+        for chunk in range(0, n_columns, LEAF):
+            own = min(root, np.sqrt(np.float64(lists.heap[p, 0])))
+            limit = up32(reach_of(own * own, a.slack[s] + widest) - a.low[s])
+            near, returned = near_bits(base, row, chunk, limit), np.uint64(0)
+            if both:
+                returned = near_bits(back, row, chunk, up32(-a.low[s]))
+            _offer_near(row, s, p, begin, chunk, near, returned, a, b, apart, lists, A, B, core2, unit2)
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #a1f3388f
 @compiled(fastmath=LOOSE)
 def _square_of_casts(A, p, B, q, way):
     """Squared distance of two casts, float32, in any order."""
@@ -179,7 +228,7 @@ def _square_of_rows(A, p, B, q):
         total += difference * difference
     return total
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #2de9c3ef
+# %% ../../nbs/isolation/12c_blocks.ipynb #fbbbf240
 @compiled()
 def bounds_of_pair(casts, p, q, way, way2, A, B, unit2):
     """Lower and upper bound of the distance of place p to place q, in the unit of the frame."""
@@ -192,68 +241,33 @@ def bounds_of_pair(casts, p, q, way, way2, A, B, unit2):
     return (max(0.0, np.sqrt(max(0.0, square * (1 - share) - 1e-34)) - slack),
             np.sqrt(square * (1 + share) + 1e-34) + slack)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #c87ff21f
+# %% ../../nbs/isolation/12c_blocks.ipynb #2cce0635
 @compiled()
-def pair_bounds(a, s, b, t, product):
-    """Lower and upper bound of the distance of row s of a block to row t of another, in the unit of the frame."""
-    slack = a.slack[s] + b.slack[t]
-    low = np.sqrt(max(0.0, a.low[s] + b.low[t] - 2.0 * np.float64(product))) - slack
-    high = np.sqrt(max(0.0, a.high[s] + b.high[t] - 2.0 * np.float64(product))) + slack
-    return max(0.0, low), high
-
-# %% ../../nbs/isolation/12c_blocks.ipynb #4e5e5444
-@compiled()
-def _offer_pair(low, high, p, q, forth, back, lists, other_lists, A, B, core2, unit2):
-    """Offer q to p, p to q, or both, at a distance between these bounds."""
-    low, high = low * low * (1 - 1e-6), high * high * (1 + 1e-6) + 1e-36
-    if forth:
-        core = core2[B.order[q]] * unit2
-        offer(lists, p, q, max(low, core * (1 - 1e-6)), max(high, core * (1 + 1e-6) + 1e-36), A, B, core2, unit2)
-    if back:
-        offer(other_lists, q, p, low, high, B, A, core2, unit2)
+def way_of(A, a, B, b, way):
+    """From the middle of block a of A to that of block b of B, float32, into `way`; its squared length."""
+    total = 0.0
+    for j in range(len(way)):
+        way[j] = np.float32((B.middles[b, j] - A.middles[a, j]) * A.frame.unit)
+        total += np.float64(way[j]) * np.float64(way[j])
+    return total
 
 
 @compiled()
-def _offer_few(bits, places, begin, casts, way, way2, both, apart, lists, other_lists, A, B, core2, unit2):
-    """Offer the pairs of these bits. Their rows are `places` of A, their columns places of B from `begin` on."""
-    for s in range(len(places)):
-        p = places[s]
+def offer_few(A, a, B, b, bits, way, lists, core2, apart):
+    """Offer the pairs of these bits, of blocks a and b, to the shortlists of their rows."""
+    way2, unit2, casts = way_of(A, a, B, b, way), A.frame.unit * A.frame.unit, (A.cast, B.cast)
+    for s in range(len(bits)):
+        p = a * BLOCK + s
         for w in range(bits.shape[1]):
             near = bits[s, w]
             while near:
-                q = begin + w * LEAF + trailing_zeros(near)
+                q = b * BLOCK + w * LEAF + trailing_zeros(near)
                 near &= near - np.uint64(1)
                 if not (apart and p == q):
-                    low, high = bounds_of_pair(casts, p, q, way, way2, A, B, unit2)
-                    _offer_pair(low, high, p, q, True, both, lists, other_lists, A, B, core2, unit2)
-
-# %% ../../nbs/isolation/12c_blocks.ipynb #4783e157
-@compiled()
-def _offer_all(G, places, begin, a, b, furthest, widest, both, apart, lists, other_lists, A, B, core2, unit2):
-    """Offer what is near. Rows of G are `places` of A (terms a), columns places of B from `begin` on (terms b)."""
-    n_columns = G.shape[1]
-    base, back = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32)
-    column_terms(b.low, b.slack, furthest, other_lists.heap, begin, both, base, back)
-    for s in range(len(places)):
-        p, row = places[s], G[s]
-        for chunk in range(0, n_columns, LEAF):
-            limit = up32(reach_of(lists.heap[p, 0], a.slack[s] + widest) - a.low[s])
-            near, returned = near_bits(base, row, chunk, limit), np.uint64(0)
-            if both:
-                returned = near_bits(back, row, chunk, up32(-a.low[s]))
-            todo = near | returned
-            while todo:
-                t = trailing_zeros(todo)
-                one = np.uint64(1) << np.uint64(t)
-                todo ^= one
-                q = begin + chunk + t
-                if not (apart and p == q):
-                    low, high = pair_bounds(a, s, b, chunk + t, row[chunk + t])
-                    _offer_pair(low, high, p, q, near & one != 0, returned & one != 0, lists, other_lists, A, B,
-                                core2, unit2)
+                    low, high = bounds_of_pair(casts, p, q, way, way2, A.given, B.given, unit2)
+                    offer_pair(low, high, p, q, True, False, lists, A.given, B.given, core2, unit2)
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #d4015188
-FEW = 0.2  # of the pairs of two blocks
 CLOSER = 64  # times nearer to the middle of the other block than to that of the own one, in squares
 
 
@@ -261,7 +275,7 @@ def _offer_possible(meeting: Meeting, G: np.ndarray, places: np.ndarray, begin: 
                     both: bool) -> None:
     """Offer what these products leave possible."""
     _offer_all(G, places, begin, mine, theirs, mine.slack.max(), theirs.slack.max(), both, meeting.apart,
-               meeting.lists, meeting.lists, meeting.A.given, meeting.B.given, meeting.core2, meeting.unit2)
+               meeting.plain, meeting.lists, meeting.A.given, meeting.B.given, meeting.core2, meeting.unit2)
 
 
 def _offer_closer(meeting: Meeting, places: np.ndarray, b: tuple[int, int], both: bool,
@@ -289,36 +303,14 @@ class Meeting:
 
     def __init__(self, A: WideRows, B: WideRows, lists: Shortlists, core2: np.ndarray, apart: bool = False):
         self.A, self.B, self.lists, self.core2, self.apart = A, B, lists, core2, apart
-        self.unit2 = A.frame.unit * A.frame.unit
-        self._useful, self._tries, self._narrow = 1.0, 0, 3 * A.image.W.shape[1] <= A.cast.W.shape[1]
-
-    def possible(self, places: np.ndarray, mine: slice | np.ndarray, b: tuple[int, int], both: bool,
-                 ) -> tuple[int, np.ndarray | None]:
-        """How many pairs the images leave, and which where they are few; as if all, where that was not tried."""
-        size = len(places) * (b[1] - b[0])
-        self._tries += 1
-        if not (self._narrow and (self._useful > 0.1 or self._tries % 8 == 0)):
-            return size, None
-        G = self.A.image.W[mine] @ self.B.image.W[b[0] : b[1]].T
-        bits = np.empty((len(places), -(-G.shape[1] // LEAF)), np.uint64)
-        hits = image_bits(G, (self.A.image, self.B.image), places, b[0], self.A.image.slack[places].max(),
-                          self.lists, self.lists, both, bits)
-        few = hits < FEW * size
-        self._useful += (few - self._useful) / 16
-        return hits, bits if few else None
+        self.unit2, self.plain = A.frame.unit * A.frame.unit, not core2.any()
+        self.narrow = 3 * A.image.W.shape[1] <= A.cast.W.shape[1]
 
     def offer(self, places: np.ndarray, a: tuple[int, int], b: tuple[int, int], both: bool) -> None:
         """Offer rows of block b to these places of block a, and with `both` the other way round."""
         mine = slice(places[0], places[-1] + 1) if len(places) == a[1] - a[0] else places
-        hits, bits = self.possible(places, mine, b, both)
-        if hits == 0:
-            return
         way = way_between(self.A, a, self.B, b)
         way2 = float(way.astype(np.float64) @ way)
-        if bits is not None:
-            _offer_few(bits, places, b[0], (self.A.cast, self.B.cast), way, way2, both, self.apart, self.lists,
-                       self.lists, self.A.given, self.B.given, self.core2, self.unit2)
-            return
         G = self.A.cast.W[mine] @ self.B.cast.W[b[0] : b[1]].T
         alpha, beta = terms_of(self.A, a, way, -1), terms_of(self.B, b, way, 1)
         closer = CLOSER * alpha.high[places - a[0]] < self.A.cast.norms[places]

@@ -115,6 +115,10 @@ def block_order(image: np.ndarray) -> np.ndarray:
             first = BLOCK << ((n_blocks - 1).bit_length() - 1)
             order[begin:end] = rows[np.argpartition(image[rows, side], first)]
             todo += [(begin, begin + first), (begin + first, end)]
+        else:
+            rows = order[begin:end]
+            away = image[rows] - image[rows].mean(axis=0)
+            order[begin:end] = rows[np.argsort(np.einsum("ij,ij->i", away, away), kind="stable")]
     return order
 
 # %% ../../nbs/isolation/12a_prefixes.ipynb #47635cc0
@@ -162,27 +166,41 @@ class Given(NamedTuple):
 
 
 class Form(NamedTuple):
-    """An image or a cast of rows, in the order of the blocks; squared lengths, and how far each row may be off."""
+    """Casts of rows, in the order of the blocks; squared lengths, and how far each row may be off."""
 
     W: np.ndarray
     norms: np.ndarray
     slack: np.ndarray
 
+# %% ../../nbs/isolation/12a_prefixes.ipynb #8290d5ce
+class Boxes(NamedTuple):
+    """Boxes of the images of rows that follow each other, and how far an image in there may be off."""
 
-class WideRows(NamedTuple):
-    """Rows of many columns in their three forms; middles (n_blocks, d) and boxes of the images of the blocks.
+    low: np.ndarray
+    high: np.ndarray
+    slack: np.ndarray
 
-    `lanes` (n_lanes, width, 64) holds the images once more, 64 rows side by side and column by column.
+
+class Images(NamedTuple):
+    """Images of rows, in the order of the blocks, how far each may be off, and the boxes of blocks and of lanes.
+
+    `lanes` (n_lanes, width, 64) holds the images once more, 64 rows side by side, column by column.
     """
+
+    W: np.ndarray
+    slack: np.ndarray
+    lanes: np.ndarray
+    of_blocks: Boxes
+    of_lanes: Boxes
+
+# %% ../../nbs/isolation/12a_prefixes.ipynb #627b6094
+class WideRows(NamedTuple):
+    """Rows of many columns in their three forms, and the middles (n_blocks, d) of the blocks."""
 
     given: Given
     cast: Form
-    image: Form
-    lanes: np.ndarray
+    image: Images
     middles: np.ndarray
-    lows: np.ndarray
-    highs: np.ndarray
-    slack: np.ndarray
     frame: Frame
 
     @property
@@ -195,20 +213,31 @@ class WideRows(NamedTuple):
         return [(begin, min(begin + BLOCK, self.n)) for begin in range(0, self.n, BLOCK)]
 
 # %% ../../nbs/isolation/12a_prefixes.ipynb #fee8a840
-def slack_of_casts(norms: np.ndarray) -> np.ndarray:
-    """How far rows in float32 may be off, for their squared lengths."""
-    return 1.02 * 2.0**-24 * np.sqrt(norms) + 1e-30
-
-
 def _in_lanes(image: np.ndarray) -> np.ndarray:
     """Images column by column, 64 rows at a time; the last ones are filled up with zeros."""
     n, width = image.shape
-    lanes = np.zeros((-(-n // LEAF), width, LEAF), np.float32)
-    whole = n // LEAF
+    lanes, whole = np.zeros((-(-n // LEAF), width, LEAF), np.float32), n // LEAF
     lanes[:whole] = image[: whole * LEAF].reshape(whole, LEAF, width).transpose(0, 2, 1)
     if n % LEAF:
         lanes[whole, :, : n % LEAF] = image[whole * LEAF :].T
     return lanes
+
+
+def _boxes(image: np.ndarray, slack: np.ndarray, size: int) -> Boxes:
+    """Boxes of each `size` rows."""
+    starts = np.arange(0, len(image), size)
+    return Boxes(np.minimum.reduceat(image, starts), np.maximum.reduceat(image, starts),
+                 np.maximum.reduceat(slack, starts))
+
+
+def _seen(image: np.ndarray, slack: np.ndarray) -> Images:
+    """Images in the order of the blocks, in all their forms."""
+    return Images(image, slack, _in_lanes(image), _boxes(image, slack, BLOCK), _boxes(image, slack, LEAF))
+
+# %% ../../nbs/isolation/12a_prefixes.ipynb #076668c1
+def slack_of_casts(norms: np.ndarray) -> np.ndarray:
+    """How far rows in float32 may be off, for their squared lengths."""
+    return 1.02 * 2.0**-24 * np.sqrt(norms) + 1e-30
 
 
 def wide_rows(X: np.ndarray, lengths: np.ndarray, frame: Frame, threads: int = 1) -> WideRows:
@@ -217,13 +246,11 @@ def wide_rows(X: np.ndarray, lengths: np.ndarray, frame: Frame, threads: int = 1
     X.flags.writeable = False
     image, slack = images(X, lengths, frame, threads)
     order = block_order(image)
-    image, slack = image[order], slack[order]
+    seen = _seen(image[order], slack[order])
     starts = np.arange(0, len(X), BLOCK)
     W, norms = np.empty(X.shape, np.float32), np.empty(len(X))
     middles = np.empty((len(starts), X.shape[1]))
     in_threads(lambda b: _cast(X, lengths, order, starts[b], min(starts[b] + BLOCK, len(X)), frame.unit, middles[b], W,
                                norms), range(len(starts)), threads)
-    cast = Form(W, norms, slack_of_casts(norms))
-    seen = Form(image, np.einsum("ij,ij->i", image, image, dtype=np.float64), slack)
-    boxes = np.minimum.reduceat(image, starts), np.maximum.reduceat(image, starts), np.maximum.reduceat(slack, starts)
-    return WideRows(Given(X, lengths, order, np.argsort(order)), cast, seen, _in_lanes(image), middles, *boxes, frame)
+    return WideRows(Given(X, lengths, order, np.argsort(order)), Form(W, norms, slack_of_casts(norms)), seen, middles,
+                    frame)
