@@ -85,7 +85,7 @@ def reach_of(square, slack):
     root = np.sqrt(np.float64(square)) + slack
     return root * root * (1 + 1e-5)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #f230f39d
+# %% ../../nbs/isolation/12c_blocks.ipynb #cb4b09f1
 @intrinsic
 def _which_near(typing, base, row, at, limit):
     """Bits of the 64 columns from `at` on where ``base - 2 row <= limit``; float32."""
@@ -105,7 +105,7 @@ def _which_near(typing, base, row, at, limit):
 
     return numba.types.uint64(base, row, numba.types.intp, limit), generate
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #9db2479f
+# %% ../../nbs/isolation/12c_blocks.ipynb #c119c2ab
 @compiled()
 def near_bits(base, row, chunk, limit):
     """Which of at most 64 columns from `chunk` on have ``base - 2 row <= limit``, as bits."""
@@ -123,7 +123,7 @@ def column_terms(low, slack, other, heap, begin, both, base, back):
     """For the columns: what `near_bits` adds for the limit of the row, and in `back` for that of the column."""
     for t in range(len(low)):
         base[t], back[t] = np.float32(low[t]), FAR
-        if both:
+        if both and low[t] < np.inf:  # rows that have been taken out have infinite bounds
             limit = low[t] - reach_of(heap[begin + t, 0], slack[t] + other)
             back[t] = np.float32(max(-3e38, limit - 1e-6 * abs(limit)))
 
@@ -147,7 +147,25 @@ def offer_pair(low, high, p, q, forth, back, lists, A, B, core2, unit2):
     if back:
         offer(lists, q, p, low, high, B, A, core2, unit2)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #0b6082fe
+# %% ../../nbs/isolation/12c_blocks.ipynb #314ab216
+@compiled(fastmath=LOOSE)
+def _square_of_rows(A, p, B, q):
+    """Squared distance of row p of A to row q of B, float64, in any order."""
+    total = 0.0
+    for j in range(A.X.shape[1]):
+        x, y = np.float64(A.X[p, j]), np.float64(B.X[q, j])
+        difference = x / A.lengths[p] - y / B.lengths[q] if len(A.lengths) else x - y
+        total += difference * difference
+    return total
+
+
+@compiled()
+def _bounds_of_rows(A, p, B, q, unit2):
+    """Bounds of the distance of place p of A to place q of B, from the rows; in the unit of the frame."""
+    root = np.sqrt(_square_of_rows(A, A.order[p], B, B.order[q]) * unit2)
+    return root * (1 - 1e-9), root * (1 + 1e-9)
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #a7896952
 @compiled()
 def _between(terms):
     """How far the bounds of a row are apart at most, of rows that have not been taken out."""
@@ -185,6 +203,8 @@ def _offer_near(row, s, p, begin, chunk, near, returned, a, b, apart, lists, A, 
         todo ^= one
         if not (apart and p == begin + t):
             low, high = pair_bounds(a, s, b, t, row[t])
+            if low * 1.02 < high < np.inf:
+                low, high = _bounds_of_rows(A, p, B, begin + t, unit2)
             offer_pair(low, high, p, begin + t, near & one != 0, returned & one != 0, lists, A, B, core2, unit2)
 
 
@@ -207,7 +227,7 @@ def _offer_all(G, places, begin, a, b, furthest, widest, both, apart, plain, lis
                 returned = near_bits(back, row, chunk, up32(-a.low[s]))
             _offer_near(row, s, p, begin, chunk, near, returned, a, b, apart, lists, A, B, core2, unit2)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #a1f3388f
+# %% ../../nbs/isolation/12c_blocks.ipynb #d4de7378
 @compiled(fastmath=LOOSE)
 def _square_of_casts(A, p, B, q, way):
     """Squared distance of two casts, float32, in any order."""
@@ -217,18 +237,7 @@ def _square_of_casts(A, p, B, q, way):
         total += difference * difference
     return total
 
-
-@compiled(fastmath=LOOSE)
-def _square_of_rows(A, p, B, q):
-    """Squared distance of row p of A to row q of B, float64, in any order."""
-    total = 0.0
-    for j in range(A.X.shape[1]):
-        x, y = np.float64(A.X[p, j]), np.float64(B.X[q, j])
-        difference = x / A.lengths[p] - y / B.lengths[q] if len(A.lengths) else x - y
-        total += difference * difference
-    return total
-
-# %% ../../nbs/isolation/12c_blocks.ipynb #fbbbf240
+# %% ../../nbs/isolation/12c_blocks.ipynb #e50aae82
 @compiled()
 def bounds_of_pair(casts, p, q, way, way2, A, B, unit2):
     """Lower and upper bound of the distance of place p to place q, in the unit of the frame."""
@@ -236,12 +245,11 @@ def bounds_of_pair(casts, p, q, way, way2, A, B, unit2):
     slack = 2 * (casts[0].slack[p] + casts[1].slack[q] + 1.02 * 2.0**-24 * np.sqrt(way2))
     square = np.float64(_square_of_casts(casts[0].W, p, casts[1].W, q, way))
     if square * 1e-6 < slack * slack:
-        root = np.sqrt(_square_of_rows(A, A.order[p], B, B.order[q]) * unit2)
-        return root * (1 - 1e-9), root * (1 + 1e-9)
+        return _bounds_of_rows(A, p, B, q, unit2)
     return (max(0.0, np.sqrt(max(0.0, square * (1 - share) - 1e-34)) - slack),
             np.sqrt(square * (1 + share) + 1e-34) + slack)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #2cce0635
+# %% ../../nbs/isolation/12c_blocks.ipynb #e3d9448c
 @compiled()
 def way_of(A, a, B, b, way):
     """From the middle of block a of A to that of block b of B, float32, into `way`; its squared length."""

@@ -143,12 +143,12 @@ def _cast_row(x, length, centre, unit, w):
 
 @compiled()
 def _cast(X, lengths, order, begin, end, unit, centre, W, norms):
-    """Rows begin..end of `order`, float32, around their mean `centre` and times the unit; and squared lengths."""
-    centre[:] = 0
-    for p in range(begin, end):
+    """Rows begin..end of `order`, float32, around the mean of the first 64 and times the unit; and squared lengths."""
+    centre[:], inner = 0, min(end, begin + LEAF)
+    for p in range(begin, inner):
         _add_row(X[order[p]], lengths[order[p]] if len(lengths) else 1.0, centre)
     for j in range(len(centre)):
-        centre[j] /= end - begin
+        centre[j] /= inner - begin
     for p in range(begin, end):
         norms[p] = _cast_row(X[order[p]], lengths[order[p]] if len(lengths) else 1.0, centre, unit, W[p])
 
@@ -172,7 +172,7 @@ class Form(NamedTuple):
     norms: np.ndarray
     slack: np.ndarray
 
-# %% ../../nbs/isolation/12a_prefixes.ipynb #8290d5ce
+# %% ../../nbs/isolation/12a_prefixes.ipynb #40931f16
 class Boxes(NamedTuple):
     """Boxes of the images of rows that follow each other, and how far an image in there may be off."""
 
@@ -193,7 +193,7 @@ class Images(NamedTuple):
     of_blocks: Boxes
     of_lanes: Boxes
 
-# %% ../../nbs/isolation/12a_prefixes.ipynb #627b6094
+# %% ../../nbs/isolation/12a_prefixes.ipynb #2ecabf8e
 class WideRows(NamedTuple):
     """Rows of many columns in their three forms, and the middles (n_blocks, d) of the blocks."""
 
@@ -234,7 +234,7 @@ def _seen(image: np.ndarray, slack: np.ndarray) -> Images:
     """Images in the order of the blocks, in all their forms."""
     return Images(image, slack, _in_lanes(image), _boxes(image, slack, BLOCK), _boxes(image, slack, LEAF))
 
-# %% ../../nbs/isolation/12a_prefixes.ipynb #076668c1
+# %% ../../nbs/isolation/12a_prefixes.ipynb #04b69328
 def slack_of_casts(norms: np.ndarray) -> np.ndarray:
     """How far rows in float32 may be off, for their squared lengths."""
     return 1.02 * 2.0**-24 * np.sqrt(norms) + 1e-30
