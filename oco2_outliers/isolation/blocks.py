@@ -85,7 +85,7 @@ def reach_of(square, slack):
     root = np.sqrt(np.float64(square)) + slack
     return root * root * (1 + 1e-5)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #cb4b09f1
+# %% ../../nbs/isolation/12c_blocks.ipynb #27e4c30c
 @intrinsic
 def _which_near(typing, base, row, at, limit):
     """Bits of the 64 columns from `at` on where ``base - 2 row <= limit``; float32."""
@@ -105,7 +105,7 @@ def _which_near(typing, base, row, at, limit):
 
     return numba.types.uint64(base, row, numba.types.intp, limit), generate
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #c119c2ab
+# %% ../../nbs/isolation/12c_blocks.ipynb #4b5e0dfe
 @compiled()
 def near_bits(base, row, chunk, limit):
     """Which of at most 64 columns from `chunk` on have ``base - 2 row <= limit``, as bits."""
@@ -147,9 +147,9 @@ def offer_pair(low, high, p, q, forth, back, lists, A, B, core2, unit2):
     if back:
         offer(lists, q, p, low, high, B, A, core2, unit2)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #314ab216
+# %% ../../nbs/isolation/12c_blocks.ipynb #9785ca21
 @compiled(fastmath=LOOSE)
-def _square_of_rows(A, p, B, q):
+def square_of_rows(A, p, B, q):
     """Squared distance of row p of A to row q of B, float64, in any order."""
     total = 0.0
     for j in range(A.X.shape[1]):
@@ -162,10 +162,10 @@ def _square_of_rows(A, p, B, q):
 @compiled()
 def _bounds_of_rows(A, p, B, q, unit2):
     """Bounds of the distance of place p of A to place q of B, from the rows; in the unit of the frame."""
-    root = np.sqrt(_square_of_rows(A, A.order[p], B, B.order[q]) * unit2)
+    root = np.sqrt(square_of_rows(A, A.order[p], B, B.order[q]) * unit2)
     return root * (1 - 1e-9), root * (1 + 1e-9)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #a7896952
+# %% ../../nbs/isolation/12c_blocks.ipynb #4a2520d4
 @compiled()
 def _between(terms):
     """How far the bounds of a row are apart at most, of rows that have not been taken out."""
@@ -227,7 +227,7 @@ def _offer_all(G, places, begin, a, b, furthest, widest, both, apart, plain, lis
                 returned = near_bits(back, row, chunk, up32(-a.low[s]))
             _offer_near(row, s, p, begin, chunk, near, returned, a, b, apart, lists, A, B, core2, unit2)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #d4de7378
+# %% ../../nbs/isolation/12c_blocks.ipynb #be42c09a
 @compiled(fastmath=LOOSE)
 def _square_of_casts(A, p, B, q, way):
     """Squared distance of two casts, float32, in any order."""
@@ -237,7 +237,7 @@ def _square_of_casts(A, p, B, q, way):
         total += difference * difference
     return total
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #e50aae82
+# %% ../../nbs/isolation/12c_blocks.ipynb #f33820eb
 @compiled()
 def bounds_of_pair(casts, p, q, way, way2, A, B, unit2):
     """Lower and upper bound of the distance of place p to place q, in the unit of the frame."""
@@ -249,7 +249,7 @@ def bounds_of_pair(casts, p, q, way, way2, A, B, unit2):
     return (max(0.0, np.sqrt(max(0.0, square * (1 - share) - 1e-34)) - slack),
             np.sqrt(square * (1 + share) + 1e-34) + slack)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #e3d9448c
+# %% ../../nbs/isolation/12c_blocks.ipynb #3d577065
 @compiled()
 def way_of(A, a, B, b, way):
     """From the middle of block a of A to that of block b of B, float32, into `way`; its squared length."""

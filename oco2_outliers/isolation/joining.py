@@ -49,7 +49,7 @@ def _status(root, level, e, order, begin, end):
                 return _MIXED
     return status
 
-# %% ../../nbs/isolation/12e_joining.ipynb #3652c8b4
+# %% ../../nbs/isolation/12e_joining.ipynb #5813ef6d
 @compiled()
 def _statuses(sets, order, status):
     """Statuses (n_eps, n_blocks) of all blocks."""
@@ -89,7 +89,7 @@ def _still_apart(sets, order, a, b, first, last):
             return True
     return False
 
-# %% ../../nbs/isolation/12e_joining.ipynb #bc3c292a
+# %% ../../nbs/isolation/12e_joining.ipynb #773c854b
 @compiled()
 def _leader(sets, order, a, last):
     """Of the set that most core rows of block a are in, or of some set, the row that is core first; -1 if none is."""
@@ -134,7 +134,7 @@ def _join_pair(p, q, bounds, sets, first, last, A):
         if near:
             join_sets(root, p, q)
 
-# %% ../../nbs/isolation/12e_joining.ipynb #aabde4f5
+# %% ../../nbs/isolation/12e_joining.ipynb #09692148
 @compiled(fastmath=LOOSE)
 def _square_of_images(W, p, q):
     """Squared distance of two images, float32."""
@@ -158,7 +158,7 @@ def _may_join(rows, p, q, sets, first, last):
     far = sets.eps[e] * (1 + 1e-6) + 1e-18 + image.slack[p]
     return e == last or _square_of_images(image.W, p, q) <= limit_of(far, image.slack[q])
 
-# %% ../../nbs/isolation/12e_joining.ipynb #eeac773a
+# %% ../../nbs/isolation/12e_joining.ipynb #09faa297
 @compiled()
 def _strike(rows, a, b, bits, sets, first, last):
     """Keep the pairs of blocks a and b that may join; how many."""
@@ -190,7 +190,7 @@ def _join_few(rows, a, b, bits, way, sets, first, last):
                     bounds = bounds_of_pair(casts, p, q, way, way2, rows.given, rows.given, unit2)
                     _join_pair(rows.given.order[p], rows.given.order[q], bounds, sets, first, last, rows.given)
 
-# %% ../../nbs/isolation/12e_joining.ipynb #e8d12dbc
+# %% ../../nbs/isolation/12e_joining.ipynb #3cf1028e
 _FEW = 0.2  # of the pairs of two blocks
 
 
@@ -224,7 +224,7 @@ def _until_crowded(rows, a, found, begin, sets):
                 return k
     return len(found)
 
-# %% ../../nbs/isolation/12e_joining.ipynb #e0f82efd
+# %% ../../nbs/isolation/12e_joining.ipynb #80306208
 @compiled()
 def _join_near(G, a, b, of_a, of_b, sets, first, last, A):
     """Join the rows `of_a` with the rows `of_b`: products G, terms a and b."""
@@ -242,7 +242,7 @@ def _join_near(G, a, b, of_a, of_b, sets, first, last, A):
                 if of_a[s] != of_b[t]:
                     _join_pair(of_a[s], of_b[t], pair_bounds(a, s, b, t, G[s, t]), sets, first, last, A)
 
-# %% ../../nbs/isolation/12e_joining.ipynb #23dc4e9f
+# %% ../../nbs/isolation/12e_joining.ipynb #b90c48ac
 @compiled()
 def _callers(rows, a, b, sets, first, last, out):
     """Numbers in block a of the core rows that may be near something in block b; how many."""

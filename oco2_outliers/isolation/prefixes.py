@@ -172,7 +172,7 @@ class Form(NamedTuple):
     norms: np.ndarray
     slack: np.ndarray
 
-# %% ../../nbs/isolation/12a_prefixes.ipynb #40931f16
+# %% ../../nbs/isolation/12a_prefixes.ipynb #5447639c
 class Boxes(NamedTuple):
     """Boxes of the images of rows that follow each other, and how far an image in there may be off."""
 
@@ -193,7 +193,7 @@ class Images(NamedTuple):
     of_blocks: Boxes
     of_lanes: Boxes
 
-# %% ../../nbs/isolation/12a_prefixes.ipynb #2ecabf8e
+# %% ../../nbs/isolation/12a_prefixes.ipynb #239fe30b
 class WideRows(NamedTuple):
     """Rows of many columns in their three forms, and the middles (n_blocks, d) of the blocks."""
 
@@ -234,7 +234,7 @@ def _seen(image: np.ndarray, slack: np.ndarray) -> Images:
     """Images in the order of the blocks, in all their forms."""
     return Images(image, slack, _in_lanes(image), _boxes(image, slack, BLOCK), _boxes(image, slack, LEAF))
 
-# %% ../../nbs/isolation/12a_prefixes.ipynb #04b69328
+# %% ../../nbs/isolation/12a_prefixes.ipynb #b6ed06ce
 def slack_of_casts(norms: np.ndarray) -> np.ndarray:
     """How far rows in float32 may be off, for their squared lengths."""
     return 1.02 * 2.0**-24 * np.sqrt(norms) + 1e-30

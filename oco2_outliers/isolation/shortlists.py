@@ -45,7 +45,7 @@ def _eight_squares(X, p, Y, rows, c, k, sums):
 
 
 @compiled()
-def _exact_squares(A, p, B, rows, k, core2, values):
+def exact_squares(A, p, B, rows, k, core2, values):
     """max(core2, squared distance) of row p of A to k rows of B."""
     sums = np.empty(8)
     for c in range(0, k, 8):
@@ -72,7 +72,7 @@ def _sink(values, rows, at, n):
 
 
 @compiled()
-def _sort_pairs(values, rows, n):
+def sort_pairs(values, rows, n):
     """Sort n pairs by value, then by row."""
     for at in range(n // 2 - 1, -1, -1):
         _sink(values, rows, at, n)
@@ -131,8 +131,8 @@ def _measure(lists, p, A, B, core2, values, rows):
     k = lists.held[p]
     for c in range(k):
         rows[c] = B.order[lists.listed[p, c]]
-    _exact_squares(A, A.order[p], B, rows, k, core2, values)
-    _sort_pairs(values, rows, k)
+    exact_squares(A, A.order[p], B, rows, k, core2, values)
+    sort_pairs(values, rows, k)
     return k
 
 # %% ../../nbs/isolation/12b_shortlists.ipynb #e8e24a69

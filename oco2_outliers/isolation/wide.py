@@ -51,7 +51,7 @@ def visitors(A: WideRows, a: tuple[int, int], B: WideRows, b: tuple[int, int], l
     out = np.empty(BLOCK, np.int64)
     return a[0] + out[: _visitors(A, a[0] // BLOCK, B, b[0] // BLOCK, lists.heap, least, out)]
 
-# %% ../../nbs/isolation/12d_wide.ipynb #4ac68964
+# %% ../../nbs/isolation/12d_wide.ipynb #20b159b7
 _FEW = 0.2  # of the pairs of two blocks
 
 
