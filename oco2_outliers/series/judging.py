@@ -159,7 +159,7 @@ def _named(stretches: pd.DataFrame) -> Named:
     return Named(instants(stretches["start"]), instants(stretches["end"]), kind, reason,
                  stretches["value"].to_numpy(np.float64), stretches["outlier"].to_numpy(bool), source)
 
-
+# %% ../../nbs/series/78_judging.ipynb #c13c86c8
 def _said_by_checks(named: Named, inside: np.ndarray, step: int) -> tuple[str, str]:
     """Kind and sentence of some of the checks' stretches, which lie in one stretch."""
     places = np.flatnonzero(inside).tolist()

@@ -196,7 +196,7 @@ def _oddest_first(found: pd.DataFrame) -> pd.DataFrame:
     order = ["outlier", "p_value", "score"]
     return found.sort_values(order, ascending=[False, True, False], kind="stable", na_position="last")
 
-
+# %% ../../nbs/shell/28_series_commands.ipynb #ac43ea3b
 def _sorted_stretches(found: pd.DataFrame, sort: str) -> pd.DataFrame:
     """Stretches in the order that is asked for; the oddest first, where no order is and more were found than fit."""
     oddest = sort == "oddest" or (sort == "auto" and len(found) > MOST_LINES)
