@@ -7,7 +7,6 @@ something dies, others go on, and the store is compared row by row with that of 
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 import tempfile
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.harness import ROOT, machine, table
 
-sys.path.insert(0, str(ROOT / "tests" / "streams"))
+sys.path[:0] = [str(ROOT / "tests" / "streams"), str(ROOT / "tests")]
 
 import stream_kills  # noqa: E402
 

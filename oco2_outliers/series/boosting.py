@@ -5,8 +5,10 @@
 # %% ../../nbs/series/62_boosting.ipynb #eae31007
 from __future__ import annotations
 
+import json
+import os
 import warnings
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, printable
+from ..ground.files import whole_file
+from ..ground.numbers import real_number, seed_of, shown, whole_number
+from ..ground.version import VERSION
 from ..ground.work import count_threads
+from ..pictures.models import read_arrays
+from oco2_outliers.series.boosted_trees import (
+    BOOSTED_ARRAYS,
+    boosted_arrays,
+    boosted_trees_of,
+    checked_boosted_trees,
+)
 from .cutting import LabelledWindows
 from .summaries import SUMMARIES, summaries_of_rows
 
@@ -87,8 +99,26 @@ def _features_of(X: np.ndarray) -> np.ndarray:
         told.append(table)
     return np.column_stack([_shapes(X), *told])
 
+# %% ../../nbs/series/62_boosting.ipynb #68a0eed7
+class _Kept(ClassifierMixin, BaseEstimator):
+    """What a classifier does with files."""
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write what was learnt to a file, whole or not at all; `load` reads it."""
+        check_is_fitted(self)
+        _write_classifier(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read a classifier from a file; nothing in the file is trusted, and what is broken is refused in one line."""
+        settings, fitted = _read_classifier(path)
+        made = cls(**settings)
+        for name, value in fitted.items():
+            setattr(made, name, value)
+        return made
+
 # %% ../../nbs/series/62_boosting.ipynb #eae31038
-class WindowClassifier(ClassifierMixin, BaseEstimator):
+class WindowClassifier(_Kept):
     """Boosted trees that tell labelled windows from others.
 
     Parameters
@@ -112,8 +142,8 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : ndarray (2,)
         The two labels.
-    model_ : HistGradientBoostingClassifier
-        The trees.
+    model_ : HistGradientBoostingClassifier or BoostedTrees
+        The trees; plain arrays, where they come from a file.
 
     Notes
     -----
@@ -150,6 +180,7 @@ class WindowClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> WindowClassifier:
         """Learn from windows and their labels; those of `windows` unless others are given."""
         features, y = _learnt_features(self, X, y)
+        features = np.where(np.isnan(features).all(axis=0), 0.0, features)  # scikit-learn bins no empty column
         self.classes_ = np.unique(y)
         if len(self.classes_) != 2:
             told = "only one class" if len(self.classes_) < 2 else f"{len(self.classes_)} classes"
@@ -213,3 +244,82 @@ def _judged_features(model: WindowClassifier, X: Any) -> np.ndarray:
         raise InputError("this model learnt from what windows() returned: give the same")
     rows = validate_data(model, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
     return _features_of(rows[:, :, None])
+
+# %% ../../nbs/series/62_boosting.ipynb #230ad391
+_SETTINGS = ("max_iter", "learning_rate", "max_leaf_nodes", "min_samples_leaf", "balanced", "random_state", "n_jobs")
+_KINDS = {"meta": np.uint8} | BOOSTED_ARRAYS
+
+
+def _write_classifier(model: WindowClassifier, path: str | os.PathLike) -> None:
+    """Write a classifier that has learnt."""
+    classes = model.classes_.tolist()
+    if not all(isinstance(each, bool | int | float | str) for each in classes):
+        raise InputError("labels of this kind cannot be written: give 0 and 1, True and False, or two words")
+    seed, settings = model.random_state, {name: getattr(model, name) for name in _SETTINGS}
+    settings |= {"random_state": int(seed) if isinstance(seed, int | np.integer) else None}
+    meta = {"kind": "classifier of windows", "format": 1, "version": VERSION, "classes": classes,
+            "readings": int(model.n_features_in_), "channels": list(model.channels_), "summaries": list(SUMMARIES),
+            "settings": {name: each.item() if isinstance(each, np.generic) else each
+                         for name, each in settings.items()}}
+    arrays = boosted_arrays(boosted_trees_of(model.model_))
+    arrays["meta"] = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)
+    with whole_file(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+# %% ../../nbs/series/62_boosting.ipynb #37478318
+def _checked_settings(given: Any) -> dict[str, Any]:
+    """The settings of a file, each of the kind it must be."""
+    if not isinstance(given, dict) or set(given) != set(_SETTINGS):
+        raise InputError("its settings are not those of a classifier")
+    for name, least in (("max_iter", 1), ("max_leaf_nodes", 2), ("min_samples_leaf", 1)):
+        whole_number(name, given[name], least)
+    real_number("learning_rate", given["learning_rate"])
+    if not isinstance(given["balanced"], bool):
+        raise InputError(f"balanced must be true or false, not {shown(given['balanced'])}")
+    seed_of(given["random_state"])
+    if given["n_jobs"] is not None and given["n_jobs"] != -1:
+        whole_number("n_jobs", given["n_jobs"])
+    return given
+
+
+def _checked_classes(given: Any) -> np.ndarray:
+    """The two labels of a file."""
+    sound = isinstance(given, list) and len(given) == 2 and type(given[0]) is type(given[1])
+    if not sound or not isinstance(given[0], bool | int | float | str) or not given[0] < given[1] \
+            or np.array(given).dtype.hasobject:  # a number beyond all that NumPy counts
+        raise InputError("it does not name two classes")
+    return np.array(given)
+
+# %% ../../nbs/series/62_boosting.ipynb #6b41b5ee
+def _checked_told(text: bytes) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """Settings and attributes of a file, and how many columns its trees may read."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError("its settings are not JSON") from None
+    if not isinstance(told, dict) or (told.get("kind"), told.get("format")) != ("classifier of windows", 1):
+        raise InputError("it is no classifier of windows of format 1; fit and save it again with this version")
+    if told.get("summaries") != list(SUMMARIES):
+        raise InputError("its summaries are not those of this version")
+    channels = told.get("channels")
+    if not isinstance(channels, list) or not all(isinstance(each, str) for each in channels):
+        raise InputError("its channels are not names")
+    readings, classes = whole_number("readings", told.get("readings"), 1, 10**6), _checked_classes(told.get("classes"))
+    n_columns = max(len(channels), 1) * (readings + len(SUMMARIES)) + (4 if channels else 0)
+    fitted = {"classes_": classes, "channels_": tuple(channels), "n_features_in_": readings}
+    return _checked_settings(told.get("settings")), fitted, n_columns
+
+
+def _read_classifier(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters and fitted attributes of a file, trusting nothing in it."""
+    try:
+        if os.path.isdir(path):
+            raise InputError("it is a folder; give the file that `save` wrote")
+        arrays = read_arrays(path, _KINDS, "classifier of windows", "; this package never reads one: fit and save anew")
+        if set(arrays) != set(_KINDS):
+            raise InputError("it lacks arrays")
+        settings, fitted, n_columns = _checked_told(arrays["meta"].tobytes())
+        trees = checked_boosted_trees(arrays, n_columns)
+    except InputError as error:
+        raise InputError(f"classifier {printable(os.fspath(path))!r} is refused: {error}") from None
+    return settings, fitted | {"model_": trees, "n_iter_": len(trees.n_nodes)}

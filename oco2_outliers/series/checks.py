@@ -114,6 +114,8 @@ def _tell_gaps(task: Task) -> None:
 # %% ../../nbs/series/10_checks.ipynb #56ef3038
 def _tell_extras(task: Task, said: Verdicts) -> None:
     """Readings that no slot takes: duplicates, and those between two steps."""
+    if task.view is not None and not len(task.view.left_out):
+        return
     order = np.argsort(task.rows, kind="stable")
     rows, times, values = task.rows[order], task.times[order], task.values[order]
     codes, first = np.unique(times, return_inverse=True), np.unique(times, return_index=True)[1]
@@ -122,7 +124,7 @@ def _tell_extras(task: Task, said: Verdicts) -> None:
     for place in np.flatnonzero(extra & (times != NEVER)):
         row, time = rows[[place]], int(times[place])
         if original[place] == place:
-            kind, reason = "irregular", "irregular: between two steps, whose readings lie nearer"
+            kind, reason = "irregular", "irregular: between two steps; another reading has its slot"
         else:
             kind, old, new = "duplicate", values[original[place]], values[place]
             same = old == new or (np.isnan(old) and np.isnan(new))
@@ -156,7 +158,7 @@ def _tell_values(task: Task, found: list[Found], said: Verdicts) -> None:
 def _tell_alone(task: Task, said: Verdicts) -> None:
     """Whether readings that are on no grid are out of range; of them nothing else can be said."""
     bound = task.limits.out_of_range
-    if bound is None:
+    if bound is None or (task.view is not None and not len(task.view.left_out)):
         return
     off = np.ones(len(task.rows), bool) if task.view is None else np.isin(task.rows, task.view.left_out)
     off &= np.isfinite(task.values)
@@ -190,6 +192,16 @@ def _config_for(series: SensorSeries, config: Any) -> SeriesConfig:
     return given
 
 
+def tell_all(task: Task, found: list[Found], said: Verdicts) -> None:
+    """Say of the readings of one channel, and of its stretches, what the checks found."""
+    if task.view is not None:
+        _tell_values(task, found, said)
+    _tell_extras(task, said)
+    _tell_alone(task, said)
+    _tell_missing(task, said)
+    _tell_gaps(task)
+
+# %% ../../nbs/series/10_checks.ipynb #7bb45f61
 class Known(NamedTuple):
     """What a model knows of a channel before it looks: its regular view, and what is ordinary."""
 
@@ -208,17 +220,15 @@ def _check(series: SensorSeries, pair: tuple[str, str], limits: ChannelLimits, s
         view, habits = known
     task = Task(site, channel, rows, instants(table["time"].iloc[rows]), table["value"].to_numpy(np.float64)[rows],
                 view, limits, table["time"].dt.tz, [])
+    found: list[Found] = []
     if view is not None:
         spans = spans_for(view.step, *(getattr(getattr(limits, name), "over", None)
                                        for name in ("rate", "level_shift", "drift", "noisy")))
-        _tell_values(task, checked(Channel(view, limits, spans, task.unit, task.zone, habits)), said)
-    _tell_extras(task, said)
-    _tell_alone(task, said)
-    _tell_missing(task, said)
-    _tell_gaps(task)
+        found = checked(Channel(view, limits, spans, task.unit, task.zone, habits))
+    tell_all(task, found, said)
     return task
 
-
+# %% ../../nbs/series/10_checks.ipynb #3aef477e
 def _checked_series(s: Any, config: Any, known: Mapping[tuple[str, str], Known] | None = None
                     ) -> tuple[SensorSeries, Verdicts, list[Task]]:
     """All channels of a series, checked."""

@@ -61,7 +61,10 @@ class Listener(Protocol):
         """The position of the last message of each partition that is ours, "" where there is none; as last known."""
 
     def lag(self, partition: str, position: str | None) -> int:
-        """How many messages come after a position; None stands before the first."""
+        """How many messages come after a position; None stands before the first.
+
+        Whoever shall end where the messages end goes by it, so a broker that does not answer counts as 1 at least.
+        """
 
     def close(self) -> None:
         """Let the partitions go."""

@@ -14,7 +14,7 @@ from ..ground.errors import InputError
 from ..series.clocks import nanoseconds
 from ..series.freezing import FrozenChannel, slots_ahead, slots_back
 from ..series.readings import NEVER
-from .changes import ChannelRow
+from .batch_rows import ChannelRow
 
 # %% auto #0
 __all__ = []

@@ -17,7 +17,7 @@ from ..series.clocks import span_in_words
 from ..series.freezing import FrozenJudge
 from ..series.stretches import number, range_reason, range_scores
 from .broker_parts import Message
-from oco2_outliers.streams.changes import (
+from oco2_outliers.streams.batch_rows import (
     ChannelRow,
     Changes,
     DeadLetter,
@@ -110,7 +110,7 @@ def tell_late(state: ChannelState, each: _Arrived, changes: Changes) -> None:
 
 def tell_irregular(state: ChannelState, each: _Arrived, changes: Changes) -> None:
     """A reading between two steps."""
-    reason = "irregular: between two steps, whose readings came before"
+    reason = "irregular: between two steps; another reading has its slot"
     _alone(state, each, "irregular", reason, True, changes)
     changes.stretches.append(_stretch(state, each, "irregular", reason))
     odd, said, _ = _out_of_range(state, each.value)
@@ -192,14 +192,14 @@ def tell_turns(state: ChannelState, first: int, end: int, changes: Changes) -> N
     changes.stretches += gap_rows(state, first, end)
 
 
-def _end_part(state: ChannelState, frozen: FrozenJudge, changes: Changes) -> None:
+def _end_part(state: ChannelState, changes: Changes) -> None:
     """Bring what is held to its end, because what follows is far away."""
     first, state.released = state.released, state.newest + 1
     tell_turns(state, first, state.released, changes)
     last = state.newest + 2 * (state.back + state.ahead)
     make_room(state, last)
     state.newest, state.released = last, last + 1
-    verdicts, stretches = settle(state, frozen)
+    verdicts, stretches = settle(state)
     changes.settled += verdicts
     changes.stretches += stretches
 
@@ -265,7 +265,7 @@ class _Taking(_Sorting):
             place += len(fates)
             if is_new:
                 if state.began:
-                    _end_part(state, self.frozen, changes)
+                    _end_part(state, changes)
                 begin_at(state, int(state.slots_of(times[place:place + 1])[0]))
         _turns(state, changes)
 
@@ -275,7 +275,7 @@ class _Taking(_Sorting):
         if not eager and state.released - state.ahead < self._patience.get(pair, 0):
             return
         before = state.settled
-        verdicts, stretches = settle(state, self.frozen)
+        verdicts, stretches = settle(state)
         changes.settled += verdicts
         changes.stretches += stretches
         # What a stretch holds back is looked at again when the piece has grown by a half.
@@ -339,7 +339,7 @@ class Engine(_Taking):
             before = state.settled
             if final:
                 self._release_rest(state, changes)
-            verdicts, stretches = settle(state, self.frozen, final)
+            verdicts, stretches = settle(state, final)
             changes.settled += verdicts
             changes.stretches += stretches
             if final or state.settled != before:

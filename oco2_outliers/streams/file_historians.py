@@ -73,9 +73,9 @@ class _Statements:
         self.add = (f"INSERT INTO {table} ({site}, {channel}, {time}, {value}) VALUES (?, ?, ?, ?) "
                     f"ON CONFLICT ({site}, {channel}, {time}) DO NOTHING")
         self.kind = f"SELECT typeof({time}), {time} FROM {table} LIMIT 1"
-        self.first = f"SELECT {site}, {channel} FROM {table} ORDER BY {site}, {channel} LIMIT 1"
-        self.next = (f"SELECT {site}, {channel} FROM {table} WHERE ({site}, {channel}) > (?, ?) "
-                     f"ORDER BY {site}, {channel} LIMIT 1")
+        named = f"SELECT {site}, {channel} FROM {table} WHERE {site} IS NOT NULL AND {channel} IS NOT NULL"
+        order = f"ORDER BY {site}, {channel} LIMIT 1"
+        self.first, self.next = f"{named} {order}", f"{named} AND ({site}, {channel}) > (?, ?) {order}"
 
 # %% ../../nbs/streams/11_file_historians.ipynb #4b1cf363
 class _SqliteFile(CheckedHistorian):
@@ -98,7 +98,8 @@ class _SqliteFile(CheckedHistorian):
             if not make and not self.path.is_file():
                 raise FileNotFoundError(f"no such historian: {printable(self.path)}")
             where = f"file:{quote(os.path.abspath(self.path))}?mode={'rwc' if make else 'rw'}"
-            self._db = sqlite3.connect(where, uri=True, timeout=self._wait, isolation_level=None)
+            self._db = sqlite3.connect(where, uri=True, timeout=self._wait, isolation_level=None,
+                                       check_same_thread=False)  # it may be handed on to another thread
         return self._db
 
     def close(self) -> None:
@@ -177,8 +178,9 @@ class WritableSqlite(SqliteHistorian):
         db.executemany(self.sql.add, ((*pair, *row) for row in zip(piece.times.tolist(), piece.values.tolist())))
         fresh = db.total_changes - before
         if fresh < len(piece.times):
-            found = db.execute(self.sql.span, (*pair, int(piece.times[0]), int(piece.times[-1]))).fetchall()
-            refuse_other_values(piece, *arrays_of(found, self))
+            found = db.execute(self.sql.span, (*pair, int(piece.times[0]), int(piece.times[-1])))
+            while page := found.fetchmany(50_000):
+                refuse_other_values(piece, *arrays_of(page, self))
         return fresh
 
 # %% ../../nbs/streams/11_file_historians.ipynb #ed331fa8
@@ -338,12 +340,15 @@ class WritableParquet(ParquetHistorian):
         self.root.mkdir(exist_ok=True)
         with _alone(self.root, self.wait):
             listed = self.listed()
-            changed = [found for piece in pieces for found in self._merged(piece)]
+            if not any([[path for path, _, _ in self._merged(piece)] for piece in pieces]):
+                return 0  # all months were compared, and nothing is new
             self._list([*listed, *(piece[:2] for piece in pieces)])
-            for path, month, _ in changed:
+            fresh = 0
+            for path, month, n in (found for piece in pieces for found in self._merged(piece)):
                 path.parent.mkdir(exist_ok=True)
                 _write_month(path, month)
-        return sum(fresh for _, _, fresh in changed)
+                fresh += n
+        return fresh
 
     def _refuse_new_root(self) -> None:
         """Refuse a folder in a folder that is not there: it is more likely to be misspelt."""

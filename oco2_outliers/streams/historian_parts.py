@@ -281,11 +281,19 @@ class Historian(Protocol):
     2
     """
 
-    def channels(self) -> list[tuple[str, str]]: ...
+    def channels(self) -> list[tuple[str, str]]:
+        """Pairs of site and channel that have readings."""
+
     def read(self, site: str, channel: str, start: Any = None, end: Any = None,
-             rows: int = 50_000) -> Iterator[pd.DataFrame]: ...
-    def write(self, frame: pd.DataFrame) -> int: ...
-    def close(self) -> None: ...
+             rows: int = 50_000) -> Iterator[pd.DataFrame]:
+        """Frames of the readings of a channel in [start, end), in the order of time."""
+
+    def write(self, frame: pd.DataFrame) -> int:
+        """Keep the readings of a frame; how many were new."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
     def __enter__(self) -> Historian: ...
     def __exit__(self, *_: object) -> None: ...
 

@@ -24,7 +24,7 @@ from ..ground.work import progress_bar
 from ..series.clocks import span_in_words
 from ..series.freezing import FrozenJudge
 from .broker_parts import Broker, Listener, Message
-from .changes import Changes, Event
+from .batch_rows import Changes, Event
 from .engine import Engine
 from .result_store import ResultStore
 
@@ -115,6 +115,8 @@ class _Ears:
         now = self.clock()
         for pair, state in engine.states.items():
             since = now - self.heard.setdefault(pair, now)
+            if since < 0:  # the clock was moved back
+                self.heard[pair] = now
             if pair in self.told or not state.began or since * 1e9 <= self.after * state.step:
                 continue
             self.told.add(pair)
@@ -172,17 +174,33 @@ def _refuse_other_sensors(changes: Changes, engine: Engine, topic: str) -> None:
                          f"channel that it knows ({printable(known)}): give the model of these sensors")
 
 # %% ../../nbs/streams/62_pipeline.ipynb #4a212239
+class _Leave(BaseException):
+    """The run shall end before it has begun."""
+
+
 class _Stop:
     """Whether the run shall end."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()
+        self._begun = True
 
     def ask(self, *_: object) -> None:
         """End after this batch."""
         if self._asked.is_set():
             raise KeyboardInterrupt
         self._asked.set()
+        if not self._begun and threading.current_thread() is threading.main_thread():
+            raise _Leave
+
+    @contextlib.contextmanager
+    def beginning(self) -> Iterator[None]:
+        """Nothing was read yet: whoever asks is not kept waiting."""
+        self._begun = False
+        try:
+            yield
+        finally:
+            self._begun = True
 
     def __bool__(self) -> bool:
         return self._asked.is_set()
@@ -224,8 +242,6 @@ class _Running:
 
     _settings: _Settings
     worker: _Worker
-    health: Any
-    _told = 0.0
 
     def _commit(self, changes: Changes, listener: Listener, ended: bool = False) -> None:
         """Store a batch, and tell the broker."""
@@ -252,13 +268,24 @@ class _Running:
         report.add(changes, len(messages))
         return changes
 
+# %% ../../nbs/streams/62_pipeline.ipynb #69b1caf6
+class _Reporting(_Running):
+    """What is said at the end of a run, and in its course."""
+
+    health: Any
+    _told = 0.0
+
     def _rest(self, listener: Listener, report: RunReport, final: bool) -> None:
         """Settle what can be settled at the end of a run."""
         changes = self.worker.engine.settle_all(final)
         if changes or final:
-            self._commit(changes, listener, ended=final)
+            self._commit(changes, listener, ended=final and self._all_ours())
             report.judged += len(changes.first)
             report.settled += len(changes.settled)
+
+    def _all_ours(self) -> bool:
+        """Whether no other worker has partitions in this store: what it reads ends when it says so."""
+        return set(self.worker.sink.partitions()["partition"]) <= set(self.worker.epochs)
 
     def _tell_health(self, listener: Listener, report: RunReport, now: bool = False) -> None:
         """Say how it goes, at most once a second, because the broker is asked for it."""
@@ -272,7 +299,7 @@ class _Running:
                            settled=report.settled, messages=report.messages)
 
 # %% ../../nbs/streams/62_pipeline.ipynb #e910bd12
-class _Looping(_Running):
+class _Looping(_Reporting):
     """The loop of a run."""
 
     bar: bool | None
@@ -376,7 +403,8 @@ class Pipeline(_Looping):
         until : "end" or time, optional
             Stop at the end of the source, or after the batch with a reading of that time.
         final : bool, default False
-            Settle everything at the end, as at the end of a table, and close the store for this stream.
+            Settle everything at the end, as at the end of a table, and close the store for this stream. A run that was
+            told to stop before its end leaves the stream open.
 
         Returns
         -------
@@ -394,10 +422,15 @@ class Pipeline(_Looping):
                              "reset this one")
         report = RunReport()
         with self._stop.on_signals():
-            listener = self.worker.listen()
+            try:
+                with self._stop.beginning():
+                    listener = self.worker.listen()
+            except _Leave:
+                report.stopped = "stop"
+                return report
             try:
                 report.stopped = self._loop(listener, report, self._stop, max_messages, until)
-                self._rest(listener, report, final)
+                self._rest(listener, report, final and report.stopped != "stop")
                 self._tell_health(listener, report, now=True)
             finally:
                 listener.close()

@@ -20,7 +20,7 @@ from ..ground.errors import InputError, printable
 from ..ground.files import scratch_folder
 from ..ground.words import counted
 from .broker_parts import Broker, Message, SourceWentBack
-from .changes import Changes
+from .batch_rows import Changes
 from .messages import Reading, message_of
 from .result_store import ResultStore, open_store
 from .store_tables import COMPARED, TABLES, table_rows

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..ground.errors import InputError, one_line, printable
 from .broker_parts import Fenced
-from .changes import ChannelRow, Changes, DeadLetter, Event, SettledVerdict, StretchRow
+from .batch_rows import ChannelRow, Changes, DeadLetter, Event, SettledVerdict, StretchRow
 from .store_files import open_to_read, open_to_write, store_path
 from oco2_outliers.streams.store_tables import (
     ADD_FIRST,
@@ -232,7 +232,7 @@ class ResultStore(_Restart):
 
     Examples
     --------
-    >>> from oco2_outliers.streams.changes import Changes, FirstVerdict
+    >>> from oco2_outliers.streams.batch_rows import Changes, FirstVerdict
     >>> with open_store("results.db", {"topic": "sewers"}) as store:
     ...     epoch = store.claim("0", "worker-0")
     ...     batch = Changes(positions={"0": "17"})

@@ -5,8 +5,8 @@
 # %% ../../nbs/streams/36_settling.ipynb #6626ab45
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,12 @@ import pandas as pd
 from ..ground.words import counted
 from ..series.clocks import nanoseconds, span_in_words
 from ..series.deciding import Decided
-from ..series.freezing import FrozenChannel, FrozenJudge
-from ..series.judging import frozen_decision, judged_as_frozen
-from ..series.readings import NEVER, Grid, SensorSeries
+from ..series.freezing import FrozenChannel
+from ..series.judging import frozen_decision, piece_verdicts
+from ..series.readings import NEVER, Grid
 from ..series.stretches import Channel, Found, checked, runs_of, when
 from .channel_states import ChannelState, forget
-from .changes import SettledVerdict, StretchRow
+from .batch_rows import SettledVerdict, StretchRow
 
 # %% auto #0
 __all__ = []
@@ -37,14 +37,19 @@ def piece_of(state: ChannelState) -> Grid:
                 state.base)
 
 # %% ../../nbs/streams/36_settling.ipynb #bb6bca76
-def _stretches_in(state: ChannelState, view: Grid, decided: Decided) -> Iterator[tuple[int, int]]:
-    """First and last place of all that hangs together: stretches of checks, of the forest, of missing values."""
+def _found_in(state: ChannelState, view: Grid) -> list[Found]:
+    """What the checks find in a piece."""
     known = state.known
     unit = f" {known.limits.unit}" if known.limits.unit else ""
-    for found in checked(Channel(view, known.limits, known.spans, unit, None, known.habits)):
-        yield from ((each.first, each.last) for each in found.stretches)
-        yield from _chains(found, known)
-    near = max(known.window // 2, 1)
+    return checked(Channel(view, known.limits, known.spans, unit, None, known.habits))
+
+
+def _stretches_in(state: ChannelState, view: Grid, found: list[Found], decided: Decided) -> Iterator[tuple[int, int]]:
+    """First and last place of all that hangs together: stretches of checks, of the forest, of missing values."""
+    for each in found:
+        yield from ((stretch.first, stretch.last) for stretch in each.stretches)
+        yield from _chains(each, state.known)
+    near = max(state.known.window // 2, 1)
     yield from ((first, last + near) for first, last in decided.runs)  # a run as near as that would be joined
     yield from runs_of((view.rows >= 0) & np.isnan(view.values))
 
@@ -87,20 +92,10 @@ def _settled_calmly(state: ChannelState, decided: Decided, cut: int) -> list[Set
     return [SettledVerdict(state.site, state.channel, time, score, False, chance, "", "", None, None, delay)
             for time, score, chance in rows]
 
-# %% ../../nbs/streams/36_settling.ipynb #19be94cb
-def _as_series(state: ChannelState, view: Grid) -> SensorSeries:
-    """The readings of a piece as `judge` takes them."""
-    there = np.flatnonzero(view.rows >= 0)
-    table = pd.DataFrame({"time": state.times[there].astype("datetime64[ns]"), "site": state.site,
-                          "channel": state.channel, "value": state.values[there], "source": ""})
-    table = table.astype({"site": "str", "channel": "str", "source": "str"})
-    return SensorSeries(table, {(state.site, state.channel): state.known.step})
-
-
-def _nanoseconds_of(times: pd.Series) -> list[int | None]:
-    """Times as whole numbers of ns; None for none."""
-    numbers = times.to_numpy("datetime64[ns]").astype(np.int64)
-    return [None if each == NEVER else each for each in numbers.tolist()]
+# %% ../../nbs/streams/36_settling.ipynb #4d153e6a
+def _moment(time: int) -> int | None:
+    """A time in ns; None for none."""
+    return None if time == NEVER else int(time)
 
 
 def _delays(state: ChannelState, stretches: list[tuple[int, int]], slots: np.ndarray) -> np.ndarray:
@@ -111,50 +106,56 @@ def _delays(state: ChannelState, stretches: list[tuple[int, int]], slots: np.nda
         last[inside] = np.maximum(last[inside], state.base + final)
     return (last - slots + state.ahead) * state.step
 
-# %% ../../nbs/streams/36_settling.ipynb #3eae1f10
-def _settled_in_full(state: ChannelState, frozen: FrozenJudge, view: Grid, stretches: list[tuple[int, int]], cut: int
-                     ) -> tuple[list[SettledVerdict], list[StretchRow]]:
+# %% ../../nbs/streams/36_settling.ipynb #9e3995ab
+class _Piece(NamedTuple):
+    """A piece that was looked at: its view, what was found and decided, and where it may not be cut."""
+
+    view: Grid
+    found: list[Found]
+    decided: Decided
+    stretches: list[tuple[int, int]]
+
+
+def _settled_in_full(state: ChannelState, piece: _Piece, cut: int) -> tuple[list[SettledVerdict], list[StretchRow]]:
     """The verdicts and stretches of a piece that holds something odd."""
-    result = judged_as_frozen(_as_series(state, view), frozen, {(state.site, state.channel): view})
-    points, windows = result.points, result.windows
-    slots = state.slots_of(points["time"].to_numpy("datetime64[ns]").astype(np.int64))
-    now = (slots >= state.settled) & (slots < cut)
-    delays = _delays(state, stretches, slots)[now]
-    points = points[now]
-    said = [points[name].tolist() for name in ("score", "outlier", "p_value", "kind", "reason")]
-    columns = [_nanoseconds_of(points["time"]), *said, _nanoseconds_of(points["start"]), _nanoseconds_of(points["end"]),
-               delays.tolist()]
-    verdicts = [SettledVerdict(state.site, state.channel, *row) for row in zip(*columns, strict=True)]
-    return verdicts, list(_stretch_rows(state, windows, cut))
+    there = np.flatnonzero(piece.view.rows >= 0)
+    times, slots = state.times[there], state.base + there
+    said, rows = piece_verdicts((state.site, state.channel), state.known, piece.view, times, piece.found, piece.decided)
+    now = np.flatnonzero((slots >= state.settled) & (slots < cut))
+    delays = _delays(state, piece.stretches, slots[now])
+    columns = [each[now].tolist() for each in (times, said.score, said.outlier, said.p_value, said.kind, said.reason)]
+    ends = [[_moment(time) for time in each[now].tolist()] for each in (said.start, said.end)]
+    verdicts = [SettledVerdict(state.site, state.channel, *row)
+                for row in zip(*columns, *ends, delays.tolist(), strict=True)]
+    return verdicts, list(_stretch_rows(state, rows, cut))
 
 
-def _stretch_rows(state: ChannelState, windows: pd.DataFrame, cut: int) -> Iterator[StretchRow]:
+def _stretch_rows(state: ChannelState, rows: Sequence[Any], cut: int) -> Iterator[StretchRow]:
     """Stretches that end before the cut and begin in what was not settled; gaps are told when they end."""
-    said = [windows[name].tolist() for name in ("kind", "value", "score", "outlier", "p_value", "reason")]
-    for start, end, *row in zip(_nanoseconds_of(windows["start"]), _nanoseconds_of(windows["end"]), *said, strict=True):
-        if row[0] == "gap" or start is None or end is None:
-            continue
-        if state.settled <= int(state.slots_of(np.array([start]))[0]) < cut:
-            yield StretchRow(state.site, state.channel, start, end, *row)
+    for row in rows:
+        if row.kind != "gap" and state.settled <= int(state.slots_of(np.array([row.start]))[0]) < cut:
+            yield StretchRow(state.site, state.channel, row.start, row.end, row.kind, row.value, row.score, row.outlier,
+                             row.p_value, row.reason)
 
 # %% ../../nbs/streams/36_settling.ipynb #391687da
-def settle(state: ChannelState, frozen: FrozenJudge, final: bool = False
-           ) -> tuple[list[SettledVerdict], list[StretchRow]]:
+def settle(state: ChannelState, final: bool = False) -> tuple[list[SettledVerdict], list[StretchRow]]:
     """Settle the readings before the last safe cut; with `final` all of them, as at the end of a table."""
     end = state.released if final else state.released - state.ahead
     if end <= state.settled:
         return [], []
     view = piece_of(state)
-    decided = frozen_decision(state.known, view)
-    stretches = list(_stretches_in(state, view, decided))
-    cut = end if final else state.base + _safe_cut(stretches, state.settled - state.base, end - state.base)
+    found, decided = _found_in(state, view), frozen_decision(state.known, view)
+    stretches, begun = list(_stretches_in(state, view, found, decided)), state.settled - state.base
+    cut = end if final else state.base + _safe_cut(stretches, begun, end - state.base)
     if cut <= state.settled:
         return [], []
-    odd = any(first < cut - state.base and last >= state.settled - state.base for first, last in stretches)
-    found = _settled_in_full(state, frozen, view, stretches, cut) if odd else (_settled_calmly(state, decided, cut), [])
+    if any(first < cut - state.base and last >= begun for first, last in stretches):
+        settled = _settled_in_full(state, _Piece(view, found, decided, stretches), cut)
+    else:
+        settled = _settled_calmly(state, decided, cut), []
     state.settled = cut
     forget(state, cut - state.back)
-    return found
+    return settled
 
 # %% ../../nbs/streams/36_settling.ipynb #b588399c
 def gap_rows(state: ChannelState, first: int, end: int) -> Iterator[StretchRow]:

@@ -52,6 +52,8 @@ _WORDS = {"28P01": "wrong user or password", "28000": "the user may not connect 
           "3F000": "the database has no schema of that name", "42501": "the user may not do that",
           "53100": "its disk is full, nothing was written", "57014": "it took longer than ?timeout= allows",
           "55P03": "another program is writing: try again", "40P01": "another program is writing: try again",
+          "23505": "another program is making the same table: try again",
+          "42P07": "another program is making the same table: try again",
           "25006": "it can only be read: it is a replica, or closed for writing",
           "42P10": "the table has no key of site, channel and time: it can only be read"}
 _TEXTS = {"password authentication failed": "28P01", "no password supplied": "28P01", "no pg_hba.conf entry": "28000",
@@ -175,7 +177,7 @@ def pairs_statement(shape: Shape, after: tuple[Any, Any] | None = None) -> sa.Se
     import sqlalchemy as sa
 
     site, channel = shape.column("site"), shape.column("channel")
-    found = sa.select(site, channel)
+    found = sa.select(site, channel).where(site.is_not(None), channel.is_not(None))
     if not shape.keyed:
         return found.distinct()
     if after is not None:
@@ -294,9 +296,14 @@ class PostgresHistorian(_LookedAt):
             shape = self.shape(connection)
             keys = shape.keys(site, channel)
             if keys is not None:
-                found = connection.execution_options(yield_per=rows).execute(span_statement(shape, keys, first, last))
-                for page in found.partitions():
-                    yield arrays_of([(as_nanoseconds(time), value) for time, value in page], self)
+                yield from self._found(connection, shape, keys, first, last, rows)
+
+    def _found(self, connection: sa.Connection, shape: Shape, keys: tuple[Any, Any], first: int, last: int,
+               rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Pages of a span, through a cursor of the server."""
+        asked = span_statement(shape, keys, first, last)
+        for page in connection.execute(asked, execution_options={"yield_per": rows}).partitions():
+            yield arrays_of([(as_nanoseconds(time), value) for time, value in page], self)
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #753dcc22
 _AT_ONCE = 10_000
@@ -312,7 +319,7 @@ class WritablePostgres(PostgresHistorian):
             if not shape.exact:
                 raise InputError(f"{self}: the column {self.names.value} is not double precision: it can only be read")
             fresh = 0
-            for piece in pieces:
+            for piece in sorted(pieces, key=lambda piece: piece[:2]):  # one order for all: none waits for the other
                 refuse_lost_digits(piece, shape.step, self)
                 for start in range(0, len(piece.times), _AT_ONCE):
                     rows = slice(start, start + _AT_ONCE)
@@ -328,6 +335,6 @@ class WritablePostgres(PostgresHistorian):
         fresh = int(connection.execute(add_statement(shape, keys, piece)).scalar_one())
         if fresh < len(piece.times):
             ends = int(piece.times[0]), int(piece.times[-1])
-            found = connection.execute(span_statement(shape, keys, *ends)).all()
-            refuse_other_values(piece, *arrays_of([(as_nanoseconds(time), value) for time, value in found], self))
+            for page in self._found(connection, shape, keys, *ends, _AT_ONCE):
+                refuse_other_values(piece, *page)
         return fresh

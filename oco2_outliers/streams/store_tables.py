@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ..ground.errors import InputError, one_line
 from .broker_parts import StreamError
-from .changes import FirstVerdict, SettledVerdict
+from .batch_rows import FirstVerdict, SettledVerdict
 
 # %% auto #0
 __all__ = ['StoreFailed', 'StoreFull', 'StoreBusy']

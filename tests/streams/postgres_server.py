@@ -32,10 +32,11 @@ class PostgresServer:
     """`start()` and `stop()`. PostgreSQL refuses to run as root: there, the user postgres runs it."""
 
     def __init__(self) -> None:
+        self.process: subprocess.Popen | None = None
+        self._binaries = binaries()
         memory = Path("/dev/shm")  # a disk would have to be waited for
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=memory if os.access(memory, os.W_OK) else None))
         self.port = free_ports(1)[0]
-        self.process: subprocess.Popen | None = None
         self._as: dict[str, object] = {}
         if os.getuid() == 0:
             other = pwd.getpwnam("postgres")
@@ -48,14 +49,14 @@ class PostgresServer:
         words.write_text(PASSWORD, encoding="utf-8")
         words.chmod(0o644)
         made = subprocess.run(
-            [binaries() / "initdb", "--no-sync", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256",
+            [self._binaries / "initdb", "--no-sync", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256",
              f"--username={USER}", f"--pwfile={words}", f"--pgdata={self.folder}/data"],
             capture_output=True, text=True, cwd="/", **self._as)
         if made.returncode:
             raise RuntimeError(f"PostgreSQL cannot make its files: {made.stderr[-500:]}")
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [binaries() / "postgres", "-D", self.folder / "data", "-p", str(self.port),
+                [self._binaries / "postgres", "-D", self.folder / "data", "-p", str(self.port),
                  *(part for setting in FAST for part in ("-c", setting))], stdout=log, stderr=log, cwd="/", **self._as)
         end = time.monotonic() + 60
         while not self._answers():

@@ -23,10 +23,13 @@ from typing import Any
 
 import numpy as np
 import stream_worker
+from kafka_server import Tansu
+from redis_server import RedisServer
 
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.series.freezing import FrozenJudge, freeze
 from oco2_outliers.series.simulated import simulate_series
+from oco2_outliers.streams.broker_parts import partition_of
 from oco2_outliers.streams.messages import Reading, message_of
 from oco2_outliers.streams.result_store import open_store
 
@@ -227,7 +230,11 @@ class Scene:
     def cells(self) -> list[str]:
         """The cells that make sense here."""
         mountable = can_mount(self.folder)
-        return [name for name in CELLS if mountable or "disk full" not in name]
+        return [name for name in CELLS if (mountable or "disk full" not in name) and "server" not in name]
+
+    def kill_server(self, dice: random.Random, within: float) -> int:
+        """Kill the server at some time, and start it again; how often."""
+        raise NotImplementedError
 
     @property
     def address(self) -> str:
@@ -292,11 +299,14 @@ class Scene:
         """Start a worker beside one that does not move."""
         return self.judge(topic, store, group, take_over=True, **job)
 
+    def behind(self, dice: random.Random) -> str:
+        """A topic with all messages whose broker's clock was moved back meanwhile, where it has one."""
+        return self.full_topic()
+
     def finish(self, topic: str, store: Path, group: str, **job: Any) -> None:
         """Judge what is left, as a new worker does."""
-        with contextlib.suppress(FileNotFoundError), open_store(store) as found:
-            if found.ended:  # a worker that was killed after its last transaction
-                return
+        if store.exists() and _ended(store):  # a worker was killed after its last transaction
+            return
         self.number += 1
         worker = self.judge(topic, store, group, **{"most": 20 + 37 * (self.number % 7)} | job)  # cut in another way
         ended = worker.wait(120)
@@ -327,6 +337,7 @@ class Scene:
 
 Cell = Callable[[Scene, random.Random], Outcome]
 CELLS: dict[str, Cell] = {}
+CELLS_OF_KAFKA: dict[str, Cell] = {}
 
 
 def cell(name: str) -> Callable[[Cell], Cell]:
@@ -346,10 +357,15 @@ def _fated(scene: Scene, dice: random.Random, at: str, **more: Any) -> Outcome:
     for _ in range(times):
         fate = {"at": at, "turn": dice.randint(1, scene.n_batches // times + 1)}
         fate |= {name: draw() for name, draw in more.items()}
-        worker = scene.judge(topic, store, group, fate=fate)
+        worker = scene.judge(topic, store, group, fate=fate, in_two_parts=at == "half")
         killed += worker.wait() == "killed"
     scene.finish(topic, store, group)
     return scene.compared(topic, store, worker=killed)
+
+
+def in_two_parts(scene: Scene, dice: random.Random) -> Outcome:
+    """No cell: a worker that does it wrong, and dies between its two transactions. The matrix must see it."""
+    return _fated(scene, dice, "half")
 
 
 @cell("worker -9 before the transaction")
@@ -391,9 +407,8 @@ def _outside(scene: Scene, dice: random.Random, fresh: bool, seconds: float) -> 
         time.sleep(dice.uniform(0, seconds))
         worker.send(signal.SIGKILL)
         killed += worker.wait() == "killed"
-        with contextlib.suppress(FileNotFoundError), open_store(store) as found:
-            if found.ended:
-                break
+        if store.exists() and _ended(store):
+            break
     scene.finish(topic, store, group)
     return scene.compared(topic, store, worker=killed)
 
@@ -410,6 +425,30 @@ def from_its_start(scene: Scene, dice: random.Random) -> Outcome:
     """The same, and the worker is a program that has just been started."""
     scene.full_topic()
     return _outside(scene, dice, True, scene.seconds + 2.5)
+
+
+@cell("SIGTERM at any time")
+def asked_to_end(scene: Scene, dice: random.Random) -> Outcome:
+    """A worker that shall settle everything at the end is asked to leave before it is there."""
+    topic, store = scene.full_topic(), scene.store()
+    group, left = f"group-{scene.number}", 0
+    for _ in range(dice.randint(1, 2)):
+        worker = scene.judge(topic, store, group)
+        time.sleep(dice.uniform(0.05, scene.seconds * 0.5))
+        worker.send(signal.SIGTERM)
+        ended = worker.wait()
+        assert ended in ("done", "-15"), worker.report()
+        left += worker.report().get("said", "stop") == "stop"
+        if store.exists() and _ended(store):
+            break
+    scene.finish(topic, store, group)
+    return scene.compared(topic, store, asked=left)
+
+
+def _ended(store: Path) -> bool:
+    with contextlib.suppress(InputError), open_store(store) as found:
+        return found.ended
+    return False
 
 
 # ---------------------------------------------------------------- the broker
@@ -452,12 +491,23 @@ def both(scene: Scene, dice: random.Random) -> Outcome:
     return _broken(scene, dice, True)
 
 
+@cell("server -9 under a run to the end")
+def under_a_run(scene: Scene, dice: random.Random) -> Outcome:
+    """A worker that shall end where the messages end must not take a server that is away for their end."""
+    topic, store = scene.full_topic(), scene.store()
+    worker = scene.judge(topic, store, f"group-{scene.number}")
+    killed = scene.kill_server(dice, scene.seconds * 0.7)
+    ended = worker.wait()
+    assert ended == "done", (ended, worker.report())
+    return scene.compared(topic, store, broker=killed)
+
+
 # ---------------------------------------------------------------- the disk
 
 @contextlib.contextmanager
 def small_disk(place: Path, size: int) -> Iterator[Callable[[], None]]:
     """A disk of so many bytes at a place; what it gives makes room. OSError where none can be mounted."""
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True).returncode:
         raise OSError("no small disk can be mounted here")
     try:
@@ -538,7 +588,8 @@ def _filled(scene: Scene, dice: random.Random, make_room: Callable[[], None]) ->
 @cell("clock moved forward and back, worker -9")
 def clocks(scene: Scene, dice: random.Random) -> Outcome:
     """Both clocks of the worker jump, so that channels seem silent; it dies; the clock of the next one is behind."""
-    topic, store = scene.full_topic(), scene.store()
+    scene.full_topic()
+    topic, store = scene.behind(dice), scene.store()
     group, n = f"group-{scene.number}", scene.n_batches
     first = dice.randint(1, n // 2)
     jumps = {first: dice.uniform(4000, 90_000), first + dice.randint(1, 5): -dice.uniform(90_000, 10**8)}
@@ -617,7 +668,76 @@ def _owners_of(store: Path) -> list[str]:
 
 # ---------------------------------------------------------------- all of it
 
-SCENES: dict[str, Callable[[Path, Workers, list[tuple[str, bytes]]], contextlib.AbstractContextManager[Scene | None]]]
+class RedisScene(Scene):
+    """Topics on a real server that has on its disk what it has confirmed."""
+
+    kind = "redis"
+    server: RedisServer
+
+    @property
+    def address(self) -> str:
+        """The address of the broker; a worker that was silent for half a second counts as frozen."""
+        return f"{self.server.url}?session=0.5&patience=60"
+
+    def cells(self) -> list[str]:
+        """The server's own disk is another matter."""
+        mountable = can_mount(self.folder)
+        return [name for name in CELLS if "store and log" not in name and (mountable or "disk full" not in name)]
+
+    def kill_server(self, dice: random.Random, within: float) -> int:
+        """Kill it at some time, and start it again on its files."""
+        time.sleep(dice.uniform(0, within))
+        self.server.kill()
+        time.sleep(dice.choice([0.0, dice.uniform(0, 1.5)]))
+        self.server.start()
+        return 1
+
+    def break_broker(self, topic: str, dice: random.Random, strike: Callable[[], None]) -> int:
+        """Send all messages while the server is killed and started again on its files."""
+        sender, killed = self.sender(topic, self.folder / f"{topic}.noted"), 0
+        for _ in range(dice.randint(1, 2)):
+            time.sleep(dice.uniform(0, 0.5))
+            self.server.kill()
+            strike()
+            time.sleep(dice.choice([0.0, dice.uniform(0, 0.4)]))
+            self.server.start()
+            killed += 1
+        ended = sender.wait()
+        assert ended == "done", (ended, sender.report())
+        return killed
+
+    def second(self, topic: str, store: Path, group: str, **job: Any) -> Worker:
+        """A worker that waits until the other one counts as frozen."""
+        return self.judge(topic, store, group, **job)
+
+    def behind(self, dice: random.Random) -> str:
+        """In the middle comes an entry of tomorrow: those after it have ids of a clock that stands still."""
+        topic, cut = self.topic(messages=False), dice.randrange(len(self.messages))
+        broker = stream_worker.broker_of(self.address)
+        broker.send(topic, self.messages[:cut])
+        key, body = self.messages[max(cut - 1, 0)]
+        stream = f"{topic}:{partition_of(key, self.partitions)}" if self.partitions > 1 else topic
+        self.server.client().xadd(stream, {key: body}, id=f"{int(time.time() * 1000) + 86_400_000}-0")
+        broker.send(topic, self.messages[cut:])
+        broker.close()
+        return topic
+
+
+@contextlib.contextmanager
+def _of_redis(folder: Path, workers: Workers, messages: list[tuple[str, bytes]]) -> Iterator[Scene | None]:
+    """A server of our own."""
+    try:
+        server = RedisServer(folder)
+    except FileNotFoundError:
+        yield None
+        return
+    server.start()
+    try:
+        scene = RedisScene(folder, workers, messages)
+        scene.server = server
+        yield scene
+    finally:
+        server.kill()
 
 
 @contextlib.contextmanager
@@ -626,7 +746,7 @@ def _of_files(folder: Path, workers: Workers, messages: list[tuple[str, bytes]])
     yield Scene(folder, workers, messages)
 
 
-SCENES = {"file": _of_files}
+SCENES: dict[str, Callable] = {"file": _of_files, "redis": _of_redis}
 
 
 @contextlib.contextmanager
@@ -638,6 +758,47 @@ def scene_of(kind: str, folder: Path, messages: list[tuple[str, bytes]]) -> Iter
             yield scene
     finally:
         workers.close()
+
+
+class KafkaScene(Scene):
+    """Topics on a server that speaks Kafka's protocol and keeps all in memory."""
+
+    kind = "kafka"
+    server: Tansu
+
+    @property
+    def address(self) -> str:
+        """The address of the broker; a worker that was silent for two seconds counts as dead."""
+        return f"{self.server.url}?session=2&patience=60"
+
+    def cells(self) -> list[str]:
+        """What is the same with every broker, and what is told of a server that has forgotten all."""
+        same = [name for name in super().cells() if not name.startswith("broker") and "store and log" not in name]
+        return [*same, *CELLS_OF_KAFKA]
+
+    def second(self, topic: str, store: Path, group: str, **job: Any) -> Worker:
+        """A worker that the group gives the partitions of the other one when it counts as dead."""
+        return self.judge(topic, store, group, **job)
+
+
+@contextlib.contextmanager
+def _of_kafka(folder: Path, workers: Workers, messages: list[tuple[str, bytes]]) -> Iterator[Scene | None]:
+    """A server of our own."""
+    server = Tansu()
+    try:
+        server.start()
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        scene = KafkaScene(folder, workers, messages)
+        scene.server = server
+        yield scene
+    finally:
+        server.kill()
+
+
+SCENES |= {"kafka": _of_kafka}
 
 
 def moment_of(scene: Scene, name: str, moment: int) -> Outcome:

@@ -20,9 +20,9 @@ from typing import Any
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.series.freezing import load_frozen
 from oco2_outliers.streams import store_files, store_tables
+from oco2_outliers.streams.batch_rows import Changes
 from oco2_outliers.streams.broker_parts import BrokerAway, Fenced, GroupInUse, SourceWentBack, StreamError
-from oco2_outliers.streams.endpoints import endpoint_of
-from oco2_outliers.streams.file_broker import FileBroker
+from oco2_outliers.streams.opening_brokers import open_broker
 from oco2_outliers.streams.pipeline import Pipeline, Source
 from oco2_outliers.streams.result_store import open_store
 from oco2_outliers.streams.store_tables import StoreBusy, StoreFailed
@@ -35,11 +35,6 @@ NAMES = {0: "done", 3: "broker away", 4: "fenced", 5: "group in use", 6: "disk f
 
 def broker_of(address: str) -> Any:
     """The broker of an address."""
-    kind = address.partition(":")[0]
-    if kind == "file":
-        return FileBroker(endpoint_of(address, ("file",), "broker"))
-    from oco2_outliers.streams.opening_brokers import open_broker
-
     return open_broker(address)
 
 
@@ -122,6 +117,19 @@ class Clock:
 
 # ---------------------------------------------------------------- work
 
+def _in_two_parts(store: Any, fate: Fate) -> None:
+    """What must not be: the position is written in a transaction of its own, before the verdicts."""
+    whole = store.commit
+
+    def commit(changes: Changes, epochs: Any, *, ended: bool = False) -> None:
+        whole(Changes(positions=changes.positions), epochs)
+        fate.watch("half")
+        changes.positions = {}
+        whole(changes, epochs, ended=ended)
+
+    store.commit = commit
+
+
 def judge(job: dict[str, Any]) -> dict[str, Any]:
     """Judge a topic into a store."""
     if seconds := job.get("lock_wait"):
@@ -133,6 +141,8 @@ def judge(job: dict[str, Any]) -> dict[str, Any]:
     broker = broker_of(job["broker"])
     with open_store(job["store"], {"topic": job["topic"], "model": "kills"}) as store:
         fate.of_store(store)
+        if job.get("in_two_parts"):
+            _in_two_parts(store, fate)
         source = Source(broker, job["topic"], job["group"], job.get("take_over", False))
 
         def watch(step: str) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from oco2_outliers.series.freezing import freeze
 from oco2_outliers.series.simulated import simulate_series
+from oco2_outliers.streams.batch_rows import Changes, ChannelRow, DeadLetter, FirstVerdict
 from oco2_outliers.streams.broker_parts import Message
-from oco2_outliers.streams.changes import Changes, ChannelRow, DeadLetter, FirstVerdict
 from oco2_outliers.streams.endpoints import endpoint_of
 from oco2_outliers.streams.engine import Engine
 from oco2_outliers.streams.file_broker import FileBroker

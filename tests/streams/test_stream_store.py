@@ -25,8 +25,7 @@ from hypothesis import strategies as st
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.page.series_content import series_html, series_view
 from oco2_outliers.series.results import RESULT_COLUMNS, load_series_result
-from oco2_outliers.streams.broker_parts import Fenced
-from oco2_outliers.streams.changes import (
+from oco2_outliers.streams.batch_rows import (
     Changes,
     ChannelRow,
     DeadLetter,
@@ -35,6 +34,7 @@ from oco2_outliers.streams.changes import (
     SettledVerdict,
     StretchRow,
 )
+from oco2_outliers.streams.broker_parts import Fenced
 from oco2_outliers.streams.result_store import open_store
 from oco2_outliers.streams.store_tables import StoreBusy, StoreFailed, StoreFull
 
