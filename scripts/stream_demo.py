@@ -27,12 +27,22 @@ def run(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "oco2_outliers", *words], check=True)
 
 
+def with_faults(value: np.ndarray, begin: int) -> np.ndarray:
+    """Hours that are stuck, a spike, hours that are noisy, and hours whose level is too high."""
+    value[begin + 250:begin + 270] = value[begin + 250]
+    value[begin + 420] += 1.5
+    value[begin + 600:begin + 640] += np.random.default_rng(1).normal(0, 0.3, 40)
+    value[begin + 800:begin + 830] += 0.7
+    return value
+
+
 def readings(path: str | None) -> pd.DataFrame:
     """The readings of a file, or generated ones; the first column of numbers of each site."""
     if path is None:
-        print("Ten weeks of a generated sewer; DATA=path takes your file.")
-        made = simulate_series(n_sites=1, days=70, step="15 min", random_state=1)
-        return made.loc[made["channel"] == "velocity", ["time", "site", "channel", "value"]]
+        print("Ten weeks of a generated sewer, with four faults in the last two; DATA=path takes your file.")
+        made = simulate_series(n_sites=1, days=70, step="15 min", faults=[], random_state=1)
+        made = made.loc[made["channel"] == "velocity", ["time", "site", "channel", "value"]]
+        return made.assign(value=with_faults(made["value"].to_numpy(copy=True), int(SHARE * len(made))))
     series = read_series(path)
     site, channel = series.channels()[0]
     print(f"{path}: {channel} of {site}")

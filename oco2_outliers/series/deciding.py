@@ -110,30 +110,45 @@ def _by_history(asked: Asked, history: np.ndarray, window: int, step: pd.Timedel
     return calibrated_by_history(asked.scores(history, window, model), window, step), model
 
 # %% ../../nbs/series/77_deciding.ipynb #affcf062
-_ROUNDS = 3
+_ROUNDS, _MOST = 4, 0.1  # share of the readings that suspects may be
+_SUSPECT, _RARE = 0.03, 0.1  # false alarms a month: a suspect's, and what is rare enough to be left out
 
 
+def _left_out(found: Decided, odd: np.ndarray, rate: float) -> np.ndarray:
+    """What is odd, and all stretches of at most such a rate with half a window on each side."""
+    assert found.calibration is not None
+    again = odd.copy()
+    for first, last in runs_beyond(found.scores, found.calibration.threshold(rate), found.window):
+        again[max(first - found.window // 2, 0) : last + found.window // 2 + 1] = True
+    return again
+
+# %% ../../nbs/series/77_deciding.ipynb #0105fd97
 def _by_surrogates(asked: Asked, found: Decided, values: np.ndarray, odd: np.ndarray, step: pd.Timedelta,
                    what: str) -> None:
     """Threshold and stretches by surrogates, in rounds."""
-    n, odd = asked.n_surrogates or surrogates_for(len(values)), odd.copy()
-    for _ in range(_ROUNDS):
-        rest = np.where(odd, np.nan, values)
+    n, alpha = asked.n_surrogates or surrogates_for(len(values)), asked.alpha or 0.0
+    rate = min(alpha, _RARE)
+    left, known = odd, dict[bytes, Calibration]()
+    for turn in range(_ROUNDS):
+        rest = np.where(left, np.nan, values)
         if why := too_short(rest, found.window):
             if found.calibration is None:
                 found.notes.append(why)
-            return
-        found.calibration = calibrated_by_surrogates(
-            rest, lambda each: asked.scores(each, found.window), found.window, step, n,
-            np.random.default_rng(asked.seed), what, asked.bar)
-        found.threshold = found.calibration.threshold(asked.alpha or 0.0)
-        found.runs = runs_beyond(found.scores, found.threshold, found.window)
-        again = odd.copy()
-        for first, last in found.runs:
-            again[max(first - found.window // 2, 0) : last + found.window // 2 + 1] = True
-        if not (again & ~odd).any():
+                return
             break
-        odd = again
+        if (place := left.tobytes()) not in known:
+            known[place] = calibrated_by_surrogates(
+                rest, lambda each: asked.scores(each, found.window), found.window, step, n,
+                np.random.default_rng(asked.seed), what, asked.bar)
+        found.calibration = known[place]
+        found.threshold = found.calibration.threshold(alpha)
+        found.runs = runs_beyond(found.scores, found.threshold, found.window)
+        again = _left_out(found, odd, rate)
+        if turn == 0 and (suspects := _left_out(found, odd, max(rate, _SUSPECT))).mean() <= odd.mean() + _MOST:
+            again = suspects
+        if np.array_equal(again, left):
+            break
+        left = again
     found.calibrated_by = f"{n} surrogates"
 
 # %% ../../nbs/series/77_deciding.ipynb #affcf069

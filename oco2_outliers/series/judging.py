@@ -159,7 +159,7 @@ def _named(stretches: pd.DataFrame) -> Named:
     return Named(instants(stretches["start"]), instants(stretches["end"]), kind, reason,
                  stretches["value"].to_numpy(np.float64), stretches["outlier"].to_numpy(bool), source)
 
-
+# %% ../../nbs/series/78_judging.ipynb #c13c86c8
 def _said_by_checks(named: Named, inside: np.ndarray, step: int) -> tuple[str, str]:
     """Kind and sentence of some of the checks' stretches, which lie in one stretch."""
     places = np.flatnonzero(inside).tolist()
@@ -322,7 +322,8 @@ def _summary(series: SensorSeries, asked: Asked, channels: list[dict[str, Any]])
     """What is told of a result."""
     detector = asked.detector if isinstance(asked.detector, str) else type(asked.detector).__name__
     if asked.model is not None:
-        detector = f"a frozen {type(asked.model).__name__}"
+        frozen = isinstance(asked.model, FrozenJudge)
+        detector = "a frozen judge" if frozen else f"a frozen {type(asked.model).__name__}"
     kinds: Counter[str] = Counter()
     for each in channels:
         kinds.update(each["kinds"])
@@ -488,10 +489,9 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
 
     Notes
     -----
-    The detector is run once on each channel and once on each surrogate, in up to three rounds: some twenty times the
+    The detector is run once on each channel and once on each surrogate, in up to four rounds: some twenty times the
     time of one run; for windows distances of 30,000 readings, minutes. A channel with fewer than twenty windows gets
-    scores, and no p-values. Low power at a small alpha: a very odd day spoils the surrogates and may hide itself.
-    Fails where odd stretches are many, or where ordinary behaviour is more than rhythm,
+    scores, and no p-values. Fails where odd stretches are many, or where ordinary behaviour is more than rhythm,
     values and restlessness (see the notebook on calibration).
 
     Examples

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.signal import oaconvolve
 
 from .sliding import sliding_sums
 from .summaries import SUMMARIES, sliding_summaries
@@ -92,6 +91,8 @@ def nearest_window(values: np.ndarray, window: int, start: int) -> tuple[int, fl
     spread = shape.std()
     sums = sliding_sums(filled, window)
     sizes = np.sqrt(np.maximum(sliding_sums(filled**2, window) / window - (sums / window) ** 2, 0.0))
+    from scipy.signal import oaconvolve  # slow to import, and a stream never needs it
+
     products = oaconvolve(filled, (shape - shape.mean())[::-1], mode="valid")
     floor = 1e-9 * max(float(np.abs(filled).max()), 1e-300)  # flat windows have no shape
     flat = sizes <= floor

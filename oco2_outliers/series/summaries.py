@@ -5,12 +5,14 @@
 # %% ../../nbs/series/32_summaries.ipynb #dd605007
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.ndimage import maximum_filter1d, minimum_filter1d, rank_filter
 
+from ..ground.compiling import compiled
 from ..ground.errors import InputError
 from .sliding import checked_window, in_blocks, joined, plain_values, sliding_sums, tail_sums
 
@@ -83,6 +85,32 @@ def summaries_of_rows(rows: np.ndarray) -> np.ndarray:
         rows[:, -1] + centred.mean(axis=1), centred.std(axis=1), rows.min(axis=1), rows.max(axis=1),
         np.median(rows, axis=1), centred @ place / (place @ place or 1.0), sizes.mean(axis=1), sizes.max(axis=1),
         (steps == 0).mean(axis=1), rows[:, -1] - rows[:, 0]])
+
+# %% ../../nbs/series/32_summaries.ipynb #67f73a52
+@compiled()
+def summaries_ending(values: np.ndarray, places: np.ndarray, window: int, table: np.ndarray) -> None:
+    """Write the ten summaries of the windows that end at some places into the rows of a table (m, 10)."""
+    middle, spread = (window - 1) / 2.0, window * (window * window - 1.0) / 12.0
+    for row in range(len(places)):
+        start, anchor = places[row] - window + 1, values[places[row]]
+        table[row] = np.nan
+        if start < 0 or np.isnan(values[start : places[row] + 1].sum()):
+            continue
+        first, second, turned, total, largest, same = 0.0, 0.0, 0.0, 0.0, 0.0, 0
+        for k in range(window):
+            away = values[start + k] - anchor
+            first, second, turned = first + away, second + away * away, turned + away * (k - middle)
+            if k > 0:
+                size = abs(values[start + k] - values[start + k - 1])
+                total, largest, same = total + size, max(largest, size), same + (size == 0.0)
+        ordered = np.sort(values[start : places[row] + 1])
+        mean = first / window
+        table[row, 0] = anchor + mean
+        table[row, 1] = 0.0 if ordered[0] == ordered[-1] else math.sqrt(max(second / window - mean * mean, 0.0))
+        table[row, 2], table[row, 3] = ordered[0], ordered[-1]
+        table[row, 4] = (ordered[(window - 1) // 2] + ordered[window // 2]) / 2.0
+        table[row, 5], table[row, 6], table[row, 7] = turned / spread, total / (window - 1), largest
+        table[row, 8], table[row, 9] = same / (window - 1), anchor - values[start]
 
 # %% ../../nbs/series/32_summaries.ipynb #dd60504d
 def window_summaries(values: Any, window: int | None = None) -> pd.DataFrame:

@@ -191,6 +191,21 @@ def _kinds_in_words(found: pd.DataFrame) -> str:
     return f"{counted(len(found), 'odd stretch', 'odd stretches')}{f': {told}' if told else ''}"
 
 
+def _oddest_first(found: pd.DataFrame) -> pd.DataFrame:
+    """Stretches, the oddest first; where nothing tells two apart, the earlier one."""
+    order = ["outlier", "p_value", "score"]
+    return found.sort_values(order, ascending=[False, True, False], kind="stable", na_position="last")
+
+# %% ../../nbs/shell/28_series_commands.ipynb #ac43ea3b
+def _sorted_stretches(found: pd.DataFrame, sort: str) -> pd.DataFrame:
+    """Stretches in the order that is asked for; the oddest first, where no order is and more were found than fit."""
+    oddest = sort == "oddest" or (sort == "auto" and len(found) > MOST_LINES)
+    if oddest and len(found) > MOST_LINES:
+        print(f"\nthe {MOST_LINES} oddest of {len(found):,} stretches, the oddest of each channel first "
+              "(--sort time: the earliest)")
+    return _oddest_first(found) if oddest else found
+
+
 def _shown_stretches(found: pd.DataFrame) -> None:
     """Print the first stretches, a line each, below the name of their channel."""
     for (site, channel), rows in found.head(MOST_LINES).groupby(["site", "channel"], sort=False):
@@ -241,6 +256,8 @@ _Calibrate = Annotated[str, typer.Option(help="Where p-values come from: surroga
                                          "clean (readings in order, see --history), or none.")]
 _History = Annotated[list[str] | None, typer.Option(help="File of readings of the same channels that are in order, for "
                                                     "--calibrate clean; can be given more than once.")]
+_Sort = Annotated[str, typer.Option(help="What is printed first: oddest, or time (by channel). Default: time; oddest "
+                                    "where more than 50 stretches are found.")]
 _TABLES = (".csv", ".json", ".parquet")
 _RESULT_FILES = ("points.parquet", "windows.parquet", "summary.json")
 
@@ -272,6 +289,7 @@ def _judge_command(
     inputs: _Inputs, out: _FolderOut = "judged", page: _Page = None, detector: _Detector = "forest",
     window: _Window = "auto", k: _K = 5, alpha: _Alpha = 0.01, causal: _Causal = False, config: _Config = None,
     model: _Model = None, calibrate: _Calibrate = "surrogates", history: _History = None, random_state: Seed = 0,
+    sort: _Sort = "auto",
     time: _Time = None, value: _Value = None, site: _Site = None, channel: _Channel = None, step: _Step = None,
     timezone: _Zone = None, time_format: _TimeFormat = None, only_site: _OnlySite = None,
     only_channel: _OnlyChannel = None, encoding: _Encoding = None, separator: _Separator = None,
@@ -285,6 +303,8 @@ def _judge_command(
 
     asked = _asked(inputs, time, value, site, channel, step, timezone, time_format, (only_site, only_channel),
                    (encoding, separator, decimal))
+    if sort not in ("auto", "oddest", "time"):
+        raise InputError(f"--sort must be oddest or time, not {shown(printable(sort))}")
     target, html = _target_of(asked, out), _page_of(asked, page)
     size, frozen, limits = window_from(window), _model_of(model), _limits_of(config)
     s, clean = asked.chosen(), None if not history else replace(asked, inputs=history).read()
@@ -292,7 +312,7 @@ def _judge_command(
                   None if calibrate == "none" else calibrate, frozen, clean)
     written = found.save(local_path(out)) if target is None else []
     print(found)
-    _shown_stretches(found.windows)
+    _shown_stretches(_sorted_stretches(found.windows, sort))
     if written:
         print(f"\nwrote {', '.join(path.name for path in written)} to {printable(out)}")
         print(f"to look around in it: oco2-outliers explore {shlex.quote(out)}")

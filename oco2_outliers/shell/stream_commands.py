@@ -157,7 +157,7 @@ def _health(settings: StreamConfig) -> Iterator[Any]:
         return
     from oco2_outliers.streams.health import Health
 
-    with Health(settings.health_file, settings.health_port) as health:
+    with Health(settings.health_file, settings.health_port, settings.health_host) as health:
         yield health
 
 # %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a19
@@ -229,11 +229,12 @@ def _listen_command(
                                             "be there; what that one still writes is refused.")] = False,
     health_file: Annotated[str | None, typer.Option(help="Tell in this file how the worker is.")] = None,
     health_port: Annotated[int | None, typer.Option(help="Tell it on this port by HTTP.")] = None,
+    health_host: Annotated[str | None, typer.Option(help="Tell it there; 0.0.0.0: to all.")] = None,
 ) -> None:
     """Judge messages as they come, each once, and keep the verdicts. SIGTERM ends it after a batch."""
     settings = _settings(config, broker=broker, topic=topic, model=model, store=store, group=group, form=form,
                          lateness=lateness, most=most, wait=wait, silent_after=silent_after, health_file=health_file,
-                         health_port=health_port)
+                         health_port=health_port, health_host=health_host)
     with _in_one_line():
         report = _run(settings, reset, take_over, {"max_messages": max_messages, "until": until, "final": final})
     print(report)

@@ -70,10 +70,10 @@ def make_room(state: ChannelState, slot: int) -> None:
     state.values, state.times = values, times
 
 
-def forget(state: ChannelState, before: int) -> None:
-    """Leave out the slots before one; the arrays move only when half of them is old."""
+def forget(state: ChannelState, before: int, at_once: bool = False) -> None:
+    """Leave out the slots before one; as a rule the arrays move only when half of them is old."""
     n = before - state.base
-    if n < max(state.length // 2, 256):
+    if n < (1 if at_once else max(state.length // 2, 256)):
         return
     kept = state.length - n
     for held, nothing in ((state.values, np.nan), (state.times, NEVER)):
@@ -84,9 +84,19 @@ def forget(state: ChannelState, before: int) -> None:
 
 def begin_at(state: ChannelState, slot: int) -> None:
     """Begin a new part of the channel at a slot; what was held is forgotten."""
-    state.values[:], state.times[:] = np.nan, NEVER
-    state.base = state.released = state.settled = slot - state.lateness
+    state.released = slot - state.lateness
+    state.base = state.settled = state.released - (state.back if state.began else 0)
     state.newest, state.began, state.waiting = slot, True, 0
+    n = max(1024, state.length)
+    state.values, state.times = np.full(n, np.nan), np.full(n, NEVER, np.int64)
+
+
+def begin_with_reading(state: ChannelState) -> None:
+    """Let a channel begin with its first reading, when that has its turn."""
+    there = np.flatnonzero(state.times[:state.released - state.base] != NEVER)
+    if state.last is None and len(there):
+        forget(state, state.base + int(there[0]), at_once=True)
+        state.settled = state.base
 
 # %% ../../nbs/streams/32_channel_states.ipynb #d6d0be8f
 def _fate(state: ChannelState, slot: int, time: int, value: float) -> int:

@@ -47,7 +47,7 @@ def refuse_secrets(value: Any, where: str) -> None:
 
 # %% ../../nbs/streams/50_configuration.ipynb #6f0d2b05
 _SECTIONS = {"broker": {"url": "broker", "topic": "topic", "group": "group"}, "batch": {"most": "most", "wait": "wait"},
-             "health": {"file": "health_file", "port": "health_port"},
+             "health": {"file": "health_file", "port": "health_port", "host": "health_host"},
              "historian": {"url": "historian", "table": "table", "columns": "columns"}}
 _ALONE = ("store", "model", "form", "lateness", "silent_after")
 _COLUMNS = ("site", "channel", "time", "value")
@@ -124,6 +124,7 @@ class _Settings:
     silent_after: int | None = None
     health_file: str | None = None
     health_port: int | None = None
+    health_host: str | None = None
     historian: str | None = None
     table: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -156,8 +157,9 @@ class StreamConfig(_Settings):
         Messages in one transaction, and seconds after which it is written.
     silent_after : int, optional
         Steps without a reading after which a channel is called silent.
-    health_file, health_port : str and int, optional
-        Where the state of the worker is told.
+    health_file, health_port, health_host : str, int and str, optional
+        Where the state of the worker is told: in a file, on a port of HTTP, and to whom: by default to this machine
+        alone, ``0.0.0.0`` to whoever can reach it, as a cluster that asks its pods.
     historian, table, columns : str, str and dict
         Address of a historian, its table, and the names of its columns.
 

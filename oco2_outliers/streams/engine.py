@@ -34,6 +34,7 @@ from oco2_outliers.streams.channel_states import (
     TAKEN,
     ChannelState,
     begin_at,
+    begin_with_reading,
     make_room,
     release,
     restore,
@@ -180,7 +181,13 @@ def _settle_fate(state: ChannelState, each: _Arrived, fate: int, stored: Stored,
 # %% ../../nbs/streams/38_engine.ipynb #a18524f0
 def _turns(state: ChannelState, changes: Changes) -> None:
     """First verdicts of the readings whose turn has come, and gaps that end with them."""
-    first, end = release(state)
+    tell_turns(state, *release(state), changes)
+
+
+def tell_turns(state: ChannelState, first: int, end: int, changes: Changes) -> None:
+    """First verdicts of the readings of some slots, and gaps that end with them."""
+    begin_with_reading(state)
+    first = max(first, state.base)
     changes.first += first_verdicts(state, first, end)
     changes.stretches += gap_rows(state, first, end)
 
@@ -188,8 +195,7 @@ def _turns(state: ChannelState, changes: Changes) -> None:
 def _end_part(state: ChannelState, changes: Changes) -> None:
     """Bring what is held to its end, because what follows is far away."""
     first, state.released = state.released, state.newest + 1
-    changes.first += first_verdicts(state, first, state.released)
-    changes.stretches += gap_rows(state, first, state.released)
+    tell_turns(state, first, state.released, changes)
     last = state.newest + 2 * (state.back + state.ahead)
     make_room(state, last)
     state.newest, state.released = last, last + 1
@@ -279,8 +285,7 @@ class _Taking(_Sorting):
     def _release_rest(self, state: ChannelState, changes: Changes) -> None:
         """Give the readings that still wait for others their turn."""
         first, state.released = state.released, max(state.released, state.newest + 1)
-        changes.first += first_verdicts(state, first, state.released)
-        changes.stretches += gap_rows(state, first, state.released)
+        tell_turns(state, first, state.released, changes)
 
 # %% ../../nbs/streams/38_engine.ipynb #e58ce3ab
 class Engine(_Taking):

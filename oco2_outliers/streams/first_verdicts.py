@@ -15,7 +15,7 @@ from ..series.freezing import FrozenChannel
 from ..series.readings import NEVER
 from ..series.reasons import Usual, summary_reason
 from ..series.stretches import number, range_reason, range_scores
-from ..series.summaries import sliding_summaries
+from ..series.summaries import SUMMARIES, summaries_ending
 from .channel_states import ChannelState, waited
 from .batch_rows import FirstVerdict
 
@@ -128,26 +128,23 @@ def _said_of(looked: Looked, found: _Checked, place: int) -> tuple[str, str]:
 
 def _said_by_window(looked: Looked, table: np.ndarray, place: int) -> tuple[str, str]:
     """Kind and sentence of the window that ends at a place."""
-    forest = looked.known.forest
+    forest, row = looked.known.forest, table[place - looked.new:place - looked.new + 1]
     assert forest is not None
-    start = place - forest.window_ + 1
-    usual = Usual(looked.values, forest.window_, table[start:start + 1], forest.usual_[0], forest.usual_[2],
-                  np.zeros(0, bool), {})
+    usual = Usual(looked.values, forest.window_, row, forest.usual_[0], forest.usual_[2], np.zeros(0, bool), {})
     kind, reason = summary_reason(usual, forest.window_ // 2)
     return kind, f"{reason}, in the window that ends here"
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #a9bc608a
-def _window_scores(looked: Looked, first: int) -> tuple[np.ndarray, np.ndarray]:
-    """The score of the window that ends at each place, and the summaries of the windows by their start."""
-    forest, values = looked.known.forest, looked.values
-    scores = np.full(len(values), np.nan)
-    if forest is None or len(values) < forest.window_:
-        return scores, np.empty((0, 10))
-    table = sliding_summaries(values, forest.window_, first)
-    scores[forest.window_ - 1:] = forest.oddness_of(table)
-    return scores, table
+def _window_scores(looked: Looked) -> tuple[np.ndarray, np.ndarray]:
+    """Score and summaries of the windows that end at the new places; NaN where none is whole."""
+    forest, new = looked.known.forest, np.arange(looked.new, len(looked.values))
+    table = np.full((len(new), len(SUMMARIES)), np.nan)
+    if forest is None:
+        return np.full(len(new), np.nan), table
+    summaries_ending(looked.values, new, forest.window_, table)
+    return forest.oddness_of(table), table
 
-# %% ../../nbs/streams/34_first_verdicts.ipynb #dd8c3fd1
+# %% ../../nbs/streams/34_first_verdicts.ipynb #784e710c
 def _words(looked: Looked, found: _Checked, table: np.ndarray, place: int, odd: bool, by_window: bool
            ) -> tuple[str, str]:
     """Kind and sentence of the verdict on one reading; empty where nothing is wrong."""
@@ -175,14 +172,16 @@ def first_verdicts(state: ChannelState, first: int, end: int) -> list[FirstVerdi
     if not len(places):
         return []
     looked = Looked(values, first - begin, state.known)
-    scores, table = _window_scores(looked, begin)
+    scores, table = _window_scores(looked)
     found = _check(looked)
     odd = found.ranged | found.flat | found.jumped | found.rated
-    by_window = scores >= state.known.first_threshold
+    with np.errstate(invalid="ignore"):
+        by_window = scores >= state.known.first_threshold
     delays = waited(state, places + first) * state.step
     verdicts = []
-    for moment, at, delay in zip(times[places].tolist(), (places + looked.new).tolist(), delays.tolist(), strict=True):
-        kind, reason = _words(looked, found, table, at, bool(odd[at]), bool(by_window[at]))
-        verdicts.append(FirstVerdict(state.site, state.channel, moment, float(values[at]), float(scores[at]),
-                                     bool(odd[at] or by_window[at]), kind, reason, delay))
+    for place, delay in zip(places.tolist(), delays.tolist(), strict=True):
+        at = place + looked.new
+        kind, reason = _words(looked, found, table, at, bool(odd[at]), bool(by_window[place]))
+        verdicts.append(FirstVerdict(state.site, state.channel, int(times[place]), float(values[at]),
+                                     float(scores[place]), bool(odd[at] or by_window[place]), kind, reason, delay))
     return verdicts

@@ -38,7 +38,7 @@ from .endpoints import PASSWORD, Endpoint
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #d6fe75a7
+# %% ../../nbs/streams/24_kafka_topics.ipynb #b4e4b473
 _OPTIONS = ("ca", "cert", "instance", "key", "patience", "replicas", "sasl", "session", "tls")
 _MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 
@@ -62,7 +62,7 @@ def _user_settings(endpoint: Endpoint, tls: bool) -> dict[str, Any]:
         raise InputError(f"{endpoint}: a user needs a password: set {PASSWORD} or {PASSWORD}_FILE")
     return {"sasl.mechanism": mechanism, "sasl.username": endpoint.user, "sasl.password": endpoint.secret}
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #2cd05f2c
+# %% ../../nbs/streams/24_kafka_topics.ipynb #8d4cb6dc
 _FILES = {"ca": "ssl.ca.location", "cert": "ssl.certificate.location", "key": "ssl.key.location"}
 
 
@@ -80,7 +80,7 @@ def _settings(endpoint: Endpoint) -> dict[str, Any]:
             "metadata.recovery.strategy": "none", "socket.keepalive.enable": True,
             "topic.metadata.refresh.interval.ms": 30_000, **files, **user}
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #dacf69f0
+# %% ../../nbs/streams/24_kafka_topics.ipynb #84b49c2a
 _POSITION = re.compile(r"(\d{1,19})(?:@([A-Za-z0-9+/_=-]{1,64}))?", re.ASCII)
 
 
@@ -112,7 +112,7 @@ def _next_offset(position: str | None, low: int, topic_id: str, where: str, part
     _refuse_gap(offset + 1, low, offset + 1, where, partition)
     return offset + 1
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #8990a0dc
+# %% ../../nbs/streams/24_kafka_topics.ipynb #367a5a7f
 _MISSING = {"UNKNOWN_TOPIC_OR_PART", "UNKNOWN_TOPIC_ID", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"}
 _REFUSED = {"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED",
             "SASL_AUTHENTICATION_FAILED", "_AUTHENTICATION", "POLICY_VIOLATION", "INVALID_REPLICATION_FACTOR",
@@ -141,7 +141,7 @@ def _fault_of(error: Any, where: str) -> Exception:
         return InputError(f"{where}: refused ({said})")
     return StreamError(f"{where}: {said}") if error.fatal() or name == "_FATAL" else _Passing(said)
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #06b0ce4a
+# %% ../../nbs/streams/24_kafka_topics.ipynb #d90a3a7e
 _ASK = 5.0  # seconds that one question may take
 _NO_ID = "A" * 22  # how the client writes an id of zeros
 
@@ -197,7 +197,7 @@ class _Topics:
         """A topic in words."""
         return f"{self.endpoint} {printable(topic)}"
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #70fa8296
+# %% ../../nbs/streams/24_kafka_topics.ipynb #185fba36
 class _Found(_Topics):
     """Topics found and made."""
 
@@ -240,7 +240,7 @@ class _Found(_Topics):
         except TopicMissing as error:
             raise _Passing(str(error)) from None
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #20e400df
+# %% ../../nbs/streams/24_kafka_topics.ipynb #906b6bc3
 class _Sending:
     """Messages on their way: how many were given to the client and confirmed, and the first error."""
 
@@ -268,7 +268,7 @@ class _Sending:
             self._producer.poll(0)
             break
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #00d609e7
+# %% ../../nbs/streams/24_kafka_topics.ipynb #d533c295
 class _Sender(_Found):
     """What sends to a topic."""
 
@@ -306,7 +306,7 @@ class _Sender(_Found):
         producer.poll(0)
         raise _unsent(sending.error, self._said, self.where(topic), sending.confirmed)
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #ef0d9f5f
+# %% ../../nbs/streams/24_kafka_topics.ipynb #160dc7fd
 def _unsent(error: Any, said: Any, where: str, confirmed: int) -> Exception:
     """The fault of a sender that could not go on."""
     so_far = f"{counted(confirmed, 'message')} confirmed before that"
@@ -318,7 +318,7 @@ def _unsent(error: Any, said: Any, where: str, confirmed: int) -> Exception:
     return BrokerAway(f"{where}: a message was not confirmed ({told}); {so_far}: is the cluster running, and can it be "
                       "reached?")
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #512b9f80
+# %% ../../nbs/streams/24_kafka_topics.ipynb #b974dc0a
 class _Member:
     """A worker's place in its group: which partitions it has."""
 
@@ -356,7 +356,7 @@ class _Member:
             except Exception as error:  # told by the next read; the client would swallow it
                 self._fault = self._fault or error
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #bcfbf0bb
+# %% ../../nbs/streams/24_kafka_topics.ipynb #7e5e3e7a
 _PROBE = 1.0  # seconds that a question may take while a worker wants to read
 
 
@@ -407,7 +407,7 @@ class _Watching(_Member):
     def _begin(self, number: int) -> None:
         raise NotImplementedError
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #fba3d38a
+# %% ../../nbs/streams/24_kafka_topics.ipynb #07ed25b9
 _DOUBT = 2.0  # seconds in which a message that is there has come
 
 
@@ -417,7 +417,6 @@ class _Begun(_Watching):
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
         self._doubts: dict[int, float] = {}  # until when the last judged message of a partition must have come
-        self._heard: set[int] = set()  # partitions of which something was fetched, so that their end is known
 
     def _part(self, number: int, *offset: int) -> Any:
         return self._kafka.TopicPartition(self._topic, number, *offset)
@@ -436,7 +435,6 @@ class _Begun(_Watching):
         low, high = self._range(number)
         offset = _next_offset(self._start(str(number)), low, self._id, self._where, str(number))
         self._doubts.pop(number, None)
-        self._heard.discard(number)
         if offset > max(low, high):
             self._doubts[number] = time.monotonic() + _DOUBT
         self._consumer.incremental_assign([self._part(number, offset - (number in self._doubts))])
@@ -450,7 +448,7 @@ class _Begun(_Watching):
             if not self._away and time.monotonic() > end:
                 raise went_back(self._where, str(number), str(self._next[number] - 1))
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #041d6160
+# %% ../../nbs/streams/24_kafka_topics.ipynb #c2650b60
 class _Reading(_Begun):
     """What comes in the place of messages."""
 
@@ -460,9 +458,7 @@ class _Reading(_Begun):
             self._begin_again(number)
         elif error.name() in _MISSING:
             self._away = True  # so that the topic is looked up
-        elif error.name() == "_PARTITION_EOF":
-            self._heard.add(number)
-        elif error.name() != "_MAX_POLL_EXCEEDED":
+        elif error.name() not in ("_PARTITION_EOF", "_MAX_POLL_EXCEEDED"):
             self._told(error)
 
     def _begin_again(self, number: int) -> None:
@@ -474,7 +470,7 @@ class _Reading(_Begun):
         self._consumer.incremental_unassign([part])
         self._consumer.incremental_assign([part])
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #1a3ce282
+# %% ../../nbs/streams/24_kafka_topics.ipynb #6a5eded8
 _SLICE = 0.1  # seconds; while nothing is begun, one looks often whether something was given
 
 
@@ -507,7 +503,6 @@ class KafkaListener(_Reading):
                 self._heed(wrong, number)
             elif number in self._next and (offset := each.offset()) >= self._next[number]:
                 self._next[number] = offset + 1
-                self._heard.add(number)
                 messages.append(Message(str(number), f"{offset}{mark}", each.value() or b""))
         if self._doubts:
             self._settle({each.partition() for each in found if each.error() is None})
@@ -523,7 +518,7 @@ class KafkaListener(_Reading):
             if offsets:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #911952c9
+# %% ../../nbs/streams/24_kafka_topics.ipynb #e8cfaddd
 class KafkaWorker(KafkaListener):
     """A listener that can tell how far it is behind."""
 
@@ -532,9 +527,19 @@ class KafkaWorker(KafkaListener):
         if number not in self._next:
             raise NotOurs(f"{self._where} partition {number} is not assigned to this worker")
         low, high = self._consumer.get_watermark_offsets(self._part(number), cached=True)
-        if high < 0:
-            low, high = self._range(number)
         return max(low, 0), max(high, self._next[number])
+
+    def _asked(self, number: int) -> tuple[int, int]:
+        """The same, as of now; nobody is asked while the servers are away."""
+        low, high = self._known(number)
+        if not self._away:
+            try:
+                now = self._range(number)
+            except (_Passing, TopicMissing):
+                self._away = True  # the next read looks after it
+            else:
+                return max(low, now[0]), max(high, now[1])
+        return low, high
 
     def ends(self) -> dict[str, str]:
         """The position of the last message of each partition that is ours, "" where there is none."""
@@ -543,18 +548,17 @@ class KafkaWorker(KafkaListener):
                 for number, (low, high) in ranges.items()}
 
     def lag(self, partition: str, position: str | None) -> int:
-        """How many offsets come after a position; 1 at least where the servers have not told yet that there are none."""
-        low, high = self._known(int(partition))
+        """How many offsets come after a position; while the servers do not answer, 1 at least."""
+        low, high = self._asked(int(partition))
         offset = None if position is None else _offset_of(position, self._id)
-        told = int(partition) in self._heard and not self._away and not self._given
-        return max(high - (low if offset is None else offset + 1), 0 if told else 1)
+        return max(high - (low if offset is None else offset + 1), int(self._away))
 
     def close(self) -> None:
         """Leave the group."""
         with contextlib.suppress(self._kafka.KafkaException, RuntimeError):
             self._consumer.close()
 
-# %% ../../nbs/streams/24_kafka_topics.ipynb #53484fbc
+# %% ../../nbs/streams/24_kafka_topics.ipynb #574d58a8
 class KafkaBroker(_Sender):
     """A cluster of Kafka behind an address."""
 
@@ -568,7 +572,7 @@ class KafkaBroker(_Sender):
             "partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": session,
             "heartbeat.interval.ms": max(session // 4, 1), "max.poll.interval.ms": max(session, 300_000),
             "queued.min.messages": 20_000, "queued.max.messages.kbytes": 16_384,
-            "fetch.queue.backoff.ms": 10, "enable.partition.eof": True}
+            "fetch.queue.backoff.ms": 10}
         if "instance" in self.endpoint.options:
             settings["group.instance.id"] = checked_name(self.endpoint.options["instance"], "instance")
         topic_id = self.asked(lambda: self.look(checked_name(topic)))

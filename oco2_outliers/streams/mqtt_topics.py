@@ -39,7 +39,7 @@ from .kafka_topics import tls_wanted
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #e0db7fd4
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #df101627
 _OPTIONS = ("ca", "cert", "keep", "key", "patience", "tls")
 _WEEK = 604_800.0
 
@@ -55,7 +55,7 @@ def _checked(endpoint: Endpoint) -> Endpoint:
         raise InputError(f"{endpoint}: key needs cert, the certificate that it belongs to")
     return endpoint
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #0553e574
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #af2e5b99
 _LETTERS = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,1000}")
 
 
@@ -72,7 +72,7 @@ def mqtt_topic(topic: str, open_levels: bool = False) -> str:
         raise InputError(f"topic {shown(topic)}: + stands for one whole level, # for all that follow, at the end")
     return topic
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #84d89e08
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #5b230efd
 _TAKEN_OVER = 142
 _PASSING = {128, 131, 136, 137, 139, 141, 151, 156, 157, 159}  # no reason given, busy, shutting down, moved, too many
 _WORDS = {132: "it does not speak MQTT 5", 134: "wrong user or password", 135: "not allowed to",
@@ -93,7 +93,7 @@ def _refusal(number: int, said: object, where: str) -> Exception:
         return _Passing(one_line(said))
     return InputError(f"{where}: refused: {_WORDS.get(number, one_line(said))} ({number})")
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #2a6bf9b4
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #42039dee
 RECEIVE_MOST = 2000  # unconfirmed messages that a server may send to one reader
 ON_THEIR_WAY = 200  # unconfirmed messages of one sender
 _PACKET_MOST = 16 * 2**20  # bytes; longer ones do not come
@@ -126,7 +126,7 @@ def _wishes(keep: float | None) -> Any:
     properties.SessionExpiryInterval = int(keep or 0)
     return properties
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #e8b9decb
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #a167f04e
 class _Wire:
     """A client, and what its server has told it."""
 
@@ -163,7 +163,7 @@ class _Wire:
                 raise self.last or _Passing("the connection was closed, or there was no answer")
             stands = not self.client.loop(0.05)
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #4424bc43
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #b4358e19
 class _Link(_Wire):
     """A connection to a server that can be made again."""
 
@@ -194,7 +194,7 @@ class _Link(_Wire):
             self.client.loop(0.1)
         self.up = False
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #a5e5b0b0
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #dbac742a
 class _Session:
     """The session of a group: opened, and opened again."""
 
@@ -245,7 +245,7 @@ class _Session:
         if self._granted[0].value < 1:
             raise InputError(f"{self._where}: the server sends this topic without waiting for a confirmation (QoS 0)")
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #047407f3
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #7d5365a7
 _SHORT, _MOST_CUTS = 10.0, 3  # seconds of a short life, and how many of them
 
 
@@ -286,7 +286,7 @@ class _Kept(_Session):
                              f"{_SHORT:g} s each: another worker of this group seems to be there; give another group, "
                              "or stop one of the two")
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #8a12e14c
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #d41838b8
 class MqttListener(_Kept):
     """What reads a topic for one worker."""
 
@@ -327,10 +327,14 @@ class MqttListener(_Kept):
         return {"0": str(self._count) if self._count else ""} if self._opens else {}
 
     def lag(self, partition: str, position: str | None) -> int:
-        """How many messages came after a position; the server does not tell what it still keeps."""
+        """How many messages came after a position; 1 at least while the server is away.
+
+        The server does not tell what it still keeps.
+        """
         if partition != "0":
             raise NotOurs(f"{self._where}: MQTT has one partition, 0, not {shown(partition)}")
-        return max(self._count - int(position if position and position.isdecimal() else self._before or 0), 0)
+        from_there = int(position if position and position.isdecimal() else self._before or 0)
+        return max(self._count - from_there, int(not self._link.up))
 
     def close(self) -> None:
         """Go; the session stays.
@@ -343,7 +347,7 @@ class MqttListener(_Kept):
                 self._subscribe()
         self._link.close()
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #50131d5d
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #a00f32bc
 class _Outbox:
     """Messages on their way to a server."""
 
@@ -394,7 +398,7 @@ class _Outbox:
         self._refuse()
         self._link.open()
 
-# %% ../../nbs/streams/26_mqtt_topics.ipynb #fb01a935
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #fa7eb9a8
 class MqttBroker:
     """A server of MQTT behind an address."""
 

@@ -14,6 +14,7 @@ import pandas as pd
 from ..ground.words import counted
 from ..series.clocks import nanoseconds, span_in_words
 from ..series.deciding import Decided
+from ..series.freezing import FrozenChannel
 from ..series.judging import frozen_decision, piece_verdicts
 from ..series.readings import NEVER, Grid
 from ..series.stretches import Channel, Found, checked, runs_of, when
@@ -47,12 +48,27 @@ def _stretches_in(state: ChannelState, view: Grid, found: list[Found], decided: 
     """First and last place of all that hangs together: stretches of checks, of the forest, of missing values."""
     for each in found:
         yield from ((stretch.first, stretch.last) for stretch in each.stretches)
-        yield from each.runs
+        yield from _chains(each, state.known)
     near = max(state.known.window // 2, 1)
     yield from ((first, last + near) for first, last in decided.runs)  # a run as near as that would be joined
     yield from runs_of((view.rows >= 0) & np.isnan(view.values))
 
+# %% ../../nbs/streams/36_settling.ipynb #5d0b7a32
+def _chains(found: Found, known: FrozenChannel) -> Iterator[tuple[int, int]]:
+    """First and last place of the runs of a check that may take each other's place, with the spans behind them."""
+    span, long = known.spans.level_shift, 4 * known.spans.quarter
+    reach, back = (long, 0) if found.kind == "drift" else (span, long if known.limits.drift is not None else 0)
+    begin = end = -1
+    for first, last in found.runs:
+        half = (last - first + reach) // 2 if found.kind == "drift" else span // 2
+        if end >= 0 and first - end > half:
+            yield begin - back, end + reach - 1
+            begin = -1
+        begin, end = first if begin < 0 else begin, last
+    if end >= 0:
+        yield begin - back, end + reach - 1
 
+# %% ../../nbs/streams/36_settling.ipynb #5d0b7a33
 def _safe_cut(stretches: list[tuple[int, int]], least: int, most: int) -> int:
     """The last place from `least` to `most` that lies within no stretch."""
     cut = most

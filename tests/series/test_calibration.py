@@ -9,8 +9,11 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import lfilter
 from scipy.stats import poisson
 
+from benchmarks import bench_series_false_alarms
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.series.calibration import MONTH, Calibration, calibrated_by_history, calibrated_by_surrogates
+from oco2_outliers.series.deciding import Asked, decide
+from oco2_outliers.series.detectors import reading_scores
 from oco2_outliers.series.reasons import runs_beyond
 from oco2_outliers.series.surrogates import surrogate_series
 
@@ -78,3 +81,56 @@ def test_thresholds_and_rates_agree_for_any_scores(largest, alpha):
     assert (np.diff(rates) <= 1e-9 * rates[:-1]).all() and (rates >= known.rarest()).all()
     assert limit == np.inf or known.rate(np.array([limit]))[0] <= alpha
     assert ((known.p_value(scores) >= 0) & (known.p_value(scores) <= 1)).all()
+
+
+# ---------------------------------------------------------------- what surrogates are made without
+
+def decided(values, alpha, detector="energy", n_surrogates=6):
+    asked = Asked(detector, 24, 5, alpha, False, 0, "surrogates", None, n_surrogates, False)
+    return decide(asked, values, np.zeros(len(values), bool), HOUR)
+
+
+def test_ordinary_stretches_are_told_and_not_left_out():
+    told = 0
+    for seed in range(6):
+        values = ar1(np.random.default_rng(seed))
+        often, seldom = (decided(values, alpha) for alpha in (1.0, 0.1))
+        if not seldom.runs:  # what comes once a month alone changes no surrogate
+            assert np.array_equal(often.calibration.largest, seldom.calibration.largest)
+            assert often.threshold < seldom.threshold
+            told += len(often.runs)
+    assert told > 0
+
+
+def test_a_very_odd_day_does_not_hide_itself():
+    hours = np.arange(2160)
+    values = np.sin(2 * np.pi * hours / 24) + 0.2 * ar1(np.random.default_rng(0), 2160, 0.5)
+    values[720:744] *= -1
+    alone = calibrated_by_surrogates(values, lambda each: reading_scores(each, "knn", 24), 24, HOUR, 10,
+                                     np.random.default_rng(0))
+    found = decided(values, 0.01, "knn", 10)
+    assert any(first < 732 < last for first, last in found.runs) and found.threshold < alone.threshold(0.01)
+
+
+def test_many_suspects_are_no_reason_to_leave_out_half_of_a_series():
+    values = ar1(np.random.default_rng(0), 1440) * np.where(np.arange(1440) % 480 < 120, 12.0, 1.0)
+    found = decided(values, 0.01)
+    assert found.calibration is not None and np.isfinite(found.threshold) and found.calibrated_by == "6 surrogates"
+
+
+def test_a_count_of_false_alarms_is_taken_up_where_it_stopped(tmp_path, monkeypatch, capsys):
+    log = tmp_path / "log.jsonl"
+    words = ["--days", "21", "--surrogates", "3", "--detectors", "energy", "--kinds", "ar1"]
+
+    def counted(*more):
+        monkeypatch.setattr("sys.argv", ["bench", *words, *more])
+        bench_series_false_alarms.main()
+        return [line.split(" | ")[:6] for line in capsys.readouterr().out.splitlines()]
+
+    whole = counted("--series", "3", "--first", "5")
+    counted("--series", "2", "--first", "5", "--log", str(log))
+    kept = log.read_text()
+    with log.open("a") as file:
+        file.write(kept.splitlines()[0][:40])  # stopped while it wrote
+    assert counted("--series", "3", "--first", "5", "--log", str(log)) == whole
+    assert log.read_text().startswith(kept)

@@ -93,6 +93,21 @@ def test_judge_writes_what_python_finds_and_a_page(work, capsys):
     assert set(odd["channel"]) == {"velocity"} and set(odd["kind"]) <= set(wanted.windows["kind"])
 
 
+def test_the_oddest_stretches_are_printed_where_not_all_fit(work, capsys, monkeypatch):
+    monkeypatch.setattr("oco2_outliers.shell.series_commands.MOST_LINES", 2)
+    lines = {}
+    for sort in ([], ["--sort", "time"]):
+        words = ["--value", "value", "--only-channel", "velocity", "--alpha", "20", *QUICK, *sort]
+        assert main(["series", "judge", "sewer.csv", *words]) == 0
+        said = capsys.readouterr().out
+        lines[bool(sort)] = [line[2:21] for line in said.splitlines() if line.startswith("  20")]
+        assert ("the 2 oddest of" in said) is not bool(sort) and "more stretch" in said
+    windows = load_series_result("judged").windows
+    assert lines[True] == windows["start"].astype(str).str[:19].tolist()[:2]
+    oddest = windows.sort_values(["outlier", "p_value", "score"], ascending=[False, True, False], kind="stable")
+    assert lines[False] == oddest["start"].astype(str).str[:19].tolist()[:2]
+
+
 def test_a_wide_table_with_other_names(work, capsys):
     n = 400
     times = pd.date_range("2021-01-01", periods=n, freq="10min").strftime("%d.%m.%Y %H:%M")

@@ -11,12 +11,14 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 import yaml
 from layout import ROOT
+from swift_server.launch import free_ports
 
 from oco2_outliers.series.freezing import freeze
 from oco2_outliers.series.simulated import simulate_series
@@ -126,7 +128,8 @@ def test_the_parts_fit_together():
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert container[probe]["httpGet"]["port"] == port["name"]
     told = yaml.safe_load(OBJECTS["ConfigMap", "series-streams"]["data"]["streams.yaml"])
-    assert told["health"]["port"] == port["containerPort"] and told["store"].startswith("/data/")
+    assert told["health"] == {"port": port["containerPort"], "host": "0.0.0.0"}  # a probe comes from outside
+    assert told["store"].startswith("/data/")
     mounts = {each["mountPath"] for each in container["volumeMounts"]}
     assert os.path.dirname(told["model"]) in mounts
     for name, pod in PODS.items():
@@ -317,7 +320,8 @@ def test_the_pods_send_and_judge_and_leave_when_they_are_told_to(pod):
     here = pod.inside["given"]
     config["broker"]["url"] = f"file://{here}/topics"
     config |= {"store": f"{here}/results.db", "model": f"{here}/model.npz"}
-    del config["historian"], config["health"]
+    del config["historian"]
+    config["health"] = {"port": free_ports(1)[0], "host": "127.0.0.1"}
     (pod.given / "streams.yaml").write_text(yaml.safe_dump(config), "utf-8")
     if pod.whole:
         os.chown(pod.given, UID, UID)
@@ -331,6 +335,9 @@ def test_the_pods_send_and_judge_and_leave_when_they_are_told_to(pod):
         time.sleep(0.2)
         with contextlib.suppress(FileNotFoundError), open_store(pod.given / "results.db") as store:
             judged = store.tally()["judged"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{config['health']['port']}/health", timeout=10) as answer:
+        told = json.load(answer)
+    assert answer.status == 200 and told["state"] == "running" and told["judged"] >= 0 and told["dead"] == 0
     process.send_signal(signal.SIGTERM)
     try:
         said, _ = process.communicate(timeout=30)  # the cluster kills it then

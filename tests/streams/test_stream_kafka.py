@@ -263,11 +263,13 @@ def test_a_broker_that_is_away_and_comes_back(ailing_kafka):
     broker = broker_at(ailing_kafka.url)
     broker.send(topic, numbered(10))
     store = Store()
-    with Workers(ailing_kafka.url, topic, options="session=1&patience=20") as workers:
+    with Workers(ailing_kafka.url, topic, options="session=20&patience=30") as workers:
         listener = workers.listen(store)
         read_until(lambda: len(store.messages) >= 10, (listener, store))
         for each in (1, 2):
             ailing_kafka.down(each)
+        assert listener.read(10, 0.1) == []
+        assert listener.lag("0", store.positions["0"]) == 1  # nobody knows that there is nothing more
         assert [listener.read(10, 0.1) for _ in range(10)] == [[]] * 10  # it comes back to its caller
         for each in (1, 2):
             ailing_kafka.up(each)

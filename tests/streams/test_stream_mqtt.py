@@ -122,6 +122,7 @@ def test_a_server_killed_and_started_again(mortal_mosquitto):
         listener.read(1, 0.2)
         mortal_mosquitto.kill()
         assert listener.read(10, 0.1) == []  # it comes back to its caller
+        assert listener.lag("0", found[-1].position) == 1  # nobody knows that there is nothing more
         listener.ack({"0": found[19].position})  # too late: the server is away
         mortal_mosquitto.start()
         again = []
