@@ -123,17 +123,20 @@ class Worker:
     told: Path
     state: Callable[[], str]
     log: Path
+    ended: str = ""
 
     def wait(self, seconds: float = 60.0, till: tuple[str, ...] = ()) -> str:
         """How it ended, in a word of `stream_worker.NAMES`; or "stopped"."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while not self.ended and time.monotonic() < end:
             state = self.state()
             if state == "stopped" and "stopped" in till:
                 return state
             if state not in ("running", "stopped"):
-                return stream_worker.NAMES.get(int(state), state)
+                self.ended = stream_worker.NAMES.get(int(state), state)
             time.sleep(0.004)
+        if self.ended:
+            return self.ended
         raise TimeoutError(f"worker {self.pid} did not end within {seconds:g} s: {self.log.read_text()[-2000:]}")
 
     def send(self, number: signal.Signals) -> None:
@@ -214,6 +217,7 @@ class Scene:
     """A broker with a topic, a judge, and a folder for stores."""
 
     kind = "file"
+    rejoin = False  # whether a worker that was taken for dead becomes one of the group again
 
     def __init__(self, folder: Path, workers: Workers, messages: list[tuple[str, bytes]], partitions: int = 2,
                  most: int = 60) -> None:
@@ -603,10 +607,12 @@ def clocks(scene: Scene, dice: random.Random) -> Outcome:
 
 # ---------------------------------------------------------------- two workers
 
-def _refused(worker: Worker) -> dict[str, int]:
-    """How a worker that woke up was refused; an error where it was not."""
+def _refused(scene: Scene, worker: Worker, wrote: bool = False) -> dict[str, int]:
+    """How a worker that woke up was refused; an error where it was not. One that `wrote` all it had may go on."""
     worker.send(signal.SIGCONT)
     ended, error = worker.wait(), worker.report().get("error", "")
+    if scene.rejoin and wrote and ended == "done":
+        return {"frozen": 1, "joined again": 1}
     assert ended == "fenced", (ended, error)
     return {"frozen": 1, "refused by the store": "epoch" in error, "refused by the broker": "epoch" not in error}
 
@@ -624,13 +630,14 @@ def frozen(scene: Scene, dice: random.Random) -> Outcome:
     two = scene.second(topic, store, group, owner="two")
     if dice.random() < 0.5:
         assert two.wait() == "done", two.report()
-        happened = _refused(one)
+        happened = _refused(scene, one, fate["at"] in ("stored", "told"))
     else:
         while not (owners := _owners(store)) or "one" in owners:
             time.sleep(0.005)
         time.sleep(dice.uniform(0, 0.5))
-        happened = _refused(one)
+        happened = _refused(scene, one, fate["at"] in ("stored", "told"))
         assert two.wait() == "done", two.report()
+    scene.finish(topic, store, group)
     return scene.compared(topic, store, **happened)
 
 
@@ -644,16 +651,18 @@ def frozen_outside(scene: Scene, dice: random.Random) -> Outcome:
     """The same from outside; one that stopped within a transaction holds the store, so the other one must leave."""
     topic, store = scene.full_topic(), scene.store()
     group = f"group-{scene.number}"
-    one = scene.judge(topic, store, group, owner="one", until=None, final=False)
+    one = scene.judge(topic, store, group, owner="one", final=False)
     while not store.exists() or not _owners_of(store):
         time.sleep(0.01)
-    time.sleep(dice.uniform(0, scene.seconds * 0.7))
+    time.sleep(dice.uniform(0, scene.seconds * 0.5))
     one.send(signal.SIGSTOP)
-    one.wait(till=("stopped",))
+    if one.wait(till=("stopped",)) != "stopped":  # it was quicker
+        scene.finish(topic, store, group)
+        return scene.compared(topic, store)
     two = scene.second(topic, store, group, owner="two", lock_wait=0.3)
     ended = two.wait()
     assert ended in ("done", "store busy"), (ended, two.report())
-    happened = _refused(one) | {"store held": ended == "store busy"}
+    happened = _refused(scene, one, True) | {"store held": ended == "store busy"}
     scene.finish(topic, store, group)
     return scene.compared(topic, store, **happened)
 
@@ -664,6 +673,83 @@ def _owners_of(store: Path) -> list[str]:
         return _owners(store)
     except (FileNotFoundError, InputError):
         return []
+
+
+# ---------------------------------------------------------------- Kafka alone
+
+def _cell_of_kafka(name: str) -> Callable[[Cell], Cell]:
+    def named(act: Cell) -> Cell:
+        CELLS_OF_KAFKA[name] = act
+        return act
+
+    return named
+
+
+@_cell_of_kafka("two workers share the partitions, one -9 at any time, another one joins")
+def sharing(scene: Scene, dice: random.Random) -> Outcome:
+    """The group gives partitions to and fro; each worker judges those that it has.
+
+    Nobody leaves before all is read: Tansu forgets a member that joins while others leave, whoever its client is.
+    """
+    topic, store = scene.full_topic(), scene.store()
+    group, wanted = f"group-{scene.number}", _positions(scene.undisturbed(topic))
+    listening: dict[str, Any] = {"until": None, "final": False}
+    workers = [scene.judge(topic, store, group, owner=f"w{n}", **listening) for n in range(2)]
+    time.sleep(dice.uniform(0.2, 1 + scene.seconds))
+    workers[0].send(signal.SIGKILL)
+    workers.append(scene.judge(topic, store, group, owner="w2", **listening))
+    end = time.monotonic() + 90
+    while _positions(store) != wanted:
+        assert time.monotonic() < end, "nobody has the partitions of the dead"
+        time.sleep(0.1)
+    for worker in workers:
+        worker.send(signal.SIGTERM)
+    ends = [worker.wait() for worker in workers]
+    assert set(ends) <= {"killed", "done"}, [worker.report() for worker in workers]
+    scene.finish(topic, store, f"{group}-last")
+    return scene.compared(topic, store, worker=ends.count("killed"))
+
+
+def _positions(store: Path) -> dict[str, str]:
+    """How far each partition is read."""
+    with open_store(store) as found:
+        table = found.partitions()
+    return dict(zip(table["partition"], table["position"], strict=True))
+
+
+@_cell_of_kafka("server -9, which forgets all: nothing is judged again")
+def forgetting(scene: Scene, dice: random.Random) -> Outcome:
+    """A server that keeps all in memory comes back empty, or with the same messages sent anew.
+
+    librdkafka 2.16 may crash when a topic has another id at once (its issues 4964 and 5280): to the store that is one
+    more worker that was killed.
+    """
+    topic, store = scene.full_topic(), scene.store()
+    whole, scene._whole = scene._whole[1:], []  # the topic dies, too
+    worker = scene.judge(topic, store, f"group-{scene.number}", until=None, final=False)
+    time.sleep(dice.uniform(0.5, 2 + scene.seconds / 2))
+    scene.server.kill()
+    time.sleep(dice.uniform(0, 0.5))
+    scene.server.start()
+    if dice.random() < 0.5:
+        broker = stream_worker.broker_of(scene.address)
+        broker.create_topic(topic, scene.partitions)
+        broker.send(topic, scene.messages)
+        broker.close()
+    ended = worker.wait()
+    before = lines_of(store)
+    other = scene.judge(topic, store, f"group-{scene.number}", until=None, final=False)
+    with contextlib.suppress(TimeoutError):
+        other.wait(60 if before else 3)
+    other.send(signal.SIGTERM)
+    told = [f"{ended}, {other.wait()}", *(each.report().get("error", "") for each in (worker, other))]
+    known = {tuple(json.loads(line)[:4]) for line in whole}
+    fine = not before or lines_of(store) == before and all(
+        tuple(json.loads(line)[:4]) in known for line in before if line.startswith('["verdicts"'))
+    refused = sum("SourceWentBack" in each or "TopicMissing" in each for each in told[1:])
+    fine = fine and (refused + (ended == "-11") == 2 or not before)
+    return Outcome(1, fine, Counter({"server": 1, "refused": refused, "nothing read yet": not before,
+                                     "client crashed": ended == "-11"}), [] if fine else [f"{store}: {told}"])
 
 
 # ---------------------------------------------------------------- all of it
@@ -764,6 +850,7 @@ class KafkaScene(Scene):
     """Topics on a server that speaks Kafka's protocol and keeps all in memory."""
 
     kind = "kafka"
+    rejoin = True
     server: Tansu
 
     @property
@@ -803,7 +890,7 @@ SCENES |= {"kafka": _of_kafka}
 
 def moment_of(scene: Scene, name: str, moment: int) -> Outcome:
     """One moment of a cell; the same moment draws the same numbers."""
-    outcome = CELLS[name](scene, random.Random(f"{name} {moment}"))
+    outcome = (CELLS | CELLS_OF_KAFKA)[name](scene, random.Random(f"{name} {moment}"))
     for path in scene.folder.glob("store-*"):
         if not outcome.odd and path.is_file():
             path.unlink()
