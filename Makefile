@@ -29,11 +29,12 @@ META := settings.ini setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet
 
 .PHONY: sync_collections populate_db sampling training exec_clustering facets posters config_template
-.PHONY: help run test test-slow test-torch docs bench lab readme architecture check lint style clean distclean
+.PHONY: help run stream-demo test test-slow test-torch docs bench lab readme architecture check lint style clean distclean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make run           find the isolated soundings of a generated granule (DATA=path: of your file)"
+	@echo "make stream-demo   readings from a historian by a broker to a table of verdicts (DATA=path: of your file)"
 	@echo "make test          every notebook and test"
 	@echo "make test-slow     the slow and heavy checks"
 	@echo "make test-torch    what trains autoencoders; installs PyTorch"
@@ -96,6 +97,9 @@ ifeq ($(strip $(DATA)),)
 else
 	@$(BIN)/oco2-outliers isolate "$(DATA)" --out "$(OUT)" $(ARGS)
 endif
+
+stream-demo: $(VENV)/.base
+	@$(BIN)/python scripts/stream_demo.py _stream $(DATA)
 
 # The server that the store is tested against lives in an environment of its own, installed before the tests start.
 $(VENV)/.swift: $(VENV)/.dev

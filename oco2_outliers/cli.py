@@ -35,6 +35,7 @@ from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
 from .shell.poster_commands import poster_commands
 from .shell.series_commands import series_app
+from .shell.stream_commands import stream_commands
 from .shell.training_commands import training_commands
 
 # %% auto #0
@@ -54,6 +55,7 @@ images_app.add_typer(sync_commands)
 app.add_typer(images_app, name="images")
 app.add_typer(embeddings_app, name="embeddings")
 app.add_typer(catalog_app, name="catalog")
+series_app.add_typer(stream_commands)
 app.add_typer(series_app, name="series")
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2
@@ -81,8 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 done but for failed files of a run, 2 not done (one line on standard error says why), 130 stopped by
-        Ctrl-C, 143 by SIGTERM.
+        0 done, 1 done but for failed files of a run, 2 not done (one line on standard error says why), 3 a server was
+        away, 130 stopped by Ctrl-C, 143 by SIGTERM.
 
     Examples
     --------

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
+import unicodedata
 import warnings
+from decimal import Decimal
 
 import cv2
 import numpy as np
@@ -275,3 +279,67 @@ def naive_window_radii(values, window, min_samples, normalise, causal, floor=0.0
         core = np.sort(among, axis=1)[:, min_samples - 1] if min_samples <= len(among) else np.full(len(among), np.inf)
         radius[i] = np.sqrt(np.maximum(among[i], core).min())
     return radius
+
+
+# --- streams ---
+
+def naive_name(text):
+    """A name without blanks around it; None where it is none."""
+    if not isinstance(text, str) or not text.strip() or len(text) > 200:
+        return None
+    return None if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in text) else text.strip()
+
+
+def naive_time(given):
+    """Nanoseconds since 1970 of a whole number or of a text with a time, UTC where it tells no zone; else None."""
+    if isinstance(given, str) and not given.strip().lstrip("+-").isdigit():
+        try:
+            stamp = pd.Timestamp(given)
+            stamp = stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
+            time = stamp.as_unit("ns").value
+        except (ValueError, OverflowError):
+            return None
+    elif isinstance(given, str) or type(given) is int:
+        time = int(given)
+        if abs(time) < 10**16:
+            return None
+    else:
+        return None
+    return time if pd.Timestamp("1678-01-01").value <= time <= pd.Timestamp("2261-12-31 23:59:59.999999999").value \
+        else None
+
+
+def naive_reading(pairs):
+    """The reading of one object of JSON, given as its pairs of keys and values; None where there is none."""
+    keys = [key for key, _ in pairs] if isinstance(pairs, tuple) else []
+    if len(set(keys)) < len(keys) or not {"site", "channel", "time", "value"} <= set(keys):
+        return None
+    told = dict(pairs)
+    site, channel, time = naive_name(told["site"]), naive_name(told["channel"]), naive_time(told["time"])
+    if site is None or channel is None or time is None:
+        return None
+    value = told["value"]
+    if value is None:
+        number = math.nan
+    elif isinstance(value, int | Decimal) and not isinstance(value, bool):
+        number = float(Decimal(value))
+    else:
+        return None
+    if math.isinf(number):
+        return None
+    quality = told.get("quality")
+    if type(quality) is int and abs(quality) < 10**16:
+        quality = str(quality)
+    if quality not in (None, "") and naive_name(quality) is None:
+        return None
+    return (site, channel, time, 0.0 if number == 0 else number, naive_name(quality))
+
+
+def naive_readings(body):
+    """For each part of a message of JSON its reading, or None; None where the message as a whole cannot be read."""
+    try:
+        found = json.loads(body.decode("utf-8-sig"), object_pairs_hook=tuple, parse_float=Decimal,
+                           parse_constant=lambda word: [word])
+    except (ValueError, RecursionError):
+        return None
+    return [naive_reading(each) for each in (found if isinstance(found, list) else [found])]

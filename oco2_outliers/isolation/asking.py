@@ -109,14 +109,19 @@ def _in_numpy(X: np.ndarray, Y: np.ndarray, k: int, metric: str, apart: bool) ->
     return index, squares
 
 # %% ../../nbs/isolation/13c_asking.ipynb #556af33d
+_FEW = 64  # rows asked about that are compared with all others sooner than these are put into blocks
+
+
 def _in_blocks(X: np.ndarray, Y: np.ndarray, k: int, metric: str, apart: bool,
                threads: int) -> tuple[np.ndarray, np.ndarray]:
     """The same, from the search in many columns."""
     from oco2_outliers.isolation.copies import nearest_members
-    from oco2_outliers.isolation.many_columns import Fitted, ManyColumns
+    from oco2_outliers.isolation.many_columns import Fitted, ManyColumns, lengths_for, nearest_of_few
 
     if apart:
         return ManyColumns(Y, k + 1, threads, metric=metric).rows_near(k, True)
+    if len(X) <= _FEW:
+        return nearest_of_few(X, lengths_for(X, metric), Y, lengths_for(Y, metric), k, np.zeros(len(Y)), threads)
     fitted = Fitted(Y, metric=metric, threads=threads)
     index, squares = fitted.nearest(X, min(k, len(fitted.copies.first)))
     return nearest_members(index, squares, fitted.copies, k)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
+from llvmlite import ir
 from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.extending import intrinsic
 
 from ..ground.compiling import compiled
 from .compiling import LOOSE
-from .lanes import which_within
 from .prefixes import BLOCK, WideRows, as_compared, slack_of_casts
-from .shortlists import Shortlists, offer
+from .shortlists import Shortlists, offer, replace_root
+from .sightings import up32
 from .tree import LEAF
 
 # %% auto #0
@@ -77,29 +80,42 @@ FAR = np.float32(3e38)
 
 
 @compiled()
-def up32(value):
-    """A float32 that is not below the value."""
-    rounded = np.float32(value)
-    return rounded if rounded >= value else np.nextafter(rounded, np.float32(np.inf))
-
-
-@compiled()
 def reach_of(square, slack):
     """Largest square that a row can show within this square (float32, of a heap), when it may be off by `slack`."""
     root = np.sqrt(np.float64(square)) + slack
     return root * root * (1 + 1e-5)
 
+# %% ../../nbs/isolation/12c_blocks.ipynb #27e4c30c
+@intrinsic
+def _which_near(typing, base, row, at, limit):
+    """Bits of the 64 columns from `at` on where ``base - 2 row <= limit``; float32."""
+    vector, places = ir.VectorType(ir.FloatType(), LEAF), ir.VectorType(ir.IntType(32), LEAF)
 
+    def generate(context, builder, signature, arguments):
+        def load(k):
+            data = context.make_array(signature.args[k])(context, builder, arguments[k]).data
+            return builder.load(builder.bitcast(builder.gep(data, [arguments[2]]), vector.as_pointer()), align=4)
+
+        nothing = ir.Constant(vector, ir.Undefined)
+        right = builder.insert_element(nothing, arguments[3], ir.Constant(ir.IntType(32), 0))
+        right = builder.shuffle_vector(right, nothing, ir.Constant(places, None))
+        product = load(1)
+        left = builder.fsub(load(0), builder.fadd(product, product))
+        return builder.bitcast(builder.fcmp_ordered("<=", left, right), ir.IntType(LEAF))
+
+    return numba.types.uint64(base, row, numba.types.intp, limit), generate
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #4b5e0dfe
 @compiled()
-def near_bits(base, G, s, chunk, limit, found):
-    """Which of 64 columns from `chunk` on have ``base - 2 G <= limit``, as bits."""
-    stop = min(LEAF, G.shape[1] - chunk)
-    for t in range(stop):
-        found[t] = base[chunk + t] - np.float32(2) * G[s, chunk + t]
-    for t in range(stop, LEAF):
-        found[t] = FAR
-    near = which_within(found, limit)
-    return near if stop == LEAF else near & ((np.uint64(1) << np.uint64(stop)) - np.uint64(1))
+def near_bits(base, row, chunk, limit):
+    """Which of at most 64 columns from `chunk` on have ``base - 2 row <= limit``, as bits."""
+    if chunk + LEAF <= len(base):
+        return _which_near(base, row, chunk, limit)
+    near = np.uint64(0)
+    for t in range(chunk, len(base)):
+        if base[t] - np.float32(2) * row[t] <= limit:
+            near |= np.uint64(1) << np.uint64(t - chunk)
+    return near
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #5226050b
 @compiled()
@@ -107,56 +123,9 @@ def column_terms(low, slack, other, heap, begin, both, base, back):
     """For the columns: what `near_bits` adds for the limit of the row, and in `back` for that of the column."""
     for t in range(len(low)):
         base[t], back[t] = np.float32(low[t]), FAR
-        if both:
+        if both and low[t] < np.inf:  # rows that have been taken out have infinite bounds
             limit = low[t] - reach_of(heap[begin + t, 0], slack[t] + other)
             back[t] = np.float32(max(-3e38, limit - 1e-6 * abs(limit)))
-
-# %% ../../nbs/isolation/12c_blocks.ipynb #141a123d
-@compiled()
-def _image_bits(G, image, places, begin, furthest, lists, other_lists, both, bits):
-    """Pairs that the images leave possible: 64-bit words (rows, words); how many. Columns begin at `begin`."""
-    n_columns, e = G.shape[1], (image[0].W.shape[1] + 24) * 2.0**-24 * 1.02
-    low, slack = np.empty(n_columns), image[1].slack[begin : begin + n_columns]
-    widest, hits = 0.0, 0
-    for t in range(n_columns):
-        low[t], widest = image[1].norms[begin + t] * (1 - e) - 1e-34, max(widest, slack[t])
-    base, back, found = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32), np.empty(LEAF, np.float32)
-    column_terms(low, slack, furthest, other_lists.heap, begin, both, base, back)
-    for s in range(len(places)):
-        p = places[s]
-        mine = image[0].norms[p] * (1 - e) - 1e-34
-        limit = up32(reach_of(lists.heap[p, 0], image[0].slack[p] + widest) - mine)
-        for w in range(bits.shape[1]):
-            near = near_bits(base, G, s, w * LEAF, limit, found)
-            if both:
-                near |= near_bits(back, G, s, w * LEAF, up32(-mine), found)
-            bits[s, w] = near
-            while near:
-                near &= near - np.uint64(1)
-                hits += 1
-    return hits
-
-# %% ../../nbs/isolation/12c_blocks.ipynb #a8df0633
-@compiled(fastmath=LOOSE)
-def _product(A, p, B, q):
-    """Scalar product of two rows, float32, in any order."""
-    total = np.float32(0)
-    for j in range(A.shape[1]):
-        total += A[p, j] * B[q, j]
-    return total
-
-
-@compiled()
-def _products(bits, places, begin, A, B, G):
-    """Products of the pairs that are left; for the others one that no limit reaches."""
-    G[:] = -FAR
-    for s in range(len(places)):
-        for w in range(bits.shape[1]):
-            near = bits[s, w]
-            while near:
-                t = w * LEAF + trailing_zeros(near)
-                near &= near - np.uint64(1)
-                G[s, t] = _product(A, places[s], B, begin + t)
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #c87ff21f
 @compiled()
@@ -169,38 +138,142 @@ def pair_bounds(a, s, b, t, product):
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #4e5e5444
 @compiled()
-def _offer_pair(G, s, t, a, b, p, q, forth, back, lists, other_lists, A, B, core2, unit2):
-    """Offer q to p, p to q, or both."""
-    low, high = pair_bounds(a, s, b, t, G)
+def offer_pair(low, high, p, q, forth, back, lists, A, B, core2, unit2):
+    """Offer q to p, p to q, or both, at a distance between these bounds."""
     low, high = low * low * (1 - 1e-6), high * high * (1 + 1e-6) + 1e-36
     if forth:
         core = core2[B.order[q]] * unit2
         offer(lists, p, q, max(low, core * (1 - 1e-6)), max(high, core * (1 + 1e-6) + 1e-36), A, B, core2, unit2)
     if back:
-        offer(other_lists, q, p, low, high, B, A, core2, unit2)
+        offer(lists, q, p, low, high, B, A, core2, unit2)
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #9785ca21
+@compiled(fastmath=LOOSE)
+def square_of_rows(A, p, B, q):
+    """Squared distance of row p of A to row q of B, float64, in any order."""
+    total = 0.0
+    for j in range(A.X.shape[1]):
+        x, y = np.float64(A.X[p, j]), np.float64(B.X[q, j])
+        difference = x / A.lengths[p] - y / B.lengths[q] if len(A.lengths) else x - y
+        total += difference * difference
+    return total
+
+
+@compiled()
+def _bounds_of_rows(A, p, B, q, unit2):
+    """Bounds of the distance of place p of A to place q of B, from the rows; in the unit of the frame."""
+    root = np.sqrt(square_of_rows(A, A.order[p], B, B.order[q]) * unit2)
+    return root * (1 - 1e-9), root * (1 + 1e-9)
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #4a2520d4
+@compiled()
+def _between(terms):
+    """How far the bounds of a row are apart at most, of rows that have not been taken out."""
+    widest = 0.0
+    for t in range(len(terms.low)):
+        if terms.low[t] < np.inf:
+            widest = max(widest, terms.high[t] - terms.low[t])
+    return widest
+
+
+@compiled()
+def _least_root(base, row, m, between, a, s, widest):
+    """A root within which row s has m rows, from ``base - 2 row``; bounds are at most `between` apart."""
+    least = np.full(m, FAR)
+    for chunk in range(0, len(base), LEAF):
+        near = near_bits(base, row, chunk, least[0])
+        while near:
+            t = chunk + trailing_zeros(near)
+            near &= near - np.uint64(1)
+            value = base[t] - np.float32(2) * row[t]
+            if value < least[0]:
+                replace_root(least, value)
+    if least[0] >= FAR:
+        return np.inf
+    return np.sqrt(max(0.0, a.high[s] + np.float64(least[0]) + 2 * between) * (1 + 1e-5)) + a.slack[s] + widest
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #4783e157
 @compiled()
-def _offer_all(G, places, begin, a, b, furthest, widest, both, apart, lists, other_lists, A, B, core2, unit2):
+def _offer_near(row, s, p, begin, chunk, near, returned, a, b, apart, lists, A, B, core2, unit2):
+    """Offer columns of a row of products: what is `near` to p, and p to those to which it is `returned`."""
+    todo = near | returned
+    while todo:
+        one = todo & (~todo + np.uint64(1))
+        t = chunk + trailing_zeros(todo)
+        todo ^= one
+        if not (apart and p == begin + t):
+            low, high = pair_bounds(a, s, b, t, row[t])
+            if low * 1.02 < high < np.inf:
+                low, high = _bounds_of_rows(A, p, B, begin + t, unit2)
+            offer_pair(low, high, p, begin + t, near & one != 0, returned & one != 0, lists, A, B, core2, unit2)
+
+
+@compiled()
+def _offer_all(G, places, begin, a, b, furthest, widest, both, apart, plain, lists, A, B, core2, unit2):
     """Offer what is near. Rows of G are `places` of A (terms a), columns places of B from `begin` on (terms b)."""
-    n_columns = G.shape[1]
-    base, back, found = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32), np.empty(LEAF, np.float32)
-    column_terms(b.low, b.slack, furthest, other_lists.heap, begin, both, base, back)
+    n_columns, m = G.shape[1], lists.heap.shape[1] + apart
+    base, back = np.empty(n_columns, np.float32), np.empty(n_columns, np.float32)
+    column_terms(b.low, b.slack, furthest, lists.heap, begin, both, base, back)
+    between = _between(b)
     for s in range(len(places)):
-        p = places[s]
+        p, row, root = places[s], G[s], np.inf
+        if plain and lists.held[p] < m:
+            root = _least_root(base, row, m, between, a, s, widest)
         for chunk in range(0, n_columns, LEAF):
-            limit = up32(reach_of(lists.heap[p, 0], a.slack[s] + widest) - a.low[s])
-            near, returned = near_bits(base, G, s, chunk, limit, found), np.uint64(0)
+            own = min(root, np.sqrt(np.float64(lists.heap[p, 0])))
+            limit = up32(reach_of(own * own, a.slack[s] + widest) - a.low[s])
+            near, returned = near_bits(base, row, chunk, limit), np.uint64(0)
             if both:
-                returned = near_bits(back, G, s, chunk, up32(-a.low[s]), found)
-            todo = near | returned
-            while todo:
-                t = trailing_zeros(todo)
-                one = np.uint64(1) << np.uint64(t)
-                todo ^= one
-                if not (apart and p == begin + chunk + t):
-                    _offer_pair(G[s, chunk + t], s, chunk + t, a, b, p, begin + chunk + t, near & one != 0,
-                                returned & one != 0, lists, other_lists, A, B, core2, unit2)
+                returned = near_bits(back, row, chunk, up32(-a.low[s]))
+            _offer_near(row, s, p, begin, chunk, near, returned, a, b, apart, lists, A, B, core2, unit2)
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #be42c09a
+@compiled(fastmath=LOOSE)
+def _square_of_casts(A, p, B, q, way):
+    """Squared distance of two casts, float32, in any order."""
+    total = np.float32(0)
+    for j in range(len(way)):
+        difference = A[p, j] - B[q, j] - way[j]
+        total += difference * difference
+    return total
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #f33820eb
+@compiled()
+def bounds_of_pair(casts, p, q, way, way2, A, B, unit2):
+    """Lower and upper bound of the distance of place p to place q, in the unit of the frame."""
+    share = (len(way) + 8) * 2.0**-24 * 1.02
+    slack = 2 * (casts[0].slack[p] + casts[1].slack[q] + 1.02 * 2.0**-24 * np.sqrt(way2))
+    square = np.float64(_square_of_casts(casts[0].W, p, casts[1].W, q, way))
+    if square * 1e-6 < slack * slack:
+        return _bounds_of_rows(A, p, B, q, unit2)
+    return (max(0.0, np.sqrt(max(0.0, square * (1 - share) - 1e-34)) - slack),
+            np.sqrt(square * (1 + share) + 1e-34) + slack)
+
+# %% ../../nbs/isolation/12c_blocks.ipynb #3d577065
+@compiled()
+def way_of(A, a, B, b, way):
+    """From the middle of block a of A to that of block b of B, float32, into `way`; its squared length."""
+    total = 0.0
+    for j in range(len(way)):
+        way[j] = np.float32((B.middles[b, j] - A.middles[a, j]) * A.frame.unit)
+        total += np.float64(way[j]) * np.float64(way[j])
+    return total
+
+
+@compiled()
+def offer_few(A, a, B, b, bits, way, lists, core2, apart):
+    """Offer the pairs of these bits, of blocks a and b, to the shortlists of their rows."""
+    way2, unit2, casts = way_of(A, a, B, b, way), A.frame.unit * A.frame.unit, (A.cast, B.cast)
+    for s in range(len(bits)):
+        p = a * BLOCK + s
+        for w in range(bits.shape[1]):
+            near = bits[s, w]
+            while near:
+                q = b * BLOCK + w * LEAF + trailing_zeros(near)
+                near &= near - np.uint64(1)
+                if not (apart and p == q):
+                    low, high = bounds_of_pair(casts, p, q, way, way2, A.given, B.given, unit2)
+                    offer_pair(low, high, p, q, True, False, lists, A.given, B.given, core2, unit2)
 
 # %% ../../nbs/isolation/12c_blocks.ipynb #d4015188
 CLOSER = 64  # times nearer to the middle of the other block than to that of the own one, in squares
@@ -210,7 +283,7 @@ def _offer_possible(meeting: Meeting, G: np.ndarray, places: np.ndarray, begin: 
                     both: bool) -> None:
     """Offer what these products leave possible."""
     _offer_all(G, places, begin, mine, theirs, mine.slack.max(), theirs.slack.max(), both, meeting.apart,
-               meeting.lists, meeting.lists, meeting.A.given, meeting.B.given, meeting.core2, meeting.unit2)
+               meeting.plain, meeting.lists, meeting.A.given, meeting.B.given, meeting.core2, meeting.unit2)
 
 
 def _offer_closer(meeting: Meeting, places: np.ndarray, b: tuple[int, int], both: bool,
@@ -238,40 +311,21 @@ class Meeting:
 
     def __init__(self, A: WideRows, B: WideRows, lists: Shortlists, core2: np.ndarray, apart: bool = False):
         self.A, self.B, self.lists, self.core2, self.apart = A, B, lists, core2, apart
-        self.unit2 = A.frame.unit * A.frame.unit
-        self._useful, self._tries, self._narrow = 1.0, 0, 3 * A.image.W.shape[1] <= A.cast.W.shape[1]
-
-    def products(self, places: np.ndarray, all_of_a: bool, b: tuple[int, int], both: bool) -> np.ndarray | None:
-        """Products of these places of A with block b of B; None where the images leave no pair."""
-        mine: slice | np.ndarray = slice(places[0], places[-1] + 1) if all_of_a else places
-        self._tries += 1
-        if self._narrow and (self._useful > 0.1 or self._tries % 8 == 0):
-            G = self.A.image.W[mine] @ self.B.image.W[b[0] : b[1]].T
-            bits = np.empty((len(places), -(-G.shape[1] // LEAF)), np.uint64)
-            hits = _image_bits(G, (self.A.image, self.B.image), places, b[0], self.A.image.slack[places].max(),
-                               self.lists, self.lists, both, bits)
-            few = hits < 0.4 * G.size
-            self._useful += (few - self._useful) / 16
-            if hits == 0:
-                return None
-            if few:
-                G = np.empty(G.shape, np.float32)
-                _products(bits, places, b[0], self.A.cast.W, self.B.cast.W, G)
-                return G
-        return self.A.cast.W[mine] @ self.B.cast.W[b[0] : b[1]].T
+        self.unit2, self.plain = A.frame.unit * A.frame.unit, not core2.any()
+        self.narrow = 3 * A.image.W.shape[1] <= A.cast.W.shape[1]
 
     def offer(self, places: np.ndarray, a: tuple[int, int], b: tuple[int, int], both: bool) -> None:
         """Offer rows of block b to these places of block a, and with `both` the other way round."""
-        G = self.products(places, len(places) == a[1] - a[0], b, both)
-        if G is None:
-            return
+        mine = slice(places[0], places[-1] + 1) if len(places) == a[1] - a[0] else places
         way = way_between(self.A, a, self.B, b)
+        way2 = float(way.astype(np.float64) @ way)
+        G = self.A.cast.W[mine] @ self.B.cast.W[b[0] : b[1]].T
         alpha, beta = terms_of(self.A, a, way, -1), terms_of(self.B, b, way, 1)
         closer = CLOSER * alpha.high[places - a[0]] < self.A.cast.norms[places]
         if closer.any():
             _offer_closer(self, places[closer], b, both)
         if both:  # then both are blocks of one table, and all rows of a are here
-            _offer_columns(self, a, places[closer], b, beta, float(way.astype(np.float64) @ way))
+            _offer_columns(self, a, places[closer], b, beta, way2)
         if not closer.all():
             mine = Terms(*(each[places[~closer] - a[0]] for each in alpha))
             _offer_possible(self, G[~closer] if closer.any() else G, places[~closer], b[0], mine, beta, both)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..ground.compiling import compiled
 from .compiling import row_slices
 
 # %% auto #0
@@ -27,14 +28,23 @@ class Copies(NamedTuple):
         return np.argsort(self.group, kind="stable"), np.concatenate([[0], np.cumsum(self.counts)])
 
 
+@compiled()
+def _mix(words, factors, others, sums):
+    """A sum for each row, in which each word is multiplied twice."""
+    for i in range(len(words)):
+        total = np.uint64(0)
+        for j in range(len(factors)):
+            word = np.uint64(words[i, j])
+            total += word * factors[j] ^ word * others[j]
+        sums[i] = total
+
+
 def _checksums(X: np.ndarray) -> np.ndarray:
     """A number for each row that equal rows have in common."""
     words = X.view(f"u{X.dtype.itemsize}")
     factors = np.random.default_rng(0).integers(0, 2**63, X.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     sums = np.empty(len(X), np.uint64)
-    for part in row_slices(len(X), 256):
-        mixed = words[part].astype(np.uint64)
-        sums[part] = (mixed * factors ^ mixed * (factors >> np.uint64(17))).sum(axis=1, dtype=np.uint64)
+    _mix(words, factors, factors >> np.uint64(17), sums)
     return sums
 
 # %% ../../nbs/isolation/12f_copies.ipynb #5bccc926

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .compiling import row_slices
+from ..ground.compiling import compiled
+from .blocks import square_of_rows
+from .compiling import in_threads, row_slices
 from .copies import copies_of, core2_of, nearest_members, radii2_of
 from .joining import wide_labels
-from .prefixes import Frame, as_compared, frame_of_many, lengths_of, wide_rows
-from .squares import squared_distance
+from .prefixes import Frame, Given, as_compared, frame_of_many, lengths_of, wide_rows
+from .shortlists import exact_squares, replace_root, sort_pairs
+from .tree import LEAF
 from .wide import nearest_among, nearest_of_new, one_product_thread
 
 # %% auto #0
@@ -28,16 +31,61 @@ def lengths_for(X: np.ndarray, metric: str) -> np.ndarray:
     """What rows are divided by: their lengths where the metric is "cosine", else nothing."""
     return lengths_of(X) if metric == "cosine" else NO_LENGTHS
 
+# %% ../../nbs/isolation/12g_many_columns.ipynb #e73b4c6c
+_AT_ONCE = 8
 
-def _directly(X: np.ndarray, lengths: np.ndarray, fitted: np.ndarray, of_fitted: np.ndarray, k: int,
-              core2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The k least max(core2, squared distance) of rows to fitted ones: all pairs, with no bounds."""
+
+@compiled()
+def _any_order(A, begin, end, B, core2, values):
+    """max(core2, squared distance) of rows begin..end of A to all rows of B, off by less than a billionth."""
+    for first in range(0, len(B.X), LEAF):
+        for p in range(begin, end):
+            for q in range(first, min(first + LEAF, len(B.X))):
+                values[p - begin, q] = max(core2[q], square_of_rows(A, p, B, q))
+
+
+@compiled()
+def _least_in_order(A, p, B, core2, about, index, values):
+    """The least values of row p of A, measured in order, ties by row number, where they are `about` so large."""
+    least, n = np.full(len(index), np.inf), 0
+    for q in range(len(about)):
+        if about[q] < least[0]:
+            replace_root(least, about[q])
+    for q in range(len(about)):
+        n += about[q] <= least[0] * (1 + 4e-9)
+    rows, exact, n = np.empty(n, np.int64), np.empty(n), 0
+    for q in range(len(about)):
+        if about[q] <= least[0] * (1 + 4e-9):
+            rows[n] = q
+            n += 1
+    exact_squares(A, p, B, rows, n, core2, exact)
+    sort_pairs(exact, rows, n)
+    index[:], values[:] = rows[: len(index)], exact[: len(index)]
+
+# %% ../../nbs/isolation/12g_many_columns.ipynb #6e37da71
+@compiled()
+def _directly_some(A, begin, end, B, core2, index, values):
+    """The least values of rows begin..end of A."""
+    about = np.empty((end - begin, len(B.X)))
+    _any_order(A, begin, end, B, core2, about)
+    for p in range(begin, end):
+        _least_in_order(A, p, B, core2, about[p - begin], index[p], values[p])
+
+
+def _as_given(X: np.ndarray, lengths: np.ndarray) -> Given:
+    """Rows in their own order."""
+    X = X.view(np.ndarray)
+    X.flags.writeable = False
+    return Given(X, lengths, np.arange(len(X)), np.arange(len(X)))
+
+
+def nearest_of_few(X: np.ndarray, lengths: np.ndarray, fitted: np.ndarray, of_fitted: np.ndarray, k: int,
+                   core2: np.ndarray, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The k least max(core2, squared distance) of rows to fitted ones, ties by row number: all pairs, with no forms."""
     index, values = np.empty((len(X), k), np.int64), np.empty((len(X), k))
-    there = as_compared(fitted, of_fitted, slice(None))
-    for i in range(len(X)):
-        each = np.maximum(core2, squared_distance(as_compared(X, lengths, slice(i, i + 1)), there))
-        index[i] = np.argsort(each, kind="stable")[:k]
-        values[i] = each[index[i]]
+    A, B = _as_given(X, lengths), _as_given(fitted, of_fitted)
+    in_threads(lambda part: _directly_some(A, part.start, min(part.stop, len(X)), B, core2, index, values),
+               row_slices(len(X), _AT_ONCE), threads)
     return index, values
 
 # %% ../../nbs/isolation/12g_many_columns.ipynb #b0736092
@@ -73,7 +121,7 @@ class Fitted:
         return index, values
 
     def _directly(self, new, lengths, k, within):
-        return _directly(new, lengths, self._X, self._lengths, k, self._core2)
+        return nearest_of_few(new, lengths, self._X, self._lengths, k, self._core2, self._threads)
 
     def _in_blocks(self, new, lengths, k, within):
         with one_product_thread():

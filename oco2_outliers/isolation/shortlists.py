@@ -29,26 +29,31 @@ def exact_square_of(A, p, B, q):
 
 # %% ../../nbs/isolation/12b_shortlists.ipynb #b45b0c74
 @compiled()
-def _exact_squares(A, p, B, rows, k, core2, values):
+def _eight_squares(X, p, Y, rows, c, k, sums):
+    """Squared distances of row p of X to the rows of Y from number c on, eight or as many as there are of k."""
+    r0, r1, r2, r3 = rows[c], rows[min(c + 1, k - 1)], rows[min(c + 2, k - 1)], rows[min(c + 3, k - 1)]
+    r4, r5, r6, r7 = (rows[min(c + 4, k - 1)], rows[min(c + 5, k - 1)], rows[min(c + 6, k - 1)],
+                      rows[min(c + 7, k - 1)])
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    for j in range(X.shape[1]):
+        x = np.float64(X[p, j])
+        d0, d1, d2, d3 = x - np.float64(Y[r0, j]), x - np.float64(Y[r1, j]), x - np.float64(Y[r2, j]), x - np.float64(Y[r3, j])
+        d4, d5, d6, d7 = x - np.float64(Y[r4, j]), x - np.float64(Y[r5, j]), x - np.float64(Y[r6, j]), x - np.float64(Y[r7, j])
+        s0, s1, s2, s3 = s0 + d0 * d0, s1 + d1 * d1, s2 + d2 * d2, s3 + d3 * d3
+        s4, s5, s6, s7 = s4 + d4 * d4, s5 + d5 * d5, s6 + d6 * d6, s7 + d7 * d7
+    sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7] = s0, s1, s2, s3, s4, s5, s6, s7
+
+
+@compiled()
+def exact_squares(A, p, B, rows, k, core2, values):
     """max(core2, squared distance) of row p of A to k rows of B."""
-    for c in range(0, k, 4):
-        a, b, e, f = c, min(c + 1, k - 1), min(c + 2, k - 1), min(c + 3, k - 1)
-        p0, p1, p2, p3 = rows[a], rows[b], rows[e], rows[f]
-        s0 = s1 = s2 = s3 = 0.0
-        if len(A.lengths):
-            s0, s1 = exact_square_of(A, p, B, p0), exact_square_of(A, p, B, p1)
-            s2, s3 = exact_square_of(A, p, B, p2), exact_square_of(A, p, B, p3)
-        else:
-            for j in range(A.X.shape[1]):
-                x = np.float64(A.X[p, j])
-                d0, d1 = x - np.float64(B.X[p0, j]), x - np.float64(B.X[p1, j])
-                d2, d3 = x - np.float64(B.X[p2, j]), x - np.float64(B.X[p3, j])
-                s0 += d0 * d0
-                s1 += d1 * d1
-                s2 += d2 * d2
-                s3 += d3 * d3
-        values[a], values[b] = max(core2[p0], s0), max(core2[p1], s1)
-        values[e], values[f] = max(core2[p2], s2), max(core2[p3], s3)
+    sums = np.empty(8)
+    for c in range(0, k, 8):
+        if len(A.lengths) == 0:
+            _eight_squares(A.X, p, B.X, rows, c, k, sums)
+        for t in range(c, min(c + 8, k)):
+            square = exact_square_of(A, p, B, rows[t]) if len(A.lengths) else sums[t - c]
+            values[t] = max(core2[rows[t]], square)
 
 # %% ../../nbs/isolation/12b_shortlists.ipynb #9cb6f885
 @compiled()
@@ -67,7 +72,7 @@ def _sink(values, rows, at, n):
 
 
 @compiled()
-def _sort_pairs(values, rows, n):
+def sort_pairs(values, rows, n):
     """Sort n pairs by value, then by row."""
     for at in range(n // 2 - 1, -1, -1):
         _sink(values, rows, at, n)
@@ -94,7 +99,7 @@ def shortlists(n: int, m: int, within: float = np.inf) -> Shortlists:
 
 # %% ../../nbs/isolation/12b_shortlists.ipynb #8ced04f9
 @compiled()
-def _replace_root(heap, value):
+def replace_root(heap, value):
     """Take the largest number off a heap, and put `value` in."""
     at = 0
     while 2 * at + 1 < len(heap):
@@ -126,8 +131,8 @@ def _measure(lists, p, A, B, core2, values, rows):
     k = lists.held[p]
     for c in range(k):
         rows[c] = B.order[lists.listed[p, c]]
-    _exact_squares(A, A.order[p], B, rows, k, core2, values)
-    _sort_pairs(values, rows, k)
+    exact_squares(A, A.order[p], B, rows, k, core2, values)
+    sort_pairs(values, rows, k)
     return k
 
 # %% ../../nbs/isolation/12b_shortlists.ipynb #e8e24a69
@@ -160,7 +165,7 @@ def offer(lists, p, q, low, high, A, B, core2, unit2):
     c = lists.held[p]
     lists.listed[p, c], lists.low[p, c], lists.held[p] = q, np.float32(low), c + 1
     if high < lists.heap[p, 0]:
-        _replace_root(lists.heap[p], np.float32(high))
+        replace_root(lists.heap[p], np.float32(high))
 
 # %% ../../nbs/isolation/12b_shortlists.ipynb #90077ed7
 @compiled()

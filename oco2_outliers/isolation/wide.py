@@ -13,63 +13,84 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..ground.compiling import compiled
-from .blocks import Meeting
-from .compiling import LOOSE, in_threads
-from .prefixes import BLOCK, Form, WideRows
+from .blocks import Meeting, offer_few
+from .compiling import in_threads, row_slices
+from .prefixes import BLOCK, WideRows
 from .shortlists import Shortlists, measured, shortlists
+from .sightings import LANES, box_gap2, sightings, visits
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/isolation/12d_wide.ipynb #047497a1
-@compiled(fastmath=LOOSE)
-def box_gap2(low, high, other_low, other_high):
-    """Squared distance of two boxes; a row is a box, too."""
-    total = np.float32(0)
-    for j in range(len(low)):
-        gap = max(np.float32(0), max(low[j] - other_high[j], other_low[j] - high[j]))
-        total += gap * gap
-    return total
+@compiled()
+def roots_of(A, a, heap, least, roots):
+    """How far the rows of block a of A look, slack included; -1 for those that look nowhere."""
+    roots[:] = -1
+    for p in range(a * BLOCK, min(a * BLOCK + BLOCK, len(heap))):
+        if heap[p, 0] >= least:
+            roots[p - a * BLOCK] = np.sqrt(np.float64(heap[p, 0])) + A.image.slack[p]
 
 
 @compiled()
-def _visitors(image, begin, end, low, high, slack, heap, least, out):
-    """Places begin..end whose limit reaches a box; how many."""
-    k = 0
-    for p in range(begin, end):
-        root = np.sqrt(np.float64(heap[p, 0])) + image.slack[p] + slack
-        if heap[p, 0] >= least and box_gap2(image.W[p], image.W[p], low, high) * (1 - 1e-5) <= root * root:
-            out[k] = p
+def _visitors(A, a, B, b, heap, least, out):
+    """Numbers in block a of A of the rows that may find something in block b of B; how many."""
+    roots, bits, k = np.empty(BLOCK), np.empty((BLOCK, LANES), np.uint64), 0
+    roots_of(A, a, heap, least, roots)
+    visits(A, a, B, b, roots, bits)
+    for s in range(BLOCK):
+        if bits[s].any():
+            out[k] = s
             k += 1
     return k
 
-# %% ../../nbs/isolation/12d_wide.ipynb #b50e9b4f
+
 def visitors(A: WideRows, a: tuple[int, int], B: WideRows, b: tuple[int, int], lists: Shortlists,
              least: float = 0.0) -> np.ndarray:
     """Places of block a of A that may find something in block b of B."""
-    out, at = np.empty(a[1] - a[0], np.int64), b[0] // BLOCK
-    return out[: _visitors(A.image, *a, B.lows[at], B.highs[at], B.slack[at], lists.heap, least, out)]
+    out = np.empty(BLOCK, np.int64)
+    return a[0] + out[: _visitors(A, a[0] // BLOCK, B, b[0] // BLOCK, lists.heap, least, out)]
 
-# %% ../../nbs/isolation/12d_wide.ipynb #39ce02ac
-def visitors_within(A: WideRows, a: tuple[int, int], other: int, eps: float) -> np.ndarray:
-    """Places of block a that may be within eps (in the unit of the frame) of something in block number `other`."""
-    image = Form(A.image.W[a[0] : a[1]], A.image.norms, A.image.slack[a[0] : a[1]])
-    heap = np.full((a[1] - a[0], 1), np.float32(min(eps * eps * (1 + 1e-6) + 1e-36, 1e37)))
-    out = np.empty(a[1] - a[0], np.int64)
-    return a[0] + out[: _visitors(image, 0, len(out), A.lows[other], A.highs[other], A.slack[other], heap, 0.0, out)]
+# %% ../../nbs/isolation/12d_wide.ipynb #20b159b7
+_FEW = 0.2  # of the pairs of two blocks
+
+
+@compiled()
+def _glance(A, a, B, b, lists, least, core2, apart, narrow, roots, bits, way):
+    """Let rows of block a of A find what they can in block b of B; where that are too many pairs, how many rows come."""
+    roots_of(A, a, lists.heap, least, roots)
+    come = visits(A, a, B, b, roots, bits)
+    if come == 0 or not narrow:
+        return come
+    hits = sightings(A, a, B, b, roots, bits, _FEW * come * BLOCK + BLOCK)
+    if hits > 0:
+        offer_few(A, a, B, b, bits, way, lists, core2, apart)
+    return come if hits < 0 else 0
 
 # %% ../../nbs/isolation/12d_wide.ipynb #5e2c0c24
 @compiled()
-def _partners(r, lows, highs, slack, worst, out):
+def _partners(r, boxes, worst, out):
     """Blocks i of round r whose partner may be near; how many."""
     k = 0
-    for i in range(len(lows)):
-        if i < i ^ r < len(lows):
-            root = max(worst[i], worst[i ^ r]) + slack[i] + slack[i ^ r]
-            if box_gap2(lows[i], highs[i], lows[i ^ r], highs[i ^ r]) * (1 - 1e-5) <= root * root:
+    for i in range(len(worst)):
+        j = i ^ r
+        if i < j < len(worst):
+            root = max(worst[i], worst[j]) + boxes.slack[i] + boxes.slack[j]
+            if box_gap2(boxes.low[i], boxes.high[i], boxes.low[j], boxes.high[j]) * (1 - 1e-5) <= root * root:
                 out[k] = i
                 k += 1
     return k
+
+
+@compiled()
+def _glances(pairs, r, rows, lists, core2, apart, narrow, crowded):
+    """Let these pairs of blocks of round r glance at each other; how many rows of either side have to multiply."""
+    roots, bits = np.empty(BLOCK), np.empty((BLOCK, LANES), np.uint64)
+    way = np.empty(rows.cast.W.shape[1], np.float32)
+    for k in range(len(pairs)):
+        i, j = pairs[k], pairs[k] ^ r
+        crowded[k, 0] = _glance(rows, i, rows, j, lists, 0.0, core2, apart, narrow, roots, bits, way)
+        crowded[k, 1] = _glance(rows, j, rows, i, lists, 0.0, core2, apart, narrow, roots, bits, way)
 
 
 def rounds(n_blocks: int) -> range:
@@ -99,18 +120,34 @@ def one_product_thread() -> Iterator[None]:
                 _callers.pop().restore_original_limits()
 
 # %% ../../nbs/isolation/12d_wide.ipynb #d5bd03a8
-def _meet(meeting: Meeting, a: tuple[int, int], b: tuple[int, int]) -> None:
-    """Two different blocks of one table."""
-    rows, lists = meeting.A, meeting.lists
-    of_a, of_b = visitors(rows, a, rows, b, lists), visitors(rows, b, rows, a, lists)
-    size_a, size_b = a[1] - a[0], b[1] - b[0]
-    if len(of_a) * size_b + len(of_b) * size_a > 0.8 * size_a * size_b:
+def _meet(meeting: Meeting, a: tuple[int, int], b: tuple[int, int], of_a: int, of_b: int) -> None:
+    """Two different blocks of one table, of which so many rows have to multiply."""
+    rows, size_a, size_b = meeting.A, a[1] - a[0], b[1] - b[0]
+    if of_a and of_b and of_a * size_b + of_b * size_a > 0.8 * size_a * size_b:
         meeting.offer(np.arange(*a), a, b, True)
         return
-    if len(of_a):
-        meeting.offer(of_a, a, b, False)
-    if len(of_b):
-        meeting.offer(of_b, b, a, False)
+    if of_a:
+        meeting.offer(visitors(rows, a, rows, b, meeting.lists), a, b, False)
+    if of_b:
+        meeting.offer(visitors(rows, b, rows, a, meeting.lists), b, a, False)
+
+
+def _round(meeting: Meeting, r: int, threads: int) -> None:
+    """Let the pairs of round r meet."""
+    rows, lists, blocks = meeting.A, meeting.lists, meeting.A.blocks()
+    heads, pairs = lists.heap[:, 0], np.empty(len(blocks), np.int64)
+    worst = np.sqrt(np.maximum.reduceat(heads, np.arange(0, rows.n, BLOCK)).astype(np.float64))
+    pairs = pairs[: _partners(r, rows.image.of_blocks, worst, pairs)]
+    crowded = np.empty((len(pairs), 2), np.int64)
+
+    def some(part: slice) -> None:
+        _glances(pairs[part], r, rows, lists, meeting.core2, meeting.apart, meeting.narrow, crowded[part])
+
+    def meet(k: int) -> None:
+        _meet(meeting, blocks[pairs[k]], blocks[pairs[k] ^ r], *crowded[k].tolist())
+
+    in_threads(some, row_slices(len(pairs), 16), threads)
+    in_threads(meet, np.flatnonzero(crowded.any(axis=1)).tolist(), threads)
 
 
 def nearest_among(rows: WideRows, m: int, within: float = np.inf, apart: bool = False,
@@ -122,23 +159,32 @@ def nearest_among(rows: WideRows, m: int, within: float = np.inf, apart: bool = 
     lists, blocks, zeros = shortlists(rows.n, m, within * rows.frame.unit**2), rows.blocks(), np.zeros(rows.n)
     meeting = Meeting(rows, rows, lists, zeros, apart)
     in_threads(lambda a: meeting.offer(np.arange(*a), a, a, False), blocks, threads)
-    found, starts = np.empty(len(blocks), np.int64), np.arange(0, rows.n, BLOCK)
     for r in rounds(len(blocks)):
-        worst = np.sqrt(np.maximum.reduceat(lists.heap[:, 0], starts).astype(np.float64))
-        k = _partners(r, rows.lows, rows.highs, rows.slack, worst, found)
-        in_threads(lambda pair: _meet(meeting, *pair), [(blocks[i], blocks[i ^ r]) for i in found[:k]], threads)
+        _round(meeting, r, threads)
     return measured(lists, rows.given, rows.given, zeros, within, threads)
 
 # %% ../../nbs/isolation/12d_wide.ipynb #2ba2af2f
+@compiled()
+def _until_crowded(A, a, B, order, begin, lists, least, core2, narrow):
+    """Let block a of A glance at blocks of B in this order, from `begin` on; where it has to multiply, or the end."""
+    roots, bits = np.empty(BLOCK), np.empty((BLOCK, LANES), np.uint64)
+    way = np.empty(A.cast.W.shape[1], np.float32)
+    for k in range(begin, len(order)):
+        if _glance(A, a, B, order[k], lists, least[order[k]], core2, False, narrow, roots, bits, way) > 0:
+            return k
+    return len(order)
+
+
 def _offered(meeting: Meeting, a: tuple[int, int], least: np.ndarray) -> None:
     """Let one block of new rows meet the fitted blocks, nearest first."""
-    A, B = meeting.A, meeting.B
-    at, blocks = a[0] // BLOCK, B.blocks()
-    gaps = np.maximum(0, np.maximum(A.lows[at] - B.highs, B.lows - A.highs[at]))
-    for i in np.argsort((gaps * gaps).sum(axis=1), kind="stable"):
-        places = visitors(A, a, B, blocks[i], meeting.lists, least[i])
-        if len(places):
-            meeting.offer(places, a, blocks[i], False)
+    A, B, lists = meeting.A, meeting.B, meeting.lists
+    at, blocks, mine, theirs = a[0] // BLOCK, B.blocks(), A.image.of_blocks, B.image.of_blocks
+    gaps = np.maximum(0, np.maximum(mine.low[at] - theirs.high, theirs.low - mine.high[at]))
+    order, k = np.argsort((gaps * gaps).sum(axis=1), kind="stable"), 0
+    while (k := _until_crowded(A, at, B, order, k, lists, least, meeting.core2, meeting.narrow)) < len(order):
+        b = blocks[order[k]]
+        meeting.offer(visitors(A, a, B, b, lists, least[order[k]]), a, b, False)
+        k += 1
 
 
 def nearest_of_new(new: WideRows, rows: WideRows, m: int, core2: np.ndarray | None = None, within: float = np.inf,

@@ -50,11 +50,11 @@ _TRUST = ("; if you trust its author, read it with trusted=True (--trusted) or t
           "`images convert`")
 
 
-def read_arrays(path: str | os.PathLike, kinds: Mapping[str, type] = _ARRAYS, what: str = "picture model",
+def read_arrays(path: str | os.PathLike | bytes, kinds: Mapping[str, type] = _ARRAYS, what: str = "picture model",
                 pickle_advice: str = _TRUST) -> dict[str, np.ndarray]:
-    """The 1-D arrays of a model file, of known names and their types; `meta` must be among them."""
+    """The 1-D arrays of a model file (or of its bytes), of known names and their types; `meta` must be among them."""
     try:
-        data = file_bytes(path)
+        data = path if isinstance(path, bytes) else file_bytes(path)
         if data[:1] == b"\x80":
             raise InputError("it is a pickle, which can run any code" + pickle_advice)
         if not zipfile.is_zipfile(io.BytesIO(data)):

@@ -5,8 +5,9 @@
 # %% ../../nbs/series/10_checks.ipynb #56ef3007
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from .clocks import nanoseconds, span_in_words
 from .learning import learn_limits, spans_for
 from .limits import ChannelLimits, SeriesConfig, as_config, nearest
 from .readings import NEVER, Grid, SensorSeries, as_series, grid, instants
-from .stretches import Channel, Found, Stretch, checked, number, range_scores, runs_of, when
+from .stretches import Channel, Found, Habits, Stretch, checked, number, range_scores, runs_of, when
 
 # %% auto #0
 __all__ = ['check_series', 'check_stretches']
@@ -113,6 +114,8 @@ def _tell_gaps(task: Task) -> None:
 # %% ../../nbs/series/10_checks.ipynb #56ef3038
 def _tell_extras(task: Task, said: Verdicts) -> None:
     """Readings that no slot takes: duplicates, and those between two steps."""
+    if task.view is not None and not len(task.view.left_out):
+        return
     order = np.argsort(task.rows, kind="stable")
     rows, times, values = task.rows[order], task.times[order], task.values[order]
     codes, first = np.unique(times, return_inverse=True), np.unique(times, return_index=True)[1]
@@ -121,7 +124,7 @@ def _tell_extras(task: Task, said: Verdicts) -> None:
     for place in np.flatnonzero(extra & (times != NEVER)):
         row, time = rows[[place]], int(times[place])
         if original[place] == place:
-            kind, reason = "irregular", "irregular: between two steps, whose readings lie nearer"
+            kind, reason = "irregular", "irregular: between two steps; another reading has its slot"
         else:
             kind, old, new = "duplicate", values[original[place]], values[place]
             same = old == new or (np.isnan(old) and np.isnan(new))
@@ -155,7 +158,7 @@ def _tell_values(task: Task, found: list[Found], said: Verdicts) -> None:
 def _tell_alone(task: Task, said: Verdicts) -> None:
     """Whether readings that are on no grid are out of range; of them nothing else can be said."""
     bound = task.limits.out_of_range
-    if bound is None:
+    if bound is None or (task.view is not None and not len(task.view.left_out)):
         return
     off = np.ones(len(task.rows), bool) if task.view is None else np.isin(task.rows, task.view.left_out)
     off &= np.isfinite(task.values)
@@ -189,31 +192,51 @@ def _config_for(series: SensorSeries, config: Any) -> SeriesConfig:
     return given
 
 
-def _check(series: SensorSeries, site: str, channel: str, limits: ChannelLimits, said: Verdicts) -> Task:
-    """Check one channel."""
-    rows = series.positions(site, channel)
-    table = series.table
-    view = grid(series, site, channel) if (site, channel) in series.steps else None
-    task = Task(site, channel, rows, instants(table["time"].iloc[rows]), table["value"].to_numpy(np.float64)[rows],
-                view, limits, table["time"].dt.tz, [])
-    if view is not None:
-        spans = spans_for(view.step, *(getattr(getattr(limits, name), "over", None)
-                                       for name in ("rate", "level_shift", "drift", "noisy")))
-        _tell_values(task, checked(Channel(view, limits, spans, task.unit, task.zone)), said)
+def tell_all(task: Task, found: list[Found], said: Verdicts) -> None:
+    """Say of the readings of one channel, and of its stretches, what the checks found."""
+    if task.view is not None:
+        _tell_values(task, found, said)
     _tell_extras(task, said)
     _tell_alone(task, said)
     _tell_missing(task, said)
     _tell_gaps(task)
+
+# %% ../../nbs/series/10_checks.ipynb #7bb45f61
+class Known(NamedTuple):
+    """What a model knows of a channel before it looks: its regular view, and what is ordinary."""
+
+    view: Grid
+    habits: Habits
+
+
+def _check(series: SensorSeries, pair: tuple[str, str], limits: ChannelLimits, said: Verdicts,
+           known: Known | None) -> Task:
+    """Check one channel."""
+    site, channel = pair
+    rows = series.positions(site, channel)
+    table, habits = series.table, None
+    view = grid(series, site, channel) if known is None and pair in series.steps else None
+    if known is not None:
+        view, habits = known
+    task = Task(site, channel, rows, instants(table["time"].iloc[rows]), table["value"].to_numpy(np.float64)[rows],
+                view, limits, table["time"].dt.tz, [])
+    found: list[Found] = []
+    if view is not None:
+        spans = spans_for(view.step, *(getattr(getattr(limits, name), "over", None)
+                                       for name in ("rate", "level_shift", "drift", "noisy")))
+        found = checked(Channel(view, limits, spans, task.unit, task.zone, habits))
+    tell_all(task, found, said)
     return task
 
-
-def _checked_series(s: Any, config: Any) -> tuple[SensorSeries, Verdicts, list[Task]]:
+# %% ../../nbs/series/10_checks.ipynb #3aef477e
+def _checked_series(s: Any, config: Any, known: Mapping[tuple[str, str], Known] | None = None
+                    ) -> tuple[SensorSeries, Verdicts, list[Task]]:
     """All channels of a series, checked."""
     series = as_series(s)
     limits = _config_for(series, config)
     said = Verdicts(len(series))
     pairs = series.channels()
-    tasks = [_check(series, *pair, limits.of(*pair) or ChannelLimits(), said)
+    tasks = [_check(series, pair, limits.of(*pair) or ChannelLimits(), said, (known or {}).get(pair))
              for pair in progress(pairs, "checking", "channel", None if len(pairs) > 20 else False)]
     return series, said, tasks
 
@@ -233,6 +256,28 @@ def verdict_frame(series: SensorSeries, said: Verdicts) -> pd.DataFrame:
         start=moments(said.start, zone).array, end=moments(said.end, zone).array, source=table["source"],
         flag=said.flag)
     return frame[list(COLUMNS)]
+
+# %% ../../nbs/series/10_checks.ipynb #df7551cf
+def stretch_frame(series: SensorSeries, tasks: Sequence[Task]) -> pd.DataFrame:
+    """A row for each stretch, by channel and time."""
+    source = series.table["source"].to_numpy(object)
+    found = [(first, task.site, task.channel, each.value, each.score, flag in (SUSPECT, FAIL), np.nan, each.kind,
+              each.reason, first, last, source[row], flag)
+             for task in tasks for first, last, each, flag, row in sorted(task.stretches, key=lambda one: one[:2])]
+    table = pd.DataFrame(found, columns=list(COLUMNS))
+    zone = series.table["time"].dt.tz
+    for name in ("time", "start", "end"):
+        table[name] = moments(table[name].to_numpy(np.int64), zone).array
+    kinds: dict[str, Any] = {**dict.fromkeys(("site", "channel", "kind", "reason", "source"), "str"), "flag": "int64",
+                             **dict.fromkeys(("value", "score", "p_value"), "float64"), "outlier": "bool"}
+    return table.astype(kinds)
+
+
+def checked_as_known(series: SensorSeries, config: SeriesConfig,
+                     known: Mapping[tuple[str, str], Known]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`check_series` and `check_stretches` in one, of channels that a model knows."""
+    _, said, tasks = _checked_series(series, config, known)
+    return verdict_frame(series, said), stretch_frame(series, tasks)
 
 # %% ../../nbs/series/10_checks.ipynb #56ef3069
 def check_series(s: Any, config: Any = None) -> pd.DataFrame:
@@ -304,14 +349,4 @@ def check_stretches(s: Any, config: Any = None) -> pd.DataFrame:
     ['gap: 2 readings missing, 03:20-03:25 (15 min from one row to the next)']
     """
     series, _, tasks = _checked_series(s, config)
-    source = series.table["source"].to_numpy(object)
-    found = [(first, task.site, task.channel, each.value, each.score, flag in (SUSPECT, FAIL), np.nan, each.kind,
-              each.reason, first, last, source[row], flag)
-             for task in tasks for first, last, each, flag, row in sorted(task.stretches, key=lambda one: one[:2])]
-    table = pd.DataFrame(found, columns=list(COLUMNS))
-    zone = series.table["time"].dt.tz
-    for name in ("time", "start", "end"):
-        table[name] = moments(table[name].to_numpy(np.int64), zone).array
-    kinds: dict[str, Any] = {**dict.fromkeys(("site", "channel", "kind", "reason", "source"), "str"), "flag": "int64",
-                             **dict.fromkeys(("value", "score", "p_value"), "float64"), "outlier": "bool"}
-    return table.astype(kinds)
+    return stretch_frame(series, tasks)

@@ -6,13 +6,10 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
 from ..ground.errors import InputError, printable
 from oco2_outliers.ground.figures import (
@@ -25,6 +22,9 @@ from oco2_outliers.ground.figures import (
     plain_text,
 )
 from ..ground.numbers import shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # %% auto #0
 __all__ = ['series_plot']
@@ -98,6 +98,8 @@ _STRIP = (0, -1.3, 1, 1.15)  # where the score is drawn: across in shares of the
 def _draw_score(ax: Axes, times: pd.Series, scores: np.ndarray, threshold: float) -> Axes:
     """The score in a strip below the readings, with its threshold."""
     # A layout finds room for a strip of fixed height; one in shares of the axes shrinks with them.
+    from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+
     below = ax.figure.dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)  # type: ignore[arg-type]
     own = ax.inset_axes(_STRIP, transform=blended_transform_factory(ax.transAxes, below), sharex=ax)
     _draw_line(own, times, scores, color="0.4", lw=0.7)
@@ -161,6 +163,8 @@ def series_plot(result: Any, site: str | None = None, channel: str | None = None
     found, scores, lowest = limits.get(names), points["score"].to_numpy(np.float64), ax
     if np.isfinite(scores).any():
         lowest = _draw_score(ax, times, scores, np.nan if found is None else float(found))
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
     ticks = AutoDateLocator()
     lowest.xaxis.set_major_locator(ticks)
     lowest.xaxis.set_major_formatter(ConciseDateFormatter(ticks))

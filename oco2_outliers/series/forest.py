@@ -5,6 +5,7 @@
 # %% ../../nbs/series/34_forest.ipynb #460f0007
 from __future__ import annotations
 
+import io
 import json
 import os
 from typing import Any, Self
@@ -15,6 +16,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..ground.errors import InputError
+from ..ground.files import write_whole
 from ..ground.numbers import seed_of, whole_number
 from ..ground.version import VERSION
 from .sliding import averaged, checked_window, plain_values, scores_of_readings
@@ -152,29 +154,28 @@ class SeriesForest(_Growing):
         self.n_features_in_ = self.window_
         return self._grow(table)
 
-    def score_series(self, values: Any, causal: bool = False, smooth: bool = True) -> np.ndarray:
-        """Score each reading of a series, shape (n,): 0 to 1, higher is odder, NaN where nothing can be said."""
+    def score_series(self, values: Any, causal: bool = False, smooth: bool = True, first: int = 0) -> np.ndarray:
+        """Score each reading of a series, shape (n,): 0 to 1, higher is odder, NaN where nothing can be said.
+
+        `first` is the number of the first reading, where the values are a part of a longer series.
+        """
         check_is_fitted(self, "trees_")
         found = plain_values(values)
         if len(found) < self.window_:
             return np.full(len(found), np.nan)
-        scores = self.oddness_of(sliding_summaries(found, self.window_))
+        scores = self.oddness_of(sliding_summaries(found, self.window_, first))
         scores = scores_of_readings(scores, self.window_, causal)
-        return averaged(scores, self.window_, causal) if smooth else scores
+        return averaged(scores, self.window_, causal, first) if smooth else scores
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the forest to a file, whole or not at all; `load` reads it."""
         check_is_fitted(self, "trees_")
-        _write_forest(self, path)
+        write_whole(path, forest_bytes(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
         """Read a forest from a file; nothing in the file is trusted, and what is broken is refused in one line."""
-        settings, fitted = _read_forest(path)
-        made = cls(**settings)
-        for name, value in fitted.items():
-            setattr(made, name, value)
-        return made
+        return forest_of(_read_forest(path))
 
 # %% ../../nbs/series/34_forest.ipynb #460f003f
 def _window_for(window: Any, values: np.ndarray) -> int:
@@ -234,9 +235,8 @@ _META: dict[str, Any] = {
     "random_state": (int, type(None)), "summaries": list, "version": str}
 
 
-def _write_forest(forest: SeriesForest, path: str | os.PathLike) -> None:
-    """Write a fitted forest."""
-    from oco2_outliers.ground.files import whole_file
+def forest_bytes(forest: SeriesForest) -> bytes:
+    """A fitted forest as the bytes of its file."""
     from oco2_outliers.pictures.models import TREE_ARRAYS
 
     seed = forest.random_state
@@ -247,8 +247,9 @@ def _write_forest(forest: SeriesForest, path: str | os.PathLike) -> None:
     arrays = {"meta": np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)}
     arrays |= {name: np.ravel(getattr(forest, f"{name}_")) for name in _NUMBERS}
     arrays |= {name: getattr(forest.trees_, name).astype(kind) for name, kind in TREE_ARRAYS.items()}
-    with whole_file(path) as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
 
 # %% ../../nbs/series/34_forest.ipynb #460f009a
 def _checked_meta(text: bytes) -> dict:
@@ -280,14 +281,14 @@ def _checked_scale(arrays: dict[str, np.ndarray]) -> None:
         raise InputError("its scale has no width, or its usual range ends before it begins")
 
 
-def _read_forest(path: str | os.PathLike) -> tuple[dict, dict]:
-    """Parameters and fitted attributes of a file, trusting nothing in it."""
+def _read_forest(path: str | os.PathLike | bytes) -> tuple[dict, dict]:
+    """Parameters and fitted attributes of a file or of its bytes, trusting nothing in it."""
     from oco2_outliers.pictures.models import TREE_ARRAYS, checked_trees, read_arrays
     from oco2_outliers.series.walks import QuickTrees
 
     kinds = {"meta": np.uint8} | _NUMBERS | TREE_ARRAYS
     try:
-        if os.path.isdir(path):
+        if not isinstance(path, bytes) and os.path.isdir(path):
             raise InputError("it is a folder; give the file that `save` wrote")
         arrays = read_arrays(path, kinds, "forest of windows", "; this package never reads one: fit and save anew")
         if set(arrays) != set(kinds):
@@ -298,8 +299,18 @@ def _read_forest(path: str | os.PathLike) -> tuple[dict, dict]:
         if len(trees.n_nodes) != meta["n_estimators"]:
             raise InputError("the number of trees is not the one it names")
     except InputError as error:
-        raise InputError(f"forest {os.fspath(path)!r} is refused: {error}") from None
+        name = "of a model" if isinstance(path, bytes) else repr(os.fspath(path))
+        raise InputError(f"forest {name} is refused: {error}") from None
     settings = {name: meta[name] for name in ("window", "n_estimators", "max_samples", "random_state")}
     return settings, {"window_": meta["window"], "n_features_in_": meta["window"], "trees_": trees, "offset_": -0.5,
                       "quick_": QuickTrees(trees), "middle_": arrays["middle"], "spread_": arrays["spread"],
                       "usual_": arrays["usual"].reshape(3, -1)}
+
+
+def forest_of(read: tuple[dict, dict] | bytes) -> SeriesForest:
+    """A forest from what was read of a file, or from the bytes of one."""
+    settings, fitted = _read_forest(read) if isinstance(read, bytes) else read
+    made = SeriesForest(**settings)
+    for name, value in fitted.items():
+        setattr(made, name, value)
+    return made

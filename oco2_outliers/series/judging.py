@@ -16,13 +16,28 @@ from ..ground.errors import InputError, printable
 from ..ground.numbers import real_number, seed_of, shown, whole_number
 from ..ground.version import VERSION
 from ..ground.work import progress
-from .checks import check_series, check_stretches, moments
+from oco2_outliers.series.checks import (
+    FAIL,
+    SUSPECT,
+    Known,
+    Task,
+    Verdicts,
+    check_series,
+    check_stretches,
+    checked_as_known,
+    moments,
+    tell_all,
+)
 from .clocks import nanoseconds, span_in_words
 from .deciding import Asked, Decided, decide
 from .detectors import PRESETS
-from .readings import Grid, SensorSeries, as_series, grid, instants
-from .reasons import usual_of, window_reason
+from .freezing import FrozenChannel, FrozenJudge
+from .limits import SeriesConfig
+from .readings import Grid, SensorSeries, as_series, grid, instants, steady_grid
+from .reasons import Usual, runs_beyond, summary_reason, usual_of, window_reason
 from .results import RESULT_COLUMNS, SeriesResult
+from .stretches import Found
+from .summaries import sliding_summaries
 
 # %% auto #0
 __all__ = ['judge']
@@ -122,16 +137,56 @@ class _Row(NamedTuple):
     source: str
 
 
-def _said_by_checks(names: pd.DataFrame, step: int) -> tuple[str, str]:
-    """Kind and sentence of the checks' stretches (columns first, last, kind, reason) in one stretch."""
-    length = (names["last"] - names["first"]) // step + 1
-    kind = str(length.groupby(names["kind"], sort=False).sum().idxmax())
-    best = int(np.argmax(length.where(names["kind"] == kind, -1).to_numpy()))
-    reason, others = str(names["reason"].iloc[best]), names["kind"].drop(names.index[best]).value_counts()
-    if len(others):
-        told = ", ".join(f"{n:,} {name}" for name, n in others.items())
+class Named(NamedTuple):
+    """The stretches that the checks found in one channel, by time: first and last moment (ns) and what they say."""
+
+    first: np.ndarray
+    last: np.ndarray
+    kind: np.ndarray
+    reason: np.ndarray
+    value: np.ndarray
+    outlier: np.ndarray
+    source: np.ndarray
+
+    def tells_values(self) -> np.ndarray:
+        """Which of them speak of values, and not of readings that are missing."""
+        return ~np.isin(self.kind.astype(str), _NO_READINGS)
+
+
+def _named(stretches: pd.DataFrame) -> Named:
+    """The stretches of a table, as arrays."""
+    kind, reason, source = (stretches[name].to_numpy(object) for name in ("kind", "reason", "source"))
+    return Named(instants(stretches["start"]), instants(stretches["end"]), kind, reason,
+                 stretches["value"].to_numpy(np.float64), stretches["outlier"].to_numpy(bool), source)
+
+# %% ../../nbs/series/78_judging.ipynb #c13c86c8
+def _said_by_checks(named: Named, inside: np.ndarray, step: int) -> tuple[str, str]:
+    """Kind and sentence of some of the checks' stretches, which lie in one stretch."""
+    places = np.flatnonzero(inside).tolist()
+    length = {place: int(named.last[place] - named.first[place]) // step + 1 for place in places}
+    total: Counter[str] = Counter()
+    for place in places:
+        total[named.kind[place]] += length[place]
+    kind = str(total.most_common(1)[0][0])
+    best = max((place for place in places if named.kind[place] == kind), key=lambda place: length[place])
+    others = Counter(str(named.kind[place]) for place in places if place != best)
+    reason = str(named.reason[best])
+    if others:
+        told = ", ".join(f"{n:,} {name}" for name, n in others.most_common())
         reason += f" (with {told} in this stretch)"
     return kind, reason
+
+# %% ../../nbs/series/78_judging.ipynb #c2f522f0
+class _Readings(NamedTuple):
+    """Values and sources of the readings of a series, by row."""
+
+    values: np.ndarray
+    sources: np.ndarray
+
+
+def _readings_of(series: SensorSeries) -> _Readings:
+    """Those of a table."""
+    return _Readings(series.table["value"].to_numpy(np.float64), series.table["source"].to_numpy(object))
 
 # %% ../../nbs/series/78_judging.ipynb #de40b04d
 def _highest(one: _Channel, start: int, end: int) -> tuple[float, float]:
@@ -146,49 +201,44 @@ def _highest(one: _Channel, start: int, end: int) -> tuple[float, float]:
     return score, float(known.p_value(np.array([score]))[0]) if known is not None else np.nan
 
 # %% ../../nbs/series/78_judging.ipynb #de40b054
-def _detected(one: _Channel, named: pd.DataFrame, used: np.ndarray, table: pd.DataFrame) -> Iterator[_Row]:
+def _detected(one: _Channel, named: Named, used: np.ndarray, readings: _Readings) -> Iterator[_Row]:
     """Rows of the stretches that the detector found; marks the checks' stretches that they hold."""
     assert one.view is not None
-    times, step = one.view.times.astype(np.int64), nanoseconds(one.view.step)
+    step, tells = nanoseconds(one.view.step), named.tells_values()
     for first, last, place, kind, reason in one.reasons:
-        start, end = int(times[first]), int(times[last])
-        inside = (named["first"] <= end) & (named["last"] >= start) & ~named["kind"].isin(_NO_READINGS)
-        inside &= ~used
-        row = one.view.rows[place]
-        value, source = (table["value"].iloc[row], table["source"].iloc[row]) if row >= 0 else (np.nan, "")
+        start, end = (int(one.view.times[each].astype(np.int64)) for each in (first, last))
+        inside = (named.first <= end) & (named.last >= start) & tells & ~used
+        row = int(one.view.rows[place])
+        value, source = (readings.values[row], readings.sources[row]) if row >= 0 else (np.nan, "")
         if inside.any():
-            used |= inside.to_numpy()
-            kind, reason = _said_by_checks(named[inside], step)
-            start, end = min(start, int(named["first"][inside].min())), max(end, int(named["last"][inside].max()))
+            used |= inside
+            kind, reason = _said_by_checks(named, inside, step)
+            start, end = min(start, int(named.first[inside].min())), max(end, int(named.last[inside].max()))
         yield _Row(start, end, float(value), *_highest(one, start, end), True, kind, reason, str(source))
 
 # %% ../../nbs/series/78_judging.ipynb #de40b062
-def _of_checks(one: _Channel, named: pd.DataFrame, used: np.ndarray) -> Iterator[_Row]:
+def _of_checks(one: _Channel, named: Named, used: np.ndarray) -> Iterator[_Row]:
     """Rows of the checks' stretches that the detector did not find."""
-    step = 1 if one.view is None else nanoseconds(one.view.step)
-    records: list[Any] = named.to_dict("records")
+    step, tells = 1 if one.view is None else nanoseconds(one.view.step), named.tells_values()
 
-    def row_of(each: dict[str, Any], said: tuple[str, str]) -> _Row:
-        first, last = int(each["first"]), int(each["last"])
-        return _Row(first, last, float(each["value"]), *_highest(one, first, last), bool(each["outlier"]), *said,
-                    str(each["source"]))
+    def row_of(place: int, said: tuple[str, str]) -> _Row:
+        first, last = int(named.first[place]), int(named.last[place])
+        return _Row(first, last, float(named.value[place]), *_highest(one, first, last), bool(named.outlier[place]),
+                    *said, str(named.source[place]))
 
-    for place in np.flatnonzero(named["kind"].to_numpy() == "noisy"):
+    for place in np.flatnonzero(named.kind == "noisy").tolist():
         if not used[place]:
-            noisy = records[place]
-            inside = (named["first"] >= noisy["first"]) & (named["last"] <= noisy["last"]) & ~used
-            inside &= ~named["kind"].isin(_NO_READINGS)
-            used |= inside.to_numpy()
-            yield row_of(noisy, _said_by_checks(named[inside], step))
-    for place in np.flatnonzero(~used):
-        yield row_of(records[place], (str(records[place]["kind"]), str(records[place]["reason"])))
+            inside = (named.first >= named.first[place]) & (named.last <= named.last[place]) & ~used & tells
+            used |= inside
+            yield row_of(place, _said_by_checks(named, inside, step))
+    for place in np.flatnonzero(~used).tolist():
+        yield row_of(place, (str(named.kind[place]), str(named.reason[place])))
 
 
-def _rows_of(one: _Channel, stretches: pd.DataFrame, table: pd.DataFrame) -> list[_Row]:
+def _rows_of(one: _Channel, named: Named, readings: _Readings) -> list[_Row]:
     """All stretches of a channel, in the order of time."""
-    named = stretches.reset_index(drop=True).assign(first=instants(stretches["start"]), last=instants(stretches["end"]))
-    used = np.zeros(len(named), bool)
-    rows = list(_detected(one, named, used, table)) if one.reasons else []
+    used = np.zeros(len(named.first), bool)
+    rows = list(_detected(one, named, used, readings)) if one.reasons else []
     return sorted([*rows, *_of_checks(one, named, used)], key=lambda row: (row.start, row.end))
 
 # %% ../../nbs/series/78_judging.ipynb #de40b069
@@ -207,32 +257,52 @@ def _windows_table(found: Sequence[tuple[_Channel, list[_Row]]], zone: Any) -> p
     return table.astype(kinds)[list(RESULT_COLUMNS)]
 
 # %% ../../nbs/series/78_judging.ipynb #de40b077
-def _put(points: pd.DataFrame, name: str, rows: np.ndarray, value: Any) -> None:
-    """Write into some rows of a column."""
-    column = points[name].copy()
-    column.iloc[rows] = value
-    points[name] = column
+class PointVerdicts:
+    """What is said of each reading, as arrays; filled in channel by channel."""
+
+    def __init__(self, said: Verdicts) -> None:
+        n = len(said.flag)
+        self.score, self.p_value = np.full(n, np.nan), np.full(n, np.nan)
+        self.outlier = np.isin(said.flag, (SUSPECT, FAIL))
+        self.kind, self.reason, self.start, self.end = said.kind, said.reason, said.start, said.end
+
+    def tell(self, one: _Channel, rows: list[_Row]) -> None:
+        """Write scores, p-values and stretches of a channel into the readings."""
+        if one.view is None or not len(one.decided.scores):
+            return
+        taken = one.view.rows >= 0
+        at, scores = one.view.rows[taken], one.decided.scores[taken]
+        self.score[at] = scores
+        if one.decided.calibration is not None:
+            self.p_value[at] = one.decided.calibration.p_value(scores)
+        times, there = one.view.times.astype(np.int64)[taken], ~np.isnan(one.view.values[taken])
+        for first, last, *_ in one.reasons:
+            begin, until = (int(one.view.times[place].astype(np.int64)) for place in (first, last))
+            row = next(each for each in rows if each.start <= begin and until <= each.end and each.outlier)
+            inside = at[(times >= begin) & (times <= until) & there]
+            self.outlier[inside] = True
+            free = inside[self.kind[inside] == ""]
+            self.kind[free], self.reason[free] = row.kind, row.reason
+            self.start[free], self.end[free] = row.start, row.end
+
+# %% ../../nbs/series/78_judging.ipynb #e8710059
+def _points_table(checked: pd.DataFrame, said: PointVerdicts) -> pd.DataFrame:
+    """The readings in the columns of a result."""
+    zone = checked["time"].dt.tz
+    points = checked[list(RESULT_COLUMNS)].assign(
+        score=said.score, outlier=said.outlier, p_value=said.p_value, kind=pd.array(said.kind, dtype="str"),
+        reason=pd.array(said.reason, dtype="str"), start=moments(said.start, zone).array,
+        end=moments(said.end, zone).array)
+    return points[list(RESULT_COLUMNS)]
 
 
-def _tell_points(points: pd.DataFrame, one: _Channel, rows: list[_Row]) -> None:
-    """Write scores, p-values and stretches of a channel into the columns of the points."""
-    if one.view is None or not len(one.decided.scores):
-        return
-    taken = one.view.rows >= 0
-    at, scores = one.view.rows[taken], one.decided.scores[taken]
-    _put(points, "score", at, scores)
-    if one.decided.calibration is not None:
-        _put(points, "p_value", at, one.decided.calibration.p_value(scores))
-    times, zone = one.view.times.astype(np.int64)[taken], points["time"].dt.tz
-    for first, last, *_ in one.reasons:
-        begin, until = (int(one.view.times[place].astype(np.int64)) for place in (first, last))
-        row = next(each for each in rows if each.start <= begin and until <= each.end and each.outlier)
-        inside = at[(times >= begin) & (times <= until) & ~np.isnan(one.view.values[taken])]
-        free = inside[points["kind"].to_numpy()[inside] == ""]
-        _put(points, "outlier", inside, True)
-        ends = moments(np.array([row.start, row.end]), zone)
-        for name, value in (("kind", row.kind), ("reason", row.reason), ("start", ends[0]), ("end", ends[1])):
-            _put(points, name, free, value)
+def _said_in(checked: pd.DataFrame) -> PointVerdicts:
+    """What the checks said of each reading, to be filled in."""
+    said = Verdicts(len(checked))
+    said.flag, said.kind, said.reason = (checked["flag"].to_numpy().copy(), checked["kind"].to_numpy(object).copy(),
+                                         checked["reason"].to_numpy(object).copy())
+    said.start, said.end = instants(checked["start"]), instants(checked["end"])
+    return PointVerdicts(said)
 
 # %% ../../nbs/series/78_judging.ipynb #de40b085
 def _channel_summary(one: _Channel, rows: list[_Row], n_readings: int) -> dict[str, Any]:
@@ -252,7 +322,8 @@ def _summary(series: SensorSeries, asked: Asked, channels: list[dict[str, Any]])
     """What is told of a result."""
     detector = asked.detector if isinstance(asked.detector, str) else type(asked.detector).__name__
     if asked.model is not None:
-        detector = f"a frozen {type(asked.model).__name__}"
+        frozen = isinstance(asked.model, FrozenJudge)
+        detector = "a frozen judge" if frozen else f"a frozen {type(asked.model).__name__}"
     kinds: Counter[str] = Counter()
     for each in channels:
         kinds.update(each["kinds"])
@@ -278,6 +349,95 @@ def _asked(detector: Any, window: Any, k: int, alpha: float | None, causal: bool
     return Asked(detector, window, whole_number("k", k), None if alpha is None else real_number("alpha", alpha),
                  bool(causal), drawn, calibrate, model,
                  None if n_surrogates is None else whole_number("n_surrogates", n_surrogates, least=2), bar)
+
+# %% ../../nbs/series/78_judging.ipynb #204f61e6
+def _frozen_reasons(view: Grid, known: FrozenChannel, runs: list[tuple[int, int]],
+                    scores: np.ndarray) -> list[tuple[int, int, int, str, str]]:
+    """Kind and sentence of each stretch that a frozen forest found."""
+    if not runs or known.forest is None:
+        return []
+    table = sliding_summaries(view.values, known.window, view.first)
+    usual = Usual(view.values, known.window, table, known.forest.usual_[0], known.forest.usual_[2],
+                  np.zeros(len(view.values), bool), {})
+    found = []
+    for first, last in runs:
+        place = first + int(np.nanargmax(scores[first : last + 1]))
+        found.append((first, last, place, *summary_reason(usual, place)))
+    return found
+
+
+def frozen_decision(known: FrozenChannel, view: Grid) -> Decided:
+    """Scores and stretches of one channel by a frozen forest."""
+    found = Decided(known.window, np.full(len(view.values), np.nan), known.settled, None, "frozen history")
+    if known.forest is None:
+        return found
+    found.scores = known.forest.score_series(view.values, first=view.first)
+    if np.isfinite(known.threshold):
+        found.threshold = known.threshold
+        found.runs = runs_beyond(found.scores, known.threshold, known.window)
+    return found
+
+# %% ../../nbs/series/78_judging.ipynb #6f728526
+def _judged_frozen(series: SensorSeries, pair: tuple[str, str], known: FrozenChannel, view: Grid) -> _Channel:
+    """Judge one channel by what is known of it."""
+    decided = frozen_decision(known, view)
+    reasons = _frozen_reasons(view, known, decided.runs, decided.scores)
+    return _Channel(*pair, view, decided, reasons, _unscored(series.table, series.positions(*pair), view, decided))
+
+
+def judged_as_frozen(series: SensorSeries, frozen: FrozenJudge) -> SeriesResult:
+    """All channels of a series by a frozen judge."""
+    pairs = series.channels()
+    of = {pair: frozen.needed(*pair) for pair in pairs}
+    views = {pair: steady_grid(series, *pair, of[pair].step, of[pair].begin) for pair in pairs}
+    config = SeriesConfig({pair: each.limits for pair, each in of.items()})
+    checked, stretches = checked_as_known(series, config, {pair: Known(views[pair], of[pair].habits) for pair in pairs})
+    said, readings, found, told = _said_in(checked), _readings_of(series), [], []
+    for pair in pairs:
+        one = _judged_frozen(series, pair, of[pair], views[pair])
+        own = stretches[(stretches["site"] == pair[0]) & (stretches["channel"] == pair[1])]
+        rows = _rows_of(one, _named(own), readings)
+        said.tell(one, rows)
+        found.append((one, rows))
+        told.append(_channel_summary(one, rows, len(series.positions(*pair))))
+    asked = Asked("forest", "frozen", 5, frozen.alpha, False, 0, "frozen", frozen, None, False)
+    points, zone = _points_table(checked, said), series.table["time"].dt.tz
+    return SeriesResult(points, _windows_table(found, zone), _summary(series, asked, told))
+
+# %% ../../nbs/series/78_judging.ipynb #af6ccc14
+def piece_verdicts(pair: tuple[str, str], known: FrozenChannel, view: Grid, times: np.ndarray, found: list[Found],
+                   decided: Decided) -> tuple[PointVerdicts, list[_Row]]:
+    """Verdicts on the readings of a piece of one channel (times in ns, in their order), and its stretches."""
+    values = view.values[view.rows >= 0]
+    said = Verdicts(len(values))
+    task = Task(*pair, np.arange(len(values)), times, values, view, known.limits, None, [])
+    tell_all(task, found, said)
+    one = _Channel(*pair, view, decided, _frozen_reasons(view, known, decided.runs, decided.scores), {})
+    stretches = sorted(task.stretches, key=lambda each: each[:2])
+    first, last = (np.array([row[place] for row in stretches], np.int64) for place in (0, 1))
+    kind, reason = (np.array([getattr(row[2], name) for row in stretches], object) for name in ("kind", "reason"))
+    named = Named(first, last, kind, reason, np.array([row[2].value for row in stretches], np.float64),
+                  np.array([row[3] in (SUSPECT, FAIL) for row in stretches], bool),
+                  np.full(len(stretches), "", object))
+    rows = _rows_of(one, named, _Readings(values, np.full(len(values), "", object)))
+    points = PointVerdicts(said)
+    points.tell(one, rows)
+    return points, rows
+
+# %% ../../nbs/series/78_judging.ipynb #f29c94b1
+def _refuse_other_step(series: SensorSeries, pair: tuple[str, str], known: FrozenChannel) -> None:
+    """Refuse readings that come at other steps than the model knows."""
+    step = series.steps.get(pair)
+    if step is not None and step != known.step:
+        raise InputError(f"{printable(' / '.join(pair))}: the model knows steps of {span_in_words(known.step)}, these "
+                         f"readings come every {span_in_words(step)}: freeze a judge on such readings")
+
+
+def _by_frozen_judge(series: SensorSeries, frozen: FrozenJudge) -> SeriesResult:
+    """All channels of a series that a person gives."""
+    for pair in series.channels():
+        _refuse_other_step(series, pair, frozen.needed(*pair))
+    return judged_as_frozen(series, frozen)
 
 # %% ../../nbs/series/78_judging.ipynb #de40b0a1
 def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, alpha: float | None = 0.01,
@@ -308,8 +468,9 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
     calibrate : {"surrogates", "clean", None}, default "surrogates"
         Where the threshold comes from: series made like this one, or `history`. None: no p-values, and no decision by
         the detector.
-    model : fitted estimator, optional
-        A frozen model such as a `SeriesForest`, which judges instead of `detector`.
+    model : FrozenJudge or fitted estimator, optional
+        A `FrozenJudge` judges alone: limits, windows and thresholds are its own, and the other settings do not count.
+        Another frozen model, such as a `SeriesForest`, judges instead of `detector`.
     history : what `as_series` takes, optional
         Clean readings of the same channels, for ``calibrate="clean"``.
     n_surrogates : int, optional
@@ -342,21 +503,22 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
     >>> [reason[:33] for reason in found.windows["reason"] if reason.startswith("flat")]
     ['flat line: 20 readings of exactly']
     """
+    if isinstance(model, FrozenJudge):
+        return _by_frozen_judge(as_series(s), model)
     asked = _asked(detector, window, k, alpha, causal, random_state, calibrate, model, n_surrogates, bar)
     series = as_series(s)
     if calibrate == "clean" and history is None:
         raise InputError("calibrate='clean' needs history=: clean readings of the same channels")
     past = None if history is None or calibrate != "clean" else as_series(history)
     checked, stretches = check_series(series, config), check_stretches(series, config)
-    points = checked[list(RESULT_COLUMNS)].copy()
-    points["score"] = np.nan
-    found, told = [], []
+    said, readings, found, told = _said_in(checked), _readings_of(series), [], []
     pairs = series.channels()
     for pair in progress(pairs, "channels", "channel", bar if len(pairs) > 1 else False):
         one = _judged(series, pair, asked, checked, past)
         own = stretches[(stretches["site"] == pair[0]) & (stretches["channel"] == pair[1])]
-        rows = _rows_of(one, own, series.table)
-        _tell_points(points, one, rows)
+        rows = _rows_of(one, _named(own), readings)
+        said.tell(one, rows)
         found.append((one, rows))
         told.append(_channel_summary(one, rows, len(series.positions(*pair))))
-    return SeriesResult(points, _windows_table(found, series.table["time"].dt.tz), _summary(series, asked, told))
+    points, zone = _points_table(checked, said), series.table["time"].dt.tz
+    return SeriesResult(points, _windows_table(found, zone), _summary(series, asked, told))

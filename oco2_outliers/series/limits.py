@@ -79,7 +79,7 @@ def nearest(name: object, known: Iterable[str]) -> str:
     return f"unknown key {shown(name)} (nearest: {difflib.get_close_matches(str(name)[:100], list(known), 1, 0.0)[0]})"
 
 
-def _keys(value: Any, known: Iterable[str], where: str) -> dict[str, Any]:
+def known_keys(value: Any, known: Iterable[str], where: str) -> dict[str, Any]:
     """The mapping at a place of the configuration, all its keys known."""
     known = list(known)
     if not isinstance(value, Mapping):
@@ -108,7 +108,7 @@ def _span(value: Any, where: str) -> pd.Timedelta | None:
 # %% ../../nbs/series/08_limits.ipynb #9369103f
 def _bound(value: Any, where: str, with_span: bool) -> Bound:
     """The bounds of a number."""
-    given = _keys(value, ["suspect", "fail", *["over"] * with_span], where)
+    given = known_keys(value, ["suspect", "fail", *["over"] * with_span], where)
     suspect, fail = (_number(given.get(name), f"{where}.{name}", math.inf) for name in ("suspect", "fail"))
     if min(suspect, fail) <= 0:
         raise InputError(f"{where}: bounds must be above 0, not {min(suspect, fail):g}")
@@ -133,7 +133,7 @@ def _pair(value: Any, where: str) -> tuple[float, float]:
 # %% ../../nbs/series/08_limits.ipynb #93691046
 def _range_bound(value: Any, where: str) -> RangeBound:
     """The bounds of readings themselves."""
-    given = _keys(value, RangeBound._fields, where)
+    given = known_keys(value, RangeBound._fields, where)
     fail = _pair(given.get("fail"), f"{where}.fail")
     low, high = _pair(given.get("suspect"), f"{where}.suspect")
     if low < fail[0] or high > fail[1]:
@@ -145,7 +145,7 @@ def _range_bound(value: Any, where: str) -> RangeBound:
 
 def _flat_bound(value: Any, where: str) -> FlatBound:
     """The bounds of a flat line."""
-    given = _keys(value, FlatBound._fields, where)
+    given = known_keys(value, FlatBound._fields, where)
     suspect, fail = (_span(given.get(name), f"{where}.{name}") for name in ("suspect", "fail"))
     if suspect is not None and fail is not None and fail < suspect:
         raise InputError(f"{where}: fail ({span_in_words(fail)}) must not be shorter than suspect "
@@ -160,7 +160,7 @@ def _flat_bound(value: Any, where: str) -> FlatBound:
 def limits_of(value: Any, where: str) -> ChannelLimits:
     """The limits of one channel, from what stands at a place of the configuration."""
     found: dict[str, Any] = {}
-    for name, below in _keys(value, [*CHECKS, "unit"], where).items():
+    for name, below in known_keys(value, [*CHECKS, "unit"], where).items():
         at = f"{where}.{name}"
         if below is None:
             continue
@@ -171,7 +171,7 @@ def limits_of(value: Any, where: str) -> ChannelLimits:
         elif name == "flat_line":
             found[name] = _flat_bound(below, at)
         elif name == "gap":
-            found[name] = _span(_keys(below, ["longest"], at).get("longest"), f"{at}.longest")
+            found[name] = _span(known_keys(below, ["longest"], at).get("longest"), f"{at}.longest")
         else:
             found[name] = _bound(below, at, NUMBERED[name][1])
     return ChannelLimits(**found)
@@ -180,6 +180,19 @@ def limits_of(value: Any, where: str) -> ChannelLimits:
 _MOST_BYTES = 2**24
 
 
+def yaml_text(path: str | os.PathLike, most: int = _MOST_BYTES) -> str:
+    """The text of a YAML file of at most so many bytes."""
+    where = printable(path)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no such file: {where}")
+    if Path(path).stat().st_size > most:
+        raise InputError(f"{where} has more than {most:,} bytes: that is no configuration")
+    try:
+        return file_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{where} is not UTF-8: save it anew") from None
+
+# %% ../../nbs/series/08_limits.ipynb #7fd54493
 def _refuse_twins(node: Any, where: str) -> None:
     """Refuse a key that stands twice."""
     seen: set[str] = set()
@@ -202,7 +215,7 @@ def _refuse_tricks(text: str, where: str) -> None:
             raise InputError(f"{where}: too many levels for a configuration")
 
 
-def _parsed(text: str, where: str) -> Any:
+def parsed_yaml(text: str, where: str) -> Any:
     """What a YAML text holds."""
     try:
         _refuse_tricks(text, where)
@@ -226,7 +239,7 @@ def _name(key: Any, where: str) -> str:
 
 def _all_limits(values: Any, where: str) -> dict[tuple[str, str], ChannelLimits]:
     """The limits of all channels of a configuration."""
-    sites = _keys(values, ["sites"], where).get("sites")
+    sites = known_keys(values, ["sites"], where).get("sites")
     if not isinstance(sites, Mapping) or not sites:
         raise InputError(f"{where}: sites must hold the names of sites, below each those of its channels")
     found = {}
@@ -324,20 +337,12 @@ class SeriesConfig:
     @classmethod
     def from_text(cls, text: str, where: str = "the configuration") -> SeriesConfig:
         """Limits from YAML; an error names the place that is wrong."""
-        return cls(_all_limits(_parsed(text, where), where))
+        return cls(_all_limits(parsed_yaml(text, where), where))
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> SeriesConfig:
         """Limits from a YAML file."""
-        where = printable(path)
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no such file: {where}")
-        if Path(path).stat().st_size > _MOST_BYTES:
-            raise InputError(f"{where} has more than {_MOST_BYTES:,} bytes: that is no configuration")
-        try:
-            return cls.from_text(file_bytes(path).decode("utf-8-sig"), where)
-        except UnicodeDecodeError:
-            raise InputError(f"{where} is not UTF-8: save it anew") from None
+        return cls.from_text(yaml_text(path), printable(path))
 
     def text(self) -> str:
         """The limits as YAML."""

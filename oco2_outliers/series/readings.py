@@ -520,6 +520,8 @@ class Grid:
         From one slot to the next.
     left_out : ndarray, int64
         Rows of readings that no slot takes: duplicates, times between two slots, times that are missing.
+    first : int
+        Number of the first slot, counted from a moment that is given; 0 where none is.
 
     Examples
     --------
@@ -533,6 +535,7 @@ class Grid:
     rows: np.ndarray
     step: pd.Timedelta
     left_out: np.ndarray
+    first: int = 0
 
 # %% ../../nbs/series/00_readings.ipynb #af16a0e7
 def instants(times: pd.Series) -> np.ndarray:
@@ -542,6 +545,13 @@ def instants(times: pd.Series) -> np.ndarray:
 
 
 NEVER = np.iinfo(np.int64).min  # what NaT is among whole numbers
+
+
+def refuse_too_long(n_slots: int, step: pd.Timedelta, site: str, channel: str) -> None:
+    """Refuse a channel with more slots than can be held."""
+    if n_slots > limit_of("OCO2_MAX_ROWS"):
+        raise InputError(f"{printable(channel)} of {printable(site)} has {n_slots:,} steps of {span_in_words(step)} "
+                         "between its first time and its last: correct a time that is far off, or give a longer step=")
 
 
 def _slots_of(series: SensorSeries, site: str, channel: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
@@ -556,9 +566,7 @@ def _slots_of(series: SensorSeries, site: str, channel: str) -> tuple[np.ndarray
     if not known.any():
         raise InputError(f"{printable(channel)} of {printable(site)} has no reading with a time")
     slots, off, begin = regular_slots(times[known], nanoseconds(step))
-    if (n := int(slots.max()) + 1) > limit_of("OCO2_MAX_ROWS"):
-        raise InputError(f"{printable(channel)} of {printable(site)} has {n:,} steps of {span_in_words(step)} between "
-                         "its first time and its last: correct a time that is far off, or give a longer step=")
+    refuse_too_long(int(slots.max()) + 1, step, site, channel)
     return rows[known], slots, off, begin
 
 # %% ../../nbs/series/00_readings.ipynb #af16a0ee
@@ -605,3 +613,20 @@ def grid(series: SensorSeries, site: str, channel: str) -> Grid:
     times = (begin + np.arange(n) * nanoseconds(step)).astype("datetime64[ns]")
     left_out = np.setdiff1d(series.positions(site, channel), rows[takers])
     return Grid(times, values, taken, step, left_out)
+
+# %% ../../nbs/series/00_readings.ipynb #5d21a4d3
+def steady_grid(series: SensorSeries, site: str, channel: str, step: pd.Timedelta, begin: int) -> Grid:
+    """One channel at steps that are known; slots are counted from the moment `begin`, in ns."""
+    rows = series.positions(site, channel)
+    times = instants(series.table["time"].iloc[rows])
+    rows, times, width = rows[times != NEVER], times[times != NEVER], nanoseconds(step)
+    if not len(rows):
+        raise InputError(f"{printable(channel)} of {printable(site)} has no reading with a time")
+    slots, takers = np.unique((times - begin + width // 2) // width, return_index=True)
+    first, n = int(slots[0]), int(slots[-1] - slots[0]) + 1
+    refuse_too_long(n, step, site, channel)
+    values, taken = np.full(n, np.nan), np.full(n, -1, np.int64)
+    taken[slots - first] = rows[takers]
+    values[slots - first] = series.table["value"].to_numpy(np.float64)[rows[takers]]
+    at = (begin + (first + np.arange(n)) * width).astype("datetime64[ns]")
+    return Grid(at, values, taken, step, np.setdiff1d(series.positions(site, channel), rows[takers]), first)

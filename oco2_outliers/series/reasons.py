@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.signal import oaconvolve
 
 from .sliding import sliding_sums
 from .summaries import SUMMARIES, sliding_summaries
@@ -92,6 +91,8 @@ def nearest_window(values: np.ndarray, window: int, start: int) -> tuple[int, fl
     spread = shape.std()
     sums = sliding_sums(filled, window)
     sizes = np.sqrt(np.maximum(sliding_sums(filled**2, window) / window - (sums / window) ** 2, 0.0))
+    from scipy.signal import oaconvolve  # slow to import, and a stream never needs it
+
     products = oaconvolve(filled, (shape - shape.mean())[::-1], mode="valid")
     floor = 1e-9 * max(float(np.abs(filled).max()), 1e-300)  # flat windows have no shape
     flat = sizes <= floor
@@ -148,11 +149,28 @@ def _by_shape(usual: Usual, place: int, times: pd.DatetimeIndex) -> tuple[str, s
     return "odd shape", f"{told}, {ratio:.1f} times {'farther than' if ratio >= 1 else 'as far as'} usual"
 
 # %% ../../nbs/series/72_reasons.ipynb #db9e107e
-def window_reason(usual: Usual, place: int, times: pd.DatetimeIndex) -> tuple[str, str]:
-    """Kind and sentence of the whole window around a reading, or nearest to it."""
+def _window_at(usual: Usual, place: int) -> tuple[int, np.ndarray]:
+    """Start of the whole window around a reading, or nearest to it, and how far its summaries lie outside."""
     starts = np.flatnonzero(~np.isnan(usual.table[:, 0]))
     start = int(starts[np.argmin(np.abs(starts + usual.window // 2 - place))])
-    off = _outside(usual, usual.table[start])
+    return start, _outside(usual, usual.table[start])
+
+
+def window_reason(usual: Usual, place: int, times: pd.DatetimeIndex) -> tuple[str, str]:
+    """Kind and sentence of the whole window around a reading, or nearest to it."""
+    start, off = _window_at(usual, place)
     if off.max() >= _FAR:
         return _by_summary(usual, start, off)
     return _by_shape(usual, start + usual.window // 2, times)
+
+
+def summary_reason(usual: Usual, place: int) -> tuple[str, str]:
+    """The same by summaries alone, for a model that has no other windows to compare with."""
+    start, off = _window_at(usual, place)
+    if off.max() >= _FAR:
+        return _by_summary(usual, start, off)
+    away = np.abs(usual.table[start] - (usual.low + usual.high) / 2) / np.maximum(usual.high - usual.low, 1e-300)
+    most = int(np.argmax(away))
+    return "odd mixture", (f"odd mixture: its ten numbers are ordinary one by one, and seldom come together; the least "
+                           f"ordinary is {SUMMARIES[most]}, {usual.table[start, most]:.4g} ({usual.low[most]:.4g} to "
+                           f"{usual.high[most]:.4g} is usual)")

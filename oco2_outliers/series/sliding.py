@@ -36,20 +36,23 @@ def checked_window(window: Any, n_values: int) -> int:
     return length
 
 # %% ../../nbs/series/30_sliding.ipynb #e775b031
-def in_blocks(values: np.ndarray, window: int) -> np.ndarray:
-    """The series as rows of `window` readings; the last row is filled up with NaN, which no window reads."""
-    n_blocks = -(-len(values) // window)
+def in_blocks(values: np.ndarray, window: int, first: int = 0) -> np.ndarray:
+    """The series as rows of `window` readings; what no window reads at both ends is filled up with NaN."""
+    lead = first % window
+    n_blocks = -(-(lead + len(values)) // window)
     padded = np.full(n_blocks * window, np.nan)
-    padded[: len(values)] = values
+    padded[lead : lead + len(values)] = values
     return padded.reshape(n_blocks, window)
 
 
-def joined(tails: np.ndarray, heads: np.ndarray, n_values: int) -> np.ndarray:
+def joined(tails: np.ndarray, heads: np.ndarray, n_values: int, first: int = 0) -> np.ndarray:
     """What belongs to each window: the tail that begins where it does, and the head that ends where it does."""
     window = tails.shape[1]
-    starts = np.arange(n_values - window + 1)
-    ends = heads.ravel()[window - 1 : n_values]
-    return tails.ravel()[: len(starts)] + np.where(starts % window == 0, 0.0, ends)  # a whole block needs no head
+    lead = first % window
+    starts = np.arange(n_values - window + 1) + lead
+    ends = heads.ravel()[lead + window - 1 : lead + n_values]
+    begins = tails.ravel()[lead : lead + len(starts)]
+    return begins + np.where(starts % window == 0, 0.0, ends)  # a whole block needs no head
 
 
 def tail_sums(rows: np.ndarray) -> np.ndarray:
@@ -57,10 +60,13 @@ def tail_sums(rows: np.ndarray) -> np.ndarray:
     return np.cumsum(rows[:, ::-1], axis=1)[:, ::-1]
 
 # %% ../../nbs/series/30_sliding.ipynb #e775b038
-def sliding_sums(values: np.ndarray, window: int) -> np.ndarray:
-    """The sum of each window, shape (n - window + 1,); NaN where a reading is missing."""
-    rows = in_blocks(values, window)
-    return joined(tail_sums(rows), np.cumsum(rows, axis=1), len(values))
+def sliding_sums(values: np.ndarray, window: int, first: int = 0) -> np.ndarray:
+    """The sum of each window, shape (n - window + 1,); NaN where a reading is missing.
+
+    `first` is the number of the first reading in its series: a part of a series gets the sums of the whole, bit by bit.
+    """
+    rows = in_blocks(values, window, first)
+    return joined(tail_sums(rows), np.cumsum(rows, axis=1), len(values), first)
 
 # %% ../../nbs/series/30_sliding.ipynb #e775b05b
 def scores_of_readings(scores: np.ndarray, window: int, causal: bool = False) -> np.ndarray:
@@ -83,12 +89,12 @@ def scores_of_readings(scores: np.ndarray, window: int, causal: bool = False) ->
     return found
 
 # %% ../../nbs/series/30_sliding.ipynb #e775b070
-def averaged(scores: np.ndarray, window: int, causal: bool = False) -> np.ndarray:
+def averaged(scores: np.ndarray, window: int, causal: bool = False, first: int = 0) -> np.ndarray:
     """The mean of the scores within one window around each reading, or before it; NaN stays NaN."""
     before = window - 1 if causal else window // 2
     padded = np.concatenate([np.full(before, np.nan), scores, np.full(window - 1 - before, np.nan)])
     known = ~np.isnan(padded)
-    total = sliding_sums(np.where(known, padded, 0.0), window)
+    total = sliding_sums(np.where(known, padded, 0.0), window, first)
     with np.errstate(invalid="ignore"):
         mean = total / sliding_sums(known.astype(np.float64), window)
     return np.where(np.isnan(scores), np.nan, mean)

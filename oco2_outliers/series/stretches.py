@@ -5,7 +5,7 @@
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e007
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -42,6 +42,7 @@ class Found:
     score: np.ndarray
     failed: np.ndarray
     stretches: list[Stretch]
+    runs: Sequence[tuple[int, int]] = ()  # where the number passed its bound, of stretches that were moved or merged
 
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e023
 def runs_of(mask: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -67,6 +68,13 @@ def when(view: Grid, first: int, last: int, zone: Any) -> str:
         f"{begin:%Y-%m-%d {clock}} to {end:%Y-%m-%d {clock}}")
 
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e038
+class Habits(NamedTuple):
+    """What sentences call ordinary on a channel; of a model's history, where a model judges."""
+
+    run: int  # readings of the longest line of equal ones that is not too long
+    noise: float  # usual change from one reading to the next
+
+
 class Channel(NamedTuple):
     """One channel under check: its regular view, its limits, and how to name its unit and zone."""
 
@@ -75,6 +83,7 @@ class Channel(NamedTuple):
     spans: Spans
     unit: str
     zone: Any
+    habits: Habits | None = None  # by default those of the view
 
     @property
     def hours(self) -> float:
@@ -169,7 +178,8 @@ def check_flat(channel: Channel) -> Found | None:
     values = view.values[kept]
     least = max(2, -(-nanoseconds(bound.suspect) // step) + 1)
     score, failed = np.where(np.isfinite(view.values), 0.0, np.nan), np.zeros(len(view.values), bool)
-    ordinary, found = ordinary_run(values, least, bound.tolerance), []
+    ordinary = ordinary_run(values, least, bound.tolerance) if channel.habits is None else channel.habits.run
+    found = []
     for first, last in _flat_runs(values, least, bound.tolerance):
         lasts = (kept[last] - kept[first]) * step
         ratio = max(lasts / nanoseconds(bound.suspect), float(np.nextafter(1, 2)))
@@ -247,7 +257,8 @@ def _narrowed(found: Found, place: Callable[[int, int], tuple[int, int]]) -> Fou
         places = slice(each.first, each.last + 1)
         failed[places] |= fails
         score[places] = np.fmax(score[places], each.score)
-    return Found(found.kind, score, failed, [each for each, _ in kept])
+    return Found(found.kind, score, failed, [each for each, _ in kept],
+                 [(each.first, each.last) for each in found.stretches])
 
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e085
 def check_shift(channel: Channel, values: np.ndarray) -> Found | None:
@@ -290,14 +301,19 @@ def check_drift(channel: Channel, values: np.ndarray, shifted: list[Stretch]) ->
                      lambda first, last: (first, min(last + long, n) - 1))
 
 
+def usual_noise(rough: np.ndarray) -> float:
+    """The middle one of some numbers for roughness (n,)."""
+    known = rough[np.isfinite(rough)]
+    return float(np.median(known)) if len(known) else np.nan
+
+
 def check_noise(channel: Channel, values: np.ndarray) -> Found | None:
     """Spans in which neighbours differ too much."""
     bound, span = channel.limits.noisy, channel.spans.noisy
     if bound is None:
         return None
     rough = roughness(values, span)
-    known = rough[np.isfinite(rough)]
-    usual = float(np.median(known)) if len(known) else np.nan
+    usual = usual_noise(rough) if channel.habits is None else channel.habits.noise
 
     def tell(place: int, per_hour: float) -> str:
         return (f"noisy: one change of four exceeds {number(rough[place])}{channel.unit} from one reading to the next, "

@@ -5,12 +5,14 @@
 # %% ../../nbs/series/32_summaries.ipynb #dd605007
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.ndimage import maximum_filter1d, minimum_filter1d, rank_filter
 
+from ..ground.compiling import compiled
 from ..ground.errors import InputError
 from .sliding import checked_window, in_blocks, joined, plain_values, sliding_sums, tail_sums
 
@@ -21,21 +23,21 @@ __all__ = ['SUMMARIES', 'window_summaries']
 SUMMARIES = ("mean", "sd", "min", "max", "median", "slope", "mean step", "largest step", "repeats", "net change")
 
 # %% ../../nbs/series/32_summaries.ipynb #dd60502a
-def _moments(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, standard deviation and slope of each window."""
-    rows = in_blocks(values, window)
+def _moments(values: np.ndarray, window: int, begin: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, standard deviation and slope of each window; the first reading is number `begin` of its series."""
+    rows, lead = in_blocks(values, window, begin), begin % window
     anchors = rows[:, -1:]
     place = np.arange(window) - (window - 1.0)  # beside the anchor, which ends the first block
     tails, heads = rows - anchors, rows - np.vstack([rows[:1, :1], anchors[:-1]])
 
     def sums(of_tails: np.ndarray, of_heads: np.ndarray) -> np.ndarray:
-        return joined(tail_sums(of_tails), np.cumsum(of_heads, axis=1), len(values))
+        return joined(tail_sums(of_tails), np.cumsum(of_heads, axis=1), len(values), begin)
 
     first, second = sums(tails, heads), sums(tails**2, heads**2)
     turned = sums(tails * place, heads * (place + window))
-    starts = np.arange(len(first))
+    starts = np.arange(len(first)) + lead
     to_anchor = window - 1 - starts % window
-    mean = np.repeat(anchors.ravel(), window)[: len(first)] + first / window
+    mean = np.repeat(anchors.ravel(), window)[lead : lead + len(first)] + first / window
     spread = np.sqrt(np.maximum(second / window - (first / window) ** 2, 0.0))
     lean = (turned + (to_anchor - (window - 1) / 2) * first) / (window * (window**2 - 1.0) / 12)
     return mean, spread, lean
@@ -51,9 +53,12 @@ def _ordered(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, n
     return minimum_filter1d(filled, window)[each], maximum_filter1d(filled, window)[each], middle
 
 # %% ../../nbs/series/32_summaries.ipynb #dd60503f
-def sliding_summaries(values: np.ndarray, window: int) -> np.ndarray:
-    """The ten summaries of every window of a series, shape (n - window + 1, 10); NaN where a reading is missing."""
-    mean, spread, lean = _moments(values, window)
+def sliding_summaries(values: np.ndarray, window: int, first: int = 0) -> np.ndarray:
+    """The ten summaries of every window of a series, shape (n - window + 1, 10); NaN where a reading is missing.
+
+    `first` is the number of the first reading in its series: a part of a series gets the summaries of the whole.
+    """
+    mean, spread, lean = _moments(values, window, first)
     low, high, middle = _ordered(values, window)
     steps = np.diff(values)
     sizes = np.abs(steps)
@@ -62,7 +67,7 @@ def sliding_summaries(values: np.ndarray, window: int) -> np.ndarray:
     largest = maximum_filter1d(filled, n_steps)[n_steps // 2 : n_steps // 2 + n_windows]
     spread[high == low] = 0.0
     table = np.column_stack([
-        mean, spread, low, high, middle, lean, sliding_sums(sizes, n_steps) / n_steps, largest,
+        mean, spread, low, high, middle, lean, sliding_sums(sizes, n_steps, first) / n_steps, largest,
         sliding_sums(np.where(np.isnan(steps), np.nan, steps == 0), n_steps) / n_steps,
         values[window - 1 :] - values[: n_windows]])
     table[np.isnan(sliding_sums(values, window))] = np.nan
@@ -80,6 +85,32 @@ def summaries_of_rows(rows: np.ndarray) -> np.ndarray:
         rows[:, -1] + centred.mean(axis=1), centred.std(axis=1), rows.min(axis=1), rows.max(axis=1),
         np.median(rows, axis=1), centred @ place / (place @ place or 1.0), sizes.mean(axis=1), sizes.max(axis=1),
         (steps == 0).mean(axis=1), rows[:, -1] - rows[:, 0]])
+
+# %% ../../nbs/series/32_summaries.ipynb #67f73a52
+@compiled()
+def summaries_ending(values: np.ndarray, places: np.ndarray, window: int, table: np.ndarray) -> None:
+    """Write the ten summaries of the windows that end at some places into the rows of a table (m, 10)."""
+    middle, spread = (window - 1) / 2.0, window * (window * window - 1.0) / 12.0
+    for row in range(len(places)):
+        start, anchor = places[row] - window + 1, values[places[row]]
+        table[row] = np.nan
+        if start < 0 or np.isnan(values[start : places[row] + 1].sum()):
+            continue
+        first, second, turned, total, largest, same = 0.0, 0.0, 0.0, 0.0, 0.0, 0
+        for k in range(window):
+            away = values[start + k] - anchor
+            first, second, turned = first + away, second + away * away, turned + away * (k - middle)
+            if k > 0:
+                size = abs(values[start + k] - values[start + k - 1])
+                total, largest, same = total + size, max(largest, size), same + (size == 0.0)
+        ordered = np.sort(values[start : places[row] + 1])
+        mean = first / window
+        table[row, 0] = anchor + mean
+        table[row, 1] = 0.0 if ordered[0] == ordered[-1] else math.sqrt(max(second / window - mean * mean, 0.0))
+        table[row, 2], table[row, 3] = ordered[0], ordered[-1]
+        table[row, 4] = (ordered[(window - 1) // 2] + ordered[window // 2]) / 2.0
+        table[row, 5], table[row, 6], table[row, 7] = turned / spread, total / (window - 1), largest
+        table[row, 8], table[row, 9] = same / (window - 1), anchor - values[start]
 
 # %% ../../nbs/series/32_summaries.ipynb #dd60504d
 def window_summaries(values: Any, window: int | None = None) -> pd.DataFrame:

@@ -25,6 +25,14 @@ __all__ = []
 class NoOutput(Exception):
     """The report cannot be printed: its reader is gone, or the disk that it is written to is full."""
 
+
+class EndsWith(Exception):
+    """An end that is told in one line and has an exit code of its own."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
 # %% ../../nbs/shell/00_boundary.ipynb #5563989f
 def _asks_for_help(error: BaseException) -> bool:
     """Whether a command was typed alone that needs another word after it."""
@@ -58,7 +66,7 @@ def told(error: BaseException) -> str:
         text = "the folder in which this was started is gone: go to another one (cd)"
     elif isinstance(error, RecursionError):
         text = "the input is nested too deeply to be read"
-    elif not isinstance(error, (InputError, OSError, NoOutput)) or not text:
+    elif not isinstance(error, (InputError, OSError, NoOutput, EndsWith)) or not text:
         text = f"{type(error).__name__}{text and ': '}{text} (OCO2_DEBUG=1 shows where)"
     text = printable(" ".join(text.split()))
     return text if len(text) <= 1000 else f"{text[:990]} ..."
@@ -207,7 +215,7 @@ def _failed(error: BaseException) -> int:
         with contextlib.suppress(OSError, ValueError):
             print(error.ctx.get_help())  # type: ignore[attr-defined]
     _say(told(error))
-    return 2
+    return error.code if isinstance(error, EndsWith) else 2
 
 # %% ../../nbs/shell/00_boundary.ipynb #ff39c362
 def _ended(end: SystemExit) -> int:
@@ -243,12 +251,12 @@ def _worked(work: Callable[[], Any], stop: _Stop) -> int:
 
 # %% ../../nbs/shell/00_boundary.ipynb #82e7a971
 def within_boundary(work: Callable[[], Any]) -> int:
-    """Do the work of a command; returns its exit code, and has told in one line why it is 2."""
+    """Do the work of a command; returns its exit code, and has told in one line why it is 2 or 3."""
     _open_missing()
     with _stoppable() as stop:
         with _kept_words() as kept:
             code = _worked(work, stop)
-        if code != 2:
+        if code not in (2, 3):
             for word in kept.words:
                 _say(word)
         try:

@@ -140,7 +140,8 @@ _Window = Annotated[str, typer.Option(help="Length of a window: a time like 3h, 
 _K = Annotated[int, typer.Option("-k", "--k", help="Which nearest window counts, for detectors that ask for it.",
                                  min=1)]
 _Causal = Annotated[bool, typer.Option("--causal", help="Judge each reading by itself and earlier ones alone.")]
-_Model = Annotated[str | None, typer.Option("-m", "--model", help="Judge by this model, as `series train` wrote it.")]
+_Model = Annotated[str | None, typer.Option("-m", "--model", help="Judge by this model, as `series train` or `series "
+                                            "freeze` wrote it.")]
 
 
 def window_from(text: str) -> int | str:
@@ -169,6 +170,13 @@ def _forest_of(model: str | None) -> Any:
     return None if model is None else SeriesForest.load(model)
 
 
+def _model_of(model: str | None) -> Any:
+    """A model of either kind, a forest or a frozen judge; None where there is none."""
+    from oco2_outliers.series.freezing import load_model
+
+    return None if model is None else load_model(model)
+
+
 def _limits_of(config: str | None) -> Any:
     """The limits of a file; None where there is none."""
     from oco2_outliers.series.limits import SeriesConfig
@@ -188,7 +196,7 @@ def _oddest_first(found: pd.DataFrame) -> pd.DataFrame:
     order = ["outlier", "p_value", "score"]
     return found.sort_values(order, ascending=[False, True, False], kind="stable", na_position="last")
 
-
+# %% ../../nbs/shell/28_series_commands.ipynb #ac43ea3b
 def _sorted_stretches(found: pd.DataFrame, sort: str) -> pd.DataFrame:
     """Stretches in the order that is asked for; the oddest first, where no order is and more were found than fit."""
     oddest = sort == "oddest" or (sort == "auto" and len(found) > MOST_LINES)
@@ -298,7 +306,7 @@ def _judge_command(
     if sort not in ("auto", "oddest", "time"):
         raise InputError(f"--sort must be oddest or time, not {shown(printable(sort))}")
     target, html = _target_of(asked, out), _page_of(asked, page)
-    size, frozen, limits = window_from(window), _forest_of(model), _limits_of(config)
+    size, frozen, limits = window_from(window), _model_of(model), _limits_of(config)
     s, clean = asked.chosen(), None if not history else replace(asked, inputs=history).read()
     found = judge(s, detector, size, k, alpha, causal, random_state, limits,
                   None if calibrate == "none" else calibrate, frozen, clean)
@@ -331,7 +339,7 @@ def _learn_command(
 
     asked = _asked(inputs, time, value, site, channel, step, timezone, time_format, (only_site, only_channel),
                    (encoding, separator, decimal))
-    target = None if out is None else _new_file(out, (".yaml", ".yml"), overwrite)
+    target = None if out is None else new_file(out, (".yaml", ".yml"), overwrite)
     asked.refuse(target)
     limits = learn_limits(asked.chosen(), clean)
     if target is None:
@@ -342,7 +350,7 @@ def _learn_command(
     print(f"wrote the limits of {counted(len(limits.limits), 'channel')} to {printable(target)}")
 
 
-def _new_file(out: str, endings: tuple[str, ...], overwrite: bool) -> Path:
+def new_file(out: str, endings: tuple[str, ...], overwrite: bool) -> Path:
     """A file to write, which must not be there yet unless that is allowed."""
     from oco2_outliers.ground.names import writable_target
 
@@ -434,7 +442,7 @@ def _train_command(
 
     asked = _asked(inputs, time, value, site, channel, step, timezone, time_format, (only_site, only_channel),
                    (encoding, separator, decimal))
-    target, size = _new_file(out, (".npz",), overwrite), window_from(window)
+    target, size = new_file(out, (".npz",), overwrite), window_from(window)
     s, wrong = _labels_of(asked, labels) if labels is not None else (asked.chosen(), None)
     _one_channel(s)
     values, pace = _joined(s, wrong)
@@ -445,6 +453,39 @@ def _train_command(
     told = f"{forest.window_} readings ({span_in_words(forest.window_ * pace)})"
     print(f"wrote {printable(out)}: windows of {told} from "
           f"{counted(len(s.table), 'reading')}{left}")
+
+# %% ../../nbs/shell/28_series_commands.ipynb #488880be
+_LeaveOut = Annotated[str, typer.Option(help="Checks that are not made, a,b,c. A drift takes days to show, and settled "
+                                        "verdicts would wait for them.")]
+_Surrogates = Annotated[int | None, typer.Option(help="Chance series of each channel for the thresholds. Default: 5 to "
+                                                 "30, by its length.", min=2)]
+
+
+@series_app.command("freeze")
+def _freeze_command(
+    inputs: _Inputs,
+    out: Annotated[str, typer.Option("-o", "--out", help="Model file, ending in .npz.")] = "model.npz",
+    window: _Window = "auto", alpha: _Alpha = 0.01, config: _Config = None, leave_out: _LeaveOut = "drift",
+    n_surrogates: _Surrogates = None, random_state: Seed = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
+    time: _Time = None, value: _Value = None, site: _Site = None, channel: _Channel = None, step: _Step = None,
+    timezone: _Zone = None, time_format: _TimeFormat = None, only_site: _OnlySite = None,
+    only_channel: _OnlyChannel = None, encoding: _Encoding = None, separator: _Separator = None,
+    decimal: _Decimal = None,
+) -> None:
+    """Learn a judge from history, all its channels, and keep it as a file for `series listen`."""
+    from oco2_outliers.series.freezing import freeze
+
+    asked = _asked(inputs, time, value, site, channel, step, timezone, time_format, (only_site, only_channel),
+                   (encoding, separator, decimal))
+    target, size, limits = new_file(out, (".npz",), overwrite), window_from(window), _limits_of(config)
+    asked.refuse(target)
+    s = asked.chosen()
+    found = freeze(s, size, alpha, limits, names_from(leave_out) or (), random_state, n_surrogates)
+    found.save(target)
+    say_notes([*s.notes, *found.notes])
+    print(f"wrote {printable(out)}: what {counted(len(found.channels), 'channel')} of "
+          f"{counted(len(s.table), 'reading')} should look like")
 
 # %% ../../nbs/shell/28_series_commands.ipynb #488880c4
 _ScoreLabels = Annotated[str, typer.Option(help="Column that is 1 where a reading is wrong, and 0 elsewhere.")]
