@@ -1,9 +1,12 @@
 """Every notebook runs from top to bottom, as nbdev runs it, and pytest counts each."""
 
 import ast
+import atexit
+from typing import ClassVar
 
 import nbdev.test
 import pytest
+from execnb.shell import CaptureShell
 from IPython.core import pylabtools
 from layout import NOTEBOOKS, notebook_name
 from nbdev.config import get_config
@@ -20,6 +23,34 @@ READ_THEIR_FIGURES = {"albums/90_figures", "maps/91_mapping", "03_plots"}
 def figures_not_shown(monkeypatch):
     """A figure that a cell shows is built, not drawn: `tests/plots` draws one of each kind, the site all of them."""
     monkeypatch.setattr(pylabtools, "retina_figure", lambda *_, **__: None)
+
+
+class ShellWithoutHistory(CaptureShell):
+    """What runs the cells, and writes them to no file: the history of a user's IPython is not that of our tests."""
+
+    opened: ClassVar[list[CaptureShell]] = []
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.opened.append(self)
+
+    def init_history(self):
+        self.config.HistoryManager.enabled = False
+        super().init_history()
+
+
+@pytest.fixture
+def closed_shells(monkeypatch):
+    """Each notebook's shell ends with its test.
+
+    A shell keeps the variables of its notebook until the process ends, and then clears them: a third of a second each.
+    """
+    monkeypatch.setattr(nbdev.test, "CaptureShell", ShellWithoutHistory)
+    yield
+    while ShellWithoutHistory.opened:
+        shell = ShellWithoutHistory.opened.pop()
+        atexit.unregister(shell.atexit_operations)
+        shell.user_ns.clear()
 
 
 def room_of(cells) -> str:
@@ -54,7 +85,7 @@ class KernelsFromThePackage(NBProcessor):
     pytest.param(path, id=notebook_name(path),
                  marks=[pytest.mark.figures] if notebook_name(path) in READ_THEIR_FIGURES else [])
     for path in NOTEBOOKS if path.stem != "index"])
-def test_notebook_runs(notebook, root, monkeypatch, figures_not_shown):
+def test_notebook_runs(notebook, root, monkeypatch, closed_shells, figures_not_shown):
     monkeypatch.chdir(root)
     monkeypatch.setattr(nbdev.test, "NBProcessor", KernelsFromThePackage)
     monkeypatch.setenv("MPLBACKEND", "Agg")
@@ -69,7 +100,7 @@ def test_notebook_runs(notebook, root, monkeypatch, figures_not_shown):
 @pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS
                                       if any(f'"#| {flag}' in path.read_text("utf-8") for flag in ("slow", "site"))],
                          ids=notebook_name)
-def test_notebook_runs_with_its_slow_cells(notebook, root, monkeypatch):
+def test_notebook_runs_with_its_slow_cells(notebook, root, monkeypatch, closed_shells):
     monkeypatch.chdir(root)
     monkeypatch.setattr(nbdev.test, "NBProcessor", KernelsFromThePackage)
     monkeypatch.setenv("MPLBACKEND", "Agg")
@@ -82,7 +113,7 @@ def test_notebook_runs_with_its_slow_cells(notebook, root, monkeypatch):
 @pytest.mark.torch
 @pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if '"#| torch' in path.read_text("utf-8")],
                          ids=notebook_name)
-def test_notebook_runs_with_its_cells_for_torch(notebook, root, monkeypatch):
+def test_notebook_runs_with_its_cells_for_torch(notebook, root, monkeypatch, closed_shells):
     pytest.importorskip("torch", reason="no PyTorch (extra torch); the other cells of the notebook are run above")
     monkeypatch.chdir(root)
     monkeypatch.setenv("MPLBACKEND", "Agg")
