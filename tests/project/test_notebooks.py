@@ -58,26 +58,38 @@ def room_of(cells) -> str:
     return "oco2_outliers." + next(name for cell in cells for name in (cell.directives_ or {}).get("default_exp", ()))
 
 
-def with_functions_from(room: str, source: str) -> str:
-    """The same cell, its functions imported from the package and not defined."""
-    body = ast.parse(source).body
-    functions = [part.name for part in body if isinstance(part, ast.FunctionDef)]
-    others = [ast.unparse(part) for part in body if not isinstance(part, ast.FunctionDef)]
-    return "\n".join([f"from {room} import {', '.join(functions)}", *others])
+def is_named_tuple(part) -> bool:
+    """A class of rows for kernels."""
+    return isinstance(part, ast.ClassDef) and any(ast.unparse(base) == "NamedTuple" for base in part.bases)
+
+
+def with_parts_from(room: str, source: str) -> str:
+    """The same cell, its named tuples and, beside kernels, its functions imported from the package and not defined."""
+    body, kernels = ast.parse(source).body, has_kernels(source)
+    taken = [part for part in body if is_named_tuple(part) or kernels and isinstance(part, ast.FunctionDef)]
+    others = [ast.unparse(part) for part in body if part not in taken]
+    return "\n".join([f"from {room} import {', '.join(part.name for part in taken)}", *others]) if taken else source
+
+
+def has_kernels(source: str) -> bool:
+    return "\n@compiled(" in f"\n{source}"
 
 
 class KernelsFromThePackage(NBProcessor):
     """A notebook whose exported kernels come from the package, where they are compiled once for all tests.
 
+    So do the named tuples that kernels take: for a class of the notebook's own they would be compiled anew.
     `test_project` holds the text of both to be the same; compiling each notebook's own took a minute and a half.
     """
 
     def process(self):
         super().process()
-        for cell in self.nb.cells:
-            exported = {"export", "exporti"} & set(cell.directives_ or {})
-            if cell.cell_type == "code" and exported and "\n@compiled(" in f"\n{cell.source}":
-                cell.source = with_functions_from(room_of(self.nb.cells), cell.source)
+        exported = [cell for cell in self.nb.cells
+                    if cell.cell_type == "code" and {"export", "exporti"} & set(cell.directives_ or {})]
+        if any(has_kernels(cell.source) for cell in exported):
+            for cell in exported:
+                if has_kernels(cell.source) or "(NamedTuple)" in cell.source:
+                    cell.source = with_parts_from(room_of(self.nb.cells), cell.source)
 
 
 # `index` makes README.md: test_readme runs it.
