@@ -84,6 +84,7 @@ class Channel(NamedTuple):
     unit: str
     zone: Any
     habits: Habits | None = None  # by default those of the view
+    since: int = 0  # level shifts and drifts that begin before this place were told before
 
     @property
     def hours(self) -> float:
@@ -236,22 +237,23 @@ def check_rate(channel: Channel, values: np.ndarray, jumped: np.ndarray) -> Foun
     return against("rate", channel, numbers, bound, tell)
 
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e07e
-def _placed(found: Found, place: Callable[[int, int], tuple[int, int]]) -> list[tuple[Stretch, bool]]:
-    """Each stretch at its place, and whether it failed; of several that begin within half of one, the worst."""
+def _placed(found: Found, span: int, place: Callable[[int, int], tuple[int, int]]) -> list[tuple[Stretch, bool]]:
+    """Each stretch at its place, and whether it failed; of several that begin within half a span, the worst."""
     kept: list[tuple[Stretch, bool]] = []
     for each in found.stretches:
         first, last = place(each.first, each.last)
         moved = each._replace(first=first, last=last), bool(found.failed[each.first:each.last + 1].any())
-        if kept and first - kept[-1][0].first <= (last - first) // 2:
+        if kept and first - kept[-1][0].first <= (span - 1) // 2:
             kept[-1] = max(kept[-1], moved, key=lambda one: one[0].score)
         else:
             kept.append(moved)
     return kept
 
 
-def _narrowed(found: Found, place: Callable[[int, int], tuple[int, int]]) -> Found:
-    """The same with each stretch at its place; the scores of all others are at most 1."""
-    failed, kept = np.zeros(len(found.score), bool), _placed(found, place)
+def _narrowed(found: Found, since: int, span: int, place: Callable[[int, int], tuple[int, int]]) -> Found:
+    """The same with each stretch that begins from `since` on at its place; the scores of all others are at most 1."""
+    found.stretches = [each for each in found.stretches if each.first >= since]
+    failed, kept = np.zeros(len(found.score), bool), _placed(found, span, place)
     score = np.minimum(found.score, 1.0)
     for each, fails in kept:
         places = slice(each.first, each.last + 1)
@@ -279,7 +281,7 @@ def check_shift(channel: Channel, values: np.ndarray) -> Found | None:
         at = first + int(np.median(np.flatnonzero(near >= 0.95 * np.nanmax(near))))
         return at, min(at + span, len(values)) - 1
 
-    return _narrowed(against("level shift", channel, numbers, bound, tell), place)
+    return _narrowed(against("level shift", channel, numbers, bound, tell), channel.since, span, place)
 
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e08c
 def check_drift(channel: Channel, values: np.ndarray, shifted: list[Stretch]) -> Found | None:
@@ -297,7 +299,7 @@ def check_drift(channel: Channel, values: np.ndarray, shifted: list[Stretch]) ->
                 f"{span_in_words(long * channel.view.step)} (limit {number(bound.suspect)})")
 
     n = len(values)
-    return _narrowed(against("drift", channel, np.abs(signed), bound, tell),
+    return _narrowed(against("drift", channel, np.abs(signed), bound, tell), channel.since, long,
                      lambda first, last: (first, min(last + long, n) - 1))
 
 
