@@ -61,10 +61,10 @@ def _stretches_in(state: ChannelState, view: Grid, found: list[Found], decided: 
 def _open_chain(runs: Sequence[tuple[int, int]], spans: Spans, n: int) -> Iterator[tuple[int, int]]:
     """The way back of level shifts near each other, the last of which lies near the end of what is known."""
     begin, end = n, n - spans.level_shift  # a shift there looks as far as the end of a view of n places
-    for first, last in reversed(runs):
+    for first, last in sorted(runs, key=lambda each: each[1], reverse=True):
         if end - last > spans.level_shift // 2:
             break
-        begin, end = first, first
+        begin, end = min(begin, first), min(end, first)
     if begin < n:
         yield begin - 4 * spans.quarter, n - 1
 
