@@ -191,7 +191,11 @@ def _run(settings: StreamConfig, reset: bool, take_over: bool, how: Mapping[str,
     from oco2_outliers.streams.pipeline import Pipeline, Source
 
     settings.needed("store")
-    frozen = load_frozen(settings.needed("model"))
+    try:
+        frozen = load_frozen(settings.needed("model"))
+    except FileNotFoundError:
+        raise InputError(f"no such model file: {printable(settings.needed('model'))}; `series freeze` makes one"
+                         ) from None
     with ExitStack() as stack:
         broker = stack.enter_context(closing(open_broker(settings.needed("broker"))))
         store = stack.enter_context(_store_of(settings, _about(settings, frozen), reset))

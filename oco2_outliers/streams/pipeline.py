@@ -139,20 +139,27 @@ class _Worker:
     def __init__(self, source: Source, engine: Engine, sink: ResultStore, owner: str, ears: _Ears) -> None:
         self.source, self.engine, self.sink, self.owner, self.ears = source, engine, sink, owner, ears
         self.epochs: dict[str, int] = {}
+        self.held = Changes()  # what is not sure enough to be stored
         engine.stored = sink.has
 
     def start(self, partition: str) -> str | None:
         """A partition is ours: claim it, bring its channels back, and say where to read on."""
+        self._forget(partition)
         self.epochs[partition] = self.sink.claim(partition, self.owner)
-        self.engine.drop(partition)
         for row in self.sink.channel_rows(partition):
             self.engine.load(row, *self.sink.readings(row.site, row.channel, self.engine.since(row)))
         return self.sink.position(partition)
 
     def lost(self, partition: str) -> None:
         """A partition is another's: forget its channels."""
-        self.engine.drop(partition)
+        self._forget(partition)
         self.epochs.pop(partition, None)
+
+    def _forget(self, partition: str) -> None:
+        """Nothing of a partition is in our hands any more."""
+        self.engine.drop(partition)
+        self.held.dead = [letter for letter in self.held.dead if letter.partition != partition]
+        self.held.positions.pop(partition, None)
 
     def ours(self, messages: list[Message]) -> list[Message]:
         """The messages of partitions that are still ours."""
@@ -165,13 +172,37 @@ class _Worker:
                                     take_over=source.take_over)
 
 # %% ../../nbs/streams/62_pipeline.ipynb #f6f3b1c3
-def _refuse_other_sensors(changes: Changes, engine: Engine, topic: str) -> None:
-    """Refuse a first batch that holds readings, none of which is of a channel that the model knows."""
-    unknown = [letter.reason for letter in changes.dead if "the model knows no channel" in letter.reason]
-    if unknown and not changes.first and not changes.channels and not engine.states:
-        known = "; ".join(" / ".join(pair) for pair in list(engine.frozen.channels)[:4])
-        raise InputError(f"topic {printable(topic)}: {unknown[0]}, and no other reading of the first messages is of a "
-                         f"channel that it knows ({printable(known)}): give the model of these sensors")
+_DOUBT = 100  # readings of unknown channels
+
+
+class _Doubt:
+    """Whether the model may be one of other sensors."""
+
+    def __init__(self, worker: _Worker) -> None:
+        self.worker = worker
+
+    def _unknown(self, changes: Changes) -> list[str]:
+        """Why readings cannot be judged, where the model is the reason, and knows none so far."""
+        return [] if self.worker.engine.states else [letter.reason for letter in changes.dead
+                                                     if letter.reason.startswith("the model knows no channel")]
+
+    def weigh(self, changes: Changes, last: bool = False) -> Changes:
+        """What can be stored by now; an error where there is no doubt that the model is one of other sensors."""
+        worker = self.worker
+        if not worker.held and not self._unknown(changes):
+            return changes
+        worker.held.add(changes)
+        if (unknown := self._unknown(worker.held)) and (last or len(unknown) >= _DOUBT):
+            known = "; ".join(" / ".join(pair) for pair in list(worker.engine.frozen.channels)[:4])
+            raise InputError(f"topic {printable(worker.source.topic)}: {unknown[0]}, and no other reading of the first "
+                             f"messages is of a channel that it knows ({printable(known)}): give the model of these "
+                             "sensors")
+        return Changes() if unknown else self.given_up()
+
+    def given_up(self) -> Changes:
+        """All that was held back."""
+        held, self.worker.held = self.worker.held, Changes()
+        return held
 
 # %% ../../nbs/streams/62_pipeline.ipynb #4a212239
 class _Leave(BaseException):
@@ -219,6 +250,10 @@ class _Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def forget(self) -> None:
+        """The run has ended; the next one is another."""
+        self._asked.clear()
+
 # %% ../../nbs/streams/62_pipeline.ipynb #499e2335
 def _end_of(until: Any) -> int | None:
     """The moment at which a run ends, in ns; None for the end of the source, or for none."""
@@ -227,8 +262,10 @@ def _end_of(until: Any) -> int | None:
     try:
         moment = pd.Timestamp(until)
         moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+        if pd.isna(moment):  # of an empty text, for example
+            raise ValueError
         return int(moment.as_unit("ns").value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise InputError(f"until must be 'end' or a time such as 2013-05-01, not {shown(until)}") from None
 
 
@@ -236,12 +273,45 @@ def _reached(changes: Changes, moment: int | None) -> bool:
     """Whether a batch judged a reading of that moment or later."""
     return moment is not None and any(row.time >= moment for row in changes.first)
 
-# %% ../../nbs/streams/62_pipeline.ipynb #b8046726
-class _Running:
-    """The steps of a run."""
+# %% ../../nbs/streams/62_pipeline.ipynb #b8046724
+_MOST_BYTES = 16 * 2**20  # of messages that are judged together
+_ATTENTION = 1.0  # seconds after which a wait looks whether the run shall end
+
+
+class _Intake:
+    """How a run comes by its messages."""
 
     _settings: _Settings
     worker: _Worker
+    _stop: _Stop
+    _unread: list[Message]
+
+    def _read(self, listener: Listener, most: int) -> list[Message]:
+        """What comes within the wait."""
+        end = time.monotonic() + self._settings.wait
+        while True:
+            left = end - time.monotonic()
+            messages = listener.read(most, max(min(left, _ATTENTION), 0.0))
+            if messages or left <= _ATTENTION or self._stop:
+                return messages
+
+    def _next(self, listener: Listener, most: int) -> list[Message]:
+        """The messages of a batch."""
+        waiting = self._unread or self._read(listener, most)
+        n = n_bytes = 0
+        for message in waiting[:most]:
+            n_bytes += len(message.body)
+            if n and n_bytes > _MOST_BYTES:
+                break
+            n += 1
+        self._unread = waiting[n:]
+        return self.worker.ours(waiting[:n])
+
+# %% ../../nbs/streams/62_pipeline.ipynb #b8046726
+class _Running(_Intake):
+    """The steps of a run."""
+
+    _doubt: _Doubt
 
     def _commit(self, changes: Changes, listener: Listener, ended: bool = False) -> None:
         """Store a batch, and tell the broker."""
@@ -254,15 +324,13 @@ class _Running:
     def _batch(self, listener: Listener, report: RunReport, most: int) -> Changes | None:
         """One turn of the loop; None where nothing came."""
         worker = self.worker
-        messages = worker.ours(listener.read(most, self._settings.wait))
+        messages = self._next(listener, most)
         self._settings.watch("read")
         changes = worker.engine.take(messages, eager=len(messages) < self._settings.most) if messages else Changes()
-        if messages and not report.messages:
-            _refuse_other_sensors(changes, worker.engine, worker.source.topic)
         worker.ears.hear([(row.site, row.channel) for row in changes.channels])
         changes.events += worker.ears.silent(worker.engine)
-        if changes:
-            self._commit(changes, listener)
+        if sure := self._doubt.weigh(changes):
+            self._commit(sure, listener)
         if not messages:
             return None
         report.add(changes, len(messages))
@@ -278,8 +346,10 @@ class _Reporting(_Running):
     def _rest(self, listener: Listener, report: RunReport, final: bool) -> None:
         """Settle what can be settled at the end of a run."""
         changes = self.worker.engine.settle_all(final)
-        if changes or final:
-            self._commit(changes, listener, ended=final and self._all_ours())
+        held = self._doubt.weigh(Changes(), report.stopped == "end") or self._doubt.given_up()
+        held.add(changes)
+        if held or final:
+            self._commit(held, listener, ended=final and self._all_ours())
             report.judged += len(changes.first)
             report.settled += len(changes.settled)
 
@@ -306,15 +376,15 @@ class _Looping(_Reporting):
 
     def _at_end(self, listener: Listener) -> bool:
         """Whether the source holds nothing more."""
-        worker = self.worker
-        return bool(worker.epochs) and not any(listener.lag(partition, worker.sink.position(partition))
-                                               for partition in list(worker.epochs))
+        worker, held = self.worker, self.worker.held.positions
+        at = {partition: held.get(partition) or worker.sink.position(partition) for partition in worker.epochs}
+        return bool(at) and not any(listener.lag(partition, position) for partition, position in at.items())
 
-    def _loop(self, listener: Listener, report: RunReport, stop: _Stop, max_messages: int | None, until: Any) -> str:
+    def _loop(self, listener: Listener, report: RunReport, max_messages: int | None, until: Any) -> str:
         """Read until there is a reason to stop; gives the reason."""
         moment = _end_of(until)
         with progress_bar("judging", None, "message", self.bar) as bar:
-            while not stop:
+            while not self._stop:
                 left = self._settings.most if max_messages is None else max_messages - report.messages
                 if left <= 0:
                     return "messages"
@@ -387,7 +457,7 @@ class Pipeline(_Looping):
         self._settings = _Settings(whole_number("most", most), float(wait), watch or (lambda step: None))
         name = owner or f"{socket.gethostname()}:{os.getpid()}"
         self.worker = _Worker(source, self.engine, sink, name, _Ears(after, clock))
-        self._stop = _Stop()
+        self._stop, self._doubt = _Stop(), _Doubt(self.worker)
 
     def stop(self) -> None:
         """Let the run end after the batch it is at; may be called from another thread."""
@@ -420,18 +490,22 @@ class Pipeline(_Looping):
         if self.worker.sink.ended:
             raise InputError("this store's stream has ended: all its readings are settled; give another store, or "
                              "reset this one")
-        report = RunReport()
+        _end_of(until)  # a word that is no time is refused before anything is opened
+        most = None if max_messages is None else whole_number("max_messages", max_messages, least=0)
+        report, self._unread, self.worker.held = RunReport(), [], Changes()
         with self._stop.on_signals():
             try:
                 with self._stop.beginning():
                     listener = self.worker.listen()
             except _Leave:
+                self._stop.forget()
                 report.stopped = "stop"
                 return report
             try:
-                report.stopped = self._loop(listener, report, self._stop, max_messages, until)
+                report.stopped = self._loop(listener, report, most, until)
                 self._rest(listener, report, final and report.stopped != "stop")
                 self._tell_health(listener, report, now=True)
             finally:
                 listener.close()
+                self._stop.forget()
         return report
