@@ -417,6 +417,7 @@ class _Begun(_Watching):
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
         self._doubts: dict[int, float] = {}  # until when the last judged message of a partition must have come
+        self._heard: set[int] = set()  # partitions of which something was fetched since they began, or their end
 
     def _part(self, number: int, *offset: int) -> Any:
         return self._kafka.TopicPartition(self._topic, number, *offset)
@@ -435,6 +436,7 @@ class _Begun(_Watching):
         low, high = self._range(number)
         offset = _next_offset(self._start(str(number)), low, self._id, self._where, str(number))
         self._doubts.pop(number, None)
+        self._heard.discard(number)
         if offset > max(low, high):
             self._doubts[number] = time.monotonic() + _DOUBT
         self._consumer.incremental_assign([self._part(number, offset - (number in self._doubts))])
@@ -458,7 +460,9 @@ class _Reading(_Begun):
             self._begin_again(number)
         elif error.name() in _MISSING:
             self._away = True  # so that the topic is looked up
-        elif error.name() not in ("_PARTITION_EOF", "_MAX_POLL_EXCEEDED"):
+        elif error.name() == "_PARTITION_EOF":
+            self._heard.add(number)
+        elif error.name() != "_MAX_POLL_EXCEEDED":
             self._told(error)
 
     def _begin_again(self, number: int) -> None:
@@ -503,6 +507,7 @@ class KafkaListener(_Reading):
                 self._heed(wrong, number)
             elif number in self._next and (offset := each.offset()) >= self._next[number]:
                 self._next[number] = offset + 1
+                self._heard.add(number)
                 messages.append(Message(str(number), f"{offset}{mark}", each.value() or b""))
         if self._doubts:
             self._settle({each.partition() for each in found if each.error() is None})
@@ -548,10 +553,11 @@ class KafkaWorker(KafkaListener):
                 for number, (low, high) in ranges.items()}
 
     def lag(self, partition: str, position: str | None) -> int:
-        """How many offsets come after a position; while the servers do not answer, 1 at least."""
+        """How many offsets come after a position; where nothing was fetched yet, or nobody answers, 1 at least."""
         low, high = self._asked(int(partition))
         offset = None if position is None else _offset_of(position, self._id)
-        return max(high - (low if offset is None else offset + 1), int(self._away))
+        told = int(partition) in self._heard and not self._away and not self._given
+        return max(high - (low if offset is None else offset + 1), int(not told))
 
     def close(self) -> None:
         """Leave the group."""
@@ -572,7 +578,7 @@ class KafkaBroker(_Sender):
             "partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": session,
             "heartbeat.interval.ms": max(session // 4, 1), "max.poll.interval.ms": max(session, 300_000),
             "queued.min.messages": 20_000, "queued.max.messages.kbytes": 16_384,
-            "fetch.queue.backoff.ms": 10}
+            "fetch.queue.backoff.ms": 10, "enable.partition.eof": True}
         if "instance" in self.endpoint.options:
             settings["group.instance.id"] = checked_name(self.endpoint.options["instance"], "instance")
         topic_id = self.asked(lambda: self.look(checked_name(topic)))
