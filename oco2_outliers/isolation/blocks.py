@@ -85,7 +85,7 @@ def reach_of(square, slack):
     root = np.sqrt(np.float64(square)) + slack
     return root * root * (1 + 1e-5)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #27e4c30c
+# %% ../../nbs/isolation/12c_blocks.ipynb #4f96c587
 @intrinsic
 def _which_near(typing, base, row, at, limit):
     """Bits of the 64 columns from `at` on where ``base - 2 row <= limit``; float32."""
@@ -105,7 +105,7 @@ def _which_near(typing, base, row, at, limit):
 
     return numba.types.uint64(base, row, numba.types.intp, limit), generate
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #4b5e0dfe
+# %% ../../nbs/isolation/12c_blocks.ipynb #bebb7446
 @compiled()
 def near_bits(base, row, chunk, limit):
     """Which of at most 64 columns from `chunk` on have ``base - 2 row <= limit``, as bits."""
@@ -147,7 +147,7 @@ def offer_pair(low, high, p, q, forth, back, lists, A, B, core2, unit2):
     if back:
         offer(lists, q, p, low, high, B, A, core2, unit2)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #9785ca21
+# %% ../../nbs/isolation/12c_blocks.ipynb #b42a8f8e
 @compiled(fastmath=LOOSE)
 def square_of_rows(A, p, B, q):
     """Squared distance of row p of A to row q of B, float64, in any order."""
@@ -165,7 +165,7 @@ def _bounds_of_rows(A, p, B, q, unit2):
     root = np.sqrt(square_of_rows(A, A.order[p], B, B.order[q]) * unit2)
     return root * (1 - 1e-9), root * (1 + 1e-9)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #4a2520d4
+# %% ../../nbs/isolation/12c_blocks.ipynb #9125a6cc
 @compiled()
 def _between(terms):
     """How far the bounds of a row are apart at most, of rows that have not been taken out."""
@@ -227,7 +227,7 @@ def _offer_all(G, places, begin, a, b, furthest, widest, both, apart, plain, lis
                 returned = near_bits(back, row, chunk, up32(-a.low[s]))
             _offer_near(row, s, p, begin, chunk, near, returned, a, b, apart, lists, A, B, core2, unit2)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #be42c09a
+# %% ../../nbs/isolation/12c_blocks.ipynb #4b17c562
 @compiled(fastmath=LOOSE)
 def _square_of_casts(A, p, B, q, way):
     """Squared distance of two casts, float32, in any order."""
@@ -237,7 +237,7 @@ def _square_of_casts(A, p, B, q, way):
         total += difference * difference
     return total
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #f33820eb
+# %% ../../nbs/isolation/12c_blocks.ipynb #1d93f153
 @compiled()
 def bounds_of_pair(casts, p, q, way, way2, A, B, unit2):
     """Lower and upper bound of the distance of place p to place q, in the unit of the frame."""
@@ -249,7 +249,7 @@ def bounds_of_pair(casts, p, q, way, way2, A, B, unit2):
     return (max(0.0, np.sqrt(max(0.0, square * (1 - share) - 1e-34)) - slack),
             np.sqrt(square * (1 + share) + 1e-34) + slack)
 
-# %% ../../nbs/isolation/12c_blocks.ipynb #3d577065
+# %% ../../nbs/isolation/12c_blocks.ipynb #5897701b
 @compiled()
 def way_of(A, a, B, b, way):
     """From the middle of block a of A to that of block b of B, float32, into `way`; its squared length."""
@@ -327,5 +327,5 @@ class Meeting:
         if both:  # then both are blocks of one table, and all rows of a are here
             _offer_columns(self, a, places[closer], b, beta, way2)
         if not closer.all():
-            mine = Terms(*(each[places[~closer] - a[0]] for each in alpha))
-            _offer_possible(self, G[~closer] if closer.any() else G, places[~closer], b[0], mine, beta, both)
+            others = Terms(*(each[places[~closer] - a[0]] for each in alpha))
+            _offer_possible(self, G[~closer] if closer.any() else G, places[~closer], b[0], others, beta, both)

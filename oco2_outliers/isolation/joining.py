@@ -49,7 +49,7 @@ def _status(root, level, e, order, begin, end):
                 return _MIXED
     return status
 
-# %% ../../nbs/isolation/12e_joining.ipynb #5813ef6d
+# %% ../../nbs/isolation/12e_joining.ipynb #34556d4a
 @compiled()
 def _statuses(sets, order, status):
     """Statuses (n_eps, n_blocks) of all blocks."""
@@ -89,7 +89,7 @@ def _still_apart(sets, order, a, b, first, last):
             return True
     return False
 
-# %% ../../nbs/isolation/12e_joining.ipynb #773c854b
+# %% ../../nbs/isolation/12e_joining.ipynb #ab4ae47d
 @compiled()
 def _leader(sets, order, a, last):
     """Of the set that most core rows of block a are in, or of some set, the row that is core first; -1 if none is."""
@@ -102,9 +102,9 @@ def _leader(sets, order, a, last):
     leader = np.int64(-1)
     for p in range(a * BLOCK, min(a * BLOCK + BLOCK, len(order))):
         row = order[p]
-        if sets.level[row] <= last and find_set(sets.roots[last], row) == root:
-            if leader < 0 or sets.level[row] < sets.level[leader]:
-                leader = row
+        sooner = sets.level[row] <= last and (leader < 0 or sets.level[row] < sets.level[leader])
+        if sooner and find_set(sets.roots[last], row) == root:
+            leader = row
     return leader
 
 
@@ -134,7 +134,7 @@ def _join_pair(p, q, bounds, sets, first, last, A):
         if near:
             join_sets(root, p, q)
 
-# %% ../../nbs/isolation/12e_joining.ipynb #09692148
+# %% ../../nbs/isolation/12e_joining.ipynb #bd4c5160
 @compiled(fastmath=LOOSE)
 def _square_of_images(W, p, q):
     """Squared distance of two images, float32."""
@@ -158,7 +158,7 @@ def _may_join(rows, p, q, sets, first, last):
     far = sets.eps[e] * (1 + 1e-6) + 1e-18 + image.slack[p]
     return e == last or _square_of_images(image.W, p, q) <= limit_of(far, image.slack[q])
 
-# %% ../../nbs/isolation/12e_joining.ipynb #09faa297
+# %% ../../nbs/isolation/12e_joining.ipynb #d618a17c
 @compiled()
 def _strike(rows, a, b, bits, sets, first, last):
     """Keep the pairs of blocks a and b that may join; how many."""
@@ -190,7 +190,7 @@ def _join_few(rows, a, b, bits, way, sets, first, last):
                     bounds = bounds_of_pair(casts, p, q, way, way2, rows.given, rows.given, unit2)
                     _join_pair(rows.given.order[p], rows.given.order[q], bounds, sets, first, last, rows.given)
 
-# %% ../../nbs/isolation/12e_joining.ipynb #3cf1028e
+# %% ../../nbs/isolation/12e_joining.ipynb #3f509db1
 _FEW = 0.2  # of the pairs of two blocks
 
 
@@ -219,12 +219,12 @@ def _until_crowded(rows, a, found, begin, sets):
     way = np.empty(rows.cast.W.shape[1], np.float32)
     for k in range(begin, len(found)):
         b, first, last = found[k]
-        if _still_apart(sets, rows.given.order, a, b, first, last):
-            if not _join_sighted(rows, a, b, first, last, sets, looks, bits, way):
-                return k
+        apart = _still_apart(sets, rows.given.order, a, b, first, last)
+        if apart and not _join_sighted(rows, a, b, first, last, sets, looks, bits, way):
+            return k
     return len(found)
 
-# %% ../../nbs/isolation/12e_joining.ipynb #80306208
+# %% ../../nbs/isolation/12e_joining.ipynb #0ae91fc2
 @compiled()
 def _join_near(G, a, b, of_a, of_b, sets, first, last, A):
     """Join the rows `of_a` with the rows `of_b`: products G, terms a and b."""
@@ -242,7 +242,7 @@ def _join_near(G, a, b, of_a, of_b, sets, first, last, A):
                 if of_a[s] != of_b[t]:
                     _join_pair(of_a[s], of_b[t], pair_bounds(a, s, b, t, G[s, t]), sets, first, last, A)
 
-# %% ../../nbs/isolation/12e_joining.ipynb #b90c48ac
+# %% ../../nbs/isolation/12e_joining.ipynb #953c451f
 @compiled()
 def _callers(rows, a, b, sets, first, last, out):
     """Numbers in block a of the core rows that may be near something in block b; how many."""

@@ -31,7 +31,7 @@ def lengths_for(X: np.ndarray, metric: str) -> np.ndarray:
     """What rows are divided by: their lengths where the metric is "cosine", else nothing."""
     return lengths_of(X) if metric == "cosine" else NO_LENGTHS
 
-# %% ../../nbs/isolation/12g_many_columns.ipynb #e73b4c6c
+# %% ../../nbs/isolation/12g_many_columns.ipynb #a94e5aff
 _AT_ONCE = 8
 
 
@@ -62,7 +62,7 @@ def _least_in_order(A, p, B, core2, about, index, values):
     sort_pairs(exact, rows, n)
     index[:], values[:] = rows[: len(index)], exact[: len(index)]
 
-# %% ../../nbs/isolation/12g_many_columns.ipynb #6e37da71
+# %% ../../nbs/isolation/12g_many_columns.ipynb #a74fb6e7
 @compiled()
 def _directly_some(A, begin, end, B, core2, index, values):
     """The least values of rows begin..end of A."""

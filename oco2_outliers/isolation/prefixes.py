@@ -34,7 +34,7 @@ def as_compared(X: np.ndarray, lengths: np.ndarray, part: slice | np.ndarray) ->
 WIDTH = 16  # numbers of an image that a processor takes at once
 AXES = 47  # at most; a quarter of the columns where they are few
 _DRAWN, _FOR_MEDIAN = 4000, 1000
-_ROUNDS = 6
+_ROUNDS = 3
 
 
 class Frame(NamedTuple):
@@ -172,7 +172,7 @@ class Form(NamedTuple):
     norms: np.ndarray
     slack: np.ndarray
 
-# %% ../../nbs/isolation/12a_prefixes.ipynb #5447639c
+# %% ../../nbs/isolation/12a_prefixes.ipynb #425ad8d6
 class Boxes(NamedTuple):
     """Boxes of the images of rows that follow each other, and how far an image in there may be off."""
 
@@ -193,7 +193,7 @@ class Images(NamedTuple):
     of_blocks: Boxes
     of_lanes: Boxes
 
-# %% ../../nbs/isolation/12a_prefixes.ipynb #239fe30b
+# %% ../../nbs/isolation/12a_prefixes.ipynb #4be54a4c
 class WideRows(NamedTuple):
     """Rows of many columns in their three forms, and the middles (n_blocks, d) of the blocks."""
 
@@ -234,7 +234,7 @@ def _seen(image: np.ndarray, slack: np.ndarray) -> Images:
     """Images in the order of the blocks, in all their forms."""
     return Images(image, slack, _in_lanes(image), _boxes(image, slack, BLOCK), _boxes(image, slack, LEAF))
 
-# %% ../../nbs/isolation/12a_prefixes.ipynb #b6ed06ce
+# %% ../../nbs/isolation/12a_prefixes.ipynb #3496f756
 def slack_of_casts(norms: np.ndarray) -> np.ndarray:
     """How far rows in float32 may be off, for their squared lengths."""
     return 1.02 * 2.0**-24 * np.sqrt(norms) + 1e-30

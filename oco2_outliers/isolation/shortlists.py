@@ -37,8 +37,10 @@ def _eight_squares(X, p, Y, rows, c, k, sums):
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
     for j in range(X.shape[1]):
         x = np.float64(X[p, j])
-        d0, d1, d2, d3 = x - np.float64(Y[r0, j]), x - np.float64(Y[r1, j]), x - np.float64(Y[r2, j]), x - np.float64(Y[r3, j])
-        d4, d5, d6, d7 = x - np.float64(Y[r4, j]), x - np.float64(Y[r5, j]), x - np.float64(Y[r6, j]), x - np.float64(Y[r7, j])
+        d0, d1 = x - np.float64(Y[r0, j]), x - np.float64(Y[r1, j])
+        d2, d3 = x - np.float64(Y[r2, j]), x - np.float64(Y[r3, j])
+        d4, d5 = x - np.float64(Y[r4, j]), x - np.float64(Y[r5, j])
+        d6, d7 = x - np.float64(Y[r6, j]), x - np.float64(Y[r7, j])
         s0, s1, s2, s3 = s0 + d0 * d0, s1 + d1 * d1, s2 + d2 * d2, s3 + d3 * d3
         s4, s5, s6, s7 = s4 + d4 * d4, s5 + d5 * d5, s6 + d6 * d6, s7 + d7 * d7
     sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7] = s0, s1, s2, s3, s4, s5, s6, s7

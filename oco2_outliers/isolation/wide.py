@@ -51,13 +51,13 @@ def visitors(A: WideRows, a: tuple[int, int], B: WideRows, b: tuple[int, int], l
     out = np.empty(BLOCK, np.int64)
     return a[0] + out[: _visitors(A, a[0] // BLOCK, B, b[0] // BLOCK, lists.heap, least, out)]
 
-# %% ../../nbs/isolation/12d_wide.ipynb #20b159b7
+# %% ../../nbs/isolation/12d_wide.ipynb #11c921c9
 _FEW = 0.2  # of the pairs of two blocks
 
 
 @compiled()
 def _glance(A, a, B, b, lists, least, core2, apart, narrow, roots, bits, way):
-    """Let rows of block a of A find what they can in block b of B; where that are too many pairs, how many rows come."""
+    """Let block a of A find what it can in block b of B; where that are too many pairs, how many rows come, else 0."""
     roots_of(A, a, lists.heap, least, roots)
     come = visits(A, a, B, b, roots, bits)
     if come == 0 or not narrow:

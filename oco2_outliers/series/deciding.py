@@ -122,7 +122,7 @@ def _left_out(found: Decided, odd: np.ndarray, rate: float) -> np.ndarray:
         again[max(first - found.window // 2, 0) : last + found.window // 2 + 1] = True
     return again
 
-# %% ../../nbs/series/77_deciding.ipynb #0105fd97
+# %% ../../nbs/series/77_deciding.ipynb #717d5800
 def _by_surrogates(asked: Asked, found: Decided, values: np.ndarray, odd: np.ndarray, step: pd.Timedelta,
                    what: str) -> None:
     """Threshold and stretches by surrogates, in rounds."""

@@ -190,7 +190,7 @@ def _kinds_in_words(found: pd.DataFrame) -> str:
     told = ", ".join(f"{n:,} {kind}" for kind, n in kinds.items())
     return f"{counted(len(found), 'odd stretch', 'odd stretches')}{f': {told}' if told else ''}"
 
-
+# %% ../../nbs/shell/28_series_commands.ipynb #bf463514
 def _oddest_first(found: pd.DataFrame) -> pd.DataFrame:
     """Stretches, the oddest first; where nothing tells two apart, the earlier one."""
     order = ["outlier", "p_value", "score"]

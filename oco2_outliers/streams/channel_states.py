@@ -81,7 +81,7 @@ def forget(state: ChannelState, before: int, at_once: bool = False) -> None:
         held[kept:kept + n] = nothing
     state.base = before
 
-
+# %% ../../nbs/streams/32_channel_states.ipynb #cc15668b
 def begin_at(state: ChannelState, slot: int) -> None:
     """Begin a new part of the channel at a slot; what was held is forgotten."""
     state.released = slot - state.lateness

@@ -11,7 +11,7 @@ from sklearn.metrics.pairwise import cosine_distances
 
 from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius, nearest, sweep
 from oco2_outliers.ground.errors import InputError
-from oco2_outliers.isolation import blocks
+from oco2_outliers.isolation import blocks, joining
 from oco2_outliers.isolation.blocks import terms_around as around
 from oco2_outliers.isolation.many_columns import ManyColumns
 from oco2_outliers.isolation.paths import forced_path
@@ -143,6 +143,40 @@ def test_new_rows_of_many_columns():
     for a, b in zip(found[:2], expected[:2]):
         np.testing.assert_array_equal(a, b)
     assert found[2].equals(expected[2])
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_few_new_rows_are_told_what_many_are(metric, dtype):
+    """Up to 64 rows are compared with all others at once, more of them in blocks; copies and ties are among them."""
+    X = embeddings(7, 700, 50).astype(dtype)
+    X[::9] = np.round(X[::9])
+    fitted, new = X[:550], np.vstack([X[480:], X[:3] * 2])
+    with forced_path("serial"):
+        many = nearest(new, fitted, k=7, metric=metric)
+        for begin in range(0, len(new), 64):
+            few = nearest(new[begin : begin + 64], fitted, k=7, metric=metric)
+            for one, other in zip(few, many):
+                np.testing.assert_array_equal(one, other[begin : begin + 64])
+    with forced_path("library"):
+        plain = nearest(new, fitted, k=7, metric=metric)
+    for one, other in zip(many, plain):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_clusters_that_images_do_not_tell_apart(monkeypatch):
+    """Two clouds of white noise: all pairs of images are near, so that products of the rows have to say who is."""
+    rng = np.random.default_rng(9)
+    X = rng.normal(size=(600, 1000))
+    X[::2, 0] += 22
+    asked, products = [], joining._join_products
+    monkeypatch.setattr(joining, "_join_products", lambda *given: asked.append(given[1:3]) or products(*given))
+    square, search = in_steps(X), ManyColumns(X, 4)
+    eps = [41.5, 43.0, 43.7, 45.2, 52.0]
+    clusters = search.labels(eps, 4)
+    for radius, labels in zip(eps, clusters):
+        np.testing.assert_array_equal(labels, clusters_by_definition(square, radius, 4))
+    assert asked and [labels.max() + 1 for labels in clusters[2:]] == [2, 2, 1]
 
 
 def test_many_neighbours_and_few_rows():

@@ -31,14 +31,9 @@ BARE = "time,site,channel,value\n" + "".join(f"2021-01-01 0{hour}:00,A,v,{hour}\
 
 
 @pytest.fixture(autouse=True)
-def openers(monkeypatch):
-    """Until their rooms are there, brokers are files, and historians are refused as an address that is wrong."""
-    if not hasattr(opening_brokers, "open_broker"):
-        monkeypatch.setattr(opening_brokers, "open_broker", lambda url: FileBroker(endpoint_of(
-            url, ("file", "redis", "kafka"), "broker")), raising=False)
-    if not hasattr(opening_historians, "open_historian"):
-        monkeypatch.setattr(opening_historians, "open_historian", lambda url, options=None: endpoint_of(
-            url, ("sqlite", "postgresql"), "historian"), raising=False)
+def nobody_looks_on(monkeypatch):
+    """Another test of this process may have brought in IPython's kernel, for which bars are shown."""
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
 
 
 @pytest.fixture(scope="session")
