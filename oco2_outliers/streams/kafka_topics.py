@@ -39,6 +39,7 @@ from .endpoints import PASSWORD, Endpoint
 __all__ = []
 
 # %% ../../nbs/streams/24_kafka_topics.ipynb #b4e4b473
+_SESSION = 10.0  # seconds after which a worker that says nothing is taken for dead
 _OPTIONS = ("ca", "cert", "instance", "key", "patience", "replicas", "sasl", "session", "tls")
 _MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 
@@ -330,6 +331,7 @@ class _Member:
         self._given: list[int] = []  # partitions that are ours, and not begun
         self._next: dict[int, int] = {}  # of each that is begun, the offset that comes next
         self._fault: Exception | None = None
+        self._changed = time.monotonic()  # when partitions last came or went
 
     def join(self, settings: Mapping[str, Any]) -> None:
         """Become a worker of the group."""
@@ -342,10 +344,11 @@ class _Member:
 
     def _take(self, consumer: Any, partitions: list[Any]) -> None:
         self._given += [each.partition for each in partitions]
+        self._changed = time.monotonic()
         consumer.incremental_assign([])  # or the client would begin at the offset that the cluster remembers
 
     def _let_go(self, consumer: Any, partitions: list[Any]) -> None:
-        gone = {each.partition for each in partitions}
+        gone, self._changed = {each.partition for each in partitions}, time.monotonic()
         self._given = [number for number in self._given if number not in gone]
         ours = [each for each in partitions if each.partition in self._next]
         consumer.incremental_unassign(ours)
@@ -553,11 +556,25 @@ class KafkaWorker(KafkaListener):
                 for number, (low, high) in ranges.items()}
 
     def lag(self, partition: str, position: str | None) -> int:
-        """How many offsets come after a position; where nothing was fetched yet, or nobody answers, 1 at least."""
+        """How many offsets come after a position; while the servers do not answer, 1 at least."""
         low, high = self._asked(int(partition))
         offset = None if position is None else _offset_of(position, self._id)
-        told = int(partition) in self._heard and not self._away and not self._given
-        return max(high - (low if offset is None else offset + 1), int(not told))
+        return max(high - (low if offset is None else offset + 1), int(self._away))
+
+    def sure(self) -> bool:
+        """Whether each partition was heard of, and all are here or whoever died has long been missed."""
+        if self._away or self._given or not self._heard >= set(self._next):
+            return False
+        patience = 1.5 * seconds_option(self._found.endpoint, "session", _SESSION)
+        return time.monotonic() > self._changed + patience or self.whole()
+
+    def whole(self) -> bool:
+        """Whether all partitions of the topic are here, and none is another worker's."""
+        try:
+            found = self._consumer.list_topics(self._topic, timeout=_PROBE).topics[self._topic].partitions
+        except self._kafka.KafkaException:
+            return False
+        return set(found) == set(self._next)
 
     def close(self) -> None:
         """Leave the group."""
@@ -571,7 +588,7 @@ class KafkaBroker(_Sender):
     def listen(self, topic: str, group: str, *, start: Callable[[str], str | None], lost: Callable[[str], None],
                owner: str, take_over: bool = False) -> KafkaWorker:
         """Read a topic as the one worker `owner` of a group; the cluster itself notices who hangs."""
-        session = int(seconds_option(self.endpoint, "session", 10.0) * 1000)
+        session = int(seconds_option(self.endpoint, "session", _SESSION) * 1000)
         settings = {
             **self.settings, "client.id": printable(owner), "group.id": checked_name(group, "group"),
             "enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error",

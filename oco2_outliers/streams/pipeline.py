@@ -279,13 +279,14 @@ class _Reporting(_Running):
         """Settle what can be settled at the end of a run."""
         changes = self.worker.engine.settle_all(final)
         if changes or final:
-            self._commit(changes, listener, ended=final and self._all_ours())
+            self._commit(changes, listener, ended=final and self._all_ours(listener))
             report.judged += len(changes.first)
             report.settled += len(changes.settled)
 
-    def _all_ours(self) -> bool:
-        """Whether no other worker has partitions in this store: what it reads ends when it says so."""
-        return set(self.worker.sink.partitions()["partition"]) <= set(self.worker.epochs)
+    def _all_ours(self, listener: Listener) -> bool:
+        """Whether no other worker has, or had, or will have a partition: what this one reads is the whole stream."""
+        known = set(self.worker.sink.partitions()["partition"])
+        return known <= set(self.worker.epochs) and listener.whole()
 
     def _tell_health(self, listener: Listener, report: RunReport, now: bool = False) -> None:
         """Say how it goes, at most once a second, because the broker is asked for it."""
@@ -307,8 +308,9 @@ class _Looping(_Reporting):
     def _at_end(self, listener: Listener) -> bool:
         """Whether the source holds nothing more."""
         worker = self.worker
-        return bool(worker.epochs) and not any(listener.lag(partition, worker.sink.position(partition))
-                                               for partition in list(worker.epochs))
+        ours = list(worker.epochs)
+        return bool(ours) and listener.sure() and not any(
+            listener.lag(partition, worker.sink.position(partition)) for partition in ours)
 
     def _loop(self, listener: Listener, report: RunReport, stop: _Stop, max_messages: int | None, until: Any) -> str:
         """Read until there is a reason to stop; gives the reason."""
