@@ -66,6 +66,12 @@ class Listener(Protocol):
         Whoever shall end where the messages end goes by it, so a broker that does not answer counts as 1 at least.
         """
 
+    def sure(self) -> bool:
+        """Whether a lag of 0 means that there is nothing more: each partition was heard of, and no other will come."""
+
+    def whole(self) -> bool:
+        """Whether all partitions of the topic are ours."""
+
     def close(self) -> None:
         """Let the partitions go."""
 

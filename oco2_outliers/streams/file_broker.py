@@ -181,6 +181,14 @@ class FileListener(_Readers):
             time.sleep(min(pause, left))
             pause = min(2 * pause, 0.05)
 
+    def sure(self) -> bool:
+        """Yes: the files are here."""
+        return True
+
+    def whole(self) -> bool:
+        """Yes: one worker reads all partitions."""
+        return True
+
     def ack(self, positions: Mapping[str, str]) -> None:
         """Nothing: a folder remembers nothing of its readers."""
 

@@ -336,6 +336,14 @@ class MqttListener(_Kept):
         from_there = int(position if position and position.isdecimal() else self._before or 0)
         return max(self._count - from_there, int(not self._link.up))
 
+    def sure(self) -> bool:
+        """Yes: the lag is what has arrived."""
+        return True
+
+    def whole(self) -> bool:
+        """Yes: there is one partition."""
+        return True
+
     def close(self) -> None:
         """Go; the session stays.
 

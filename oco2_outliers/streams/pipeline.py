@@ -349,13 +349,14 @@ class _Reporting(_Running):
         held = self._doubt.weigh(Changes(), report.stopped == "end") or self._doubt.given_up()
         held.add(changes)
         if held or final:
-            self._commit(held, listener, ended=final and self._all_ours())
+            self._commit(held, listener, ended=final)
             report.judged += len(changes.first)
             report.settled += len(changes.settled)
 
-    def _all_ours(self) -> bool:
-        """Whether no other worker has partitions in this store: what it reads ends when it says so."""
-        return set(self.worker.sink.partitions()["partition"]) <= set(self.worker.epochs)
+    def _all_ours(self, listener: Listener) -> bool:
+        """Whether no other worker has, or had, or will have a partition: what this one reads is the whole stream."""
+        known = set(self.worker.sink.partitions()["partition"])
+        return known <= set(self.worker.epochs) and listener.whole()
 
     def _tell_health(self, listener: Listener, report: RunReport, now: bool = False) -> None:
         """Say how it goes, at most once a second, because the broker is asked for it."""
@@ -377,8 +378,9 @@ class _Looping(_Reporting):
     def _at_end(self, listener: Listener) -> bool:
         """Whether the source holds nothing more."""
         worker, held = self.worker, self.worker.held.positions
-        at = {partition: held.get(partition) or worker.sink.position(partition) for partition in worker.epochs}
-        return bool(at) and not any(listener.lag(partition, position) for partition, position in at.items())
+        at = {partition: held.get(partition) or worker.sink.position(partition) for partition in list(worker.epochs)}
+        return bool(at) and listener.sure() and not any(
+            listener.lag(partition, position) for partition, position in at.items())
 
     def _loop(self, listener: Listener, report: RunReport, max_messages: int | None, until: Any) -> str:
         """Read until there is a reason to stop; gives the reason."""
@@ -474,7 +476,7 @@ class Pipeline(_Looping):
             Stop at the end of the source, or after the batch with a reading of that time.
         final : bool, default False
             Settle everything at the end, as at the end of a table, and close the store for this stream. A run that was
-            told to stop before its end leaves the stream open.
+            told to stop before its end leaves the stream open, and so does one of several workers.
 
         Returns
         -------
@@ -503,7 +505,8 @@ class Pipeline(_Looping):
                 return report
             try:
                 report.stopped = self._loop(listener, report, most, until)
-                self._rest(listener, report, final and report.stopped != "stop")
+                final = final and report.stopped != "stop" and self._all_ours(listener)
+                self._rest(listener, report, final)
                 self._tell_health(listener, report, now=True)
             finally:
                 listener.close()

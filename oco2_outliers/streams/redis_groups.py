@@ -439,6 +439,14 @@ class RedisListener(_Measured):
             done.append(given.popleft()[1])
         return done
 
+    def sure(self) -> bool:
+        """Yes: the lag is asked of the server."""
+        return True
+
+    def whole(self) -> bool:
+        """Yes: one worker reads all partitions."""
+        return True
+
     def close(self) -> None:
         """Let go of the group and of the connection."""
         try:
