@@ -370,6 +370,7 @@ class _Watching(_Member):
         super().__init__(*about)
         self._patience = Patience(str(self._found.endpoint), self._found.limit)
         self._away, self._said, self._at = False, "", 0.0  # why they seem to be away, and when to ask again
+        self._held = False  # whether fetching stands still
 
     def _told(self, error: Any) -> None:
         fault = _fault_of(error, self._where)
@@ -405,7 +406,15 @@ class _Watching(_Member):
             return False
         self._away = False
         self._patience.worked()
+        self._hold(False)
         return True
+
+    def _hold(self, still: bool) -> None:
+        """Let fetching stand still, or go on where it was."""
+        if self._held != still:
+            self._held, act = still, self._consumer.pause if still else self._consumer.resume
+            with contextlib.suppress(self._kafka.KafkaException):  # of partitions that are just being taken away
+                act([self._kafka.TopicPartition(self._topic, number) for number in self._next])
 
     def _begin(self, number: int) -> None:
         raise NotImplementedError
@@ -443,6 +452,7 @@ class _Begun(_Watching):
         if offset > max(low, high):
             self._doubts[number] = time.monotonic() + _DOUBT
         self._consumer.incremental_assign([self._part(number, offset - (number in self._doubts))])
+        self._consumer.resume([self._part(number)])  # it may have stood still when it was ours before
         self._next[number] = offset
 
     def _settle(self, came: Iterable[int]) -> None:
@@ -512,6 +522,7 @@ class KafkaListener(_Reading):
                 self._next[number] = offset + 1
                 self._heard.add(number)
                 messages.append(Message(str(number), f"{offset}{mark}", each.value() or b""))
+        self._hold(self._away)
         if self._doubts:
             self._settle({each.partition() for each in found if each.error() is None})
         return messages
@@ -578,8 +589,10 @@ class KafkaWorker(KafkaListener):
 
     def close(self) -> None:
         """Leave the group."""
-        with contextlib.suppress(self._kafka.KafkaException, RuntimeError):
-            self._consumer.close()
+        consumer, self._consumer = self._consumer, None  # each holds the other: the client goes now, and in this thread
+        if consumer is not None:
+            with contextlib.suppress(self._kafka.KafkaException, RuntimeError):
+                consumer.close()
 
 # %% ../../nbs/streams/24_kafka_topics.ipynb #574d58a8
 class KafkaBroker(_Sender):
