@@ -31,6 +31,15 @@ def _walk(rows: np.ndarray, first: np.ndarray, steps: int, below: np.ndarray, co
         for tree in range(n_trees):
             depths[number] += length[nodes[tree]]
 
+# %% ../../nbs/series/33_walks.ipynb #7325c5bd
+@compiled()
+def _put_on_scale(table: np.ndarray, middle: np.ndarray, spread: np.ndarray, farthest: float, rows: np.ndarray) -> None:
+    """Numbers less their middle in terms of their spread, none farther than so much, as float32."""
+    for row in range(len(table)):
+        for column in range(table.shape[1]):
+            away = (table[row, column] - middle[column]) / spread[column]
+            rows[row, column] = min(max(away, -farthest), farthest) if away == away else away
+
 # %% ../../nbs/series/33_walks.ipynb #5ccee023
 class QuickTrees:
     """The trees of a forest, ready to be walked often."""
@@ -45,9 +54,18 @@ class QuickTrees:
         self._below = np.stack(sides, axis=1).ravel()
         self._column = np.where(leaf, 0, trees.column).astype(np.int64)
 
+        self._expected = len(trees.n_nodes) * float(expected_depth(np.array([trees.max_samples]))[0])
+
     def oddness(self, rows: np.ndarray) -> np.ndarray:
         """The anomaly score of each row, 0 to 1, higher is odder; rows are float32 of shape (m, d)."""
-        depths, trees = np.zeros(len(rows)), self.trees
-        _walk(rows, self.first, self._steps, self._below, self._column, trees.threshold, self.lengths, depths)
-        expected = len(trees.n_nodes) * float(expected_depth(np.array([trees.max_samples]))[0])
-        return 2.0 ** -(depths / expected if expected else np.ones_like(depths))
+        depths = np.zeros(len(rows))
+        _walk(rows, self.first, self._steps, self._below, self._column, self.trees.threshold, self.lengths, depths)
+        return 2.0 ** -(depths / self._expected if self._expected else np.ones_like(depths))
+
+    def oddness_of(self, table: np.ndarray, middle: np.ndarray, spread: np.ndarray, farthest: float) -> np.ndarray:
+        """The same of numbers (m, d) that are put on the trees' scale first; NaN where the first number is missing."""
+        rows = np.empty(table.shape, np.float32)
+        _put_on_scale(table, middle, spread, farthest, rows)
+        found = self.oddness(rows)
+        found[np.isnan(table[:, 0])] = np.nan
+        return found

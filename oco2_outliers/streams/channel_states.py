@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ground.compiling import compiled
 from ..ground.errors import InputError
 from ..series.clocks import nanoseconds
 from ..series.freezing import FrozenChannel, slots_ahead, slots_back
@@ -36,6 +37,7 @@ class ChannelState:
                  farthest: int | None = None) -> None:
         self.site, self.channel, self.partition, self.known = site, channel, partition, known
         self.step, self.lateness = nanoseconds(known.step), lateness
+        self._whole, self._rest = divmod(known.begin - self.step // 2, self.step)
         self.back, self.ahead = slots_back(known), slots_ahead(known)
         self.far = 2 * (self.back + self.ahead) + lateness  # a gap after which nothing is shared
         day = -(-31 * 86_400 * 10**9 // self.step)
@@ -45,6 +47,7 @@ class ChannelState:
         self.base = self.newest = self.released = self.settled = 0
         self.began = False
         self.last: int | None = None  # the last slot that had its turn with a reading
+        self.rules: Any = None  # what the first verdict on this channel works out once
         self.aside: list[tuple[int, float, str]] = []  # times and values that are strange, positions of their messages
 
     def _slot(self, time: int) -> int:
@@ -53,9 +56,8 @@ class ChannelState:
 
     def slots_of(self, times: np.ndarray) -> np.ndarray:
         """The slot of each time (n,), in ns; the difference of two times may pass 64 bits, so steps are taken first."""
-        whole, rest = divmod(self.known.begin - self.step // 2, self.step)
         steps = times // self.step
-        return steps - whole + (times - steps * self.step - rest) // self.step
+        return steps - self._whole + (times - steps * self.step - self._rest) // self.step
 
     def moments_of(self, slots: Any) -> Any:
         """The times at which slots stand, in ns."""
@@ -106,8 +108,10 @@ def begin_at(state: ChannelState, slot: int) -> None:
 
 def begin_with_reading(state: ChannelState) -> None:
     """Let a channel begin with its first reading, when that has its turn."""
+    if state.last is not None:
+        return
     there = np.flatnonzero(state.times[:state.released - state.base] != NEVER)
-    if state.last is None and len(there):
+    if len(there):
         forget(state, state.base + int(there[0]), at_once=True)
         state.settled = state.base
 
@@ -164,7 +168,9 @@ def take_readings(state: ChannelState, slots: np.ndarray, times: np.ndarray, val
     """Take readings in the order in which they came; the fate of each up to one that is strange or begins a new part.
     """
     if state.began and len(slots):
-        apart = np.diff(slots, prepend=state.newest)
+        apart = slots.copy()
+        apart[1:] -= slots[:-1]
+        apart[0] -= state.newest
         if apart.min() > 0 and apart.max() <= state.far and slots[-1] <= state.highest:
             make_room(state, int(slots[-1]))
             state.values[slots - state.base], state.times[slots - state.base] = values, times
@@ -194,26 +200,33 @@ def release(state: ChannelState) -> tuple[int, int]:
     return first, state.released
 
 
+@compiled()
+def _count_waits(times: np.ndarray, places: np.ndarray, lateness: int, waits: np.ndarray) -> None:
+    """Write for how many later places each of some places had to wait."""
+    for each in range(len(places)):
+        waits[each] = 0
+        for behind in range(lateness, 0, -1):
+            place = places[each] - behind
+            if place < 0 or times[place] == NEVER:
+                waits[each] = lateness + 1 - behind
+
+
 def waited(state: ChannelState, slots: np.ndarray) -> np.ndarray:
     """For how many later slots each slot (n,) had to wait because slots before it hold nothing; 0 as a rule.
 
     It is what a feed in order would have waited, so that disorder changes nothing in the store.
     """
-    wait = np.zeros(len(slots), np.int64)
-    for behind in range(1, state.lateness + 1):
-        place = slots - behind - state.base
-        empty = place < 0
-        empty[~empty] = state.times[place[~empty]] == NEVER
-        wait[empty] = np.maximum(wait[empty], state.lateness + 1 - behind)
-    return wait
+    waits = np.empty(len(slots), np.int64)
+    _count_waits(state.times, slots - state.base, state.lateness, waits)
+    return waits
 
 # %% ../../nbs/streams/32_channel_states.ipynb #4f697aac
 def row_of(state: ChannelState) -> ChannelRow:
     """The state of a channel as a row of the store."""
-    begin = state.released - state.base
-    places = np.flatnonzero(state.times[max(begin, 0):state.length] != NEVER) + max(begin, 0)
+    begin = max(state.released - state.base, 0)
+    places = begin + np.flatnonzero(state.times[begin:state.length] != NEVER)
     pending = [[int(state.times[each]), None if np.isnan(state.values[each]) else float(state.values[each])]
-               for each in places]
+               for each in places.tolist()]
     aside = [[time, None if value != value else value, position] for time, value, position in state.aside]
     more = {"last": state.last, "aside": aside}
     return ChannelRow(state.site, state.channel, state.partition, state.base, state.newest, state.released,
@@ -225,7 +238,8 @@ def restore(state: ChannelState, row: ChannelRow, times: np.ndarray, values: np.
     more = json.loads(row.more)
     state.base, state.newest, state.released, state.settled = row.base, row.newest, row.released, row.settled
     state.began, state.last = True, more["last"]
-    state.aside = [(time, np.nan if value is None else value, position) for time, value, position in more.get("aside", ())]
+    state.aside = [(time, np.nan if value is None else value, position)
+                   for time, value, position in more.get("aside", ())]
     state.values, state.times = np.full(1024, np.nan), np.full(1024, NEVER, np.int64)
     state.newest = row.base - 1
     make_room(state, row.newest)

@@ -5,7 +5,6 @@
 # %% ../../nbs/streams/38_engine.ipynb #05e6906c
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -46,7 +45,7 @@ from oco2_outliers.streams.channel_states import (
     take_readings,
 )
 from .first_verdicts import first_verdicts
-from .messages import Reading, read_message
+from .messages import Reading, Refused, read_message
 from .settling import gap_rows, may_be_cut, settle
 
 # %% auto #0
@@ -77,6 +76,14 @@ def _letters(message: Message, parts: Iterable[tuple[int, str]]) -> Iterator[Dea
     for part, reason in parts:
         head = message.body[:MOST_BYTES] if head is None else head
         yield DeadLetter(message.partition, message.position, part, head, len(message.body), reason)
+
+# %% ../../nbs/streams/38_engine.ipynb #6ba6647c
+def _places(n: int, refused: Sequence[Refused]) -> Iterable[int]:
+    """Which part of its message each of n readings is, beside those that were refused."""
+    if not refused:
+        return range(n)
+    taken = {each.part for each in refused}
+    return [part for part in range(n + len(taken)) if part not in taken]
 
 # %% ../../nbs/streams/38_engine.ipynb #87633e59
 def _out_of_range(state: ChannelState, value: float) -> tuple[bool, str, float]:
@@ -304,15 +311,14 @@ class _Sorting(_Holding):
         for message in messages:
             readings, refused = read_message(message.body, self.form)
             parts = [(each.part, each.reason) for each in refused]
-            taken = {each.part for each in refused}
-            places = (part for part in itertools.count() if part not in taken)  # a reading's place in its message
-            for part, reading in zip(places, readings):
+            for part, reading in zip(_places(len(readings), refused), readings):
                 if why := self._why(reading, message.partition, where):
                     parts.append((part, why))
                     continue
                 arrived = _Arrived(reading.time, reading.value, message.partition, message.position)
                 groups.setdefault((reading.site, reading.channel), []).append(arrived)
-            changes.dead += _letters(message, parts)
+            if parts:
+                changes.dead += _letters(message, parts)
         return groups
 
 # %% ../../nbs/streams/38_engine.ipynb #0c365883

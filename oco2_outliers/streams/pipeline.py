@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -128,7 +130,7 @@ class _Ears:
 class _Settings(NamedTuple):
     """How a pipeline works."""
 
-    most: int
+    most: int | None
     wait: float
     watch: Callable[[str], Any]
 
@@ -274,6 +276,7 @@ def _reached(changes: Changes, moment: int | None) -> bool:
     return moment is not None and any(row.time >= moment for row in changes.first)
 
 # %% ../../nbs/streams/62_pipeline.ipynb #b8046724
+_FEWEST, _MOST = 500, 4000  # messages of a batch, while a worker keeps up, and while it lags behind
 _MOST_BYTES = 16 * 2**20  # of messages that are judged together
 _ATTENTION = 1.0  # seconds after which a wait looks whether the run shall end
 
@@ -285,6 +288,12 @@ class _Intake:
     worker: _Worker
     _stop: _Stop
     _unread: list[Message]
+    _size: int
+
+    def _sized(self, n: int) -> None:
+        """Let the batches grow while full ones come, where their size is ours to choose."""
+        if self._settings.most is None:
+            self._size = min(2 * self._size, _MOST) if n >= self._size else _FEWEST
 
     def _read(self, listener: Listener, most: int) -> list[Message]:
         """What comes within the wait."""
@@ -307,6 +316,19 @@ class _Intake:
         self._unread = waiting[n:]
         return self.worker.ours(waiting[:n])
 
+# %% ../../nbs/streams/62_pipeline.ipynb #1d95f2bb
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let Python look for circles of objects less often: verdicts have none, and the look costs a tenth of the time."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
 # %% ../../nbs/streams/62_pipeline.ipynb #b8046726
 class _Running(_Intake):
     """The steps of a run."""
@@ -326,7 +348,8 @@ class _Running(_Intake):
         worker = self.worker
         messages = self._next(listener, most)
         self._settings.watch("read")
-        changes = worker.engine.take(messages, eager=len(messages) < self._settings.most) if messages else Changes()
+        changes = worker.engine.take(messages, eager=len(messages) < self._size) if messages else Changes()
+        self._sized(len(messages))
         worker.ears.hear([(row.site, row.channel) for row in changes.channels])
         changes.events += worker.ears.silent(worker.engine)
         if sure := self._doubt.weigh(changes):
@@ -387,11 +410,11 @@ class _Looping(_Reporting):
         moment = _end_of(until)
         with progress_bar("judging", None, "message", self.bar) as bar:
             while not self._stop:
-                left = self._settings.most if max_messages is None else max_messages - report.messages
+                left = self._size if max_messages is None else max_messages - report.messages
                 if left <= 0:
                     return "messages"
                 before = report.messages
-                changes = self._batch(listener, report, min(left, self._settings.most))
+                changes = self._batch(listener, report, min(left, self._size))
                 bar.update(report.messages - before)
                 self._tell_health(listener, report)
                 if changes is not None and _reached(changes, moment):
@@ -412,8 +435,9 @@ class Pipeline(_Looping):
         Limits, windows and thresholds of the channels.
     sink : ResultStore
         What `open_store` gives.
-    most : int, default 500
-        Messages of a batch at most. Each batch is one transaction.
+    most : int, optional
+        Messages of a batch at most. Each batch is one transaction. By default 500, and up to 4,000 while a worker lags
+        behind: the size doubles with each full batch, and goes back with the first that is not full.
     wait : float, default 1.0
         Seconds that a batch waits for messages.
     lateness : int, default 3
@@ -449,14 +473,15 @@ class Pipeline(_Looping):
     See `14_streams`, which runs one from end to end.
     """
 
-    def __init__(self, source: Source, detector: FrozenJudge, sink: ResultStore, *, most: int = 500, wait: float = 1.0,
-                 lateness: int = 3, form: str = "auto", silent_after: int | None = None, owner: str | None = None,
-                 health: Any = None, clock: Callable[[], float] = time.monotonic,
+    def __init__(self, source: Source, detector: FrozenJudge, sink: ResultStore, *, most: int | None = None,
+                 wait: float = 1.0, lateness: int = 3, form: str = "auto", silent_after: int | None = None,
+                 owner: str | None = None, health: Any = None, clock: Callable[[], float] = time.monotonic,
                  watch: Callable[[str], Any] | None = None, bar: bool | None = False) -> None:
         after = None if silent_after is None else whole_number("silent_after", silent_after)
         self.engine = Engine(detector, lateness, form)
         self.health, self.bar = health, bar
-        self._settings = _Settings(whole_number("most", most), float(wait), watch or (lambda step: None))
+        self._settings = _Settings(None if most is None else whole_number("most", most), float(wait),
+                                   watch or (lambda step: None))
         name = owner or f"{socket.gethostname()}:{os.getpid()}"
         self.worker = _Worker(source, self.engine, sink, name, _Ears(after, clock))
         self._stop, self._doubt = _Stop(), _Doubt(self.worker)
@@ -495,6 +520,7 @@ class Pipeline(_Looping):
         _end_of(until)  # a word that is no time is refused before anything is opened
         most = None if max_messages is None else whole_number("max_messages", max_messages, least=0)
         report, self._unread, self.worker.held = RunReport(), [], Changes()
+        self._size = self._settings.most or _FEWEST
         with self._stop.on_signals():
             try:
                 with self._stop.beginning():

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -173,12 +174,16 @@ def gap_rows(state: ChannelState, first: int, end: int) -> Iterator[StretchRow]:
     """The gaps that end among the slots from `first` to before `end`, which have just had their turn."""
     longest = state.known.limits.gap
     places = np.flatnonzero(state.times[first - state.base:end - state.base] != NEVER)
-    slots = (first + places).tolist()
-    for slot in slots:
-        before, state.last = state.last, slot
-        if before is None or longest is None or (slot - before) * state.step <= nanoseconds(longest):
-            continue
-        yield _gap_row(state, before + 1, slot - 1, nanoseconds(longest))
+    if not len(places):
+        return
+    slots = [*([] if state.last is None else [state.last]), *(first + places).tolist()]
+    state.last = slots[-1]
+    if longest is None:
+        return
+    most = nanoseconds(longest)
+    for before, slot in pairwise(slots):
+        if (slot - before) * state.step > most:
+            yield _gap_row(state, before + 1, slot - 1, most)
 
 
 def _gap_row(state: ChannelState, first: int, last: int, longest: int) -> StretchRow:
