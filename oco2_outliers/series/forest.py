@@ -61,10 +61,7 @@ class _Judging(OutlierMixin, BaseEstimator):
 
     def oddness_of(self, table: np.ndarray) -> np.ndarray:
         """Anomaly score of rows of summaries, 0 to 1, higher is odder; NaN for windows with a missing reading."""
-        found = np.full(len(table), np.nan)
-        whole = ~np.isnan(table[:, 0])
-        found[whole] = self.quick_.oddness(_standardised(table[whole], self.middle_, self.spread_))
-        return found
+        return self.quick_.oddness_of(table, self.middle_, self.spread_, _FARTHEST)
 
 # %% ../../nbs/series/34_forest.ipynb #460f0031
 class _Growing(_Judging):

@@ -12,6 +12,7 @@ import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class FrozenChannel:
         """Readings of a window; 0 where windows are not judged."""
         return 0 if self.forest is None else self.forest.window_
 
-    @property
+    @cached_property
     def spans(self) -> Spans:
         """How many readings each check looks over."""
         return spans_for(self.step, *(getattr(getattr(self.limits, name), "over", None)

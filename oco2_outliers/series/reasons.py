@@ -67,6 +67,8 @@ _KINDS = {"mean": "odd level", "median": "odd level", "min": "odd level", "max":
 
 def _shares(off: np.ndarray) -> str:
     """The summaries that make most of an odd window, with their shares."""
+    if not np.isfinite(off).all() or not np.isfinite(off.sum()):  # readings as large as numbers can be
+        off = (off >= 1e300).astype(np.float64)
     share = off / off.sum()
     order = np.argsort(-share, kind="stable")[:3]
     return ", ".join(f"{SUMMARIES[each]} {share[each]:.0%}" for each in order if share[each] >= 0.05)

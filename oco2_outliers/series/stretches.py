@@ -42,7 +42,7 @@ class Found:
     score: np.ndarray
     failed: np.ndarray
     stretches: list[Stretch]
-    runs: Sequence[tuple[int, int]] = ()  # where the number passed its bound, of stretches that were moved or merged
+    runs: Sequence[tuple[int, int]] = ()  # of stretches that were moved or merged: all that had a say in it
 
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e023
 def runs_of(mask: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -84,6 +84,7 @@ class Channel(NamedTuple):
     unit: str
     zone: Any
     habits: Habits | None = None  # by default those of the view
+    since: int = 0  # level shifts and drifts that begin before this place were told before
 
     @property
     def hours(self) -> float:
@@ -236,29 +237,35 @@ def check_rate(channel: Channel, values: np.ndarray, jumped: np.ndarray) -> Foun
     return against("rate", channel, numbers, bound, tell)
 
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e07e
-def _placed(found: Found, place: Callable[[int, int], tuple[int, int]]) -> list[tuple[Stretch, bool]]:
-    """Each stretch at its place, and whether it failed; of several that begin within half of one, the worst."""
+def _placed(found: Found, span: int, place: Callable[[int, int], tuple[int, int]]
+            ) -> tuple[list[tuple[Stretch, bool]], list[tuple[int, int]]]:
+    """Each stretch at its place, and whether it failed; of several that begin within half a span, the worst.
+
+    Also all that had a say in it: the stretches as they came, and each that was the worst so far.
+    """
     kept: list[tuple[Stretch, bool]] = []
+    heard = [(each.first, each.last) for each in found.stretches]
     for each in found.stretches:
         first, last = place(each.first, each.last)
         moved = each._replace(first=first, last=last), bool(found.failed[each.first:each.last + 1].any())
-        if kept and first - kept[-1][0].first <= (last - first) // 2:
+        if kept and first - kept[-1][0].first <= (span - 1) // 2:
             kept[-1] = max(kept[-1], moved, key=lambda one: one[0].score)
         else:
             kept.append(moved)
-    return kept
+        heard.append((kept[-1][0].first, kept[-1][0].last))
+    return kept, heard
 
 
-def _narrowed(found: Found, place: Callable[[int, int], tuple[int, int]]) -> Found:
-    """The same with each stretch at its place; the scores of all others are at most 1."""
-    failed, kept = np.zeros(len(found.score), bool), _placed(found, place)
+def _narrowed(found: Found, since: int, span: int, place: Callable[[int, int], tuple[int, int]]) -> Found:
+    """The same with each stretch that begins from `since` on at its place; the scores of all others are at most 1."""
+    found.stretches = [each for each in found.stretches if each.first >= since]
+    failed, (kept, heard) = np.zeros(len(found.score), bool), _placed(found, span, place)
     score = np.minimum(found.score, 1.0)
     for each, fails in kept:
         places = slice(each.first, each.last + 1)
         failed[places] |= fails
         score[places] = np.fmax(score[places], each.score)
-    return Found(found.kind, score, failed, [each for each, _ in kept],
-                 [(each.first, each.last) for each in found.stretches])
+    return Found(found.kind, score, failed, [each for each, _ in kept], heard)
 
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e085
 def check_shift(channel: Channel, values: np.ndarray) -> Found | None:
@@ -279,7 +286,7 @@ def check_shift(channel: Channel, values: np.ndarray) -> Found | None:
         at = first + int(np.median(np.flatnonzero(near >= 0.95 * np.nanmax(near))))
         return at, min(at + span, len(values)) - 1
 
-    return _narrowed(against("level shift", channel, numbers, bound, tell), place)
+    return _narrowed(against("level shift", channel, numbers, bound, tell), channel.since, span, place)
 
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e08c
 def check_drift(channel: Channel, values: np.ndarray, shifted: list[Stretch]) -> Found | None:
@@ -297,7 +304,7 @@ def check_drift(channel: Channel, values: np.ndarray, shifted: list[Stretch]) ->
                 f"{span_in_words(long * channel.view.step)} (limit {number(bound.suspect)})")
 
     n = len(values)
-    return _narrowed(against("drift", channel, np.abs(signed), bound, tell),
+    return _narrowed(against("drift", channel, np.abs(signed), bound, tell), channel.since, long,
                      lambda first, last: (first, min(last + long, n) - 1))
 
 

@@ -15,17 +15,30 @@ __all__ = []
 
 # %% ../../nbs/series/33_walks.ipynb #5ccee01c
 @compiled()
-def _walk(rows: np.ndarray, first: np.ndarray, left: np.ndarray, right: np.ndarray, column: np.ndarray,
+def _walk(rows: np.ndarray, first: np.ndarray, steps: int, below: np.ndarray, column: np.ndarray,
           threshold: np.ndarray, length: np.ndarray, depths: np.ndarray) -> None:
-    """Add to each row the length of its way down every tree."""
-    for tree in range(len(first)):
-        root = first[tree]
-        for row in range(len(rows)):
-            node = root
-            while left[node] >= 0:
-                goes_left = rows[row, column[node]] <= threshold[node]
-                node = root + (left[node] if goes_left else right[node])
-            depths[row] += length[node]
+    """Add to each row the length of its way down every tree; `below` has the two nodes that follow each one."""
+    n_trees = len(first)
+    nodes = np.empty(n_trees, np.int64)
+    for number in range(len(rows)):
+        row = rows[number]
+        nodes[:] = first
+        for _ in range(steps):
+            for tree in range(n_trees):
+                node = nodes[tree]
+                goes_right = not (row[column[node]] <= threshold[node])
+                nodes[tree] = below[2 * node + goes_right]
+        for tree in range(n_trees):
+            depths[number] += length[nodes[tree]]
+
+# %% ../../nbs/series/33_walks.ipynb #7325c5bd
+@compiled()
+def _put_on_scale(table: np.ndarray, middle: np.ndarray, spread: np.ndarray, farthest: float, rows: np.ndarray) -> None:
+    """Numbers less their middle in terms of their spread, none farther than so much, as float32."""
+    for row in range(len(table)):
+        for column in range(table.shape[1]):
+            away = (table[row, column] - middle[column]) / spread[column]
+            rows[row, column] = min(max(away, -farthest), farthest) if away == away else away
 
 # %% ../../nbs/series/33_walks.ipynb #5ccee023
 class QuickTrees:
@@ -35,10 +48,24 @@ class QuickTrees:
         self.trees = trees
         self.first = np.cumsum(trees.n_nodes) - trees.n_nodes
         self.lengths = np.concatenate([tree.lengths() for tree in trees.each()])
+        self._steps = int(max(tree.depths().max() for tree in trees.each())) - 1
+        leaf, root = trees.left < 0, np.repeat(self.first, trees.n_nodes)
+        sides = [np.where(leaf, np.arange(len(leaf)), root + side) for side in (trees.left, trees.right)]
+        self._below = np.stack(sides, axis=1).ravel()
+        self._column = np.where(leaf, 0, trees.column).astype(np.int64)
+
+        self._expected = len(trees.n_nodes) * float(expected_depth(np.array([trees.max_samples]))[0])
 
     def oddness(self, rows: np.ndarray) -> np.ndarray:
         """The anomaly score of each row, 0 to 1, higher is odder; rows are float32 of shape (m, d)."""
-        depths, trees = np.zeros(len(rows)), self.trees
-        _walk(rows, self.first, trees.left, trees.right, trees.column, trees.threshold, self.lengths, depths)
-        expected = len(trees.n_nodes) * float(expected_depth(np.array([trees.max_samples]))[0])
-        return 2.0 ** -(depths / expected if expected else np.ones_like(depths))
+        depths = np.zeros(len(rows))
+        _walk(rows, self.first, self._steps, self._below, self._column, self.trees.threshold, self.lengths, depths)
+        return 2.0 ** -(depths / self._expected if self._expected else np.ones_like(depths))
+
+    def oddness_of(self, table: np.ndarray, middle: np.ndarray, spread: np.ndarray, farthest: float) -> np.ndarray:
+        """The same of numbers (m, d) that are put on the trees' scale first; NaN where the first number is missing."""
+        rows = np.empty(table.shape, np.float32)
+        _put_on_scale(table, middle, spread, farthest, rows)
+        found = self.oddness(rows)
+        found[np.isnan(table[:, 0])] = np.nan
+        return found

@@ -188,17 +188,22 @@ def _run(settings: StreamConfig, reset: bool, take_over: bool, how: Mapping[str,
     """Run a pipeline; what it did."""
     from oco2_outliers.series.freezing import load_frozen
     from oco2_outliers.streams.opening_brokers import open_broker
-    from oco2_outliers.streams.pipeline import Pipeline, Source
+    from oco2_outliers.streams.pipeline import Pipeline, Source, rare_collections
 
     settings.needed("store")
-    frozen = load_frozen(settings.needed("model"))
+    try:
+        frozen = load_frozen(settings.needed("model"))
+    except FileNotFoundError:
+        raise InputError(f"no such model file: {printable(settings.needed('model'))}; `series freeze` makes one"
+                         ) from None
     with ExitStack() as stack:
         broker = stack.enter_context(closing(open_broker(settings.needed("broker"))))
         store = stack.enter_context(_store_of(settings, _about(settings, frozen), reset))
         pipeline = Pipeline(Source(broker, settings.needed("topic"), settings.group, take_over), frozen, store,
                             most=settings.most, wait=settings.wait, lateness=settings.lateness, form=settings.form,
                             silent_after=settings.silent_after, health=stack.enter_context(_health(settings)), bar=None)
-        return pipeline.run(**how)
+        with rare_collections():
+            return pipeline.run(**how)
 
 # %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a0e
 _Model = Annotated[str | None, typer.Option("-m", "--model", help="Model file, as `series freeze` writes it.")]
@@ -214,7 +219,8 @@ def _listen_command(
     form: Annotated[str | None, typer.Option(help="How messages are written: json, csv, influx or auto.")] = None,
     lateness: Annotated[int | None, typer.Option(help="How many steps a reading may come after later ones. Default: "
                                                  "3.")] = None,
-    most: Annotated[int | None, typer.Option(help="Messages of one transaction at most. Default: 500.")] = None,
+    most: Annotated[int | None, typer.Option(
+        help="Messages of one transaction at most. Default: 500, and up to 4000 while it lags behind.")] = None,
     wait: Annotated[str | None, typer.Option(help="How long a batch waits for messages. Default: 1 s.")] = None,
     silent_after: Annotated[int | None, typer.Option(help="Steps without a reading after which a channel is called "
                                                      "silent. Default: never.")] = None,

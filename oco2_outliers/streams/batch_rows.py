@@ -113,6 +113,14 @@ class Changes:
         if n:
             self.counts[site, channel, word] = self.counts.get((site, channel, word), 0) + n
 
+    def add(self, later: Changes) -> None:
+        """Let the changes of a later batch follow."""
+        for name in ("first", "settled", "stretches", "events", "dead", "channels"):
+            getattr(self, name).extend(getattr(later, name))
+        for (site, channel, word), n in later.counts.items():
+            self.count(word, n, site, channel)
+        self.positions |= later.positions
+
     def __bool__(self) -> bool:
         return any((self.first, self.settled, self.stretches, self.events, self.dead, self.counts, self.channels,
                     self.positions))

@@ -66,8 +66,26 @@ class Listener(Protocol):
         Whoever shall end where the messages end goes by it, so a broker that does not answer counts as 1 at least.
         """
 
+    def sure(self) -> bool:
+        """Whether a lag of 0 means that there is nothing more: each partition was heard of, and no other will come."""
+
+    def whole(self) -> bool:
+        """Whether all partitions of the topic are ours."""
+
     def close(self) -> None:
         """Let the partitions go."""
+
+# %% ../../nbs/streams/20_broker_parts.ipynb #c8a620e0
+class OnlyReader:
+    """A listener that reads all partitions, and is told by the source itself how much is left."""
+
+    def sure(self) -> bool:
+        """Yes: the source was asked."""
+        return True
+
+    def whole(self) -> bool:
+        """Yes: no other worker has a partition."""
+        return True
 
 # %% ../../nbs/streams/20_broker_parts.ipynb #cbc2ce9a
 class Broker(Protocol):

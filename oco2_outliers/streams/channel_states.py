@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ground.compiling import compiled
 from ..ground.errors import InputError
 from ..series.clocks import nanoseconds
 from ..series.freezing import FrozenChannel, slots_ahead, slots_back
@@ -21,7 +22,7 @@ __all__ = []
 
 # %% ../../nbs/streams/32_channel_states.ipynb #117ffdd1
 TAKEN, DUPLICATE, CONFLICT, IRREGULAR, LATE, UNKNOWN, AHEAD = range(7)  # what becomes of a reading
-_PATIENCE = 3  # readings far ahead that are not believed
+BELIEVED = 4  # slots, near each other, that must say that the clock has jumped
 
 
 def _same(one: float, other: float) -> bool:
@@ -36,18 +37,27 @@ class ChannelState:
                  farthest: int | None = None) -> None:
         self.site, self.channel, self.partition, self.known = site, channel, partition, known
         self.step, self.lateness = nanoseconds(known.step), lateness
+        self._whole, self._rest = divmod(known.begin - self.step // 2, self.step)
         self.back, self.ahead = slots_back(known), slots_ahead(known)
         self.far = 2 * (self.back + self.ahead) + lateness  # a gap after which nothing is shared
         day = -(-31 * 86_400 * 10**9 // self.step)
         self.farthest = max(day, self.far) if farthest is None else max(int(farthest), self.far)
+        self.lowest, self.highest = self._slot(-2**63) + 2 * self.far, self._slot(2**63 - 1) - 2 * self.far
         self.values, self.times = np.full(1024, np.nan), np.full(1024, NEVER, np.int64)
         self.base = self.newest = self.released = self.settled = 0
-        self.began, self.waiting = False, 0
+        self.began = False
         self.last: int | None = None  # the last slot that had its turn with a reading
+        self.rules: Any = None  # what the first verdict on this channel works out once
+        self.aside: list[tuple[int, float, str]] = []  # times and values that are strange, positions of their messages
+
+    def _slot(self, time: int) -> int:
+        """The slot of one time, by whole numbers without end."""
+        return (time - self.known.begin + self.step // 2) // self.step
 
     def slots_of(self, times: np.ndarray) -> np.ndarray:
-        """The slot of each time (n,), in ns."""
-        return (times - self.known.begin + self.step // 2) // self.step
+        """The slot of each time (n,), in ns; the difference of two times may pass 64 bits, so steps are taken first."""
+        steps = times // self.step
+        return steps - self._whole + (times - steps * self.step - self._rest) // self.step
 
     def moments_of(self, slots: Any) -> Any:
         """The times at which slots stand, in ns."""
@@ -57,6 +67,11 @@ class ChannelState:
     def length(self) -> int:
         """Places of the arrays that are in use."""
         return self.newest - self.base + 1 if self.began else 0
+
+    def is_strange(self, slot: int) -> bool:
+        """Whether a slot lies so far away that a clock may be wrong."""
+        apart = slot - self.newest
+        return self.began and (apart > self.farthest or (self.last is None and -apart > self.farthest))
 
 # %% ../../nbs/streams/32_channel_states.ipynb #f37c6642
 def make_room(state: ChannelState, slot: int) -> None:
@@ -86,15 +101,17 @@ def begin_at(state: ChannelState, slot: int) -> None:
     """Begin a new part of the channel at a slot; what was held is forgotten."""
     state.released = slot - state.lateness
     state.base = state.settled = state.released - (state.back if state.began else 0)
-    state.newest, state.began, state.waiting = slot, True, 0
+    state.newest, state.began = slot, True
     n = max(1024, state.length)
     state.values, state.times = np.full(n, np.nan), np.full(n, NEVER, np.int64)
 
 
 def begin_with_reading(state: ChannelState) -> None:
     """Let a channel begin with its first reading, when that has its turn."""
+    if state.last is not None:
+        return
     there = np.flatnonzero(state.times[:state.released - state.base] != NEVER)
-    if state.last is None and len(there):
+    if len(there):
         forget(state, state.base + int(there[0]), at_once=True)
         state.settled = state.base
 
@@ -120,27 +137,41 @@ def _put(state: ChannelState, slot: int, time: int, value: float) -> None:
 
 
 def take_one(state: ChannelState, slot: int, time: int, value: float) -> int | None:
-    """Take one reading; None where it begins a new part of the channel."""
-    if not state.began:
-        return None
-    if slot - state.newest > state.farthest and state.waiting < _PATIENCE:
-        state.waiting += 1
+    """Take one reading; None where it is strange, or begins a new part of the channel."""
+    if not state.lowest <= slot <= state.highest:
         return AHEAD
-    if slot - state.newest > state.far:
+    if not state.began or slot - state.newest > state.far or state.is_strange(slot):
         return None
     fate = _fate(state, slot, time, value)
     if fate == TAKEN:
         _put(state, slot, time, value)
-        state.waiting = 0
     return fate
 
+# %% ../../nbs/streams/32_channel_states.ipynb #20e263c7
+def set_aside(state: ChannelState, time: int, value: float, position: str) -> tuple[int, list[tuple[int, float, str]]]:
+    """Set a strange reading aside; its fate, and those that are given up because it does not say the same."""
+    for there, held, _ in state.aside:
+        if there == time:
+            return (DUPLICATE if _same(held, value) else CONFLICT), []
+    slot, *slots = state.slots_of(np.array([time, *(each for each, _, _ in state.aside)])).tolist()
+    if slot in slots:
+        return AHEAD, []
+    given_up: list[tuple[int, float, str]] = []
+    if slots and abs(slot - slots[0]) > state.far:
+        given_up, state.aside = state.aside, []
+    state.aside.append((time, value, position))
+    return TAKEN, given_up
+
 # %% ../../nbs/streams/32_channel_states.ipynb #33e4a5cf
-def take_readings(state: ChannelState, times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Take readings in the order in which they came; the fate of each up to one that begins a new part, if any."""
-    slots = state.slots_of(times)
-    if state.began and not state.waiting and len(slots):
-        apart = np.diff(slots, prepend=state.newest)
-        if apart.min() > 0 and apart.max() <= state.far:
+def take_readings(state: ChannelState, slots: np.ndarray, times: np.ndarray, values: np.ndarray
+                  ) -> tuple[np.ndarray, bool]:
+    """Take readings in the order in which they came; the fate of each up to one that is strange or begins a new part.
+    """
+    if state.began and len(slots):
+        apart = slots.copy()
+        apart[1:] -= slots[:-1]
+        apart[0] -= state.newest
+        if apart.min() > 0 and apart.max() <= state.far and slots[-1] <= state.highest:
             make_room(state, int(slots[-1]))
             state.values[slots - state.base], state.times[slots - state.base] = values, times
             state.newest = int(slots[-1])
@@ -169,27 +200,35 @@ def release(state: ChannelState) -> tuple[int, int]:
     return first, state.released
 
 
+@compiled()
+def _count_waits(times: np.ndarray, places: np.ndarray, lateness: int, waits: np.ndarray) -> None:
+    """Write for how many later places each of some places had to wait."""
+    for each in range(len(places)):
+        waits[each] = 0
+        for behind in range(lateness, 0, -1):
+            place = places[each] - behind
+            if place < 0 or times[place] == NEVER:
+                waits[each] = lateness + 1 - behind
+
+
 def waited(state: ChannelState, slots: np.ndarray) -> np.ndarray:
     """For how many later slots each slot (n,) had to wait because slots before it hold nothing; 0 as a rule.
 
     It is what a feed in order would have waited, so that disorder changes nothing in the store.
     """
-    wait = np.zeros(len(slots), np.int64)
-    for behind in range(1, state.lateness + 1):
-        place = slots - behind - state.base
-        empty = place < 0
-        empty[~empty] = state.times[place[~empty]] == NEVER
-        wait[empty] = np.maximum(wait[empty], state.lateness + 1 - behind)
-    return wait
+    waits = np.empty(len(slots), np.int64)
+    _count_waits(state.times, slots - state.base, state.lateness, waits)
+    return waits
 
 # %% ../../nbs/streams/32_channel_states.ipynb #4f697aac
 def row_of(state: ChannelState) -> ChannelRow:
     """The state of a channel as a row of the store."""
-    begin = state.released - state.base
-    places = np.flatnonzero(state.times[max(begin, 0):state.length] != NEVER) + max(begin, 0)
+    begin = max(state.released - state.base, 0)
+    places = begin + np.flatnonzero(state.times[begin:state.length] != NEVER)
     pending = [[int(state.times[each]), None if np.isnan(state.values[each]) else float(state.values[each])]
-               for each in places]
-    more = {"waiting": state.waiting, "last": state.last}
+               for each in places.tolist()]
+    aside = [[time, None if value != value else value, position] for time, value, position in state.aside]
+    more = {"last": state.last, "aside": aside}
     return ChannelRow(state.site, state.channel, state.partition, state.base, state.newest, state.released,
                       state.settled, json.dumps(pending), json.dumps(more))
 
@@ -198,7 +237,9 @@ def restore(state: ChannelState, row: ChannelRow, times: np.ndarray, values: np.
     """Bring a channel to the state of a row; `times` and `values` are readings that had their turn."""
     more = json.loads(row.more)
     state.base, state.newest, state.released, state.settled = row.base, row.newest, row.released, row.settled
-    state.began, state.waiting, state.last = True, more["waiting"], more["last"]
+    state.began, state.last = True, more["last"]
+    state.aside = [(time, np.nan if value is None else value, position)
+                   for time, value, position in more.get("aside", ())]
     state.values, state.times = np.full(1024, np.nan), np.full(1024, NEVER, np.int64)
     state.newest = row.base - 1
     make_room(state, row.newest)

@@ -119,7 +119,7 @@ class _Settings:
     model: str | None = None
     form: str = "auto"
     lateness: int = 3
-    most: int = 500
+    most: int | None = None
     wait: float = 1.0
     silent_after: int | None = None
     health_file: str | None = None
@@ -153,7 +153,7 @@ class StreamConfig(_Settings):
         How messages are written: ``json``, ``csv``, ``influx`` or ``auto``.
     lateness : int, default 3
         How many steps a reading may come after later ones.
-    most, wait : int and float, default 500 and 1.0
+    most, wait : int and float, optional
         Messages in one transaction, and seconds after which it is written.
     silent_after : int, optional
         Steps without a reading after which a channel is called silent.

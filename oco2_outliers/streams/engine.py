@@ -5,7 +5,6 @@
 # %% ../../nbs/streams/38_engine.ipynb #05e6906c
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from ..ground.errors import printable
 from ..ground.numbers import shown, whole_number
 from ..series.clocks import span_in_words
 from ..series.freezing import FrozenJudge
+from ..series.readings import NEVER
 from ..series.stretches import number, range_reason, range_scores
 from .broker_parts import Message
 from oco2_outliers.streams.batch_rows import (
@@ -28,6 +28,7 @@ from oco2_outliers.streams.batch_rows import (
 )
 from oco2_outliers.streams.channel_states import (
     AHEAD,
+    BELIEVED,
     CONFLICT,
     DUPLICATE,
     IRREGULAR,
@@ -39,11 +40,13 @@ from oco2_outliers.streams.channel_states import (
     release,
     restore,
     row_of,
+    set_aside,
+    take_one,
     take_readings,
 )
 from .first_verdicts import first_verdicts
-from .messages import Reading, read_message
-from .settling import gap_rows, settle
+from .messages import Reading, Refused, read_message
+from .settling import gap_rows, may_be_cut, settle
 
 # %% auto #0
 __all__ = ['Engine']
@@ -74,6 +77,14 @@ def _letters(message: Message, parts: Iterable[tuple[int, str]]) -> Iterator[Dea
         head = message.body[:MOST_BYTES] if head is None else head
         yield DeadLetter(message.partition, message.position, part, head, len(message.body), reason)
 
+# %% ../../nbs/streams/38_engine.ipynb #6ba6647c
+def _places(n: int, refused: Sequence[Refused]) -> Iterable[int]:
+    """Which part of its message each of n readings is, beside those that were refused."""
+    if not refused:
+        return range(n)
+    taken = {each.part for each in refused}
+    return [part for part in range(n + len(taken)) if part not in taken]
+
 # %% ../../nbs/streams/38_engine.ipynb #87633e59
 def _out_of_range(state: ChannelState, value: float) -> tuple[bool, str, float]:
     """Whether a value alone is out of range, in words, and its score."""
@@ -94,7 +105,7 @@ def _alone(state: ChannelState, each: _Arrived, kind: str, reason: str, odd: boo
 
 
 def _stretch(state: ChannelState, each: _Arrived, kind: str, reason: str) -> StretchRow:
-    """A stretch of one reading that takes no slot."""
+    """The stretch of one reading that takes no slot."""
     return StretchRow(state.site, state.channel, each.time, each.time, kind, each.value, np.nan, True, np.nan, reason)
 
 # %% ../../nbs/streams/38_engine.ipynb #f2213e6b
@@ -105,17 +116,15 @@ def tell_late(state: ChannelState, each: _Arrived, changes: Changes) -> None:
     reason = f"late: came when its turn was over ({wait} is waited for)" + (f"; {said}" if said else "")
     _alone(state, each, "late", reason, odd, changes)
     if odd:
-        changes.stretches.append(_stretch(state, each, "out of range", said))
+        changes.stretches.append(_stretch(state, each, "late", reason))
 
 
 def tell_irregular(state: ChannelState, each: _Arrived, changes: Changes) -> None:
     """A reading between two steps."""
-    reason = "irregular: between two steps; another reading has its slot"
+    odd, said, _ = _out_of_range(state, each.value)
+    reason = "irregular: between two steps; another reading has its slot" + (f"; {said}" if odd else "")
     _alone(state, each, "irregular", reason, True, changes)
     changes.stretches.append(_stretch(state, each, "irregular", reason))
-    odd, said, _ = _out_of_range(state, each.value)
-    if odd:
-        changes.stretches.append(_stretch(state, each, "out of range", said))
 
 
 def tell_event(state: ChannelState, each: _Arrived, kind: str, reason: str, changes: Changes) -> None:
@@ -159,24 +168,44 @@ class _Holding:
             del self.states[pair]
 
 # %% ../../nbs/streams/38_engine.ipynb #09eec989
-def _settle_fate(state: ChannelState, each: _Arrived, fate: int, stored: Stored, changes: Changes) -> None:
+class _Told:
+    """The values of readings that have a verdict: in this batch, or in the store."""
+
+    def __init__(self, changes: Changes, stored: Stored) -> None:
+        self.changes, self._stored = changes, stored
+        self._values: dict[tuple, float] = {}
+        self._seen = 0
+
+    def of(self, site: str, channel: str, time: int) -> tuple[bool, float]:
+        """Whether a reading has one, and its value."""
+        rows = self.changes.first
+        for place in range(self._seen, len(rows)):
+            self._values[rows[place][:3]] = rows[place].value
+        self._seen = len(rows)
+        key = site, channel, time
+        return (True, self._values[key]) if key in self._values else self._stored(*key)
+
+# %% ../../nbs/streams/38_engine.ipynb #09eec98a
+def tell_twin(state: ChannelState, each: _Arrived, value: float, changes: Changes) -> None:
+    """A reading whose time another has: with the same value, or not."""
+    if value == each.value or (value != value and each.value != each.value):
+        return changes.count("duplicate", 1, state.site, state.channel)
+    reason = f"conflict: {number(value)} was there, this says {number(each.value)}"
+    return tell_event(state, each, "conflict", reason, changes)
+
+
+def _settle_fate(state: ChannelState, each: _Arrived, fate: int, told: _Told) -> None:
     """Say of a reading that takes no slot what became of it."""
     if fate == AHEAD:
-        reason = "ahead: farther in the future than a clock is believed; four in a row are"
-        return tell_event(state, each, "ahead", reason, changes)
-    there, value = fate in (DUPLICATE, CONFLICT), np.nan
+        reason = "ahead: too near the end of what a clock can tell"
+        return tell_event(state, each, "ahead", reason, told.changes)
+    if fate in (DUPLICATE, CONFLICT):
+        place = int(state.slots_of(np.array([each.time]))[0]) - state.base
+        return tell_twin(state, each, float(state.values[place]), told.changes)
+    there, value = told.of(state.site, state.channel, each.time)
     if there:
-        value = float(state.values[int(state.slots_of(np.array([each.time]))[0]) - state.base])
-    else:
-        row = next((row for row in reversed(changes.first)
-                    if (row.time, row.channel, row.site) == (each.time, state.channel, state.site)), None)
-        there, value = (True, row.value) if row is not None else stored(state.site, state.channel, each.time)
-    if there and (value == each.value or (value != value and each.value != each.value)):
-        return changes.count("duplicate", 1, state.site, state.channel)
-    if there:
-        reason = f"conflict: {number(value)} was there, this says {number(each.value)}"
-        return tell_event(state, each, "conflict", reason, changes)
-    return tell_irregular(state, each, changes) if fate == IRREGULAR else tell_late(state, each, changes)
+        return tell_twin(state, each, value, told.changes)
+    return tell_irregular(state, each, told.changes) if fate == IRREGULAR else tell_late(state, each, told.changes)
 
 # %% ../../nbs/streams/38_engine.ipynb #a18524f0
 def _turns(state: ChannelState, changes: Changes) -> None:
@@ -202,6 +231,50 @@ def _end_part(state: ChannelState, changes: Changes) -> None:
     verdicts, stretches = settle(state)
     changes.settled += verdicts
     changes.stretches += stretches
+
+# %% ../../nbs/streams/38_engine.ipynb #5bde1898
+def tell_ahead(state: ChannelState, given_up: Iterable[tuple[int, float, str]], changes: Changes) -> None:
+    """Readings whose clock was not believed."""
+    reason = "ahead: farther in the future than a clock is believed; four in a row are"
+    for time, value, position in given_up:
+        tell_event(state, _Arrived(time, value, state.partition, position), "ahead", reason, changes)
+
+
+def _begin_part(state: ChannelState, slot: int, changes: Changes) -> None:
+    """Begin a new part of a channel; what was set aside did not say so."""
+    tell_ahead(state, state.aside, changes)
+    state.aside = []
+    if state.began:
+        _end_part(state, changes)
+    begin_at(state, slot)
+
+
+def _begin_before(state: ChannelState, slot: int, changes: Changes) -> None:
+    """Begin a channel anew, before its first readings, none of which had its turn: their clock was wrong."""
+    held = [(int(time), float(value), "") for time, value in zip(state.times[:state.length], state.values)
+            if time != NEVER]
+    tell_ahead(state, held, changes)
+    begin_at(state, slot)
+
+# %% ../../nbs/streams/38_engine.ipynb #5bde1897
+def _set_aside(state: ChannelState, each: _Arrived, told: _Told) -> None:
+    """Set a strange reading aside; where enough say the same, begin a new part with them."""
+    fate, given_up = set_aside(state, each.time, each.value, each.position)
+    tell_ahead(state, [(each.time, each.value, each.position)] if fate == AHEAD else given_up, told.changes)
+    if fate in (DUPLICATE, CONFLICT):
+        value = next(value for time, value, _ in state.aside if time == each.time)
+        return tell_twin(state, each, value, told.changes)
+    if len(state.aside) < BELIEVED:
+        return None
+    held, state.aside = state.aside, []
+    slots = state.slots_of(np.array([time for time, _, _ in held], np.int64)).tolist()
+    (_begin_part if slots[0] > state.newest else _begin_before)(state, slots[0], told.changes)
+    for slot, (time, value, position) in zip(slots, held):
+        taken = take_one(state, slot, time, value)
+        assert taken is not None  # they lie near each other
+        if taken != TAKEN:
+            _settle_fate(state, _Arrived(time, value, state.partition, position), taken, told)
+    return None
 
 # %% ../../nbs/streams/38_engine.ipynb #5bde189a
 class _Sorting(_Holding):
@@ -238,15 +311,14 @@ class _Sorting(_Holding):
         for message in messages:
             readings, refused = read_message(message.body, self.form)
             parts = [(each.part, each.reason) for each in refused]
-            taken = {each.part for each in refused}
-            places = (part for part in itertools.count() if part not in taken)  # a reading's place in its message
-            for part, reading in zip(places, readings):
+            for part, reading in zip(_places(len(readings), refused), readings):
                 if why := self._why(reading, message.partition, where):
                     parts.append((part, why))
                     continue
                 arrived = _Arrived(reading.time, reading.value, message.partition, message.position)
                 groups.setdefault((reading.site, reading.channel), []).append(arrived)
-            changes.dead += _letters(message, parts)
+            if parts:
+                changes.dead += _letters(message, parts)
         return groups
 
 # %% ../../nbs/streams/38_engine.ipynb #0c365883
@@ -257,22 +329,30 @@ class _Taking(_Sorting):
         """Put readings into their slots, and give those whose turn has come their first verdict."""
         times = np.array([each.time for each in arrived], np.int64)
         values = np.array([each.value for each in arrived], np.float64)
-        place = 0
+        slots, told = state.slots_of(times), _Told(changes, self.stored)
+        place, size = 0, len(arrived)
         while place < len(arrived):
-            fates, is_new = take_readings(state, times[place:], values[place:])
+            part = slice(place, place + size)
+            fates, stopped = take_readings(state, slots[part], times[part], values[part])
             for offset in np.flatnonzero(fates != TAKEN).tolist():
-                _settle_fate(state, arrived[place + offset], int(fates[offset]), self.stored, changes)
-            place += len(fates)
-            if is_new:
-                if state.began:
-                    _end_part(state, changes)
-                begin_at(state, int(state.slots_of(times[place:place + 1])[0]))
+                _settle_fate(state, arrived[place + offset], int(fates[offset]), told)
+            if state.aside and (fates == TAKEN).any():
+                tell_ahead(state, state.aside, changes)
+                state.aside = []
+            place, size = place + len(fates), 2 * size
+            if stopped:
+                size = 1  # where many are strange, the rest is not looked at anew for each of them
+                if state.is_strange(int(slots[place])):
+                    _set_aside(state, arrived[place], told)
+                    place += 1
+                else:
+                    _begin_part(state, int(slots[place]), changes)
         _turns(state, changes)
 
     def _settle(self, state: ChannelState, changes: Changes, eager: bool) -> None:
         """Settle a channel where it is worth it."""
         pair = state.site, state.channel
-        if not eager and state.released - state.ahead < self._patience.get(pair, 0):
+        if state.released - state.ahead < self._patience.get(pair, 0) and not (eager and may_be_cut(state)):
             return
         before = state.settled
         verdicts, stretches = settle(state)
@@ -322,6 +402,7 @@ class Engine(_Taking):
     (0, {'0': '1'})
     """
 
+    @np.errstate(over="ignore", invalid="ignore")  # a reading as large as numbers can be is judged, and fills no log
     def take(self, messages: Sequence[Message], eager: bool = False) -> Changes:
         """Judge a batch; `eager` settles whatever can be settled, else only where enough has gathered."""
         changes = Changes(positions={message.partition: message.position for message in messages})
@@ -329,15 +410,21 @@ class Engine(_Taking):
             state = self.state_of(site, channel, arrived[0].partition)
             self._take_channel(state, arrived, changes)
             self._settle(state, changes, eager)
-            changes.channels.append(row_of(state))
+            if state.began:
+                changes.channels.append(row_of(state))
         return changes
 
+    @np.errstate(over="ignore", invalid="ignore")
     def settle_all(self, final: bool = False) -> Changes:
         """Settle what can be settled in every channel; with `final` everything, as at the end of a table."""
         changes = Changes()
         for state in self.states.values():
+            if not state.began:
+                continue
             before = state.settled
             if final:
+                tell_ahead(state, state.aside, changes)
+                state.aside = []
                 self._release_rest(state, changes)
             verdicts, stretches = settle(state, final)
             changes.settled += verdicts

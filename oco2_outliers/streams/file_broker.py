@@ -22,6 +22,7 @@ from oco2_outliers.streams.broker_parts import (
     GroupInUse,
     Message,
     NotOurs,
+    OnlyReader,
     SourceDamaged,
     TopicMissing,
     batches,
@@ -166,7 +167,7 @@ class _Readers:
                      "and nothing is lost; this one must end")
 
 # %% ../../nbs/streams/21a_file_broker.ipynb #230b4b88
-class FileListener(_Readers):
+class FileListener(_Readers, OnlyReader):
     """Reads all partitions of a topic in a folder, for one worker."""
 
     def read(self, most: int, wait: float) -> list[Message]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
+from ..ground.compiling import compiled
 from ..series.clocks import nanoseconds, span_in_words
 from ..series.freezing import FrozenChannel
 from ..series.readings import NEVER
+from ..series.limits import ChannelLimits
 from ..series.reasons import Usual, summary_reason
-from ..series.stretches import number, range_reason, range_scores
+from ..series.stretches import number, range_reason
 from ..series.summaries import SUMMARIES, summaries_ending
 from .channel_states import ChannelState, waited
 from .batch_rows import FirstVerdict
@@ -23,17 +24,95 @@ from .batch_rows import FirstVerdict
 __all__ = []
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #52f79749
+class Rules(NamedTuple):
+    """The bounds of the checks that look back, as numbers; one that is not asked for is never passed."""
+
+    low: float
+    high: float
+    middle: float
+    half: float  # NaN where the range is open
+    least: int  # readings of a flat line; 0 where none is looked for
+    tolerance: float
+    jump: float  # an hour
+    rate: float  # an hour
+    back: int  # readings that a rate looks back
+    hours: float  # of a step
+
+
+def _least_flat(limits: ChannelLimits, step: int) -> int:
+    """Readings of a flat line; 0 where none is looked for."""
+    bound = limits.flat_line
+    if bound is None or bound.suspect is None:
+        return 0
+    return max(2, -(-nanoseconds(bound.suspect) // step) + 1)
+
+
+def rules_of(known: FrozenChannel) -> Rules:
+    """The bounds of a channel."""
+    limits, step = known.limits, nanoseconds(known.step)
+    low, high = (-np.inf, np.inf) if limits.out_of_range is None else limits.out_of_range.suspect
+    is_closed = np.isfinite(low) and np.isfinite(high)
+    middle, half = ((low + high) / 2, max((high - low) / 2, 1e-300)) if is_closed else (0.0, np.nan)
+    tolerance = 0.0 if limits.flat_line is None else limits.flat_line.tolerance
+    jump, rate = (np.inf if each is None else each.suspect for each in (limits.jump, limits.rate))
+    return Rules(float(low), float(high), float(middle), float(half), _least_flat(limits, step), float(tolerance),
+                 float(jump), float(rate), known.spans.rate, step / 3600e9)
+
+# %% ../../nbs/streams/34_first_verdicts.ipynb #fa6b5e43
+RANGED, FLAT, JUMPED, RATED = 1, 2, 4, 8  # what a check found, as bits
+
+
+@compiled()
+def _is_flat(values: np.ndarray, place: int, least: int, tolerance: float) -> bool:
+    """Whether the last `least` values differ by at most so much."""
+    if place + 1 < least or least == 0:
+        return False
+    low = high = values[place]
+    for back in range(least):
+        value = values[place - back]
+        low, high = min(low, value), max(high, value)
+        if np.isnan(value) or not high - low <= tolerance:
+            return False
+    return True
+
+
+@compiled()
+def _change(calm: np.ndarray, place: int, back: int) -> float:
+    """How far a value is from the one `back` places before; NaN where there is none."""
+    return abs(calm[place] - calm[place - back]) if place >= back else np.nan
+
+# %% ../../nbs/streams/34_first_verdicts.ipynb #bc9ec7a2
+@compiled()
+def look_back(values: np.ndarray, first: int, rules: Rules, found: np.ndarray, steps: np.ndarray, rates: np.ndarray
+              ) -> None:
+    """Write what the checks find at each place from `first` on, and the changes an hour, into arrays."""
+    calm, jumped = values.copy(), np.zeros(len(values), np.bool_)
+    for place in range(len(values)):
+        value = values[place]
+        if value < rules.low or value > rules.high or abs(value - rules.middle) / rules.half > 1.0:
+            calm[place] = np.nan
+        step = _change(calm, place, 1) / rules.hours
+        jumped[place] = step > rules.jump
+        if place < first:
+            continue
+        rate = _change(calm, place, rules.back) / (rules.back * rules.hours)
+        steps[place - first], rates[place - first] = step, rate
+        flags = RANGED * (np.isnan(calm[place]) and not np.isnan(value)) + JUMPED * jumped[place]
+        flags += FLAT * _is_flat(values, place, rules.least, rules.tolerance)
+        flags += RATED * (rate > rules.rate and not jumped[max(place - rules.back + 1, 0) : place + 1].any())
+        found[place - first] = flags
+
+# %% ../../nbs/streams/34_first_verdicts.ipynb #cb20d460
 class Looked(NamedTuple):
-    """A slice of a channel: its values, where the new readings begin, and what is known."""
+    """A slice of a channel, where its new readings begin, what is known of it, and what the checks found."""
 
     values: np.ndarray
     new: int  # the first place that is to be judged
     known: FrozenChannel
-
-    @property
-    def hours(self) -> float:
-        """The step in hours."""
-        return nanoseconds(self.known.step) / 3600e9
+    rules: Rules
+    found: np.ndarray  # of each new place: bits
+    steps: np.ndarray  # change since the reading before, an hour
+    rates: np.ndarray
 
     @property
     def unit(self) -> str:
@@ -41,94 +120,42 @@ class Looked(NamedTuple):
         return f" {self.known.limits.unit}" if self.known.limits.unit else ""
 
 
-def flat_ends(values: np.ndarray, least: int, tolerance: float) -> np.ndarray:
-    """Which values (n,) end a run of `least` that differ by at most `tolerance`."""
-    found = np.zeros(len(values), bool)
-    if least <= len(values):
-        rows = sliding_window_view(values, least)
-        with np.errstate(invalid="ignore"):
-            found[least - 1:] = rows.max(axis=1) - rows.min(axis=1) <= tolerance
-    return found
-
-
-def change_back(values: np.ndarray, back: int) -> np.ndarray:
-    """How far each value (n,) is from the one `back` places before; NaN where one of them is missing."""
-    found = np.full(len(values), np.nan)
-    if back < len(values):
-        found[back:] = np.abs(values[back:] - values[:-back])
-    return found
-
-# %% ../../nbs/streams/34_first_verdicts.ipynb #fa6b5e43
-class _Checked(NamedTuple):
-    """What the checks found in a slice: masks, and the numbers behind them."""
-
-    ranged: np.ndarray
-    flat: np.ndarray
-    jumped: np.ndarray
-    rated: np.ndarray
-    by_jump: np.ndarray
-    by_rate: np.ndarray
-
-
-def _beyond(numbers: np.ndarray, bound: float) -> np.ndarray:
-    """Which numbers pass a bound."""
-    with np.errstate(invalid="ignore"):
-        return numbers > bound
-
-
-def _least_flat(looked: Looked) -> int:
-    """Readings of a flat line; 0 where none is looked for."""
-    bound = looked.known.limits.flat_line
-    if bound is None or bound.suspect is None:
-        return 0
-    return max(2, -(-nanoseconds(bound.suspect) // nanoseconds(looked.known.step)) + 1)
-
-# %% ../../nbs/streams/34_first_verdicts.ipynb #bc9ec7a2
-def _check(looked: Looked) -> _Checked:
-    """Look back from every place of a slice."""
-    values, limits = looked.values, looked.known.limits
-    nothing, none = np.zeros(len(values), bool), np.full(len(values), np.nan)
-    ranged = nothing if limits.out_of_range is None else range_scores(values, limits.out_of_range)[0] > 1
-    calm = np.where(ranged, np.nan, values)
-    flat, jumped, rated, by_jump, by_rate = nothing, nothing, nothing, none, none
-    if least := _least_flat(looked):
-        flat = flat_ends(values, least, limits.flat_line.tolerance if limits.flat_line else 0.0)
-    if limits.jump is not None:
-        by_jump = change_back(calm, 1) / looked.hours
-        jumped = _beyond(by_jump, limits.jump.suspect)
-    if limits.rate is not None:
-        back = looked.known.spans.rate
-        by_rate = change_back(calm, back) / (back * looked.hours)
-        recent = np.convolve(jumped, np.ones(back))[:len(values)] > 0.5
-        rated = _beyond(by_rate, limits.rate.suspect) & ~recent
-    return _Checked(ranged, flat, jumped, rated, by_jump, by_rate)
+def looked_at(values: np.ndarray, new: int, known: FrozenChannel, rules: Rules) -> Looked:
+    """Look back from the places of a slice from `new` on."""
+    n = len(values) - new
+    found, steps, rates = np.empty(n, np.int64), np.empty(n), np.empty(n)
+    look_back(values, new, rules, found, steps, rates)
+    return Looked(values, new, known, rules, found, steps, rates)
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #547883e6
-def _said_of(looked: Looked, found: _Checked, place: int) -> tuple[str, str]:
-    """Kind and sentence of the first check that flagged a place; empty where none did."""
-    values, limits, unit = looked.values, looked.known.limits, looked.unit
-    value = values[place]
-    if found.ranged[place] and limits.out_of_range is not None:
-        return "out of range", range_reason(values[place:place + 1], limits.out_of_range, unit)
-    if found.flat[place] and limits.flat_line is not None:
-        least, near = _least_flat(looked), limits.flat_line.tolerance
-        what = f"are exactly {number(value)}{unit}" if near == 0 else f"lie within {number(near)} of each other"
-        return "flat line", f"flat line: the last {least} readings {what}"
-    if found.jumped[place] and limits.jump is not None:
-        before = values[place - 1]
+def _flat_reason(looked: Looked, value: float) -> str:
+    """The sentence on a flat line so far."""
+    near = looked.rules.tolerance
+    what = f"are exactly {number(value)}{looked.unit}" if near == 0 else f"lie within {number(near)} of each other"
+    return f"flat line: the last {looked.rules.least} readings {what}"
+
+
+def _said_of(looked: Looked, new: int) -> tuple[str, str]:
+    """Kind and sentence of the first check that flagged a new place."""
+    limits, unit, place, found = looked.known.limits, looked.unit, looked.new + new, int(looked.found[new])
+    value = looked.values[place]
+    if found & RANGED and limits.out_of_range is not None:
+        return "out of range", range_reason(looked.values[place:place + 1], limits.out_of_range, unit)
+    if found & FLAT:
+        return "flat line", _flat_reason(looked, value)
+    if found & JUMPED:
+        before = looked.values[place - 1]
         return "jump", (f"jump of {number(value - before)} from {number(before)} to {number(value)}{unit} "
-                        f"({number(found.by_jump[place])} per hour, limit {number(limits.jump.suspect)})")
-    if found.rated[place] and limits.rate is not None:
-        back = looked.known.spans.rate
-        return "rate", (f"rate: {number(values[place - back])} to {number(value)}{unit} in "
-                        f"{span_in_words(back * looked.known.step)} ({number(found.by_rate[place])} per hour, limit "
-                        f"{number(limits.rate.suspect)})")
-    return "", ""
+                        f"({number(looked.steps[new])} per hour, limit {number(looked.rules.jump)})")
+    back = looked.rules.back
+    return "rate", (f"rate: {number(looked.values[place - back])} to {number(value)}{unit} in "
+                    f"{span_in_words(back * looked.known.step)} ({number(looked.rates[new])} per hour, limit "
+                    f"{number(looked.rules.rate)})")
 
 
-def _said_by_window(looked: Looked, table: np.ndarray, place: int) -> tuple[str, str]:
-    """Kind and sentence of the window that ends at a place."""
-    forest, row = looked.known.forest, table[place - looked.new:place - looked.new + 1]
+def _said_by_window(looked: Looked, row: np.ndarray) -> tuple[str, str]:
+    """Kind and sentence of a window, whose summaries stand in a row (1, 10)."""
+    forest = looked.known.forest
     assert forest is not None
     usual = Usual(looked.values, forest.window_, row, forest.usual_[0], forest.usual_[2], np.zeros(0, bool), {})
     kind, reason = summary_reason(usual, forest.window_ // 2)
@@ -145,43 +172,48 @@ def _window_scores(looked: Looked) -> tuple[np.ndarray, np.ndarray]:
     return forest.oddness_of(table), table
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #784e710c
-def _words(looked: Looked, found: _Checked, table: np.ndarray, place: int, odd: bool, by_window: bool
-           ) -> tuple[str, str]:
-    """Kind and sentence of the verdict on one reading; empty where nothing is wrong."""
-    if np.isnan(looked.values[place]):
+def _words(looked: Looked, table: np.ndarray, new: int, by_window: bool) -> tuple[str, str]:
+    """Kind and sentence of the verdict on one new reading; empty where nothing is wrong."""
+    if np.isnan(looked.values[looked.new + new]):
         return "missing", "missing: a reading without a value"
-    if odd:
-        return _said_of(looked, found, place)
-    return _said_by_window(looked, table, place) if by_window else ("", "")
+    if looked.found[new]:
+        return _said_of(looked, new)
+    return _said_by_window(looked, table[new:new + 1]) if by_window else ("", "")
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #829202d6
-def looks_back(known: FrozenChannel) -> int:
+def looks_back(known: FrozenChannel, rules: Rules) -> int:
     """How many earlier slots a first verdict looks at."""
-    looked = Looked(np.empty(0), 0, known)
-    back = known.spans.rate if known.limits.rate is not None else 1
+    back = rules.back if known.limits.rate is not None else 1
     # The rate is silent while a jump is recent, and that jump needs the reading before it.
-    return max(known.window, _least_flat(looked), 2 * back + 2)
+    return max(known.window, rules.least, 2 * back + 2)
+
+
+def _rows(state: ChannelState, looked: Looked, times: np.ndarray, slot: int) -> list[FirstVerdict]:
+    """The verdicts on the readings among the new slots, the first of which is `slot`."""
+    scores, table = _window_scores(looked)
+    places = np.flatnonzero(times != NEVER)
+    delays = (waited(state, places + slot) * state.step).tolist()
+    said = zip(times.tolist(), looked.values[looked.new:].tolist(), scores.tolist(), looked.found.tolist())
+    of_each, site, channel, threshold = list(said), state.site, state.channel, state.known.first_threshold
+    verdicts = []
+    for new, delay in zip(places.tolist(), delays):
+        time, value, score, found = of_each[new]
+        by_window = score >= threshold
+        is_odd, kind, reason = bool(found) or by_window, "", ""
+        if is_odd or value != value:
+            kind, reason = _words(looked, table, new, by_window)
+        verdicts.append(FirstVerdict(site, channel, time, value, score, is_odd, kind, reason, delay))
+    return verdicts
 
 
 def first_verdicts(state: ChannelState, first: int, end: int) -> list[FirstVerdict]:
     """Judge the readings of the slots from `first` to before `end`, which have just had their turn."""
-    begin = max(first - looks_back(state.known), state.base)
-    values = state.values[begin - state.base:end - state.base]
-    times = state.times[first - state.base:end - state.base]
-    places = np.flatnonzero(times != NEVER)
-    if not len(places):
+    if state.rules is None:
+        rules = rules_of(state.known)
+        state.rules = rules, looks_back(state.known, rules)
+    rules, back = state.rules
+    begin = max(first - back, state.base)
+    values, times = (each[begin - state.base:end - state.base] for each in (state.values, state.times))
+    if end <= first:
         return []
-    looked = Looked(values, first - begin, state.known)
-    scores, table = _window_scores(looked)
-    found = _check(looked)
-    odd = found.ranged | found.flat | found.jumped | found.rated
-    with np.errstate(invalid="ignore"):
-        by_window = scores >= state.known.first_threshold
-    delays = waited(state, places + first) * state.step
-    verdicts = []
-    for place, delay in zip(places.tolist(), delays.tolist(), strict=True):
-        at = place + looked.new
-        kind, reason = _words(looked, found, table, at, bool(odd[at]), bool(by_window[place]))
-        verdicts.append(FirstVerdict(state.site, state.channel, int(times[place]), float(values[at]),
-                                     float(scores[place]), bool(odd[at] or by_window[place]), kind, reason, delay))
-    return verdicts
+    return _rows(state, looked_at(values, first - begin, state.known, rules), times[first - begin:], first)

@@ -39,6 +39,7 @@ from .endpoints import PASSWORD, Endpoint
 __all__ = []
 
 # %% ../../nbs/streams/24_kafka_topics.ipynb #b4e4b473
+_SESSION = 10.0  # seconds after which a worker that says nothing is taken for dead
 _OPTIONS = ("ca", "cert", "instance", "key", "patience", "replicas", "sasl", "session", "tls")
 _MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 
@@ -330,6 +331,7 @@ class _Member:
         self._given: list[int] = []  # partitions that are ours, and not begun
         self._next: dict[int, int] = {}  # of each that is begun, the offset that comes next
         self._fault: Exception | None = None
+        self._changed = time.monotonic()  # when partitions last came or went
 
     def join(self, settings: Mapping[str, Any]) -> None:
         """Become a worker of the group."""
@@ -342,10 +344,11 @@ class _Member:
 
     def _take(self, consumer: Any, partitions: list[Any]) -> None:
         self._given += [each.partition for each in partitions]
+        self._changed = time.monotonic()
         consumer.incremental_assign([])  # or the client would begin at the offset that the cluster remembers
 
     def _let_go(self, consumer: Any, partitions: list[Any]) -> None:
-        gone = {each.partition for each in partitions}
+        gone, self._changed = {each.partition for each in partitions}, time.monotonic()
         self._given = [number for number in self._given if number not in gone]
         ours = [each for each in partitions if each.partition in self._next]
         consumer.incremental_unassign(ours)
@@ -357,10 +360,23 @@ class _Member:
                 self._fault = self._fault or error
 
 # %% ../../nbs/streams/24_kafka_topics.ipynb #7e5e3e7a
+class _Pausing(_Member):
+    """Fetching that can stand still."""
+
+    _held = False
+
+    def _hold(self, still: bool) -> None:
+        """Let fetching stand still, or go on where it was."""
+        if self._held != still:
+            self._held, act = still, self._consumer.pause if still else self._consumer.resume
+            with contextlib.suppress(self._kafka.KafkaException):  # of partitions that are just being taken away
+                act([self._kafka.TopicPartition(self._topic, number) for number in self._next])
+
+# %% ../../nbs/streams/24_kafka_topics.ipynb #f81b8721
 _PROBE = 1.0  # seconds that a question may take while a worker wants to read
 
 
-class _Watching(_Member):
+class _Watching(_Pausing):
     """What is known of the servers: whether they answer, and whether the topic is still the same."""
 
     def __init__(self, *about: Any) -> None:
@@ -402,6 +418,7 @@ class _Watching(_Member):
             return False
         self._away = False
         self._patience.worked()
+        self._hold(False)
         return True
 
     def _begin(self, number: int) -> None:
@@ -417,6 +434,7 @@ class _Begun(_Watching):
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
         self._doubts: dict[int, float] = {}  # until when the last judged message of a partition must have come
+        self._heard: set[int] = set()  # partitions of which something was fetched since they began, or their end
 
     def _part(self, number: int, *offset: int) -> Any:
         return self._kafka.TopicPartition(self._topic, number, *offset)
@@ -435,9 +453,11 @@ class _Begun(_Watching):
         low, high = self._range(number)
         offset = _next_offset(self._start(str(number)), low, self._id, self._where, str(number))
         self._doubts.pop(number, None)
+        self._heard.discard(number)
         if offset > max(low, high):
             self._doubts[number] = time.monotonic() + _DOUBT
         self._consumer.incremental_assign([self._part(number, offset - (number in self._doubts))])
+        self._consumer.resume([self._part(number)])  # it may have stood still when it was ours before
         self._next[number] = offset
 
     def _settle(self, came: Iterable[int]) -> None:
@@ -458,7 +478,9 @@ class _Reading(_Begun):
             self._begin_again(number)
         elif error.name() in _MISSING:
             self._away = True  # so that the topic is looked up
-        elif error.name() not in ("_PARTITION_EOF", "_MAX_POLL_EXCEEDED"):
+        elif error.name() == "_PARTITION_EOF":
+            self._heard.add(number)
+        elif error.name() != "_MAX_POLL_EXCEEDED":
             self._told(error)
 
     def _begin_again(self, number: int) -> None:
@@ -503,7 +525,9 @@ class KafkaListener(_Reading):
                 self._heed(wrong, number)
             elif number in self._next and (offset := each.offset()) >= self._next[number]:
                 self._next[number] = offset + 1
+                self._heard.add(number)
                 messages.append(Message(str(number), f"{offset}{mark}", each.value() or b""))
+        self._hold(self._away)
         if self._doubts:
             self._settle({each.partition() for each in found if each.error() is None})
         return messages
@@ -553,10 +577,27 @@ class KafkaWorker(KafkaListener):
         offset = None if position is None else _offset_of(position, self._id)
         return max(high - (low if offset is None else offset + 1), int(self._away))
 
+    def sure(self) -> bool:
+        """Whether each partition was heard of, and all are here or whoever died has long been missed."""
+        if self._away or self._given or not self._heard >= set(self._next):
+            return False
+        patience = 1.5 * seconds_option(self._found.endpoint, "session", _SESSION)
+        return time.monotonic() > self._changed + patience or self.whole()
+
+    def whole(self) -> bool:
+        """Whether all partitions of the topic are here, and none is another worker's."""
+        try:
+            found = self._consumer.list_topics(self._topic, timeout=_PROBE).topics[self._topic].partitions
+        except self._kafka.KafkaException:
+            return False
+        return set(found) == set(self._next)
+
     def close(self) -> None:
         """Leave the group."""
-        with contextlib.suppress(self._kafka.KafkaException, RuntimeError):
-            self._consumer.close()
+        consumer, self._consumer = self._consumer, None  # each holds the other: the client goes now, and in this thread
+        if consumer is not None:
+            with contextlib.suppress(self._kafka.KafkaException, RuntimeError):
+                consumer.close()
 
 # %% ../../nbs/streams/24_kafka_topics.ipynb #574d58a8
 class KafkaBroker(_Sender):
@@ -565,14 +606,14 @@ class KafkaBroker(_Sender):
     def listen(self, topic: str, group: str, *, start: Callable[[str], str | None], lost: Callable[[str], None],
                owner: str, take_over: bool = False) -> KafkaWorker:
         """Read a topic as the one worker `owner` of a group; the cluster itself notices who hangs."""
-        session = int(seconds_option(self.endpoint, "session", 10.0) * 1000)
+        session = int(seconds_option(self.endpoint, "session", _SESSION) * 1000)
         settings = {
             **self.settings, "client.id": printable(owner), "group.id": checked_name(group, "group"),
             "enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error",
             "partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": session,
             "heartbeat.interval.ms": max(session // 4, 1), "max.poll.interval.ms": max(session, 300_000),
             "queued.min.messages": 20_000, "queued.max.messages.kbytes": 16_384,
-            "fetch.queue.backoff.ms": 10}
+            "fetch.queue.backoff.ms": 10, "enable.partition.eof": True}
         if "instance" in self.endpoint.options:
             settings["group.instance.id"] = checked_name(self.endpoint.options["instance"], "instance")
         topic_id = self.asked(lambda: self.look(checked_name(topic)))

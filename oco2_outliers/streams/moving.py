@@ -86,6 +86,12 @@ def is_table(source: str) -> bool:
     return source.lower().endswith(TABLES) and not source.startswith(("sqlite:", "postgresql:", "cassandra:"))
 
 
+def _named_after(source: str) -> str:
+    """The name of a file without its ending: the site of a table that names none."""
+    ending = max((each for each in TABLES if source.lower().endswith(each)), key=len, default="")
+    return printable(Path(source[:len(source) - len(ending)]).name)
+
+
 def from_table(source: str, asked: Asked) -> Outgoing:
     """The readings of a table."""
     first, last = asked.span
@@ -95,6 +101,8 @@ def from_table(source: str, asked: Asked) -> Outgoing:
     if table["time"].dt.tz is None:
         table = table.assign(time=table["time"].dt.tz_localize("UTC"))
         notes.append("times without a zone are sent as UTC")
+    if {*table["site"]} == {_named_after(source)}:
+        notes.append(f"the site is {shown(_named_after(source))}, the name of the file; a model must know it by that")
     times = _moments(table["time"])
     kept = pd.MultiIndex.from_frame(table[["site", "channel"]]).isin(pairs)
     kept &= (times >= (times if first is None else first)) & (True if last is None else times < last)

@@ -25,6 +25,7 @@ from oco2_outliers.streams.broker_parts import (
     GroupInUse,
     Message,
     NotOurs,
+    OnlyReader,
     Patience,
     StreamError,
     checked_name,
@@ -287,7 +288,7 @@ class _Kept(_Session):
                              "or stop one of the two")
 
 # %% ../../nbs/streams/26_mqtt_topics.ipynb #d41838b8
-class MqttListener(_Kept):
+class MqttListener(_Kept, OnlyReader):
     """What reads a topic for one worker."""
 
     def __init__(self, *about: Any) -> None:

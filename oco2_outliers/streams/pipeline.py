@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -128,7 +130,7 @@ class _Ears:
 class _Settings(NamedTuple):
     """How a pipeline works."""
 
-    most: int
+    most: int | None
     wait: float
     watch: Callable[[str], Any]
 
@@ -139,20 +141,27 @@ class _Worker:
     def __init__(self, source: Source, engine: Engine, sink: ResultStore, owner: str, ears: _Ears) -> None:
         self.source, self.engine, self.sink, self.owner, self.ears = source, engine, sink, owner, ears
         self.epochs: dict[str, int] = {}
+        self.held = Changes()  # what is not sure enough to be stored
         engine.stored = sink.has
 
     def start(self, partition: str) -> str | None:
         """A partition is ours: claim it, bring its channels back, and say where to read on."""
+        self._forget(partition)
         self.epochs[partition] = self.sink.claim(partition, self.owner)
-        self.engine.drop(partition)
         for row in self.sink.channel_rows(partition):
             self.engine.load(row, *self.sink.readings(row.site, row.channel, self.engine.since(row)))
         return self.sink.position(partition)
 
     def lost(self, partition: str) -> None:
         """A partition is another's: forget its channels."""
-        self.engine.drop(partition)
+        self._forget(partition)
         self.epochs.pop(partition, None)
+
+    def _forget(self, partition: str) -> None:
+        """Nothing of a partition is in our hands any more."""
+        self.engine.drop(partition)
+        self.held.dead = [letter for letter in self.held.dead if letter.partition != partition]
+        self.held.positions.pop(partition, None)
 
     def ours(self, messages: list[Message]) -> list[Message]:
         """The messages of partitions that are still ours."""
@@ -165,13 +174,37 @@ class _Worker:
                                     take_over=source.take_over)
 
 # %% ../../nbs/streams/62_pipeline.ipynb #f6f3b1c3
-def _refuse_other_sensors(changes: Changes, engine: Engine, topic: str) -> None:
-    """Refuse a first batch that holds readings, none of which is of a channel that the model knows."""
-    unknown = [letter.reason for letter in changes.dead if "the model knows no channel" in letter.reason]
-    if unknown and not changes.first and not changes.channels and not engine.states:
-        known = "; ".join(" / ".join(pair) for pair in list(engine.frozen.channels)[:4])
-        raise InputError(f"topic {printable(topic)}: {unknown[0]}, and no other reading of the first messages is of a "
-                         f"channel that it knows ({printable(known)}): give the model of these sensors")
+_DOUBT = 100  # readings of unknown channels
+
+
+class _Doubt:
+    """Whether the model may be one of other sensors."""
+
+    def __init__(self, worker: _Worker) -> None:
+        self.worker = worker
+
+    def _unknown(self, changes: Changes) -> list[str]:
+        """Why readings cannot be judged, where the model is the reason, and knows none so far."""
+        return [] if self.worker.engine.states else [letter.reason for letter in changes.dead
+                                                     if letter.reason.startswith("the model knows no channel")]
+
+    def weigh(self, changes: Changes, last: bool = False) -> Changes:
+        """What can be stored by now; an error where there is no doubt that the model is one of other sensors."""
+        worker = self.worker
+        if not worker.held and not self._unknown(changes):
+            return changes
+        worker.held.add(changes)
+        if (unknown := self._unknown(worker.held)) and (last or len(unknown) >= _DOUBT):
+            known = "; ".join(" / ".join(pair) for pair in list(worker.engine.frozen.channels)[:4])
+            raise InputError(f"topic {printable(worker.source.topic)}: {unknown[0]}, and no other reading of the first "
+                             f"messages is of a channel that it knows ({printable(known)}): give the model of these "
+                             "sensors")
+        return Changes() if unknown else self.given_up()
+
+    def given_up(self) -> Changes:
+        """All that was held back."""
+        held, self.worker.held = self.worker.held, Changes()
+        return held
 
 # %% ../../nbs/streams/62_pipeline.ipynb #4a212239
 class _Leave(BaseException):
@@ -219,6 +252,10 @@ class _Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def forget(self) -> None:
+        """The run has ended; the next one is another."""
+        self._asked.clear()
+
 # %% ../../nbs/streams/62_pipeline.ipynb #499e2335
 def _end_of(until: Any) -> int | None:
     """The moment at which a run ends, in ns; None for the end of the source, or for none."""
@@ -227,8 +264,10 @@ def _end_of(until: Any) -> int | None:
     try:
         moment = pd.Timestamp(until)
         moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+        if pd.isna(moment):  # of an empty text, for example
+            raise ValueError
         return int(moment.as_unit("ns").value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise InputError(f"until must be 'end' or a time such as 2013-05-01, not {shown(until)}") from None
 
 
@@ -236,12 +275,65 @@ def _reached(changes: Changes, moment: int | None) -> bool:
     """Whether a batch judged a reading of that moment or later."""
     return moment is not None and any(row.time >= moment for row in changes.first)
 
-# %% ../../nbs/streams/62_pipeline.ipynb #b8046726
-class _Running:
-    """The steps of a run."""
+# %% ../../nbs/streams/62_pipeline.ipynb #b8046724
+_FEWEST, _MOST = 500, 4000  # messages of a batch, while a worker keeps up, and while it lags behind
+_MOST_BYTES = 16 * 2**20  # of messages that are judged together
+_ATTENTION = 1.0  # seconds after which a wait looks whether the run shall end
+
+
+class _Intake:
+    """How a run comes by its messages."""
 
     _settings: _Settings
     worker: _Worker
+    _stop: _Stop
+    _unread: list[Message]
+    _size: int
+
+    def _sized(self, n: int) -> None:
+        """Let the batches grow while full ones come, where their size is ours to choose."""
+        if self._settings.most is None:
+            self._size = min(2 * self._size, _MOST) if n >= self._size else _FEWEST
+
+    def _read(self, listener: Listener, most: int) -> list[Message]:
+        """What comes within the wait."""
+        end = time.monotonic() + self._settings.wait
+        while True:
+            left = end - time.monotonic()
+            messages = listener.read(most, max(min(left, _ATTENTION), 0.0))
+            if messages or left <= _ATTENTION or self._stop:
+                return messages
+
+    def _next(self, listener: Listener, most: int) -> list[Message]:
+        """The messages of a batch."""
+        waiting = self._unread or self._read(listener, most)
+        n = n_bytes = 0
+        for message in waiting[:most]:
+            n_bytes += len(message.body)
+            if n and n_bytes > _MOST_BYTES:
+                break
+            n += 1
+        self._unread = waiting[n:]
+        return self.worker.ours(waiting[:n])
+
+# %% ../../nbs/streams/62_pipeline.ipynb #1d95f2bb
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let Python look for circles of objects less often: verdicts have none, and the look costs a tenth of the time."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+# %% ../../nbs/streams/62_pipeline.ipynb #b8046726
+class _Running(_Intake):
+    """The steps of a run."""
+
+    _doubt: _Doubt
 
     def _commit(self, changes: Changes, listener: Listener, ended: bool = False) -> None:
         """Store a batch, and tell the broker."""
@@ -254,15 +346,14 @@ class _Running:
     def _batch(self, listener: Listener, report: RunReport, most: int) -> Changes | None:
         """One turn of the loop; None where nothing came."""
         worker = self.worker
-        messages = worker.ours(listener.read(most, self._settings.wait))
+        messages = self._next(listener, most)
         self._settings.watch("read")
-        changes = worker.engine.take(messages, eager=len(messages) < self._settings.most) if messages else Changes()
-        if messages and not report.messages:
-            _refuse_other_sensors(changes, worker.engine, worker.source.topic)
+        changes = worker.engine.take(messages, eager=len(messages) < self._size) if messages else Changes()
+        self._sized(len(messages))
         worker.ears.hear([(row.site, row.channel) for row in changes.channels])
         changes.events += worker.ears.silent(worker.engine)
-        if changes:
-            self._commit(changes, listener)
+        if sure := self._doubt.weigh(changes):
+            self._commit(sure, listener)
         if not messages:
             return None
         report.add(changes, len(messages))
@@ -278,14 +369,17 @@ class _Reporting(_Running):
     def _rest(self, listener: Listener, report: RunReport, final: bool) -> None:
         """Settle what can be settled at the end of a run."""
         changes = self.worker.engine.settle_all(final)
-        if changes or final:
-            self._commit(changes, listener, ended=final and self._all_ours())
+        held = self._doubt.weigh(Changes(), report.stopped == "end") or self._doubt.given_up()
+        held.add(changes)
+        if held or final:
+            self._commit(held, listener, ended=final)
             report.judged += len(changes.first)
             report.settled += len(changes.settled)
 
-    def _all_ours(self) -> bool:
-        """Whether no other worker has partitions in this store: what it reads ends when it says so."""
-        return set(self.worker.sink.partitions()["partition"]) <= set(self.worker.epochs)
+    def _all_ours(self, listener: Listener) -> bool:
+        """Whether no other worker has, or had, or will have a partition: what this one reads is the whole stream."""
+        known = set(self.worker.sink.partitions()["partition"])
+        return known <= set(self.worker.epochs) and listener.whole()
 
     def _tell_health(self, listener: Listener, report: RunReport, now: bool = False) -> None:
         """Say how it goes, at most once a second, because the broker is asked for it."""
@@ -306,20 +400,21 @@ class _Looping(_Reporting):
 
     def _at_end(self, listener: Listener) -> bool:
         """Whether the source holds nothing more."""
-        worker = self.worker
-        return bool(worker.epochs) and not any(listener.lag(partition, worker.sink.position(partition))
-                                               for partition in list(worker.epochs))
+        worker, held = self.worker, self.worker.held.positions
+        at = {partition: held.get(partition) or worker.sink.position(partition) for partition in list(worker.epochs)}
+        return bool(at) and listener.sure() and not any(
+            listener.lag(partition, position) for partition, position in at.items())
 
-    def _loop(self, listener: Listener, report: RunReport, stop: _Stop, max_messages: int | None, until: Any) -> str:
+    def _loop(self, listener: Listener, report: RunReport, max_messages: int | None, until: Any) -> str:
         """Read until there is a reason to stop; gives the reason."""
         moment = _end_of(until)
         with progress_bar("judging", None, "message", self.bar) as bar:
-            while not stop:
-                left = self._settings.most if max_messages is None else max_messages - report.messages
+            while not self._stop:
+                left = self._size if max_messages is None else max_messages - report.messages
                 if left <= 0:
                     return "messages"
                 before = report.messages
-                changes = self._batch(listener, report, min(left, self._settings.most))
+                changes = self._batch(listener, report, min(left, self._size))
                 bar.update(report.messages - before)
                 self._tell_health(listener, report)
                 if changes is not None and _reached(changes, moment):
@@ -340,8 +435,9 @@ class Pipeline(_Looping):
         Limits, windows and thresholds of the channels.
     sink : ResultStore
         What `open_store` gives.
-    most : int, default 500
-        Messages of a batch at most. Each batch is one transaction.
+    most : int, optional
+        Messages of a batch at most. Each batch is one transaction. By default 500, and up to 4,000 while a worker lags
+        behind: the size doubles with each full batch, and goes back with the first that is not full.
     wait : float, default 1.0
         Seconds that a batch waits for messages.
     lateness : int, default 3
@@ -377,17 +473,18 @@ class Pipeline(_Looping):
     See `14_streams`, which runs one from end to end.
     """
 
-    def __init__(self, source: Source, detector: FrozenJudge, sink: ResultStore, *, most: int = 500, wait: float = 1.0,
-                 lateness: int = 3, form: str = "auto", silent_after: int | None = None, owner: str | None = None,
-                 health: Any = None, clock: Callable[[], float] = time.monotonic,
+    def __init__(self, source: Source, detector: FrozenJudge, sink: ResultStore, *, most: int | None = None,
+                 wait: float = 1.0, lateness: int = 3, form: str = "auto", silent_after: int | None = None,
+                 owner: str | None = None, health: Any = None, clock: Callable[[], float] = time.monotonic,
                  watch: Callable[[str], Any] | None = None, bar: bool | None = False) -> None:
         after = None if silent_after is None else whole_number("silent_after", silent_after)
         self.engine = Engine(detector, lateness, form)
         self.health, self.bar = health, bar
-        self._settings = _Settings(whole_number("most", most), float(wait), watch or (lambda step: None))
+        self._settings = _Settings(None if most is None else whole_number("most", most), float(wait),
+                                   watch or (lambda step: None))
         name = owner or f"{socket.gethostname()}:{os.getpid()}"
         self.worker = _Worker(source, self.engine, sink, name, _Ears(after, clock))
-        self._stop = _Stop()
+        self._stop, self._doubt = _Stop(), _Doubt(self.worker)
 
     def stop(self) -> None:
         """Let the run end after the batch it is at; may be called from another thread."""
@@ -404,7 +501,7 @@ class Pipeline(_Looping):
             Stop at the end of the source, or after the batch with a reading of that time.
         final : bool, default False
             Settle everything at the end, as at the end of a table, and close the store for this stream. A run that was
-            told to stop before its end leaves the stream open.
+            told to stop before its end leaves the stream open, and so does one of several workers.
 
         Returns
         -------
@@ -420,18 +517,24 @@ class Pipeline(_Looping):
         if self.worker.sink.ended:
             raise InputError("this store's stream has ended: all its readings are settled; give another store, or "
                              "reset this one")
-        report = RunReport()
+        _end_of(until)  # a word that is no time is refused before anything is opened
+        most = None if max_messages is None else whole_number("max_messages", max_messages, least=0)
+        report, self._unread, self.worker.held = RunReport(), [], Changes()
+        self._size = self._settings.most or _FEWEST
         with self._stop.on_signals():
             try:
                 with self._stop.beginning():
                     listener = self.worker.listen()
             except _Leave:
+                self._stop.forget()
                 report.stopped = "stop"
                 return report
             try:
-                report.stopped = self._loop(listener, report, self._stop, max_messages, until)
-                self._rest(listener, report, final and report.stopped != "stop")
+                report.stopped = self._loop(listener, report, most, until)
+                final = final and report.stopped != "stop" and self._all_ours(listener)
+                self._rest(listener, report, final)
                 self._tell_health(listener, report, now=True)
             finally:
                 listener.close()
+                self._stop.forget()
         return report

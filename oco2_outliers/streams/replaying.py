@@ -19,6 +19,7 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.files import scratch_folder
 from ..ground.words import counted
+from ..series.readings import NEVER
 from .broker_parts import Broker, Message, SourceWentBack
 from .batch_rows import Changes
 from .messages import Reading, message_of
@@ -261,6 +262,8 @@ def lag(store: ResultStore, broker: Broker, topic: str, group: str, now: int | N
         listener.close()
     times = [store.newest(partition) for partition in ends]
     newest = pd.DatetimeIndex([pd.NaT if each is None else pd.Timestamp(each, tz="UTC") for each in times], tz="UTC")
-    moment = pd.Timestamp(time.time_ns() if now is None else now, tz="UTC")
+    moment = time.time_ns() if now is None else now
+    age = np.array([NEVER if each is None else min(moment - each, 2**63 - 1) for each in times], np.int64)
     return pd.DataFrame({"partition": list(ends), "position": [at[each] or "" for each in ends],
-                         "end": list(ends.values()), "behind": behind, "newest": newest, "age": moment - newest})
+                         "end": list(ends.values()), "behind": behind, "newest": newest,
+                         "age": pd.TimedeltaIndex(age.view("m8[ns]"))})

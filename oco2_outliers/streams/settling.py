@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 from ..ground.words import counted
 from ..series.clocks import nanoseconds, span_in_words
 from ..series.deciding import Decided
-from ..series.freezing import FrozenChannel
+from ..series.learning import Spans
 from ..series.judging import frozen_decision, piece_verdicts
 from ..series.readings import NEVER, Grid
 from ..series.stretches import Channel, Found, checked, runs_of, when
@@ -25,48 +26,48 @@ from .batch_rows import SettledVerdict, StretchRow
 __all__ = []
 
 # %% ../../nbs/streams/36_settling.ipynb #cf0f690f
-def piece_of(state: ChannelState) -> Grid:
-    """The slots of a channel that had their turn and are still held."""
-    n = state.released - state.base
-    there = state.times[:n] != NEVER
-    rows = np.full(n, -1, np.int64)
+def piece_of(state: ChannelState, begin: int | None = None) -> Grid:
+    """The slots of a channel that had their turn and are still held, from one on."""
+    begin = state.base if begin is None else begin
+    held = slice(begin - state.base, state.released - state.base)
+    there = state.times[held] != NEVER
+    rows = np.full(len(there), -1, np.int64)
     rows[there] = np.arange(int(there.sum()))
-    slots = state.base + np.arange(n)
-    values = np.where(there, state.values[:n], np.nan)
+    slots = begin + np.arange(len(there))
+    values = np.where(there, state.values[held], np.nan)
     return Grid(state.moments_of(slots).astype("datetime64[ns]"), values, rows, state.known.step, np.empty(0, np.int64),
-                state.base)
+                begin)
 
 # %% ../../nbs/streams/36_settling.ipynb #bb6bca76
 def _found_in(state: ChannelState, view: Grid) -> list[Found]:
     """What the checks find in a piece."""
     known = state.known
     unit = f" {known.limits.unit}" if known.limits.unit else ""
-    return checked(Channel(view, known.limits, known.spans, unit, None, known.habits))
+    since = max(state.settled - view.first, 0)
+    return checked(Channel(view, known.limits, known.spans, unit, None, known.habits, since))
 
 
 def _stretches_in(state: ChannelState, view: Grid, found: list[Found], decided: Decided) -> Iterator[tuple[int, int]]:
     """First and last place of all that hangs together: stretches of checks, of the forest, of missing values."""
     for each in found:
         yield from ((stretch.first, stretch.last) for stretch in each.stretches)
-        yield from _chains(each, state.known)
+        yield from each.runs
+        if each.kind == "level shift" and state.known.limits.drift is not None:
+            yield from _open_chain(each.runs, state.known.spans, len(view.values))
     near = max(state.known.window // 2, 1)
     yield from ((first, last + near) for first, last in decided.runs)  # a run as near as that would be joined
     yield from runs_of((view.rows >= 0) & np.isnan(view.values))
 
 # %% ../../nbs/streams/36_settling.ipynb #5d0b7a32
-def _chains(found: Found, known: FrozenChannel) -> Iterator[tuple[int, int]]:
-    """First and last place of the runs of a check that may take each other's place, with the spans behind them."""
-    span, long = known.spans.level_shift, 4 * known.spans.quarter
-    reach, back = (long, 0) if found.kind == "drift" else (span, long if known.limits.drift is not None else 0)
-    begin = end = -1
-    for first, last in found.runs:
-        half = (last - first + reach) // 2 if found.kind == "drift" else span // 2
-        if end >= 0 and first - end > half:
-            yield begin - back, end + reach - 1
-            begin = -1
-        begin, end = first if begin < 0 else begin, last
-    if end >= 0:
-        yield begin - back, end + reach - 1
+def _open_chain(runs: Sequence[tuple[int, int]], spans: Spans, n: int) -> Iterator[tuple[int, int]]:
+    """The way back of level shifts near each other, the last of which lies near the end of what is known."""
+    begin, end = n, n - spans.level_shift  # a shift there looks as far as the end of a view of n places
+    for first, last in sorted(runs, key=lambda each: each[1], reverse=True):
+        if end - last > spans.level_shift // 2:
+            break
+        begin, end = min(begin, first), min(end, first)
+    if begin < n:
+        yield begin - 4 * spans.quarter, n - 1
 
 # %% ../../nbs/streams/36_settling.ipynb #5d0b7a33
 def _safe_cut(stretches: list[tuple[int, int]], least: int, most: int) -> int:
@@ -157,17 +158,32 @@ def settle(state: ChannelState, final: bool = False) -> tuple[list[SettledVerdic
     forget(state, cut - state.back)
     return settled
 
+# %% ../../nbs/streams/36_settling.ipynb #ef542c93
+def may_be_cut(state: ChannelState) -> bool:
+    """Whether there is a safe cut near the end of a long piece, so that all of it is worth a look."""
+    begin = state.released - 2 * (state.back + state.ahead)
+    if begin <= state.settled:
+        return True
+    view = piece_of(state, begin)
+    stretches = list(_stretches_in(state, view, _found_in(state, view), frozen_decision(state.known, view)))
+    # Checks see the first places of a view in part only, so a cut must lie behind them.
+    return _safe_cut(stretches, 0, len(view.values) - state.ahead) >= state.back
+
 # %% ../../nbs/streams/36_settling.ipynb #b588399c
 def gap_rows(state: ChannelState, first: int, end: int) -> Iterator[StretchRow]:
     """The gaps that end among the slots from `first` to before `end`, which have just had their turn."""
     longest = state.known.limits.gap
     places = np.flatnonzero(state.times[first - state.base:end - state.base] != NEVER)
-    slots = (first + places).tolist()
-    for slot in slots:
-        before, state.last = state.last, slot
-        if before is None or longest is None or (slot - before) * state.step <= nanoseconds(longest):
-            continue
-        yield _gap_row(state, before + 1, slot - 1, nanoseconds(longest))
+    if not len(places):
+        return
+    slots = [*([] if state.last is None else [state.last]), *(first + places).tolist()]
+    state.last = slots[-1]
+    if longest is None:
+        return
+    most = nanoseconds(longest)
+    for before, slot in pairwise(slots):
+        if (slot - before) * state.step > most:
+            yield _gap_row(state, before + 1, slot - 1, most)
 
 
 def _gap_row(state: ChannelState, first: int, last: int, longest: int) -> StretchRow:
@@ -175,8 +191,9 @@ def _gap_row(state: ChannelState, first: int, last: int, longest: int) -> Stretc
     ends: Any = state.moments_of(np.array([first, last]))
     view = Grid(ends.astype("datetime64[ns]"), np.empty(2), np.empty(2), state.known.step, np.empty(0))
     apart = (last - first + 2) * state.step
+    long = "centuries" if apart >= 2**63 else span_in_words(pd.Timedelta(apart, unit="ns"))
     reason = (f"gap: {counted(last - first + 1, 'reading')} missing, {when(view, 0, int(last > first), None)} "
-              f"({span_in_words(pd.Timedelta(apart, unit='ns'))} from one row to the next)")
+              f"({long} from one row to the next)")
     nothing = np.nan
     return StretchRow(state.site, state.channel, int(ends[0]), int(ends[1]), "gap", nothing, nothing, False, nothing,
                       reason)

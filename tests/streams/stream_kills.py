@@ -218,6 +218,7 @@ class Scene:
 
     kind = "file"
     rejoin = False  # whether a worker that was taken for dead becomes one of the group again
+    attempts = 1  # of a last worker to get all partitions
 
     def __init__(self, folder: Path, workers: Workers, messages: list[tuple[str, bytes]], partitions: int = 2,
                  most: int = 60) -> None:
@@ -311,10 +312,19 @@ class Scene:
         """Judge what is left, as a new worker does."""
         if store.exists() and _ended(store):  # a worker was killed after its last transaction
             return
-        self.number += 1
-        worker = self.judge(topic, store, group, **{"most": 20 + 37 * (self.number % 7)} | job)  # cut in another way
-        ended = worker.wait(120)
-        assert ended == "done", (ended, worker.report())
+        for attempt in range(self.attempts):
+            self.number += 1
+            last = f"{group}-{attempt}" if attempt else group
+            worker = self.judge(topic, store, last, **{"most": 20 + 37 * (self.number % 7)} | job)  # cut in another way
+            try:
+                ended = worker.wait(120 if self.attempts == 1 else 20)
+            except TimeoutError:  # Tansu forgets who joins a group when another one has just left it
+                worker.send(signal.SIGTERM)
+                ended = worker.wait()
+            assert ended == "done", (ended, worker.report())
+            if _ended(store):
+                return
+        raise AssertionError(f"the stream is not read to its end: {worker.report()}")
 
     def compared(self, topic: str, store: Path, **happened: int) -> Outcome:
         """The outcome of one moment."""
@@ -436,8 +446,8 @@ def asked_to_end(scene: Scene, dice: random.Random) -> Outcome:
     """A worker that shall settle everything at the end is asked to leave before it is there."""
     topic, store = scene.full_topic(), scene.store()
     group, left = f"group-{scene.number}", 0
-    for _ in range(dice.randint(1, 2)):
-        worker = scene.judge(topic, store, group)
+    for number in range(dice.randint(1, 2)):
+        worker = scene.judge(topic, store, f"{group}-{number}")
         time.sleep(dice.uniform(0.05, scene.seconds * 0.5))
         worker.send(signal.SIGTERM)
         ended = worker.wait()
@@ -539,8 +549,8 @@ def full(scene: Scene, dice: random.Random) -> Outcome:
     with small_disk(place, size) as make_room:
         store, filled = place / "r.db", 0
         group = f"group-{scene.number}"
-        for _ in range(2):  # the second one finds no room either
-            filled += scene.judge(topic, store, group).wait() == "disk full"
+        for number in range(2):  # the second one finds no room either
+            filled += scene.judge(topic, store, f"{group}-{number}").wait() == "disk full"
         make_room()
         if not store.exists() or not store.stat().st_size:
             store.unlink(missing_ok=True)
@@ -705,7 +715,7 @@ def sharing(scene: Scene, dice: random.Random) -> Outcome:
     for worker in workers:
         worker.send(signal.SIGTERM)
     ends = [worker.wait() for worker in workers]
-    assert set(ends) <= {"killed", "done"}, [worker.report() for worker in workers]
+    assert set(ends) <= {"killed", "done", "-15"}, [worker.report() for worker in workers]
     scene.finish(topic, store, f"{group}-last")
     return scene.compared(topic, store, worker=ends.count("killed"))
 
@@ -851,6 +861,7 @@ class KafkaScene(Scene):
 
     kind = "kafka"
     rejoin = True
+    attempts = 3
     server: Tansu
 
     @property

@@ -279,6 +279,30 @@ def test_a_broker_that_is_away_and_comes_back(ailing_kafka):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("session", ["20", "1"])  # the second loses its partitions meanwhile
+def test_nothing_is_skipped_or_read_twice_over_a_pause(ailing_kafka, session):
+    """Thousands of messages are fetched ahead when the brokers go away, again and again."""
+    topic = ailing_kafka.topic(new_name(), 2)
+    broker_at(ailing_kafka.url).send(topic, numbered(6000))
+    store = Store()
+    with Workers(ailing_kafka.url, topic, options=f"session={session}&patience=30") as workers:
+        listener = workers.listen(store)
+        for n in (1000, 2500, 4000):
+            read_until(lambda: len(store.messages) >= n, (listener, store))  # noqa: B023
+            for each in (1, 2):
+                ailing_kafka.down(each)
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                store.take(listener.read(100, 0.1))
+            for each in (1, 2):
+                ailing_kafka.up(each)
+        read_until(lambda: len(store.messages) >= 6000, (listener, store))
+        assert listener.read(10, 0.3) == []
+    assert len({(each.partition, each.position) for each in store.messages}) == len(store.messages) == 6000
+    assert all(each == sorted(each) for each in turns(store.messages).values())
+
+
+@pytest.mark.slow
 def test_a_broker_that_stays_away(ailing_kafka):
     topic = ailing_kafka.topic(new_name())
     broker = broker_at(ailing_kafka.url, "patience=1")

@@ -7,7 +7,7 @@ import random
 
 import pytest
 import stream_kills
-from stream_kills import CELLS, Scene, messages_of, moment_of, scene_of
+from stream_kills import CELLS, CELLS_OF_KAFKA, Scene, messages_of, moment_of, scene_of
 
 
 def _scene(kind, folder, messages, most=60):
@@ -31,7 +31,14 @@ def redis(tmp_path_factory):
     yield from _scene("redis", tmp_path_factory.mktemp("redis"), messages_of(1, 180), 30)
 
 
-@pytest.fixture(scope="module", params=["file", "redis"])
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    """A short stream on a server that speaks Kafka's protocol."""
+    pytest.importorskip("confluent_kafka", reason="no client of Kafka; other test: test_stream_kills.py::test_redis")
+    yield from _scene("kafka", tmp_path_factory.mktemp("kafka"), messages_of(1, 180), 30)
+
+
+@pytest.fixture(scope="module", params=["file", "redis", "kafka"])
 def whole(request, tmp_path_factory):
     """The stream of the benchmark."""
     yield from _scene(request.param, tmp_path_factory.mktemp(request.param), messages_of(0))
@@ -60,6 +67,11 @@ def test_redis(redis, name):
     asserted(redis, name, 0)
 
 
+@pytest.mark.parametrize("name", ["worker -9 after the transaction, before the ack"])
+def test_kafka(kafka, name):
+    asserted(kafka, name, 0)
+
+
 def test_the_matrix_sees_a_store_that_is_written_in_two_parts(files):
     """Its position first, and then its verdicts: between the two a batch is lost."""
     outcome = stream_kills.in_two_parts(files, random.Random(0))
@@ -67,7 +79,7 @@ def test_the_matrix_sees_a_store_that_is_written_in_two_parts(files):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", [*CELLS, *CELLS_OF_KAFKA])
 def test_all_cells_at_more_moments(whole, name):
     happened = sum((asserted(whole, name, moment).happened for moment in range(1, 5)), start=stream_kills.Counter())
     assert happened, "nothing befell anybody"
