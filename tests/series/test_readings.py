@@ -165,6 +165,8 @@ def test_marks_for_none_are_counted_and_can_be_kept(wide, tmp_path):
     s = read_series(tmp_path / "a.csv")
     assert "4 marks for no reading became missing (-9999: 2, 9999: 1, infinite: 1)" in s.notes
     assert "1 reading without a value" in s.notes and s.table["value"].isna().sum() == 5
+    huge = as_series(wide.assign(level=1e200))
+    assert "291 marks for no reading became missing (-9999: 2, infinite: 1, beyond 1e+150: 288)" in huge.notes
     kept = read_series(tmp_path / "a.csv", fills=())
     assert kept.table["value"].isna().sum() == 2 and (kept.table["value"] == -9999).sum() == 2
 
