@@ -154,7 +154,10 @@ def _value_columns(table: pd.DataFrame, known: dict[str, Any], given: Any, taken
         return [known["value"]]
     found = [name for name in table if name not in taken and _could_be_channel(table, name)]
     if not found:
-        raise InputError("no column of numbers to read as a channel: name it (value=, --value)")
+        rest = [name for name in table if name not in taken and table[name].notna().any()]
+        held = f" ({printable(rest[0])!r} holds {shown(str(table[rest[0]].dropna().iloc[0]))})" if rest else ""
+        raise InputError(f"no column of numbers to read as a channel{held}: name it (value=, --value), or write bare "
+                         "numbers, without units")
     return found
 
 
