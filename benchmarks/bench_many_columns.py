@@ -1,9 +1,11 @@
-"""Nearest rows in many columns: CPU seconds beside scikit-learn's brute force, faiss and pynndescent, and today's tree.
+"""Nearest rows in many columns: CPU seconds beside brute force, faiss, openTSNE's searches and the tree of few columns.
 
 Run ``python -m benchmarks.bench_many_columns`` (``--list`` names the cases, ``--only`` picks some). Each contender runs
 in a process of its own, with matrix products on one thread and `n_jobs` 1; what is counted are CPU seconds, so that
-other work on the machine matters little. Compiling is done before, on a small table. Large cases ask the brute force
-for 1,000 rows, times what is missing.
+other work on the machine matters little. Compiling is done before, on tables of 6,000 rows. Large cases ask the brute
+force for 1,000 rows, times what is missing. The tables are those of `simulate_embeddings`, or white noise. In the
+case of memory the vectors are in a mapped file; what is told is the peak over what the process had before the search,
+beside the size of the vectors in float32.
 """
 
 from __future__ import annotations
@@ -11,41 +13,32 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.harness import installed, machine, measure, seconds, table
 
 HERE = "benchmarks.bench_many_columns:"
-PACKAGES = ["oco2_outliers", "numpy", "scipy", "scikit-learn", "numba", "faiss-cpu", "pynndescent"]
+PACKAGES = ["oco2_outliers", "numpy", "scipy", "scikit-learn", "numba", "faiss-cpu", "openTSNE", "pynndescent"]
+WARM = 6000  # rows of the tables on which everything is compiled
 
 
 # Data
 
-def embeddings(n, d, seed=0, equal=0.0, near=0.0):
-    """Twenty clusters of intrinsic dimension 10, 2 % strays; a share of rows equal, or nearly, to one of them."""
-    rng = np.random.default_rng(seed)
-    cluster, stray = rng.integers(0, 20, n), rng.random(n) < 0.02
-    shared = rng.normal(size=(64, d)) / np.sqrt(d) * (0.93 ** np.arange(64))[:, None]
-    centres = rng.normal(size=(20, 24)) @ rng.normal(size=(24, d)) / np.sqrt(6 * d)
-    X = np.empty((n, d), np.float32)
-    for c in range(20):
-        rows = np.flatnonzero(cluster == c)
-        ways = rng.normal(size=(10, 64)) @ shared / 4
-        X[rows] = centres[c] + (rng.normal(size=(len(rows), 10)) * 0.9 ** np.arange(10)) @ ways
-    X += rng.normal(size=X.shape).astype(np.float32) * np.float32(0.05 / np.sqrt(d))
-    X[stray] = rng.normal(size=(int(stray.sum()), d)) * 1.5 / np.sqrt(d)
-    some = rng.random(n) < equal + near
-    X[some] = X[0] + (1e-6 * rng.normal(size=(int(some.sum()), d)) if near else 0.0)
-    return X
-
-
 def data(kind, n, d):
-    """One of the tables above, or white noise."""
+    """Generated embeddings, where asked for with 30 % of the rows equal, or nearly, to the first; or white noise."""
+    from oco2_outliers.embeddings import simulate_embeddings
+
+    rng = np.random.default_rng(0)
     if kind == "noise":
-        return np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
-    return embeddings(n, d, equal=0.3 * (kind == "equal"), near=0.3 * (kind == "nearly"))
+        return rng.normal(size=(n, d)).astype(np.float32)
+    X = simulate_embeddings(0, n=n, d=d).X
+    some = rng.random(n) < 0.3 * (kind != "embeddings")
+    X[some] = X[0] + (1e-6 * rng.normal(size=(int(some.sum()), d)) if kind == "nearly" else 0.0)
+    return X
 
 
 # Contenders
@@ -71,11 +64,34 @@ def ours(kind, n, d, task, jobs=1):
     work = {"radius": lambda X: isolation_radius(X, 5, n_jobs=jobs),
             "sweep": lambda X: sweep(X, _seven(kind, n, d), silhouette=False, n_jobs=jobs),
             "ninety": lambda X: nearest(X, k=90, n_jobs=jobs)}[task]
-    work(data(kind, 2500, d))
+    for warm in {kind, "noise"}:
+        work(data(warm, WARM, d))
     X = data(kind, n, d)
     start = time.perf_counter()
     spent, _ = _spent(lambda: work(X))
     return {"seconds": spent, "wall": time.perf_counter() - start}
+
+
+def memory(kind, n, d, task):
+    """The radii of vectors in a mapped file: how much memory the search takes over what was there, in vectors."""
+    from oco2_outliers.dbscan import isolation_radius
+
+    isolation_radius(data(kind, WARM, d), 5, n_jobs=1)
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(f"{folder}/X.npy", data(kind, n, d))
+        X = np.load(f"{folder}/X.npy", mmap_mode="r")
+        before = _megabytes("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        spent, _ = _spent(lambda: isolation_radius(X, 5, n_jobs=1))
+        more = _megabytes("VmHWM") - before
+    return {"seconds": spent, "right": f"{more:.0f} MB more, of which the vectors, read from the file, are "
+                                       f"{4 * n * d / 2**20:.0f}: {more / (4 * n * d / 2**20) - 1:.2f} times on top"}
+
+
+def _megabytes(what):
+    """A line of /proc/self/status, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(what)).split()[1]) / 1024
 
 
 def _seven(kind, n, d):
@@ -90,7 +106,7 @@ def tree(kind, n, d, task):
     """The tree of few columns, which served all tables before."""
     from oco2_outliers.isolation.searches import Engine
 
-    Engine(data(kind, 2500, d).astype(np.float64), 5, 1)
+    Engine(data(kind, WARM, d).astype(np.float64), 5, 1).radii2(5)
     X = data(kind, n, d)
     spent, _ = _spent(lambda: Engine(X.astype(np.float64), 5, 1).radii2(5))
     return {"seconds": spent}
@@ -137,7 +153,7 @@ def descent(kind, n, d, task):
     from oco2_outliers.dbscan import isolation_radius
 
     k = 90 if task == "ninety" else 5
-    NNDescent(data(kind, 2500, d), n_neighbors=k, random_state=0, n_jobs=1)
+    NNDescent(data(kind, WARM, d), n_neighbors=k, random_state=0, n_jobs=1)
     X = data(kind, n, d)
     spent, index = _spent(lambda: NNDescent(X, n_neighbors=k, random_state=0, n_jobs=1))
     _, away = index.neighbor_graph
@@ -151,6 +167,40 @@ def descent(kind, n, d, task):
     return {"seconds": spent, "right": told}
 
 
+def annoy(kind, n, d, task, **more):
+    """The search that openTSNE takes by default: trees of Annoy, 50 unless told otherwise."""
+    from openTSNE.nearest_neighbors import Annoy
+
+    return _of_opentsne(Annoy, kind, n, d, more)
+
+
+def annoy_12(kind, n, d, task):
+    """The same with a quarter of the trees, which is quicker and less often right."""
+    return annoy(kind, n, d, task, n_trees=12)
+
+
+def descent_90(kind, n, d, task):
+    """openTSNE's search by pynndescent."""
+    from openTSNE.nearest_neighbors import NNDescent
+
+    return _of_opentsne(NNDescent, kind, n, d, {})
+
+
+def _of_opentsne(search, kind, n, d, more):
+    """CPU seconds of one of openTSNE's searches for 90 neighbours, and how many of them are right."""
+    from oco2_outliers.dbscan import nearest
+
+    _one_thread()
+    given = {"k": 90, "n_jobs": 1, "random_state": 0, "knn_kwargs": more or None}
+    search(data(kind, WARM, d), **given).build()
+    X = data(kind, n, d)
+    spent, (found, _) = _spent(search(X, **given).build)
+    far = nearest(X[:1000], X, k=91)[1][:, -1]  # itself counted
+    right = [(np.linalg.norm(X[i] - X[found[i]].astype(np.float64), axis=1) <= far[i] * (1 + 1e-6)).mean()
+             for i in range(1000)]
+    return {"seconds": spent, "right": f"{np.mean(right):.2%} of neighbours right"}
+
+
 # The table
 
 CASES = {  # name: (goal, arguments, peers)
@@ -162,16 +212,24 @@ CASES = {  # name: (goal, arguments, peers)
     "20k noise": ("2x brute, 3x tree", ("noise", 20_000, 768, "radius"), ["tree", "brute"]),
     "20k equal": ("at most 3x '20k radius'", ("equal", 20_000, 768, "radius"), []),
     "20k nearly equal": ("at most 3x '20k radius'", ("nearly", 20_000, 768, "radius"), []),
-    "20k ninety": ("", ("embeddings", 20_000, 768, "ninety"), ["brute", "descent"]),
+    "20k ninety": ("2.5x annoy", ("embeddings", 20_000, 768, "ninety"),
+                   ["annoy", "annoy_12", "descent_90", "brute"]),
+    "100k memory": ("at most 1.5 times on top", ("embeddings", 100_000, 768, "radius"), ["memory"]),
 }
 PEERS = {"tree": "numba", "brute": "scikit-learn", "dbscan": "scikit-learn", "flat": "faiss-cpu",
-         "descent": "pynndescent"}
+         "descent": "pynndescent", "annoy": "openTSNE", "annoy_12": "openTSNE",
+         "descent_90": "openTSNE", "memory": "numba"}
 
 
 def run(name, timeout):
     """All contenders of one case; rows of the table."""
     goal, (kind, n, d, task), peers = CASES[name]
     given = {"kind": kind, "n": n, "d": d, "task": task}
+    if peers == ["memory"]:
+        mine = measure(HERE + "memory", given, 1, timeout)
+        yield [name, goal, "this package", seconds(mine.seconds), "", f"{mine.peak_mb:.0f} MB",
+               mine.facts.get("right", mine.ending)]
+        return
     mine = measure(HERE + "ours", given, 1, timeout)
     yield [name, goal, "this package", seconds(mine.seconds), "", f"{mine.peak_mb:.0f} MB", mine.ending]
     both = measure(HERE + "ours", given | {"jobs": 2}, 1, timeout)

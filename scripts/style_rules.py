@@ -110,11 +110,14 @@ def foreign_attributes(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(node)
 
 
-def all_privates() -> Iterator[tuple[str, str]]:
+@cache
+def all_privates() -> tuple[tuple[str, str], ...]:
     """Private names that a module takes from elsewhere, and where it does."""
+    found: list[tuple[str, str]] = []
     for notebook in project():
-        yield from ((name, f"{notebook.module}: {name} of {module}") for module, name in private_imports(notebook))
-        yield from ((said.split(".")[-1], f"{notebook.module}: {said}") for said in foreign_attributes(notebook.tree))
+        found += ((name, f"{notebook.module}: {name} of {module}") for module, name in private_imports(notebook))
+        found += ((said.split(".")[-1], f"{notebook.module}: {said}") for said in foreign_attributes(notebook.tree))
+    return tuple(found)
 
 
 def borrowed_privates() -> Iterator[str]:

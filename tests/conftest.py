@@ -1,6 +1,7 @@
 """Shared by all tests: where things are, and no window ever."""
 
 import functools
+import gc
 import os
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def built_command(app: typer.Typer, n_commands: int):
 # it many hundreds of times. Here it reads them once, and anew where a command was added.
 build_command = typer.main.get_command
 typer.main.get_command = lambda app: built_command(app, number_of_commands(app))
+
+
+def pytest_collection_finish():
+    """Modules and tests stay until the end: looking through them again and again for garbage costs a twentieth."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,10 @@
 In a fresh clone each process of `make test` would compile all of them for itself.
 """
 
+import contextlib
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pandas as pd
@@ -51,13 +53,70 @@ def compile_scan():
     find_peaks(simulate_granule(n_seconds=20)[0], n_surrogates=39)
 
 
+def compile_labels_of_many_columns():
+    """Neighbours in many columns, groups of them, new rows; with copies, which are joined in another way."""
+    from oco2_outliers.dbscan import IsolatedSoundings
+    from oco2_outliers.isolation.paths import forced_path
+
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=(700, 12)) @ rng.normal(size=(12, 96))
+    tangled = rng.normal(size=(700, 130))
+    for rows in (plain, tangled, tangled.astype(np.float32)):
+        rows[600:] = rows[:100]
+        for path in ("serial", "parallel"):
+            with forced_path(path):
+                model = IsolatedSoundings(eps=3.0, min_samples=4).fit(rows)
+                model.score_samples(rows[:100] + rows.dtype.type(0.1))
+                model.explain(rows[:20])
+
+
+def compile_series():
+    """All detectors of odd readings, on a table and as a stream, and trees that learnt from labels."""
+    from oco2_outliers.series.boosted_trees import boosted_trees_of
+    from oco2_outliers.series.detectors import PRESETS, reading_scores
+    from oco2_outliers.series_learn import WindowClassifier
+
+    wave = np.sin(np.arange(600) / 4) + np.random.default_rng(0).normal(0, 0.1, 600)
+    for name in PRESETS:
+        for causal in (False, True):
+            with contextlib.suppress(ValueError):  # some know no streams
+                reading_scores(wave, name, window=24, causal=causal)
+    rows = np.random.default_rng(0).normal(size=(80, 6))
+    boosted_trees_of(WindowClassifier(max_iter=4).fit(rows, rows[:, 0] > 0).model_).predict_proba(rows)
+
+
+def compile_surroundings():
+    """Soundings beside those around them."""
+    from oco2_outliers.soundings import simulate_granule
+    from oco2_outliers.soundings.surroundings import local_scores
+
+    local_scores(simulate_granule(0, 60).soundings)
+
+
+def compile_pictures():
+    """Pictures that look alike, and the inside of JPEG files."""
+    import cv2
+
+    from oco2_outliers.albums.copies import near_duplicates
+
+    with tempfile.TemporaryDirectory() as folder:
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        for name in ("a", "b"):
+            cv2.imwrite(f"{folder}/{name}.jpg", noise)
+        near_duplicates(folder)
+
+
 if __name__ == "__main__":
     if sys.argv[1:]:
         compile_reasons()
         compile_wide()
+        compile_series()
+        compile_surroundings()
     else:
         other = subprocess.Popen([sys.executable, __file__, "reasons"])
         compile_search()
         compile_company()
         compile_scan()
+        compile_labels_of_many_columns()
+        compile_pictures()
         sys.exit(other.wait())

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..ground.compiling import compiled
 from .compiling import row_slices
+from .shortlists import sort_pairs
 
 # %% auto #0
 __all__ = []
@@ -68,6 +69,17 @@ def _first_of(group: np.ndarray) -> np.ndarray:
     first[group[::-1]] = np.arange(len(group))[::-1]
     return first
 
+# %% ../../nbs/isolation/12f_copies.ipynb #01547c97
+_FEW_COPIES, _SMALL_GROUP = 0.1, 8  # of the rows; rows that are equal
+
+
+def worth_grouping(copies: Copies) -> Copies:
+    """The groups; or where few rows are equal, each row for itself, so that no copy of the table is made."""
+    n = len(copies.group)
+    if n - len(copies.first) > _FEW_COPIES * n or copies.counts.max() > _SMALL_GROUP:
+        return copies
+    return Copies(np.arange(n), np.arange(n), np.ones(n, np.int64))
+
 # %% ../../nbs/isolation/12f_copies.ipynb #609974f6
 def core2_of(index: np.ndarray, squares: np.ndarray, count: np.ndarray, m: int) -> np.ndarray:
     """Squared core distance of every group, from lists of nearest groups; infinite where they end before."""
@@ -81,22 +93,40 @@ def radii2_of(index: np.ndarray, squares: np.ndarray, core2: np.ndarray) -> np.n
     return np.minimum(core2, np.where(index >= 0, np.maximum(core2[index], squares), np.inf).min(axis=1))
 
 # %% ../../nbs/isolation/12f_copies.ipynb #e3b34782
+@compiled()
+def _gathered(groups, squares, rows, begins, most, near, away):
+    """Rows of the nearest groups and their squares, in order: at least `most`, or all; how many."""
+    held, in_order = 0, True
+    for c in range(len(groups)):
+        g = groups[c]
+        if g < 0 or (held >= most and squares[c] > away[held - 1]):
+            break
+        for at in range(begins[g], min(begins[g] + most, begins[g + 1])):
+            near[held], away[held] = rows[at], squares[c]
+            if held and away[held] == away[held - 1] and near[held] < near[held - 1]:
+                in_order = False
+            held += 1
+    if not in_order:
+        sort_pairs(away, near, held)
+    return held
+
+
+@compiled()
+def _members(index, squares, rows, begins, own, k, out, values):
+    """The k nearest rows of every row, but for its own."""
+    room = min(len(rows), index.shape[1] * (k + 1))
+    near, away = np.empty(room, np.int64), np.empty(room)
+    for i in range(len(index)):
+        held, kept = _gathered(index[i], squares[i], rows, begins, k + 1, near, away), 0
+        for c in range(held):
+            if kept < k and near[c] != own[i]:
+                out[i, kept], values[i, kept] = near[c], away[c]
+                kept += 1
+
+# %% ../../nbs/isolation/12f_copies.ipynb #b317fd44
 def nearest_members(index: np.ndarray, squares: np.ndarray, copies: Copies, k: int,
                     own: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows from lists of nearest groups; `own` are rows that are not their own neighbours."""
-    alone = (copies.counts[index] == 1).all(axis=1) & (index >= 0).all(axis=1)
     out, values = np.full((len(index), k), -1, np.int64), np.full((len(index), k), np.inf)
-    if alone.any():  # no copies near
-        near = copies.first[index[alone]]
-        at = np.full(near.shape, True) if own is None else near != own[alone, None]
-        out[alone], values[alone] = (each[at].reshape(len(near), -1)[:, :k] for each in (near, squares[alone]))
-    rows, begins = copies.members()
-    for i in np.flatnonzero(~alone):
-        groups, d2 = index[i][index[i] >= 0], squares[i][index[i] >= 0]
-        found = [rows[begins[g] : min(begins[g] + k + 1, begins[g + 1])] for g in groups]
-        near, away = np.concatenate(found), np.repeat(d2, [len(each) for each in found])
-        if own is not None:
-            away, near = away[near != own[i]], near[near != own[i]]
-        best = np.lexsort((near, away))[:k]
-        out[i, : len(best)], values[i, : len(best)] = near[best], away[best]
+    _members(index, squares, *copies.members(), np.full(len(index), -1) if own is None else own, k, out, values)
     return out, values

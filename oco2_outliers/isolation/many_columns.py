@@ -12,7 +12,7 @@ import numpy as np
 from ..ground.compiling import compiled
 from .blocks import square_of_rows
 from .compiling import in_threads, row_slices
-from .copies import copies_of, core2_of, nearest_members, radii2_of
+from .copies import copies_of, core2_of, nearest_members, radii2_of, worth_grouping
 from .joining import wide_labels
 from .prefixes import Frame, Given, as_compared, frame_of_many, lengths_of, wide_rows
 from .shortlists import exact_squares, replace_root, sort_pairs
@@ -99,7 +99,7 @@ class Fitted:
     """Distinct rows with which others can be compared, and a value `core2` for each: 0 where distances alone matter."""
 
     def __init__(self, X: np.ndarray, core2: np.ndarray | None = None, metric: str = "euclidean", threads: int = 1):
-        self.copies, self._threads, self._metric = copies_of(X), threads, metric
+        self.copies, self._threads, self._metric = worth_grouping(copies_of(X)), threads, metric
         self._X = X if len(self.copies.first) == len(X) else X[self.copies.first]
         self._core2 = np.zeros(len(self._X)) if core2 is None else np.full(len(self._X), np.inf)
         if core2 is not None:  # of equal rows the least value counts

@@ -116,7 +116,8 @@ def too_short(values: np.ndarray, window: int) -> str:
     known = int((~np.isnan(values)).sum())
     if known >= _WINDOWS * window:
         return ""
-    return (f"{counted(known, 'reading')} are fewer than {_WINDOWS} windows of {window}: too short a history for "
+    are = "is" if known == 1 else "are"
+    return (f"{counted(known, 'reading')} {are} fewer than {_WINDOWS} windows of {window}: too short a history for "
             "p-values; give a shorter window, or a longer series")
 
 # %% ../../nbs/series/70_calibration.ipynb #7ee3e069

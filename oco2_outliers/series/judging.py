@@ -172,8 +172,8 @@ def _said_by_checks(named: Named, inside: np.ndarray, step: int) -> tuple[str, s
     others = Counter(str(named.kind[place]) for place in places if place != best)
     reason = str(named.reason[best])
     if others:
-        told = ", ".join(f"{n:,} {name}" for name, n in others.most_common())
-        reason += f" (with {told} in this stretch)"
+        told = ", ".join(f"{name} {n:,}" for name, n in others.most_common())
+        reason += f" (also found here: {told})"
     return kind, reason
 
 # %% ../../nbs/series/78_judging.ipynb #c2f522f0

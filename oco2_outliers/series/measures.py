@@ -33,8 +33,10 @@ def changes(values: np.ndarray, back: int = 1) -> np.ndarray:
 
 # %% ../../nbs/series/07_measures.ipynb #d86b0046
 def medians(values: np.ndarray, span: int) -> np.ndarray:
-    """The median of each value and the `span - 1` before it; NaN where fewer than half of them are there."""
-    return pd.Series(values).rolling(span, min_periods=max(span // 2, 1)).median().to_numpy()
+    """The median of each value and the `span - 1` before it; NaN where there are fewer, or half of them are missing."""
+    found = pd.Series(values).rolling(span, min_periods=max(span // 2, 1)).median().to_numpy(copy=True)
+    found[:span - 1] = np.nan
+    return found
 
 
 def _between(middle: np.ndarray, first: int, second: int) -> np.ndarray:

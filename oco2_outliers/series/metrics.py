@@ -182,12 +182,17 @@ def _roc_auc(labels: np.ndarray, score: np.ndarray) -> float:
     return float((rankdata(score)[labels].sum() - n_odd * (n_odd + 1) / 2) / (n_odd * n_rest))
 
 
+def _last_of_each(ranked: np.ndarray) -> np.ndarray:
+    """Places of the last of each height among sorted scores; readings without a score, -inf, are one height."""
+    return np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+
+
 def _average_precision(labels: np.ndarray, score: np.ndarray) -> float:
     """Mean, over the labelled readings, of the precision down to each."""
     if not labels.any():
         return float("nan")
     order = np.argsort(-score, kind="stable")
-    last = np.flatnonzero(np.diff(score[order], append=np.nan) != 0)  # the last reading of each height
+    last = _last_of_each(score[order])
     hits = np.cumsum(labels[order])[last]
     return float(np.dot(np.diff(hits, prepend=0), hits / (last + 1)) / hits[-1])
 
@@ -229,7 +234,7 @@ def _drawn_intervals(labels: np.ndarray, events: Events, score: np.ndarray, n_dr
     """Intervals of 95 % of average precision and ROC AUC, from events that are drawn anew."""
     n = len(events.starts)
     order = np.argsort(-score, kind="stable")
-    last = np.flatnonzero(np.diff(score[order], append=np.nan) != 0)
+    last = _last_of_each(score[order])
     event = (np.searchsorted(events.starts, order, side="right") - 1)[labels[order]]
     rest, found = np.cumsum(~labels[order])[last], []
     for _ in range(n_draws):

@@ -154,7 +154,10 @@ def _value_columns(table: pd.DataFrame, known: dict[str, Any], given: Any, taken
         return [known["value"]]
     found = [name for name in table if name not in taken and _could_be_channel(table, name)]
     if not found:
-        raise InputError("no column of numbers to read as a channel: name it (value=, --value)")
+        rest = [name for name in table if name not in taken and table[name].notna().any()]
+        held = f" ({printable(rest[0])!r} holds {shown(str(table[rest[0]].dropna().iloc[0]))})" if rest else ""
+        raise InputError(f"no column of numbers to read as a channel{held}: name it (value=, --value), or write bare "
+                         "numbers, without units")
     return found
 
 
@@ -180,6 +183,7 @@ def _columns(table: pd.DataFrame, time: Any, value: Any, site: Any, channel: Any
 
 # %% ../../nbs/series/00_readings.ipynb #af16a04d
 FILLS = (-9999.0, -999.0, 9999.0)
+_MOST = 1e150  # the square of a larger reading is infinite
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
@@ -210,9 +214,10 @@ def _without_marks(values: np.ndarray, fills: Sequence[float]) -> tuple[np.ndarr
         hit = values == mark
         marks[f"{mark:g}"] += int(hit.sum())
         values[hit] = np.nan
-    endless = np.isinf(values)
-    marks["infinite"] += int(endless.sum())
-    values[endless] = np.nan
+    endless, huge = np.isinf(values), np.abs(values) > _MOST
+    for name, hit in (("infinite", endless), (f"beyond {_MOST:g}", huge & ~endless)):
+        marks[name] += int(hit.sum())
+        values[hit] = np.nan
     return values, +marks
 
 # %% ../../nbs/series/00_readings.ipynb #af16a054
@@ -368,7 +373,7 @@ def _placed(long: pd.DataFrame, times: pd.Series, zone: str | None, step: pd.Tim
     """The times of all readings in their zone, the steps of the channels; and a census of what is odd."""
     aware = times.dt.tz is not None
     if aware and zone is not None:
-        raise InputError(f"the times have a zone already ({times.dt.tz}): leave zone= out")
+        raise InputError(f"the times have a zone already ({times.dt.tz}): leave zone= (--timezone) out")
     inner = (times.dt.tz_convert("UTC").dt.tz_localize(None) if aware else times).astype("int64").to_numpy().copy()
     known = times.notna().to_numpy()
     steps: dict[tuple[str, str], pd.Timedelta] = {}
@@ -381,7 +386,7 @@ def _placed(long: pd.DataFrame, times: pd.Series, zone: str | None, step: pd.Tim
         usual = nanoseconds(step) if step is not None and len(rows) else usual_step(ordered)
         if not aware and zone is None and (change := clock_change(ordered, usual)):
             raise InputError(f"{where}: {change}, so these seem to be local times: give their zone "
-                             "(zone='Europe/Paris', --zone), or zone='UTC' if they are not")
+                             "(zone='Europe/Paris', --timezone Europe/Paris), or zone='UTC' if they are not")
         if usual:
             steps[site, channel] = pd.Timedelta(usual, unit="ns")
         if len(rows):

@@ -74,13 +74,18 @@ def _shares(off: np.ndarray) -> str:
     return ", ".join(f"{SUMMARIES[each]} {share[each]:.0%}" for each in order if share[each] >= 0.05)
 
 
+def _range(low: float, high: float) -> str:
+    """Two bounds in words; one number where both look alike."""
+    first, last = f"{low:.4g}", f"{high:.4g}"
+    return first if first == last else f"{first} to {last}"
+
+
 def _by_summary(usual: Usual, start: int, off: np.ndarray) -> tuple[str, str]:
     """Kind and sentence of a window by its summaries."""
     most = int(np.argmax(off))
     name, value, low, high = SUMMARIES[most], usual.table[start, most], usual.low[most], usual.high[most]
     kind = _KINDS[name]
-    told = f"{kind}: {name} of {value:.4g} where {low:.4g} to {high:.4g} is usual"
-    return kind, f"{told} ({_shares(off)})"
+    return kind, f"{kind}: {name} of {value:.4g} where {_range(low, high)} is usual ({_shares(off)})"
 
 # %% ../../nbs/series/72_reasons.ipynb #db9e104d
 _ASKED = 40
@@ -174,5 +179,5 @@ def summary_reason(usual: Usual, place: int) -> tuple[str, str]:
     away = np.abs(usual.table[start] - (usual.low + usual.high) / 2) / np.maximum(usual.high - usual.low, 1e-300)
     most = int(np.argmax(away))
     return "odd mixture", (f"odd mixture: its ten numbers are ordinary one by one, and seldom come together; the least "
-                           f"ordinary is {SUMMARIES[most]}, {usual.table[start, most]:.4g} ({usual.low[most]:.4g} to "
-                           f"{usual.high[most]:.4g} is usual)")
+                           f"ordinary is {SUMMARIES[most]}, {usual.table[start, most]:.4g} "
+                           f"({_range(usual.low[most], usual.high[most])} is usual)")

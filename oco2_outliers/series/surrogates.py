@@ -100,6 +100,13 @@ def _rhythm(values: np.ndarray, places: np.ndarray, window: int) -> np.ndarray:
         return np.zeros(len(values))
     return (agreed / own_variance * np.mean(means, axis=0))[phase]
 
+# %% ../../nbs/series/68_surrogates.ipynb #53ae79de
+def _loud_hours(values: np.ndarray, places: np.ndarray, window: int) -> np.ndarray:
+    """How far readings scatter at their place of the window; 1 where quarters of the series disagree about it."""
+    off = np.abs(values - np.median(values))
+    usual = float(np.median(off[off > 0])) if (off > 0).any() else 1.0
+    return np.exp(_rhythm(np.log(np.maximum(off, 0.1 * usual)), places, window))
+
 # %% ../../nbs/series/68_surrogates.ipynb #20e13070
 def surrogate_series(values: Any, n_surrogates: int = 20, window: int | None = None,
                      random_state: int | None = 0) -> np.ndarray:
@@ -112,8 +119,8 @@ def surrogate_series(values: Any, n_surrogates: int = 20, window: int | None = N
     n_surrogates : int, default 20
         How many series.
     window : int, optional
-        Readings of a window: a rhythm of this length is kept, and restlessness is followed over three of them. Without
-        it, neither is.
+        Readings of a window: a rhythm of this length is kept, that of the scatter, too, and restlessness is followed
+        over three of them. Without it, none is.
     random_state : int or None, default 0
         Same seed, same series.
 
@@ -161,12 +168,15 @@ def made_surrogates(values: np.ndarray, n: int, window: int | None,
     whole, places = _bridged(values)
     rhythm = np.zeros(len(whole)) if window is None else _rhythm(whole, places, window)
     rest, share = whole - rhythm, 0.0
-    made = _alike(rest, n, rng)
+    hours = np.ones(len(whole)) if window is None else _loud_hours(rest, places, window)
+    flat = (rest - rest.mean()) / hours
+    made = _alike(flat, n, rng)
     if window is not None:
-        curve, share = _believed(rest, made, max(_SPAN * window // 2, 5))
+        curve, share = _believed(flat, made, max(_SPAN * window // 2, 5))
         if share > 0:
-            middle = rest.mean()
-            made = _with_values(_alike((rest - middle) / curve, n, rng) * curve, np.sort(rest))
+            hours *= curve
+            made = _alike(flat / curve, n, rng)
+    made = _with_values(made * hours, np.sort(rest))
     if rhythm.any():
         made = _with_values(made + rhythm, np.sort(whole))
     placed = np.full((n, len(values)), np.nan)

@@ -75,6 +75,18 @@ class Listener(Protocol):
     def close(self) -> None:
         """Let the partitions go."""
 
+# %% ../../nbs/streams/20_broker_parts.ipynb #c8a620e0
+class OnlyReader:
+    """A listener that reads all partitions, and is told by the source itself how much is left."""
+
+    def sure(self) -> bool:
+        """Yes: the source was asked."""
+        return True
+
+    def whole(self) -> bool:
+        """Yes: no other worker has a partition."""
+        return True
+
 # %% ../../nbs/streams/20_broker_parts.ipynb #cbc2ce9a
 class Broker(Protocol):
     """What keeps topics."""

@@ -147,7 +147,7 @@ def take_one(state: ChannelState, slot: int, time: int, value: float) -> int | N
         _put(state, slot, time, value)
     return fate
 
-
+# %% ../../nbs/streams/32_channel_states.ipynb #20e263c7
 def set_aside(state: ChannelState, time: int, value: float, position: str) -> tuple[int, list[tuple[int, float, str]]]:
     """Set a strange reading aside; its fate, and those that are given up because it does not say the same."""
     for there, held, _ in state.aside:

@@ -22,6 +22,7 @@ from oco2_outliers.streams.broker_parts import (
     GroupInUse,
     Message,
     NotOurs,
+    OnlyReader,
     SourceDamaged,
     TopicMissing,
     batches,
@@ -166,7 +167,7 @@ class _Readers:
                      "and nothing is lost; this one must end")
 
 # %% ../../nbs/streams/21a_file_broker.ipynb #230b4b88
-class FileListener(_Readers):
+class FileListener(_Readers, OnlyReader):
     """Reads all partitions of a topic in a folder, for one worker."""
 
     def read(self, most: int, wait: float) -> list[Message]:
@@ -180,14 +181,6 @@ class FileListener(_Readers):
                 return out
             time.sleep(min(pause, left))
             pause = min(2 * pause, 0.05)
-
-    def sure(self) -> bool:
-        """Yes: the files are here."""
-        return True
-
-    def whole(self) -> bool:
-        """Yes: one worker reads all partitions."""
-        return True
 
     def ack(self, positions: Mapping[str, str]) -> None:
         """Nothing: a folder remembers nothing of its readers."""

@@ -360,17 +360,29 @@ class _Member:
                 self._fault = self._fault or error
 
 # %% ../../nbs/streams/24_kafka_topics.ipynb #7e5e3e7a
+class _Pausing(_Member):
+    """Fetching that can stand still."""
+
+    _held = False
+
+    def _hold(self, still: bool) -> None:
+        """Let fetching stand still, or go on where it was."""
+        if self._held != still:
+            self._held, act = still, self._consumer.pause if still else self._consumer.resume
+            with contextlib.suppress(self._kafka.KafkaException):  # of partitions that are just being taken away
+                act([self._kafka.TopicPartition(self._topic, number) for number in self._next])
+
+# %% ../../nbs/streams/24_kafka_topics.ipynb #f81b8721
 _PROBE = 1.0  # seconds that a question may take while a worker wants to read
 
 
-class _Watching(_Member):
+class _Watching(_Pausing):
     """What is known of the servers: whether they answer, and whether the topic is still the same."""
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
         self._patience = Patience(str(self._found.endpoint), self._found.limit)
         self._away, self._said, self._at = False, "", 0.0  # why they seem to be away, and when to ask again
-        self._held = False  # whether fetching stands still
 
     def _told(self, error: Any) -> None:
         fault = _fault_of(error, self._where)
@@ -408,13 +420,6 @@ class _Watching(_Member):
         self._patience.worked()
         self._hold(False)
         return True
-
-    def _hold(self, still: bool) -> None:
-        """Let fetching stand still, or go on where it was."""
-        if self._held != still:
-            self._held, act = still, self._consumer.pause if still else self._consumer.resume
-            with contextlib.suppress(self._kafka.KafkaException):  # of partitions that are just being taken away
-                act([self._kafka.TopicPartition(self._topic, number) for number in self._next])
 
     def _begin(self, number: int) -> None:
         raise NotImplementedError

@@ -25,6 +25,7 @@ from oco2_outliers.streams.broker_parts import (
     GroupInUse,
     Message,
     NotOurs,
+    OnlyReader,
     Patience,
     StreamError,
     checked_name,
@@ -287,7 +288,7 @@ class _Kept(_Session):
                              "or stop one of the two")
 
 # %% ../../nbs/streams/26_mqtt_topics.ipynb #d41838b8
-class MqttListener(_Kept):
+class MqttListener(_Kept, OnlyReader):
     """What reads a topic for one worker."""
 
     def __init__(self, *about: Any) -> None:
@@ -335,14 +336,6 @@ class MqttListener(_Kept):
             raise NotOurs(f"{self._where}: MQTT has one partition, 0, not {shown(partition)}")
         from_there = int(position if position and position.isdecimal() else self._before or 0)
         return max(self._count - from_there, int(not self._link.up))
-
-    def sure(self) -> bool:
-        """Yes: the lag is what has arrived."""
-        return True
-
-    def whole(self) -> bool:
-        """Yes: there is one partition."""
-        return True
 
     def close(self) -> None:
         """Go; the session stays.

@@ -18,6 +18,7 @@ from oco2_outliers.streams.broker_parts import (
     GroupInUse,
     Message,
     NotOurs,
+    OnlyReader,
     Patience,
     client_library,
     seconds_option,
@@ -411,7 +412,7 @@ class _Measured(_Patient):
         return max(behind, 0 if fresh else 1)
 
 # %% ../../nbs/streams/22a_redis_groups.ipynb #5c96cf01
-class RedisListener(_Measured):
+class RedisListener(_Measured, OnlyReader):
     """Reads all partitions of a topic on a server, for one worker."""
 
     def __init__(self, member: GroupMember, start: Callable[[str], str | None], lost: Callable[[str], None],
@@ -438,14 +439,6 @@ class RedisListener(_Measured):
         while given and given[0][0] <= number:
             done.append(given.popleft()[1])
         return done
-
-    def sure(self) -> bool:
-        """Yes: the lag is asked of the server."""
-        return True
-
-    def whole(self) -> bool:
-        """Yes: one worker reads all partitions."""
-        return True
 
     def close(self) -> None:
         """Let go of the group and of the connection."""

@@ -56,12 +56,6 @@ def test_a_net_encodes_and_its_vectors_find_the_odd_picture(album, tmp_path):
     assert v.features == "strided" and odd.nlargest(1, "score")["id"].tolist() == ["black"]
 
 
-def test_nothing_imports_torch_until_something_is_trained():
-    code = ("import sys, oco2_outliers.autoencoders, oco2_outliers.shell.training_commands as t; "
-            "sys.exit('torch' in sys.modules)")
-    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
-
-
 def promising_a_terabyte(path):
     """A file whose first bias has a head of 10**12 numbers behind it nothing."""
     import json

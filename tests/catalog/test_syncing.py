@@ -1,4 +1,4 @@
-"""Pictures that come from elsewhere: over a real SSH, from a real object store, and from folders with traps."""
+"""Pictures that come from elsewhere: over a real SSH and from folders with traps; from Swift in test_swift_syncing."""
 
 import os
 import pwd
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from mariadb_server import program
-from swift_server.fixtures import container, server, store  # noqa: F401
 from swift_server.launch import free_ports
 
 from oco2_outliers.catalog import sync
@@ -130,17 +129,3 @@ def test_without_rsync(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="rsync is not on this machine: install it"):
         sync("127.0.0.1:x", tmp_path / "album")
     assert not (tmp_path / "album").exists()
-
-
-def test_from_swift(server, store, container, tmp_path, monkeypatch):  # noqa: F811
-    names = ["stills/a.jpg", "stills/deep/<b>.jpg", "stills//etc/escaped.jpg", "stills/back\\slash.jpg", "other/c.jpg"]
-    for name in names:
-        store.fs.account.connection().put_object(container, name, name.encode())
-    for name, value in (("ST_AUTH", server.auth_url), ("ST_USER", server.user), ("ST_KEY", server.key)):
-        monkeypatch.setenv(name, value)
-    album = tmp_path / "album"
-    done = sync(f"swift://{container}/stills", album)
-    assert below(album) == {"a.jpg": b"stills/a.jpg", "deep/<b>.jpg": b"stills/deep/<b>.jpg"}
-    assert sorted(done.copied) == names[:2] and set(done.refused) == set(names[2:4])
-    again = sync(f"swift://{container}/stills", album)
-    assert (again.copied, again.skipped, len(again.refused)) == ([], 2, 2)

@@ -13,6 +13,7 @@ from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius, nearest, s
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.isolation import blocks, joining
 from oco2_outliers.isolation.blocks import terms_around as around
+from oco2_outliers.isolation.copies import copies_of, worth_grouping
 from oco2_outliers.isolation.many_columns import ManyColumns
 from oco2_outliers.isolation.paths import forced_path
 from oco2_outliers.isolation.squares import exact_root, in_metric
@@ -85,6 +86,17 @@ def agree(X, square, m, jobs):
 def test_all_pairs_say_the_same(name):
     X = special(name, np.random.default_rng(0))
     agree(X, in_steps(X), 4, 1 if len(X) % 200 else 2)
+
+
+@pytest.mark.parametrize("m", [1, 2, 4])
+def test_small_groups_of_equal_rows_are_not_grouped(m):
+    """A row that has more copies than it lists may miss itself in its own list."""
+    rng = np.random.default_rng(m)
+    X = embeddings(10, 600, 40)
+    X = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
+    X = np.vstack([X, np.repeat(X[:6], 7, axis=0)])[rng.permutation(len(X) + 42)]
+    assert len(worth_grouping(copies_of(X)).first) == len(X) > len(copies_of(X).first)
+    agree(X, in_steps(X), m, 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -187,6 +199,25 @@ def test_many_neighbours_and_few_rows():
         np.testing.assert_array_equal(search.core2(m), np.sort(square, axis=1)[:, m - 1])
     index, distance = nearest(X[:2], k=1)
     assert index.tolist() == [[1], [0]] and (distance[:, 0] ** 2 == pytest.approx(square[0, 1]))
+
+
+@pytest.mark.parametrize("k", [1, 30, 399])
+def test_the_nearest_rows_among_copies_and_ties(k):
+    """Rows of sixteen kinds, shuffled: groups at equal distance, whose rows lie between each other."""
+    rng = np.random.default_rng(11)
+    X = np.zeros((400, 40))
+    X[:, :4] = rng.integers(0, 2, (400, 4))
+    X[:40, 5] = rng.integers(0, 3, 40) / 4
+    square = in_steps(X)
+    np.fill_diagonal(square, np.inf)
+    expected = np.argsort(square, axis=1, kind="stable")[:, :k]
+    index, squares = ManyColumns(X, k + 1).rows_near(k, True)
+    np.testing.assert_array_equal(index, expected)
+    np.testing.assert_array_equal(squares, np.take_along_axis(square, expected, axis=1))
+    with forced_path("serial"):
+        again, _ = nearest(X[::7], X, k=k)  # itself counted
+    np.fill_diagonal(square, 0.0)
+    np.testing.assert_array_equal(again, np.argsort(square[::7], axis=1, kind="stable")[:, :k])
 
 
 ELSEWHERE = """

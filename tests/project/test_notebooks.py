@@ -1,9 +1,12 @@
 """Every notebook runs from top to bottom, as nbdev runs it, and pytest counts each."""
 
 import ast
+import atexit
+from typing import ClassVar
 
 import nbdev.test
 import pytest
+from execnb.shell import CaptureShell
 from IPython.core import pylabtools
 from layout import NOTEBOOKS, notebook_name
 from nbdev.config import get_config
@@ -22,31 +25,71 @@ def figures_not_shown(monkeypatch):
     monkeypatch.setattr(pylabtools, "retina_figure", lambda *_, **__: None)
 
 
+class ShellWithoutHistory(CaptureShell):
+    """What runs the cells, and writes them to no file: the history of a user's IPython is not that of our tests."""
+
+    opened: ClassVar[list[CaptureShell]] = []
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.opened.append(self)
+
+    def init_history(self):
+        self.config.HistoryManager.enabled = False
+        super().init_history()
+
+
+@pytest.fixture
+def closed_shells(monkeypatch):
+    """Each notebook's shell ends with its test.
+
+    A shell keeps the variables of its notebook until the process ends, and then clears them: a third of a second each.
+    """
+    monkeypatch.setattr(nbdev.test, "CaptureShell", ShellWithoutHistory)
+    yield
+    while ShellWithoutHistory.opened:
+        shell = ShellWithoutHistory.opened.pop()
+        atexit.unregister(shell.atexit_operations)
+        shell.user_ns.clear()
+
+
 def room_of(cells) -> str:
     """The module that a notebook writes, as it is imported."""
     return "oco2_outliers." + next(name for cell in cells for name in (cell.directives_ or {}).get("default_exp", ()))
 
 
-def with_functions_from(room: str, source: str) -> str:
-    """The same cell, its functions imported from the package and not defined."""
-    body = ast.parse(source).body
-    functions = [part.name for part in body if isinstance(part, ast.FunctionDef)]
-    others = [ast.unparse(part) for part in body if not isinstance(part, ast.FunctionDef)]
-    return "\n".join([f"from {room} import {', '.join(functions)}", *others])
+def is_named_tuple(part) -> bool:
+    """A class of rows for kernels."""
+    return isinstance(part, ast.ClassDef) and any(ast.unparse(base) == "NamedTuple" for base in part.bases)
+
+
+def with_parts_from(room: str, source: str) -> str:
+    """The same cell, its named tuples and, beside kernels, its functions imported from the package and not defined."""
+    body, kernels = ast.parse(source).body, has_kernels(source)
+    taken = [part for part in body if is_named_tuple(part) or kernels and isinstance(part, ast.FunctionDef)]
+    others = [ast.unparse(part) for part in body if part not in taken]
+    return "\n".join([f"from {room} import {', '.join(part.name for part in taken)}", *others]) if taken else source
+
+
+def has_kernels(source: str) -> bool:
+    return "\n@compiled(" in f"\n{source}"
 
 
 class KernelsFromThePackage(NBProcessor):
     """A notebook whose exported kernels come from the package, where they are compiled once for all tests.
 
+    So do the named tuples that kernels take: for a class of the notebook's own they would be compiled anew.
     `test_project` holds the text of both to be the same; compiling each notebook's own took a minute and a half.
     """
 
     def process(self):
         super().process()
-        for cell in self.nb.cells:
-            exported = {"export", "exporti"} & set(cell.directives_ or {})
-            if cell.cell_type == "code" and exported and "\n@compiled(" in f"\n{cell.source}":
-                cell.source = with_functions_from(room_of(self.nb.cells), cell.source)
+        exported = [cell for cell in self.nb.cells
+                    if cell.cell_type == "code" and {"export", "exporti"} & set(cell.directives_ or {})]
+        if any(has_kernels(cell.source) for cell in exported):
+            for cell in exported:
+                if has_kernels(cell.source) or "(NamedTuple)" in cell.source:
+                    cell.source = with_parts_from(room_of(self.nb.cells), cell.source)
 
 
 # `index` makes README.md: test_readme runs it.
@@ -54,7 +97,7 @@ class KernelsFromThePackage(NBProcessor):
     pytest.param(path, id=notebook_name(path),
                  marks=[pytest.mark.figures] if notebook_name(path) in READ_THEIR_FIGURES else [])
     for path in NOTEBOOKS if path.stem != "index"])
-def test_notebook_runs(notebook, root, monkeypatch, figures_not_shown):
+def test_notebook_runs(notebook, root, monkeypatch, closed_shells, figures_not_shown):
     monkeypatch.chdir(root)
     monkeypatch.setattr(nbdev.test, "NBProcessor", KernelsFromThePackage)
     monkeypatch.setenv("MPLBACKEND", "Agg")
@@ -69,7 +112,7 @@ def test_notebook_runs(notebook, root, monkeypatch, figures_not_shown):
 @pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS
                                       if any(f'"#| {flag}' in path.read_text("utf-8") for flag in ("slow", "site"))],
                          ids=notebook_name)
-def test_notebook_runs_with_its_slow_cells(notebook, root, monkeypatch):
+def test_notebook_runs_with_its_slow_cells(notebook, root, monkeypatch, closed_shells):
     monkeypatch.chdir(root)
     monkeypatch.setattr(nbdev.test, "NBProcessor", KernelsFromThePackage)
     monkeypatch.setenv("MPLBACKEND", "Agg")
@@ -82,7 +125,7 @@ def test_notebook_runs_with_its_slow_cells(notebook, root, monkeypatch):
 @pytest.mark.torch
 @pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if '"#| torch' in path.read_text("utf-8")],
                          ids=notebook_name)
-def test_notebook_runs_with_its_cells_for_torch(notebook, root, monkeypatch):
+def test_notebook_runs_with_its_cells_for_torch(notebook, root, monkeypatch, closed_shells):
     pytest.importorskip("torch", reason="no PyTorch (extra torch); the other cells of the notebook are run above")
     monkeypatch.chdir(root)
     monkeypatch.setenv("MPLBACKEND", "Agg")

@@ -42,12 +42,18 @@ def made(tmp_path, monkeypatch):
             order.append(f"      - {name}.ipynb\n")
         (tmp_path / "sidebar.yml").write_text("website:\n  sidebar:\n    contents:\n" + "".join(order))
         monkeypatch.setattr(style_rules, "NBS", tmp_path)
-        style_rules.project.cache_clear()
+        forget()
         monkeypatch.setattr(style_rules, "exceptions", dict)
         return tmp_path
 
     yield write
+    forget()
+
+
+def forget():
+    """What the rules remember of the notebooks that they read."""
     style_rules.project.cache_clear()
+    style_rules.all_privates.cache_clear()
 
 
 def broken(rule):

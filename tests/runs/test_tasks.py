@@ -94,20 +94,29 @@ def test_every_option_tells_its_task():
 def test_the_help_does_not_wait_for_what_commands_need():
     """Every command and group of them: what it needs is imported when it runs, not where its options are told."""
     code = ("import sys; from oco2_outliers.cli import main\n"
+            "main(['--help'])\n"
             "for command in ('run', 'isolate', 'soundings', 'peaks', 'images', 'embeddings', 'catalog', 'series',\n"
             "                'explore'):\n"
             "    main([command, '--help'])\n"
-            "print([m for m in ('numpy', 'pandas', 'sklearn', 'cv2', 'fsspec') if m in sys.modules])")
+            "print([m for m in ('numpy', 'pandas', 'sklearn', 'cv2', 'fsspec', 'matplotlib') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert done.stdout.strip().endswith("[]"), done.stdout + done.stderr
 
 
 def test_a_process_imports_what_its_own_task_needs():
-    """A worker that converts waits neither for scikit-learn nor for what draws; one that isolates draws nothing."""
+    """A worker that converts waits neither for scikit-learn nor for what draws; one that isolates draws nothing.
+
+    Figures need no OpenCV, and PyTorch is loaded where something is trained. All in one process: starting one for each
+    question costs more than the answers.
+    """
     code = ("import sys; from oco2_outliers.runs.tasks import TASKS, load_function\n"
             "import oco2_outliers.runs.working\n"
             "for task in 'convert', 'isolate':\n"
             "    load_function(TASKS[task].function)\n"
-            "    print([m for m in ('cv2', 'sklearn', 'matplotlib.pyplot') if m in sys.modules])")
+            "    print([m for m in ('cv2', 'sklearn', 'matplotlib.pyplot') if m in sys.modules])\n"
+            "import oco2_outliers.plots\n"
+            "print('cv2' in sys.modules)\n"
+            "import oco2_outliers.autoencoders, oco2_outliers.shell.training_commands\n"
+            "print('torch' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
-    assert done.stdout.splitlines() == ["[]", "['sklearn']"], done.stdout + done.stderr
+    assert done.stdout.splitlines() == ["[]", "['sklearn']", "False", "False"], done.stdout + done.stderr

@@ -134,3 +134,27 @@ def test_a_count_of_false_alarms_is_taken_up_where_it_stopped(tmp_path, monkeypa
         file.write(kept.splitlines()[0][:40])  # stopped while it wrote
     assert counted("--series", "3", "--first", "5", "--log", str(log)) == whole
     assert log.read_text().startswith(kept)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_surrogates_are_loud_at_the_hours_of_the_series_also_behind_a_gap(scale):
+    hours = np.arange(1440)
+    loud = np.exp(np.sin(2 * np.pi * hours / 24))
+    values = 5 + scale * loud * np.random.default_rng(0).standard_normal(1440)
+    values[500:537] = np.nan  # a day and a half: what is joined does not keep time
+    made = surrogate_series(values, 4, window=24)
+    behind = made[:, 537:]
+    assert np.nanstd(behind[:, loud[537:] > 2]) > 2.5 * np.nanstd(behind[:, loud[537:] < 0.5])
+    assert np.isnan(made[:, 500:537]).all() and (np.sort(made[0]) == np.sort(values))[:1403].all()
+
+
+def test_a_day_of_surrogates_is_no_louder_than_days_of_the_series():
+    """Where loud readings stood at any hour, some days had more of them than any real one."""
+    loud, spread = np.tile(np.exp(np.sin(2 * np.pi * np.arange(24) / 24)), 60), []
+    for seed in range(6):
+        values = loud * np.random.default_rng(seed).standard_normal(1440)
+        days = [np.log((each.reshape(60, 24) ** 2).sum(axis=1)).std() for each in
+                (values, *surrogate_series(values, 4, window=24), *surrogate_series(values, 4))]
+        spread.append([days[0], np.mean(days[1:5]), np.mean(days[5:])])
+    real, aware, plain = np.mean(spread, axis=0)
+    assert abs(aware / real - 1) < 0.1 < plain / real - 1, (real, aware, plain)

@@ -63,6 +63,17 @@ def test_where_nothing_is_wrong_next_to_nothing_is_flagged(kind):
     assert set(found["flag"]) <= {1, 3, 4}
 
 
+@pytest.mark.parametrize("begin", [0, 6, 11])
+def test_a_daily_wave_has_no_level_shift_where_it_begins(begin):
+    """Half a day has the crest of the wave without its trough, and that is no other level."""
+    hour = np.arange(begin, begin + 40 * 24)
+    values = 5 + np.sin(2 * np.pi * hour / 24) + np.random.default_rng(begin).normal(0, 0.05, len(hour))
+    assert "level shift" not in set(check_series(series_of(values, "1h"))["kind"])
+    values[700:] += 1.5
+    found = check_series(series_of(values, "1h"))
+    assert abs(np.flatnonzero(found["kind"] == "level shift")[0] - 700) <= 6
+
+
 def test_flags_are_those_of_qartod():
     day = pd.date_range("2013-01-01", periods=6, freq="5min")
     values = pd.Series([1.0, 4.5, 7.0, np.nan, 2.0, 2.0], day)

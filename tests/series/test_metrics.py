@@ -133,3 +133,16 @@ def test_ten_thousand_readings_take_a_moment():
     start = time.process_time()
     vus_pr(labels, rng.random(10_000), 300)
     assert time.process_time() - start < 1  # the published code takes some seconds
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("lost", [1, 12, 60])
+def test_readings_without_a_score_are_one_tie_whatever_their_order(lost):
+    rng = np.random.default_rng(0)
+    labels, score = np.r_[np.zeros(52, int), np.ones(8, int)], rng.normal(size=60)
+    score[60 - lost:] = np.nan
+    told = score_detector(labels[::-1], score[::-1])
+    for name in ("average_precision", "roc_auc"):
+        assert score_detector(labels, score).loc[name, "value"] == pytest.approx(told.loc[name, "value"], abs=1e-12)
+    known = np.where(np.isnan(score), -9.0, score)
+    assert score_detector(labels, known)["value"].equals(score_detector(labels, score)["value"])

@@ -46,6 +46,8 @@ BAD_READINGS = {
     "another value": (every_five("2013-01-01", 1, 2), {"value": "flow"}, "value='flow' is no column"),
     "another site": (every_five("2013-01-01", 1, 2), {"site": "place"}, "site='place' is no column"),
     "no numbers": (rows("2013-01-01,high", "2013-01-02,low"), {}, "no column of numbers.*--value"),
+    "a unit behind each number": (rows("2013-01-01,1.659 m/s", "2013-01-02,1.7 m/s"), {},
+                                  "no column of numbers.*'velocity' holds '1.659 m/s'.*without units"),
     "words as value": (rows("2013-01-01,high", "2013-01-02,low"), {"value": "velocity"}, "holds text, such as 'high'"),
     "a word among numbers": (every_five("2013-01-01", 1, 2, "wet", 4, 5), {}, "holds text: 'wet' in row 2"),
     "two readings of a date": (rows("03/04/2013 00:00,1", "04/04/2013 00:00,2"), {}, "several days: give time_format="),
@@ -165,6 +167,8 @@ def test_marks_for_none_are_counted_and_can_be_kept(wide, tmp_path):
     s = read_series(tmp_path / "a.csv")
     assert "4 marks for no reading became missing (-9999: 2, 9999: 1, infinite: 1)" in s.notes
     assert "1 reading without a value" in s.notes and s.table["value"].isna().sum() == 5
+    huge = as_series(wide.assign(level=1e200))
+    assert "291 marks for no reading became missing (-9999: 2, infinite: 1, beyond 1e+150: 288)" in huge.notes
     kept = read_series(tmp_path / "a.csv", fills=())
     assert kept.table["value"].isna().sum() == 2 and (kept.table["value"] == -9999).sum() == 2
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from layout import SHARED_DATA
+from layout import ROOT, SHARED_DATA
 
 from oco2_outliers.cli import main
 from oco2_outliers.explorer import explore
@@ -249,6 +250,24 @@ def test_bad_input_is_refused_in_one_line(name, bad_inputs, monkeypatch, capsys)
     code, line = main(["series", *words]), capsys.readouterr().err
     assert code == 2 and line.count("\n") == 1 and why in line and "Error:" not in line, (code, line)
     assert hashes(bad_inputs) == before
+
+
+def test_an_error_names_options_that_are_there(capsys):
+    """A line that says --zone to somebody whose option is called --timezone is of no help."""
+    known = set()
+    for each in ("check", "judge", "learn", "train", "score"):
+        assert main(["series", each, "--help"]) == 0
+        known |= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    for path in (ROOT / "oco2_outliers" / "series").glob("*.py"):
+        assert set(re.findall(r"--[a-z][a-z-]+", path.read_text(encoding="utf-8"))) <= known, path.name
+
+
+@pytest.mark.parametrize("size", [1e300, 1e307])
+def test_readings_that_cannot_be_squared_are_counted_as_missing(size, work, sewer, capsys):
+    sewer.assign(value=sewer["value"].where(sewer.index % 500 > 0, size)).to_csv("huge.csv", index=False)
+    assert main(["series", "judge", "huge.csv", "--value", "value", *QUICK]) == 0
+    told = capsys.readouterr()
+    assert "became missing (beyond 1e+150: " in told.out and "encountered" not in told.err
 
 
 def test_a_page_of_too_much_is_refused(work, capsys):

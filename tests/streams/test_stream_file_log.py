@@ -226,7 +226,7 @@ def started(program, *words):
 
 def test_two_programs_write_while_one_reads(tmp_path, broker):
     writers = [started(WRITER, tmp_path, name, 600, 7) for name in ("a", "b")]
-    reader, seen, end = listen(broker), [], time.monotonic() + 60
+    reader, seen, end = listen(broker), [], time.monotonic() + 240
     while len(seen) < 1200 and time.monotonic() < end:
         seen += bodies(reader.read(50, 0.2))
     assert [writer.wait() for writer in writers] == [0, 0]
