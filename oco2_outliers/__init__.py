@@ -3,8 +3,9 @@
 This face of the package is kept by hand.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from oco2_outliers.ground.lazy import lazy_names
 from oco2_outliers.ground.version import VERSION as __version__  # noqa: F401
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ __all__ = ["Datasets", "ImageForest", "InputError", "IsolatedSoundings", "cluste
            "read_table", "simulate_granule"]
 
 # The module of each name. It is loaded when the name is first used, so that `import oco2_outliers` takes no time.
-_HOMES = {
+__getattr__, __dir__ = lazy_names(__name__, {
     "Datasets": "datasets", "InputError": "datasets", "read_table": "datasets", "IsolatedSoundings": "dbscan",
     "explore": "explorer", "ImageForest": "image_forest", "evaluate": "main_job",
     "isolate_embeddings": "embeddings", "read_embeddings": "embeddings", "cluster_pictures": "image_clusters",
@@ -35,17 +36,4 @@ _HOMES = {
     "isolate": "main_job", "find_peaks": "peaks", "combine": "scale", "map_files": "scale",
     "compare": "links", "match": "links", "judge": "series", "read_series": "series", "read_lite": "soundings", "read_soundings": "soundings",
     "simulate_granule": "soundings",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+})
