@@ -34,6 +34,6 @@ __getattr__, __dir__ = lazy_names(__name__, {
     "isolate_embeddings": "embeddings", "read_embeddings": "embeddings", "cluster_pictures": "image_clusters",
     "odd_pictures": "image_clusters", "picture_vectors": "image_clusters",
     "isolate": "main_job", "find_peaks": "peaks", "combine": "scale", "map_files": "scale",
-    "compare": "links", "match": "links", "judge": "series", "read_series": "series", "read_lite": "soundings", "read_soundings": "soundings",
-    "simulate_granule": "soundings",
+    "compare": "links", "match": "links", "judge": "series", "read_series": "series", "read_lite": "soundings",
+    "read_soundings": "soundings", "simulate_granule": "soundings",
 })

@@ -85,7 +85,8 @@ def _joined(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     a = a.astype({"outlier": "boolean"})
     b = b.astype({"outlier": "boolean"})
     table = a.add_suffix("_1").join(b.add_suffix("_2"), how="outer")
-    table.insert(0, "change", pd.Categorical(_change_of(table["outlier_1"], table["outlier_2"]), CHANGES, ordered=True))
+    kinds = pd.Categorical(_change_of(table["outlier_1"], table["outlier_2"]), CHANGES, ordered=True)
+    table.insert(0, "change", pd.Series(kinds, table.index))
     top = table[["score_1", "score_2"]].max(axis=1)
     table = table.assign(reason_1=table["reason_1"].fillna(""), reason_2=table["reason_2"].fillna(""))
     return table.iloc[np.lexsort((-top.fillna(-np.inf).to_numpy(), table["change"].cat.codes.to_numpy()))]

@@ -66,9 +66,9 @@ def _candidates(a: Places, b: Places, km: float, hours: float | None) -> tuple[n
     if hours is None or a.time is None or b.time is None:
         return _near(*points, km, _MOST_PAIRS)
     known = [np.flatnonzero(~np.isnat(each)) for each in (a.time, b.time)]
-    times = [each[rows].astype("datetime64[ms]").astype(np.int64) for each, rows in zip((a.time, b.time), known)]
+    first, second = a.time[known[0]].astype(np.int64), b.time[known[1]].astype(np.int64)  # ms
     pairs, left = [], _MOST_PAIRS
-    for ours, theirs in _bins(*times, round(hours * 3_600_000)):
+    for ours, theirs in _bins(first, second, round(hours * 3_600_000)):
         i, j = _near(points[0][known[0][ours]], points[1][known[1][theirs]], km, left)
         pairs.append((known[0][ours][i], known[1][theirs][j]))
         left -= len(i)
@@ -146,10 +146,11 @@ class MatchResult:
     Attributes
     ----------
     table : DataFrame
-        The rows of `a` that were asked about, on their index: `matches` (how many rows of `b` are near), `nearest` (the
-        index of the nearest of these, missing where there is none), `distance_km` and `hours` to it.
+        The rows of `a` that were asked about, on their index: `matches` (how many rows of `b` are near), `nearest`
+        (the index of the nearest of these, missing where there is none), `distance_km` and `hours` to it.
     pairs : DataFrame
-        One row for each pair: `a` and `b` (index in the results), `distance_km`, `hours` (time of `b` less that of `a`).
+        One row for each pair: `a` and `b` (index in the results), `distance_km`, `hours` (time of `b` less that of
+        `a`).
     chance : ndarray of shape (n_shifts,)
         Rows of `a` with a match after each random shift of `b`.
     p_value : float
@@ -180,7 +181,8 @@ class MatchResult:
         """The count in one sentence, beside chance."""
         near = f"within {self.within_km:g} km" + (
             "" if self.within_hours is None else f" and {self.within_hours:g} h")
-        told = f"{self.n_matched:,} of {counted(len(self.table), 'row')} have a match {near} ({len(self.pairs):,} pairs)"
+        told = (f"{self.n_matched:,} of {counted(len(self.table), 'row')} have a match {near} "
+                f"({counted(len(self.pairs), 'pair')})")
         if not len(self.chance):
             return told
         low, high = np.percentile(self.chance, (2.5, 97.5))
