@@ -16,6 +16,7 @@ from .ground.errors import InputError
 from .ground.files import whole_file
 from .ground.overwriting import refuse_overwriting
 from .ground.words import counted
+from .links.linked_page import linked_html
 from .page.content import Options, content_of, is_given
 from .page.html import page_html
 from .page.series_content import SeriesView, series_html, series_view
@@ -97,19 +98,35 @@ def _series_page(view: SeriesView, path: Path, title: str, max_mb: float) -> Exp
     _write_page(path, text)
     return ExplorerPage(path, len(view.points), path.stat().st_size)
 
+# %% ../nbs/07_explorer.ipynb #64eef41c
+def _linked_page(results: Sequence[Any], options: Options, path: Path, within_km: float, within_hours: float | None
+                 ) -> ExplorerPage:
+    """Write several results as one page."""
+    refuse_overwriting([name for each in results for name in _files_read(each)], path)
+    if options.xy is not None or options.columns is not None:
+        raise InputError("xy and columns are of one result: leave them out, or explore one result alone")
+    found = linked_html(results, options, within_km, within_hours)
+    if len(found.text) > options.max_mb * 1e6:
+        raise InputError(f"these results make a page of {len(found.text) / 1e6:.0f} MB, and max_mb is "
+                         f"{options.max_mb:g}: allow more (--max-mb), or give tables of the odd rows alone")
+    _write_page(path, found.text)
+    return ExplorerPage(path, found.n_rows, path.stat().st_size, found.left_out)
+
 # %% ../nbs/07_explorer.ipynb #7d92043b
 def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str | None = None,
             min_samples: Sequence[int] = (3, 5, 10, 20), columns: Sequence[str] | None = None, max_mb: float = 40,
             thumbnail: int = 96, max_pictures: int = 2000, picture_root: str | os.PathLike = "", xy: Any = None,
+            within_km: float = 50.0, within_hours: float | None = 24.0,
             encoding: str | None = None, separator: str | None = None, decimal: str | None = None) -> ExplorerPage:
     """Write a result as one HTML file that explains itself, for a browser with no network.
 
     Parameters
     ----------
-    result : IsolationResult, EmbeddingStrays, SeriesResult, DataFrame, or path
+    result : IsolationResult, EmbeddingStrays, SeriesResult, DataFrame, path, or a list of these
         What `isolate`, `isolate_embeddings` or `judge` returned, any result table with `score` and `outlier` (or
         `isolated`), or the folder or file that one was saved in: ``scores.parquet``, ``scores.csv``, ``peaks.csv``,
-        ``combined.parquet``; CSV with `,` or `;`. Readings of sensors get a page of their own, over time.
+        ``combined.parquet``; CSV with `,` or `;`. Readings of sensors get a page of their own, over time. Several results with
+        places stand side by side: rows that are selected in one select what lies near in the others.
     out : path, default "explorer.html"
         The file. It appears whole or not at all.
     title : str, optional
@@ -130,6 +147,8 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     xy : Layout or array-like of shape (n, 2), optional
         Positions on a plane, a third view beside the map. Tiles have them without asking: those of `map_embeddings`,
         else the two main directions.
+    within_km, within_hours : float, and float or None, default 50 and 24
+        Of several results: what counts as near, see `match`.
     encoding, separator, decimal : str, optional
         Of a CSV file whose first lines do not settle them, see `read_table`.
 
@@ -170,6 +189,8 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
     options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect,
                       xy=xy)
+    if isinstance(result, list | tuple):
+        return _linked_page(result, options, Path(out), within_km, within_hours)
     refuse_overwriting([*_files_read(result), *(_files_read(picture_root) if is_given(picture_root) else [])], out)
     readings = series_view(result)
     if readings is not None:

@@ -26,7 +26,11 @@ from ..soundings.sphere import EARTH_RADIUS, sphere_distance
 __all__ = ['MatchResult', 'match']
 
 # %% ../../nbs/links/10_matching.ipynb #2c8099b4
-_MOST_PAIRS = 20_000_000
+MOST_PAIRS = 20_000_000
+
+
+class TooManyPairs(InputError):
+    """So much is near that the pairs cannot be listed."""
 
 
 def _chord(km: float) -> float:
@@ -52,22 +56,22 @@ def _near(a: np.ndarray, b: np.ndarray, km: float, most: int) -> tuple[np.ndarra
     """Pairs of points of the unit sphere, (n, 3) and (m, 3), whose chord is short enough."""
     trees, chord = (cKDTree(a), cKDTree(b)), _chord(km)
     if trees[0].count_neighbors(trees[1], chord) > most:
-        raise InputError(f"more than {_MOST_PAIRS:,} pairs are within {km:g} km of each other: ask for a shorter "
-                         "distance or fewer hours")
+        raise TooManyPairs(f"too many pairs are within {km:g} km of each other: ask for a shorter distance or fewer "
+                           "hours")
     found = trees[0].sparse_distance_matrix(trees[1], chord, output_type="ndarray")
     return found["i"], found["j"]
 
 
-def _candidates(a: Places, b: Places, km: float, hours: float | None) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(a: Places, b: Places, km: float, hours: float | None, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of rows that may be near."""
     if not len(a) or not len(b):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     points = a.vectors, b.vectors
     if hours is None or a.time is None or b.time is None:
-        return _near(*points, km, _MOST_PAIRS)
+        return _near(*points, km, most)
     known = [np.flatnonzero(~np.isnat(each)) for each in (a.time, b.time)]
     first, second = a.time[known[0]].astype(np.int64), b.time[known[1]].astype(np.int64)  # ms
-    pairs, left = [], _MOST_PAIRS
+    pairs, left = [], most
     for ours, theirs in _bins(first, second, round(hours * 3_600_000)):
         i, j = _near(points[0][known[0][ours]], points[1][known[1][theirs]], km, left)
         pairs.append((known[0][ours][i], known[1][theirs][j]))
@@ -77,13 +81,13 @@ def _candidates(a: Places, b: Places, km: float, hours: float | None) -> tuple[n
     return np.concatenate([each for each, _ in pairs]), np.concatenate([each for _, each in pairs])
 
 # %% ../../nbs/links/10_matching.ipynb #07408517
-def pairs_within(a: Places, b: Places, km: float, hours: float | None) -> pd.DataFrame:
+def pairs_within(a: Places, b: Places, km: float, hours: float | None, most: int = MOST_PAIRS) -> pd.DataFrame:
     """All pairs of rows within a distance and a time, by place in `a`, then by distance.
 
     Columns `a` and `b` (row numbers), `distance_km`, and `hours` (time of `b` less that of `a`; NaN where one is not
-    known). Where times count, a row without a time matches nothing.
+    known). Where times count, a row without a time matches nothing. `TooManyPairs` where there may be more than `most`.
     """
-    i, j = _candidates(a, b, km, hours)
+    i, j = _candidates(a, b, km, hours, most)
     apart = sphere_distance(a.latitude[i], a.longitude[i], b.latitude[j], b.longitude[j])
     later = np.full(len(i), np.nan)
     if a.time is not None and b.time is not None:
@@ -177,11 +181,14 @@ class MatchResult:
     def __str__(self) -> str:
         return "\n".join([self.summary(), *self.notes])
 
+    @property
+    def near(self) -> str:
+        """What counts as near, in words."""
+        return f"within {self.within_km:g} km" + ("" if self.within_hours is None else f" and {self.within_hours:g} h")
+
     def summary(self) -> str:
         """The count in one sentence, beside chance."""
-        near = f"within {self.within_km:g} km" + (
-            "" if self.within_hours is None else f" and {self.within_hours:g} h")
-        told = (f"{self.n_matched:,} of {counted(len(self.table), 'row')} have a match {near} "
+        told = (f"{self.n_matched:,} of {counted(len(self.table), 'row')} have a match {self.near} "
                 f"({counted(len(self.pairs), 'pair')})")
         if not len(self.chance):
             return told
@@ -211,7 +218,7 @@ def _table(a: Places, b: Places, pairs: pd.DataFrame) -> pd.DataFrame:
                         index=a.table.index)
 
 
-def _checked_hours(hours: float | None, a: Places, b: Places, notes: list[str]) -> float | None:
+def checked_hours(hours: float | None, a: Places, b: Places, notes: list[str]) -> float | None:
     """The hours that count; none where one side has no times."""
     if hours is None:
         return None
@@ -220,6 +227,19 @@ def _checked_hours(hours: float | None, a: Places, b: Places, notes: list[str]) 
         notes.append("times are not known on both sides, so place alone counts")
         return None
     return hours
+
+# %% ../../nbs/links/10_matching.ipynb #47f54037
+def matched_places(a: Places, b: Places, within_km: float, within_hours: float | None, n_shifts: int,
+                   random_state: Any) -> MatchResult:
+    """Which rows of `a` have rows of `b` near them, beside random shifts of `b`."""
+    km, n_shifts = real_number("within_km", within_km, least=0), whole_number("n_shifts", n_shifts, least=0)
+    notes = [*a.notes, *b.notes]
+    hours = checked_hours(within_hours, a, b, notes)
+    pairs = pairs_within(a, b, km, hours)
+    table, chance = _table(a, b, pairs), by_chance(a, b, km, hours, n_shifts, random_state)
+    p_value = (1 + int((chance >= (table["matches"] > 0).sum()).sum())) / (1 + n_shifts) if n_shifts else np.nan
+    named = pairs.assign(a=a.table.index.to_numpy()[pairs["a"]], b=b.table.index.to_numpy()[pairs["b"]])
+    return MatchResult(table, named, chance, p_value, km, hours, notes)
 
 # %% ../../nbs/links/10_matching.ipynb #4cefd003
 def match(a: Any, b: Any, within_km: float = 50.0, within_hours: float | None = 24.0, rows: str = "odd",
@@ -272,12 +292,5 @@ def match(a: Any, b: Any, within_km: float = 50.0, within_hours: float | None = 
     0        1    buoy
     1        0    None
     """
-    km, n_shifts = real_number("within_km", within_km, least=0), whole_number("n_shifts", n_shifts, least=0)
     first, second = places_of(a, rows, "the first result"), places_of(b, rows, "the second result")
-    notes = [*first.notes, *second.notes]
-    hours = _checked_hours(within_hours, first, second, notes)
-    pairs = pairs_within(first, second, km, hours)
-    table, chance = _table(first, second, pairs), by_chance(first, second, km, hours, n_shifts, random_state)
-    p_value = (1 + int((chance >= (table["matches"] > 0).sum()).sum())) / (1 + n_shifts) if n_shifts else np.nan
-    named = pairs.assign(a=first.table.index.to_numpy()[pairs["a"]], b=second.table.index.to_numpy()[pairs["b"]])
-    return MatchResult(table, named, chance, p_value, km, hours, notes)
+    return matched_places(first, second, within_km, within_hours, n_shifts, random_state)

@@ -30,6 +30,7 @@ class Places:
     longitude: np.ndarray
     time: np.ndarray | None  # datetime64[ms] (n,), NaT where it is not known; None where no row has one
     notes: list[str] = field(default_factory=list)
+    number: np.ndarray | None = None  # of each row, in the result as a whole
 
     def __len__(self) -> int:
         return len(self.table)
@@ -40,20 +41,20 @@ class Places:
         return unit_vectors(self.latitude, self.longitude)
 
 
-def _chosen(table: pd.DataFrame, rows: str, name: str) -> pd.DataFrame:
-    """The odd rows of a table, or all."""
+def _chosen(table: pd.DataFrame, rows: str, name: str) -> np.ndarray:
+    """Which rows of a table are odd, or all."""
     if rows == "all":
-        return table
+        return np.ones(len(table), bool)
     if rows != "odd":
         raise InputError(f"rows must be 'odd' or 'all', not {rows!r}")
     verdict = next((each for each in ("outlier", "isolated") if each in table), None)
     if verdict is None:
-        return table  # a list of peaks, for example: each of its rows is a find
+        return np.ones(len(table), bool)  # a list of peaks, for example: each of its rows is a find
     flags = table[verdict]
     if not pd.api.types.is_bool_dtype(flags.dtype):
         raise InputError(f"column {verdict} of {name} holds no truth values, so its odd rows are not known: ask for "
                          "all rows")
-    return table[flags.fillna(False).to_numpy(bool)]
+    return flags.fillna(False).to_numpy(bool)
 
 # %% ../../nbs/links/00_places.ipynb #93f5b913
 def _degrees(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
@@ -64,17 +65,23 @@ def _degrees(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
     return pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
 
 
-def places_of(result: Any, rows: str = "odd", name: str = "the result") -> Places:
-    """Where and when the odd rows of a result are, or all rows."""
-    table = _chosen(source_of(result).table, rows, name)
+def places_in(table: pd.DataFrame, rows: str = "odd", name: str = "the result") -> Places:
+    """Where and when the odd rows of a result table are, or all rows."""
+    chosen = _chosen(table, rows, name)
+    table, number = table[chosen], np.flatnonzero(chosen)
     if "time" in table:
         table = table.assign(time=parse_times(table["time"]))
     latitude, longitude = (_degrees(table, each, name) for each in ("latitude", "longitude"))
     known = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 360)
     notes = [] if known.all() else [f"{name}: {counted(int((~known).sum()), 'row')} without a place left out"]
-    table, stamps = table[known], row_stamps(table)[known]
+    table, stamps, number = table[known], row_stamps(table)[known], number[known]
     if np.isnat(stamps).all():
-        return Places(table, latitude[known], longitude[known], None, notes)
+        return Places(table, latitude[known], longitude[known], None, notes, number)
     if gone := int(np.isnat(stamps).sum()):
         notes.append(f"{name}: {counted(gone, 'row')} without a time, which can be near in place alone")
-    return Places(table, latitude[known], longitude[known], stamps, notes)
+    return Places(table, latitude[known], longitude[known], stamps, notes, number)
+
+
+def places_of(result: Any, rows: str = "odd", name: str = "the result") -> Places:
+    """Where and when the odd rows of a result are, or all rows."""
+    return places_in(source_of(result).table, rows, name)
