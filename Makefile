@@ -118,7 +118,8 @@ test-slow: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
 test-torch: $(VENV)/.torch
 	$(BIN)/python -m pytest -m torch -n $(JOBS) --dist worksteal $(ARGS)
 
-docs: $(VENV)/.docs
+# The pages run every cell of a notebook, those of its tests too.
+docs: $(VENV)/.dev $(VENV)/.docs
 	@echo "Running every notebook for its page: some minutes the first time, seconds where nothing changed"
 	@$(BIN)/python -m sphinx -W --keep-going -b html docs _build/html
 	@echo "Open _build/html/index.html"
