@@ -247,4 +247,6 @@ def test_results_in_memory(tmp_path):
     assert export(tmp_path / "run", tmp_path / "c.nc").n_rows == len(odd)
     with xarray.open_dataset(tmp_path / "c.nc", engine="h5netcdf") as read:
         assert read["sounding_id"].values.tolist() == odd["sounding_id"].tolist()
+        assert read["xco2_quality_flag"].attrs["flag_meanings"] == "good bad"
+        assert read["xco2_quality_flag"].attrs["flag_values"].dtype == read["xco2_quality_flag"].dtype == np.int8
         assert read.attrs["featureType"] == "point" and "robust" in read["score"].attrs["comment"]
