@@ -204,6 +204,41 @@ def test_notes_say_what_became_text_and_what_was_left_out(table, tmp_path, kind)
     assert "lists became text: near" in notes and "bytes left out: raw" in notes and "\x00" not in notes
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_columns_of_every_kind(tmp_path, kind):
+    rows = pd.DataFrame({
+        "sounding_id": IDS[:2], "latitude": [1, 2], "longitude": [3, 4], "outlier": True, "score": 1.0,
+        "truth": pd.array([True, None], "boolean"), "word": pd.Categorical(["x", None]),
+        "number": pd.Categorical([1, 2]),
+        "span": pd.to_timedelta([1, None], "s"), "complex": [1 + 2j, 3], "half": np.float16([1, 2]),
+        "large": np.array([2**64 - 1, 1], np.uint64), "gap": pd.array([2**63 + 5, None], "UInt64"), "mixed": [1, "a"],
+        "fine": np.array(["2020-01-01T00:00:00.123456789", "NaT"], "M8[ns]"), "time": ["yesterday", "2020"],
+        "zone": pd.to_datetime(["2020-01-01", "2021-01-01"]).tz_localize("Europe/Paris"), "none": [None, None]})
+    done = export(rows, tmp_path / f"a.{kind}")
+    assert done.n_rows == 2
+    text = (tmp_path / f"a.{kind}").read_bytes()
+    if kind in ("geojson", "kml", "csv"):
+        for word in (b"18446744073709551615", b"9223372036854775813", b"2020-01-01T00:00:00.123456789Z",
+                     b"2019-12-31T23:00:00.000Z", b"yesterday"):
+            assert word in text, word
+    if kind == "nc":
+        with xarray.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as read:
+            assert read["fine"].values.astype("M8[ns]")[0] == rows["fine"][0].to_datetime64()
+            assert read["large"].values.tolist() == [2**64 - 1, 1] and read["gap"].values[0] == "9223372036854775813"
+    if kind == "gpkg":
+        read = pyogrio.read_dataframe(tmp_path / "a.gpkg", use_arrow=True)
+        assert read["large"].tolist() == ["18446744073709551615", "1"] and read["gap"].isna().tolist() == [False, True]
+        assert any("to the millisecond" in note for note in done.notes)
+
+
+def test_outlines_of_geopandas_in_another_plane(tmp_path):
+    points = geopandas.points_from_xy([2.0, 179.9], [48, 3])
+    places = geopandas.GeoDataFrame({"score": [1.0, 2]}, geometry=points, crs=4326)
+    export(places.to_crs(3857), tmp_path / "a.geojson", rows="all")
+    read = pyogrio.read_dataframe(tmp_path / "a.geojson")
+    assert read.geometry.x.tolist() == pytest.approx([2, 179.9]) and read["score"].tolist() == [1, 2]
+
+
 def test_a_style_that_was_edited_is_left_alone(table, tmp_path):
     (tmp_path / "a.qml").write_text("mine")
     done = export(table, tmp_path / "a.gpkg")
