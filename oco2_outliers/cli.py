@@ -31,6 +31,7 @@ from .shell.album_commands import album_commands
 from .shell.boundary import within_boundary
 from .shell.catalog_commands import catalog_app, sync_commands
 from .shell.embedding_commands import embeddings_app
+from .shell.export_commands import export_commands
 from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
 from .shell.link_commands import link_commands
@@ -59,6 +60,7 @@ app.add_typer(catalog_app, name="catalog")
 series_app.add_typer(stream_commands)
 app.add_typer(series_app, name="series")
 app.add_typer(link_commands)
+app.add_typer(export_commands)
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2
 def _print_version(asked: bool) -> None:
