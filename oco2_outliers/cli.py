@@ -30,6 +30,7 @@ from oco2_outliers.runs.tasks import (
 from .shell.album_commands import album_commands
 from .shell.boundary import within_boundary
 from .shell.catalog_commands import catalog_app, sync_commands
+from .shell.doctor import doctor_commands
 from .shell.embedding_commands import embeddings_app
 from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
@@ -57,6 +58,7 @@ app.add_typer(embeddings_app, name="embeddings")
 app.add_typer(catalog_app, name="catalog")
 series_app.add_typer(stream_commands)
 app.add_typer(series_app, name="series")
+app.add_typer(doctor_commands)
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2
 def _print_version(asked: bool) -> None:
