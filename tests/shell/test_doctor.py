@@ -90,6 +90,19 @@ def test_a_requirement_that_is_too_old_is_wrong(monkeypatch):
     assert state_of(installed(), "numpy") == "wrong" and state_of(installed(), "scipy") == "ok"
 
 
+def test_opencv_may_bear_another_name(monkeypatch):
+    there = metadata.version
+
+    def version(name):
+        if name == "opencv-python-headless":
+            raise metadata.PackageNotFoundError(name)
+        return "4.13.0" if name == "opencv-python" else there(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    (found,) = [each for each in installed() if each.what == "opencv-python-headless"]
+    assert (found.state, found.words) == ("ok", "4.13.0")
+
+
 def test_kernels_are_counted_when_they_are_kept(tmp_path):
     """In a process with a cache of its own: none is kept, then one more."""
     code = """
