@@ -36,6 +36,7 @@ from .shell.embedding_commands import embeddings_app
 from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
 from .shell.poster_commands import poster_commands
+from .shell.run_files import RunCommand, RunFile, run_file
 from .shell.saying import bars_wanted, level_asked
 from .shell.series_commands import series_app
 from .shell.stream_commands import stream_commands
@@ -141,10 +142,10 @@ _DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows wi
                                             "refusing them.")]
 
 # %% ../nbs/90_cli.ipynb #f25ada01
-@app.command("isolate")
+@app.command("isolate", cls=RunCommand)
 def _isolate_command(
-    inputs: _Inputs,
-    out: Annotated[Path, typer.Option(help="Folder for the seven result files.")] = Path("isolated"),
+    asked: typer.Context, inputs: _Inputs,
+    out: Annotated[Path, typer.Option(help="Folder for the seven result files and run.yaml.")] = Path("isolated"),
     store: InputStore = None,
     eps: _Eps = "auto",
     min_samples: _Group = "auto",
@@ -160,18 +161,19 @@ def _isolate_command(
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, config: RunFile = None,
 ) -> None:
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
 
-    result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
-                     preset=preset, features=names_from(features), context=context, along=along, across=across,
-                     drop_missing=drop_missing, n_jobs=jobs,
-                     random_state=random_state, progress=bars_wanted(), encoding=encoding, separator=separator,
-                     decimal=decimal, **_rows_asked(box, dates, quality, mode))
+    with run_file(asked, out, inputs, store_of(store)):
+        result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
+                         preset=preset, features=names_from(features), context=context, along=along, across=across,
+                         drop_missing=drop_missing, n_jobs=jobs,
+                         random_state=random_state, progress=bars_wanted(), encoding=encoding, separator=separator,
+                         decimal=decimal, **_rows_asked(box, dates, quality, mode))
     print(result)
-    print(f"\nwrote {', '.join(result.FILES)} to {out}")
+    print(f"\nwrote {', '.join(result.FILES)} and run.yaml to {out}")
     print(f"to look around in it: oco2-outliers explore {shlex.quote(str(out))}")
 
 # %% ../nbs/90_cli.ipynb #558ab0f7
@@ -248,10 +250,10 @@ _Inventory = Annotated[str | None, typer.Option(help="Table of point sources (la
                                                 "for candidates upwind.")]
 
 # %% ../nbs/90_cli.ipynb #9550913a
-@app.command("peaks")
+@app.command("peaks", cls=RunCommand)
 def _peaks_command(
-    inputs: _Tracks,
-    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, left_out.csv, summary.json "
+    asked: typer.Context, inputs: _Tracks,
+    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, left_out.csv, summary.json, run.yaml "
                                       "and a figure per peak.")] = Path("peaks"),
     store: InputStore = None,
     preset: _Preset = None,
@@ -268,23 +270,24 @@ def _peaks_command(
     inventory: _Inventory = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
     random_state: Seed = 0,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, config: RunFile = None,
 ) -> None:
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
     from oco2_outliers.peaks import find_peaks
 
     air: Any = None if wind is None else wind.split(",")  # find_peaks tells what is no number
 
-    search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
-                        column=column, keep_flagged=keep_flagged, wind_error=wind_error,
-                        wind=air, mirror=mirror, inventory=inventory,
-                        figures=figures, random_state=random_state, progress=bars_wanted(),
-                        encoding=encoding, separator=separator, decimal=decimal,
-                        **_rows_asked(box, dates, quality, mode))
+    with run_file(asked, out, inputs, store_of(store)):
+        search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
+                            column=column, keep_flagged=keep_flagged, wind_error=wind_error,
+                            wind=air, mirror=mirror, inventory=inventory,
+                            figures=figures, random_state=random_state, progress=bars_wanted(),
+                            encoding=encoding, separator=separator, decimal=decimal,
+                            **_rows_asked(box, dates, quality, mode))
     print(search)
     drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
     rest = ", left_out.csv" if len(search.left_out) else ""
-    print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json{drawn} to {out}")
+    print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}")
 
 # %% ../nbs/90_cli.ipynb #f6cbd651
 def _task_options() -> list:
