@@ -123,6 +123,18 @@ print(doctor.compiled_kernels().words)
     assert str(tmp_path / "kept") in after
 
 
+@pytest.mark.parametrize("folder", [None, "closed"])
+def test_kernels_that_cannot_be_kept_are_told(monkeypatch, tmp_path, folder):
+    from types import SimpleNamespace
+
+    path = None if folder is None else str(tmp_path / folder / "__pycache__")
+    kernel = SimpleNamespace(stats=SimpleNamespace(cache_path=path), py_func=test_kernels_that_cannot_be_kept_are_told)
+    monkeypatch.setattr(doctor, "_kernels", lambda rooms: [kernel])
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    found = compiled_kernels()
+    assert found.state == "wrong" and "NUMBA_CACHE_DIR" in found.mend
+
+
 @pytest.mark.slow
 def test_all_kernels_of_the_package_are_found():
     found = compiled_kernels()
