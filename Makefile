@@ -14,8 +14,9 @@ MODE ?=
 SOURCE ?=
 METHOD ?=
 MODEL ?=
-# Processes that `make test` runs tests in; each starts the servers that its tests need.
-JOBS ?= 2
+# Processes that `make test` runs tests in: one more than there are cores, because tests wait for servers and browsers; 8
+# at most, because each starts the servers that its tests need.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 7 ? n + 1 : 8)))
 # pip reads these from the environment, for the packages and for what builds them.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt

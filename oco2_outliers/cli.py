@@ -35,6 +35,7 @@ from .shell.doctor import doctor_commands
 from .shell.embedding_commands import embeddings_app
 from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
+from .shell.link_commands import link_commands
 from .shell.poster_commands import poster_commands
 from .shell.run_files import RunCommand, RunFile, run_file
 from .shell.saying import bars_wanted, level_asked
@@ -61,6 +62,7 @@ app.add_typer(embeddings_app, name="embeddings")
 app.add_typer(catalog_app, name="catalog")
 series_app.add_typer(stream_commands)
 app.add_typer(series_app, name="series")
+app.add_typer(link_commands)
 app.add_typer(doctor_commands)
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2

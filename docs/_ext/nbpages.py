@@ -230,14 +230,25 @@ def _what_runs(node: ast.AST) -> Iterator[ast.AST]:
             yield from _what_runs(child)
 
 
-def face(package: Path) -> dict[str, str]:
-    """Names that the package itself offers, and their modules.
+def face(package: Path, family: str = "") -> dict[str, str]:
+    """Names that the package itself (or a family of its modules) loads when they are first used, and their modules.
 
-    It loads a module when a name is first used; so the imports stand where only a type checker sees them.
+    The imports stand where only a type checker sees them.
     """
-    blocks = filter(_for_types, ast.parse((package / "__init__.py").read_text(encoding="utf-8")).body)
+    blocks = filter(_for_types, ast.parse((package / family / "__init__.py").read_text(encoding="utf-8")).body)
     nodes = (node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom))
     return {name.name: (node.module or "").removeprefix(f"{package.name}.") for node in nodes for name in node.names}
+
+
+def loaded_late(package: Path) -> dict[str, str]:
+    """The same names of the package and of all families, as they are imported (`series.judge`), and their modules."""
+    families = ["", *(file.parent.name for file in package.glob("*/__init__.py"))]
+    homes = {".".join(filter(None, [family, name])): f"{home}.{name}"
+             for family in families for name, home in face(package, family).items()}
+    for name in homes:
+        while homes[name] in homes:  # the package passes on what a family passes on
+            homes[name] = homes[homes[name]]
+    return {name: home.rpartition(".")[0] for name, home in homes.items()}
 
 
 def imported_modules(source: str, package: str, within: str = "") -> set[str]:
@@ -267,7 +278,7 @@ def fingerprint(page: Page, package: Path) -> str:
     """A short hash of the package's modules a page runs, so that its outputs are made anew when one of them changes."""
     todo = {""}.union(*(imported_modules(cell.source, package.name) for cell in page.cells if cell.runs))
     seen: dict[str, bytes] = {}
-    homes = face(package)
+    homes = loaded_late(package)
     while todo:
         name = todo.pop()
         name = homes.get(name, name)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sized
+from importlib import import_module
 from numbers import Integral
-from typing import Any, TypeVar
-
-from tqdm.auto import tqdm
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 # %% auto #0
 __all__ = []
@@ -49,7 +51,9 @@ def progress_bar(what: str, total: int | None = None, unit: str = "file", shown:
                  **settings: Any) -> tqdm:
     """A progress bar of tqdm; `shown=None` shows it where somebody looks on."""
     hidden = not (is_watched() if shown is None else shown)
-    return tqdm(desc=what, total=total, unit=unit, disable=hidden, **{"leave": False} | settings)
+    # The bars of notebooks take asyncio and a tenth of a second to load, which a hidden one need not.
+    kind = import_module("tqdm" if hidden else "tqdm.auto").tqdm
+    return kind(desc=what, total=total, unit=unit, disable=hidden, **{"leave": False} | settings)
 
 # %% ../../nbs/ground/04_work.ipynb #e542f752
 T = TypeVar("T")

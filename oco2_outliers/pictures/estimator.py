@@ -28,7 +28,7 @@ from oco2_outliers.pictures.held_out import (
     odd_of_held_out,
     why_so_many,
 )
-from .judges import Distances, trees_of
+from .judges import Distances
 from .models import manifest_entry, read_model, write_model
 from .presets import Choice, check_settings, choice_of
 from oco2_outliers.pictures.reading import (
@@ -41,6 +41,7 @@ from oco2_outliers.pictures.reading import (
 )
 from .reasons import Explanation, UsualRange, explain_row, reasons_of
 from .rows import PictureReader, usable_rows
+from .trees import trees_of
 from .whitening import Whitening
 
 # %% auto #0

@@ -5,12 +5,9 @@
 # %% ../../nbs/pictures/09_models.ipynb #5327e539
 from __future__ import annotations
 
-import io
 import json
 import os
-import zipfile
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +18,15 @@ from sklearn.ensemble import IsolationForest
 from ..ground.errors import InputError
 from ..ground.files import whole_file
 from ..ground.version import VERSION
+from .arrays import read_arrays
 from .features import FeatureFrame, feature_sets, raw_widths
 from .held_out import HeldOut
-from .judges import MAX_REFERENCE, Distances, Tree, Trees, trees_of
+from .judges import MAX_REFERENCE, Distances
 from .kinds import file_bytes
 from .presets import Choice, check_settings, choice_of
 from .reading import PictureRow, printable_name, skipped_table
 from .rows import THUMBNAIL_SIZE
+from .trees import TREE_ARRAYS, Trees, checked_trees, trees_of
 from .whitening import MAX_COMPONENTS, Whitening
 
 # %% auto #0
@@ -36,97 +35,13 @@ __all__ = []
 # %% ../../nbs/pictures/09_models.ipynb #c7cfa5db
 # The first holds what the tutorial's preset needs, the second whitened columns and held-out scores, too.
 _FORMATS = (1, 2)
-_MAX_MODEL_BYTES = 1 << 29
-TREE_ARRAYS = {"n_nodes": np.int64, "left": np.int32, "right": np.int32, "column": np.int32, "threshold": np.float64,
-               "size": np.int64}
 _FRAME_ARRAYS = {"usual": np.float32, "mean": np.float32, "components": np.float32, "scales": np.float64}
 _WHITE_ARRAYS = dict.fromkeys(("usual", "centre", "spread", "weight", "middle", "ways", "widths"), np.float32)
 _HELD_ARRAYS = {"marks": np.uint64, "held": np.float64}
 _ARRAYS = {"meta": np.uint8, "thumbnails": np.uint8, "reference": np.float32, **_FRAME_ARRAYS, **_WHITE_ARRAYS,
            **_HELD_ARRAYS, **TREE_ARRAYS}
-
-
 _TRUST = ("; if you trust its author, read it with trusted=True (--trusted) or turn it into the new form with "
           "`images convert`")
-
-
-def read_arrays(path: str | os.PathLike | bytes, kinds: Mapping[str, type] = _ARRAYS, what: str = "picture model",
-                pickle_advice: str = _TRUST) -> dict[str, np.ndarray]:
-    """The 1-D arrays of a model file (or of its bytes), of known names and their types; `meta` must be among them."""
-    try:
-        data = path if isinstance(path, bytes) else file_bytes(path)
-        if data[:1] == b"\x80":
-            raise InputError("it is a pickle, which can run any code" + pickle_advice)
-        if not zipfile.is_zipfile(io.BytesIO(data)):
-            raise InputError("not a model file, or its end is missing")
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            names = [m.filename.removesuffix(".npy") for m in members]
-            if len(set(names)) < len(names) or not set(names) <= set(kinds) or "meta" not in names:
-                raise InputError(f"not the arrays of a {what}")
-            if sum(m.file_size for m in members) > _MAX_MODEL_BYTES:
-                raise InputError(f"unfolds to more than {_MAX_MODEL_BYTES:,} bytes")
-            return {name: _read_array(archive, m, name, kinds[name]) for name, m in zip(names, members)}
-    except (InputError, FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except Exception as error:  # zipfile and its decompressors raise many kinds on hostile bytes
-        raise InputError(f"broken file ({type(error).__name__})") from None
-
-# %% ../../nbs/pictures/09_models.ipynb #097a12de
-def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, kind: type) -> np.ndarray:
-    """One 1-D array of the expected type; the header is believed only where it agrees with the bytes there are."""
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InputError(f"array {name!r} is compressed in an unexpected way")
-    with archive.open(member) as packed:
-        data = packed.read(member.file_size + 1)
-    stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise InputError(f"array {name!r} has an unexpected header")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    rest = len(data) - stream.tell()
-    if dtype != np.dtype(kind) or len(shape) != 1 or shape[0] * dtype.itemsize != rest:
-        raise InputError(f"array {name!r} does not have the type and length of its header")
-    values = np.frombuffer(data, dtype, offset=stream.tell()).copy()
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise InputError(f"array {name!r} holds what is not a number")
-    return values
-
-# %% ../../nbs/pictures/09_models.ipynb #79d858b0
-def checked_trees(arrays: dict[str, np.ndarray], max_samples: int, n_features: int) -> Trees:
-    """The trees, once nothing in them can lead a walk astray."""
-    flat = [arrays[name] for name in ("left", "right", "column", "threshold", "size")]
-    n_nodes, total = arrays["n_nodes"], len(arrays["left"])
-    if not len(n_nodes) or n_nodes.min() < 1 or n_nodes.max() > total or int(n_nodes.sum()) != total:
-        raise InputError("the lengths of the trees do not add up")
-    if any(len(a) != total for a in flat):
-        raise InputError("the arrays of the trees differ in length")
-    left, right, column, threshold, size = flat
-    trees = Trees(n_nodes, left, right, column, threshold, size, max_samples)
-    for tree in trees.each():
-        _check_tree(tree, n_features, max_samples)
-    return trees
-
-# %% ../../nbs/pictures/09_models.ipynb #90cc6555
-def _check_tree(tree: Tree, n_features: int, max_samples: int) -> None:
-    """Refuse a tree whose walk could loop, leave its arrays, or read a column that is not there."""
-    nodes = len(tree.left)
-    inner = np.flatnonzero(tree.left != -1)
-    left, right = tree.left[inner].astype(np.int64), tree.right[inner].astype(np.int64)
-    if (tree.right[tree.left == -1] != -1).any():
-        raise InputError("a leaf has a child")
-    if ((left <= inner) | (right <= inner) | (left >= nodes) | (right >= nodes)).any():
-        raise InputError("a node points outside its tree")
-    parents = np.bincount(np.concatenate([left, right]), minlength=nodes)
-    if parents[0] or (parents[1:] != 1).any():
-        raise InputError("a node has no parent, or several")
-    column = tree.column[inner]
-    if ((column < 0) | (column >= n_features)).any():
-        raise InputError("a node reads a column that is not there")
-    if (tree.size < 1).any() or (tree.size[left] + tree.size[right] != tree.size[inner]).any():
-        raise InputError("the sizes of the nodes do not add up")
-    deepest = 1 + int(np.ceil(np.log2(max(max_samples, 2))))
-    if sum(1 for _ in islice(tree.levels(), deepest + 1)) > deepest:
-        raise InputError("a tree is deeper than its rows call for")
 
 # %% ../../nbs/pictures/09_models.ipynb #fdcd7a3e
 def _checked_frame(arrays: dict[str, np.ndarray], meta: dict) -> FeatureFrame | None:
@@ -333,7 +248,7 @@ def read_model(path: str | os.PathLike, trusted: bool, bins: Sequence[int]) -> t
                          "pickle of the original scripts")
     try:
         if not (trusted and file_bytes(path)[:1] == b"\x80"):
-            arrays = read_arrays(path)
+            arrays = read_arrays(path, _ARRAYS, "picture model", _TRUST)
             return _rebuilt(_checked_meta(arrays["meta"].tobytes()), arrays)
     except InputError as error:
         raise InputError(f"model {os.fspath(path)!r} is refused: {error}") from None

@@ -5,23 +5,28 @@
 # %% ../../nbs/13_series.ipynb #d1b69007
 from __future__ import annotations
 
-from .checks import check_series, check_stretches
-from .detectors import PRESETS, detector_cards, reading_scores
-from .figures import series_plot
-from .forest import SeriesForest
-from .judging import judge
-from .learning import learn_limits
-from .limits import SeriesConfig
-from .metrics import score_detector, vus_pr
-from .periods import choose_window
-from .reading_files import read_series
-from .reaching import window_radii
-from .readings import Grid, SensorSeries, as_series, grid
-from .recurrence import window_distances
-from .results import SeriesResult, load_series_result
-from .simulated import simulate_series
-from .summaries import window_summaries
-from .window_estimator import WindowIsolation
+from typing import TYPE_CHECKING
+
+from ..ground.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from oco2_outliers.series.checks import check_series, check_stretches
+    from oco2_outliers.series.detectors import PRESETS, detector_cards, reading_scores
+    from oco2_outliers.series.figures import series_plot
+    from oco2_outliers.series.forest import SeriesForest
+    from oco2_outliers.series.judging import judge
+    from oco2_outliers.series.learning import learn_limits
+    from oco2_outliers.series.limits import SeriesConfig
+    from oco2_outliers.series.metrics import score_detector, vus_pr
+    from oco2_outliers.series.periods import choose_window
+    from oco2_outliers.series.reading_files import read_series
+    from oco2_outliers.series.reaching import window_radii
+    from oco2_outliers.series.readings import Grid, SensorSeries, as_series, grid
+    from oco2_outliers.series.recurrence import window_distances
+    from oco2_outliers.series.results import SeriesResult, load_series_result
+    from oco2_outliers.series.simulated import simulate_series
+    from oco2_outliers.series.summaries import window_summaries
+    from oco2_outliers.series.window_estimator import WindowIsolation
 
 # %% auto #0
 __all__ = ['SensorSeries', 'as_series', 'read_series', 'simulate_series', 'Grid', 'grid', 'check_series', 'check_stretches',
@@ -34,3 +39,17 @@ _all_ = ["SensorSeries", "as_series", "read_series", "simulate_series", "Grid", 
          "check_stretches", "learn_limits", "SeriesConfig", "judge", "SeriesResult", "load_series_result",
          "series_plot", "choose_window", "reading_scores", "PRESETS", "detector_cards", "SeriesForest",
          "WindowIsolation", "window_distances", "window_radii", "window_summaries", "score_detector", "vus_pr"]
+
+# %% ../../nbs/13_series.ipynb #42903e46
+# The room of each name, loaded when the name is first used: `series listen` starts without what it never needs.
+__getattr__, __dir__ = lazy_names(__name__, {
+    "check_series": "series.checks", "check_stretches": "series.checks", "PRESETS": "series.detectors",
+    "detector_cards": "series.detectors", "reading_scores": "series.detectors", "series_plot": "series.figures",
+    "SeriesForest": "series.forest", "judge": "series.judging", "learn_limits": "series.learning",
+    "SeriesConfig": "series.limits", "score_detector": "series.metrics", "vus_pr": "series.metrics",
+    "choose_window": "series.periods", "read_series": "series.reading_files", "window_radii": "series.reaching",
+    "Grid": "series.readings", "SensorSeries": "series.readings", "as_series": "series.readings",
+    "grid": "series.readings", "window_distances": "series.recurrence", "SeriesResult": "series.results",
+    "load_series_result": "series.results", "simulate_series": "series.simulated",
+    "window_summaries": "series.summaries", "WindowIsolation": "series.window_estimator",
+})

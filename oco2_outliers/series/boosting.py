@@ -23,7 +23,7 @@ from ..ground.files import whole_file
 from ..ground.numbers import real_number, seed_of, shown, whole_number
 from ..ground.version import VERSION
 from ..ground.work import count_threads
-from ..pictures.models import read_arrays
+from ..pictures.arrays import read_arrays
 from oco2_outliers.series.boosted_trees import (
     BOOSTED_ARRAYS,
     boosted_arrays,

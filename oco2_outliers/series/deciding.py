@@ -21,8 +21,6 @@ from oco2_outliers.series.calibration import (
     too_short,
 )
 from .clocks import as_span, nanoseconds, span_in_words
-from .detectors import reading_scores
-from .forest import SeriesForest
 from .periods import choose_window
 from .reasons import runs_beyond
 
@@ -78,6 +76,8 @@ class Asked:
 
     def scores(self, values: np.ndarray, window: int, model: Any = None) -> np.ndarray:
         """Scores of the readings of a channel on its scale."""
+        from oco2_outliers.series.detectors import reading_scores  # with scikit-learn, which a frozen judge never needs
+
         model = self.model if model is None else model
         if len(values) < window:
             return np.full(len(values), np.nan)
@@ -105,6 +105,8 @@ def _by_history(asked: Asked, history: np.ndarray, window: int, step: pd.Timedel
         half = len(history) // 2
         if np.isfinite(history[:half]).sum() < 2 * window:
             return None, None
+        from oco2_outliers.series.forest import SeriesForest
+
         model = SeriesForest(window=window, random_state=asked.seed).fit_series(history[:half])
         history = history[half:]
     return calibrated_by_history(asked.scores(history, window, model), window, step), model

@@ -5,8 +5,6 @@
 # %% ../../nbs/series/34_forest.ipynb #460f0007
 from __future__ import annotations
 
-import io
-import json
 import os
 from typing import Any, Self
 
@@ -18,17 +16,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..ground.errors import InputError
 from ..ground.files import write_whole
 from ..ground.numbers import seed_of, whole_number
-from ..ground.version import VERSION
-from .sliding import averaged, checked_window, plain_values, scores_of_readings
+from .grown import FARTHEST, GrownForest, forest_bytes, read_forest
+from .sliding import checked_window, plain_values
 from .summaries import SUMMARIES, sliding_summaries, summaries_of_rows
 
 # %% auto #0
 __all__ = ['SeriesForest', 'summary_shares']
 
 # %% ../../nbs/series/34_forest.ipynb #460f001c
-_FARTHEST = 1e30  # beyond it, float32 ends; a window that is so far from all others is as odd as can be
-
-
 def _scale_of(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and spread of each summary; a spread of 1 where all are equal."""
     middle = table.mean(axis=0)
@@ -40,10 +35,10 @@ def _scale_of(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _standardised(table: np.ndarray, middle: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Summaries on the scale of the fitted ones, as the trees read them."""
     with np.errstate(over="ignore", divide="ignore"):
-        return np.clip((table - middle) / spread, -_FARTHEST, _FARTHEST).astype(np.float32)
+        return np.clip((table - middle) / spread, -FARTHEST, FARTHEST).astype(np.float32)
 
 # %% ../../nbs/series/34_forest.ipynb #460f002a
-class _Judging(OutlierMixin, BaseEstimator):
+class _Judging(GrownForest, OutlierMixin, BaseEstimator):
     """What a fitted forest answers for windows that stand in rows."""
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -59,10 +54,6 @@ class _Judging(OutlierMixin, BaseEstimator):
         """-1 for odd windows, +1 for the others."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def oddness_of(self, table: np.ndarray) -> np.ndarray:
-        """Anomaly score of rows of summaries, 0 to 1, higher is odder; NaN for windows with a missing reading."""
-        return self.quick_.oddness_of(table, self.middle_, self.spread_, _FARTHEST)
-
 # %% ../../nbs/series/34_forest.ipynb #460f0031
 class _Growing(_Judging):
     """How a forest is grown over rows of summaries."""
@@ -71,7 +62,7 @@ class _Growing(_Judging):
         """Grow the trees."""
         from sklearn.ensemble import IsolationForest
 
-        from oco2_outliers.pictures.judges import trees_of
+        from oco2_outliers.pictures.trees import trees_of
         from oco2_outliers.series.walks import QuickTrees
 
         n_trees = whole_number("n_estimators", self.n_estimators)
@@ -157,12 +148,7 @@ class SeriesForest(_Growing):
         `first` is the number of the first reading, where the values are a part of a longer series.
         """
         check_is_fitted(self, "trees_")
-        found = plain_values(values)
-        if len(found) < self.window_:
-            return np.full(len(found), np.nan)
-        scores = self.oddness_of(sliding_summaries(found, self.window_, first))
-        scores = scores_of_readings(scores, self.window_, causal)
-        return averaged(scores, self.window_, causal, first) if smooth else scores
+        return super().score_series(values, causal, smooth, first)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the forest to a file, whole or not at all; `load` reads it."""
@@ -172,7 +158,10 @@ class SeriesForest(_Growing):
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
         """Read a forest from a file; nothing in the file is trusted, and what is broken is refused in one line."""
-        return forest_of(_read_forest(path))
+        made = cls()
+        for name, value in read_forest(path).items():
+            setattr(made, name, value)
+        return made
 
 # %% ../../nbs/series/34_forest.ipynb #460f003f
 def _window_for(window: Any, values: np.ndarray) -> int:
@@ -224,90 +213,3 @@ def summary_shares(forest: SeriesForest, windows: Any) -> pd.DataFrame:
     outside = np.maximum(np.maximum(low - table, table - high), 0.0) / width
     total = outside.sum(axis=1, keepdims=True)
     return pd.DataFrame(outside / np.where(total > 0, total, 1.0), columns=list(SUMMARIES))
-
-# %% ../../nbs/series/34_forest.ipynb #460f0093
-_NUMBERS = {"middle": np.float64, "spread": np.float64, "usual": np.float64}
-_META: dict[str, Any] = {
-    "kind": str, "format": int, "window": int, "n_estimators": int, "max_samples": int, "drawn": int,
-    "random_state": (int, type(None)), "summaries": list, "version": str}
-
-
-def forest_bytes(forest: SeriesForest) -> bytes:
-    """A fitted forest as the bytes of its file."""
-    from oco2_outliers.pictures.models import TREE_ARRAYS
-
-    seed = forest.random_state
-    meta = {"kind": "series forest", "format": 1, "window": int(forest.window_), "summaries": list(SUMMARIES),
-            "n_estimators": int(forest.n_estimators), "max_samples": int(forest.max_samples), "version": VERSION,
-            "drawn": forest.trees_.max_samples,
-            "random_state": int(seed) if isinstance(seed, int | np.integer) else None}
-    arrays = {"meta": np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)}
-    arrays |= {name: np.ravel(getattr(forest, f"{name}_")) for name in _NUMBERS}
-    arrays |= {name: getattr(forest.trees_, name).astype(kind) for name, kind in TREE_ARRAYS.items()}
-    file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **arrays)
-    return file.getvalue()
-
-# %% ../../nbs/series/34_forest.ipynb #460f009a
-def _checked_meta(text: bytes) -> dict:
-    """The settings of a file, each of the kind it must be."""
-    try:
-        meta = json.loads(text)
-    except (ValueError, RecursionError):
-        raise InputError("its settings are not JSON") from None
-    if not isinstance(meta, dict) or (meta.get("kind"), meta.get("format")) != ("series forest", 1):
-        raise InputError("it is no forest of windows of format 1; fit and save it again with this version")
-    for name, kind in _META.items():
-        if name not in meta or not isinstance(meta[name], kind) or isinstance(meta[name], bool):
-            raise InputError(f"its setting {name!r} is missing or of the wrong kind")
-    if meta["summaries"] != list(SUMMARIES):
-        raise InputError("its summaries are not those of this version")
-    for name, least in (("window", 1), ("n_estimators", 1), ("max_samples", 2), ("drawn", 1)):
-        whole_number(name, meta[name], least)
-    seed_of(meta["random_state"])
-    return meta
-
-# %% ../../nbs/series/34_forest.ipynb #460f00a1
-def _checked_scale(arrays: dict[str, np.ndarray]) -> None:
-    """Refuse a scale that fitting never gives."""
-    n = len(SUMMARIES)
-    if [len(arrays[name]) for name in _NUMBERS] != [n, n, 3 * n]:
-        raise InputError("its scale is not that of ten summaries")
-    usual = arrays["usual"].reshape(3, n)
-    if (arrays["spread"] <= 0).any() or (np.diff(usual, axis=0) < 0).any():
-        raise InputError("its scale has no width, or its usual range ends before it begins")
-
-
-def _read_forest(path: str | os.PathLike | bytes) -> tuple[dict, dict]:
-    """Parameters and fitted attributes of a file or of its bytes, trusting nothing in it."""
-    from oco2_outliers.pictures.models import TREE_ARRAYS, checked_trees, read_arrays
-    from oco2_outliers.series.walks import QuickTrees
-
-    kinds = {"meta": np.uint8} | _NUMBERS | TREE_ARRAYS
-    try:
-        if not isinstance(path, bytes) and os.path.isdir(path):
-            raise InputError("it is a folder; give the file that `save` wrote")
-        arrays = read_arrays(path, kinds, "forest of windows", "; this package never reads one: fit and save anew")
-        if set(arrays) != set(kinds):
-            raise InputError("it lacks arrays")
-        meta = _checked_meta(arrays["meta"].tobytes())
-        _checked_scale(arrays)
-        trees = checked_trees(arrays, meta["drawn"], len(SUMMARIES))
-        if len(trees.n_nodes) != meta["n_estimators"]:
-            raise InputError("the number of trees is not the one it names")
-    except InputError as error:
-        name = "of a model" if isinstance(path, bytes) else repr(os.fspath(path))
-        raise InputError(f"forest {name} is refused: {error}") from None
-    settings = {name: meta[name] for name in ("window", "n_estimators", "max_samples", "random_state")}
-    return settings, {"window_": meta["window"], "n_features_in_": meta["window"], "trees_": trees, "offset_": -0.5,
-                      "quick_": QuickTrees(trees), "middle_": arrays["middle"], "spread_": arrays["spread"],
-                      "usual_": arrays["usual"].reshape(3, -1)}
-
-
-def forest_of(read: tuple[dict, dict] | bytes) -> SeriesForest:
-    """A forest from what was read of a file, or from the bytes of one."""
-    settings, fitted = _read_forest(read) if isinstance(read, bytes) else read
-    made = SeriesForest(**settings)
-    for name, value in fitted.items():
-        setattr(made, name, value)
-    return made

@@ -23,11 +23,12 @@ from ..ground.files import write_whole
 from ..ground.numbers import real_number, seed_of, shown, whole_number
 from ..ground.version import VERSION
 from ..ground.work import progress
+from ..pictures.arrays import read_arrays
 from .calibration import Calibration, calibrated_by_surrogates, surrogates_for, too_short
 from .checks import check_series
 from .clocks import nanoseconds
 from .deciding import Asked, decide, window_in_readings
-from .forest import SeriesForest, forest_bytes, forest_of
+from .grown import GrownForest, forest_bytes, grown_forest
 from .learning import Spans, learn_limits, ordinary_run, spans_for
 from .limits import ChannelLimits, SeriesConfig, as_config
 from .measures import roughness
@@ -46,7 +47,7 @@ class FrozenChannel:
     begin: int  # the moment of slot 0, ns
     limits: ChannelLimits
     habits: Habits
-    forest: SeriesForest | None = None
+    forest: GrownForest | None = None
     settled: Calibration | None = None
     arriving: Calibration | None = None
     notes: tuple[str, ...] = ()
@@ -190,7 +191,7 @@ def _rest_of(values: np.ndarray, odd: np.ndarray, runs: Sequence[tuple[int, int]
     return rest
 
 
-def _calibrated(forest: SeriesForest, view: Grid, odd: np.ndarray, wish: _Wish, what: str
+def _calibrated(forest: GrownForest, view: Grid, odd: np.ndarray, wish: _Wish, what: str
                 ) -> tuple[Calibration | None, Calibration | None, list[str]]:
     """What chance does to the settled and to the first score; and remarks."""
     asked = Asked("forest", forest.window_, 5, wish.alpha, False, wish.seed, "surrogates", forest, wish.n_surrogates,
@@ -209,6 +210,8 @@ def _calibrated(forest: SeriesForest, view: Grid, odd: np.ndarray, wish: _Wish, 
 # %% ../../nbs/series/77a_freezing.ipynb #5ff6b016
 def _frozen_channel(view: Grid, odd: np.ndarray, limits: ChannelLimits, wish: _Wish, what: str) -> FrozenChannel:
     """Learn one channel."""
+    from oco2_outliers.series.forest import SeriesForest
+
     begin = int(view.times[0].astype(np.int64))
     known = FrozenChannel(view.step, begin, limits, Habits(0, 0.0))
     known = replace(known, habits=habits_of(view, limits, known.spans))
@@ -400,7 +403,7 @@ def _channels_of(meta: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict
         settled, scores = _checked_calibration(told["settled"], scores)
         arriving, scores = _checked_calibration(told["arriving"], scores)
         known = FrozenChannel(pd.Timedelta(told["step"], unit="ns"), told["begin"], limits[pair],
-                              Habits(told["run"], float(told["noise"])), forest_of(packed) if packed else None,
+                              Habits(told["run"], float(told["noise"])), grown_forest(packed) if packed else None,
                               settled, arriving, tuple(told["notes"]))
         found[pair] = with_thresholds(known, float(meta["alpha"]))
         _usable(limits[pair], "its limits", ())
@@ -438,8 +441,6 @@ def load_frozen(path: str | os.PathLike) -> FrozenJudge:
     >>> load_frozen(path)
     FrozenJudge(1 channel, alpha=0.01)
     """
-    from oco2_outliers.pictures.models import read_arrays
-
     try:
         if os.path.isdir(path):
             raise InputError("it is a folder; give the file that `save` wrote")
@@ -453,8 +454,10 @@ def load_frozen(path: str | os.PathLike) -> FrozenJudge:
         raise InputError(f"model {os.fspath(path)!r} is refused: {error}") from None
 
 # %% ../../nbs/series/77a_freezing.ipynb #ec3b5f9d
-def load_model(path: str | os.PathLike) -> FrozenJudge | SeriesForest:
+def load_model(path: str | os.PathLike) -> FrozenJudge | GrownForest:
     """A frozen judge, or a forest alone, from the file of either."""
+    from oco2_outliers.series.forest import SeriesForest
+
     try:
         with zipfile.ZipFile(path) as archive:
             frozen = "forests.npy" in archive.namelist()

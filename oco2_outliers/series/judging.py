@@ -30,7 +30,6 @@ from oco2_outliers.series.checks import (
 )
 from .clocks import nanoseconds, span_in_words
 from .deciding import Asked, Decided, decide
-from .detectors import PRESETS
 from .freezing import FrozenChannel, FrozenJudge
 from .limits import SeriesConfig
 from .readings import Grid, SensorSeries, as_series, grid, instants, steady_grid
@@ -336,6 +335,8 @@ def _summary(series: SensorSeries, asked: Asked, channels: list[dict[str, Any]])
 def _asked(detector: Any, window: Any, k: int, alpha: float | None, causal: bool, random_state: int | None,
            calibrate: str | None, model: Any, n_surrogates: int | None, bar: bool | None) -> Asked:
     """The settings, each looked at before the work begins."""
+    from oco2_outliers.series.detectors import PRESETS  # with scikit-learn, which a frozen judge never needs
+
     if isinstance(detector, str) and detector not in PRESETS:
         raise InputError(f"detector {shown(detector)} is unknown; give one of {', '.join(PRESETS)}, or an estimator")
     if not isinstance(detector, str) and not hasattr(detector, "fit"):

@@ -21,7 +21,7 @@ from ..ground.errors import InputError, printable
 from ..ground.files import whole_file
 from ..ground.numbers import real_number, seed_of, shown, whole_number
 from ..ground.work import count_threads, progress_bar
-from ..pictures.models import read_arrays
+from ..pictures.arrays import read_arrays
 from .cutting import LabelledWindows
 
 # %% auto #0

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import maximum_filter1d, minimum_filter1d, rank_filter
 
 from ..ground.compiling import compiled
 from ..ground.errors import InputError
@@ -45,6 +44,8 @@ def _moments(values: np.ndarray, window: int, begin: int) -> tuple[np.ndarray, n
 # %% ../../nbs/series/32_summaries.ipynb #dd605031
 def _ordered(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Smallest, largest and middle reading of each window; what a window with a missing reading gets means nothing."""
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d, rank_filter
+
     filled = np.where(np.isnan(values), 0.0, values)
     each = slice(window // 2, window // 2 + len(values) - window + 1)
     middle = rank_filter(filled, rank=window // 2, size=window)[each]
@@ -58,6 +59,8 @@ def sliding_summaries(values: np.ndarray, window: int, first: int = 0) -> np.nda
 
     `first` is the number of the first reading in its series: a part of a series gets the summaries of the whole.
     """
+    from scipy.ndimage import maximum_filter1d
+
     mean, spread, lean = _moments(values, window, first)
     low, high, middle = _ordered(values, window)
     steps = np.diff(values)

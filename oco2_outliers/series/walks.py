@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ground.compiling import compiled
-from ..pictures.judges import Trees, expected_depth
+from ..pictures.trees import Trees, expected_depth
 
 # %% auto #0
 __all__ = []

@@ -5,15 +5,20 @@
 # %% ../../nbs/14_streams.ipynb #54422dc2
 from __future__ import annotations
 
-from ..series.freezing import FrozenJudge, freeze, load_frozen
-from .configuration import StreamConfig
-from .engine import Engine
-from .messages import READING_SCHEMA, Reading, message_of, read_message
-from .opening_brokers import open_broker
-from .opening_historians import open_historian
-from .pipeline import Pipeline, Source
-from .replaying import lag, replay
-from .result_store import ResultStore, open_store
+from typing import TYPE_CHECKING
+
+from ..ground.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from oco2_outliers.series.freezing import FrozenJudge, freeze, load_frozen
+    from oco2_outliers.streams.configuration import StreamConfig
+    from oco2_outliers.streams.engine import Engine
+    from oco2_outliers.streams.messages import READING_SCHEMA, Reading, message_of, read_message
+    from oco2_outliers.streams.opening_brokers import open_broker
+    from oco2_outliers.streams.opening_historians import open_historian
+    from oco2_outliers.streams.pipeline import Pipeline, Source
+    from oco2_outliers.streams.replaying import lag, replay
+    from oco2_outliers.streams.result_store import ResultStore, open_store
 
 # %% auto #0
 __all__ = ['FrozenJudge', 'freeze', 'load_frozen', 'StreamConfig', 'Engine', 'READING_SCHEMA', 'Reading', 'message_of',
@@ -24,3 +29,14 @@ __all__ = ['FrozenJudge', 'freeze', 'load_frozen', 'StreamConfig', 'Engine', 'RE
 _all_ = ["FrozenJudge", "freeze", "load_frozen", "StreamConfig", "Engine", "READING_SCHEMA", "Reading", "message_of",
          "read_message", "open_broker", "open_historian", "Pipeline", "Source", "lag", "replay", "ResultStore",
          "open_store"]
+
+# %% ../../nbs/14_streams.ipynb #ca51ad28
+# The room of each name, loaded when the name is first used: `series listen` starts without what it never needs.
+__getattr__, __dir__ = lazy_names(__name__, {
+    "FrozenJudge": "series.freezing", "freeze": "series.freezing", "load_frozen": "series.freezing",
+    "StreamConfig": "streams.configuration", "Engine": "streams.engine", "READING_SCHEMA": "streams.messages",
+    "Reading": "streams.messages", "message_of": "streams.messages", "read_message": "streams.messages",
+    "open_broker": "streams.opening_brokers", "open_historian": "streams.opening_historians",
+    "Pipeline": "streams.pipeline", "Source": "streams.pipeline", "lag": "streams.replaying",
+    "replay": "streams.replaying", "ResultStore": "streams.result_store", "open_store": "streams.result_store",
+})

@@ -302,6 +302,23 @@ def test_fingerprint_follows_imports(tmp_path):
     assert len(set(seen[2:])) == 7, "each of the others is imported, by its name or by its folder"
 
 
+def test_fingerprint_follows_names_that_a_family_loads_late(tmp_path):
+    """`from tiny.deep import d` runs `deep/room`, and `from tiny import d`, which `deep` passes on, does, too."""
+    package = tmp_path / "tiny"
+    (package / "deep").mkdir(parents=True)
+    late = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from tiny.deep{} import d\n"
+    for name, text in {"__init__": late.format(""), "deep/__init__": late.format(".room"),
+                       "deep/room": "from .below import f", "deep/below": "", "deep/other": ""}.items():
+        (package / f"{name}.py").write_text(text, encoding="utf-8")
+    for code in ("from tiny.deep import d", "from tiny import d"):
+        made, seen = page(tmp_path, code), []
+        for name in ("deep/other", "deep/room", "deep/below"):
+            seen.append(nbpages.fingerprint(made, package))
+            (package / f"{name}.py").write_text(f"from .below import f\n# after {code}", encoding="utf-8")
+        seen.append(nbpages.fingerprint(made, package))
+        assert seen[0] == seen[1] and len(set(seen)) == 3, code
+
+
 def test_notebooks_of_this_project_are_pages():
     pages = [nbpages.read_page(path) for path in NOTEBOOKS]
     assert all(made.lead for made in pages), "each notebook has a `> subtitle` under its title"

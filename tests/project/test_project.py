@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import importlib.util
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 import nborder
+import nbpages
 import pytest
 from layout import NBS, NOTEBOOKS, PACKAGE, module_files, module_name, notebook_name, python_files
 
@@ -128,6 +130,16 @@ def test_no_room_imports_the_face():
                 face = node.module == "oco2_outliers" if not node.level else not node.module and node.level == len(up)
                 inside = {each.stem for each in PACKAGE.iterdir()}
                 assert not face or {name.name for name in node.names} <= inside, f"{module_name(path)} looks up"
+
+
+def test_names_that_are_loaded_late_are_where_the_types_say():
+    """Of the package and of each family: what a type checker is told, what is loaded, and what is public agree."""
+    for name, module in nbpages.loaded_late(PACKAGE).items():
+        family, _, bare = f"oco2_outliers.{name}".rpartition(".")
+        face = importlib.import_module(family)
+        assert getattr(face, bare) is getattr(importlib.import_module(f"oco2_outliers.{module}"), bare), name
+        assert bare in face.__all__ and bare in dir(face), name
+        assert importlib.util.find_spec(f"{family}.{bare}") is None, f"{name} is the name of a room, too"
 
 
 def test_every_requirement_is_used_and_pinned(root, settings):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from oco2_outliers.cli import main
@@ -120,6 +120,8 @@ def test_no_secret_is_kept():
     assert values_of(told) == {"command": "isolate", "eps": "1"}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(["\x85", "\u2028", "\ufeff", "\udcff"], 0.1, True)
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=4), st.floats(allow_nan=False), st.booleans())
 def test_what_is_written_is_read(inputs, along, flag):
     """Any names but those that hold a secret, any numbers, to the last digit."""
@@ -129,6 +131,7 @@ def test_what_is_written_is_read(inputs, along, flag):
 
 
 def test_any_text_is_a_table_of_options_or_refused():
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.text(max_size=40))
     def tried(text):
         try:

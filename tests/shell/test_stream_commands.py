@@ -398,6 +398,20 @@ def test_help_imports_nothing_of_streams():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_first_verdict_needs_no_estimators(work):
+    """A pod judges its first reading before it could have loaded what learning, drawing and calibrating need."""
+    send(work, "--create")
+    words = ["listen", f"file://{work}/broker", "--topic", "sewers", "--model", "model.npz", "--store", "results.db"]
+    code = ("import sys; from oco2_outliers.cli import main\n"
+            f"assert main({['series', *words, '--max-messages', '200']}) == 0\n"
+            "print([m for m in ('sklearn', 'scipy.stats', 'scipy.signal', 'matplotlib', 'cv2', 'fsspec', 'asyncio', "
+            "'oco2_outliers.series.detectors', 'oco2_outliers.isolation') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "200 readings judged" in done.stdout and done.stdout.splitlines()[-1] == "[]"
+    with open_store("results.db") as store:
+        assert len(store.points()) == 200
+
+
 def test_every_command_has_help(capsys):
     for name in ("fetch", "send", "listen", "replay", "lag", "freeze"):
         assert run(name, "--help") == 0
