@@ -30,7 +30,8 @@ META := settings.ini setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet
 
 .PHONY: sync_collections populate_db sampling training exec_clustering facets posters config_template
-.PHONY: help run stream-demo test test-slow test-torch docs bench lab readme architecture check lint style clean distclean
+.PHONY: help run stream-demo test test-slow test-torch docs bench lab readme architecture metadata dist check lint style
+.PHONY: clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -44,6 +45,8 @@ help:
 	@echo "make lab           JupyterLab on the notebooks"
 	@echo "make readme        README.md from nbs/index.ipynb"
 	@echo "make architecture  the list of rooms in docs/architecture.md, from the notebooks"
+	@echo "make metadata      CITATION.cff, .zenodo.json, environment.yml and conda/meta.yaml, from settings.ini"
+	@echo "make dist          wheel and source archive, in dist"
 	@echo "make style         how the code is cut into cells, functions and modules, beside the goals"
 	@echo "make check         notebooks clean, package in step with them, ruff, mypy"
 	@echo "make sync_collections | populate_db | sampling | training | exec_clustering | facets | posters"
@@ -118,7 +121,8 @@ test-slow: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
 test-torch: $(VENV)/.torch
 	$(BIN)/python -m pytest -m torch -n $(JOBS) --dist worksteal $(ARGS)
 
-docs: $(VENV)/.docs
+# The pages run every cell of a notebook, those of its tests too.
+docs: $(VENV)/.dev $(VENV)/.docs
 	@echo "Running every notebook for its page: some minutes the first time, seconds where nothing changed"
 	@$(BIN)/python -m sphinx -W --keep-going -b html docs _build/html
 	@echo "Open _build/html/index.html"
@@ -173,6 +177,15 @@ lint: $(VENV)/.dev
 
 architecture: $(VENV)/.dev
 	@$(BIN)/python scripts/architecture.py
+
+metadata:
+	@$(PYTHON) scripts/metadata.py $(ARGS)
+
+# The wheel is made from the source archive, as a packager does; what a registry would say of both ends it.
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
 
 style: $(VENV)/.dev
 	@$(BIN)/python scripts/style.py $(ARGS)

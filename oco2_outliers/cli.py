@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from .ground.errors import InputError
+from .ground.telling import LOG, step
 from .ground.version import VERSION
 from .ground.words import counted
 from oco2_outliers.runs.tasks import (
@@ -30,11 +31,15 @@ from oco2_outliers.runs.tasks import (
 from .shell.album_commands import album_commands
 from .shell.boundary import within_boundary
 from .shell.catalog_commands import catalog_app, sync_commands
+from .shell.doctor import doctor_commands
 from .shell.embedding_commands import embeddings_app
+from .shell.export_commands import export_commands
 from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
 from .shell.link_commands import link_commands
 from .shell.poster_commands import poster_commands
+from .shell.run_files import RunCommand, RunFile, run_file
+from .shell.saying import bars_wanted, level_asked
 from .shell.series_commands import series_app
 from .shell.stream_commands import stream_commands
 from .shell.training_commands import training_commands
@@ -43,7 +48,7 @@ from .shell.training_commands import training_commands
 __all__ = ['app', 'soundings_app', 'images_app', 'main']
 
 # %% ../nbs/90_cli.ipynb #47bee029
-app = typer.Typer(name="oco2-outliers", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+app = typer.Typer(name="oco2-outliers", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
                   rich_markup_mode=None, help="Find what does not belong in Earth-observation data, and say why.")
 soundings_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make and look at OCO-2 soundings.")
 images_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Odd pictures of a folder, copies, groups.")
@@ -59,6 +64,8 @@ app.add_typer(catalog_app, name="catalog")
 series_app.add_typer(stream_commands)
 app.add_typer(series_app, name="series")
 app.add_typer(link_commands)
+app.add_typer(export_commands)
+app.add_typer(doctor_commands)
 
 # %% ../nbs/90_cli.ipynb #f3f1a3a2
 def _print_version(asked: bool) -> None:
@@ -69,9 +76,17 @@ def _print_version(asked: bool) -> None:
 
 # %% ../nbs/90_cli.ipynb #67929cc5
 @app.callback()
-def _common(version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True,
-                                                  help="Print the version and stop.")] = False) -> None:
+def _common(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True,
+                                          help="Print the version and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors beside the report.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on standard error what is read, and how long "
+                                          "each step takes. OCO2_LOG=verbose does the same.")] = False,
+) -> None:
     """Options of the program itself."""
+    LOG.setLevel(level_asked(quiet, verbose))
+    context.with_resource(step(f"all of {context.invoked_subcommand}"))
 
 # %% ../nbs/90_cli.ipynb #668c8940
 def main(argv: Sequence[str] | None = None) -> int:
@@ -131,10 +146,10 @@ _DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows wi
                                             "refusing them.")]
 
 # %% ../nbs/90_cli.ipynb #f25ada01
-@app.command("isolate")
+@app.command("isolate", cls=RunCommand)
 def _isolate_command(
-    inputs: _Inputs,
-    out: Annotated[Path, typer.Option(help="Folder for the seven result files.")] = Path("isolated"),
+    asked: typer.Context, inputs: _Inputs,
+    out: Annotated[Path, typer.Option(help="Folder for the seven result files and run.yaml.")] = Path("isolated"),
     store: InputStore = None,
     eps: _Eps = "auto",
     min_samples: _Group = "auto",
@@ -150,18 +165,19 @@ def _isolate_command(
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, config: RunFile = None,
 ) -> None:
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
 
-    result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
-                     preset=preset, features=names_from(features), context=context, along=along, across=across,
-                     drop_missing=drop_missing, n_jobs=jobs,
-                     random_state=random_state, progress=sys.stderr.isatty(), encoding=encoding, separator=separator,
-                     decimal=decimal, **_rows_asked(box, dates, quality, mode))
+    with run_file(asked, out, inputs, store_of(store)):
+        result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
+                         preset=preset, features=names_from(features), context=context, along=along, across=across,
+                         drop_missing=drop_missing, n_jobs=jobs,
+                         random_state=random_state, progress=bars_wanted(), encoding=encoding, separator=separator,
+                         decimal=decimal, **_rows_asked(box, dates, quality, mode))
     print(result)
-    print(f"\nwrote {', '.join(result.FILES)} to {out}")
+    print(f"\nwrote {', '.join(result.FILES)} and run.yaml to {out}")
     print(f"to look around in it: oco2-outliers explore {shlex.quote(str(out))}")
 
 # %% ../nbs/90_cli.ipynb #558ab0f7
@@ -238,10 +254,10 @@ _Inventory = Annotated[str | None, typer.Option(help="Table of point sources (la
                                                 "for candidates upwind.")]
 
 # %% ../nbs/90_cli.ipynb #9550913a
-@app.command("peaks")
+@app.command("peaks", cls=RunCommand)
 def _peaks_command(
-    inputs: _Tracks,
-    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, left_out.csv, summary.json "
+    asked: typer.Context, inputs: _Tracks,
+    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, left_out.csv, summary.json, run.yaml "
                                       "and a figure per peak.")] = Path("peaks"),
     store: InputStore = None,
     preset: _Preset = None,
@@ -258,23 +274,24 @@ def _peaks_command(
     inventory: _Inventory = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
     random_state: Seed = 0,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, config: RunFile = None,
 ) -> None:
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
     from oco2_outliers.peaks import find_peaks
 
     air: Any = None if wind is None else wind.split(",")  # find_peaks tells what is no number
 
-    search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
-                        column=column, keep_flagged=keep_flagged, wind_error=wind_error,
-                        wind=air, mirror=mirror, inventory=inventory,
-                        figures=figures, random_state=random_state, progress=sys.stderr.isatty(),
-                        encoding=encoding, separator=separator, decimal=decimal,
-                        **_rows_asked(box, dates, quality, mode))
+    with run_file(asked, out, inputs, store_of(store)):
+        search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
+                            column=column, keep_flagged=keep_flagged, wind_error=wind_error,
+                            wind=air, mirror=mirror, inventory=inventory,
+                            figures=figures, random_state=random_state, progress=bars_wanted(),
+                            encoding=encoding, separator=separator, decimal=decimal,
+                            **_rows_asked(box, dates, quality, mode))
     print(search)
     drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
     rest = ", left_out.csv" if len(search.left_out) else ""
-    print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json{drawn} to {out}")
+    print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}")
 
 # %% ../nbs/90_cli.ipynb #f6cbd651
 def _task_options() -> list:
@@ -350,7 +367,7 @@ def _run_command(
         raise InputError(f"{task} has no --scope, --scale-over or --memory-limit: these are for {over_run}")
     from oco2_outliers.scale import combine, map_files
 
-    bars = sys.stderr.isatty()
+    bars = bars_wanted()
     try:
         result = map_files(files, task, client=dask, out=out, resume=resume, jobs=jobs, parameters=settings,
                            scope=scope, scale_over=scale_over, progress=bars,
@@ -374,7 +391,7 @@ def _combine_command(
     """Put the parts of a run into one table; count by month, list the oddest, and what is there twice."""
     from oco2_outliers.scale import combine
 
-    print(combine(out, top=top, partial=partial, progress=sys.stderr.isatty()))
+    print(combine(out, top=top, partial=partial, progress=bars_wanted()))
 
 # %% ../nbs/90_cli.ipynb #76c2120b
 _Judged = Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan, peaks or combine "
@@ -623,7 +640,7 @@ def _train_command(
     train_model(dataset, model, bins=_three_bins(bins), n_estimators=trees,
                 contamination=_share_or_auto(contamination), random_state=random_state, preset=_named_preset(preset),
                 features=features, detector=detector, scale=_decoding_scale(fast, scale), thumbnails=thumbnails,
-                n_jobs=jobs, max_pixels=max_pixels, progress=sys.stderr.isatty())
+                n_jobs=jobs, max_pixels=max_pixels, progress=bars_wanted())
 
 # %% ../nbs/90_cli.ipynb #271932de
 @images_app.command("test")
@@ -675,7 +692,7 @@ def _scan_command(
                                 features=features, detector=detector, bins=_three_bins(bins),
                                 random_state=random_state, scale=_decoding_scale(fast, scale))
     table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, max_pixels=max_pixels,
-                        progress=sys.stderr.isatty(), **settings)
+                        progress=bars_wanted(), **settings)
     print(scan_report(table, out, top))
 
 # %% ../nbs/90_cli.ipynb #f25ec3c7

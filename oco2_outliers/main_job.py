@@ -21,6 +21,7 @@ from .ground.files import whole_folder
 from .ground.headings import as_names
 from .ground.overwriting import refuse_overwriting
 from .ground.tables import storable, wrapped_text
+from .ground.telling import step
 from .ground.words import counted
 from .isolation.checks import checked_group
 from oco2_outliers.isolation.choosing import (
@@ -89,6 +90,7 @@ class _Rows:
     fills: dict[str, int]
 
 # %% ../nbs/04a_isolate.ipynb #373ff274
+@step("reading the input")
 def _read_rows(inputs: Any, store: Datasets | None, shown: bool, asked: dict[str, Any]) -> _Rows:
     """Read the rows that are asked for of all inputs, and put them into one table."""
     read = list(read_inputs(inputs, store, "read", shown, **asked))
@@ -97,6 +99,7 @@ def _read_rows(inputs: Any, store: Datasets | None, shown: bool, asked: dict[str
     return _Rows(read, table.reset_index(drop=True), table.index, partial, earlier, fill_counts(read))
 
 # %% ../nbs/04a_isolate.ipynb #7a8596af
+@step("choosing the features")
 def _matrix_of(rows: _Rows, features: list[str] | None, min_samples: int | str, scale: str,
                drop_missing: bool) -> FeatureMatrix:
     """The standardised features of the rows that can be judged, as many as a core row needs at least."""
@@ -110,6 +113,7 @@ def _matrix_of(rows: _Rows, features: list[str] | None, min_samples: int | str, 
     return matrix
 
 # %% ../nbs/04a_isolate.ipynb #847fc180
+@step("the search and the sweep of eps")
 def _swept(search: OneSearch, n_features: int, asked: list[float] | None, min_samples: int | str,
            context: Context) -> tuple[pd.DataFrame, TailEps]:
     """The sweep over the eps asked for, or where counts change; and the eps in use, with the rule that chose it."""
@@ -230,6 +234,7 @@ class IsolationResult:
                           *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
 
 # %% ../nbs/04a_isolate.ipynb #2d161846
+@step("writing the result")
 def _write(result: IsolationResult, folder: Path) -> None:
     """Write the seven files of a result into a folder."""
     isolated = _with_row_names(result.isolated.drop(columns="isolated"), result.table)
@@ -292,6 +297,7 @@ def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
     }
 
 # %% ../nbs/04a_isolate.ipynb #0b69644b
+@step("scores, reasons and groups")
 def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: IsolatedSoundings,
             parameters: dict[str, Any], context: Context, limit: float | None) -> IsolationResult:
     """The judged rows with their scores on the index of the input, and all that is to be told about the run."""

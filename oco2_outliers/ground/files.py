@@ -21,7 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from .errors import InputError
+from .errors import InputError, printable
+from .telling import LOG
 
 # %% auto #0
 __all__ = []
@@ -190,6 +191,7 @@ def _publish(part: Path, target: Path, durable: bool) -> None:
     os.replace(part, target)
     if durable:
         to_disk(target.parent)
+    LOG.debug("wrote %s", printable(target))
 
 # %% ../../nbs/ground/02_files.ipynb #c64f15ba
 @contextmanager

@@ -28,6 +28,7 @@ from .headings import ALIASES, plain_name
 from .ids import exact_ids
 from .json_shapes import table_of_json
 from .limits import limit_of, limited, refuse_beyond, refuse_odd_file
+from .telling import tells_what_it_reads
 from .words import counted
 
 if TYPE_CHECKING:
@@ -260,6 +261,7 @@ def read_table(path_or_file: str | os.PathLike | IO[bytes], name: str | None = N
     return df
 
 # %% ../../nbs/ground/06_tables.ipynb #67440973
+@tells_what_it_reads
 def read_any_table(opened: IO[bytes], name: str, texts: Collection[str] | None = None,
                    **dialect: str | None) -> pd.DataFrame:
     """A table as `name` tells, its ids not looked at: those of a CSV are text."""

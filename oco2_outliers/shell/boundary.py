@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from ..ground.errors import InputError, printable, printable_lines
+from .saying import say, saying, warnings_wanted
 
 # %% auto #0
 __all__ = []
@@ -199,12 +200,6 @@ def _stoppable() -> Iterator[_Stop]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-# %% ../../nbs/shell/00_boundary.ipynb #0ac58cf2
-def _say(line: str) -> None:
-    """A line on standard error; where nobody can read it, there is nobody to tell."""
-    with contextlib.suppress(OSError, ValueError):
-        print(f"oco2-outliers: {line}", file=sys.stderr, flush=True)
-
 # %% ../../nbs/shell/00_boundary.ipynb #4e88cda6
 def _failed(error: BaseException) -> int:
     """Tell of an error, with its traceback where that is asked for."""
@@ -214,7 +209,7 @@ def _failed(error: BaseException) -> int:
     if _asks_for_help(error):
         with contextlib.suppress(OSError, ValueError):
             print(error.ctx.get_help())  # type: ignore[attr-defined]
-    _say(told(error))
+    say(told(error))
     return error.code if isinstance(error, EndsWith) else 2
 
 # %% ../../nbs/shell/00_boundary.ipynb #ff39c362
@@ -225,7 +220,7 @@ def _ended(end: SystemExit) -> int:
         return _failed(hidden)
     if end.code is None or isinstance(end.code, int):
         return end.code or 0
-    _say(printable(end.code))
+    say(printable(end.code))
     return 2
 
 # %% ../../nbs/shell/00_boundary.ipynb #70a77b96
@@ -253,12 +248,12 @@ def _worked(work: Callable[[], Any], stop: _Stop) -> int:
 def within_boundary(work: Callable[[], Any]) -> int:
     """Do the work of a command; returns its exit code, and has told in one line why it is 2 or 3."""
     _open_missing()
-    with _stoppable() as stop:
+    with _stoppable() as stop, saying():
         with _kept_words() as kept:
             code = _worked(work, stop)
-        if code not in (2, 3):
+        if code not in (2, 3) and warnings_wanted():
             for word in kept.words:
-                _say(word)
+                say(word)
         try:
             sys.stdout.flush()
         except (OSError, ValueError):

@@ -21,6 +21,7 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.first_bytes import HDF5_START, what_bytes_say
 from ..ground.limits import limited
+from ..ground.telling import tells_what_it_reads
 from .attributes import column_of, is_column, wanted_attributes
 from .lite_values import RENAMED, declared_fills, table_values
 from .products import ONLY_LITE, ids_of_gosat, other_product, what_hdf5_says
@@ -278,6 +279,7 @@ def _count_fills(soundings: pd.DataFrame, undeclared: dict[str, np.ndarray]) -> 
     return {column: n for column, n in missing.items() if n}
 
 # %% ../../nbs/soundings/50_lite_reading.ipynb #3eadbf8c
+@tells_what_it_reads
 def read_lite(path_or_file: str | os.PathLike | IO[bytes], *, columns: Sequence[str] | None = None,
               box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
               quality: int | Sequence[int] | None = None, mode: int | str | Sequence[int | str] | None = None,

@@ -322,6 +322,9 @@ class _Sorting(_Holding):
         return groups
 
 # %% ../../nbs/streams/38_engine.ipynb #0c365883
+_WORTH = 1024  # slots of a backlog that are worth a look: a look costs as much as judging hundreds of readings
+
+
 class _Taking(_Sorting):
     """How the readings of one channel are taken, and when it is settled."""
 
@@ -352,14 +355,15 @@ class _Taking(_Sorting):
     def _settle(self, state: ChannelState, changes: Changes, eager: bool) -> None:
         """Settle a channel where it is worth it."""
         pair = state.site, state.channel
-        if state.released - state.ahead < self._patience.get(pair, 0) and not (eager and may_be_cut(state)):
+        there = state.released - state.ahead
+        if there < self._patience.get(pair, there) and not (eager and may_be_cut(state)):  # slots may be below 0
             return
         before = state.settled
         verdicts, stretches = settle(state)
         changes.settled += verdicts
         changes.stretches += stretches
         # What a stretch holds back is looked at again when the piece has grown by a half.
-        more = max(4 * state.known.window, 256) if state.settled > before else max(state.length // 2, 256)
+        more = max(4 * state.known.window, _WORTH) if state.settled > before else max(state.length // 2, _WORTH)
         self._patience[pair] = state.released - state.ahead + more
 
     def _release_rest(self, state: ChannelState, changes: Changes) -> None:

@@ -96,7 +96,7 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
                            check_same_thread=False)
     try:
         for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = FULL",
-                       f"journal_size_limit = {2**26}", "cache_size = -32768"):
+                       f"journal_size_limit = {2**26}", "cache_size = -8192"):
             base.execute(f"PRAGMA {pragma}")
         base.execute("SELECT count(*) FROM sqlite_master").fetchone()  # until something is asked, nothing is opened
     except BaseException:

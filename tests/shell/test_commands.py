@@ -91,6 +91,8 @@ def _link(kind: str, target: str, name: str) -> str:
     ["images", "convert", "old.pickle", "old.pickle", "--trusted"],
     ["explore", "isolated", "--out", "isolated/scores.parquet"],
     ["explore", "isolated/isolated.csv", "--out", "isolated/../isolated/isolated.csv"],
+    ["export", "isolated/scores.parquet", "--out", "isolated/scores.parquet"],
+    ["export", "isolated", "--to", "csv", "--out", "isolated/../isolated/scores.parquet"],
     ["store", "put", "store/good.csv", "--store", "store", "--prefix", "", "--force"],
     ["store", "get", "good.csv", "store", "--store", "store", "--force"],
 ], ids=lambda argv: " ".join(argv))
@@ -183,7 +185,8 @@ ADDRESS = "http://bob:PASSWORD@127.0.0.1:9/x.csv"
                                   ["soundings", "convert", ADDRESS, "x.csv"],
                                   ["run", "convert", ADDRESS, "--out", "x"],
                                   ["run", "convert", "good.csv", "--out", ADDRESS],
-                                  ["explore", ADDRESS], ["combine", ADDRESS], ["images", "scan", ADDRESS],
+                                  ["explore", ADDRESS], ["export", ADDRESS, "--to", "csv"],
+                                  ["combine", ADDRESS], ["images", "scan", ADDRESS],
                                   ["store", "ls", "--store", ADDRESS],
                                   ["isolate", "good.csv", "--store", ADDRESS], [ADDRESS],
                                   ["images", "test", "-m", ADDRESS, "-i", ADDRESS]], ids=lambda argv: " ".join(argv))

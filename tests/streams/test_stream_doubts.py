@@ -77,6 +77,18 @@ def test_a_first_reading_with_a_wrong_clock_does_not_make_all_others_late(frozen
     assert sorted(first) == list(range(30)) and events == [("ahead", YEAR)]
 
 
+@pytest.mark.parametrize("begin", [0, -9 * YEAR])
+def test_a_backlog_is_settled_as_it_comes_also_one_from_before_the_model_began(frozen, begin):
+    sent = [each._replace(time=each.time + 12 * YEAR * HOUR) for each in readings(range(begin, begin + 3000))]
+    engine, settled = Engine(frozen), 0
+    for number in range(0, 3000, 500):
+        messages = [Message("0", str(number + n), message_of([each]))
+                    for n, each in enumerate(sent[number:number + 500])]
+        settled += len(engine.take(messages).settled)
+    state = engine.states["site_1", "value"]
+    assert settled > 1900 and state.length < 1600 and (state.base > 0) == (begin == 0)
+
+
 # Models of other sensors
 
 def run(tmp_path, frozen, sent, **how):

@@ -1,0 +1,68 @@
+"""The command: names of files, one line for every fault, the note, and nothing half-written."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from oco2_outliers.cli import main
+from oco2_outliers.exports.exporting import KINDS
+from oco2_outliers.exports.features import Features, features_of
+from oco2_outliers.exports.geojson import geojson_text
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """A folder with a table of results, in which the commands run."""
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame({"sounding_id": [2018082505140535, 7], "latitude": [48.5, None], "longitude": [2.5, None],
+                  "score": [9.5, 2], "outlier": [True, False], "reason": ["xco2 80%", ""]}).to_parquet("found.parquet")
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "parquet"])
+def test_the_file_bears_the_name_of_the_result(work, capsys, kind):
+    assert main(["export", "found.parquet", "--to", kind]) == 0
+    assert (work / f"found.{kind}").is_file() and f"wrote 1 of 2 rows to found.{kind}" in capsys.readouterr().out
+
+
+def test_all_rows_and_the_note(work, capsys):
+    assert main(["export", "found.parquet", "--out", "a.kml", "--rows", "all"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("note: ") == 1 and "1 row without a place" in said
+
+
+@pytest.mark.parametrize("argv, told", [
+    (["found.parquet"], "say what to write"), (["found.parquet", "--to", "parquet"], "is the input itself"),
+    (["found.parquet", "--to", "shp"], "to must be"), (["found.parquet", "--out", "a.shp"], "the ending says"),
+    (["found.parquet", "--to", "csv", "--rows", "1"], "odd or all"), (["absent", "--to", "csv"], "no such file"),
+    (["found.parquet", "--out", "absent/a.csv"], "no such folder"), (["bare.csv", "--to", "csv", "--out", "b.csv"],
+                                                                     "--rows all"),
+    (["ids.csv", "--to", "nc"], "sounding_id"), (["found.parquet", "--to", "csv", "--out", "."], "a folder"),
+    (["found.parquet", "--to", "esc\x1b[31m"], "to must be"), (["wkb.parquet", "--to", "kml"], "no WKB")])
+def test_faults_in_one_line(work, capsys, argv, told):
+    (work / "bare.csv").write_text("id,score\na,1\nb,2\n")
+    (work / "ids.csv").write_text("sounding_id,score,outlier\n2.01808e+15,1,True\n")
+    pd.DataFrame({"geometry": [b"no"], "outlier": [True]}).to_parquet("wkb.parquet")
+    before = sorted(os.listdir(work))
+    assert main(["export", *argv]) == 2
+    said = capsys.readouterr()
+    assert told in said.err and said.err.count("\n") == 1 and "\x1b" not in said.err
+    assert sorted(os.listdir(work)) == before
+
+
+@pytest.mark.parametrize("name", ["two words", "-dash", "a&b<c>'\"", "\u03a9", "esc\x1b[31m"])
+def test_odd_names_of_files(work, capsys, name):
+    (work / "found.parquet").rename(work / f"{name}.parquet")
+    for kind in ("geojson", "kml", "csv", "nc"):
+        assert main(["export", "--to", kind, "--", f"{name}.parquet"]) == 0
+        assert (work / f"{name}.{kind}").stat().st_size > 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_blocks_of_rows_are_one_text(monkeypatch):
+    rows = pd.DataFrame({"id": np.arange(25), "latitude": 1.0, "longitude": 2.0, "outlier": True})
+    whole = "".join(geojson_text(features_of(rows)))
+    monkeypatch.setattr("oco2_outliers.exports.geojson._ROWS_AT_ONCE", 7)
+    assert "".join(geojson_text(features_of(rows))) == whole and isinstance(features_of(rows), Features)
