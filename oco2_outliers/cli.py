@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .ground.errors import InputError
+from .ground.errors import InputError, printable
 from .ground.version import VERSION
 from .ground.words import counted
 from oco2_outliers.runs.tasks import (
@@ -34,6 +34,7 @@ from .shell.embedding_commands import embeddings_app
 from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
 from .shell.poster_commands import poster_commands
+from .shell.report_commands import report_commands
 from .shell.series_commands import series_app
 from .shell.stream_commands import stream_commands
 from .shell.training_commands import training_commands
@@ -54,6 +55,7 @@ images_app.add_typer(poster_commands)
 images_app.add_typer(sync_commands)
 app.add_typer(images_app, name="images")
 app.add_typer(embeddings_app, name="embeddings")
+app.add_typer(report_commands)
 app.add_typer(catalog_app, name="catalog")
 series_app.add_typer(stream_commands)
 app.add_typer(series_app, name="series")
@@ -160,7 +162,7 @@ def _isolate_command(
                      decimal=decimal, **_rows_asked(box, dates, quality, mode))
     print(result)
     print(f"\nwrote {', '.join(result.FILES)} to {out}")
-    print(f"to look around in it: oco2-outliers explore {shlex.quote(str(out))}")
+    print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
 
 # %% ../nbs/90_cli.ipynb #558ab0f7
 @soundings_app.command("simulate")
@@ -182,6 +184,8 @@ def _simulate_command(
         write_lite(granule, file)
     print(f"made {name} in {place}: {counted(len(granule), 'sounding')}, {len(truth)} of them bad:")
     print(truth.to_string(index=False))
+    if store is not None:
+        print(f"next: oco2-outliers isolate {shlex.quote(name)} --store {shlex.quote(printable(store))}")
 
 # %% ../nbs/90_cli.ipynb #76137b25
 @soundings_app.command("info")
@@ -273,6 +277,7 @@ def _peaks_command(
     drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
     rest = ", left_out.csv" if len(search.left_out) else ""
     print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json{drawn} to {out}")
+    print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
 
 # %% ../nbs/90_cli.ipynb #f6cbd651
 def _task_options() -> list:
@@ -318,6 +323,13 @@ class _RunCommand(typer.core.TyperCommand):
             formatter.write_dl([(task.name, f"{task.help}.") for task in TASKS.values()])
 
 # %% ../nbs/90_cli.ipynb #d3ea3479
+def _after_combining(whole: Any, out: str) -> str:
+    """The next step after a run was put into one table: a look at it, where it holds scores and lies on this disk."""
+    if len(whole.top) and "://" not in out:
+        return f"next: oco2-outliers explore {shlex.quote(out)}"
+    return f"next: read {printable(whole.path)}"
+
+
 _Files = Annotated[list[str], typer.Argument(metavar="FILES...", help="Files, folders, globs (quoted) or URLs, like "
                                              "swift://container/prefix.")]
 _RunOut = Annotated[str, typer.Option(help="Folder or URL for the parts, manifest.jsonl and failures.csv.")]
@@ -358,7 +370,11 @@ def _run_command(
         raise typer.Exit(130) from None
     print(result)
     if combined:
-        print(f"\n{combine(out, progress=bars)}")
+        whole = combine(out, progress=bars)
+        print(f"\n{whole}")
+        print(_after_combining(whole, out))
+    elif result.exit_code == 0:
+        print(f"next: oco2-outliers combine {shlex.quote(printable(out))}")
     raise typer.Exit(result.exit_code)
 
 # %% ../nbs/90_cli.ipynb #37b9c9bd
@@ -372,7 +388,9 @@ def _combine_command(
     """Put the parts of a run into one table; count by month, list the oddest, and what is there twice."""
     from oco2_outliers.scale import combine
 
-    print(combine(out, top=top, partial=partial, progress=sys.stderr.isatty()))
+    whole = combine(out, top=top, partial=partial, progress=sys.stderr.isatty())
+    print(whole)
+    print(_after_combining(whole, out))
 
 # %% ../nbs/90_cli.ipynb #76c2120b
 _Judged = Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan, peaks or combine "
@@ -675,6 +693,7 @@ def _scan_command(
     table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, max_pixels=max_pixels,
                         progress=sys.stderr.isatty(), **settings)
     print(scan_report(table, out, top))
+    print(f"next: oco2-outliers explore {shlex.quote(out)}")
 
 # %% ../nbs/90_cli.ipynb #f25ec3c7
 @images_app.command("convert")
@@ -725,3 +744,4 @@ def _explore_command(
     print(explore(result, out, title=title, min_samples=_whole_numbers(min_samples), columns=names_from(columns),
                   max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures, encoding=encoding,
                   separator=separator, decimal=decimal))
+    print(f"next: open {out} in a browser")
