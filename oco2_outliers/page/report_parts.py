@@ -176,6 +176,7 @@ figcaption { color: #57606a; font-size: .9rem }
   .scroll { overflow: visible }
   table { font-size: 7.5pt } th, td { padding-right: 1.5mm }
   td, th, td.n, td.long { min-width: 0; white-space: normal }
+  td.long { min-width: 24mm } td:first-child:nth-last-child(2) { min-width: 30mm }
   thead { display: table-header-group }
   tr, figure { break-inside: avoid }
   figure { max-height: 240mm } img { max-height: 220mm }

@@ -63,7 +63,8 @@ def page_of(result, place, **options):
 
 def test_every_kind_of_result_in_memory_and_from_its_folder(isolated, peaks, strays, series, tmp_path):
     for kind, result, said in (("isolated", isolated, "Isolation radius"), ("peaks", peaks, "1 peak found"),
-                               ("strays", strays, "Strays among embeddings"), ("series", series, "Readings of sensors")):
+                               ("strays", strays, "Strays among embeddings"),
+                               ("series", series, "Readings of sensors")):
         result.save(tmp_path / kind)
         held, saved = page_of(result, tmp_path), page_of(tmp_path / kind, tmp_path)
         assert said in held and said in saved and "<figure>" in held
