@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from oco2_outliers.image_forest import ImageForest
     from oco2_outliers.links import compare, match
     from oco2_outliers.main_job import evaluate, isolate
+    from oco2_outliers.page.report_page import report
     from oco2_outliers.peaks import find_peaks
     from oco2_outliers.scale import combine, map_files
     from oco2_outliers.series import judge, read_series
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Datasets", "ImageForest", "InputError", "IsolatedSoundings", "cluster_pictures", "combine", "compare",
            "evaluate", "explore", "find_peaks", "isolate", "isolate_embeddings", "judge", "map_files", "match",
            "odd_pictures", "picture_vectors", "read_embeddings", "read_lite", "read_series", "read_soundings",
-           "read_table", "simulate_granule"]
+           "read_table", "report", "simulate_granule"]
 
 # The module of each name. It is loaded when the name is first used, so that `import oco2_outliers` takes no time.
 __getattr__, __dir__ = lazy_names(__name__, {
@@ -35,5 +36,5 @@ __getattr__, __dir__ = lazy_names(__name__, {
     "odd_pictures": "image_clusters", "picture_vectors": "image_clusters",
     "isolate": "main_job", "find_peaks": "peaks", "combine": "scale", "map_files": "scale",
     "compare": "links", "match": "links", "judge": "series", "read_series": "series", "read_lite": "soundings",
-    "read_soundings": "soundings", "simulate_granule": "soundings",
+    "read_soundings": "soundings", "report": "page.report_page", "simulate_granule": "soundings",
 })

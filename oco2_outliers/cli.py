@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .ground.errors import InputError
+from .ground.errors import InputError, printable
 from .ground.telling import LOG, step
 from .ground.version import VERSION
 from .ground.words import counted
@@ -36,8 +36,9 @@ from .shell.embedding_commands import embeddings_app
 from .shell.export_commands import export_commands
 from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
-from .shell.link_commands import link_commands
+from .shell.link_commands import WithinHours, hours_or_any, link_commands
 from .shell.poster_commands import poster_commands
+from .shell.report_commands import report_commands
 from .shell.run_files import RunCommand, RunFile, run_file
 from .shell.saying import bars_wanted, level_asked
 from .shell.series_commands import series_app
@@ -60,6 +61,7 @@ images_app.add_typer(poster_commands)
 images_app.add_typer(sync_commands)
 app.add_typer(images_app, name="images")
 app.add_typer(embeddings_app, name="embeddings")
+app.add_typer(report_commands)
 app.add_typer(catalog_app, name="catalog")
 series_app.add_typer(stream_commands)
 app.add_typer(series_app, name="series")
@@ -178,7 +180,7 @@ def _isolate_command(
                          decimal=decimal, **_rows_asked(box, dates, quality, mode))
     print(result)
     print(f"\nwrote {', '.join(result.FILES)} and run.yaml to {out}")
-    print(f"to look around in it: oco2-outliers explore {shlex.quote(str(out))}")
+    print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
 
 # %% ../nbs/90_cli.ipynb #558ab0f7
 @soundings_app.command("simulate")
@@ -200,6 +202,8 @@ def _simulate_command(
         write_lite(granule, file)
     print(f"made {name} in {place}: {counted(len(granule), 'sounding')}, {len(truth)} of them bad:")
     print(truth.to_string(index=False))
+    if store is not None:
+        print(f"next: oco2-outliers isolate {shlex.quote(name)} --store {shlex.quote(printable(store))}")
 
 # %% ../nbs/90_cli.ipynb #76137b25
 @soundings_app.command("info")
@@ -292,6 +296,7 @@ def _peaks_command(
     drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
     rest = ", left_out.csv" if len(search.left_out) else ""
     print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}")
+    print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
 
 # %% ../nbs/90_cli.ipynb #f6cbd651
 def _task_options() -> list:
@@ -337,6 +342,13 @@ class _RunCommand(typer.core.TyperCommand):
             formatter.write_dl([(task.name, f"{task.help}.") for task in TASKS.values()])
 
 # %% ../nbs/90_cli.ipynb #d3ea3479
+def _after_combining(whole: Any, out: str) -> str:
+    """The next step after a run was put into one table: a look at it, where it holds scores and lies on this disk."""
+    if len(whole.top) and "://" not in out:
+        return f"next: oco2-outliers explore {shlex.quote(out)}"
+    return f"next: read {printable(whole.path)}"
+
+
 _Files = Annotated[list[str], typer.Argument(metavar="FILES...", help="Files, folders, globs (quoted) or URLs, like "
                                              "swift://container/prefix.")]
 _RunOut = Annotated[str, typer.Option(help="Folder or URL for the parts, manifest.jsonl and failures.csv.")]
@@ -377,7 +389,11 @@ def _run_command(
         raise typer.Exit(130) from None
     print(result)
     if combined:
-        print(f"\n{combine(out, progress=bars)}")
+        whole = combine(out, progress=bars)
+        print(f"\n{whole}")
+        print(_after_combining(whole, out))
+    elif result.exit_code == 0:
+        print(f"next: oco2-outliers combine {shlex.quote(printable(out))}")
     raise typer.Exit(result.exit_code)
 
 # %% ../nbs/90_cli.ipynb #37b9c9bd
@@ -391,7 +407,9 @@ def _combine_command(
     """Put the parts of a run into one table; count by month, list the oddest, and what is there twice."""
     from oco2_outliers.scale import combine
 
-    print(combine(out, top=top, partial=partial, progress=bars_wanted()))
+    whole = combine(out, top=top, partial=partial, progress=bars_wanted())
+    print(whole)
+    print(_after_combining(whole, out))
 
 # %% ../nbs/90_cli.ipynb #76c2120b
 _Judged = Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan, peaks or combine "
@@ -694,6 +712,7 @@ def _scan_command(
     table = scan_folder(folder, out, top=top, model=model, trusted=trusted, n_jobs=jobs, max_pixels=max_pixels,
                         progress=bars_wanted(), **settings)
     print(scan_report(table, out, top))
+    print(f"next: oco2-outliers explore {shlex.quote(out)}")
 
 # %% ../nbs/90_cli.ipynb #f25ec3c7
 @images_app.command("convert")
@@ -718,9 +737,10 @@ def _whole_numbers(text: str) -> list[int]:
         raise InputError(f"bad min_samples {text!r}: give whole numbers, like 3,5,10") from None
 
 # %% ../nbs/90_cli.ipynb #41a2fd25
-_Result = Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, images scan, peaks, series "
-                                         "judge or combine wrote, or a result table (Parquet, CSV, JSON) with score "
-                                         "and outlier.")]
+_Results = Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Folder that isolate, images scan, peaks, "
+                                                "series judge or combine wrote, or a result table (Parquet, CSV, JSON) "
+                                                "with score and outlier. Several stand side by side, linked by place "
+                                                "and time.")]
 _Settings = Annotated[str, typer.Option(help="Settings to choose from beside that of the run, like 3,5,10.")]
 _PageColumns = Annotated[str | None, typer.Option(help="Columns to take along beside those that the views start with, "
                                                   "a,b,c. Default: all.")]
@@ -731,16 +751,20 @@ _MaxPictures = Annotated[int, typer.Option(help="The oddest so many pictures get
 
 @app.command("explore")
 def _explore_command(
-    result: _Result,
+    results: _Results,
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("explorer.html"),
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     min_samples: _Settings = "3,5,10,20", columns: _PageColumns = None, max_mb: _MaxMB = 40,
     pictures: _Pictures = Path(), max_pictures: _MaxPictures = 2000,
+    within_km: Annotated[float, typer.Option(help="Of several results: distance that counts as near, km.")] = 50.0,
+    within_hours: WithinHours = "24",
     encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Write a result as one HTML page that works offline: map, track, features, reasons, and an exact eps slider."""
     from oco2_outliers.explorer import explore
 
-    print(explore(result, out, title=title, min_samples=_whole_numbers(min_samples), columns=names_from(columns),
-                  max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures, encoding=encoding,
-                  separator=separator, decimal=decimal))
+    print(explore(results[0] if len(results) == 1 else results, out, title=title, within_km=within_km,
+                  within_hours=hours_or_any(within_hours), min_samples=_whole_numbers(min_samples),
+                  columns=names_from(columns), max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures,
+                  encoding=encoding, separator=separator, decimal=decimal))
+    print(f"next: open {out} in a browser")

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.headings import as_names
 from .ground.overwriting import refuse_overwriting
+from .ground.shown_results import ShownResult
 from .ground.tables import storable, wrapped_text
 from .ground.telling import step
 from .ground.words import counted
@@ -49,6 +50,7 @@ from .isolation.features import FeatureMatrix
 from .isolation.grouping import Groups, group_isolated, groups_text, with_groups
 from .isolation.preparing import features_to_judge, without_earlier_results
 from oco2_outliers.isolation.reporting import (
+    drawable_rows,
     isolated_flagged,
     names_of_rows,
     notes_of_fills,
@@ -59,9 +61,10 @@ from oco2_outliers.isolation.reporting import (
     sweep_text,
     track_figure,
 )
-from .isolation.results import compared_text, result_columns
+from .isolation.results import at_eps, compared_text, result_columns
 from .isolation.tails import TailEps
 from .soundings.exact_text import exact_numbers
+from .soundings.figures import isolated_along_track
 from oco2_outliers.soundings.inputs import (
     InputTable,
     fill_counts,
@@ -73,6 +76,9 @@ from oco2_outliers.soundings.inputs import (
 )
 from .soundings.selections import check_asked
 from .soundings.surroundings import LocalScores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate', 'evaluate', 'Evaluation', 'group_isolated', 'Groups']
@@ -123,9 +129,40 @@ def _swept(search: OneSearch, n_features: int, asked: list[float] | None, min_sa
     swept = search.sweep(asked or eps_steps(search.radius, chosen.eps, min_samples))
     return swept, chosen if asked is None else TailEps(*best_by_silhouette(swept, chosen.eps))
 
+# %% ../nbs/04a_isolate.ipynb #fcc61589
+class _Asked(ShownResult):
+    """The isolated rows below a cell, the figure along the track, and the verdict at another eps."""
+
+    table: pd.DataFrame
+    eps: float
+    rule: str
+    matrix: FeatureMatrix
+    notes: list[str]
+    context: Context
+    isolated: Any  # a property of the result
+
+    def at(self, eps: float) -> pd.DataFrame:
+        """The table as another eps judges it, exactly and without a new search.
+
+        `ratio`, `isolated` and `outlier` are those of a new run at this eps; reasons, changes and groups, which would
+        need one, are left out.
+        """
+        return at_eps(self.table, eps)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the rows along the track, or by their number, the isolated ones marked."""
+        y, rows = drawable_rows(self.table, self.matrix.features[0])
+        return isolated_along_track(rows, y=y, ax=ax)
+
+    def shown(self) -> tuple[pd.DataFrame, str, Sequence[str]]:
+        """The isolated rows, the counts in a line, and the notes: what a notebook shows."""
+        n, word = len(self.isolated), "odd where they lie" if self.context.on_track else "isolated"
+        return self.isolated, (f"{n:,} of {counted(len(self.table), 'row')} {word}: eps {self.eps:.4g} ({self.rule})"
+                               ), self.notes
+
 # %% ../nbs/04a_isolate.ipynb #21f9b011
 @dataclass(frozen=True)
-class IsolationResult:
+class IsolationResult(_Asked):
     """What `isolate` found.
 
     Attributes

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ..ground.figures import UNITS
+from ..ground.numbers import real_number
 from .estimator import IsolatedSoundings
 from .features import FeatureMatrix, unit_of_scale
 
@@ -65,6 +66,17 @@ def shown_reasons(table: pd.DataFrame, eps: ArrayLike) -> list[str]:
         known = not reason and np.isfinite(score) and np.isfinite(limit)
         told.append(f"not isolated: score {score:.3g} is not above eps {limit:.3g}" if known else str(reason))
     return told
+
+# %% ../../nbs/isolation/82_results.ipynb #4eaa3ca8
+_OF_EPS = ("reason", "change", "group", "cluster", "nearest", "nearest_distance", "nearest_km")
+
+
+def at_eps(table: pd.DataFrame, eps: float) -> pd.DataFrame:
+    """A result table as another eps judges it: `ratio`, `isolated` and `outlier`, without what a search would tell."""
+    limit = real_number("eps", eps)
+    isolated = table["score"] > limit
+    left = table.drop(columns=[name for name in _OF_EPS if name in table])
+    return left.assign(ratio=ratio_of(table["score"], limit), isolated=isolated, outlier=isolated)
 
 # %% ../../nbs/isolation/82_results.ipynb #a8a8a825
 def words_of_changes(why: pd.DataFrame, X: pd.DataFrame, mean: Mapping[str, float],

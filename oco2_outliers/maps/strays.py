@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_folder
 from ..ground.numbers import real_number
+from ..ground.shown_results import ShownResult, later
 from ..ground.version import VERSION
 from ..ground.words import counted
 from ..isolation.asking import checked_metric, refuse_no_direction
@@ -25,18 +26,22 @@ from ..isolation.checks import checked_group
 from ..isolation.company import company_search
 from ..isolation.many_columns import ManyColumns
 from ..isolation.radii import choose_eps
+from ..isolation.results import at_eps
 from ..isolation.squares import power_for, radius_of, times_power
 from ..isolation.tails import LEAST_ROWS
 from .cache import write_table
 from .layouts import layout
 from .vectors import km_apart, names_of, neighbours, table_of, vectors_of
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 # %% auto #0
 __all__ = ['EmbeddingStrays', 'isolate_embeddings']
 
 # %% ../../nbs/maps/86_strays.ipynb #8386cbcf
 @dataclass
-class EmbeddingStrays:
+class EmbeddingStrays(ShownResult):
     """What `isolate_embeddings` found.
 
     Attributes
@@ -86,6 +91,23 @@ class EmbeddingStrays:
         return self.table[self.table["isolated"]].sort_values("score", ascending=False, kind="stable")
 
     isolated = strays
+
+    def at(self, eps: float) -> pd.DataFrame:
+        """The table as another eps judges it, exactly and without a new search; without what would need one."""
+        return at_eps(self.table, eps)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the tiles on their map, or on their two main directions, the strays ringed."""
+        table = parts_of(self).table
+        if not {"x", "y"} <= set(table):
+            raise InputError("this result has no positions to draw: lay the tiles out by map_embeddings")
+        return later("maps.figures.layout_plot")(table[["x", "y"]].to_numpy(float), table.get("cluster"),
+                                                 table["isolated"].to_numpy(bool), ax)
+
+    def shown(self) -> tuple[pd.DataFrame, str, Sequence[str]]:
+        """The strays, the counts in a line, and the notes: what a notebook shows."""
+        return self.strays, (f"{len(self.strays):,} of {counted(len(self.table), 'tile')} alone: eps {self.eps:.4g} "
+                             f"({self.rule}), min_samples {self.min_samples}, {self.metric}"), self.notes
 
     def save(self, out: str | os.PathLike) -> list[Path]:
         """Write `strays.csv`, `scores.parquet` (all tiles) and `summary.json` into a folder, all or none.

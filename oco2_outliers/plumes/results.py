@@ -11,17 +11,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..ground.errors import InputError
 from ..ground.files import whole_folder
+from ..ground.shown_results import ShownResult
 from ..ground.tables import text_table, wrapped_text
 from ..ground.words import counted
 from .figures import peak_fit
 from .published import write_published
 from ..soundings.exact_text import exact_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # %% auto #0
 __all__ = ['PeakSearch']
@@ -65,7 +70,7 @@ def _peaks_text(peaks: pd.DataFrame, top: int = 20) -> list[str]:
 
 # %% ../../nbs/plumes/65_results.ipynb #f223c280
 @dataclass(frozen=True)
-class PeakSearch:
+class PeakSearch(ShownResult):
     """What `find_peaks` found.
 
     Attributes
@@ -113,6 +118,20 @@ class PeakSearch:
     summary: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def plot(self, ax: Axes | None = None, peak: int = 0) -> Axes:
+        """Draw a peak (the strongest, unless its row is given): soundings, fit and false-alarm level."""
+        if not 0 <= peak < len(self.slices):
+            raise InputError(f"there is no peak {peak} to draw: the search found {counted(len(self.slices), 'peak')}")
+        row = self.peaks.iloc[peak]
+        alarm = row["false_alarm"] if pd.notna(row["false_alarm"]) else None
+        return peak_fit(self.slices[peak], row, ax=ax, column=self.summary["parameters"]["column"], false_alarm=alarm)
+
+    def shown(self) -> tuple[pd.DataFrame, str, Sequence[str]]:
+        """The peaks, the counts in a line, and the notes: what a notebook shows."""
+        searched = self.summary["counts"]["orbits_searched"]
+        return self.peaks, (f"{counted(len(self.peaks), 'peak')} in {searched:,} of "
+                            f"{counted(len(self.orbits), 'orbit')} searched"), self.notes
 
     def save(self, out: str | os.PathLike, *, figures: bool = True) -> list[Path]:
         """Write the tables, `summary.json` and a figure per peak, all or none.

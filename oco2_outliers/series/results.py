@@ -5,10 +5,9 @@
 # %% ../../nbs/series/76_results.ipynb #ba25c007
 from __future__ import annotations
 
-import html
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import pandas as pd
 from ..ground.errors import InputError, one_line, printable
 from ..ground.files import check_together, whole_folder
 from ..ground.limits import limit_of
+from ..ground.shown_results import ShownResult
 from ..ground.words import counted
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 
 # %% ../../nbs/series/76_results.ipynb #ba25c038
 @dataclass(frozen=True, eq=False, repr=False)
-class SeriesResult:
+class SeriesResult(ShownResult):
     """What does not belong in the readings of sensors, and why.
 
     Attributes
@@ -117,11 +117,10 @@ class SeriesResult:
     def __str__(self) -> str:
         return f"{self!r}\n{summary_text(self.summary)}"
 
-    def _repr_html_(self) -> str:
-        oddest = self.windows.sort_values(["outlier", "score"], ascending=False, kind="stable").head(10)
-        shown = oddest[["start", "end", "site", "channel", "kind", "score", "p_value", "reason"]]
-        table = shown.to_html(escape=True, index=False, max_rows=10, float_format=lambda number: f"{number:.3g}")
-        return f"<pre>{html.escape(str(self))}</pre>{table}"
+    def shown(self) -> tuple[pd.DataFrame, str, Sequence[str]]:
+        """The stretches, oddest first, the counts in a line, and the summary: what a notebook shows."""
+        oddest = self.windows.sort_values(["outlier", "score"], ascending=False, kind="stable")
+        return oddest, repr(self), summary_text(self.summary).split("\n")
 
 # %% ../../nbs/series/76_results.ipynb #ba25c046
 def _write_result(result: SeriesResult, folder: Path) -> None:

@@ -171,7 +171,7 @@ def _isolate_command(
     found.save(folder)
     print(found)
     print(f"\nwrote {', '.join(found.FILES)} to {printable(out)}")
-    print(f"to look around in it: oco2-outliers explore {shlex.quote(out)}")
+    print(f"next: oco2-outliers explore {shlex.quote(out)}")
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #4427a9d2
 def _clusters_asked(text: str) -> list[int] | None:
@@ -217,7 +217,7 @@ def _map_command(
     written = made.save(folder, colour)
     print(made)
     print(f"\nwrote {', '.join(path.name for path in written)} to {printable(out)}")
-    print(f"to look around in it: oco2-outliers explore {shlex.quote(out)}")
+    print(f"next: oco2-outliers explore {shlex.quote(out)}")
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #9be94191
 _Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Ids of tiles, or numbers of rows from 0; an "

@@ -23,10 +23,10 @@ link_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 _First = Annotated[str, typer.Argument(metavar="A", help="Folder that a command wrote, or a result table (Parquet, "
                                        "CSV, JSON).")]
 _Second = Annotated[str, typer.Argument(metavar="B", help="The other one.")]
-_Hours = Annotated[str, typer.Option(help="Hours between two rows that still count, or any: place alone.")]
+WithinHours = Annotated[str, typer.Option(help="Hours between two rows that still count, or any: place alone.")]
 
 
-def _hours(text: str) -> float | None:
+def hours_or_any(text: str) -> float | None:
     """The hours that were asked for."""
     from oco2_outliers.ground.errors import InputError
     from oco2_outliers.ground.numbers import shown
@@ -43,7 +43,7 @@ def _hours(text: str) -> float | None:
 def _match_command(
     a: _First, b: _Second,
     within_km: Annotated[float, typer.Option(help="Great-circle distance that still counts, km.")] = 50.0,
-    within_hours: _Hours = "24",
+    within_hours: WithinHours = "24",
     rows: Annotated[str, typer.Option(help="odd: the outliers of both; all: every row.")] = "odd",
     shifts: Annotated[int, typer.Option(help="Random shifts that show how many match by chance.", min=0)] = 200,
     random_state: Seed = 0, out: TableOut = None,
@@ -52,7 +52,7 @@ def _match_command(
     from oco2_outliers.links.matching import match
 
     target = table_target(out)
-    found = match(Path(a), Path(b), within_km, _hours(within_hours), rows, shifts, random_state)
+    found = match(Path(a), Path(b), within_km, hours_or_any(within_hours), rows, shifts, random_state)
     print(found.summary())
     say_notes(found.notes)
     pairs = found.pairs.sort_values("distance_km", kind="stable")

@@ -315,7 +315,7 @@ def _judge_command(
     _shown_stretches(_sorted_stretches(found.windows, sort))
     if written:
         print(f"\nwrote {', '.join(path.name for path in written)} to {printable(out)}")
-        print(f"to look around in it: oco2-outliers explore {shlex.quote(out)}")
+        print(f"next: oco2-outliers explore {shlex.quote(out)}")
     keep_table(found.windows, target)
     if html is not None:
         print(explore(found, html))
