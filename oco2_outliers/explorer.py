@@ -98,7 +98,7 @@ def _series_page(view: SeriesView, path: Path, title: str, max_mb: float) -> Exp
     _write_page(path, text)
     return ExplorerPage(path, len(view.points), path.stat().st_size)
 
-# %% ../nbs/07_explorer.ipynb #08693357
+# %% ../nbs/07_explorer.ipynb #6d48bc0e
 def _linked_page(results: Sequence[Any], options: Options, path: Path, within_km: float, within_hours: float | None
                  ) -> ExplorerPage:
     """Write several results as one page."""
@@ -125,8 +125,8 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     result : IsolationResult, EmbeddingStrays, SeriesResult, DataFrame, path, or a list of these
         What `isolate`, `isolate_embeddings` or `judge` returned, any result table with `score` and `outlier` (or
         `isolated`), or the folder or file that one was saved in: ``scores.parquet``, ``scores.csv``, ``peaks.csv``,
-        ``combined.parquet``; CSV with `,` or `;`. Readings of sensors get a page of their own, over time. Several results
-        with places stand side by side: rows that are selected in one select what lies near in the others.
+        ``combined.parquet``; CSV with `,` or `;`. Readings of sensors get a page of their own, over time. Several
+        results with places stand side by side: rows that are selected in one select what lies near in the others.
     out : path, default "explorer.html"
         The file. It appears whole or not at all.
     title : str, optional

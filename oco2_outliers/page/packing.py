@@ -17,6 +17,7 @@ __all__ = []
 # %% ../../nbs/page/01_packing.ipynb #02827fed
 def _planes(array: np.ndarray) -> bytes:
     """The first bytes of all numbers, then the second bytes, and so on."""
+    array = np.ascontiguousarray(array)  # every tenth row of a table, for example, is not
     return array.view(np.uint8).reshape(len(array), array.dtype.itemsize).T.tobytes()
 
 # %% ../../nbs/page/01_packing.ipynb #160bb2f1

@@ -141,7 +141,7 @@ def figures_html(figures: Sequence[Drawn], left_out: int) -> str:
     return "".join(made) or "<p>There is nothing to draw.</p>\n"
 
 # %% ../../nbs/page/16_report_parts.ipynb #e0e42cd4
-STYLE = """
+_SCREEN = """
 :root { color-scheme: light }
 body { margin: 0; background: #fff; color: #1b1f24; font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif }
 main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem }
@@ -167,7 +167,10 @@ figcaption { color: #57606a; font-size: .9rem }
   main { padding: 1rem .9rem 3rem }
   table { font-size: .8rem } td { min-width: 3.6rem } td.long { min-width: 7.5rem }
 }
-@page { size: A4; margin: 15mm 14mm }
+"""
+
+# %% ../../nbs/page/16_report_parts.ipynb #319f3c2a
+_PAPER = """@page { size: A4; margin: 15mm 14mm }
 @media print {
   body { font-size: 10pt }
   main { max-width: none; padding: 0 }
@@ -182,6 +185,8 @@ figcaption { color: #57606a; font-size: .9rem }
   figure { max-height: 240mm } img { max-height: 220mm }
 }
 """
+
+STYLE = _SCREEN + _PAPER
 
 # %% ../../nbs/page/16_report_parts.ipynb #116ceca9
 def page_text(title: str, lead: str, sections: Mapping[str, str]) -> str:
