@@ -460,7 +460,7 @@ def asked_to_end(scene: Scene, dice: random.Random) -> Outcome:
 
 
 def _ended(store: Path) -> bool:
-    with contextlib.suppress(InputError), open_store(store) as found:
+    with contextlib.suppress(InputError, FileNotFoundError), open_store(store) as found:
         return found.ended
     return False
 
