@@ -104,6 +104,12 @@ class ComparedResults:
         Rows that changed stand first, the oddest of them on top.
     key : list of str
         The columns that say which row is which; empty for the index.
+
+    Examples
+    --------
+    >>> before = pd.DataFrame({"id": ["a", "b"], "outlier": [True, False], "score": [9.0, 1], "reason": ["far", ""]})
+    >>> compare(before, before.assign(outlier=[True, True])).counts.to_dict()
+    {'became odd': 1, 'odd in both': 1}
     """
 
     table: pd.DataFrame

@@ -163,6 +163,12 @@ class MatchResult:
         What counts as near.
     notes : list of str
         What was left out, and why.
+
+    Examples
+    --------
+    >>> row = pd.DataFrame({"latitude": [0.0], "longitude": [0.0], "outlier": [True]})
+    >>> print(match(row, row, within_km=1, within_hours=None, n_shifts=0))
+    1 of 1 row have a match within 1 km (1 pair)
     """
 
     table: pd.DataFrame
@@ -287,10 +293,8 @@ def match(a: Any, b: Any, within_km: float = 50.0, within_hours: float | None = 
     --------
     >>> a = pd.DataFrame({"latitude": [0.0, 40], "longitude": [179.9, 10], "outlier": True})
     >>> b = pd.DataFrame({"latitude": [0.0], "longitude": [-179.9], "outlier": True}, index=["buoy"])
-    >>> match(a, b, within_km=30, within_hours=None).table[["matches", "nearest"]]
-       matches nearest
-    0        1    buoy
-    1        0    None
+    >>> match(a, b, within_km=30, within_hours=None).pairs[["a", "b"]].to_numpy().tolist()
+    [[0, 'buoy']]
     """
     first, second = places_of(a, rows, "the first result"), places_of(b, rows, "the second result")
     return matched_places(first, second, within_km, within_hours, n_shifts, random_state)

@@ -18,7 +18,6 @@ from typer.core import TyperCommand
 from ..ground.errors import InputError, one_line, printable, without_secrets
 from ..ground.files import whole_path
 from ..ground.numbers import shown
-from ..ground.overwriting import refuse_overwriting
 from ..ground.version import VERSION
 from .projects import option_in
 
@@ -160,6 +159,8 @@ def run_file(asked: typer.Context, out: Path, inputs: Sequence[str], store: Any 
             raise InputError(f"{printable(target)} is read as --config, and would be written over: give another --out")
         yield
         return
+    from oco2_outliers.ground.overwriting import refuse_overwriting  # `--help` waits for no filesystem
+
     refuse_overwriting([list(inputs)], out, [NAME], store)
     yield
     with whole_path(target) as part:

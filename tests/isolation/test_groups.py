@@ -105,7 +105,7 @@ def test_isolate_tells_groups_and_ratio(tmp_path, capsys):
     assert main(["isolate", str(tmp_path / "granule.csv"), "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
     scores, groups = pd.read_parquet(tmp_path / "run" / "scores.parquet"), pd.read_csv(tmp_path / "run" / "groups.csv")
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(IsolationResult.FILES)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted([*IsolationResult.FILES, "run.yaml"])
     assert f"{scores['isolated'].sum()} isolated soundings in {len(groups)} groups:" in said
     assert groups["sentence"][0] in said and "ppm below its surroundings" in groups["sentence"][0]
     assert scores["group"].dtype.kind == "i" and ((scores["group"] > 0) == scores["isolated"]).all()

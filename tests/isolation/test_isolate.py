@@ -97,7 +97,7 @@ def test_outputs_hold_what_the_docs_say(granule, tmp_path):
     write_lite(granule, tmp_path / "g.nc4")
     done = run(["isolate", "g.nc4", "--out", "out", "--eps", "2,3,4"], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(IsolationResult.FILES)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*IsolationResult.FILES, "run.yaml"])
     scores = pd.read_parquet(tmp_path / "out" / "scores.parquet")
     assert len(scores) == len(granule) and {"score", "isolated", "outlier", "reason", "source"} <= set(scores)
     assert (scores["reason"].str.len() > 0).equals(scores["isolated"])

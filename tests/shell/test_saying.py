@@ -102,7 +102,7 @@ asked() {
   "$(complete -p oco2-outliers | sed 's/.*-F \\([^ ]*\\) .*/\\1/')" oco2-outliers "${COMP_WORDS[COMP_CWORD]}"
   echo "${COMPREPLY[*]}"
 }
-asked oco2-outliers exp
+asked oco2-outliers expl
 asked oco2-outliers isolate --min
 asked oco2-outliers series jud
 asked oco2-outliers --verb
