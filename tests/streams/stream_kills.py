@@ -618,11 +618,14 @@ def clocks(scene: Scene, dice: random.Random) -> Outcome:
 # ---------------------------------------------------------------- two workers
 
 def _refused(scene: Scene, worker: Worker, wrote: bool = False) -> dict[str, int]:
-    """How a worker that woke up was refused; an error where it was not. One that `wrote` all it had may go on."""
+    """How a worker that woke up was refused; an error where it was not. One that `wrote` all it had may go on or end.
+
+    Whether it was right in that, the comparison of the stores tells.
+    """
     worker.send(signal.SIGCONT)
     ended, error = worker.wait(), worker.report().get("error", "")
-    if scene.rejoin and wrote and ended == "done":
-        return {"frozen": 1, "joined again": 1}
+    if wrote and ended == "done":
+        return {"frozen": 1, "joined again" if scene.rejoin else "had nothing left": 1}
     assert ended == "fenced", (ended, error)
     return {"frozen": 1, "refused by the store": "epoch" in error, "refused by the broker": "epoch" not in error}
 
