@@ -296,7 +296,11 @@ def _peaks_command(
     drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
     rest = ", left_out.csv" if len(search.left_out) else ""
     print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}")
-    print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
+    if len(search.peaks):
+        print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
+    else:
+        print(f"next: read {printable(Path(out) / 'orbits.csv')}, which says what was searched, or allow more chance "
+              "by --alpha")
 
 # %% ../nbs/90_cli.ipynb #f6cbd651
 def _task_options() -> list:

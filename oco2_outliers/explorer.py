@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from .ground.errors import InputError
-from .ground.files import whole_file
 from .ground.overwriting import refuse_overwriting
 from .ground.words import counted
 from .links.linked_page import linked_html
 from .page.content import Options, content_of, is_given
-from .page.html import page_html
+from .page.html import files_read, page_html, write_page
 from .page.series_content import SeriesView, series_html, series_view
 from .page.widget import IsolationWidget
 
@@ -72,22 +71,6 @@ class ExplorerPage:
         left = f", without {', '.join(self.left_out)}" if self.left_out else ""
         return f"{self.path}: {counted(self.n_rows, 'row')}, {self.n_bytes / 1e6:.2g} MB{left}"
 
-# %% ../nbs/07_explorer.ipynb #2d649a1a
-def _write_page(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    try:
-        with whole_file(path, "w") as file:
-            file.write(text)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
-
-# %% ../nbs/07_explorer.ipynb #0dbdcd1e
-def _files_read(result: Any) -> list:
-    """The files that a page is made from: the file, or all that lie in the folder of a result but earlier pages."""
-    if not isinstance(result, (str, os.PathLike)) or not os.path.isdir(result):
-        return [result]
-    return [os.path.join(result, name) for name in os.listdir(result) if not str(name).endswith(".html")]
-
 # %% ../nbs/07_explorer.ipynb #44988069
 def _series_page(view: SeriesView, path: Path, title: str, max_mb: float) -> ExplorerPage:
     """Write the page of a judged series."""
@@ -95,21 +78,23 @@ def _series_page(view: SeriesView, path: Path, title: str, max_mb: float) -> Exp
     if len(text) > max_mb * 1e6:
         raise InputError(f"{counted(len(view.points), 'reading')} make a page of {len(text) / 1e6:.0f} MB, and max_mb "
                          f"is {max_mb:g}: allow more (--max-mb), or show fewer channels or a shorter time")
-    _write_page(path, text)
+    write_page(path, text)
     return ExplorerPage(path, len(view.points), path.stat().st_size)
 
 # %% ../nbs/07_explorer.ipynb #6d48bc0e
 def _linked_page(results: Sequence[Any], options: Options, path: Path, within_km: float, within_hours: float | None
                  ) -> ExplorerPage:
     """Write several results as one page."""
-    refuse_overwriting([name for each in results for name in _files_read(each)], path)
+    roots = [options.picture_root] if is_given(options.picture_root) else []
+    refuse_overwriting([name for each in (*results, *roots) for name in files_read(each)], path)
     if options.xy is not None or options.columns is not None:
         raise InputError("xy and columns are of one result: leave them out, or explore one result alone")
     found = linked_html(results, options, within_km, within_hours)
     if len(found.text) > options.max_mb * 1e6:
         raise InputError(f"these results make a page of {len(found.text) / 1e6:.0f} MB, and max_mb is "
                          f"{options.max_mb:g}: allow more (--max-mb), or give tables of the odd rows alone")
-    _write_page(path, found.text)
+    refuse_overwriting(found.pictures, path)
+    write_page(path, found.text)
     return ExplorerPage(path, found.n_rows, path.stat().st_size, found.left_out)
 
 # %% ../nbs/07_explorer.ipynb #7d92043b
@@ -191,7 +176,7 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
                       xy=xy)
     if isinstance(result, list | tuple):
         return _linked_page(result, options, Path(out), within_km, within_hours)
-    refuse_overwriting([*_files_read(result), *(_files_read(picture_root) if is_given(picture_root) else [])], out)
+    refuse_overwriting([*files_read(result), *(files_read(picture_root) if is_given(picture_root) else [])], out)
     readings = series_view(result)
     if readings is not None:
         if columns is not None or xy is not None:
@@ -201,5 +186,5 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     if "path" in source.table:
         refuse_overwriting([os.path.join(picture_root, str(path)) for path in source.table["path"]], out)
     path = Path(out)
-    _write_page(path, page_html(content.meta, content.data))
+    write_page(path, page_html(content.meta, content.data))
     return ExplorerPage(path, content.meta["n"], path.stat().st_size, content.meta["left_out"])

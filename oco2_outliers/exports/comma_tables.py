@@ -15,6 +15,7 @@ import pandas as pd
 from .features import Features, field_names, kind_of, time_texts
 from ..ground.errors import printable
 from ..ground.words import counted
+from ..maps.polygons import boxes_of, middles_of
 
 # %% auto #0
 __all__ = []
@@ -49,8 +50,6 @@ def middles(features: Features) -> dict[str, np.ndarray]:
     """Latitude and longitude of rows that only have outlines; nothing where the table has them."""
     if features.outlines is None or {"latitude", "longitude"} & set(features.table):
         return {}
-    from oco2_outliers.maps.polygons import boxes_of, middles_of
-
     whole = np.array([one if isinstance(one, bytes) else None for one in features.outlines], object)
     latitude, longitude = middles_of(boxes_of(whole))
     return {"latitude": latitude, "longitude": longitude}

@@ -19,6 +19,7 @@ from .shapes import Part, parts_of
 from ..ground.errors import InputError, printable
 from ..ground.ids import exact_id
 from ..ground.numbers import shown
+from ..ground.verdicts import odd_rows
 from ..ground.words import counted
 from ..page.sources import source_of
 
@@ -122,22 +123,11 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 ROWS = ("odd", "all")
 
 
-def is_odd(table: pd.DataFrame) -> np.ndarray | None:
-    """Which rows were judged odd; None where the table does not say."""
-    name = next((name for name in ("outlier", "isolated") if name in table), None)
-    if name is None:
-        return None
-    column = table[name]
-    if kind_of(column) == "text":
-        return column.astype(str).str.strip().str.lower().isin(["true", "yes", "1", "1.0"]).to_numpy(bool)
-    return (column.fillna(0) != 0).to_numpy(bool)
-
-
 def _chosen(table: pd.DataFrame, rows: str) -> np.ndarray:
     """Numbers of the rows that are asked for."""
     if rows not in ROWS:
         raise InputError(f"rows must be odd or all, not {shown(rows)}")
-    odd = np.ones(len(table), bool) if rows == "all" else is_odd(table)
+    odd = np.ones(len(table), bool) if rows == "all" else odd_rows(table)
     if odd is None:
         raise InputError("the table does not say which rows are odd (no column outlier or isolated): export all rows "
                          "(--rows all)")

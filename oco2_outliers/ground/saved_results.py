@@ -14,15 +14,15 @@ from .errors import InputError
 __all__ = []
 
 # %% ../../nbs/ground/12_saved_results.ipynb #0bf23322
-_SAVED = ("scores.parquet", "scores.csv", "peaks.csv", "combined.parquet")
+SAVED_TABLES = ("scores.parquet", "scores.csv", "peaks.csv", "combined.parquet")
 
 
 def saved_table(folder: Path) -> Path:
     """The result table in a folder."""
-    for name in _SAVED:
+    for name in SAVED_TABLES:
         if (folder / name).is_file():
             return folder / name
     if (folder / "run.json").is_file():
         raise InputError(f"{folder} holds the parts of a run, not yet one table: run `oco2-outliers combine "
                          f"{shlex.quote(str(folder))}` first")
-    raise InputError(f"{folder} holds none of {', '.join(_SAVED)}: give the folder of a finished run")
+    raise InputError(f"{folder} holds none of {', '.join(SAVED_TABLES)}: give the folder of a finished run")

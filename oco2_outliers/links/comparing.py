@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 
 from ..ground.errors import InputError
 from ..ground.numbers import shown
+from ..ground.verdicts import odd_rows
 from ..ground.words import counted
 from ..page.sources import source_of
 
@@ -51,10 +52,10 @@ def _keyed(table: pd.DataFrame, key: list[str], which: str) -> pd.DataFrame:
 # %% ../../nbs/links/20_comparing.ipynb #5d55afba
 def _verdict(table: pd.DataFrame, which: str) -> pd.Series:
     """Which rows are odd."""
-    name = next((each for each in ("outlier", "isolated") if each in table), None)
-    if name is None or not pd.api.types.is_bool_dtype(table[name].dtype):
-        raise InputError(f"the {which} result has no column outlier of truth values")
-    return table[name].fillna(False).astype(bool)
+    odd = odd_rows(table)
+    if odd is None:
+        raise InputError(f"the {which} result has no column outlier, so its odd rows are not known")
+    return pd.Series(odd, table.index)
 
 
 def _side(table: pd.DataFrame, which: str) -> pd.DataFrame:
@@ -71,10 +72,9 @@ CHANGES = ("became odd", "ceased to be odd", "odd, only in the second", "odd, on
 # %% ../../nbs/links/20_comparing.ipynb #28ef3f5b
 def _change_of(first: pd.Series, second: pd.Series) -> np.ndarray:
     """What became of each row; a verdict is missing where a row is not in that result."""
-    in_both = first.notna() & second.notna()
-    odd = [each.eq(True).fillna(False).to_numpy(bool) for each in (first, second)]
-    only_second, only_first = (~first.notna()).to_numpy(), (~second.notna()).to_numpy()
-    both = in_both.to_numpy()
+    odd = [each.fillna(False).to_numpy(bool) for each in (first, second)]
+    only_second, only_first = first.isna().to_numpy(), second.isna().to_numpy()
+    both = ~only_second & ~only_first
     cases = [both & ~odd[0] & odd[1], both & odd[0] & ~odd[1], only_second & odd[1], only_first & odd[0],
              both & odd[0] & odd[1], only_second & ~odd[1], only_first & ~odd[0]]
     return np.select(cases, CHANGES[:-1], CHANGES[-1])
@@ -133,8 +133,8 @@ class ComparedResults:
         """The ranks of both scores, 0 to 1, with the rows that changed in colour."""
         ax = plt.gca() if ax is None else ax
         ranks = self.table[["score_1", "score_2"]].rank(pct=True)
-        for change, colour, size in ((None, "0.8", 4), (CHANGES[4], "0.3", 8), (CHANGES[1], "C0", 16),
-                                     (CHANGES[0], "C3", 16)):
+        for change, colour, size in ((None, "0.8", 4), ("odd in both", "0.3", 8), ("ceased to be odd", "C0", 16),
+                                     ("became odd", "C3", 16)):
             rows = ranks if change is None else ranks[self.table["change"] == change]
             ax.scatter(rows["score_1"], rows["score_2"], s=size, color=colour,
                        label=f"{change} ({len(rows):,})" if change else None)

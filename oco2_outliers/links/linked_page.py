@@ -5,6 +5,7 @@
 # %% ../../nbs/links/30_linked_page.ipynb #34c7e28f
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -15,8 +16,8 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.words import counted
-from .matching import MatchResult, TooManyPairs, checked_hours, matched_places, pairs_within
-from .places import Places, places_in
+from .matching import MatchResult, TooManyPairs, matched_places, pairs_within
+from .places import Places, places_in, with_places
 from ..page.content import Content, Options, content_of
 from ..page.html import page_bytes, page_end, page_head, page_json
 from ..page.packing import Pack
@@ -31,8 +32,9 @@ class _Shown(NamedTuple):
 
     name: str
     content: Content
-    odd: Places
+    odd: Places  # the index of their tables is the row's number
     every: Places
+    pictures: list[str]  # files that it shows, none of which may be written over
 
 
 def _shown(result: Any, number: int, options: Options) -> _Shown:
@@ -43,8 +45,10 @@ def _shown(result: Any, number: int, options: Options) -> _Shown:
     source, content = content_of(result, replace(options, title=None))
     name = ", ".join(source.names[:2]) or f"result {number + 1}"
     content.meta["title"] = f"{number + 1}: {name}"
-    return _Shown(content.meta["title"], content, places_in(source.table, "odd", name),
-                  places_in(source.table, "all", name))
+    table = with_places(source).reset_index(drop=True)
+    pictures = [os.path.join(options.picture_root, str(path)) for path in table["path"]] if "path" in table else []
+    return _Shown(content.meta["title"], content, places_in(table, "odd", name), places_in(table, "all", name),
+                  pictures)
 
 # %% ../../nbs/links/30_linked_page.ipynb #06e4b5b1
 _MOST_LINKS = 500_000
@@ -55,38 +59,33 @@ _MOST_LISTED = 200
 class _Link:
     """What is near what in two results."""
 
-    rows: tuple[np.ndarray, np.ndarray]  # row numbers of both
+    rows: Sequence[np.ndarray]  # row numbers of both
     listed: list[list[Any]]
     told: str
     near: str
     notes: list[str] = field(default_factory=list)
 
 
-def _numbered(a: Places, b: Places, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of pairs, by their numbers in the results."""
-    assert a.number is not None and b.number is not None
-    return a.number[pairs["a"]].astype(np.int32), b.number[pairs["b"]].astype(np.int32)
-
-
-def _listed(a: Places, b: Places, pairs: pd.DataFrame) -> list[list[Any]]:
+def _listed(pairs: pd.DataFrame) -> list[list[Any]]:
     """Rows, distance and hours of the nearest pairs."""
     nearest = pairs.sort_values("distance_km", kind="stable").head(_MOST_LISTED)
-    rows = zip(*_numbered(a, b, nearest), nearest["distance_km"], nearest["hours"])
+    rows = zip(nearest["a"], nearest["b"], nearest["distance_km"], nearest["hours"])
     return [[int(i), int(j), float(km), None if np.isnan(hours) else float(hours)] for i, j, km, hours in rows]
 
 # %% ../../nbs/links/30_linked_page.ipynb #20fc6df4
 def _link(a: _Shown, b: _Shown, within_km: float, within_hours: float | None) -> _Link:
     """Work out what is near what."""
     found: MatchResult = matched_places(a.odd, b.odd, within_km, within_hours, 200, 0)
-    pairs = pairs_within(a.odd, b.odd, found.within_km, found.within_hours)
-    notes, rows = [], _numbered(a.odd, b.odd, pairs)
+    notes = [note for note in found.notes if note not in (*a.odd.notes, *b.odd.notes)]
+    rows = [found.pairs[name].to_numpy(np.int32) for name in ("a", "b")]
     try:
-        hours = checked_hours(found.within_hours, a.every, b.every, [])
-        rows = _numbered(a.every, b.every, pairs_within(a.every, b.every, found.within_km, hours, _MOST_LINKS))
+        pairs = pairs_within(a.every, b.every, found.within_km, found.within_hours, _MOST_LINKS)
+        rows = [places.table.index.to_numpy(np.int32)[pairs[name]]
+                for places, name in ((a.every, "a"), (b.every, "b"))]
     except TooManyPairs:
-        notes.append(f"{a.name} and {b.name}: more than {_MOST_LINKS:,} pairs are near, so only odd rows are linked")
-    return _Link(rows, _listed(a.odd, b.odd, pairs), f"Of the odd rows of the first, {found.summary()}.", found.near,
-                 [*found.notes, *notes])
+        notes.append(f"more than {_MOST_LINKS:,} pairs are near, so only odd rows are linked")
+    return _Link(rows, _listed(found.pairs), f"Of the odd rows of the first, {found.summary()}.", found.near,
+                 [f"{a.name} and {b.name}: {note}" for note in notes])
 
 # %% ../../nbs/links/30_linked_page.ipynb #d6ce65ee
 @dataclass
@@ -96,6 +95,7 @@ class LinkedHtml:
     text: str
     n_rows: int
     left_out: list[str]
+    pictures: list[str]  # files that it shows
 
 
 def linked_html(results: Sequence[Any], options: Options, within_km: float = 50.0,
@@ -105,20 +105,19 @@ def linked_html(results: Sequence[Any], options: Options, within_km: float = 50.
         raise InputError(f"a page links two to six results, not {len(results)}")
     each = replace(options, max_mb=options.max_mb / len(results))
     shown = [_shown(result, number, each) for number, result in enumerate(results)]
-    pack, links, notes = Pack(), [], []
-    near = ""
+    pack, links = Pack(), []
+    notes = [note for one in shown for note in one.every.notes]
     for a, b in combinations(range(len(shown)), 2):
         link = _link(shown[a], shown[b], within_km, within_hours)
         links.append({"a": a, "b": b, "pairs": [pack.add(rows) for rows in link.rows], "told": link.told,
-                      "listed": link.listed})
-        notes += [note for note in link.notes if note not in notes]
-        near = near or link.near
+                      "listed": link.listed, "near": link.near})
+        notes += link.notes
     title = options.title or "Results side by side"
-    meta = {"title": title, "near": near, "notes": notes, "links": links,
+    meta = {"title": title, "notes": notes, "links": links,
             "results": [one.content.meta for one in shown]}
     n_rows = sum(one.content.meta["n"] for one in shown)
     parts = [page_head(title, f"Unpacking {counted(n_rows, 'row')} ...", "linked"), page_json("linked-meta", meta)]
     parts += [page_bytes(f"linked-data-{k}", one.content.data) for k, one in enumerate(shown)]
     parts += [page_bytes("linked-pairs", pack.compressed()), page_end("linked")]
     left_out = [name for one in shown for name in one.content.meta["left_out"]]
-    return LinkedHtml("".join(parts), n_rows, left_out)
+    return LinkedHtml("".join(parts), n_rows, left_out, [path for one in shown for path in one.pictures])

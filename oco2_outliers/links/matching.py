@@ -168,7 +168,7 @@ class MatchResult:
     --------
     >>> row = pd.DataFrame({"latitude": [0.0], "longitude": [0.0], "outlier": [True]})
     >>> print(match(row, row, within_km=1, within_hours=None, n_shifts=0))
-    1 of 1 row have a match within 1 km (1 pair)
+    1 of 1 row has a match within 1 km (1 pair)
     """
 
     table: pd.DataFrame
@@ -188,13 +188,17 @@ class MatchResult:
         return "\n".join([self.summary(), *self.notes])
 
     @property
+    def _has(self) -> str:
+        return "has" if self.n_matched == 1 else "have"
+
+    @property
     def near(self) -> str:
         """What counts as near, in words."""
         return f"within {self.within_km:g} km" + ("" if self.within_hours is None else f" and {self.within_hours:g} h")
 
     def summary(self) -> str:
         """The count in one sentence, beside chance."""
-        told = (f"{self.n_matched:,} of {counted(len(self.table), 'row')} have a match {self.near} "
+        told = (f"{self.n_matched:,} of {counted(len(self.table), 'row')} {self._has} a match {self.near} "
                 f"({counted(len(self.pairs), 'pair')})")
         if not len(self.chance):
             return told
@@ -224,23 +228,19 @@ def _table(a: Places, b: Places, pairs: pd.DataFrame) -> pd.DataFrame:
                         index=a.table.index)
 
 
-def checked_hours(hours: float | None, a: Places, b: Places, notes: list[str]) -> float | None:
+def _hours_that_count(hours: float | None, a: Places, b: Places) -> float | None:
     """The hours that count; none where one side has no times."""
-    if hours is None:
-        return None
-    hours = real_number("within_hours", hours, least=0)
-    if a.time is None or b.time is None:
-        notes.append("times are not known on both sides, so place alone counts")
-        return None
-    return hours
+    checked = None if hours is None else real_number("within_hours", hours, least=0)
+    return None if a.time is None or b.time is None else checked
 
 # %% ../../nbs/links/10_matching.ipynb #47f54037
 def matched_places(a: Places, b: Places, within_km: float, within_hours: float | None, n_shifts: int,
                    random_state: Any) -> MatchResult:
     """Which rows of `a` have rows of `b` near them, beside random shifts of `b`."""
     km, n_shifts = real_number("within_km", within_km, least=0), whole_number("n_shifts", n_shifts, least=0)
-    notes = [*a.notes, *b.notes]
-    hours = checked_hours(within_hours, a, b, notes)
+    notes, hours = [*a.notes, *b.notes], _hours_that_count(within_hours, a, b)
+    if hours is None and within_hours is not None:
+        notes.append("times are not known on both sides, so place alone counts")
     pairs = pairs_within(a, b, km, hours)
     table, chance = _table(a, b, pairs), by_chance(a, b, km, hours, n_shifts, random_state)
     p_value = (1 + int((chance >= (table["matches"] > 0).sum()).sum())) / (1 + n_shifts) if n_shifts else np.nan

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.verdicts import odd_rows
 from ..ground.words import counted
-from ..page.sources import source_of
+from ..page.sources import Source, source_of
+from ..page.tiles import with_middles
 from ..soundings.sounding_ids import parse_times, row_stamps
 from ..soundings.sphere import unit_vectors
 
@@ -30,7 +32,6 @@ class Places:
     longitude: np.ndarray
     time: np.ndarray | None  # datetime64[ms] (n,), NaT where it is not known; None where no row has one
     notes: list[str] = field(default_factory=list)
-    number: np.ndarray | None = None  # of each row, in the result as a whole
 
     def __len__(self) -> int:
         return len(self.table)
@@ -41,20 +42,14 @@ class Places:
         return unit_vectors(self.latitude, self.longitude)
 
 
-def _chosen(table: pd.DataFrame, rows: str, name: str) -> np.ndarray:
+def _chosen(table: pd.DataFrame, rows: str) -> np.ndarray:
     """Which rows of a table are odd, or all."""
     if rows == "all":
         return np.ones(len(table), bool)
     if rows != "odd":
         raise InputError(f"rows must be 'odd' or 'all', not {rows!r}")
-    verdict = next((each for each in ("outlier", "isolated") if each in table), None)
-    if verdict is None:
-        return np.ones(len(table), bool)  # a list of peaks, for example: each of its rows is a find
-    flags = table[verdict]
-    if not pd.api.types.is_bool_dtype(flags.dtype):
-        raise InputError(f"column {verdict} of {name} holds no truth values, so its odd rows are not known: ask for "
-                         "all rows")
-    return flags.fillna(False).to_numpy(bool)
+    odd = odd_rows(table)
+    return np.ones(len(table), bool) if odd is None else odd  # each row of a list of peaks, for example, is a find
 
 # %% ../../nbs/links/00_places.ipynb #93f5b913
 def _degrees(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
@@ -67,21 +62,26 @@ def _degrees(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
 
 def places_in(table: pd.DataFrame, rows: str = "odd", name: str = "the result") -> Places:
     """Where and when the odd rows of a result table are, or all rows."""
-    chosen = _chosen(table, rows, name)
-    table, number = table[chosen], np.flatnonzero(chosen)
-    if "time" in table:
+    if "time" in table:  # of all rows: one of them may tell which of day and month comes first
         table = table.assign(time=parse_times(table["time"]))
+    table = table[_chosen(table, rows)]
     latitude, longitude = (_degrees(table, each, name) for each in ("latitude", "longitude"))
     known = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 360)
     notes = [] if known.all() else [f"{name}: {counted(int((~known).sum()), 'row')} without a place left out"]
-    table, stamps, number = table[known], row_stamps(table)[known], number[known]
-    if np.isnat(stamps).all():
-        return Places(table, latitude[known], longitude[known], None, notes, number)
+    table, stamps = table[known], row_stamps(table)[known]
+    if len(stamps) and np.isnat(stamps).all():
+        return Places(table, latitude[known], longitude[known], None, notes)
     if gone := int(np.isnat(stamps).sum()):
         notes.append(f"{name}: {counted(gone, 'row')} without a time, which can be near in place alone")
-    return Places(table, latitude[known], longitude[known], stamps, notes, number)
+    return Places(table, latitude[known], longitude[known], stamps, notes)
+
+# %% ../../nbs/links/00_places.ipynb #f04a419c
+def with_places(source: Source) -> pd.DataFrame:
+    """The table of a result; a tile that has an outline alone lies at its middle."""
+    return with_middles(source.table, None if source.tiles is None else source.tiles.geometry)
 
 
 def places_of(result: Any, rows: str = "odd", name: str = "the result") -> Places:
     """Where and when the odd rows of a result are, or all rows."""
-    return places_in(source_of(result).table, rows, name)
+    source = source_of(result)
+    return places_in(with_places(source), rows, name)

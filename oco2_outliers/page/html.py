@@ -9,10 +9,14 @@ import base64
 import hashlib
 import html
 import json
+import os
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+from ..ground.errors import InputError, printable
+from ..ground.files import whole_file
 from ..ground.words import counted
 
 # %% auto #0
@@ -52,14 +56,14 @@ def safe_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 # %% ../../nbs/page/04_html.ipynb #402ad28f
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
     """The hash of a text as a Content-Security-Policy names it."""
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 # %% ../../nbs/page/04_html.ipynb #2d5a4655
 def _policy(page: str) -> str:
     """What the browser may run and fetch: this program, this style, and pictures that are in the page."""
-    return (f"default-src 'none'; script-src {_hash(program(page))}; style-src {_hash(style(page))}; "
+    return (f"default-src 'none'; script-src {hash_of(program(page))}; style-src {hash_of(style(page))}; "
             "img-src data: blob:; base-uri 'none'; form-action 'none'")
 
 # %% ../../nbs/page/04_html.ipynb #48dc307e
@@ -100,3 +104,21 @@ def page_html(meta: dict[str, Any], data: bytes) -> str:
     doing = f"Unpacking {counted(meta['n'], meta.get('words', {}).get('row', 'row'))} ..."
     return (page_head(meta["title"], doing) + page_json("explorer-meta", meta) + page_bytes("explorer-data", data)
             + page_end())
+
+# %% ../../nbs/page/04_html.ipynb #cd10012b
+def files_read(result: Any) -> list[Any]:
+    """The files that a page is made from: the file, or all that lie in the folder of a result but earlier pages."""
+    if not isinstance(result, str | os.PathLike):
+        return []
+    if not os.path.isdir(result):
+        return [result]
+    return [os.path.join(result, name) for name in os.listdir(result) if not str(name).endswith(".html")]
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page whole."""
+    try:
+        with whole_file(path, "w") as file:
+            file.write(text)
+    except OSError as error:
+        raise InputError(f"cannot write {printable(path)}: {error.strerror or error}") from None

@@ -19,9 +19,9 @@ import pandas as pd
 
 from ..ground.errors import InputError, printable
 from ..ground.files import sha256_of_file
-from ..ground.saved_results import saved_table
+from ..ground.saved_results import SAVED_TABLES, saved_table
 from ..ground.version import VERSION
-from .report_figures import odd_rows
+from .report_figures import flagged_rows
 from .sources import source_of
 from ..series.results import SeriesResult, load_series_result
 
@@ -282,7 +282,7 @@ def _own_hashes(file: Path | None, *lists: Mapping[str, Any]) -> dict[str, str]:
 # %% ../../nbs/page/15_report_facts.ipynb #374d7a46
 def _belongs(file: Path | None) -> bool:
     """Whether the files beside a table are about it: a command gives its table one of these names."""
-    return file is not None and file.name in ("scores.parquet", "scores.csv", "peaks.csv", "combined.parquet")
+    return file is not None and file.name in SAVED_TABLES
 
 
 def _of_table(result: Any, dialect: Mapping[str, str | None]) -> Facts:
@@ -302,7 +302,7 @@ def _of_table(result: Any, dialect: Mapping[str, str | None]) -> Facts:
     facts = Facts(kind, row, source.table, source.eps, _settings_of(summary, run), inputs,
                   _own_hashes(file, summary, *listed), _counts_of(summary or {"counts": dict(sums)}),
                   list(dict.fromkeys([*notes, *map(printable, source.notes)])), _versions(summary, judged), beside)
-    plain = {f"{row}s judged": f"{len(facts.table):,}", f"{row}s called odd": f"{odd_rows(facts.table).sum():,}"}
+    plain = {f"{row}s judged": f"{len(facts.table):,}", f"{row}s called odd": f"{flagged_rows(facts.table).sum():,}"}
     facts.counts = (facts.counts or plain) | (_counts_beside(beside) if beside is not None else {})
     return facts
 
@@ -311,7 +311,7 @@ def _of_series(result: SeriesResult, folder: Path | None) -> Facts:
     """Facts of a judged series."""
     summary, listed = result.summary, read_json(folder / "summary.json") if folder else {}
     names = [name for name in result.points["source"].astype(str).unique() if name]
-    counts = {"readings": f"{len(result.points):,}", "readings called odd": f"{odd_rows(result.points).sum():,}"}
+    counts = {"readings": f"{len(result.points):,}", "readings called odd": f"{flagged_rows(result.points).sum():,}"}
     counts |= {f"stretches: {told(kind, 60)}": f"{n:,}" for kind, n in summary["kinds"].items()}
     unscored = Counter[str]()
     for each in summary["channels"]:

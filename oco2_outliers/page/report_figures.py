@@ -18,13 +18,14 @@ import pandas as pd
 
 from ..ground.errors import InputError, printable
 from ..ground.figures import ISOLATED_COLOUR
+from ..ground.verdicts import odd_rows
 from ..ground.words import counted
 from ..isolation.figures_of_rows import feature_reasons, score_histogram
 from ..maps.figures import layout_plot
 from ..pictures.figures import mosaic
 from ..series.figures import series_plot
 from ..soundings.figures import isolated_along_track, isolated_map
-from ..soundings.sounding_ids import parse_times, sounding_time
+from ..soundings.sounding_ids import parse_times, row_stamps
 
 # %% auto #0
 __all__ = []
@@ -62,18 +63,15 @@ def drawn(draw: Callable[[Any], Any], alt: str, caption: str, size: tuple[float,
 _MOST_ROWS = 20_000
 
 
-def odd_rows(table: pd.DataFrame) -> np.ndarray:
+def flagged_rows(table: pd.DataFrame) -> np.ndarray:
     """Which rows are odd; none where the table has no verdict."""
-    name = next((name for name in ("isolated", "outlier") if name in table), None)
-    if name is None:
-        return np.zeros(len(table), bool)
-    told = table[name].fillna(False)
-    return (told.astype(str).str.lower().isin(["true", "1", "1.0"]) if told.dtype != bool else told).to_numpy(bool)
+    odd = odd_rows(table)
+    return np.zeros(len(table), bool) if odd is None else odd
 
 
 def thinned(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """All odd rows and some thousand others, in their order; and what is to be said of it."""
-    odd = odd_rows(table)
+    odd = flagged_rows(table)
     others = np.flatnonzero(~odd)
     if len(others) <= _MOST_ROWS:
         return table.assign(odd=odd), ""
@@ -96,7 +94,7 @@ def places(table: pd.DataFrame, row: str = "row") -> list[Drawn]:
     placed = _placed(table)
     shown, said = thinned(placed)
     lost = f" {counted(len(table) - len(placed), row)} without a place." if len(placed) < len(table) else ""
-    n = int(odd_rows(placed).sum())
+    n = int(flagged_rows(placed).sum())
     return drawn(lambda ax: isolated_map(shown, "odd", ax), f"Map: {counted(n, f'odd {row}')} among {len(placed):,}.",
                  f"Where the {row}s lie{'' if n == len(placed) else '; the odd ones in orange'}.{said}{lost}",
                  (8, 5)) if len(placed) else []
@@ -116,12 +114,10 @@ def along(table: pd.DataFrame) -> list[Drawn]:
 def _clock(table: pd.DataFrame) -> pd.Series:
     """When each row was made; missing where nothing tells."""
     for name in ("time", "start"):
-        if name in table:
-            told = pd.to_datetime(table[name], errors="coerce") if table[name].dtype == object else table[name]
-            if pd.api.types.is_datetime64_any_dtype(told.dtype):
-                return parse_times(told.dt.tz_localize(None) if told.dt.tz is not None else told)
+        if name in table and pd.api.types.is_datetime64_any_dtype((told := parse_times(table[name])).dtype):
+            return told
     if "sounding_id" in table and pd.api.types.is_integer_dtype(table["sounding_id"].dtype):
-        return pd.Series(sounding_time(table["sounding_id"].fillna(0)).to_numpy(), index=table.index)
+        return pd.Series(row_stamps(table[["sounding_id"]]), index=table.index)
     return pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns]")
 
 
@@ -132,7 +128,7 @@ def months_of(table: pd.DataFrame) -> pd.DataFrame:
     months = pd.PeriodIndex(clock[known].astype("datetime64[s]").to_numpy().astype("datetime64[M]"), freq="M")
     if not len(months) or months.min() == months.max() or (months.max() - months.min()).n > 1200:
         return pd.DataFrame({"month": [], "rows": [], "odd": []})
-    told = pd.DataFrame({"rows": 1, "odd": odd_rows(table)[known].astype(int)}).groupby(months).sum()
+    told = pd.DataFrame({"rows": 1, "odd": flagged_rows(table)[known].astype(int)}).groupby(months).sum()
     told = told.reindex(pd.period_range(months.min(), months.max(), freq="M"), fill_value=0)
     return told.rename_axis("month").reset_index().astype({"month": str})
 
@@ -179,7 +175,7 @@ def reasons(table: pd.DataFrame) -> list[Drawn]:
     """The features that make the oddest rows odd, where the reasons are shares."""
     if "reason" not in table:
         return []
-    odd = table[odd_rows(table)]
+    odd = table[flagged_rows(table)]
     return drawn(lambda ax: feature_reasons(odd, 12, ax), "Bars: share of each feature in the oddest rows.",
                  "Which features make the oddest rows odd: a bar for each row, the oddest on top.", (8, 4.4))
 
@@ -201,7 +197,7 @@ def oddest_pictures(table: pd.DataFrame, root: str | Path, top: int = 12) -> lis
     """The oddest pictures, where their files are at hand."""
     if not {"path", "score"} <= set(table) or not len(table):
         return []
-    odd = table.assign(outlier=odd_rows(table)).nlargest(top, "score")
+    odd = table.assign(outlier=flagged_rows(table)).nlargest(top, "score")
     odd = odd.assign(path=[str(Path(root, str(path))) for path in odd["path"]])
     if not any(Path(path).is_file() for path in odd["path"]):
         return []
@@ -212,7 +208,7 @@ def oddest_pictures(table: pd.DataFrame, root: str | Path, top: int = 12) -> lis
 def channels(result: Any, most: int = 6) -> list[Drawn]:
     """The channels of a result of series with the most that is odd."""
     pairs = list(dict.fromkeys(zip(result.points["site"], result.points["channel"])))
-    odd = result.windows[odd_rows(result.windows)]
+    odd = result.windows[flagged_rows(result.windows)]
     found = pd.Series(list(zip(odd["site"], odd["channel"])), dtype=object).value_counts()
     first = sorted(pairs, key=lambda pair: -int(found.get(pair, 0)))[:most]
     figures: list[Drawn] = []

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..ground.errors import InputError, printable
-from ..ground.files import whole_file
+from ..ground.errors import printable
 from ..ground.overwriting import refuse_overwriting
+from ..ground.words import counted
+from .html import files_read, write_page
 from .report_facts import Facts, facts_of
 from oco2_outliers.page.report_figures import (
     Drawn,
@@ -51,8 +52,8 @@ class ReportPage:
 
     Examples
     --------
-    >>> ReportPage(Path("report.html"), 3, 250_000)
-    ReportPage(path=PosixPath('report.html'), n_figures=3, n_bytes=250000)
+    >>> print(ReportPage(Path("report.html"), 3, 250_000))
+    report.html: 3 figures, 0.25 MB; print it from a browser for a PDF
     """
 
     path: Path
@@ -60,8 +61,8 @@ class ReportPage:
     n_bytes: int
 
     def __str__(self) -> str:
-        figures = f"{self.n_figures} figure{'' if self.n_figures == 1 else 's'}"
-        return f"{printable(self.path)}: {figures}, {self.n_bytes / 1e6:.2g} MB; print it from a browser for a PDF"
+        return (f"{printable(self.path)}: {counted(self.n_figures, 'figure')}, {self.n_bytes / 1e6:.2g} MB; print it "
+                "from a browser for a PDF")
 
 # %% ../../nbs/page/17_report_page.ipynb #4947db1e
 def _figures_of(facts: Facts, root: str | os.PathLike) -> list[Drawn]:
@@ -104,13 +105,6 @@ def _text(facts: Facts, title: str | None, root: str | os.PathLike) -> tuple[str
     kept = within(figures, _MOST_BYTES)
     heading = title or _TITLES[facts.kind].format(row=facts.row)
     return page_text(heading, verdict_of(facts), sections_of(facts, kept, len(figures) - len(kept))), len(kept)
-
-
-def _files_of(result: Any) -> list[Any]:
-    """What a report is made from: a file, or all in a folder but pages."""
-    if not isinstance(result, str | os.PathLike) or not os.path.isdir(result):
-        return [result] if isinstance(result, str | os.PathLike) else []
-    return [os.path.join(result, name) for name in os.listdir(result) if not name.endswith(".html")]
 
 # %% ../../nbs/page/17_report_page.ipynb #19ad3bbe
 def report(result: Any, out: str | os.PathLike = "report.html", *, title: str | None = None,
@@ -159,15 +153,11 @@ def report(result: Any, out: str | os.PathLike = "report.html", *, title: str | 
     ...     "1 of 2 rows is odd" in page.path.read_text()
     True
     """
-    refuse_overwriting(_files_of(result), out)
+    refuse_overwriting(files_read(result), out)
     with _on_disk(result) as (place, notes):
         facts = facts_of(place, encoding=encoding, separator=separator, decimal=decimal)
         facts = replace(facts, notes=list(dict.fromkeys([*map(printable, notes), *facts.notes])))
         text, n = _text(facts, title, picture_root)
     path = Path(out)
-    try:
-        with whole_file(path, "w") as file:
-            file.write(text)
-    except OSError as error:
-        raise InputError(f"cannot write {printable(path)}: {error.strerror or error}") from None
+    write_page(path, text)
     return ReportPage(path, n, path.stat().st_size)

@@ -5,8 +5,6 @@
 # %% ../../nbs/page/16_report_parts.ipynb #244d636f
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,8 +14,9 @@ import pandas as pd
 
 from ..ground.errors import printable
 from ..ground.words import counted
+from .html import hash_of
 from .report_facts import CARDS, Card, Facts, InputFile
-from .report_figures import Drawn, odd_rows
+from .report_figures import Drawn, flagged_rows
 
 # %% auto #0
 __all__ = []
@@ -60,7 +59,7 @@ _LONG = ("reason", "path", "suspect", "id")
 
 def oddest_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The odd rows with the highest scores, or ratios where eps differs from row to row."""
-    odd = table[odd_rows(table)]
+    odd = table[flagged_rows(table)]
     by = "ratio" if "ratio" in odd and "eps" in odd and odd["eps"].nunique() > 1 else "score"
     order = pd.to_numeric(odd[by], errors="coerce").to_numpy(float)
     return odd.iloc[np.argsort(-np.nan_to_num(order, nan=-np.inf), kind="stable")]
@@ -191,8 +190,7 @@ STYLE = _SCREEN + _PAPER
 # %% ../../nbs/page/16_report_parts.ipynb #116ceca9
 def page_text(title: str, lead: str, sections: Mapping[str, str]) -> str:
     """The whole page: a heading, a sentence, and sections by their headings."""
-    rule = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{rule}'; img-src data:; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src {hash_of(STYLE)}; img-src data:; base-uri 'none'; form-action 'none'"
     body = "".join(f"<section>\n<h2>{safe(name)}</h2>\n{text}</section>\n" for name, text in sections.items())
     return (f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -203,7 +201,7 @@ def page_text(title: str, lead: str, sections: Mapping[str, str]) -> str:
 # %% ../../nbs/page/16_report_parts.ipynb #65d02051
 def verdict_of(facts: Facts) -> str:
     """How many rows are odd, in a sentence."""
-    n = int(odd_rows(facts.table).sum())
+    n = int(flagged_rows(facts.table).sum())
     if facts.series is not None:
         return (f"{counted(n, 'odd stretch', 'odd stretches')} in {counted(len(facts.series.points), 'reading')} of "
                 f"{counted(len(facts.series.summary['channels']), 'channel')}.")

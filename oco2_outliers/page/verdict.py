@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.verdicts import odd_rows
 from ..isolation.company import AUTO, DRAWN_ROWS, EXACT_ROWS, company_search
 from ..isolation.paths import neighbour_search
 from ..isolation.results import ratio_of
@@ -106,10 +107,9 @@ def _by_factor(source: Source, table: pd.DataFrame, flagged: np.ndarray, pack: P
 def packed_verdict(source: Source, table: pd.DataFrame, pack: Pack, min_samples: Sequence[int]) -> dict[str, Any]:
     """Scores, the threshold that gives the verdict of the table, and radii for other min_samples."""
     score = table["score"].to_numpy(np.float64, na_value=np.nan)
-    word = "isolated" if "isolated" in table else "outlier"
-    if word not in table:
+    word, flagged = "isolated" if "isolated" in table else "outlier", odd_rows(table)
+    if flagged is None:
         raise InputError("the table does not say which rows are outliers: it needs a column 'outlier'")
-    flagged = table[word].to_numpy(bool, na_value=False)
     eps = source.eps
     if "eps" in table and table["eps"].nunique() > 1:
         if (by_factor := _by_factor(source, table, flagged, pack)) is not None:

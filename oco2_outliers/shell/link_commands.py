@@ -5,11 +5,15 @@
 # %% ../../nbs/shell/33_link_commands.ipynb #096142e3
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..ground.errors import InputError
+from ..ground.numbers import shown
+from ..runs.tasks import names_from
 from .options import Seed
 from .tables import TableOut, keep_table, say_notes, shown_table, table_target
 
@@ -28,9 +32,6 @@ WithinHours = Annotated[str, typer.Option(help="Hours between two rows that stil
 
 def hours_or_any(text: str) -> float | None:
     """The hours that were asked for."""
-    from oco2_outliers.ground.errors import InputError
-    from oco2_outliers.ground.numbers import shown
-
     if text.strip().lower() == "any":
         return None
     try:
@@ -59,22 +60,23 @@ def _match_command(
     shown_table(pairs, {"distance_km": ",.1f", "hours": ",.1f"})
     keep_table(found.pairs, target)
     if target is None and len(pairs):
-        print("\n`--out pairs.csv` keeps all pairs; `oco2-outliers explore A` shows the rows")
+        print("\n--out pairs.csv keeps all pairs")
+    if len(pairs):
+        print(f"next: oco2-outliers explore {shlex.quote(a)} {shlex.quote(b)}")
 
 # %% ../../nbs/shell/33_link_commands.ipynb #983508c9
 @link_commands.command("compare")
 def _compare_command(
     a: _First, b: _Second,
     on: Annotated[str | None, typer.Option(help="Columns that tell rows apart, a,b. Default: sounding_id, id, "
-                                           "site,channel,time, path, or the row.")] = None,
+                                           "site,channel,time, path, track,peak, or the row.")] = None,
     out: TableOut = None,
 ) -> None:
     """Say which rows became odd, and which ceased to be, from one result to another."""
     from oco2_outliers.links.comparing import compare
 
     target = table_target(out)
-    names = None if on is None else [each.strip() for each in on.split(",") if each.strip()]
-    found = compare(Path(a), Path(b), names)
+    found = compare(Path(a), Path(b), names_from(on))
     print(found)
     shown_table(found.changed().reset_index(), {"score_1": ".4g", "score_2": ".4g"})
     keep_table(found.table.reset_index(), target)

@@ -29,13 +29,13 @@ class LinkedResults {
       onchange: (changed) => "selected" in changed && this.follow(k, changed.selected) }));
     this.near = new Map();
     for (const link of meta.links) this.link(link, pairs);
-    this.say(`Select rows in one result: what lies ${meta.near} of them is selected in the others.`);
+    this.say("Select rows in one result: what lies near them is selected in the others.");
   }
 
-  link({ a, b, pairs, told, listed }, data) {
+  link({ a, b, pairs, told, listed, near }, data) {
     const [from, to] = pairs.map((each) => unpack(data, each));
-    this.near.set(`${a} ${b}`, partnersOf(this.explorers[a].table.n, from, to));
-    this.near.set(`${b} ${a}`, partnersOf(this.explorers[b].table.n, to, from));
+    this.near.set(`${a} ${b}`, { near, ...partnersOf(this.explorers[a].table.n, from, to) });
+    this.near.set(`${b} ${a}`, { near, ...partnersOf(this.explorers[b].table.n, to, from) });
     this.lists.append(this.listOf(a, b, told, listed));
   }
 
@@ -52,10 +52,10 @@ class LinkedResults {
       for (const row of rows) for (let at = found.starts[row]; at < found.starts[row + 1]; at++) marks[found.targets[at]] = 1;
       const near = markedRows(marks);
       other.setSelected(near, true);
-      told.push(`${near.length.toLocaleString("en")} in ${this.meta.results[m].title}`);
+      told.push(`${near.length.toLocaleString("en")} in ${this.meta.results[m].title} (${found.near})`);
     });
     this.say(rows.length
-      ? `${rows.length.toLocaleString("en")} selected in ${this.meta.results[k].title}; ${this.meta.near}: ${told.join(", ")}.`
+      ? `${rows.length.toLocaleString("en")} selected in ${this.meta.results[k].title}; near them: ${told.join(", ")}.`
       : "Nothing is selected.");
   }
 

@@ -979,3 +979,13 @@ widget
         window.close()
         server.terminate()
         server.wait(30)
+
+
+def test_a_verdict_in_words_is_read_and_not_taken_for_true(tmp_path):
+    table = pd.DataFrame({"a": [1.0, 2, 3], "score": [5.0, 1, 2], "outlier": ["True", "False", "False"]})
+    (tmp_path / "page.html").write_text("")
+    page = explore(table, tmp_path / "page.html")
+    meta = json.loads(re.search(r'id="explorer-meta">(.*?)</script>', page.path.read_text("utf-8"), re.S)[1])
+    assert 2 <= meta["eps"] < 5  # one row of three is odd
+    with pytest.raises(InputError, match="'perhaps', which is neither true nor false"):
+        explore(table.assign(outlier=["True", "perhaps", "False"]), tmp_path / "other.html")

@@ -90,3 +90,23 @@ def test_where_too_much_is_near_only_odd_rows_are_linked(tables, tab, tmp_path, 
     window.run("linked.explorers[1].setSelected([3])")
     wanted = near(track, fires, 300)[:, 3] & track["outlier"].to_numpy()
     assert window.run("linked.explorers[0].selectedRows()") == np.flatnonzero(wanted).tolist()
+
+
+def test_the_pictures_of_a_linked_page_are_not_written_over(tables, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"a picture")
+    shown = tables[1].assign(path="a.png")
+    with pytest.raises(InputError, match="a.png"):
+        explore([shown, tables[0]], "a.png")
+    assert (tmp_path / "a.png").read_bytes() == b"a picture"
+
+
+def test_each_link_says_what_counts_as_near(tables, tab, tmp_path):
+    track, fires = tables
+    window = tab(explore([fires.drop(columns="time"), track, fires], tmp_path / "page.html", within_km=30,
+                         within_hours=1).path)
+    told = window.run("document.querySelector('header').textContent")
+    assert told.count("place alone counts") == 2  # of the two links with the table that has no times
+    window.run("linked.explorers[2].setSelected([3])")
+    said = window.run("linked.said.textContent")
+    assert "(within 30 km)" in said and "(within 30 km and 1 h)" in said
