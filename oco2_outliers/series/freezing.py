@@ -28,7 +28,7 @@ from .calibration import Calibration, calibrated_by_surrogates, surrogates_for, 
 from .checks import check_series
 from .clocks import nanoseconds
 from .deciding import Asked, decide, window_in_readings
-from .grown import GrownForest, forest_bytes, grown_forest
+from .grown import GrownForest, forest_bytes, forest_contents, grown_forest
 from .learning import Spans, learn_limits, ordinary_run, spans_for
 from .limits import ChannelLimits, SeriesConfig, as_config
 from .measures import roughness
@@ -322,23 +322,27 @@ def _told_calibration(known: Calibration | None, arrays: list[np.ndarray]) -> An
     return {"scores": len(known.largest), "months": float(known.months), "share": float(known.share)}
 
 
+def _contents(judge: FrozenJudge) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """All that a judge knows but its forests: plain settings, and the scores of calibrations."""
+    scores: list[np.ndarray] = []
+    told = [{"site": site, "channel": channel, "step": nanoseconds(known.step), "begin": known.begin,
+             "run": known.habits.run, "noise": known.habits.noise,
+             "settled": _told_calibration(known.settled, scores),
+             "arriving": _told_calibration(known.arriving, scores), "notes": list(known.notes)}
+            for (site, channel), known in judge.channels.items()]
+    limits = SeriesConfig({pair: known.limits for pair, known in judge.channels.items()}).text()
+    return {"kind": "frozen judge", "format": 1, "alpha": judge.alpha, "limits": limits, "channels": told,
+            "notes": list(judge.notes)}, scores
+
+
 def frozen_bytes(judge: FrozenJudge) -> bytes:
     """A judge as the bytes of its file; the same judge gives the same bytes."""
-    forests: list[bytes] = []
-    scores: list[np.ndarray] = []
-    told = []
-    for (site, channel), known in judge.channels.items():
-        packed = b"" if known.forest is None else forest_bytes(known.forest)
-        forests.append(packed)
-        told.append({"site": site, "channel": channel, "step": nanoseconds(known.step), "begin": known.begin,
-                     "run": known.habits.run, "noise": known.habits.noise, "forest": len(packed),
-                     "settled": _told_calibration(known.settled, scores),
-                     "arriving": _told_calibration(known.arriving, scores), "notes": list(known.notes)})
-    limits = SeriesConfig({pair: known.limits for pair, known in judge.channels.items()}).text()
-    meta = {"kind": "frozen judge", "format": 1, "version": VERSION, "alpha": judge.alpha, "limits": limits,
-            "channels": told, "notes": list(judge.notes)}
+    meta, scores = _contents(judge)
+    forests = [b"" if known.forest is None else forest_bytes(known.forest) for known in judge.channels.values()]
+    for told, packed in zip(meta["channels"], forests, strict=True):
+        told["forest"] = len(packed)
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8),
+    np.savez(file, allow_pickle=False, meta=np.frombuffer(json.dumps(meta | {"version": VERSION}).encode(), np.uint8),
              forests=np.frombuffer(b"".join(forests), np.uint8), scores=np.concatenate(scores or [np.empty(0)]))
     return file.getvalue()
 
@@ -392,14 +396,14 @@ def _meta_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def _channels_of(meta: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[tuple[str, str], FrozenChannel]:
     """The channels of a file, nothing trusted."""
     limits = SeriesConfig.from_text(meta["limits"], "its limits").limits
-    forests, scores, found = arrays["forests"].tobytes(), arrays["scores"], {}
+    forests, scores, found = memoryview(arrays["forests"].tobytes()), arrays["scores"], {}
     for told in map(_checked_told, meta["channels"]):
         pair = told["site"], told["channel"]
         if pair in found or pair not in limits:
             raise InputError("a channel stands twice in it, or without limits")
         if told["forest"] > len(forests):
             raise InputError("a forest of it ends before it is whole")
-        packed, forests = forests[:told["forest"]], forests[told["forest"]:]
+        packed, forests = bytes(forests[:told["forest"]]), forests[told["forest"]:]
         settled, scores = _checked_calibration(told["settled"], scores)
         arriving, scores = _checked_calibration(told["arriving"], scores)
         known = FrozenChannel(pd.Timedelta(told["step"], unit="ns"), told["begin"], limits[pair],
@@ -467,5 +471,14 @@ def load_model(path: str | os.PathLike) -> FrozenJudge | GrownForest:
 
 # %% ../../nbs/series/77a_freezing.ipynb #de26cba8
 def hash_of_judge(judge: FrozenJudge) -> str:
-    """SHA-256 of what a judge knows."""
-    return hashlib.sha256(frozen_bytes(judge)).hexdigest()
+    """SHA-256 of what a judge knows; which version wrote its file, and how it was packed, is no part of that."""
+    meta, arrays = _contents(judge)
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
+    for known in judge.channels.values():
+        if known.forest is not None:
+            settings, own = forest_contents(known.forest)
+            digest.update(json.dumps(settings, sort_keys=True).encode())
+            arrays += own.values()
+    for each in arrays:
+        digest.update(f"{each.dtype.str} {each.shape}".encode() + each.tobytes())
+    return digest.hexdigest()

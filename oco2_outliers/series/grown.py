@@ -66,18 +66,24 @@ _META: dict[str, Any] = {
     "random_state": (int, type(None)), "summaries": list, "version": str}
 
 
-def forest_bytes(forest: GrownForest) -> bytes:
-    """A fitted forest as the bytes of its file."""
+def forest_contents(forest: GrownForest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """All that a fitted forest knows: plain settings, and arrays."""
     seed = forest.random_state
     meta = {"kind": "series forest", "format": 1, "window": int(forest.window_), "summaries": list(SUMMARIES),
-            "n_estimators": int(forest.n_estimators), "max_samples": int(forest.max_samples), "version": VERSION,
+            "n_estimators": int(forest.n_estimators), "max_samples": int(forest.max_samples),
             "drawn": forest.trees_.max_samples,
             "random_state": int(seed) if isinstance(seed, int | np.integer) else None}
-    arrays = {"meta": np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)}
-    arrays |= {name: np.ravel(getattr(forest, f"{name}_")) for name in _NUMBERS}
+    arrays = {name: np.ravel(getattr(forest, f"{name}_")) for name in _NUMBERS}
     arrays |= {name: getattr(forest.trees_, name).astype(kind) for name, kind in TREE_ARRAYS.items()}
+    return meta, arrays
+
+
+def forest_bytes(forest: GrownForest) -> bytes:
+    """A fitted forest as the bytes of its file."""
+    meta, arrays = forest_contents(forest)
+    settings = np.frombuffer(json.dumps(meta | {"version": VERSION}, sort_keys=True).encode(), np.uint8)
     file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **arrays)
+    np.savez_compressed(file, allow_pickle=False, meta=settings, **arrays)
     return file.getvalue()
 
 # %% ../../nbs/series/33a_grown.ipynb #1a17bf7b

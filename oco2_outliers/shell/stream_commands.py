@@ -157,7 +157,8 @@ def _health(settings: StreamConfig) -> Iterator[Any]:
         return
     from oco2_outliers.streams.health import Health
 
-    with Health(settings.health_file, settings.health_port, settings.health_host) as health:
+    patience = max(60.0, 2 * settings.wait)  # a worker that waits is not stuck
+    with Health(settings.health_file, settings.health_port, settings.health_host, stuck_after=patience) as health:
         yield health
 
 # %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a19
@@ -165,7 +166,7 @@ def _health(settings: StreamConfig) -> Iterator[Any]:
 def _store_of(settings: StreamConfig, about: Mapping[str, object], reset: bool) -> Iterator[ResultStore]:
     """An open store; one that was made for nothing is taken away again."""
     from oco2_outliers.streams.result_store import open_store
-    from oco2_outliers.streams.store_files import store_path
+    from oco2_outliers.streams.store_files import BESIDE, store_path
 
     path = store_path(settings.needed("store"))
     new = reset or not path.exists()
@@ -179,7 +180,7 @@ def _store_of(settings: StreamConfig, about: Mapping[str, object], reset: bool) 
             if not new or store.partitions()["position"].any():  # a broker that has no such topic may have asked once
                 raise
             store.close()
-            for ending in ("", "-wal", "-shm", "-journal"):
+            for ending in BESIDE:
                 path.with_name(path.name + ending).unlink(missing_ok=True)
             raise
 

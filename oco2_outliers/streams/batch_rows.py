@@ -122,5 +122,4 @@ class Changes:
         self.positions |= later.positions
 
     def __bool__(self) -> bool:
-        return any((self.first, self.settled, self.stretches, self.events, self.dead, self.counts, self.channels,
-                    self.positions))
+        return any(vars(self).values())

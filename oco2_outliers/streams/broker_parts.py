@@ -151,6 +151,12 @@ def went_back(source: str, partition: str, position: str) -> SourceWentBack:
                           f"message at {printable(position)}, which the store has; nothing was judged again; bring the "
                           "messages back, or begin with a new store")
 
+# %% ../../nbs/streams/20_broker_parts.ipynb #2874d802
+def taken_over() -> Fenced:
+    """The fault of a worker that did not move, and whose group another one has now."""
+    return Fenced("another worker has taken this group over while this one did not move: it goes on from the store, "
+                  "and nothing is lost; this one must end")
+
 # %% ../../nbs/streams/20_broker_parts.ipynb #62e1444e
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 

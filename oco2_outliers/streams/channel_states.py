@@ -42,15 +42,16 @@ class ChannelState:
         self.far = 2 * (self.back + self.ahead) + lateness  # a gap after which nothing is shared
         day = -(-31 * 86_400 * 10**9 // self.step)
         self.farthest = max(day, self.far) if farthest is None else max(int(farthest), self.far)
-        self.lowest, self.highest = self._slot(-2**63) + 2 * self.far, self._slot(2**63 - 1) - 2 * self.far
+        self.lowest, self.highest = self.slot_of(-2**63) + 2 * self.far, self.slot_of(2**63 - 1) - 2 * self.far
         self.values, self.times = np.full(1024, np.nan), np.full(1024, NEVER, np.int64)
         self.base = self.newest = self.released = self.settled = 0
         self.began = False
         self.last: int | None = None  # the last slot that had its turn with a reading
+        self.look: int | None = None  # the slot from which on settling is worth a look
         self.rules: Any = None  # what the first verdict on this channel works out once
         self.aside: list[tuple[int, float, str]] = []  # times and values that are strange, positions of their messages
 
-    def _slot(self, time: int) -> int:
+    def slot_of(self, time: int) -> int:
         """The slot of one time, by whole numbers without end."""
         return (time - self.known.begin + self.step // 2) // self.step
 
@@ -101,7 +102,7 @@ def begin_at(state: ChannelState, slot: int) -> None:
     """Begin a new part of the channel at a slot; what was held is forgotten."""
     state.released = slot - state.lateness
     state.base = state.settled = state.released - (state.back if state.began else 0)
-    state.newest, state.began = slot, True
+    state.newest, state.began, state.look = slot, True, None
     n = max(1024, state.length)
     state.values, state.times = np.full(n, np.nan), np.full(n, NEVER, np.int64)
 
@@ -249,5 +250,5 @@ def restore(state: ChannelState, row: ChannelRow, times: np.ndarray, values: np.
         raise InputError(f"the store holds readings of {row.site} / {row.channel} that its own state does not know")
     state.values[slots - row.base], state.times[slots - row.base] = values, times
     for time, value in json.loads(row.pending):
-        slot = int(state.slots_of(np.array([time]))[0])
+        slot = state.slot_of(time)
         state.values[slot - row.base], state.times[slot - row.base] = np.nan if value is None else value, time

@@ -154,7 +154,8 @@ class StreamConfig(_Settings):
     lateness : int, default 3
         How many steps a reading may come after later ones.
     most, wait : int and float, optional
-        Messages in one transaction, and seconds after which it is written.
+        Messages in one transaction (by default 500, up to 4,000 while a worker lags behind), and seconds after which
+        it is written.
     silent_after : int, optional
         Steps without a reading after which a channel is called silent.
     health_file, health_port, health_host : str, int and str, optional

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..ground.errors import printable
 from ..ground.numbers import shown, whole_number
-from ..series.clocks import span_in_words
+from ..series.clocks import nanoseconds, span_in_words
 from ..series.freezing import FrozenJudge
 from ..series.readings import NEVER
 from ..series.stretches import number, range_reason, range_scores
@@ -72,9 +72,8 @@ def _nothing_stored(site: str, channel: str, time: int) -> tuple[bool, float]:
 
 def _letters(message: Message, parts: Iterable[tuple[int, str]]) -> Iterator[DeadLetter]:
     """The parts of a message that cannot be judged, with one copy of its bytes for all of them."""
-    head: bytes | None = None
+    head = message.body[:MOST_BYTES]
     for part, reason in parts:
-        head = message.body[:MOST_BYTES] if head is None else head
         yield DeadLetter(message.partition, message.position, part, head, len(message.body), reason)
 
 # %% ../../nbs/streams/38_engine.ipynb #6ba6647c
@@ -86,15 +85,15 @@ def _places(n: int, refused: Sequence[Refused]) -> Iterable[int]:
     return [part for part in range(n + len(taken)) if part not in taken]
 
 # %% ../../nbs/streams/38_engine.ipynb #87633e59
-def _out_of_range(state: ChannelState, value: float) -> tuple[bool, str, float]:
-    """Whether a value alone is out of range, in words, and its score."""
+def _out_of_range(state: ChannelState, value: float) -> tuple[bool, str]:
+    """Whether a value alone is out of range, and in words."""
     bound = state.known.limits.out_of_range
     if bound is None or value != value:
-        return False, "", np.nan
+        return False, ""
     values = np.array([value])
-    score = float(range_scores(values, bound)[0][0])
+    odd = bool(range_scores(values, bound)[0][0] > 1)
     unit = f" {state.known.limits.unit}" if state.known.limits.unit else ""
-    return score > 1, range_reason(values, bound, unit) if score > 1 else "", score
+    return odd, range_reason(values, bound, unit) if odd else ""
 
 
 def _alone(state: ChannelState, each: _Arrived, kind: str, reason: str, odd: bool, changes: Changes) -> None:
@@ -111,7 +110,7 @@ def _stretch(state: ChannelState, each: _Arrived, kind: str, reason: str) -> Str
 # %% ../../nbs/streams/38_engine.ipynb #f2213e6b
 def tell_late(state: ChannelState, each: _Arrived, changes: Changes) -> None:
     """A reading whose turn is over."""
-    odd, said, _ = _out_of_range(state, each.value)
+    odd, said = _out_of_range(state, each.value)
     wait = span_in_words(state.lateness * state.known.step) if state.lateness else "no time"
     reason = f"late: came when its turn was over ({wait} is waited for)" + (f"; {said}" if said else "")
     _alone(state, each, "late", reason, odd, changes)
@@ -121,7 +120,7 @@ def tell_late(state: ChannelState, each: _Arrived, changes: Changes) -> None:
 
 def tell_irregular(state: ChannelState, each: _Arrived, changes: Changes) -> None:
     """A reading between two steps."""
-    odd, said, _ = _out_of_range(state, each.value)
+    odd, said = _out_of_range(state, each.value)
     reason = "irregular: between two steps; another reading has its slot" + (f"; {said}" if odd else "")
     _alone(state, each, "irregular", reason, True, changes)
     changes.stretches.append(_stretch(state, each, "irregular", reason))
@@ -142,7 +141,6 @@ class _Holding:
         self.lateness, self.farthest = whole_number("lateness", lateness, least=0), farthest
         self.stored: Stored = _nothing_stored if stored is None else stored
         self.states: dict[tuple[str, str], ChannelState] = {}
-        self._patience: dict[tuple[str, str], int] = {}
 
     def state_of(self, site: str, channel: str, partition: str) -> ChannelState:
         """The state of a channel that the model knows."""
@@ -159,8 +157,8 @@ class _Holding:
     def since(self, row: ChannelRow) -> int:
         """The time from which on `load` needs readings, in ns."""
         known = self.frozen.needed(row.site, row.channel)
-        state = ChannelState(row.site, row.channel, row.partition, known, self.lateness, self.farthest)
-        return int(state.moments_of(row.base)) - state.step // 2
+        step = nanoseconds(known.step)
+        return known.begin + row.base * step - step // 2
 
     def drop(self, partition: str) -> None:
         """Forget the channels of a partition that another worker has now."""
@@ -200,7 +198,7 @@ def _settle_fate(state: ChannelState, each: _Arrived, fate: int, told: _Told) ->
         reason = "ahead: too near the end of what a clock can tell"
         return tell_event(state, each, "ahead", reason, told.changes)
     if fate in (DUPLICATE, CONFLICT):
-        place = int(state.slots_of(np.array([each.time]))[0]) - state.base
+        place = state.slot_of(each.time) - state.base
         return tell_twin(state, each, float(state.values[place]), told.changes)
     there, value = told.of(state.site, state.channel, each.time)
     if there:
@@ -354,9 +352,8 @@ class _Taking(_Sorting):
 
     def _settle(self, state: ChannelState, changes: Changes, eager: bool) -> None:
         """Settle a channel where it is worth it."""
-        pair = state.site, state.channel
         there = state.released - state.ahead
-        if there < self._patience.get(pair, there) and not (eager and may_be_cut(state)):  # slots may be below 0
+        if state.look is not None and there < state.look and not (eager and may_be_cut(state)):
             return
         before = state.settled
         verdicts, stretches = settle(state)
@@ -364,7 +361,7 @@ class _Taking(_Sorting):
         changes.stretches += stretches
         # What a stretch holds back is looked at again when the piece has grown by a half.
         more = max(4 * state.known.window, _WORTH) if state.settled > before else max(state.length // 2, _WORTH)
-        self._patience[pair] = state.released - state.ahead + more
+        state.look = there + more
 
     def _release_rest(self, state: ChannelState, changes: Changes) -> None:
         """Give the readings that still wait for others their turn."""

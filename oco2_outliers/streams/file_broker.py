@@ -18,7 +18,6 @@ from ..ground.numbers import whole_number
 from oco2_outliers.streams.broker_parts import (
     MOST_PARTITIONS,
     PATIENCE,
-    Fenced,
     GroupInUse,
     Message,
     NotOurs,
@@ -30,6 +29,7 @@ from oco2_outliers.streams.broker_parts import (
     partition_of,
     refuse_unknown_options,
     seconds_option,
+    taken_over,
     went_back,
 )
 from .endpoints import Endpoint
@@ -163,8 +163,7 @@ class _Readers:
             return
         for name in self._readers:
             self._lost(name)
-        raise Fenced("another worker has taken this group over while this one did not move: it goes on from the store, "
-                     "and nothing is lost; this one must end")
+        raise taken_over()
 
 # %% ../../nbs/streams/21a_file_broker.ipynb #230b4b88
 class FileListener(_Readers, OnlyReader):

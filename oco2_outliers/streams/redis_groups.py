@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..ground.errors import printable
 from oco2_outliers.streams.broker_parts import (
-    Fenced,
     GroupInUse,
     Message,
     NotOurs,
@@ -22,6 +21,7 @@ from oco2_outliers.streams.broker_parts import (
     Patience,
     client_library,
     seconds_option,
+    taken_over,
 )
 from .endpoints import Endpoint
 from oco2_outliers.streams.redis_streams import (
@@ -327,8 +327,7 @@ class _Fetching(_Checked):
         for name in self._names.values():
             self._lost(name)
         self._member.leave()
-        raise Fenced("another worker has taken this group over while this one did not move: it goes on from the store, "
-                     "and nothing is lost; this one must end")
+        raise taken_over()
 
 # %% ../../nbs/streams/22a_redis_groups.ipynb #49ee85fb
 _T = TypeVar("_T")

@@ -134,7 +134,7 @@ def _settled_in_full(state: ChannelState, piece: _Piece, cut: int) -> tuple[list
 def _stretch_rows(state: ChannelState, rows: Sequence[Any], cut: int) -> Iterator[StretchRow]:
     """Stretches that end before the cut and begin in what was not settled; gaps are told when they end."""
     for row in rows:
-        if row.kind != "gap" and state.settled <= int(state.slots_of(np.array([row.start]))[0]) < cut:
+        if row.kind != "gap" and state.settled <= state.slot_of(int(row.start)) < cut:
             yield StretchRow(state.site, state.channel, row.start, row.end, row.kind, row.value, row.score, row.outlier,
                              row.p_value, row.reason)
 
@@ -183,10 +183,10 @@ def gap_rows(state: ChannelState, first: int, end: int) -> Iterator[StretchRow]:
     most = nanoseconds(longest)
     for before, slot in pairwise(slots):
         if (slot - before) * state.step > most:
-            yield _gap_row(state, before + 1, slot - 1, most)
+            yield _gap_row(state, before + 1, slot - 1)
 
 
-def _gap_row(state: ChannelState, first: int, last: int, longest: int) -> StretchRow:
+def _gap_row(state: ChannelState, first: int, last: int) -> StretchRow:
     """One gap in the words of the checks."""
     ends: Any = state.moments_of(np.array([first, last]))
     view = Grid(ends.astype("datetime64[ns]"), np.empty(2), np.empty(2), state.known.step, np.empty(0))

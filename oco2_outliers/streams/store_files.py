@@ -30,7 +30,7 @@ from oco2_outliers.streams.store_tables import (
 __all__ = []
 
 # %% ../../nbs/streams/39a_store_files.ipynb #053b5c52
-_BESIDE = ("", "-wal", "-shm", "-journal")  # SQLite keeps files of these names beside its own
+BESIDE = ("", "-wal", "-shm", "-journal")  # SQLite keeps files of these names beside its own
 
 
 def store_path(address: str | os.PathLike) -> Path:
@@ -48,7 +48,7 @@ def store_path(address: str | os.PathLike) -> Path:
 
 def refuse_traps(path: Path) -> None:
     """Refuse what is no file of its own: a folder, a link, a device."""
-    for suffix in _BESIDE:
+    for suffix in BESIDE:
         each = path.with_name(path.name + suffix)
         if each.is_symlink():
             raise InputError(f"{printable(each)} is a symbolic link: give the file that it leads to")

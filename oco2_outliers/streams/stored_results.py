@@ -20,6 +20,7 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.numbers import shown
 from ..ground.words import counted
+from ..series.readings import NEVER
 from ..series.results import RESULT_COLUMNS, SeriesResult
 from .store_files import about_of, connect_to_read
 from .store_tables import COMPARED, TABLES, canonical_line, store_errors, table_rows
@@ -28,13 +29,12 @@ from .store_tables import COMPARED, TABLES, canonical_line, store_errors, table_
 __all__ = []
 
 # %% ../../nbs/streams/39b_stored_results.ipynb #367f3f40
-_NEVER = np.iinfo(np.int64).min  # NaT
 _CHUNK = 50_000  # rows that are Python objects at a time
 
 
 def _whole(cells: Sequence) -> np.ndarray:
     """Whole numbers; None becomes NaT."""
-    return np.fromiter((_NEVER if cell is None else cell for cell in cells), np.int64, len(cells))
+    return np.fromiter((NEVER if cell is None else cell for cell in cells), np.int64, len(cells))
 
 
 def _column(kind: str, cells: Sequence) -> Any:
@@ -87,6 +87,8 @@ def _moment(name: str, value: Any) -> int:
     """A moment in ns; one without a zone is in UTC."""
     try:
         found = pd.Timestamp(value)
+        if pd.isna(found):  # of an empty text, for example
+            raise ValueError
         found = found.tz_localize("UTC") if found.tzinfo is None else found
         return int(found.as_unit("ns").value)
     except (ValueError, TypeError, OverflowError):

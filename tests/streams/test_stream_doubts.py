@@ -89,6 +89,16 @@ def test_a_backlog_is_settled_as_it_comes_also_one_from_before_the_model_began(f
     assert settled > 1900 and state.length < 1600 and (state.base > 0) == (begin == 0)
 
 
+def test_a_first_reading_with_a_wrong_clock_holds_no_backlog_back(frozen):
+    engine, settled = Engine(frozen), 0
+    engine.take([Message("0", "0", message_of(readings([87 * YEAR])))])
+    for number in range(0, 5000, 500):
+        messages = [Message("0", str(1 + number + n), message_of([each]))
+                    for n, each in enumerate(readings(range(number, number + 500)))]
+        settled += len(engine.take(messages).settled)
+    assert settled > 3000 and engine.states["site_1", "value"].length < 2000
+
+
 # Models of other sensors
 
 def run(tmp_path, frozen, sent, **how):
