@@ -18,18 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import machine, measure, seconds, table
+from benchmarks.harness import machine, measure, seconds, spent, table
 
 HERE = "benchmarks.bench_embeddings:"
 PACKAGES = ["oco2_outliers", "numpy", "pyarrow", "numba", "openTSNE"]
 A_FILE = 10_000
-
-
-def _spent(work):
-    """CPU seconds of the whole process, and the answer."""
-    start = time.process_time()
-    answer = work()
-    return time.process_time() - start, answer
 
 
 def write_files(folder, files):
@@ -57,8 +50,8 @@ def plane(method, n):
     threadpool_limits(1)
     layout(simulate_embeddings(1, n=2500), method)
     e = simulate_embeddings(0, n=n)
-    spent, made = _spent(lambda: layout(e, method))
-    return {"seconds": spent, "kept": float(layout_quality(e, made).loc["map", "kept"])}
+    took, made = spent(lambda: layout(e, method))
+    return {"seconds": took, "kept": float(layout_quality(e, made).loc["map", "kept"])}
 
 
 def read(folder, cache):
@@ -67,9 +60,9 @@ def read(folder, cache):
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    spent, e = _spent(lambda: read_embeddings(folder, cache=cache))
+    took, e = spent(lambda: read_embeddings(folder, cache=cache))
     more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    return {"seconds": spent, "told": f"{len(e):,} tiles, {more:.0f} MB over the imports, "
+    return {"seconds": took, "told": f"{len(e):,} tiles, {more:.0f} MB over the imports, "
                                       f"{seconds(time.perf_counter() - start)} wall"}
 
 
@@ -78,11 +71,11 @@ def judge(folder, cache):
     from oco2_outliers.embeddings import isolate_embeddings, read_embeddings
 
     start = time.perf_counter()
-    spent, e = _spent(lambda: read_embeddings(folder, cache=cache))
-    more, found = _spent(lambda: isolate_embeddings(e, n_jobs=1))
-    told = (f"{seconds(spent)} to read {len(e):,} tiles, {seconds(more)} to judge them ({len(found.strays):,} strays), "
+    took, e = spent(lambda: read_embeddings(folder, cache=cache))
+    more, found = spent(lambda: isolate_embeddings(e, n_jobs=1))
+    told = (f"{seconds(took)} to read {len(e):,} tiles, {seconds(more)} to judge them ({len(found.strays):,} strays), "
             f"{seconds(time.perf_counter() - start)} wall")
-    return {"seconds": spent + more, "told": told}
+    return {"seconds": took + more, "told": told}
 
 
 # The table

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import installed, machine, measure, seconds, table
+from benchmarks.harness import installed, machine, measure, seconds, spent, table
 
 HERE = "benchmarks.bench_many_columns:"
 PACKAGES = ["oco2_outliers", "numpy", "scipy", "scikit-learn", "numba", "faiss-cpu", "openTSNE", "pynndescent"]
@@ -43,13 +43,6 @@ def data(kind, n, d):
 
 # Contenders
 
-def _spent(work):
-    """CPU seconds of the whole process."""
-    start = time.process_time()
-    answer = work()
-    return time.process_time() - start, answer
-
-
 def _one_thread():
     """Matrix products on one thread, whoever asks for them."""
     from threadpoolctl import threadpool_limits
@@ -68,8 +61,8 @@ def ours(kind, n, d, task, jobs=1):
         work(data(warm, WARM, d))
     X = data(kind, n, d)
     start = time.perf_counter()
-    spent, _ = _spent(lambda: work(X))
-    return {"seconds": spent, "wall": time.perf_counter() - start}
+    took, _ = spent(lambda: work(X))
+    return {"seconds": took, "wall": time.perf_counter() - start}
 
 
 def memory(kind, n, d, task):
@@ -82,9 +75,9 @@ def memory(kind, n, d, task):
         X = np.load(f"{folder}/X.npy", mmap_mode="r")
         before = _megabytes("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-        spent, _ = _spent(lambda: isolation_radius(X, 5, n_jobs=1))
+        took, _ = spent(lambda: isolation_radius(X, 5, n_jobs=1))
         more = _megabytes("VmHWM") - before
-    return {"seconds": spent, "right": f"{more:.0f} MB more, of which the vectors, read from the file, are "
+    return {"seconds": took, "right": f"{more:.0f} MB more, of which the vectors, read from the file, are "
                                        f"{4 * n * d / 2**20:.0f}: {more / (4 * n * d / 2**20) - 1:.2f} times on top"}
 
 
@@ -108,8 +101,8 @@ def tree(kind, n, d, task):
 
     Engine(data(kind, WARM, d).astype(np.float64), 5, 1).radii2(5)
     X = data(kind, n, d)
-    spent, _ = _spent(lambda: Engine(X.astype(np.float64), 5, 1).radii2(5))
-    return {"seconds": spent}
+    took, _ = spent(lambda: Engine(X.astype(np.float64), 5, 1).radii2(5))
+    return {"seconds": took}
 
 
 def brute(kind, n, d, task):
@@ -119,8 +112,8 @@ def brute(kind, n, d, task):
     _one_thread()
     X, asked = data(kind, n, d), n if n <= 20_000 else 1000
     model = NearestNeighbors(n_neighbors=90 if task == "ninety" else 5, algorithm="brute").fit(X)
-    spent, _ = _spent(lambda: model.kneighbors(X[:asked]))
-    return {"seconds": spent * n / asked}
+    took, _ = spent(lambda: model.kneighbors(X[:asked]))
+    return {"seconds": took * n / asked}
 
 
 def flat(kind, n, d, task):
@@ -132,8 +125,8 @@ def flat(kind, n, d, task):
     X, asked = data(kind, n, d), n if n <= 20_000 else 1000
     index = faiss.IndexFlatL2(d)
     index.add(X)
-    spent, _ = _spent(lambda: index.search(X[:asked], 90 if task == "ninety" else 5))
-    return {"seconds": spent * n / asked}
+    took, _ = spent(lambda: index.search(X[:asked], 90 if task == "ninety" else 5))
+    return {"seconds": took * n / asked}
 
 
 def dbscan(kind, n, d, task):
@@ -142,8 +135,8 @@ def dbscan(kind, n, d, task):
 
     _one_thread()
     X, eps = data(kind, n, d), _seven(kind, n, d)[3]
-    spent, _ = _spent(lambda: DBSCAN(eps=eps * (1 + 1e-9), min_samples=5).fit(X))
-    return {"seconds": spent * 7}
+    took, _ = spent(lambda: DBSCAN(eps=eps * (1 + 1e-9), min_samples=5).fit(X))
+    return {"seconds": took * 7}
 
 
 def descent(kind, n, d, task):
@@ -155,7 +148,7 @@ def descent(kind, n, d, task):
     k = 90 if task == "ninety" else 5
     NNDescent(data(kind, WARM, d), n_neighbors=k, random_state=0, n_jobs=1)
     X = data(kind, n, d)
-    spent, index = _spent(lambda: NNDescent(X, n_neighbors=k, random_state=0, n_jobs=1))
+    took, index = spent(lambda: NNDescent(X, n_neighbors=k, random_state=0, n_jobs=1))
     _, away = index.neighbor_graph
     near = np.array(index.neighbor_graph[0])
     core = away[:, k - 1].astype(np.float64)
@@ -164,7 +157,7 @@ def descent(kind, n, d, task):
     right = np.abs(theirs - radius) <= 1e-3 * radius
     oddest = radius >= np.quantile(radius, 0.99)
     told = f"{right.mean():.2%} of radii right, {right[oddest].mean():.2%} of the oddest 1 %"
-    return {"seconds": spent, "right": told}
+    return {"seconds": took, "right": told}
 
 
 def annoy(kind, n, d, task, **more):
@@ -194,11 +187,11 @@ def _of_opentsne(search, kind, n, d, more):
     given = {"k": 90, "n_jobs": 1, "random_state": 0, "knn_kwargs": more or None}
     search(data(kind, WARM, d), **given).build()
     X = data(kind, n, d)
-    spent, (found, _) = _spent(search(X, **given).build)
+    took, (found, _) = spent(search(X, **given).build)
     far = nearest(X[:1000], X, k=91)[1][:, -1]  # itself counted
     right = [(np.linalg.norm(X[i] - X[found[i]].astype(np.float64), axis=1) <= far[i] * (1 + 1e-6)).mean()
              for i in range(1000)]
-    return {"seconds": spent, "right": f"{np.mean(right):.2%} of neighbours right"}
+    return {"seconds": took, "right": f"{np.mean(right):.2%} of neighbours right"}
 
 
 # The table

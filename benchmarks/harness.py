@@ -19,9 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -87,6 +88,13 @@ def _once(function, arguments, timeout, memory_gb):
             return f"killed by {signal.Signals(-child.returncode).name}", peak, {}
         lines = err.read().strip().splitlines() or [f"exit {child.returncode}"]
         return lines[-1].split(":")[0].split(".")[-1], peak, {"error": "\n".join(lines[-5:])}
+
+
+def spent(work: Callable[[], Any]) -> tuple[float, Any]:
+    """CPU seconds of the whole process that a function takes, and its answer."""
+    start = time.process_time()
+    answer = work()
+    return time.process_time() - start, answer
 
 
 def installed(*packages: str) -> bool:

@@ -178,14 +178,46 @@ def test_nothing_of_a_machine_is_committed(root):
     assert not found
 
 
+def names_made_by(tree):
+    """The names of tests that a file defines or assigns."""
+    for part in tree.body:
+        if isinstance(part, (ast.FunctionDef, ast.ClassDef)):
+            yield part.name
+        elif isinstance(part, ast.Assign):
+            yield from (each.id for each in part.targets if isinstance(each, ast.Name))
+
+
+def texts_in(node):
+    return [each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+
+
+def wrong_names(text, own, known):
+    """Tests, their files and notebooks that a reason names and that are not there; `own` are the tests of its file."""
+    for file, name in re.findall(r"\b(test_\w+\.py)(?:::(\w+))?", text):
+        if file not in known or name and name not in known[file]:
+            yield f"{file}::{name}"
+    stems = {path.stem for path in NOTEBOOKS}
+    yield from set(re.findall(r"test_notebooks\.py, (\w+)", text)) - stems
+    yield from set(re.findall(r"(?<!:)\btest_\w+\b(?!\.py)", text)) - own - {Path(file).stem for file in known}
+
+
 def test_a_skip_says_what_is_tested_without(root):
-    """What is missing here, and after a semicolon the test that takes the same path without it."""
-    bare = []
-    for path in files_with("skip", sorted((root / "tests").rglob("*.py"))):
-        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] in ("skip", "skipif",
-                                                                                       "importorskip"):
-                texts = [each.value for each in ast.walk(call) if isinstance(each, ast.Constant)]
-                if not any(isinstance(text, str) and "; " in text for text in texts):
+    """What is missing here, and after a semicolon the test that takes the same path without it, which is there."""
+    trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted((root / "tests").rglob("*.py"))}
+    known = {path.name: set(names_made_by(tree)) for path, tree in trees.items()}
+    bare, wrong = [], []
+    for path in files_with("skip", trees):
+        for call in ast.walk(trees[path]):
+            if not isinstance(call, ast.Call):
+                continue
+            texts = texts_in(call)
+            # The name of a test alone is handed to a function that puts it into a reason.
+            reasons = [text for text in texts if re.fullmatch(r"test_\w+\.py(::\w+)?", text)]
+            if ast.unparse(call.func).split(".")[-1] in ("skip", "skipif", "importorskip"):
+                reasons = texts
+                if not any("; " in text for text in texts):
                     bare.append(f"{path.name}:{call.lineno}")
+            wrong += [f"{path.name}:{call.lineno}: {name}" for text in reasons
+                      for name in wrong_names(text, known[path.name], known)]
     assert bare == []
+    assert wrong == [], "reasons name what is not there"

@@ -104,9 +104,11 @@ def test_a_model_with_a_changed_byte_is_refused_or_whole(frozen, tmp_path_factor
     path = tmp_path_factory.getbasetemp() / "changed.npz"
     path.write_bytes(bytes(packed))
     try:
-        load_frozen(path)
+        again = load_frozen(path)
     except InputError as error:
         assert "\n" not in str(error)
+    else:
+        assert hash_of_judge(again) == hash_of_judge(frozen)
 
 
 def test_a_model_of_other_sensors_and_steps_is_refused(frozen):
@@ -118,7 +120,7 @@ def test_a_model_of_other_sensors_and_steps_is_refused(frozen):
     assert len(judge(table.assign(site="elsewhere"), model=frozen.for_any()).points) == len(table)
 
 
-def test_a_history_too_short_for_thresholds_leaves_the_checks(frozen):
+def test_a_history_too_short_for_thresholds_leaves_the_checks():
     known = freeze(simulate_series("seasonal", days=8, step="1 h", random_state=4), window=24)
     assert "too short" in " ".join(known.notes) and not np.isfinite(known.channels["site_1", "value"].threshold)
     table = simulate_series("seasonal", days=8, step="1 h", random_state=5)

@@ -16,12 +16,18 @@ from oco2_outliers.shell.run_files import text_of, values_of
 
 @pytest.fixture
 def work(tmp_path, monkeypatch):
-    """A folder with a table, and a result of it."""
+    """A folder with a table."""
     monkeypatch.chdir(tmp_path)
     rows = pd.DataFrame({"a": [i % 11 for i in range(80)], "xco2": [400 + i % 7 for i in range(79)] + [430.0]})
     rows.to_csv("t.csv", index=False)
-    assert main(["isolate", "t.csv", "--eps", "1.5", "--min-samples", "5", "--out", "one"]) == 0
     return tmp_path
+
+
+@pytest.fixture
+def ran(work):
+    """The same with a result of the table."""
+    assert main(["isolate", "t.csv", "--eps", "1.5", "--min-samples", "5", "--out", "one"]) == 0
+    return work
 
 
 def refused(capsys, *argv):
@@ -33,7 +39,7 @@ def refused(capsys, *argv):
     return line
 
 
-def test_the_same_again(work, capsys):
+def test_the_same_again(ran):
     told = yaml.safe_load(Path("one/run.yaml").read_text())
     assert told["command"] == "isolate" and told["inputs"] == ["t.csv"] and told["eps"] == "1.5"
     assert "scale" in told and "config" not in told and "box" not in told
@@ -44,7 +50,7 @@ def test_the_same_again(work, capsys):
     assert ones | {"out": "two"} == twos
 
 
-def test_what_is_typed_counts_more(work):
+def test_what_is_typed_counts_more(ran):
     assert main(["isolate", "t.csv", "--config", "one/run.yaml", "--out", "two", "--eps", "3", "--drop-missing"]) == 0
     told = yaml.safe_load(Path("two/run.yaml").read_text())
     assert told["eps"] == "3" and told["drop-missing"] is True and told["min-samples"] == "5"
@@ -57,7 +63,7 @@ def test_a_file_by_hand(work):
     assert (told["eps"], told["features"], told["drop-missing"]) == ("1.5,2", "a,xco2", True)
 
 
-def test_what_is_read_is_not_written_over(work, capsys):
+def test_what_is_read_is_not_written_over(ran, capsys):
     before = Path("one/run.yaml").read_bytes()
     stamp = os.stat("one/run.yaml").st_mtime_ns
     assert main(["isolate", "--config", "one/run.yaml"]) == 0, "asked as the file says"

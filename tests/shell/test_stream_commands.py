@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
@@ -327,7 +326,8 @@ REFUSED = {
     "a dash and no broker": (["lag", "s.db", "-"], "no broker.url is given"),
     "no such model": (["listen", URL, "--topic", "a", "--model", "none.npz", "--store", "s.db"], "none.npz"),
     "a model that is a table": (["listen", URL, "--topic", "a", "--model", "new.csv", "--store", "s.db"], "new.csv"),
-    "no such topic": (["listen", URL, "--topic", "a", "--model", "model.npz", "--store", "s.db"], "a"),
+    "no such topic": (["listen", URL, "--topic", "a", "--model", "model.npz", "--store", "s.db"],
+                      "no topic a: make it first"),
     "no such table": (["send", "none.csv", URL, "--topic", "a"], "no such file: none.csv"),
     "a table of nothing": (["send", "empty.csv", URL, "--topic", "a"], "empty.csv"),
     "no such site": (["send", "new.csv", URL, "--topic", "a", "--site", "C"], "no channel 'C'; there are A / value"),
@@ -347,7 +347,7 @@ REFUSED = {
     "a password in an option": (["listen", "kafka://one/?password=hunter2", "--topic", "a"], "take it out"),
     "a table of another ending": (["fetch", "sqlite:///p.db", "value", "-o", "a.txt"], "--out must end in .csv"),
     "a table on a server": (["fetch", "sqlite:///p.db", "value", "-o", "http://one/a.csv"], "path of this disk"),
-    "a table in no folder": (["fetch", "sqlite:///p.db", "value", "-o", "none/a.csv"], "none"),
+    "a table in no folder": (["fetch", "sqlite:///p.db", "value", "-o", "none/a.csv"], "no such folder: none"),
     "no such configuration": (["listen", "--config", "none.yaml"], "no such file: none.yaml"),
     "a slip in the configuration": (["listen", "--config", "slip.yaml"], "unknown key 'latness' (nearest: lateness)"),
     "a secret in the configuration": (["listen", "--config", "secret.yaml"], "'password' is a secret"),
@@ -415,4 +415,4 @@ def test_a_first_verdict_needs_no_estimators(work):
 def test_every_command_has_help(capsys):
     for name in ("fetch", "send", "listen", "replay", "lag", "freeze"):
         assert run(name, "--help") == 0
-        assert f"series {name} [OPTIONS]" in io.StringIO(capsys.readouterr().out).getvalue()
+        assert f"series {name} [OPTIONS]" in capsys.readouterr().out

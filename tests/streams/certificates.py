@@ -12,7 +12,7 @@ import pytest
 def certificate(folder: Path) -> tuple[Path, Path]:
     """Files of a certificate, its own authority, and of its key."""
     if shutil.which("openssl") is None:
-        pytest.skip("no openssl on this machine; other test: test_notebooks.py, 24_kafka_topics")
+        pytest.skip("no openssl on this machine; other test: test_notebooks.py, 26_mqtt_topics")
     cert, key = folder / "cert.pem", folder / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                     "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",

@@ -7,17 +7,12 @@ brokers go down, answer slowly, or answer with an error that a test has chosen.
 from __future__ import annotations
 
 import ctypes
-import os
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from swift_server.launch import free_ports
+from server_process import ServerProcess
 
 _ERRORS = {"unknown topic": 3, "leader not available": 5, "request timed out": 7, "out of range": 1,
            "unknown member": 25, "fenced instance": 82, "not enough replicas": 19}
@@ -34,12 +29,10 @@ def _tansu_program() -> Path:
     return path
 
 
-class Tansu:
+class Tansu(ServerProcess):
     """`start()`, `kill()` with SIGKILL, `start()` again on the same port: then it is empty."""
 
-    def __init__(self) -> None:
-        self.port = free_ports(1)[0]
-        self.process: subprocess.Popen | None = None
+    name = "Tansu"
 
     @property
     def url(self) -> str:
@@ -49,28 +42,9 @@ class Tansu:
     def start(self) -> Tansu:
         """Start it, and wait until it takes connections."""
         url = f"tcp://127.0.0.1:{self.port}"
-        self.process = subprocess.Popen([_tansu_program(), "broker", "--silent", "--listener-url", url,
-                                         "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 30
-        while not self._listens():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"Tansu did not start (exit code {self.process.poll()})")
-            time.sleep(0.02)
+        self.launch(_tansu_program(), "broker", "--silent", "--listener-url", url, "--advertised-listener-url", url,
+                    "--storage-engine", "memory://tansu/")
         return self
-
-    def _listens(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 0.2).close()
-        except OSError:
-            return False
-        return True
-
-    def kill(self) -> None:
-        """SIGKILL it: all that it kept is gone."""
-        if self.process is not None and self.process.poll() is None:
-            os.kill(self.process.pid, signal.SIGKILL)
-            self.process.wait()
 
 
 def _mock_library() -> ctypes.CDLL:
@@ -126,13 +100,15 @@ class MockCluster:
         assert not self._lib.rd_kafka_mock_partition_delete_records(
             self._cluster, topic.encode(), ctypes.c_int32(partition), ctypes.c_int64(before))
 
-    def down(self, broker: int = 1) -> None:
-        """A broker takes no connections any more."""
-        self._lib.rd_kafka_mock_broker_set_down(self._cluster, ctypes.c_int32(broker))
+    def down(self, *brokers: int) -> None:
+        """Brokers take no connections any more."""
+        for broker in brokers:
+            self._lib.rd_kafka_mock_broker_set_down(self._cluster, ctypes.c_int32(broker))
 
-    def up(self, broker: int = 1) -> None:
-        """It is back."""
-        self._lib.rd_kafka_mock_broker_set_up(self._cluster, ctypes.c_int32(broker))
+    def up(self, *brokers: int) -> None:
+        """They are back."""
+        for broker in brokers:
+            self._lib.rd_kafka_mock_broker_set_up(self._cluster, ctypes.c_int32(broker))
 
     def slow(self, milliseconds: int, broker: int = 1) -> None:
         """A broker answers so much later."""
@@ -149,47 +125,44 @@ class MockCluster:
         self._lib.rd_kafka_destroy(self._client)
 
 
-@pytest.fixture(scope="session")
-def tansu() -> Iterator[Tansu]:
-    """One Tansu for the whole run; a test that kills it starts its own."""
+def _served(other: str) -> Iterator[Tansu]:
     server = Tansu()
     try:
         yield server.start()
     except FileNotFoundError as error:
-        pytest.skip(f"{error}; other test: test_stream_kafka.py::test_messages_come_in_order_of_their_channel")
+        pytest.skip(f"{error}; other test: {other}")
     finally:
         server.kill()
+
+
+def _mocked(brokers: int) -> Iterator[MockCluster]:
+    try:
+        cluster = MockCluster(brokers)
+    except FileNotFoundError as error:
+        pytest.skip(f"{error}; other test: test_stream_kafka.py::test_tansu_end_to_end")
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Iterator[Tansu]:
+    """One Tansu for the whole run; a test that kills it starts its own."""
+    yield from _served("test_stream_kafka.py::test_messages_come_in_order_of_their_channel")
 
 
 @pytest.fixture
 def mortal_tansu() -> Iterator[Tansu]:
     """A Tansu that may be killed."""
-    server = Tansu()
-    try:
-        yield server.start()
-    except FileNotFoundError as error:
-        pytest.skip(f"{error}; other test: test_stream_kafka.py::test_a_topic_that_was_made_anew")
-    finally:
-        server.kill()
+    yield from _served("test_stream_kafka.py::test_a_topic_that_was_made_anew")
 
 
 @pytest.fixture(scope="session")
 def mock_kafka() -> Iterator[MockCluster]:
     """A mock cluster of three brokers that stays well."""
-    try:
-        cluster = MockCluster(3)
-    except FileNotFoundError as error:
-        pytest.skip(f"{error}; other test: test_stream_kafka.py::test_tansu_end_to_end")
-    yield cluster
-    cluster.close()
+    yield from _mocked(3)
 
 
 @pytest.fixture
 def ailing_kafka() -> Iterator[MockCluster]:
     """A mock cluster of two brokers for one test alone, which may hurt it."""
-    try:
-        cluster = MockCluster(2)
-    except FileNotFoundError as error:
-        pytest.skip(f"{error}; other test: test_stream_kafka.py::test_tansu_end_to_end")
-    yield cluster
-    cluster.close()
+    yield from _mocked(2)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from swift_server.launch import free_ports
+from server_process import ServerProcess
 
 WHERE = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 SETTINGS = """listener {port} 127.0.0.1
@@ -29,14 +25,15 @@ autosave_on_changes true
 """
 
 
-class Mosquitto:
+class Mosquitto(ServerProcess):
     """`start()`, `kill()` with SIGKILL, `start()` again on the same port and files."""
 
+    name = "mosquitto"
+
     def __init__(self, more: str = OPEN) -> None:
-        self.port = free_ports(1)[0]
+        super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="mosquitto-"))
         self.more = more
-        self.process: subprocess.Popen | None = None
 
     @property
     def url(self) -> str:
@@ -52,27 +49,8 @@ class Mosquitto:
         user = "user root\n" if os.getuid() == 0 else ""
         text = (SETTINGS + user + self.more).format(port=self.port, folder=self.folder)
         settings.write_text(text, encoding="utf-8")
-        self.process = subprocess.Popen([program, "-c", str(settings)], stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 30
-        while not self._listens():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"mosquitto did not start (exit code {self.process.poll()})")
-            time.sleep(0.02)
+        self.launch(program, "-c", settings)
         return self
-
-    def _listens(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 0.2).close()
-        except OSError:
-            return False
-        return True
-
-    def kill(self) -> None:
-        """SIGKILL it."""
-        if self.process is not None and self.process.poll() is None:
-            os.kill(self.process.pid, signal.SIGKILL)
-            self.process.wait()
 
     def stop(self) -> None:
         """End it, and remove its files."""

@@ -6,29 +6,31 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server_process import ServerProcess
 from swift_server.launch import free_ports
 
 
-class RedisServer:
+class RedisServer(ServerProcess):
     """`start()`, `kill()` with SIGKILL, `start()` again on the same port: then it has what it had confirmed.
 
     A server that is not `durable` keeps all in memory, and is empty after it was killed. One that is `safe` speaks TLS
     on a port of its own, and the certificate that a client must trust is `certificate`.
     """
 
+    name = "redis-server"
+
     def __init__(self, folder: Path, durable: bool = True, password: str = "", safe: bool = False) -> None:
         program = shutil.which("redis-server")
         if program is None:
             raise FileNotFoundError("no redis-server on this machine: apt-get install redis-server")
-        self.program, self.folder, self.port = program, folder, free_ports(1)[0]
+        super().__init__()
+        self.program, self.folder = program, folder
         self.durable, self.password, self.certificate = durable, password, folder / "certificate.pem"
         self.safe_port = free_ports(1)[0] if safe else 0
-        self.process: subprocess.Popen | None = None
 
     @property
     def url(self) -> str:
@@ -42,12 +44,7 @@ class RedisServer:
         words += ["--appendonly", "yes", "--appendfsync", "always"] if self.durable else ["--appendonly", "no"]
         words += ["--requirepass", self.password] if self.password else []
         words += self._tls() if self.safe_port else []
-        self.process = subprocess.Popen([self.program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 30
-        while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"redis-server did not start: {(self.folder / 'redis.log').read_text()[-500:]}")
-            time.sleep(0.02)
+        self.launch(self.program, *words)
         return self
 
     def _tls(self) -> list[str]:
@@ -60,7 +57,13 @@ class RedisServer:
         return ["--tls-port", str(self.safe_port), "--tls-cert-file", str(self.certificate), "--tls-key-file", str(key),
                 "--tls-auth-clients", "no"]
 
-    def _answers(self) -> bool:
+    def reason(self) -> str:
+        """The end of its log, or how it ended where it has written none."""
+        log = self.folder / "redis.log"
+        return log.read_text("utf-8", errors="replace")[-500:] if log.exists() else super().reason()
+
+    def answers(self) -> bool:
+        """Whether it has read its files, too."""
         import redis
 
         try:
@@ -75,19 +78,10 @@ class RedisServer:
         return redis.Redis(port=self.port, password=self.password or None, protocol=2, socket_timeout=5,
                            retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0))
 
-    def kill(self) -> None:
-        """SIGKILL it."""
-        self._end(signal.SIGKILL)
-
     def freeze(self, frozen: bool = True) -> None:
         """Stop it where it is, or let it go on."""
         if self.process is not None:
             os.kill(self.process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
-
-    def _end(self, number: int) -> None:
-        if self.process is not None and self.process.poll() is None:
-            os.kill(self.process.pid, number)
-            self.process.wait()
 
 
 def _served(folder: Path, other: str, **how) -> Iterator[RedisServer]:

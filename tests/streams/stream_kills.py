@@ -617,6 +617,16 @@ def clocks(scene: Scene, dice: random.Random) -> Outcome:
 
 # ---------------------------------------------------------------- two workers
 
+def _until(done: Callable[[], Any], worker: Worker, seconds: float = 60.0) -> None:
+    """Wait for what a worker brings about."""
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            raise TimeoutError(f"worker {worker.pid} has not come so far within {seconds:g} s: {worker.report()} "
+                               f"{worker.log.read_text()[-2000:]}")
+        time.sleep(0.005)
+
+
 def _refused(scene: Scene, worker: Worker, wrote: bool = False) -> dict[str, int]:
     """How a worker that woke up was refused; an error where it was not. One that `wrote` all it had may go on or end.
 
@@ -645,8 +655,7 @@ def frozen(scene: Scene, dice: random.Random) -> Outcome:
         assert two.wait() == "done", two.report()
         happened = _refused(scene, one, fate["at"] in ("stored", "told"))
     else:
-        while not (owners := _owners(store)) or "one" in owners:
-            time.sleep(0.005)
+        _until(lambda: (owners := _owners(store)) and "one" not in owners, two)
         time.sleep(dice.uniform(0, 0.5))
         happened = _refused(scene, one, fate["at"] in ("stored", "told"))
         assert two.wait() == "done", two.report()
@@ -665,8 +674,7 @@ def frozen_outside(scene: Scene, dice: random.Random) -> Outcome:
     topic, store = scene.full_topic(), scene.store()
     group = f"group-{scene.number}"
     one = scene.judge(topic, store, group, owner="one", final=False)
-    while not store.exists() or not _owners_of(store):
-        time.sleep(0.01)
+    _until(lambda: store.exists() and _owners_of(store), one)
     time.sleep(dice.uniform(0, scene.seconds * 0.5))
     one.send(signal.SIGSTOP)
     if one.wait(till=("stopped",)) != "stopped":  # it was quicker

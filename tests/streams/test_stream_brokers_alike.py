@@ -15,6 +15,7 @@ from oco2_outliers.streams.result_store import open_store
 from oco2_outliers.streams.store_tables import TABLES
 
 pytest_plugins = ["kafka_server", "mqtt_server"]
+OTHER = "other test: test_stream_brokers_alike.py::test_a_log_of_files"
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,8 @@ def through(url, bodies, frozen, place, steps):
                 pipeline.run(until="end", final=step is None)
             except Killed:
                 assert step
+            else:
+                assert step is None, f"nobody died at {step}"
     with open_store(place) as store:
         return [without_position(*json.loads(line)) for line in store.dump()]
 
@@ -88,11 +91,13 @@ def test_a_log_of_files(bodies, frozen, undisturbed, tmp_path):
 
 
 def test_kafka(bodies, frozen, undisturbed, tmp_path, tansu):
+    pytest.importorskip("confluent_kafka", reason=f"no client of Kafka; {OTHER}")
     assert through(f"{tansu.url}?session=0.6", bodies, frozen, tmp_path / "a.db", STEPS) == undisturbed
 
 
 def test_mqtt(bodies, frozen, undisturbed, tmp_path, mosquitto):
     """What was stored and not yet confirmed comes again: it stands in the table once, and is counted."""
+    pytest.importorskip("paho.mqtt.client", reason=f"no client of MQTT; {OTHER}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = through(mosquitto.url, bodies, frozen, tmp_path / "a.db", STEPS)

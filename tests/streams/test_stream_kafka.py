@@ -266,13 +266,11 @@ def test_a_broker_that_is_away_and_comes_back(ailing_kafka):
     with Workers(ailing_kafka.url, topic, options="session=20&patience=30") as workers:
         listener = workers.listen(store)
         read_until(lambda: len(store.messages) >= 10, (listener, store))
-        for each in (1, 2):
-            ailing_kafka.down(each)
+        ailing_kafka.down(1, 2)
         assert listener.read(10, 0.1) == []
         assert listener.lag("0", store.positions["0"]) == 1  # nobody knows that there is nothing more
         assert [listener.read(10, 0.1) for _ in range(10)] == [[]] * 10  # it comes back to its caller
-        for each in (1, 2):
-            ailing_kafka.up(each)
+        ailing_kafka.up(1, 2)
         broker_at(ailing_kafka.url, "patience=20").send(topic, numbered(20)[10:])
         read_until(lambda: len(store.messages) >= 20, (listener, store))
     assert [each.body for each in store.messages] == [body for _, body in numbered(20)]
@@ -289,13 +287,11 @@ def test_nothing_is_skipped_or_read_twice_over_a_pause(ailing_kafka, session):
         listener = workers.listen(store)
         for n in (1000, 2500, 4000):
             read_until(lambda: len(store.messages) >= n, (listener, store))  # noqa: B023
-            for each in (1, 2):
-                ailing_kafka.down(each)
+            ailing_kafka.down(1, 2)
             end = time.monotonic() + 2
             while time.monotonic() < end:
                 store.take(listener.read(100, 0.1))
-            for each in (1, 2):
-                ailing_kafka.up(each)
+            ailing_kafka.up(1, 2)
         read_until(lambda: len(store.messages) >= 6000, (listener, store))
         assert listener.read(10, 0.3) == []
     assert len({(each.partition, each.position) for each in store.messages}) == len(store.messages) == 6000
@@ -311,8 +307,7 @@ def test_a_broker_that_stays_away(ailing_kafka):
     with Workers(ailing_kafka.url, topic, options="patience=1") as workers:
         listener = workers.listen(store)
         read_until(lambda: len(store.messages) >= 10, (listener, store))
-        for each in (1, 2):
-            ailing_kafka.down(each)
+        ailing_kafka.down(1, 2)
         with pytest.raises(BrokerAway, match="has not answered for 1 s"):
             read_until(lambda: False, (listener, store))
         with pytest.raises(BrokerAway):

@@ -9,8 +9,14 @@ import pytest
 import stream_kills
 from stream_kills import CELLS, CELLS_OF_KAFKA, Scene, messages_of, moment_of, scene_of
 
+CLIENTS = {"redis": "redis", "kafka": "confluent_kafka"}
+# A worker may be quicker than a clock, and a limit may lie above all that is written.
+MAY_MISS = {"worker -9 at any time", "file at its longest (RLIMIT_FSIZE), then the limit lifted"}
+
 
 def _scene(kind, folder, messages, most=60):
+    if kind in CLIENTS:
+        pytest.importorskip(CLIENTS[kind], reason=f"no client of {kind}; other test: test_stream_kills.py::test_files")
     with scene_of(kind, folder, messages) as scene:
         if scene is None:
             pytest.skip(f"no {kind}-server on this machine; other test: test_stream_kills.py::test_files[worker -9 at "
@@ -34,7 +40,6 @@ def redis(tmp_path_factory):
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory):
     """A short stream on a server that speaks Kafka's protocol."""
-    pytest.importorskip("confluent_kafka", reason="no client of Kafka; other test: test_stream_kills.py::test_redis")
     yield from _scene("kafka", tmp_path_factory.mktemp("kafka"), messages_of(1, 180), 30)
 
 
@@ -45,7 +50,7 @@ def whole(request, tmp_path_factory):
 
 
 def asserted(scene: Scene, name: str, moment: int):
-    """One moment; nothing may be another, and something must have happened."""
+    """One moment, after which nothing may be another."""
     if name not in scene.cells():
         pytest.skip("makes no sense here: no small disk can be mounted, or it is about files; other test: "
                     "test_stream_kills.py::test_files[file at its longest (RLIMIT_FSIZE), then the limit lifted]")
@@ -59,17 +64,18 @@ def asserted(scene: Scene, name: str, moment: int):
     "broker and worker -9 at once", "file at its longest (RLIMIT_FSIZE), then the limit lifted",
     "two workers, one frozen within its batch and woken"])
 def test_files(files, name):
-    asserted(files, name, 0)
+    """Two of them may miss: a worker may end before it is killed, and a store may end below the limit of its file."""
+    assert +asserted(files, name, 0).happened or name in MAY_MISS
 
 
 @pytest.mark.parametrize("name", ["broker and worker -9 at once", "two workers, one frozen within its batch and woken"])
 def test_redis(redis, name):
-    asserted(redis, name, 0)
+    assert +asserted(redis, name, 0).happened
 
 
 @pytest.mark.parametrize("name", ["worker -9 after the transaction, before the ack"])
 def test_kafka(kafka, name):
-    asserted(kafka, name, 0)
+    assert +asserted(kafka, name, 0).happened
 
 
 def test_the_matrix_sees_a_store_that_is_written_in_two_parts(files):

@@ -70,6 +70,15 @@ def read_all(listener, n, most=500, ack=True, seconds=20):
     return found
 
 
+def read_until(enough, listener, seconds=60):
+    """Read and confirm until `enough` says so of what was found."""
+    found, end = [], time.monotonic() + seconds
+    while not enough(found):
+        assert time.monotonic() < end, f"nothing more came after {len(found)} messages"
+        found += read_all(listener, 1)
+    return found
+
+
 def test_messages_come_in_order_and_are_counted(mosquitto):
     topic = f"site/{new_name()}"
     with Workers(mosquitto.url, topic) as workers:
@@ -125,9 +134,7 @@ def test_a_server_killed_and_started_again(mortal_mosquitto):
         assert listener.lag("0", found[-1].position) == 1  # nobody knows that there is nothing more
         listener.ack({"0": found[19].position})  # too late: the server is away
         mortal_mosquitto.start()
-        again = []
-        while not again or again[-1].body != b"29":
-            again += read_all(listener, 1)
+        again = read_until(lambda found: found and found[-1].body == b"29", listener)
         # 0 to 9 are confirmed; what the server had not written of that comes again, too
         assert bodies(again) == list(range(bodies(again)[0], 30)) and bodies(again)[0] <= 10
         workers.broker.send(topic, numbered(35, 30))
@@ -162,9 +169,7 @@ def test_a_sender_whose_server_is_killed(mortal_mosquitto):
     with Workers(mortal_mosquitto.url, topic, "patience=30") as workers:
         listener = workers.listen()
         assert workers.broker.send(topic, deadly()) == 150
-        found = []
-        while len(set(bodies(found))) < 150:
-            found += read_all(listener, 1)
+        found = read_until(lambda found: len(set(bodies(found))) == 150, listener)
     assert set(bodies(found)) == set(range(150))  # some may come twice
 
 

@@ -76,7 +76,7 @@ def test_a_stream_with_odd_names_and_dead_messages_is_computed_again(tmp_path):
     store, messages = stored(tmp_path / "r.db", bodies)
     assert replay_in_words(replay(store, Plain, messages)) == "computed again: no difference"
     assert len(replay(store, Plain)) == 0
-    waiting = [message for message in stored_stream(store)]
+    waiting = list(stored_stream(store))
     assert len(waiting) == 9 * len(sites)  # those that wait for their turn are among them
     found = replay(store, Plain, messages[:-1])
     assert set(found["table"]) == {"verdicts"} and set(found["stored"]) == {"there"}
