@@ -117,8 +117,10 @@ def test_a_restart_from_any_position_reads_what_comes_after_it(broker, topic, at
 def test_a_message_that_comes_wakes_the_listener(broker, topic):
     reader = listen(broker, topic)
     assert reader.read(9, 0.05) == [] == reader.read(9, 0)
-    threading.Timer(0.2, lambda: broker.send(topic, numbered(1))).start()
+    sending = threading.Timer(0.2, lambda: broker.send(topic, numbered(1)))
+    sending.start()
     assert bodies(reader.read(9, 10)) == [b"a 0"]
+    sending.join()  # it tidies up after its message, and the broker must live as long
     reader.close()
 
 
