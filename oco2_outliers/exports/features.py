@@ -19,7 +19,7 @@ from .shapes import Part, parts_of
 from ..ground.errors import InputError, printable
 from ..ground.ids import exact_id
 from ..ground.numbers import shown
-from ..ground.verdicts import odd_rows
+from ..ground.verdicts import ID_COLUMNS, odd_rows
 from ..ground.words import counted
 from ..page.sources import source_of
 
@@ -208,7 +208,7 @@ def features_of(result: Any, rows: str = "odd", **dialect: str | None) -> Featur
 # %% ../../nbs/exports/05_features.ipynb #98629324
 def id_column(table: pd.DataFrame) -> str | None:
     """The column that names the rows, if there is one."""
-    return next((name for name in ("sounding_id", "id", "path", "name") if name in table), None)
+    return next((name for name in ID_COLUMNS if name in table), None)
 
 
 _SHARE = re.compile(r"(.{1,80}?) [\d.]+ ?%")

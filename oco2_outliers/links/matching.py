@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from ..ground.errors import InputError
 from ..ground.numbers import real_number, seed_of, whole_number
+from ..ground.verdicts import row_names
 from ..ground.work import progress
 from ..ground.words import counted
 from .places import Places, places_of
@@ -151,10 +152,10 @@ class MatchResult:
     ----------
     table : DataFrame
         The rows of `a` that were asked about, on their index: `matches` (how many rows of `b` are near), `nearest`
-        (the index of the nearest of these, missing where there is none), `distance_km` and `hours` to it.
+        (the name of the nearest of these, missing where there is none), `distance_km` and `hours` to it.
     pairs : DataFrame
-        One row for each pair: `a` and `b` (index in the results), `distance_km`, `hours` (time of `b` less that of
-        `a`).
+        One row for each pair: `a` and `b` (names of the rows: `sounding_id`, `id`, `path` or `name` where it tells all
+        rows apart, else the index), `distance_km`, `hours` (time of `b` less that of `a`).
     chance : ndarray of shape (n_shifts,)
         Rows of `a` with a match after each random shift of `b`.
     p_value : float
@@ -222,7 +223,7 @@ def _table(a: Places, b: Places, pairs: pd.DataFrame) -> pd.DataFrame:
     first = pairs.drop_duplicates("a").set_index("a").reindex(range(len(a)))
     there = first["b"].notna().to_numpy()
     nearest = np.full(len(a), None, object)
-    nearest[there] = b.table.index.to_numpy(object)[first["b"][there].to_numpy(np.int64)]
+    nearest[there] = row_names(b.table).to_numpy(object)[first["b"][there].to_numpy(np.int64)]
     return pd.DataFrame({"matches": np.bincount(pairs["a"], minlength=len(a)), "nearest": nearest,
                          "distance_km": first["distance_km"].to_numpy(), "hours": first["hours"].to_numpy()},
                         index=a.table.index)
@@ -244,7 +245,8 @@ def matched_places(a: Places, b: Places, within_km: float, within_hours: float |
     pairs = pairs_within(a, b, km, hours)
     table, chance = _table(a, b, pairs), by_chance(a, b, km, hours, n_shifts, random_state)
     p_value = (1 + int((chance >= (table["matches"] > 0).sum()).sum())) / (1 + n_shifts) if n_shifts else np.nan
-    named = pairs.assign(a=a.table.index.to_numpy()[pairs["a"]], b=b.table.index.to_numpy()[pairs["b"]])
+    names = {side: row_names(each.table).to_numpy()[pairs[side]] for side, each in (("a", a), ("b", b))}
+    named = pairs.assign(**names)
     return MatchResult(table, named, chance, p_value, km, hours, notes)
 
 # %% ../../nbs/links/10_matching.ipynb #4cefd003
