@@ -23,21 +23,33 @@ class FiguresOfEssays(SphinxDirective):
         return [figures_of_essays()]
 
 
-def _cell_of(node: nodes.Node) -> nodes.Element | None:
-    """The notebook cell around a node."""
+def _around(node: nodes.Node, name: str, value: str) -> nodes.Element | None:
+    """The nearest container around a node that says so of itself."""
     while node.parent is not None:
         node = node.parent
-        if isinstance(node, nodes.container) and "cell" in node["classes"]:
+        if isinstance(node, nodes.container) and value in (node.get(name) or ()):
             return node
     return None
+
+
+def _cell_of(node: nodes.Node) -> nodes.Element | None:
+    """The notebook cell around a node."""
+    return _around(node, "classes", "cell")
+
+
+def _drawn(document: nodes.document) -> list[nodes.image]:
+    """The pictures that cells drew; one of each output, which may come as PNG and as JPEG."""
+    found = {id(_around(image, "nb_element", "mime_bundle") or image): image
+             for image in document.findall(nodes.image) if _cell_of(image) is not None}
+    return list(found.values())
 
 
 def mark_cells(app: Sphinx, document: nodes.document) -> None:
     """Give each cell that draws something an anchor."""
     number = 0
-    for image in document.findall(nodes.image):
+    for image in _drawn(document):
         cell = _cell_of(image)
-        if cell is not None and not cell["ids"]:
+        if not cell["ids"]:
             number += 1
             cell["ids"].append(f"drawn-{number}")
 
@@ -57,7 +69,7 @@ def fill(app: Sphinx, document: nodes.document, docname: str) -> None:
         for page in app.config.nbsite_essays:
             home = app.builder.get_relative_uri(docname, page)
             cards = [_figure(image, f"{home}#{_cell_of(image)['ids'][0]}")
-                     for image in app.env.get_doctree(page).findall(nodes.image) if _cell_of(image) is not None]
+                     for image in _drawn(app.env.get_doctree(page))]
             if cards:
                 title = nodes.reference("", app.env.titles[page].astext(), internal=True, refuri=home)
                 found += [nodes.rubric("", "", title), nodes.container("", *cards, classes=["drawn-cards"])]

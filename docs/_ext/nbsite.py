@@ -73,6 +73,8 @@ def only_checks(code: str) -> bool:
             return ast.unparse(node.items[0].context_expr).startswith("pytest.raises(")
         if isinstance(node, ast.For):
             return all(map(checks, node.body))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            return ast.unparse(node.value.func).startswith(("np.testing.assert_", "pd.testing.assert_", "test_"))
         return isinstance(node, ast.Assert)
 
     body = parse(code).body

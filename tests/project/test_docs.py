@@ -422,7 +422,7 @@ def test_entries_are_folded_and_constants_are_not(site):
 @pytest.mark.parametrize("code, yes", [
     ("assert 1", True), ("for i in (1, 2):\n    assert i", True), ("x = 1\nassert x", False), ("1 + 1", False),
     ("with pytest.raises(InputError):\n    isolate(3)", True), ("with open('a') as f:\n    f.read()", False),
-    ("", False), ("%time assert 1", False)])
+    ("np.testing.assert_allclose(1, 1)\nassert 1", True), ("print(1)", False), ("", False), ("%time assert 1", False)])
 def test_a_cell_that_only_checks_is_folded(code, yes):
     assert nbsite.only_checks(code) is yes
 
