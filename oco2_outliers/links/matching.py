@@ -5,7 +5,7 @@
 # %% ../../nbs/links/10_matching.ipynb #8daada6e
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -218,12 +218,12 @@ class MatchResult:
         return ax
 
 # %% ../../nbs/links/10_matching.ipynb #8c9de65a
-def _table(a: Places, b: Places, pairs: pd.DataFrame) -> pd.DataFrame:
+def _table(a: Places, names: pd.Index, pairs: pd.DataFrame) -> pd.DataFrame:
     """For each row of `a` how many are near, and the nearest of them."""
     first = pairs.drop_duplicates("a").set_index("a").reindex(range(len(a)))
     there = first["b"].notna().to_numpy()
     nearest = np.full(len(a), None, object)
-    nearest[there] = row_names(b.table).to_numpy(object)[first["b"][there].to_numpy(np.int64)]
+    nearest[there] = names.to_numpy(object)[first["b"][there].to_numpy(np.int64)]
     return pd.DataFrame({"matches": np.bincount(pairs["a"], minlength=len(a)), "nearest": nearest,
                          "distance_km": first["distance_km"].to_numpy(), "hours": first["hours"].to_numpy()},
                         index=a.table.index)
@@ -236,17 +236,17 @@ def _hours_that_count(hours: float | None, a: Places, b: Places) -> float | None
 
 # %% ../../nbs/links/10_matching.ipynb #47f54037
 def matched_places(a: Places, b: Places, within_km: float, within_hours: float | None, n_shifts: int,
-                   random_state: Any) -> MatchResult:
-    """Which rows of `a` have rows of `b` near them, beside random shifts of `b`."""
+                   random_state: Any, names: Callable[[pd.DataFrame], pd.Index] = row_names) -> MatchResult:
+    """Which rows of `a` have rows of `b` near them, beside random shifts of `b`; `names` says how rows are called."""
     km, n_shifts = real_number("within_km", within_km, least=0), whole_number("n_shifts", n_shifts, least=0)
     notes, hours = [*a.notes, *b.notes], _hours_that_count(within_hours, a, b)
     if hours is None and within_hours is not None:
         notes.append("times are not known on both sides, so place alone counts")
     pairs = pairs_within(a, b, km, hours)
-    table, chance = _table(a, b, pairs), by_chance(a, b, km, hours, n_shifts, random_state)
+    called = {"a": names(a.table), "b": names(b.table)}
+    table, chance = _table(a, called["b"], pairs), by_chance(a, b, km, hours, n_shifts, random_state)
     p_value = (1 + int((chance >= (table["matches"] > 0).sum()).sum())) / (1 + n_shifts) if n_shifts else np.nan
-    names = {side: row_names(each.table).to_numpy()[pairs[side]] for side, each in (("a", a), ("b", b))}
-    named = pairs.assign(**names)
+    named = pairs.assign(**{side: index.to_numpy()[pairs[side]] for side, index in called.items()})
     return MatchResult(table, named, chance, p_value, km, hours, notes)
 
 # %% ../../nbs/links/10_matching.ipynb #4cefd003
