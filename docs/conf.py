@@ -36,6 +36,7 @@ extensions = [
     "sphinx_design",
     "nbsite",
     "nbahead",
+    "nbfigures",
     "disksearch",
 ]
 exclude_patterns = ["_ext", "images", "README.md", "**.ipynb_checkpoints"]
@@ -84,6 +85,7 @@ html_theme = "furo"
 html_title = f"{project} {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_favicon = "_static/mark.svg"
 html_logo = "_static/mark.svg"
 html_copy_source = False

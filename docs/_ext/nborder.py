@@ -6,6 +6,9 @@ from it too. An entry is the path of a notebook inside the folder (`ground/00_fi
     - section: Ground
       contents:
         - ground/00_files.ipynb
+
+The same file says under `reading` how a reader meets the headlines, which are the notebooks of the folder itself: by
+question, and not in the order in which they import each other. The sidebar shows these first, and the rooms below.
 """
 
 from __future__ import annotations
@@ -41,12 +44,29 @@ def _read(entries: list[Any], section: Section, folder: Path) -> Iterator[Sectio
             section.notebooks.append(folder / (entry["href"] if isinstance(entry, dict) else entry))
 
 
+def _said(folder: Path) -> dict[str, Any]:
+    return yaml.safe_load((folder / ORDER_FILE).read_text(encoding="utf-8"))
+
+
 def sections(folder: str | Path) -> list[Section]:
     """The sections of a folder of notebooks, in their order; one without notebooks is left out."""
     folder = Path(folder)
-    said = yaml.safe_load((folder / ORDER_FILE).read_text(encoding="utf-8"))
-    found = _read(said["website"]["sidebar"]["contents"], Section("Notebooks"), folder)
+    found = _read(_said(folder)["website"]["sidebar"]["contents"], Section("Notebooks"), folder)
     return [section for section in list(found) if section.notebooks]
+
+
+def reading(folder: str | Path) -> list[Section]:
+    """The headlines by question, as a reader meets them; where nothing is said, in the declared order."""
+    folder = Path(folder)
+    if entries := _said(folder).get("reading"):
+        return [section for section in list(_read(entries, Section("Essays"), folder)) if section.notebooks]
+    return [Section("Essays", headlines(folder))]
+
+
+def headlines(folder: str | Path) -> list[Path]:
+    """The notebooks of the folder itself without its first page, in the declared order."""
+    folder = Path(folder)
+    return [path for path in notebooks(folder) if path.parent == folder and path.stem != "index"]
 
 
 def notebooks(folder: str | Path) -> list[Path]:
@@ -67,11 +87,17 @@ def disagreements(folder: str | Path) -> list[str]:
     there = notebook_files(folder)
     names = {path: path.relative_to(folder).as_posix() for path in [*listed, *there]}
     twice = sorted({path for path in listed if listed.count(path) > 1})
+    read = [path for section in reading(folder) for path in section.notebooks]
+    heads = headlines(folder)
     return [*(f"{names[path]} is not in {ORDER_FILE}: add it to a section, below what it imports"
               for path in there if path not in listed),
             *(f"{names[path]} is in {ORDER_FILE}, but there is no such notebook" for path in listed
               if path not in there),
-            *(f"{names[path]} is in {ORDER_FILE} twice" for path in twice)]
+            *(f"{names[path]} is in {ORDER_FILE} twice" for path in twice),
+            *(f"{path.name} is not under `reading` of {ORDER_FILE}: add it to the question that it answers"
+              for path in dict.fromkeys(heads) if path not in read),
+            *(f"{path.relative_to(folder).as_posix()} is under `reading` of {ORDER_FILE}, but it is no headline"
+              for path in read if path not in heads)]
 
 
 def module_of(notebook: str | Path) -> str | None:

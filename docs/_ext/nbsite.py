@@ -8,6 +8,7 @@ content changed, so a second build reads and runs nothing twice. The notebooks t
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -19,8 +20,8 @@ from textwrap import shorten
 
 import nbformat
 from docutils import nodes
-from nborder import disagreements, notebooks, sections
-from nbpages import Cell, Page, constant, face, fingerprint, origins, read_page
+from nborder import disagreements, notebooks, reading, sections
+from nbpages import Cell, Page, constant, face, fingerprint, origins, parse, read_page
 from offline import external_resources, images_without_alt
 from sphinx.addnodes import desc_content, pending_xref
 from sphinx.application import Sphinx
@@ -30,7 +31,7 @@ from sphinx.util import logging
 
 LOG = logging.getLogger(__name__)
 MADE = "made_by_nbsite"  # marks our files, so that a page whose notebook went away is removed
-API_MARK = f"<!-- {MADE} -->\n"
+MADE_MARK = f"<!-- {MADE} -->\n"
 
 
 # ---------------------------------------------------------------- notebook to page
@@ -50,10 +51,34 @@ def api_entry(name: str, kind: str, cell: Cell, module: str) -> str:
     return f".. py:data:: {module}.{name}\n   :value: {shorten(value, 160, placeholder=' ...')}\n\n   {words}"
 
 
-def api_entries(cell: Cell, module: str) -> str:
-    """The directives of what a cell exports."""
-    entries = "\n\n".join(api_entry(name, kind, cell, module) for name, kind in cell.names.items())
-    return f"```{{eval-rst}}\n{entries}\n```"
+def api_entries(cell: Cell, page: Page, package: str) -> str:
+    """What a cell exports: each function and class folded under its name and first sentence, constants as they are.
+
+    An essay is read for its story; whoever needs the parameters opens the block, and so does a link to the entry.
+    """
+    parts = []
+    for name, kind in cell.names.items():
+        entry = f"```{{eval-rst}}\n{api_entry(name, kind, cell, f'{package}.{page.module}')}\n```"
+        if kind != "data":
+            called = f"{name}()" if kind == "function" else name
+            entry = f":::::{{dropdown}} `{called}`: {page.summary(name)}\n:class-container: entry\n{entry}\n:::::"
+        parts.append(entry)
+    return "\n\n".join(parts)
+
+
+def only_checks(code: str) -> bool:
+    """Whether a cell asserts and does nothing else: the tests need it, and a reader may fold it away."""
+    def checks(node: ast.stmt) -> bool:
+        if isinstance(node, ast.With):
+            return ast.unparse(node.items[0].context_expr).startswith("pytest.raises(")
+        if isinstance(node, ast.For):
+            return all(map(checks, node.body))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            return ast.unparse(node.value.func).startswith(("np.testing.assert_", "pd.testing.assert_", "test_"))
+        return isinstance(node, ast.Assert)
+
+    body = parse(code).body
+    return bool(body) and all(map(checks, body))
 
 
 def code_cell(cell: Cell):
@@ -62,6 +87,9 @@ def code_cell(cell: Cell):
     tags = {(False, False): ["remove-cell"], (False, True): ["remove-input"], (True, False): ["remove-output"]}
     if hidden := tags.get((cell.show_source, cell.show_output)):
         made.metadata["tags"] = hidden
+    elif only_checks(cell.source):
+        made.metadata |= {"tags": ["hide-input"], "mystnb": {"code_prompt_show": "Show what the tests check here",
+                                                            "code_prompt_hide": "Hide what the tests check here"}}
     if alt := cell.alt or cell.caption:
         made.metadata["mystnb"] = {"image": {"alt": alt}}
         if cell.caption:
@@ -113,7 +141,7 @@ def as_notebook(page: Page, package: Path, docs: Path, after: str = ""):
         elif cell.show_source:
             cells.append(nbformat.v4.new_markdown_cell(f"```python\n{cell.source}\n```"))
         if cell.names:
-            cells.append(nbformat.v4.new_markdown_cell(api_entries(cell, f"{package.name}.{page.module}")))
+            cells.append(nbformat.v4.new_markdown_cell(api_entries(cell, page, package.name)))
     if after:
         cells.append(nbformat.v4.new_markdown_cell(after))
     for number, cell in enumerate(cells):
@@ -124,7 +152,8 @@ def as_notebook(page: Page, package: Path, docs: Path, after: str = ""):
 
 
 def toctree(caption: str, names: list[str]) -> str:
-    return "```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(names) + "\n```"
+    head = f":caption: {caption}\n" if caption else ""
+    return "```{toctree}\n:hidden:\n" + head + "\n" + "\n".join(names) + "\n```"
 
 
 def summaries(pages: list[Page], package: str) -> dict[str, str]:
@@ -155,7 +184,7 @@ def api_page(pages: list[Page], package: Path) -> str:
     listed = [(package.name, "Loaded when first used.", face_entries(pages, package))]
     listed += [(f"{package.name}.{page.module}", f"From [{page.title}]({page.name}.ipynb).",
                 entries_of(page, pages, package.name)) for page in pages]
-    parts = [API_MARK + "# API reference\n\n:::{div} lead\nEvery public name, in the order of the notebooks\n:::"]
+    parts = [MADE_MARK + "# API reference\n\n:::{div} lead\nEvery public name, in the order of the notebooks\n:::"]
     for module, origin, entries in listed:
         rows = [f"| {{py:obj}}`~{full}` | {words[full]} |" for full in entries.values() if full in words]
         if rows:
@@ -183,18 +212,36 @@ def read_pages(folder: Path) -> list[Page]:
         raise ConfigError(str(error)) from None
 
 
-def toctrees(folder: Path, pages: list[Page], reference: list[str]) -> str:
-    """The site's sidebar: the sections of the declared order, and what stands beside the notebooks."""
-    names = {page.path: page.name for page in pages if page.name != "index"}
-    parts = [(section.title, [names[path] for path in section.notebooks if path in names])
-             for section in sections(folder)]
-    return "\n\n".join(toctree(title, inside) for title, inside in [*parts, ("Reference", reference)] if inside)
+def family_page(title: str, rooms: list[Page]) -> str:
+    """The page of a family of rooms: each with its question."""
+    rows = [f"| [{room.title}](../{room.name}.ipynb) | {room.lead} |" for room in rooms]
+    lead = f":::{{div}} lead\n{len(rooms)} notebooks below the essays, from the ground up, each with its tests\n:::"
+    table = "\n".join(["| room | what it is about |", "|:--|:--|", *rows])
+    return f"{MADE_MARK}# {title}\n\n{lead}\n\n{table}\n\n" + toctree("", [f"/{room.name}" for room in rooms]) + "\n"
+
+
+def family_pages(folder: Path, pages: list[Page]) -> dict[str, str]:
+    """Names of the families' pages in the declared order, and their texts; headlines stand elsewhere."""
+    rooms = {page.path: page for page in pages if "/" in page.name}
+    families = {section.title: [rooms[path] for path in section.notebooks if path in rooms]
+                for section in sections(folder)}
+    return {f"rooms/{re.sub(r'[^a-z]+', '-', title.lower())}": family_page(title, inside)
+            for title, inside in families.items() if inside}
+
+
+def toctrees(folder: Path, pages: list[Page], families: list[str], reference: list[str]) -> str:
+    """The site's sidebar: the headlines by question, what stands beside the notebooks, and the rooms by family."""
+    names = {page.path: page.name for page in pages}
+    parts = [(section.title, [names[path] for path in section.notebooks]) for section in reading(folder)]
+    return "\n\n".join(toctree(title, inside) for title, inside in
+                       [*parts, ("Reference", reference), ("Rooms", families)] if inside)
 
 
 def remove_stale_pages(docs: Path, written: set[Path]) -> None:
-    """Take away the pages of notebooks that are gone, and folders that are empty then."""
-    for stale in set(docs.rglob("*.ipynb")) - written:
-        if MADE in json.loads(stale.read_text(encoding="utf-8")).get("metadata", {}):
+    """Take away the pages of notebooks and families that are gone, and folders that are empty then."""
+    for stale in {*docs.rglob("*.ipynb"), *docs.glob("rooms/*.md")} - written:
+        text = stale.read_text(encoding="utf-8")
+        if text.startswith(MADE_MARK) or stale.suffix == ".ipynb" and MADE in json.loads(text).get("metadata", {}):
             stale.unlink()
             if stale.parent != docs and not any(stale.parent.iterdir()):
                 stale.parent.rmdir()
@@ -208,25 +255,29 @@ def write_pages(app: Sphinx, config) -> None:
     if not any(page.name == "index" for page in pages):
         raise ConfigError(f"No index.ipynb in {config.nbsite_nbs}: it is the site's first page.")
     rest = [page for page in pages if page.name != "index"]
-    after = toctrees(folder, pages, ["api", *config.nbsite_pages])
+    families = family_pages(folder, pages)
+    after = toctrees(folder, pages, list(families), ["figures", "api", *config.nbsite_pages])
     for page in pages:
         made = as_notebook(page, package, docs, after if page.name == "index" else "")
         write_if_changed(page_file(page, docs), json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     write_if_changed(docs / "api.md", api_page(rest, package))
-    remove_stale_pages(docs, {page_file(page, docs) for page in pages})
+    for name, text in families.items():
+        write_if_changed(docs / f"{name}.md", text)
+    remove_stale_pages(docs, {page_file(page, docs) for page in pages} | {docs / f"{name}.md" for name in families})
     config.nbsite_names = link_names(rest, package)
+    config.nbsite_essays = [path.stem for section in reading(folder) for path in section.notebooks]
 
 
 # ---------------------------------------------------------------- names in prose
 
 class LinkNames(SphinxPostTransform):
-    """Link a name in backticks to its API entry, unless it stands in a heading or is a link already."""
+    """Link a name in backticks to its API entry, unless it stands in a heading (of a block too) or is a link."""
 
     default_priority = 5  # before pending references are resolved
 
     def run(self, **kwargs) -> None:
         names = self.config.nbsite_names
-        apart = (nodes.reference, pending_xref, nodes.title, nodes.term)
+        apart = (nodes.reference, pending_xref, nodes.title, nodes.rubric, nodes.term)
         for literal in list(self.document.findall(nodes.literal)):
             called = literal.astext().removesuffix("()")
             head = called if called in names else called.rpartition(".")[0]  # a method is linked by its class's name
@@ -353,6 +404,7 @@ def setup(app: Sphinx) -> dict:
     app.add_config_value("nbsite_package", "", "env")
     app.add_config_value("nbsite_pages", [], "env")
     app.add_config_value("nbsite_names", {}, "env")
+    app.add_config_value("nbsite_essays", [], "env")
     app.connect("config-inited", write_pages)
     app.connect("builder-inited", copy_mathjax)
     app.connect("autodoc-process-docstring", plain_references, priority=900)

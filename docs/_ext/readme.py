@@ -127,6 +127,8 @@ def settle(notebook) -> dict[str, bytes]:
                 pictures[name] = base64.b64decode(data["image/png"])
                 texts.append(f"![{about.alt or about.caption}]({name})")
                 texts += [f"*{about.caption}*"] if about.caption else []
+            elif "<iframe" in data.get("text/html", ""):
+                continue  # a live page stands on the site alone
             elif 'class="dataframe"' in data.get("text/html", ""):
                 texts.append(table(data["text/html"]))
             elif "text/markdown" in data:

@@ -16,10 +16,11 @@ import pandas as pd
 
 from .dateline import within_map
 from .shapes import Part, parts_of
+from ..ground.degrees import degrees_of
 from ..ground.errors import InputError, printable
 from ..ground.ids import exact_id
 from ..ground.numbers import shown
-from ..ground.verdicts import odd_rows
+from ..ground.verdicts import ID_COLUMNS, odd_rows
 from ..ground.words import counted
 from ..page.sources import source_of
 
@@ -150,11 +151,8 @@ def _degrees(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Longitude from -180 to 180, and latitude; NaN where a row has no place."""
     if not {"latitude", "longitude"} <= set(table):
         return np.full(len(table), np.nan), np.full(len(table), np.nan)
-    lon, lat = (pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-                for name in ("longitude", "latitude"))
-    here = (np.abs(lat) <= 90) & (np.abs(lon) <= 360)
-    lon = np.where(here, lon, np.nan)
-    return lon - 360 * np.round(lon / 360), np.where(here, lat, np.nan)
+    lat, lon = degrees_of(table)
+    return lon - 360 * np.round(lon / 360), lat
 
 # %% ../../nbs/exports/05_features.ipynb #468afd72
 @dataclass
@@ -208,7 +206,7 @@ def features_of(result: Any, rows: str = "odd", **dialect: str | None) -> Featur
 # %% ../../nbs/exports/05_features.ipynb #98629324
 def id_column(table: pd.DataFrame) -> str | None:
     """The column that names the rows, if there is one."""
-    return next((name for name in ("sounding_id", "id", "path", "name") if name in table), None)
+    return next((name for name in ID_COLUMNS if name in table), None)
 
 
 _SHARE = re.compile(r"(.{1,80}?) [\d.]+ ?%")

@@ -38,3 +38,14 @@ def odd_rows(table: pd.DataFrame) -> np.ndarray | None:
     if pd.api.types.is_numeric_dtype(column.dtype):  # truth values among them
         return column.to_numpy(np.float64, na_value=0.0) != 0
     return _of_words(column)
+
+# %% ../../nbs/ground/12a_verdicts.ipynb #3021b170
+ID_COLUMNS = ("sounding_id", "id", "path", "name")  # which may name the rows, the first one first
+
+
+def row_names(table: pd.DataFrame) -> pd.Index:
+    """What the rows are called: by the first column of names that tells all of them apart, else by their index."""
+    for column in (table[name] for name in ID_COLUMNS if name in table):
+        if column.is_unique and column.notna().all():
+            return pd.Index(column)
+    return table.index

@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
+from ..ground.degrees import degrees_of
 from ..ground.errors import InputError
 from ..ground.numbers import real_number
 from ..ground.words import counted
@@ -155,12 +156,11 @@ def _rows_of(table: pd.DataFrame) -> _Rows:
     verdict = "isolated" if "isolated" in table else "outlier"
     if missing := [name for name in ("latitude", "longitude", verdict) if name not in table]:
         raise InputError(f"no column {', '.join(map(repr, missing))} in the table, to find groups by")
-    latitude, longitude = (pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-                           for name in ("latitude", "longitude"))
+    latitude, longitude = degrees_of(table)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a time that cannot be read is told by those who read it
         passes = pd.factorize(orbit_numbers(table))[0].astype(np.float64)
-    placed = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 360)  # an impossible place is none
+    placed = ~np.isnan(latitude)
     points = _points(np.where(placed, latitude, 0), np.where(placed, longitude, 0), passes)
     ranked = next((name for name in ("ratio", "score") if name in table), None)
     xco2, score = (pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)

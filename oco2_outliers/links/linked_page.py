@@ -75,7 +75,7 @@ def _listed(pairs: pd.DataFrame) -> list[list[Any]]:
 # %% ../../nbs/links/30_linked_page.ipynb #20fc6df4
 def _link(a: _Shown, b: _Shown, within_km: float, within_hours: float | None) -> _Link:
     """Work out what is near what."""
-    found: MatchResult = matched_places(a.odd, b.odd, within_km, within_hours, 200, 0)
+    found: MatchResult = matched_places(a.odd, b.odd, within_km, within_hours, 200, 0, names=lambda table: table.index)
     notes = [note for note in found.notes if note not in (*a.odd.notes, *b.odd.notes)]
     rows = [found.pairs[name].to_numpy(np.int32) for name in ("a", "b")]
     try:

@@ -5,7 +5,7 @@
 # %% ../../nbs/links/10_matching.ipynb #8daada6e
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from ..ground.errors import InputError
 from ..ground.numbers import real_number, seed_of, whole_number
+from ..ground.verdicts import row_names
 from ..ground.work import progress
 from ..ground.words import counted
 from .places import Places, places_of
@@ -151,10 +152,10 @@ class MatchResult:
     ----------
     table : DataFrame
         The rows of `a` that were asked about, on their index: `matches` (how many rows of `b` are near), `nearest`
-        (the index of the nearest of these, missing where there is none), `distance_km` and `hours` to it.
+        (the name of the nearest of these, missing where there is none), `distance_km` and `hours` to it.
     pairs : DataFrame
-        One row for each pair: `a` and `b` (index in the results), `distance_km`, `hours` (time of `b` less that of
-        `a`).
+        One row for each pair: `a` and `b` (names of the rows: `sounding_id`, `id`, `path` or `name` where it tells all
+        rows apart, else the index), `distance_km`, `hours` (time of `b` less that of `a`).
     chance : ndarray of shape (n_shifts,)
         Rows of `a` with a match after each random shift of `b`.
     p_value : float
@@ -217,12 +218,12 @@ class MatchResult:
         return ax
 
 # %% ../../nbs/links/10_matching.ipynb #8c9de65a
-def _table(a: Places, b: Places, pairs: pd.DataFrame) -> pd.DataFrame:
+def _table(a: Places, names: pd.Index, pairs: pd.DataFrame) -> pd.DataFrame:
     """For each row of `a` how many are near, and the nearest of them."""
     first = pairs.drop_duplicates("a").set_index("a").reindex(range(len(a)))
     there = first["b"].notna().to_numpy()
     nearest = np.full(len(a), None, object)
-    nearest[there] = b.table.index.to_numpy(object)[first["b"][there].to_numpy(np.int64)]
+    nearest[there] = names.to_numpy(object)[first["b"][there].to_numpy(np.int64)]
     return pd.DataFrame({"matches": np.bincount(pairs["a"], minlength=len(a)), "nearest": nearest,
                          "distance_km": first["distance_km"].to_numpy(), "hours": first["hours"].to_numpy()},
                         index=a.table.index)
@@ -235,16 +236,17 @@ def _hours_that_count(hours: float | None, a: Places, b: Places) -> float | None
 
 # %% ../../nbs/links/10_matching.ipynb #47f54037
 def matched_places(a: Places, b: Places, within_km: float, within_hours: float | None, n_shifts: int,
-                   random_state: Any) -> MatchResult:
-    """Which rows of `a` have rows of `b` near them, beside random shifts of `b`."""
+                   random_state: Any, names: Callable[[pd.DataFrame], pd.Index] = row_names) -> MatchResult:
+    """Which rows of `a` have rows of `b` near them, beside random shifts of `b`; `names` says how rows are called."""
     km, n_shifts = real_number("within_km", within_km, least=0), whole_number("n_shifts", n_shifts, least=0)
     notes, hours = [*a.notes, *b.notes], _hours_that_count(within_hours, a, b)
     if hours is None and within_hours is not None:
         notes.append("times are not known on both sides, so place alone counts")
     pairs = pairs_within(a, b, km, hours)
-    table, chance = _table(a, b, pairs), by_chance(a, b, km, hours, n_shifts, random_state)
+    called = {"a": names(a.table), "b": names(b.table)}
+    table, chance = _table(a, called["b"], pairs), by_chance(a, b, km, hours, n_shifts, random_state)
     p_value = (1 + int((chance >= (table["matches"] > 0).sum()).sum())) / (1 + n_shifts) if n_shifts else np.nan
-    named = pairs.assign(a=a.table.index.to_numpy()[pairs["a"]], b=b.table.index.to_numpy()[pairs["b"]])
+    named = pairs.assign(**{side: index.to_numpy()[pairs[side]] for side, index in called.items()})
     return MatchResult(table, named, chance, p_value, km, hours, notes)
 
 # %% ../../nbs/links/10_matching.ipynb #4cefd003

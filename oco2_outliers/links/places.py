@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..ground.degrees import degrees_of
 from ..ground.errors import InputError
 from ..ground.verdicts import odd_rows
 from ..ground.words import counted
@@ -52,12 +53,12 @@ def _chosen(table: pd.DataFrame, rows: str) -> np.ndarray:
     return np.ones(len(table), bool) if odd is None else odd  # each row of a list of peaks, for example, is a find
 
 # %% ../../nbs/links/00_places.ipynb #93f5b913
-def _degrees(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
-    """A column of degrees."""
-    if column not in table:
-        raise InputError(f"{name} has no column {column}, so its rows have no place: join it with a table of places "
-                         "first (columns latitude and longitude, in degrees)")
-    return pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+def _refuse_without_places(table: pd.DataFrame, name: str) -> None:
+    """Tables without columns of degrees have no places."""
+    for column in ("latitude", "longitude"):
+        if column not in table:
+            raise InputError(f"{name} has no column {column}, so its rows have no place: join it with a table of "
+                             "places first (columns latitude and longitude, in degrees)")
 
 
 def places_in(table: pd.DataFrame, rows: str = "odd", name: str = "the result") -> Places:
@@ -65,8 +66,9 @@ def places_in(table: pd.DataFrame, rows: str = "odd", name: str = "the result") 
     if "time" in table:  # of all rows: one of them may tell which of day and month comes first
         table = table.assign(time=parse_times(table["time"]))
     table = table[_chosen(table, rows)]
-    latitude, longitude = (_degrees(table, each, name) for each in ("latitude", "longitude"))
-    known = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 360)
+    _refuse_without_places(table, name)
+    latitude, longitude = degrees_of(table)
+    known = ~np.isnan(latitude)
     notes = [] if known.all() else [f"{name}: {counted(int((~known).sum()), 'row')} without a place left out"]
     table, stamps = table[known], row_stamps(table)[known]
     if len(stamps) and np.isnat(stamps).all():

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..ground.degrees import degrees_of
 from ..ground.errors import InputError, printable
 from ..ground.figures import ISOLATED_COLOUR
 from ..ground.verdicts import odd_rows
@@ -83,8 +84,8 @@ def thinned(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 # %% ../../nbs/page/14_report_figures.ipynb #6e3aaf72
 def _placed(table: pd.DataFrame) -> pd.DataFrame:
     """The rows with a place on the globe."""
-    at = table[["latitude", "longitude"]].apply(pd.to_numeric, errors="coerce")
-    return table.assign(**at)[(at["latitude"].abs() <= 90) & (at["longitude"].abs() <= 360)]
+    latitude, longitude = degrees_of(table)
+    return table.assign(latitude=latitude, longitude=longitude)[~np.isnan(latitude)]
 
 
 def places(table: pd.DataFrame, row: str = "row") -> list[Drawn]:

@@ -80,18 +80,18 @@ def _figures_of(facts: Facts, root: str | os.PathLike) -> list[Drawn]:
 
 # %% ../../nbs/page/17_report_page.ipynb #ff41f205
 @contextlib.contextmanager
-def _on_disk(result: Any) -> Iterator[tuple[Any, list[str]]]:
-    """A result as a folder or a table, and its own notes."""
+def _on_disk(result: Any) -> Iterator[tuple[Any, list[str], bool]]:
+    """A result as a folder or a table, its own notes, and whether its files stay when the page is written."""
     notes = [str(each) for each in getattr(result, "notes", [])] if not hasattr(result, "columns") else []
     path = getattr(result, "path", None)
     if isinstance(path, str) and hasattr(result, "monthly"):  # what `combine` made
-        yield Path(path), notes
+        yield Path(path), notes, True
     elif not hasattr(result, "save") or isinstance(result, str | os.PathLike):
-        yield result, notes
+        yield result, notes, True
     else:
         with tempfile.TemporaryDirectory() as folder:
             result.save(folder)
-            yield folder, notes
+            yield folder, notes, False
 
 # %% ../../nbs/page/17_report_page.ipynb #a9030fdf
 _MOST_BYTES = 3_400_000  # of figures; in a page they take a third more
@@ -154,9 +154,11 @@ def report(result: Any, out: str | os.PathLike = "report.html", *, title: str | 
     True
     """
     refuse_overwriting(files_read(result), out)
-    with _on_disk(result) as (place, notes):
+    with _on_disk(result) as (place, notes, stays):
         facts = facts_of(place, encoding=encoding, separator=separator, decimal=decimal)
         facts = replace(facts, notes=list(dict.fromkeys([*map(printable, notes), *facts.notes])))
+        if not stays:
+            facts = replace(facts, files={})  # nobody can compare a file that is gone with its hash
         text, n = _text(facts, title, picture_root)
     path = Path(out)
     write_page(path, text)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..ground.degrees import degrees_of
 from ..ground.errors import InputError
 from ..ground.figures import UNITS
 from ..ground.headings import as_names
@@ -50,9 +51,8 @@ def _passes(soundings: pd.DataFrame) -> np.ndarray:
 # %% ../../nbs/soundings/62_surroundings.ipynb #7849e1e8
 def _places(soundings: pd.DataFrame, passes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Kilometres along the track and off its middle; missing where the place or the pass is, or is impossible."""
-    lat, lon = (pd.to_numeric(soundings[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-                for name in ("latitude", "longitude"))
-    known = (np.abs(lat) <= 90) & (np.abs(lon) <= 360) & (passes >= 0)
+    lat, lon = degrees_of(soundings)
+    known = ~np.isnan(lat) & (passes >= 0)
     along, across = track_places(np.where(known, lat, np.nan), np.where(known, lon, np.nan), passes, None)
     return along * EARTH_RADIUS, across * EARTH_RADIUS
 

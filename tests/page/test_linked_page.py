@@ -7,6 +7,7 @@ import pytest
 from oco2_outliers.cli import main
 from oco2_outliers.explorer import explore
 from oco2_outliers.ground.errors import InputError
+from oco2_outliers.ground.verdicts import row_names
 from oco2_outliers.links import match
 from oco2_outliers.soundings.sphere import sphere_distance
 
@@ -56,8 +57,9 @@ def test_the_list_of_pairs_shows_both_rows(tables, tab, tmp_path):
     assert window.run("document.querySelectorAll('.lk-list tbody tr').length") == min(len(found.pairs), 20)
     window.run("document.querySelector('.lk-list tbody button').click()")
     nearest = found.pairs.sort_values("distance_km", kind="stable").iloc[0]
-    assert window.run("linked.explorers[0].selectedRows()") == [nearest["a"]]
-    assert window.run("linked.explorers[1].selectedRows()") == [nearest["b"]]
+    for number, (table, name) in enumerate(((track, nearest["a"]), (fires, nearest["b"]))):
+        [row] = window.run(f"linked.explorers[{number}].selectedRows()")
+        assert row_names(table)[row] == name
 
 
 @pytest.mark.parametrize("width", [1300, 400])

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import nborder
 import nbpages
+import nbsite
 import offline
 import pytest
 from layout import NBS, NOTEBOOKS, ROOT, notebook_name
@@ -270,6 +271,20 @@ def test_a_list_that_lacks_a_notebook_is_told(tmp_path):
         "b/c.ipynb is not in sidebar.yml", "gone.ipynb is in sidebar.yml", "a.ipynb is in sidebar.yml twice"]
 
 
+def test_a_headline_stands_where_a_reader_meets_it(tmp_path):
+    for name in ["index", "a", "b", "c/d"]:
+        notebook(tmp_path / f"{name}.ipynb", ("md", "# T"))
+    order(tmp_path, "index", "a", "b", C=["c/d"])
+    assert [(each.title, [path.stem for path in each.notebooks]) for each in nborder.reading(tmp_path)] == [
+        ("Essays", ["a", "b"])]
+    with (tmp_path / "sidebar.yml").open("a") as file:
+        file.write("\nreading:\n  - section: Odd rows\n    contents: [b.ipynb, c/d.ipynb]\n")
+    told = nborder.disagreements(tmp_path)
+    assert [line.split(":")[0] for line in told] == [
+        "a.ipynb is not under `reading` of sidebar.yml",
+        "c/d.ipynb is under `reading` of sidebar.yml, but it is no headline"]
+
+
 @pytest.mark.parametrize("said, module", [("#| default_exp ground.files", "ground.files"), ("x = 1", None),
                                           ("#|default_exp soundings.__init__", "soundings")])
 def test_module_of_a_notebook(tmp_path, said, module):
@@ -382,7 +397,42 @@ def test_landing_page(site):
     assert "<h1>tiny" in text and 'href="00_rows.html#rows-apart"' in text
     assert 'href="changelog.html"' in text and 'href="deep/00_inner.html"' in text
     heads = re.findall(r'<p class="caption"[^>]*><span class="caption-text">(.*?)</span>', text)
-    assert heads == ["Deep", "Rows", "Reference"], "the sidebar has the sections of the declared order"
+    assert heads == ["Essays", "Reference", "Rooms"], "first what is read, then what is looked up, last what is below"
+    assert re.search(r'href="rooms/deep.html">Deep</a>.*?href="deep/00_inner.html">Deep inside</a>', text, re.S)
+
+
+def test_a_family_of_rooms_has_a_page(site):
+    text = html(site, "rooms/deep")
+    assert "<h1>Deep" in text and "A room of a family." in text and 'href="../deep/00_inner.html"' in text
+    assert not (site / "docs" / "rooms" / "rows.md").exists(), "a headline is no room"
+
+
+def test_entries_are_folded_and_constants_are_not(site):
+    text = html(site)
+    fold = r'<details class="[^"]*entry[^"]*">\s*<summary.*?>(.*?)</summary>(.*?)</details>'
+    folds = dict(re.findall(fold, text, re.S))
+    told = [" ".join(re.sub("<[^>]+>", "", title).split()) for title in folds]
+    assert "spread(): The standard deviation along an axis." in told and len(told) == 2
+    names = zip(("spread", "Ruler"), folds.values(), strict=True)
+    assert all(f'id="tiny.rows.{name}"' in inside for name, inside in names)
+    assert 'id="tiny.rows.LIMIT"' in text and 'id="tiny.rows.LIMIT"' not in "".join(folds.values())
+    assert "site.js" in text, "a link to an entry opens it"
+
+
+@pytest.mark.parametrize("code, yes", [
+    ("assert 1", True), ("for i in (1, 2):\n    assert i", True), ("x = 1\nassert x", False), ("1 + 1", False),
+    ("with pytest.raises(InputError):\n    isolate(3)", True), ("with open('a') as f:\n    f.read()", False),
+    ("np.testing.assert_allclose(1, 1)\nassert 1", True), ("print(1)", False), ("", False), ("%time assert 1", False)])
+def test_a_cell_that_only_checks_is_folded(code, yes):
+    assert nbsite.only_checks(code) is yes
+
+
+def test_every_figure_stands_on_one_page(site):
+    text = html(site, "figures")
+    [card] = re.findall(r'<a class="[^"]*drawn[^"]*" href="([^"]*)">(.*?)</a>', text, re.S)
+    page, _, anchor = card[0].partition("#")
+    assert page == "00_rows.html" and f'id="{anchor}"' in html(site) and "A falling line" in card[1]
+    assert (site / "_build" / "html" / re.search('src="([^"]*)"', card[1])[1]).is_file()
 
 
 def test_links_of_a_page_that_lies_outside_the_docs(site):
