@@ -15,15 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 from ..ground.errors import InputError, one_line
 from ..ground.numbers import shown
 from ..ground.words import counted
-from .endpoints import Endpoint
-from oco2_outliers.streams.historian_parts import (
-    CheckedHistorian,
-    HistorianAway,
-    driver,
-    identifier,
-    number_option,
-    refuse_options,
-)
+from .endpoints import Endpoint, client_library, number_option, refuse_unknown_options, tls_wanted
+from .historian_parts import CheckedHistorian, HistorianAway, identifier
 from .sql_historians import historian_secret
 
 # %% auto #0
@@ -104,11 +97,9 @@ def _settings(endpoint: Endpoint) -> _Settings:
 # %% ../../nbs/streams/13a_cassandra_sessions.ipynb #962ea471
 def tls_of(endpoint: Endpoint) -> ssl.SSLContext | None:
     """What TLS needs, where an address asks for it; the name of a host is always checked."""
-    told = {name: endpoint.options[name] for name in ("tls", "ca", "cert", "key") if name in endpoint.options}
-    if not told:
+    if not tls_wanted(endpoint):
         return None
-    if told.get("tls", "yes") != "yes" or ("key" in told) > ("cert" in told):
-        raise InputError(f"{endpoint}: tls can be yes, or is left out; a key comes with its cert")
+    told = endpoint.options
     try:
         context = ssl.create_default_context(cafile=told.get("ca"))
         if "cert" in told:
@@ -118,29 +109,29 @@ def tls_of(endpoint: Endpoint) -> ssl.SSLContext | None:
     return context
 
 # %% ../../nbs/streams/13a_cassandra_sessions.ipynb #356cf82a
-def _profile(cluster: Any, settings: _Settings, dc: str | None, where: object) -> Any:
+def _profile(cluster: Any, settings: _Settings, dc: str | None) -> Any:
     """How the driver asks: which nodes, how many replicas, no repetitions of its own."""
-    policies = driver("cassandra.policies", where)
+    policies = client_library("cassandra.policies")
     balance = policies.DCAwareRoundRobinPolicy(local_dc=dc) if dc else policies.RoundRobinPolicy()
-    level = getattr(driver("cassandra", where).ConsistencyLevel, settings.consistency)
+    level = getattr(client_library("cassandra").ConsistencyLevel, settings.consistency)
     return cluster.ExecutionProfile(balance, policies.FallthroughRetryPolicy(), consistency_level=level,
                                     request_timeout=settings.timeout,
-                                    row_factory=driver("cassandra.query", where).tuple_factory)
+                                    row_factory=client_library("cassandra.query").tuple_factory)
 
 
 def cluster_of(endpoint: Endpoint, settings: _Settings) -> Any:
     """A cluster as the driver knows it, not connected yet."""
-    base = driver("cassandra", endpoint)
+    base = client_library("cassandra")
     try:
-        cluster = driver("cassandra.cluster", endpoint)
+        cluster = client_library("cassandra.cluster")
     except base.DependencyException:
         raise InputError(f"{endpoint}: the driver was built without libev, and this Python has no asyncore") from None
     logging.getLogger("cassandra").addHandler(logging.NullHandler())
-    profile = _profile(cluster, settings, endpoint.options.get("dc"), endpoint)
+    profile = _profile(cluster, settings, endpoint.options.get("dc"))
     secret, auth = historian_secret(endpoint), None
     if endpoint.user:
-        auth = driver("cassandra.auth", endpoint).PlainTextAuthProvider(endpoint.user, secret or "")
-    again = driver("cassandra.policies", endpoint).ExponentialReconnectionPolicy(max(settings.wait, 0.01), 10.0, None)
+        auth = client_library("cassandra.auth").PlainTextAuthProvider(endpoint.user, secret or "")
+    again = client_library("cassandra.policies").ExponentialReconnectionPolicy(max(settings.wait, 0.01), 10.0, None)
     return cluster.Cluster(endpoint.hosts or ("127.0.0.1",), port=endpoint.port or 9042, auth_provider=auth,
                            ssl_context=tls_of(endpoint), execution_profiles={cluster.EXEC_PROFILE_DEFAULT: profile},
                            reconnection_policy=again, connect_timeout=min(5.0, settings.timeout),
@@ -153,7 +144,7 @@ class CassandraSession(CheckedHistorian):
 
     def __init__(self, endpoint: Endpoint, others: Sequence[str] = ()) -> None:
         super().__init__(endpoint)
-        refuse_options(endpoint, [*others, *SESSION_OPTIONS])
+        refuse_unknown_options(endpoint, [*others, *SESSION_OPTIONS])
         self.keyspace = identifier(endpoint.path, "keyspace")
         self.options = {name: text for name, text in endpoint.options.items() if name in others}
         self.settings = _settings(endpoint)

@@ -18,6 +18,7 @@ from ..series.readings import NEVER
 from ..series.stretches import number, range_reason, range_scores
 from .broker_parts import Message
 from oco2_outliers.streams.batch_rows import (
+    MOST_KEPT,
     ChannelRow,
     Changes,
     DeadLetter,
@@ -62,7 +63,6 @@ class _Arrived(NamedTuple):
 
 
 Stored = Callable[[str, str, int], tuple[bool, float]]
-MOST_BYTES = 1 << 20  # of a dead letter that are kept
 
 
 def _nothing_stored(site: str, channel: str, time: int) -> tuple[bool, float]:
@@ -72,7 +72,7 @@ def _nothing_stored(site: str, channel: str, time: int) -> tuple[bool, float]:
 
 def _letters(message: Message, parts: Iterable[tuple[int, str]]) -> Iterator[DeadLetter]:
     """The parts of a message that cannot be judged, with one copy of its bytes for all of them."""
-    head = message.body[:MOST_BYTES]
+    head = message.body[:MOST_KEPT]
     for part, reason in parts:
         yield DeadLetter(message.partition, message.position, part, head, len(message.body), reason)
 
@@ -92,8 +92,7 @@ def _out_of_range(state: ChannelState, value: float) -> tuple[bool, str]:
         return False, ""
     values = np.array([value])
     odd = bool(range_scores(values, bound)[0][0] > 1)
-    unit = f" {state.known.limits.unit}" if state.known.limits.unit else ""
-    return odd, range_reason(values, bound, unit) if odd else ""
+    return odd, range_reason(values, bound, state.known.limits.unit_after) if odd else ""
 
 
 def _alone(state: ChannelState, each: _Arrived, kind: str, reason: str, odd: bool, changes: Changes) -> None:

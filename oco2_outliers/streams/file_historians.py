@@ -22,7 +22,7 @@ from ..ground.errors import InputError, one_line, printable
 from ..ground.files import whole_path, write_whole
 from ..ground.names import inside, safe_name
 from ..ground.numbers import shown
-from .endpoints import Endpoint
+from .endpoints import Endpoint, number_option, refuse_unknown_options
 from oco2_outliers.streams.historian_parts import (
     DAY,
     CheckedHistorian,
@@ -30,8 +30,6 @@ from oco2_outliers.streams.historian_parts import (
     TableNames,
     arrays_of,
     checked_name,
-    number_option,
-    refuse_options,
     refuse_other_values,
     table_names,
 )
@@ -78,18 +76,21 @@ class _Statements:
         self.first, self.next = f"{named} {order}", f"{named} AND ({site}, {channel}) > (?, ?) {order}"
 
 # %% ../../nbs/streams/11_file_historians.ipynb #4b1cf363
+_LOCK_WAIT = 60.0, 0.0, 3600.0  # seconds for which a lock is waited for: as a rule, at least, at most
+
+
 class _SqliteFile(CheckedHistorian):
     """A file of SQLite, opened when it is first needed."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
-        refuse_options(endpoint, [*TableNames._fields, "timeout"])
+        refuse_unknown_options(endpoint, [*TableNames._fields, "timeout"])
         if endpoint.hosts or not endpoint.path:
             raise InputError(f"{self}: give the path of a file: sqlite:///FILE, with a further / if it begins with one")
         self.names = table_names(endpoint.options)
         self.sql = _Statements(self.names)
         self.path = Path(endpoint.path)
-        self._wait = number_option(endpoint, "timeout", 60.0, 0.0, 3600.0)  # seconds for which a lock is waited for
+        self._wait = number_option(endpoint, "timeout", *_LOCK_WAIT)
         self._db: sqlite3.Connection | None = None
 
     def connection(self, make: bool = False) -> sqlite3.Connection:
@@ -245,9 +246,9 @@ class _ParquetFolder(CheckedHistorian):
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
-        refuse_options(endpoint, ["timeout"])
+        refuse_unknown_options(endpoint, ["timeout"])
         self.root = Path(endpoint.path)
-        self.wait = number_option(endpoint, "timeout", 60.0, 0.0, 3600.0)
+        self.wait = number_option(endpoint, "timeout", *_LOCK_WAIT)
 
     def listed(self) -> list[tuple[str, str]]:
         """The pairs of `channels.json`; none where the folder is empty or not there yet."""

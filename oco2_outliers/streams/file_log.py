@@ -146,6 +146,14 @@ def unlock_file(number: int) -> None:
 
     fcntl.flock(number, fcntl.LOCK_UN)
 
+
+def stands_for(path: Path, number: int) -> bool | None:
+    """Whether a name still stands for an open file; None where it stands for nothing."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(number))
+    except FileNotFoundError:
+        return None
+
 # %% ../../nbs/streams/21_file_log.ipynb #97094eca
 @contextlib.contextmanager
 def _alone(number: int, path: Path, patience: float) -> Iterator[None]:
@@ -240,10 +248,7 @@ class LogWriter:
 
     def moved(self) -> bool:
         """Whether the name stands for another file by now, or for none."""
-        try:
-            return not os.path.samestat(os.stat(self._path), os.fstat(self._log))
-        except FileNotFoundError:
-            return True
+        return not stands_for(self._path, self._log)
 
     def close(self) -> None:
         """Let the files go."""
@@ -327,17 +332,10 @@ class _Bounds(_Files):
             self._limit = mark.end
             return True
         size = os.fstat(self._log).st_size
-        if size < self.place.end or not self._same_file():
+        if size < self.place.end or not stands_for(self.path, self._log):
             self._open(self.place.position)
             return False
         return size > self.place.end and self._adopted()
-
-    def _same_file(self) -> bool:
-        """Whether the name still stands for the file that is open."""
-        try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self._log))
-        except FileNotFoundError:
-            return False
 
     def _adopted(self) -> bool:
         """Go past the mark where no writer is at work any more, once the disk has what is there."""
@@ -397,7 +395,7 @@ class LogReader(_Chunks):
             self._limit = mark.end
         if self._loaded() and self._taken(most, out):
             return True
-        if not self._same_file() or not _holds(self._log, self.place, self.path):
+        if not stands_for(self.path, self._log) or not _holds(self._log, self.place, self.path):
             self._open(self.place.position)
         elif sure:
             raise SourceDamaged(f"{printable(self.path)} is damaged after byte {self.place.end:,}, message "

@@ -13,7 +13,6 @@ from ..ground.compiling import compiled
 from ..series.clocks import nanoseconds, span_in_words
 from ..series.freezing import FrozenChannel
 from ..series.readings import NEVER
-from ..series.limits import ChannelLimits
 from ..series.reasons import Usual, summary_reason
 from ..series.stretches import number, range_reason
 from ..series.summaries import SUMMARIES, summaries_ending
@@ -39,14 +38,6 @@ class Rules(NamedTuple):
     hours: float  # of a step
 
 
-def _least_flat(limits: ChannelLimits, step: int) -> int:
-    """Readings of a flat line; 0 where none is looked for."""
-    bound = limits.flat_line
-    if bound is None or bound.suspect is None:
-        return 0
-    return max(2, -(-nanoseconds(bound.suspect) // step) + 1)
-
-
 def rules_of(known: FrozenChannel) -> Rules:
     """The bounds of a channel."""
     limits, step = known.limits, nanoseconds(known.step)
@@ -55,7 +46,7 @@ def rules_of(known: FrozenChannel) -> Rules:
     middle, half = ((low + high) / 2, max((high - low) / 2, 1e-300)) if is_closed else (0.0, np.nan)
     tolerance = 0.0 if limits.flat_line is None else limits.flat_line.tolerance
     jump, rate = (np.inf if each is None else each.suspect for each in (limits.jump, limits.rate))
-    return Rules(float(low), float(high), float(middle), float(half), _least_flat(limits, step), float(tolerance),
+    return Rules(float(low), float(high), float(middle), float(half), known.flat_least, float(tolerance),
                  float(jump), float(rate), known.spans.rate, step / 3600e9)
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #fa6b5e43
@@ -114,11 +105,6 @@ class Looked(NamedTuple):
     steps: np.ndarray  # change since the reading before, an hour
     rates: np.ndarray
 
-    @property
-    def unit(self) -> str:
-        """The unit, with a blank before it."""
-        return f" {self.known.limits.unit}" if self.known.limits.unit else ""
-
 
 def looked_at(values: np.ndarray, new: int, known: FrozenChannel, rules: Rules) -> Looked:
     """Look back from the places of a slice from `new` on."""
@@ -130,15 +116,15 @@ def looked_at(values: np.ndarray, new: int, known: FrozenChannel, rules: Rules) 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #547883e6
 def _flat_reason(looked: Looked, value: float) -> str:
     """The sentence on a flat line so far."""
-    near = looked.rules.tolerance
-    what = f"are exactly {number(value)}{looked.unit}" if near == 0 else f"lie within {number(near)} of each other"
+    near, unit = looked.rules.tolerance, looked.known.limits.unit_after
+    what = f"are exactly {number(value)}{unit}" if near == 0 else f"lie within {number(near)} of each other"
     return f"flat line: the last {looked.rules.least} readings {what}"
 
 
 def _said_of(looked: Looked, new: int) -> tuple[str, str]:
     """Kind and sentence of the first check that flagged a new place."""
-    limits, unit, place, found = looked.known.limits, looked.unit, looked.new + new, int(looked.found[new])
-    value = looked.values[place]
+    limits, place, found = looked.known.limits, looked.new + new, int(looked.found[new])
+    unit, value = limits.unit_after, looked.values[place]
     if found & RANGED and limits.out_of_range is not None:
         return "out of range", range_reason(looked.values[place:place + 1], limits.out_of_range, unit)
     if found & FLAT:

@@ -5,7 +5,6 @@
 # %% ../../nbs/streams/10_historian_parts.ipynb #5dcc0992
 from __future__ import annotations
 
-import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +20,6 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.numbers import shown, whole_number
 from ..series.readings import rows_by_channel
-from .endpoints import Endpoint
 
 # %% auto #0
 __all__ = ['Historian']
@@ -73,33 +71,6 @@ def table_names(options: Mapping[str, str]) -> TableNames:
     if len(set(names[1:])) < 4:
         raise InputError(f"site, channel, time and value must be four columns, not {', '.join(names[1:])}")
     return names
-
-# %% ../../nbs/streams/10_historian_parts.ipynb #3d028c00
-def refuse_options(endpoint: Endpoint, known: Iterable[str]) -> None:
-    """Refuse an address with an option that its historian does not know."""
-    if odd := sorted(set(endpoint.options) - set(known)):
-        raise InputError(f"{endpoint}: unknown option {shown(odd[0])}; known: {', '.join(sorted(known)) or 'none'}")
-
-
-def number_option(endpoint: Endpoint, name: str, usual: float, least: float, most: float) -> float:
-    """A number that an address gives, or the usual one."""
-    text = endpoint.options.get(name)
-    try:
-        number = usual if text is None else float(text)
-    except ValueError:
-        number = float("nan")
-    if not least <= number <= most:
-        raise InputError(f"{endpoint}: {name} must be a number from {least:g} to {most:g}, not {shown(text)}")
-    return number
-
-# %% ../../nbs/streams/10_historian_parts.ipynb #9a951dc3
-def driver(name: str, where: object) -> Any:
-    """A module of the extra `stream`, or an error that says how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise InputError(f"{where}: the driver {name.partition('.')[0]} is not installed: "
-                         'pip install "oco2_outliers[stream]"') from None
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #c25a62ca
 FIRST_TIME, LAST_TIME = -(2**63) + 1, 2**63 - 1  # the number below the first one is NaT

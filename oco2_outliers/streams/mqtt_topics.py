@@ -29,13 +29,16 @@ from oco2_outliers.streams.broker_parts import (
     Patience,
     StreamError,
     checked_name,
-    client_library,
     keep_trying,
+)
+from oco2_outliers.streams.endpoints import (
+    PASSWORD,
+    Endpoint,
+    client_library,
     refuse_unknown_options,
     seconds_option,
+    tls_wanted,
 )
-from .endpoints import PASSWORD, Endpoint
-from .kafka_topics import tls_wanted
 
 # %% auto #0
 __all__ = []
@@ -52,8 +55,7 @@ def _checked(endpoint: Endpoint) -> Endpoint:
         raise InputError(f"{endpoint}: an address of MQTT ends with its server; name the topic apart from it")
     if endpoint.user and endpoint.secret is None:
         raise InputError(f"{endpoint}: a user needs a password: set {PASSWORD} or {PASSWORD}_FILE")
-    if "key" in endpoint.options and "cert" not in endpoint.options:
-        raise InputError(f"{endpoint}: key needs cert, the certificate that it belongs to")
+    tls_wanted(endpoint)
     return endpoint
 
 # %% ../../nbs/streams/26_mqtt_topics.ipynb #af2e5b99
@@ -433,9 +435,12 @@ class MqttBroker:
                           "thrown them away: start the listener once before you send", stacklevel=2)
         return outbox.confirmed
 
-    def listen(self, topic: str, group: str, *, start: Callable[[str], str | None], lost: Callable[[str], None],
-               owner: str, take_over: bool = False) -> MqttListener:
+    def listen(self, topic: str, group: str | None, *, start: Callable[[str], str | None],
+               lost: Callable[[str], None], owner: str, take_over: bool = False) -> MqttListener:
         """Read a topic, open levels allowed, as the one worker of a group; who comes last has its session."""
+        if group is None:
+            raise InputError(f"{self.endpoint}: MQTT shows what it keeps to nobody but the worker that it is for: how "
+                             "far that one is behind tells its health; replay the readings in the store")
         return MqttListener(self.endpoint, mqtt_topic(topic, open_levels=True), checked_name(group, "group"), start)
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ from ..ground.errors import InputError, printable
 from ..ground.numbers import shown, whole_number
 from ..ground.work import progress_bar
 from ..series.clocks import span_in_words
-from ..series.freezing import FrozenJudge
+from ..series.freezing import FrozenJudge, told_of
 from .broker_parts import Broker, Listener, Message
 from .batch_rows import Changes, Event
 from .engine import Engine
@@ -168,8 +168,9 @@ class _Worker:
         return [message for message in messages if message.partition in self.epochs]
 
     def listen(self) -> Listener:
-        """Begin to read."""
+        """Begin to read; the store knows from now on who judges."""
         source = self.source
+        self.sink.tell("told", told_of(self.engine.frozen))
         return source.broker.listen(source.topic, source.group, start=self.start, lost=self.lost, owner=self.owner,
                                     take_over=source.take_over)
 
@@ -347,7 +348,8 @@ class _Running(_Intake):
         """One turn of the loop; None where nothing came."""
         worker = self.worker
         messages = self._next(listener, most)
-        self._settings.watch("read")
+        if messages:
+            self._settings.watch("read")
         changes = worker.engine.take(messages, eager=len(messages) < self._size) if messages else Changes()
         self._sized(len(messages))
         worker.ears.hear([(row.site, row.channel) for row in changes.channels])

@@ -17,13 +17,11 @@ from oco2_outliers.streams.broker_parts import (
     TopicMissing,
     batches,
     checked_name,
-    client_library,
     keep_trying,
     partition_of,
-    seconds_option,
 )
-from .endpoints import Endpoint
-from .redis_groups import GroupMember, RedisListener
+from .endpoints import Endpoint, client_library, seconds_option
+from .redis_groups import GroupMember, RedisListener, Visitor
 from oco2_outliers.streams.redis_streams import (
     ServerAway,
     asking,
@@ -133,11 +131,14 @@ class RedisBroker(_Server):
         self._asked(sender.close)
         return sent
 
-    def listen(self, topic: str, group: str, *, start: Callable[[str], str | None], lost: Callable[[str], None],
-               owner: str, take_over: bool = False) -> RedisListener:
-        """Read a topic from where the store stands, as the one worker of a group."""
-        checked_name(topic), checked_name(group, "group")
-        member = GroupMember(self._endpoint, topic, group, owner, take_over)
+    def listen(self, topic: str, group: str | None, *, start: Callable[[str], str | None],
+               lost: Callable[[str], None], owner: str, take_over: bool = False) -> RedisListener:
+        """Read a topic from where the store stands, as the one worker of a group, or beside all groups."""
+        checked_name(topic)
+        if group is None:
+            member: GroupMember = Visitor(self._endpoint, topic, owner)
+        else:
+            member = GroupMember(self._endpoint, topic, checked_name(group, "group"), owner, take_over)
         listener = RedisListener(member, start, lost, self._limit)
         try:
             listener.begin()

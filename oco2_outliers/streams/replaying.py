@@ -149,13 +149,13 @@ def differences(one: sqlite3.Connection, other: sqlite3.Connection, tables: Sequ
                 yield from _row_differences(name, left, right, skip)
 
 # %% ../../nbs/streams/44_replaying.ipynb #48d8afcd
-def stream_until(store: ResultStore, broker: Broker, topic: str, group: str, wait: float = 10.0) -> Iterator[Message]:
+def stream_until(store: ResultStore, broker: Broker, topic: str, wait: float = 10.0) -> Iterator[Message]:
     """The messages of a source from the first to the last that the store has."""
     known = store.partitions()
     ends = {partition: position for partition, position in zip(known["partition"], known["position"]) if position}
     if not ends:
         return
-    listener = broker.listen(topic, f"{group}.replay", start=lambda _: None, lost=lambda _: None, owner="replay")
+    listener = broker.listen(topic, None, start=lambda _: None, lost=lambda _: None, owner="replay")
     try:
         while ends:
             messages = listener.read(_BATCH, wait)
@@ -250,10 +250,9 @@ def _ends_of(listener: Any, patience: float) -> dict[str, str]:
     return ends
 
 
-def lag(store: ResultStore, broker: Broker, topic: str, group: str, now: int | None = None,
-        patience: float = 10.0) -> pd.DataFrame:
+def lag(store: ResultStore, broker: Broker, topic: str, now: int | None = None, patience: float = 10.0) -> pd.DataFrame:
     """How far a store is behind its source, a row for each partition: position, end, messages behind, age."""
-    listener = broker.listen(topic, f"{group}.lag", start=store.position, lost=lambda _: None, owner="lag")
+    listener = broker.listen(topic, None, start=store.position, lost=lambda _: None, owner="lag")
     try:
         ends = _ends_of(listener, patience)
         at = {partition: store.position(partition) for partition in ends}

@@ -42,9 +42,8 @@ def piece_of(state: ChannelState, begin: int | None = None) -> Grid:
 def _found_in(state: ChannelState, view: Grid) -> list[Found]:
     """What the checks find in a piece."""
     known = state.known
-    unit = f" {known.limits.unit}" if known.limits.unit else ""
     since = max(state.settled - view.first, 0)
-    return checked(Channel(view, known.limits, known.spans, unit, None, known.habits, since))
+    return checked(Channel(view, known.limits, known.spans, None, known.habits, since))
 
 
 def _stretches_in(state: ChannelState, view: Grid, found: list[Found], decided: Decided) -> Iterator[tuple[int, int]]:

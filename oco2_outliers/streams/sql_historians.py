@@ -15,18 +15,22 @@ import numpy as np
 
 from ..ground.errors import InputError, one_line, printable
 from ..ground.numbers import shown
-from .endpoints import Endpoint, secret_of
+from oco2_outliers.streams.endpoints import (
+    Endpoint,
+    client_library,
+    number_option,
+    refuse_unknown_options,
+    secret_of,
+    tls_wanted,
+)
 from oco2_outliers.streams.historian_parts import (
     CheckedHistorian,
     HistorianAway,
     Piece,
     TableNames,
     arrays_of,
-    driver,
     identifier,
-    number_option,
     refuse_lost_digits,
-    refuse_options,
     refuse_other_values,
     table_names,
     whole_key,
@@ -204,17 +208,12 @@ def add_statement(shape: Shape, keys: tuple[Any, Any], piece: Piece) -> sa.Selec
     return sa.select(sa.func.count()).select_from(fresh)
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #7411d849
-TLS_OPTIONS = ("tls", "ca")
-
-
 def _settings(endpoint: Endpoint, seconds: float) -> dict[str, Any]:
     """What psycopg needs to connect."""
     told: dict[str, Any] = {"host": ",".join(endpoint.hosts) or "127.0.0.1", "port": endpoint.port or 5432,
                             "dbname": endpoint.path, "connect_timeout": 10, "application_name": "oco2_outliers",
                             "options": f"-c TimeZone=UTC -c statement_timeout={round(1000 * seconds)}"}
-    if endpoint.options.get("tls", "yes") != "yes":
-        raise InputError(f"{endpoint}: tls can be yes, or is left out")
-    if set(endpoint.options) & set(TLS_OPTIONS):
+    if tls_wanted(endpoint):
         told |= {"sslmode": "verify-full", "sslrootcert": endpoint.options.get("ca", "system")}
     secret = historian_secret(endpoint)
     return told | {name: value for name, value in (("user", endpoint.user), ("password", secret)) if value}
@@ -225,7 +224,7 @@ class _PostgresTable(CheckedHistorian):
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
-        refuse_options(endpoint, [*TableNames._fields, "schema", "timeout", *TLS_OPTIONS])
+        refuse_unknown_options(endpoint, [*TableNames._fields, "schema", "timeout", "tls", "ca"])
         if not endpoint.path or "/" in endpoint.path:
             raise InputError(f"{self}: give the name of a database: postgresql://USER@HOST/NAME")
         self.names = table_names(endpoint.options)
@@ -239,7 +238,7 @@ class _PostgresTable(CheckedHistorian):
         """What makes connections."""
         import sqlalchemy as sa
 
-        psycopg = driver("psycopg", self)
+        psycopg = client_library("psycopg")
         return sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(**self._settings),
                                 hide_parameters=True, pool_pre_ping=True, use_native_hstore=False)
 

@@ -57,7 +57,6 @@ TABLES = {
     "about": StoredTable({"word": _TEXT}, {"text": _TEXT}),
 }
 COMPARED = ("verdicts", "stretches", "events", "dead", "counts")  # what must be equal in two runs over one stream
-MOST_KEPT = 2**20  # bytes of a dead letter that are kept
 
 # %% ../../nbs/streams/39_store_tables.ipynb #951a91a7
 def table_statement(name: str, strict: bool = sqlite3.sqlite_version_info >= (3, 37)) -> str:

@@ -20,8 +20,9 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.numbers import shown
 from ..ground.words import counted
+from ..series.limits import entry_for
 from ..series.readings import NEVER
-from ..series.results import RESULT_COLUMNS, SeriesResult
+from ..series.results import FROZEN, RESULT_COLUMNS, SeriesResult
 from .store_files import about_of, connect_to_read
 from .store_tables import COMPARED, TABLES, canonical_line, store_errors, table_rows
 
@@ -177,7 +178,7 @@ def summary_lines(base: sqlite3.Connection) -> list[str]:
     return [printable(line) for line in lines]
 
 # %% ../../nbs/streams/39b_stored_results.ipynb #ae4a478d
-_SETTINGS: dict[str, Any] = {"detector": "a frozen model", "alpha": None, "causal": False}
+_SETTINGS: dict[str, Any] = {"detector": FROZEN, "alpha": None, "causal": False}
 _CHANNEL: dict[str, Any] = {"window": 0, "window_time": "", "step": "", "threshold": None, "calibrated_by": "",
                             "notes": []}
 
@@ -215,8 +216,9 @@ def result_of(base: sqlite3.Connection) -> SeriesResult:
     kinds: dict[tuple[str, str], Counter] = {}
     for site, channel, kind in zip(windows["site"], windows["channel"], windows["kind"]):
         kinds.setdefault((site, channel), Counter())[kind] += 1
-    told = [_channel_told(pair, rows, kinds.get(pair, Counter()), channels.get(pair, {}))  # type: ignore[arg-type]
-            for pair, rows in points.groupby(["site", "channel"], sort=False)]
+    groups: Any = points.groupby(["site", "channel"], sort=False)
+    told = [_channel_told(pair, rows, kinds.get(pair, Counter()), entry_for(channels, *pair) or {})
+            for pair, rows in groups]
     waiting = int((~points["settled"]).sum())
     notes = [f"{counted(waiting, 'reading')} with a first verdict only"] if waiting else []
     counts = {str(kind): int(n) for kind, n in windows["kind"].value_counts().items()}

@@ -135,3 +135,9 @@ def test_larger_batches_behind_a_lag_change_no_row(tmp_path, frozen):
     told = run(many, frozen, sent, watch=steps.append)
     assert told[2] == run(few, frozen, sent, most=500)[2] and told[0]["judged"] == 6000
     assert steps.count("stored") < 9  # 500, 1000, 2000, and what is left
+
+
+def test_a_read_that_brings_nothing_is_no_step(tmp_path, frozen):
+    steps = []
+    run(tmp_path, frozen, readings(range(20)), watch=steps.append)
+    assert steps[:4] == ["read", "judged", "stored", "told"] and steps.count("read") == 1
