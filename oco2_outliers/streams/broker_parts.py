@@ -175,18 +175,18 @@ def partition_of(key: str, partitions: int) -> int:
     return zlib.crc32(key.encode("utf-8", "surrogatepass")) % partitions if partitions > 1 else 0
 
 # %% ../../nbs/streams/20_broker_parts.ipynb #22750187
-MOST_BODY = 256 * 2**20  # bytes; no reading needs more than a few hundred
-BATCH_BYTES = 8 * 2**20
+_MOST_BODY = 256 * 2**20  # bytes; no reading needs more than a few hundred
+_BATCH_BYTES = 8 * 2**20
 
 
 def batches(messages: Iterable[tuple[str, bytes]], most: int = 1000,
-            most_bytes: int = BATCH_BYTES) -> Iterator[list[tuple[str, bytes]]]:
+            most_bytes: int = _BATCH_BYTES) -> Iterator[list[tuple[str, bytes]]]:
     """Messages in lists of at most `most`, and of at most `most_bytes` where more than one is in a list."""
     batch: list[tuple[str, bytes]] = []
     size = 0
     for key, body in messages:
-        if len(body) > MOST_BODY:
-            raise InputError(f"a message of {len(body):,} bytes is too long: {MOST_BODY:,} are the most")
+        if len(body) > _MOST_BODY:
+            raise InputError(f"a message of {len(body):,} bytes is too long: {_MOST_BODY:,} are the most")
         if batch and (len(batch) >= most or size + len(body) > most_bytes):
             yield batch
             batch, size = [], 0

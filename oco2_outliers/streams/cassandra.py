@@ -95,7 +95,7 @@ class _LookedAt(_Paged):
 _MOST_BUCKETS = 600
 
 
-class CassandraHistorian(_LookedAt):
+class _CassandraHistorian(_LookedAt):
     """Readings in a table of Cassandra."""
 
     def pairs(self) -> set[tuple[str, str]]:
@@ -136,7 +136,7 @@ _IN_FLIGHT = 64
 _AT_ONCE = 2_000
 
 
-class WritableCassandra(CassandraHistorian):
+class WritableCassandra(_CassandraHistorian):
     """The same, and readings can be added."""
 
     def add(self, pieces: Sequence[Piece]) -> int:

@@ -124,7 +124,7 @@ class _SqliteFile(CheckedHistorian):
             raise InputError(f"{self}: the time {shown(kind[1])} is no whole number of nanoseconds")
 
 # %% ../../nbs/streams/11_file_historians.ipynb #6c92ba96
-class SqliteHistorian(_SqliteFile):
+class _SqliteHistorian(_SqliteFile):
     """Readings in a file of SQLite."""
 
     def pairs(self) -> Iterator[tuple[str, str]]:
@@ -153,7 +153,7 @@ class SqliteHistorian(_SqliteFile):
             first = found[-1][0] + 1
 
 # %% ../../nbs/streams/11_file_historians.ipynb #9cc7969d
-class WritableSqlite(SqliteHistorian):
+class WritableSqlite(_SqliteHistorian):
     """The same, and readings can be added."""
 
     def add(self, pieces: Sequence[Piece]) -> int:
@@ -190,7 +190,7 @@ _FORMAT = "oco2_outliers historian"
 _MONTH = re.compile(r"\d{4}-\d\d\.parquet")
 
 
-def folder_of(site: str, channel: str) -> str:
+def _folder_of(site: str, channel: str) -> str:
     """The name of the folder of a channel: plain letters of its names, and a hash of both."""
     plain = re.sub(r"[^a-z0-9]+", "-", f"{site[:40]} {channel[:40]}".lower()).strip("-")
     digest = hashlib.sha256(json.dumps([site, channel]).encode()).hexdigest()[:16]
@@ -272,7 +272,7 @@ class _ParquetFolder(CheckedHistorian):
 
     def months(self, site: str, channel: str) -> list[Path]:
         """The files of a channel, in order."""
-        folder = inside(self.root, folder_of(site, channel))
+        folder = inside(self.root, _folder_of(site, channel))
         if not folder.is_dir():
             return []
         names = sorted(name for name in os.listdir(folder) if _MONTH.fullmatch(name))
@@ -282,7 +282,7 @@ class _ParquetFolder(CheckedHistorian):
         """There is nothing to let go of."""
 
 # %% ../../nbs/streams/11_file_historians.ipynb #bc5edacf
-class ParquetHistorian(_ParquetFolder):
+class _ParquetHistorian(_ParquetFolder):
     """Readings in a folder of Parquet."""
 
     def pairs(self) -> Iterator[tuple[str, str]]:
@@ -332,7 +332,7 @@ def _alone(root: Path, wait: float) -> Iterator[None]:
         yield
 
 # %% ../../nbs/streams/11_file_historians.ipynb #6e1ceffa
-class WritableParquet(ParquetHistorian):
+class WritableParquet(_ParquetHistorian):
     """The same, and readings can be added."""
 
     def add(self, pieces: Sequence[Piece]) -> int:
@@ -367,7 +367,7 @@ class WritableParquet(ParquetHistorian):
         months = _months(piece.times)
         for month in np.unique(months):
             part = Piece(*piece[:2], piece.times[months == month], piece.values[months == month])
-            path = inside(self.root, f"{folder_of(*piece[:2])}/{_month_name(int(month))}")
+            path = inside(self.root, f"{_folder_of(*piece[:2])}/{_month_name(int(month))}")
             pages = list(self._of_month(path, 2**17)) if path.exists() else []
             times = np.concatenate([np.zeros(0, np.int64), *(page[0] for page in pages)])
             values = np.concatenate([np.zeros(0), *(page[1] for page in pages)])

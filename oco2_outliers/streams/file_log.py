@@ -69,7 +69,7 @@ def packed(batch: Iterable[tuple[str, bytes]], place: Place) -> tuple[bytes, Pla
     return b"".join(pieces), Place(number, start, end, chain)
 
 # %% ../../nbs/streams/21_file_log.ipynb #41abbb65
-def unpacked(data: bytes, base: int, place: Place, partition: str, most: int, out: list[Message]) -> Place:
+def _unpacked(data: bytes, base: int, place: Place, partition: str, most: int, out: list[Message]) -> Place:
     """Append up to `most` messages to `out`, from the bytes that stand at `base` on; where the last of them stands."""
     number, start, end, chain = place
     view, length, head, crc32, new = memoryview(data), len(data), _HEAD.unpack_from, zlib.crc32, tuple.__new__
@@ -189,7 +189,7 @@ def _last_whole(number: int, place: Place) -> Place:
     chunk = _CHUNK
     while place.end < size:
         data = os.pread(number, chunk, place.end)
-        found = unpacked(data, place.end, place, "", len(data), [])
+        found = _unpacked(data, place.end, place, "", len(data), [])
         if found.end == place.end:
             if chunk >= size - place.end:
                 break
@@ -358,7 +358,7 @@ class _Chunks(_Bounds):
         """Take messages from the bytes at hand; whether there was one."""
         if not self._base <= self.place.end < self._base + len(self._data):
             return False
-        before, self.place = self.place, unpacked(self._data, self._base, self.place, self.partition, most, out)
+        before, self.place = self.place, _unpacked(self._data, self._base, self.place, self.partition, most, out)
         return self.place.end > before.end
 
     def _loaded(self) -> bool:

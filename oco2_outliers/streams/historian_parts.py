@@ -25,7 +25,7 @@ from ..series.readings import rows_by_channel
 __all__ = ['Historian']
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #2e3c7bc3
-MOST_NAME_BYTES = 1_000  # PostgreSQL indexes two such names and a time, but not much more
+_MOST_NAME_BYTES = 1_000  # PostgreSQL indexes two such names and a time, but not much more
 
 
 def checked_name(name: Any, what: str) -> str:
@@ -38,8 +38,8 @@ def checked_name(name: Any, what: str) -> str:
         size = len(name.encode("utf-8"))
     except UnicodeEncodeError:
         raise InputError(f"{what} {shown(name)} is no text that UTF-8 can hold") from None
-    if size > MOST_NAME_BYTES:
-        raise InputError(f"{what} {shown(name)} has {size:,} bytes; {MOST_NAME_BYTES:,} are the most")
+    if size > _MOST_NAME_BYTES:
+        raise InputError(f"{what} {shown(name)} has {size:,} bytes; {_MOST_NAME_BYTES:,} are the most")
     return name
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #c19dfb56
@@ -77,7 +77,7 @@ FIRST_TIME, LAST_TIME = -(2**63) + 1, 2**63 - 1  # the number below the first on
 DAY = 86_400_000_000_000  # ns
 
 
-def instant_of(value: Any, what: str) -> int:
+def _instant_of(value: Any, what: str) -> int:
     """A moment in nanoseconds since 1970, from a number of them, an ISO text, or a time; without a zone it is UTC."""
     if isinstance(value, Integral) and not isinstance(value, bool):
         if not FIRST_TIME <= int(value) <= LAST_TIME:
@@ -95,16 +95,16 @@ def instant_of(value: Any, what: str) -> int:
     return int(read.value)
 
 
-def span_of(start: Any, end: Any) -> tuple[int, int]:
+def _span_of(start: Any, end: Any) -> tuple[int, int]:
     """The first and the last nanosecond of [start, end); the first is the greater one where the span is empty."""
-    first = FIRST_TIME if start is None else instant_of(start, "start")
-    last = LAST_TIME if end is None else instant_of(end, "end") - 1
+    first = FIRST_TIME if start is None else _instant_of(start, "start")
+    last = LAST_TIME if end is None else _instant_of(end, "end") - 1
     if first > last + 1:
         raise InputError(f"start must not be after end: {shown(start)}, {shown(end)}")
     return first, last
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #31698195
-COLUMNS = ("time", "site", "channel", "value")
+_COLUMNS = ("time", "site", "channel", "value")
 
 
 class Piece(NamedTuple):
@@ -141,7 +141,7 @@ def _values_in(column: pd.Series) -> np.ndarray:
     return values
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #e7dde7b1
-def moment_in_words(time: int) -> str:
+def _moment_in_words(time: int) -> str:
     """A number of nanoseconds as a person reads it."""
     return str(pd.Timestamp(time, unit="ns", tz="UTC"))
 
@@ -158,7 +158,7 @@ def refuse_other_values(piece: Piece, times: np.ndarray, values: np.ndarray) -> 
     other = (stored != given) & ~(np.isnan(stored) & np.isnan(given))
     if other.any():
         row = int(np.flatnonzero(other)[0])
-        when = moment_in_words(int(piece.times[there][row]))
+        when = _moment_in_words(int(piece.times[there][row]))
         raise InputError(f"channel {shown(piece.channel)} at site {shown(piece.site)} has the value {stored[row]:g} at "
                          f"{when}, and now {given[row]:g} came: nothing was written; correct the one that is wrong")
     return there
@@ -174,11 +174,11 @@ def _piece(site: str, channel: str, times: np.ndarray, values: np.ndarray) -> Pi
     return once
 
 
-def pieces_of(frame: pd.DataFrame) -> list[Piece]:
+def _pieces_of(frame: pd.DataFrame) -> list[Piece]:
     """What a frame adds, channel by channel; an error if a single row of it cannot be kept."""
-    if not isinstance(frame, pd.DataFrame) or (lacking := [name for name in COLUMNS if name not in frame.columns]):
+    if not isinstance(frame, pd.DataFrame) or (lacking := [name for name in _COLUMNS if name not in frame.columns]):
         told = f"lacks {', '.join(lacking)}" if isinstance(frame, pd.DataFrame) else f"is {shown(type(frame))}"
-        raise InputError(f"a frame of readings has the columns {', '.join(COLUMNS)}; this one {told}")
+        raise InputError(f"a frame of readings has the columns {', '.join(_COLUMNS)}; this one {told}")
     names = frame[["site", "channel"]]
     if (none := names.isna().any(axis=1)).any():
         raise InputError(f"a site or a channel is missing in row {shown(frame.index[none][0])}")
@@ -194,7 +194,7 @@ def pieces_of(frame: pd.DataFrame) -> list[Piece]:
 def refuse_lost_digits(piece: Piece, step: int, where: object) -> None:
     """Refuse times that are no whole multiples of what a column keeps, in nanoseconds."""
     if (lost := piece.times % step != 0).any():
-        when = moment_in_words(int(piece.times[lost][0]))
+        when = _moment_in_words(int(piece.times[lost][0]))
         raise InputError(f"{where}: the column of times keeps steps of {step:,} ns; {when} would lose digits")
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #e316ae60
@@ -323,13 +323,13 @@ class CheckedHistorian(ABC):
 
     def write(self, frame: pd.DataFrame) -> int:
         """Keep the readings of a frame; how many were new."""
-        pieces = pieces_of(frame)
+        pieces = _pieces_of(frame)
         return self.add(pieces) if pieces else 0
 
     def read(self, site: str, channel: str, start: Any = None, end: Any = None,
              rows: int = 50_000) -> Iterator[pd.DataFrame]:
         """Frames of the readings of a channel in [start, end), in the order of time."""
-        first, last = span_of(start, end)
+        first, last = _span_of(start, end)
         return _frames(self, checked_name(site, "site"), checked_name(channel, "channel"), first, last,
                        whole_number("rows", rows, 1, _MOST_ROWS))
 

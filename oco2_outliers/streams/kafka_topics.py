@@ -492,7 +492,7 @@ class _Reading(_Begun):
 _SLICE = 0.1  # seconds; while nothing is begun, one looks often whether something was given
 
 
-class KafkaListener(_Reading):
+class _KafkaListener(_Reading):
     """What reads a topic as one worker of a group."""
 
     def read(self, most: int, wait: float) -> list[Message]:
@@ -539,7 +539,7 @@ class KafkaListener(_Reading):
                 self._consumer.commit(offsets=offsets, asynchronous=True)
 
 # %% ../../nbs/streams/24_kafka_topics.ipynb #704fee36
-class _AllOfIt(KafkaListener):
+class _AllOfIt(_KafkaListener):
     """A listener that knows all partitions of its topic."""
 
     def _numbers(self) -> set[int]:

@@ -43,12 +43,12 @@ _OURS = re.compile(r"(.*)~[0-9a-f]{8}")
 _RECONNECTS = 2.0  # seconds that a worker has to connect again before it counts as dead
 
 
-def consumer_name(owner: str) -> str:
+def _consumer_name(owner: str) -> str:
     """A name for the consumer, and for its connection, of a worker."""
     return re.sub(r"[^!-~]", "_", owner)[:100] + f"~{secrets.token_hex(4)}"
 
 
-def in_the_way(name: str, idle: float, me: str, session: float, connected: set[str] | None) -> bool:
+def _in_the_way(name: str, idle: float, me: str, session: float, connected: set[str] | None) -> bool:
     """Whether a consumer, idle for so many seconds, may be a worker that still reads."""
     found, mine = _OURS.fullmatch(name), _OURS.fullmatch(me)
     if found and mine and found[1] == mine[1]:
@@ -64,7 +64,7 @@ class _Group:
     def __init__(self, endpoint: Endpoint, topic: str, group: str, owner: str, take_over: bool = False) -> None:
         self.endpoint, self.topic, self.group, self.take_over = endpoint, topic, group, take_over
         self.keys: list[str] = []  # known when the server has answered
-        self.me = consumer_name(owner)
+        self.me = _consumer_name(owner)
         self.client = redis_client(endpoint, self.me)
         self.session = seconds_option(endpoint, "session", SESSION)
         self.owner_key = f"{topic}:{group}:owner"
@@ -118,7 +118,7 @@ class _Taking(_Group):
         others = self.others(self.keys[0])
         connected = self.connected() if others else None
         return {name: idle for name, idle in others.items()
-                if in_the_way(name, idle, self.me, self.session, connected)}
+                if _in_the_way(name, idle, self.me, self.session, connected)}
 
     def _taken(self) -> bool:
         """Write our name down, if nobody is in the way and no other newcomer was quicker."""
@@ -209,7 +209,7 @@ class Visitor(GroupMember):
         return None
 
 # %% ../../nbs/streams/22a_redis_groups.ipynb #61953106
-class Answer(NamedTuple):
+class _Answer(NamedTuple):
     """What one transaction gave."""
 
     owner: bytes | None  # whose turn it is
@@ -218,7 +218,7 @@ class Answer(NamedTuple):
     found: Any  # by stream that goes on, the entries
 
 
-def read_once(member: GroupMember, stands: Mapping[str, Stand], most: int, look: bool = False) -> Answer:
+def _read_once(member: GroupMember, stands: Mapping[str, Stand], most: int, look: bool = False) -> _Answer:
     """Read on from where we stand, in one transaction; `look` asks for the facts as well."""
     keys = member.keys
     with member.client.pipeline(transaction=True) as pipe:
@@ -232,10 +232,10 @@ def read_once(member: GroupMember, stands: Mapping[str, Stand], most: int, look:
     n = len(keys)
     whole = [stands[key].entry == BEGINNING or bool(last) and last[0][0].decode() == stands[key].entry
              for key, last in zip(keys, told[:n])]
-    return Answer(owner, whole, [facts_of(each) for each in told[n:2 * n]] if look else [], told[-1] or [])
+    return _Answer(owner, whole, [facts_of(each) for each in told[n:2 * n]] if look else [], told[-1] or [])
 
 # %% ../../nbs/streams/22a_redis_groups.ipynb #4f95ff42
-def woken(member: GroupMember, stands: Mapping[str, Stand], seconds: float) -> bool:
+def _woken(member: GroupMember, stands: Mapping[str, Stand], seconds: float) -> bool:
     """Wait until one of the streams goes on; False where none did."""
     last = (stands[key].entry for key in member.keys)
     return bool(member.client.execute_command("XREAD", "COUNT", 1, "BLOCK", max(int(seconds * 1000), 1), "STREAMS",
@@ -282,7 +282,7 @@ class _Checked(_Partitions):
             found_stand(self._member.client, self._source, key, self._names[key], stand.position)
         self._member.make()
 
-    def _refuse_another(self, answer: Answer) -> None:
+    def _refuse_another(self, answer: _Answer) -> None:
         """Raise where a stream is not the one that was read, or has lost what was not."""
         for key, facts, present in zip(self._names, answer.facts, answer.whole):
             checked_stand(self._source, self._names[key], self._stands[key].position, facts, present)
@@ -316,16 +316,17 @@ class _Fetching(_Checked):
         if not self._entered():
             time.sleep(min(0.1, self._member.session / 10, seconds))
             return []
+        wait = min(seconds, LONGEST_WAIT, self._member.session / 4)
         if not self._sure:
             self._repair()
-        elif self._idle and not woken(self._member, self._stands, min(seconds, LONGEST_WAIT, self._member.session / 4)):
+        elif self._idle and not _woken(self._member, self._stands, wait):
             if time.monotonic() - self._beaten > min(LONGEST_WAIT / 2, self._member.session / 4):
                 self._beaten = time.monotonic()
                 self._refuse_fenced(self._member.beat())
             return []
-        answer = read_once(self._member, self._stands, min(most, self._most), look=not self._sure)
+        answer = _read_once(self._member, self._stands, min(most, self._most), look=not self._sure)
         if not all(answer.whole) and not answer.facts:
-            answer = read_once(self._member, self._stands, min(most, self._most), look=True)
+            answer = _read_once(self._member, self._stands, min(most, self._most), look=True)
         self._refuse_fenced(answer.owner)
         self._refuse_another(answer)
         self._sure, self._beaten = True, time.monotonic()
