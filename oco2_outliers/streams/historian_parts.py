@@ -77,7 +77,7 @@ FIRST_TIME, LAST_TIME = -(2**63) + 1, 2**63 - 1  # the number below the first on
 DAY = 86_400_000_000_000  # ns
 
 
-def _instant_of(value: Any, what: str) -> int:
+def instant_of(value: Any, what: str) -> int:
     """A moment in nanoseconds since 1970, from a number of them, an ISO text, or a time; without a zone it is UTC."""
     if isinstance(value, Integral) and not isinstance(value, bool):
         if not FIRST_TIME <= int(value) <= LAST_TIME:
@@ -97,8 +97,8 @@ def _instant_of(value: Any, what: str) -> int:
 
 def _span_of(start: Any, end: Any) -> tuple[int, int]:
     """The first and the last nanosecond of [start, end); the first is the greater one where the span is empty."""
-    first = FIRST_TIME if start is None else _instant_of(start, "start")
-    last = LAST_TIME if end is None else _instant_of(end, "end") - 1
+    first = FIRST_TIME if start is None else instant_of(start, "start")
+    last = LAST_TIME if end is None else instant_of(end, "end") - 1
     if first > last + 1:
         raise InputError(f"start must not be after end: {shown(start)}, {shown(end)}")
     return first, last

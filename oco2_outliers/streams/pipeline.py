@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from ..ground.errors import InputError, printable
-from ..ground.numbers import shown, whole_number
+from ..ground.numbers import whole_number
 from ..ground.work import progress_bar
 from ..series.clocks import span_in_words
 from ..series.freezing import FrozenJudge, told_of
 from .broker_parts import Broker, Listener, Message
 from .batch_rows import Changes, Event
 from .engine import Engine
+from .historian_parts import instant_of
 from .result_store import ResultStore
 
 # %% auto #0
@@ -262,14 +262,7 @@ def _end_of(until: Any) -> int | None:
     """The moment at which a run ends, in ns; None for the end of the source, or for none."""
     if until is None or until == "end":
         return None
-    try:
-        moment = pd.Timestamp(until)
-        moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
-        if pd.isna(moment):  # of an empty text, for example
-            raise ValueError
-        return int(moment.as_unit("ns").value)
-    except (ValueError, TypeError, OverflowError):
-        raise InputError(f"until must be 'end' or a time such as 2013-05-01, not {shown(until)}") from None
+    return instant_of(until, "until")
 
 
 def _reached(changes: Changes, moment: int | None) -> bool:

@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError, printable
-from ..ground.numbers import shown
 from ..ground.words import counted
 from ..series.limits import entry_for
 from ..series.readings import NEVER
 from ..series.results import FROZEN, RESULT_COLUMNS, SeriesResult
+from .historian_parts import instant_of
 from .store_files import about_of, connect_to_read
 from .store_tables import COMPARED, TABLES, canonical_line, store_errors, table_rows
 
@@ -83,18 +83,6 @@ _FIRST = {name: name for name in ("settled", "first_score", "first_outlier", "fi
 _STRETCH = {"time": '"start"', "start": '"start"', "end": '"end"', "source": "''"} | {
     name: name for name in RESULT_COLUMNS if name not in ("time", "start", "end", "source")}
 
-
-def _moment(name: str, value: Any) -> int:
-    """A moment in ns; one without a zone is in UTC."""
-    try:
-        found = pd.Timestamp(value)
-        if pd.isna(found):  # of an empty text, for example
-            raise ValueError
-        found = found.tz_localize("UTC") if found.tzinfo is None else found
-        return int(found.as_unit("ns").value)
-    except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{name} {shown(value)} is no moment: write 2013-03-01T12:00") from None
-
 # %% ../../nbs/streams/39b_stored_results.ipynb #4c099e61
 class Which(NamedTuple):
     """Which readings are asked for."""
@@ -108,8 +96,8 @@ class Which(NamedTuple):
     def where(self) -> tuple[str, list]:
         """The condition, and its values."""
         asked = [("site = ?", self.site), ("channel = ?", self.channel),
-                 ("time >= ?", None if self.start is None else _moment("start", self.start)),
-                 ("time < ?", None if self.end is None else _moment("end", self.end)),
+                 ("time >= ?", None if self.start is None else instant_of(self.start, "start")),
+                 ("time < ?", None if self.end is None else instant_of(self.end, "end")),
                  ("settled = ?", 1 if self.settled_only else None)]
         given = [(text, value) for text, value in asked if value is not None]
         return " AND ".join(["1", *(text for text, _ in given)]), [value for _, value in given]
