@@ -633,7 +633,11 @@ class KafkaBroker(_Sender):
         settings = self._reading(owner, _NO_GROUP if group is None else group)
         worker = KafkaWorker(self, topic, self.asked(lambda: self.look(checked_name(topic))), start, lost)
         if group is None:
-            worker.read_all(settings)
+            try:
+                worker.read_all(settings)
+            except BaseException:
+                worker.close()
+                raise
             return worker
         if "instance" in self.endpoint.options:
             settings["group.instance.id"] = checked_name(self.endpoint.options["instance"], "instance")
