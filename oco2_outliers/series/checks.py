@@ -16,7 +16,7 @@ from ..ground.errors import InputError
 from ..ground.words import counted
 from ..ground.work import progress
 from .clocks import nanoseconds, span_in_words
-from .learning import learn_limits, spans_for
+from .learning import learn_limits, spans_of
 from .limits import ChannelLimits, SeriesConfig, as_config, nearest
 from .readings import NEVER, Grid, SensorSeries, as_series, grid, instants
 from .stretches import Channel, Found, Habits, Stretch, checked, number, range_scores, runs_of, when
@@ -65,11 +65,6 @@ class Task:
     limits: ChannelLimits
     zone: Any
     stretches: list[tuple[int, int, Stretch, int, int]]  # first and last time, the stretch, its flag, its first row
-
-    @property
-    def unit(self) -> str:
-        """The unit, with a blank before it."""
-        return f" {self.limits.unit}" if self.limits.unit else ""
 
     def add(self, stretch: Stretch, flag: int) -> tuple[int, int]:
         """Keep a stretch of slots; returns its first and last time."""
@@ -129,7 +124,7 @@ def _tell_extras(task: Task, said: Verdicts) -> None:
             kind, old, new = "duplicate", values[original[place]], values[place]
             same = old == new or (np.isnan(old) and np.isnan(new))
             reason = "duplicate: another reading has this time, " + (
-                "with the same value" if same else f"and says {number(old)}{task.unit}")
+                "with the same value" if same else f"and says {number(old)}{task.limits.unit_after}")
         said.claim(row, kind, reason, time, time)
         said.raise_flag(row, SUSPECT)
         task.stretches.append((time, time, Stretch(kind, 0, 0, float(values[place]), np.nan, reason), SUSPECT,
@@ -171,7 +166,7 @@ def _tell_alone(task: Task, said: Verdicts) -> None:
         value, row = task.values[place], task.rows[[place]]
         low, high = bound.suspect
         edge, side = (high, "above") if value > high else (low, "below")
-        reason = f"out of range: {number(value)}{task.unit} is {side} {number(edge)}"
+        reason = f"out of range: {number(value)}{task.limits.unit_after} is {side} {number(edge)}"
         said.raise_flag(row, SUSPECT)
         time = int(task.times[place])
         said.claim(row, "out of range", reason, time, time)
@@ -222,9 +217,7 @@ def _check(series: SensorSeries, pair: tuple[str, str], limits: ChannelLimits, s
                 view, limits, table["time"].dt.tz, [])
     found: list[Found] = []
     if view is not None:
-        spans = spans_for(view.step, *(getattr(getattr(limits, name), "over", None)
-                                       for name in ("rate", "level_shift", "drift", "noisy")))
-        found = checked(Channel(view, limits, spans, task.unit, task.zone, habits))
+        found = checked(Channel(view, limits, spans_of(limits, view.step), task.zone, habits))
     tell_all(task, found, said)
     return task
 

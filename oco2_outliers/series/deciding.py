@@ -95,6 +95,7 @@ class Decided:
     threshold: float | None = None
     calibrated_by: str = ""
     runs: list[tuple[int, int]] = field(default_factory=list)
+    reasons: list[tuple[int, int, int, str, str]] = field(default_factory=list)  # of the runs, by a frozen forest
     notes: list[str] = field(default_factory=list)
 
 # %% ../../nbs/series/77_deciding.ipynb #affcf054

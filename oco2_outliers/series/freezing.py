@@ -26,13 +26,14 @@ from ..ground.work import progress
 from ..pictures.arrays import read_arrays
 from .calibration import Calibration, calibrated_by_surrogates, surrogates_for, too_short
 from .checks import check_series
-from .clocks import nanoseconds
+from .clocks import nanoseconds, span_in_words
 from .deciding import Asked, decide, window_in_readings
 from .grown import GrownForest, forest_bytes, forest_contents, grown_forest
-from .learning import Spans, learn_limits, ordinary_run, spans_for
-from .limits import ChannelLimits, SeriesConfig, as_config
+from .learning import Spans, learn_limits, ordinary_run, spans_of
+from .limits import ChannelLimits, SeriesConfig, as_config, entry_for
 from .measures import roughness
 from .readings import Grid, SensorSeries, as_series, grid
+from .results import FROZEN
 from .stretches import Habits, usual_noise
 
 # %% auto #0
@@ -62,8 +63,12 @@ class FrozenChannel:
     @cached_property
     def spans(self) -> Spans:
         """How many readings each check looks over."""
-        return spans_for(self.step, *(getattr(getattr(self.limits, name), "over", None)
-                                      for name in ("rate", "level_shift", "drift", "noisy")))
+        return spans_of(self.limits, self.step)
+
+    @property
+    def flat_least(self) -> int:
+        """Readings of a flat line at least; 0 where none is looked for."""
+        return self.limits.flat_least(nanoseconds(self.step))
 
 # %% ../../nbs/series/77a_freezing.ipynb #d74aa53b
 def with_thresholds(known: FrozenChannel, alpha: float) -> FrozenChannel:
@@ -73,18 +78,10 @@ def with_thresholds(known: FrozenChannel, alpha: float) -> FrozenChannel:
     return replace(known, threshold=settled, first_threshold=first)
 
 # %% ../../nbs/series/77a_freezing.ipynb #a5e5a93e
-def _flat_least(known: FrozenChannel) -> int:
-    """Readings of a flat line at least; 0 where none is looked for."""
-    bound = known.limits.flat_line
-    if bound is None or bound.suspect is None:
-        return 0
-    return max(2, -(-nanoseconds(bound.suspect) // nanoseconds(known.step)) + 1)
-
-
 def slots_ahead(known: FrozenChannel) -> int:
     """How many later slots can change the settled verdict of a reading that is in no stretch."""
     spans, limits, window = known.spans, known.limits, known.window
-    looks = [2, window + window // 2, _flat_least(known)]
+    looks = [2, window + window // 2, known.flat_least]
     if limits.level_shift is not None:
         looks.append(spans.level_shift + 2)
     if limits.noisy is not None:
@@ -97,7 +94,7 @@ def slots_ahead(known: FrozenChannel) -> int:
 def slots_back(known: FrozenChannel) -> int:
     """How many earlier slots a verdict looks at, those that join two stretches among them."""
     spans, limits, window = known.spans, known.limits, known.window
-    looks = [4, 3 * window + 4, _flat_least(known) + 4]
+    looks = [4, 3 * window + 4, known.flat_least + 4]
     for name, span in (("rate", 2 * spans.rate), ("level_shift", 2 * spans.level_shift), ("noisy", spans.noisy),
                        ("drift", 5 * spans.quarter)):
         if getattr(limits, name) is not None:
@@ -136,8 +133,7 @@ class FrozenJudge:
 
     def of(self, site: str, channel: str) -> FrozenChannel | None:
         """What is known of a channel: its own lines, else those of ``"*"``; None where there are none."""
-        pairs = ((site, channel), (site, "*"), ("*", channel), ("*", "*"))
-        return next((self.channels[pair] for pair in pairs if pair in self.channels), None)
+        return entry_for(self.channels, site, channel)
 
     def needed(self, site: str, channel: str) -> FrozenChannel:
         """The same, or an error that names what is known."""
@@ -164,9 +160,8 @@ class FrozenJudge:
 # %% ../../nbs/series/77a_freezing.ipynb #841e6b55
 def habits_of(view: Grid, limits: ChannelLimits, spans: Spans) -> Habits:
     """What sentences call ordinary, from the history of a channel."""
-    flat, run = limits.flat_line, 0
-    if flat is not None and flat.suspect is not None:
-        least = max(2, -(-nanoseconds(flat.suspect) // nanoseconds(view.step)) + 1)
+    flat, least, run = limits.flat_line, limits.flat_least(nanoseconds(view.step)), 0
+    if flat is not None and least:
         run = ordinary_run(view.values, least, flat.tolerance)
     noise = usual_noise(roughness(view.values, spans.noisy))
     return Habits(run, float(noise) if np.isfinite(noise) else 0.0)
@@ -482,3 +477,20 @@ def hash_of_judge(judge: FrozenJudge) -> str:
     for each in arrays:
         digest.update(f"{each.dtype.str} {each.shape}".encode() + each.tobytes())
     return digest.hexdigest()
+
+# %% ../../nbs/series/77a_freezing.ipynb #42b203ce
+BY_HISTORY = "frozen history"  # what calibrated it
+
+
+def _channel_told(pair: tuple[str, str], known: FrozenChannel) -> dict[str, Any]:
+    """What is told of one channel."""
+    return {"site": pair[0], "channel": pair[1], "step": span_in_words(known.step), "window": known.window,
+            "window_time": span_in_words(known.window * known.step) if known.window else "",
+            "threshold": known.threshold if np.isfinite(known.threshold) else None,
+            "calibrated_by": "" if known.settled is None else BY_HISTORY}
+
+
+def told_of(judge: FrozenJudge) -> str:
+    """What a result tells of a judge, as a text in JSON: its settings, and of each channel window and threshold."""
+    channels = [_channel_told(pair, known) for pair, known in judge.channels.items()]
+    return json.dumps({"settings": {"detector": FROZEN, "alpha": judge.alpha, "causal": False}, "channels": channels})

@@ -55,8 +55,12 @@ class GrownForest:
         found = plain_values(values)
         if len(found) < self.window_:
             return np.full(len(found), np.nan)
-        scores = self.oddness_of(sliding_summaries(found, self.window_, first))
-        scores = scores_of_readings(scores, self.window_, causal)
+        return self.score_summaries(sliding_summaries(found, self.window_, first), causal, smooth, first)
+
+    def score_summaries(self, table: np.ndarray, causal: bool = False, smooth: bool = True,
+                        first: int = 0) -> np.ndarray:
+        """The same of a series whose windows have these summaries, shape (n - window + 1, 10)."""
+        scores = scores_of_readings(self.oddness_of(table), self.window_, causal)
         return averaged(scores, self.window_, causal, first) if smooth else scores
 
 # %% ../../nbs/series/33a_grown.ipynb #3f705520

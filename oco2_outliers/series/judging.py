@@ -30,11 +30,13 @@ from oco2_outliers.series.checks import (
 )
 from .clocks import nanoseconds, span_in_words
 from .deciding import Asked, Decided, decide
-from .freezing import FrozenChannel, FrozenJudge
+from .freezing import BY_HISTORY, FrozenChannel, FrozenJudge
+from .grown import GrownForest
 from .limits import SeriesConfig
 from .readings import Grid, SensorSeries, as_series, grid, instants, steady_grid
 from .reasons import Usual, runs_beyond, summary_reason, usual_of, window_reason
-from .results import RESULT_COLUMNS, SeriesResult
+from .results import FROZEN, RESULT_COLUMNS, SeriesResult
+from .sliding import plain_values
 from .stretches import Found
 from .summaries import sliding_summaries
 
@@ -322,7 +324,7 @@ def _summary(series: SensorSeries, asked: Asked, channels: list[dict[str, Any]])
     detector = asked.detector if isinstance(asked.detector, str) else type(asked.detector).__name__
     if asked.model is not None:
         frozen = isinstance(asked.model, FrozenJudge)
-        detector = "a frozen judge" if frozen else f"a frozen {type(asked.model).__name__}"
+        detector = FROZEN if frozen else f"a frozen {type(asked.model).__name__}"
     kinds: Counter[str] = Counter()
     for each in channels:
         kinds.update(each["kinds"])
@@ -352,38 +354,39 @@ def _asked(detector: Any, window: Any, k: int, alpha: float | None, causal: bool
                  None if n_surrogates is None else whole_number("n_surrogates", n_surrogates, least=2), bar)
 
 # %% ../../nbs/series/78_judging.ipynb #204f61e6
-def _frozen_reasons(view: Grid, known: FrozenChannel, runs: list[tuple[int, int]],
-                    scores: np.ndarray) -> list[tuple[int, int, int, str, str]]:
-    """Kind and sentence of each stretch that a frozen forest found."""
-    if not runs or known.forest is None:
-        return []
-    table = sliding_summaries(view.values, known.window, view.first)
-    usual = Usual(view.values, known.window, table, known.forest.usual_[0], known.forest.usual_[2],
-                  np.zeros(len(view.values), bool), {})
+def _frozen_reasons(values: np.ndarray, forest: GrownForest, table: np.ndarray,
+                    decided: Decided) -> list[tuple[int, int, int, str, str]]:
+    """Kind and sentence of each stretch that a frozen forest found; `table` holds the summaries of all windows."""
+    usual = Usual(values, forest.window_, table, forest.usual_[0], forest.usual_[2], np.zeros(len(values), bool), {})
     found = []
-    for first, last in runs:
-        place = first + int(np.nanargmax(scores[first : last + 1]))
+    for first, last in decided.runs:
+        place = first + int(np.nanargmax(decided.scores[first : last + 1]))
         found.append((first, last, place, *summary_reason(usual, place)))
     return found
 
 
 def frozen_decision(known: FrozenChannel, view: Grid) -> Decided:
     """Scores and stretches of one channel by a frozen forest."""
-    found = Decided(known.window, np.full(len(view.values), np.nan), known.settled, None, "frozen history")
-    if known.forest is None:
+    values, forest = plain_values(view.values), known.forest
+    found = Decided(known.window, np.full(len(values), np.nan), known.settled, None, BY_HISTORY)
+    if forest is None:
         return found
-    found.scores = known.forest.score_series(view.values, first=view.first)
-    if np.isfinite(known.threshold):
-        found.threshold = known.threshold
-        found.runs = runs_beyond(found.scores, known.threshold, known.window)
+    found.threshold = known.threshold if np.isfinite(known.threshold) else None
+    if len(values) < known.window:
+        return found
+    table = sliding_summaries(values, known.window, view.first)
+    found.scores = forest.score_summaries(table, first=view.first)
+    if found.threshold is not None:
+        found.runs = runs_beyond(found.scores, found.threshold, known.window)
+        found.reasons = _frozen_reasons(values, forest, table, found)
     return found
 
 # %% ../../nbs/series/78_judging.ipynb #6f728526
 def _judged_frozen(series: SensorSeries, pair: tuple[str, str], known: FrozenChannel, view: Grid) -> _Channel:
     """Judge one channel by what is known of it."""
     decided = frozen_decision(known, view)
-    reasons = _frozen_reasons(view, known, decided.runs, decided.scores)
-    return _Channel(*pair, view, decided, reasons, _unscored(series.table, series.positions(*pair), view, decided))
+    unscored = _unscored(series.table, series.positions(*pair), view, decided)
+    return _Channel(*pair, view, decided, decided.reasons, unscored)
 
 
 def judged_as_frozen(series: SensorSeries, frozen: FrozenJudge) -> SeriesResult:
@@ -413,7 +416,7 @@ def piece_verdicts(pair: tuple[str, str], known: FrozenChannel, view: Grid, time
     said = Verdicts(len(values))
     task = Task(*pair, np.arange(len(values)), times, values, view, known.limits, None, [])
     tell_all(task, found, said)
-    one = _Channel(*pair, view, decided, _frozen_reasons(view, known, decided.runs, decided.scores), {})
+    one = _Channel(*pair, view, decided, decided.reasons, {})
     stretches = sorted(task.stretches, key=lambda each: each[:2])
     first, last = (np.array([row[place] for row in stretches], np.int64) for place in (0, 1))
     kind, reason = (np.array([getattr(row[2], name) for row in stretches], object) for name in ("kind", "reason"))

@@ -87,15 +87,16 @@ class Spans:
     noisy: int
 
 
-def spans_for(step: pd.Timedelta, rate: Any = None, level_shift: Any = None, drift: Any = None,
-              noisy: Any = None) -> Spans:
-    """Spans in readings, from those in time where they are given."""
-    def readings(span: Any, usual: int) -> int:
-        return usual if span is None else max(1, round(nanoseconds(span) / nanoseconds(step)))
+def spans_of(limits: ChannelLimits, step: pd.Timedelta) -> Spans:
+    """Spans in readings: those in time that the limits of a channel give, the others as usual."""
+    def readings(bound: Bound | None, usual: int) -> int:
+        over = None if bound is None else bound.over
+        return usual if over is None else max(1, round(nanoseconds(over) / nanoseconds(step)))
 
     day = max(24, round(86_400e9 / nanoseconds(step)))
-    quarter = day if drift is None else max(1, readings(drift, 0) // 4)
-    return Spans(readings(rate, 12), readings(level_shift, day), quarter, max(readings(noisy, 36), 4))
+    quarter = max(1, readings(limits.drift, 4 * day) // 4)
+    return Spans(readings(limits.rate, 12), readings(limits.level_shift, day), quarter,
+                 max(readings(limits.noisy, 36), 4))
 
 # %% ../../nbs/series/09_learning.ipynb #b4f3f046
 def without_places(values: np.ndarray, *places: np.ndarray) -> np.ndarray:
@@ -150,7 +151,7 @@ def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
     """The limits that one channel has shown; None for each check of which it shows too little."""
     values, step = view.values, view.step
     n, hours = len(values), nanoseconds(step) / 3600e9
-    spans, grain = spans_for(step), grain_of(values)
+    spans, grain = spans_of(ChannelLimits(), step), grain_of(values)
     usual = _usual_range(values)
     if usual is not None and faulty == 0:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 import yaml
@@ -22,7 +22,7 @@ from ..ground.files import write_whole
 from ..ground.limits import file_bytes
 from ..ground.names import writable_target
 from ..ground.numbers import shown
-from .clocks import as_span, span_in_words
+from .clocks import as_span, nanoseconds, span_in_words
 
 # %% auto #0
 __all__ = ['SeriesConfig']
@@ -72,6 +72,17 @@ class ChannelLimits:
     noisy: Bound | None = None
     gap: pd.Timedelta | None = None  # the longest time from one row to the next
     unit: str = ""
+
+    @property
+    def unit_after(self) -> str:
+        """The unit as it stands after a number: with a blank before it, or nothing."""
+        return f" {self.unit}" if self.unit else ""
+
+    def flat_least(self, step: int) -> int:
+        """Readings of a flat line at least, for a step in ns; 0 where none is looked for."""
+        if self.flat_line is None or self.flat_line.suspect is None:
+            return 0
+        return max(2, -(-nanoseconds(self.flat_line.suspect) // step) + 1)
 
 # %% ../../nbs/series/08_limits.ipynb #93691031
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -299,6 +310,15 @@ def _as_yaml(limits: Mapping[tuple[str, str], ChannelLimits]) -> str:
         lines += kept or ["      {}"]
     return _HEAD + "\n".join(lines) + "\n"
 
+# %% ../../nbs/series/08_limits.ipynb #6f1cc8ec
+_T = TypeVar("_T")
+
+
+def entry_for(entries: Mapping[tuple[str, str], _T], site: str, channel: str) -> _T | None:
+    """What stands under the names of a channel, else under `*`; None where nothing does."""
+    pairs = ((site, channel), (site, "*"), ("*", channel), ("*", "*"))
+    return next((entries[pair] for pair in pairs if pair in entries), None)
+
 # %% ../../nbs/series/08_limits.ipynb #93691085
 @dataclass(frozen=True)
 class SeriesConfig:
@@ -331,8 +351,7 @@ class SeriesConfig:
 
     def of(self, site: str, channel: str) -> ChannelLimits | None:
         """The limits of a channel: its own, else those of `*`; None where there are none."""
-        pairs = ((site, channel), (site, "*"), ("*", channel), ("*", "*"))
-        return next((self.limits[pair] for pair in pairs if pair in self.limits), None)
+        return entry_for(self.limits, site, channel)
 
     @classmethod
     def from_text(cls, text: str, where: str = "the configuration") -> SeriesConfig:

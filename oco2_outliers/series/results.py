@@ -29,6 +29,7 @@ __all__ = ['SeriesResult', 'load_series_result']
 # %% ../../nbs/series/76_results.ipynb #ba25c01c
 RESULT_COLUMNS = ("time", "site", "channel", "value", "score", "outlier", "p_value", "kind", "reason", "start", "end",
                   "source")
+FROZEN = "a frozen judge"  # the detector, where nothing was learned from what was judged
 _KINDS = {"time": "M", "value": "f", "score": "f", "outlier": "b", "p_value": "f", "start": "M", "end": "M"}
 _FILES = ("points.parquet", "windows.parquet", "summary.json")
 

@@ -76,15 +76,19 @@ class Habits(NamedTuple):
 
 
 class Channel(NamedTuple):
-    """One channel under check: its regular view, its limits, and how to name its unit and zone."""
+    """One channel under check: its regular view, its limits, and its zone."""
 
     view: Grid
     limits: ChannelLimits
     spans: Spans
-    unit: str
     zone: Any
     habits: Habits | None = None  # by default those of the view
     since: int = 0  # level shifts and drifts that begin before this place were told before
+
+    @property
+    def unit(self) -> str:
+        """The unit, with a blank before it."""
+        return self.limits.unit_after
 
     @property
     def hours(self) -> float:
@@ -171,13 +175,12 @@ def _flat_runs(values: np.ndarray, least: int, tolerance: float) -> Iterator[tup
 # %% ../../nbs/series/09a_stretches.ipynb #b8c5e05b
 def check_flat(channel: Channel) -> Found | None:
     """Lines of equal readings that last too long."""
-    bound = channel.limits.flat_line
+    bound, view, step = channel.limits.flat_line, channel.view, nanoseconds(channel.view.step)
     if bound is None or bound.suspect is None:
         return None
-    view, step = channel.view, nanoseconds(channel.view.step)
     kept = np.flatnonzero(np.isfinite(view.values)) if bound.across_gaps else np.arange(len(view.values))
     values = view.values[kept]
-    least = max(2, -(-nanoseconds(bound.suspect) // step) + 1)
+    least = channel.limits.flat_least(step)
     score, failed = np.where(np.isfinite(view.values), 0.0, np.nan), np.zeros(len(view.values), bool)
     ordinary = ordinary_run(values, least, bound.tolerance) if channel.habits is None else channel.habits.run
     found = []

@@ -155,9 +155,9 @@ def _health(settings: StreamConfig) -> Iterator[Any]:
     if settings.health_file is None and settings.health_port is None:
         yield None
         return
-    from oco2_outliers.streams.health import Health
+    from oco2_outliers.streams.health import STUCK_AFTER, Health
 
-    patience = max(60.0, 2 * settings.wait)  # a worker that waits is not stuck
+    patience = max(STUCK_AFTER, 2 * settings.wait)  # a worker that waits is not stuck
     with Health(settings.health_file, settings.health_port, settings.health_host, stuck_after=patience) as health:
         yield health
 
@@ -300,7 +300,7 @@ def _replay_command(
         messages, form = None, "json"  # stored readings become messages of JSON
         if broker is not None:
             source = stack.enter_context(closing(open_broker(broker)))
-            messages, form = stream_until(stored, source, settings.needed("topic"), settings.group), settings.form
+            messages, form = stream_until(stored, source, settings.needed("topic")), settings.form
         found = replay(stored, lambda: Engine(frozen, settings.lateness, form), messages, most)
     print(replay_in_words(found))
     if found.attrs["differences"]:
@@ -320,6 +320,6 @@ def _lag_command(
     address = _settings(config, broker=broker).needed("broker")
     with _in_one_line(), open_store(store) as stored, closing(open_broker(address)) as source:
         settings = _settings_of(stored.about, store)
-        found = lag(stored, source, settings.needed("topic"), settings.group)
+        found = lag(stored, source, settings.needed("topic"))
     print(f"{counted(int(found['behind'].sum()), 'message')} behind in {counted(len(found), 'partition')}")
     shown_table(found.assign(age=found["age"].dt.floor("s")), {})

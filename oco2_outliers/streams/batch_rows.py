@@ -70,13 +70,16 @@ class Event(NamedTuple):
     position: str
 
 # %% ../../nbs/streams/06_batch_rows.ipynb #f52a373a
+MOST_KEPT = 2**20  # bytes of a dead letter
+
+
 class DeadLetter(NamedTuple):
     """A message, or a part of one, that is no reading."""
 
     partition: str
     position: str
     part: int  # which reading of the message, from 0; -1 where the message as a whole cannot be read
-    body: bytes  # the first mebibyte of it
+    body: bytes  # MOST_KEPT of it at most
     size: int  # bytes of the whole
     reason: str
 

@@ -5,16 +5,14 @@
 # %% ../../nbs/streams/20_broker_parts.ipynb #0402e5b7
 from __future__ import annotations
 
-import importlib
 import re
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from ..ground.errors import InputError, one_line, printable
 from ..ground.numbers import shown
-from .endpoints import Endpoint
 
 # %% auto #0
 __all__ = ['Message', 'StreamError', 'BrokerAway', 'TopicMissing', 'GroupInUse', 'Fenced', 'NotOurs', 'SourceWentBack',
@@ -97,9 +95,9 @@ class Broker(Protocol):
     def send(self, topic: str, messages: Iterable[tuple[str, bytes]]) -> int:
         """Send pairs of key, "site/channel", and body; how many of them the broker has confirmed."""
 
-    def listen(self, topic: str, group: str, *, start: Callable[[str], str | None], lost: Callable[[str], None],
-               owner: str, take_over: bool = False) -> Listener:
-        """Read a topic as the one worker `owner` of a group.
+    def listen(self, topic: str, group: str | None, *, start: Callable[[str], str | None],
+               lost: Callable[[str], None], owner: str, take_over: bool = False) -> Listener:
+        """Read a topic as the one worker `owner` of a group; None: beside all groups, and nothing of it stays.
 
         `start(partition)` is asked whenever a partition becomes ours; it gives the position of the last message that
         the store has, None for none. `lost(partition)` is told when it is taken away: no message of it comes any more.
@@ -177,18 +175,18 @@ def partition_of(key: str, partitions: int) -> int:
     return zlib.crc32(key.encode("utf-8", "surrogatepass")) % partitions if partitions > 1 else 0
 
 # %% ../../nbs/streams/20_broker_parts.ipynb #22750187
-MOST_BODY = 256 * 2**20  # bytes; no reading needs more than a few hundred
-BATCH_BYTES = 8 * 2**20
+_MOST_BODY = 256 * 2**20  # bytes; no reading needs more than a few hundred
+_BATCH_BYTES = 8 * 2**20
 
 
 def batches(messages: Iterable[tuple[str, bytes]], most: int = 1000,
-            most_bytes: int = BATCH_BYTES) -> Iterator[list[tuple[str, bytes]]]:
+            most_bytes: int = _BATCH_BYTES) -> Iterator[list[tuple[str, bytes]]]:
     """Messages in lists of at most `most`, and of at most `most_bytes` where more than one is in a list."""
     batch: list[tuple[str, bytes]] = []
     size = 0
     for key, body in messages:
-        if len(body) > MOST_BODY:
-            raise InputError(f"a message of {len(body):,} bytes is too long: {MOST_BODY:,} are the most")
+        if len(body) > _MOST_BODY:
+            raise InputError(f"a message of {len(body):,} bytes is too long: {_MOST_BODY:,} are the most")
         if batch and (len(batch) >= most or size + len(body) > most_bytes):
             yield batch
             batch, size = [], 0
@@ -246,32 +244,3 @@ def keep_trying(act: Callable[[], _T], failures: tuple[type[Exception], ...], pa
         else:
             patience.worked()
             return given
-
-# %% ../../nbs/streams/20_broker_parts.ipynb #5a736464
-def client_library(name: str) -> Any:
-    """A package of the extra `stream`."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise InputError(f'{printable(error.name or name)} is not installed: pip install "oco2_outliers[stream]"'
-                         ) from None
-
-
-def refuse_unknown_options(endpoint: Endpoint, known: Iterable[str]) -> None:
-    """Refuse an address with an option that its broker does not know."""
-    if odd := sorted(set(endpoint.options) - set(known)):
-        raise InputError(f"{endpoint}: unknown option {shown(odd[0])}; known are {', '.join(sorted(known)) or 'none'}")
-
-# %% ../../nbs/streams/20_broker_parts.ipynb #43db58f9
-def seconds_option(endpoint: Endpoint, name: str, default: float, most: float = 86400.0) -> float:
-    """An option of an address that is a number of seconds above 0."""
-    text = endpoint.options.get(name)
-    if text is None:
-        return default
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= most:
-        raise InputError(f"{endpoint}: {name} must be a number of seconds above 0, at most {most:g}, not {shown(text)}")
-    return seconds

@@ -26,12 +26,11 @@ from oco2_outliers.streams.cassandra_tables import (
     span_query,
     table_of,
 )
-from .endpoints import Endpoint
+from .endpoints import Endpoint, client_library
 from oco2_outliers.streams.historian_parts import (
     Piece,
     arrays_of,
     checked_name,
-    driver,
     identifier,
     refuse_lost_digits,
     refuse_other_values,
@@ -96,7 +95,7 @@ class _LookedAt(_Paged):
 _MOST_BUCKETS = 600
 
 
-class CassandraHistorian(_LookedAt):
+class _CassandraHistorian(_LookedAt):
     """Readings in a table of Cassandra."""
 
     def pairs(self) -> set[tuple[str, str]]:
@@ -137,7 +136,7 @@ _IN_FLIGHT = 64
 _AT_ONCE = 2_000
 
 
-class WritableCassandra(CassandraHistorian):
+class WritableCassandra(_CassandraHistorian):
     """The same, and readings can be added."""
 
     def add(self, pieces: Sequence[Piece]) -> int:
@@ -173,7 +172,7 @@ class WritableCassandra(CassandraHistorian):
 
     def _send(self, table: CassandraTable, rows: list[tuple[Any, ...]]) -> None:
         """Send rows, many at a time; those that failed are sent again."""
-        concurrent = driver("cassandra.concurrent", self)
+        concurrent = client_library("cassandra.concurrent")
         left = list(rows)
 
         def work() -> None:

@@ -15,22 +15,15 @@ from typing import Any, NamedTuple, TypeVar
 from ..ground.errors import InputError, one_line
 from ..ground.numbers import shown
 from ..ground.words import counted
-from .endpoints import Endpoint
-from oco2_outliers.streams.historian_parts import (
-    CheckedHistorian,
-    HistorianAway,
-    driver,
-    identifier,
-    number_option,
-    refuse_options,
-)
+from .endpoints import Endpoint, client_library, number_option, refuse_unknown_options, tls_wanted
+from .historian_parts import CheckedHistorian, HistorianAway, identifier
 from .sql_historians import historian_secret
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/streams/13a_cassandra_sessions.ipynb #a59c0ee1
-T = TypeVar("T")
+_T = TypeVar("_T")
 _PASSING = {"OperationTimedOut": "no answer in time", "ReadTimeout": "replicas did not answer in time",
             "WriteTimeout": "replicas did not answer in time", "Unavailable": "too few replicas are up",
             "CoordinationFailure": "replicas failed", "OverloadedErrorMessage": "a node is overloaded",
@@ -58,8 +51,8 @@ def fault_of(error: BaseException) -> tuple[str, bool]:
     return one_line(error), False
 
 # %% ../../nbs/streams/13a_cassandra_sessions.ipynb #76367bf4
-def patiently(work: Callable[[], T], retries: int, wait: float, where: object,
-              sleep: Callable[[float], None] = time.sleep) -> T:
+def patiently(work: Callable[[], _T], retries: int, wait: float, where: object,
+              sleep: Callable[[float], None] = time.sleep) -> _T:
     """The result of some work; faults that may pass are waited for, `retries` times, others are told at once."""
     for turn in range(retries + 1):
         try:
@@ -77,7 +70,7 @@ def patiently(work: Callable[[], T], retries: int, wait: float, where: object,
     raise AssertionError("the last turn returns or raises")
 
 # %% ../../nbs/streams/13a_cassandra_sessions.ipynb #e4ed5254
-SESSION_OPTIONS = ("page", "timeout", "retries", "wait", "consistency", "dc", "tls", "ca", "cert", "key")
+_SESSION_OPTIONS = ("page", "timeout", "retries", "wait", "consistency", "dc", "tls", "ca", "cert", "key")
 _LEVELS = ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "EACH_QUORUM", "LOCAL_ONE")
 
 
@@ -102,13 +95,11 @@ def _settings(endpoint: Endpoint) -> _Settings:
                      number_option(endpoint, "wait", 0.25, 0.0, 10.0), level)
 
 # %% ../../nbs/streams/13a_cassandra_sessions.ipynb #962ea471
-def tls_of(endpoint: Endpoint) -> ssl.SSLContext | None:
+def _tls_of(endpoint: Endpoint) -> ssl.SSLContext | None:
     """What TLS needs, where an address asks for it; the name of a host is always checked."""
-    told = {name: endpoint.options[name] for name in ("tls", "ca", "cert", "key") if name in endpoint.options}
-    if not told:
+    if not tls_wanted(endpoint):
         return None
-    if told.get("tls", "yes") != "yes" or ("key" in told) > ("cert" in told):
-        raise InputError(f"{endpoint}: tls can be yes, or is left out; a key comes with its cert")
+    told = endpoint.options
     try:
         context = ssl.create_default_context(cafile=told.get("ca"))
         if "cert" in told:
@@ -118,31 +109,31 @@ def tls_of(endpoint: Endpoint) -> ssl.SSLContext | None:
     return context
 
 # %% ../../nbs/streams/13a_cassandra_sessions.ipynb #356cf82a
-def _profile(cluster: Any, settings: _Settings, dc: str | None, where: object) -> Any:
+def _profile(cluster: Any, settings: _Settings, dc: str | None) -> Any:
     """How the driver asks: which nodes, how many replicas, no repetitions of its own."""
-    policies = driver("cassandra.policies", where)
+    policies = client_library("cassandra.policies")
     balance = policies.DCAwareRoundRobinPolicy(local_dc=dc) if dc else policies.RoundRobinPolicy()
-    level = getattr(driver("cassandra", where).ConsistencyLevel, settings.consistency)
+    level = getattr(client_library("cassandra").ConsistencyLevel, settings.consistency)
     return cluster.ExecutionProfile(balance, policies.FallthroughRetryPolicy(), consistency_level=level,
                                     request_timeout=settings.timeout,
-                                    row_factory=driver("cassandra.query", where).tuple_factory)
+                                    row_factory=client_library("cassandra.query").tuple_factory)
 
 
-def cluster_of(endpoint: Endpoint, settings: _Settings) -> Any:
+def _cluster_of(endpoint: Endpoint, settings: _Settings) -> Any:
     """A cluster as the driver knows it, not connected yet."""
-    base = driver("cassandra", endpoint)
+    base = client_library("cassandra")
     try:
-        cluster = driver("cassandra.cluster", endpoint)
+        cluster = client_library("cassandra.cluster")
     except base.DependencyException:
         raise InputError(f"{endpoint}: the driver was built without libev, and this Python has no asyncore") from None
     logging.getLogger("cassandra").addHandler(logging.NullHandler())
-    profile = _profile(cluster, settings, endpoint.options.get("dc"), endpoint)
+    profile = _profile(cluster, settings, endpoint.options.get("dc"))
     secret, auth = historian_secret(endpoint), None
     if endpoint.user:
-        auth = driver("cassandra.auth", endpoint).PlainTextAuthProvider(endpoint.user, secret or "")
-    again = driver("cassandra.policies", endpoint).ExponentialReconnectionPolicy(max(settings.wait, 0.01), 10.0, None)
+        auth = client_library("cassandra.auth").PlainTextAuthProvider(endpoint.user, secret or "")
+    again = client_library("cassandra.policies").ExponentialReconnectionPolicy(max(settings.wait, 0.01), 10.0, None)
     return cluster.Cluster(endpoint.hosts or ("127.0.0.1",), port=endpoint.port or 9042, auth_provider=auth,
-                           ssl_context=tls_of(endpoint), execution_profiles={cluster.EXEC_PROFILE_DEFAULT: profile},
+                           ssl_context=_tls_of(endpoint), execution_profiles={cluster.EXEC_PROFILE_DEFAULT: profile},
                            reconnection_policy=again, connect_timeout=min(5.0, settings.timeout),
                            control_connection_timeout=settings.timeout, schema_metadata_enabled=False,
                            token_metadata_enabled=False)
@@ -153,7 +144,7 @@ class CassandraSession(CheckedHistorian):
 
     def __init__(self, endpoint: Endpoint, others: Sequence[str] = ()) -> None:
         super().__init__(endpoint)
-        refuse_options(endpoint, [*others, *SESSION_OPTIONS])
+        refuse_unknown_options(endpoint, [*others, *_SESSION_OPTIONS])
         self.keyspace = identifier(endpoint.path, "keyspace")
         self.options = {name: text for name, text in endpoint.options.items() if name in others}
         self.settings = _settings(endpoint)
@@ -166,7 +157,7 @@ class CassandraSession(CheckedHistorian):
     def session(self) -> Any:
         """The session."""
         if self._opened is None:
-            self._cluster = patiently(partial(cluster_of, self._endpoint, self.settings), 0, 0.0, self)
+            self._cluster = patiently(partial(_cluster_of, self._endpoint, self.settings), 0, 0.0, self)
             self._opened = patiently(self._cluster.connect, 0, 0.0, self)
         return self._opened
 
@@ -177,7 +168,7 @@ class CassandraSession(CheckedHistorian):
         self._cluster = self._opened = None
         self._prepared.clear()
 
-    def patiently(self, work: Callable[..., T], *given: Any) -> T:
+    def patiently(self, work: Callable[..., _T], *given: Any) -> _T:
         """Some work, with the patience of the settings."""
         return patiently(partial(work, *given), self.settings.retries, self.settings.wait, self)
 

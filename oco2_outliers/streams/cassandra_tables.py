@@ -22,8 +22,8 @@ __all__ = []
 
 # %% ../../nbs/streams/13_cassandra_tables.ipynb #4104c251
 _FORM = re.compile(r"YYYY(?:(-?)MM(?:\1DD)?)?")
-TEXTS = ("text", "varchar", "ascii")
-WHOLE = ("int", "bigint", "smallint", "tinyint", "varint")
+_TEXTS = ("text", "varchar", "ascii")
+_WHOLE = ("int", "bigint", "smallint", "tinyint", "varint")
 
 
 class Buckets(NamedTuple):
@@ -48,7 +48,7 @@ class Buckets(NamedTuple):
         if self.kind == "date":
             return str(first.astype("datetime64[D]"))
         text = str(first) if "-" in self.form else str(first).replace("-", "")
-        return int(text) if self.kind in WHOLE else text
+        return int(text) if self.kind in _WHOLE else text
 
     def number_of(self, key: Any) -> int | None:
         """The number of a bucket that a table holds; None where it is not written so."""
@@ -60,8 +60,8 @@ class Buckets(NamedTuple):
         return number if str(self.key(number)) == str(key) else None
 
 # %% ../../nbs/streams/13_cassandra_tables.ipynb #b93cbf73
-UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-NUMBERS = ("double", "float", "decimal", "counter", *WHOLE)
+_UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_NUMBERS = ("double", "float", "decimal", "counter", *_WHOLE)
 TABLE_OPTIONS = (*TableNames._fields, "bucket", "form", "unit", "fixed_site", "fixed_channel")
 _EPOCH = datetime(1970, 1, 1)
 
@@ -111,9 +111,9 @@ _LARGEST = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63, "varint": 63}
 
 def _key(kind: str, name: str) -> Any:
     """A name as a column of such a kind holds it; None where it cannot."""
-    if kind in TEXTS:
+    if kind in _TEXTS:
         return name if kind != "ascii" or name.isascii() else None
-    if kind in WHOLE:
+    if kind in _WHOLE:
         number = whole_key(name)
         return number if number is not None and -(2**_LARGEST[kind]) <= number < 2**_LARGEST[kind] else None
     try:
@@ -146,7 +146,7 @@ def _in_order(columns: Sequence[Described], place: str) -> list[str]:
 
 def _refuse_kinds(kinds: Mapping[str, str], names: TableNames, fixed: Mapping[str, str], where: object) -> None:
     """Refuse columns that are not there, or hold what cannot be used."""
-    taken = {"site": (*TEXTS, *WHOLE, "uuid", "timeuuid"), "time": ("timestamp", *WHOLE), "value": NUMBERS}
+    taken = {"site": (*_TEXTS, *_WHOLE, "uuid", "timeuuid"), "time": ("timestamp", *_WHOLE), "value": _NUMBERS}
     for what, good in (taken | {"channel": taken["site"]}).items():
         name = getattr(names, what)
         if what not in fixed and name not in kinds:
@@ -176,10 +176,10 @@ def _buckets(options: Mapping[str, str], kinds: Mapping[str, str], partition: Se
             raise InputError(f"{where}: {column} is no part of the partition's key")
         return None
     form, kind = options.get("form", "YYYY-MM"), kinds[column]
-    if not _FORM.fullmatch(form) or kind not in (*TEXTS, *WHOLE, "date"):
+    if not _FORM.fullmatch(form) or kind not in (*_TEXTS, *_WHOLE, "date"):
         raise InputError(f"{where}: a bucket is a text, a number or a date in one of the forms YYYY, YYYY-MM, YYYYMM, "
                          f"YYYY-MM-DD and YYYYMMDD, not {shown(kind)} as {shown(form)}")
-    return Buckets(column, kind, form if kind not in WHOLE else form.replace("-", ""))
+    return Buckets(column, kind, form if kind not in _WHOLE else form.replace("-", ""))
 
 # %% ../../nbs/streams/13_cassandra_tables.ipynb #7a3f1a1f
 def _refuse_key(table: CassandraTable, clustering: Sequence[str], where: object) -> None:
@@ -207,15 +207,15 @@ def table_of(keyspace: str, options: Mapping[str, str], columns: Sequence[Descri
     _refuse_kinds(kinds, names, fixed, where)
     partition, clustering = _in_order(columns, "partition_key"), _in_order(columns, "clustering")
     unit = options.get("unit", "ns")
-    if unit not in UNITS:
-        raise InputError(f"{where}: unit must be one of {', '.join(UNITS)}, not {shown(unit)}")
+    if unit not in _UNITS:
+        raise InputError(f"{where}: unit must be one of {', '.join(_UNITS)}, not {shown(unit)}")
     place = clustering.index(names.time) if names.time in clustering else len(clustering)
     reasons = [(kinds[names.value] != "double", f"the column {names.value} is not double"),
                (clustering[place + 1:] != [], "one time can have several rows")]
     before = clustering[:place]
     table = CassandraTable(keyspace, names, kinds, tuple(partition), tuple(before),
                            _order(columns, [*before, names.time]), fixed, _buckets(options, kinds, partition, where),
-                           UNITS["ms" if kinds[names.time] == "timestamp" else unit],
+                           _UNITS["ms" if kinds[names.time] == "timestamp" else unit],
                            next((why for holds, why in reasons if holds), ""))
     _refuse_key(table, clustering, where)
     return table

@@ -177,11 +177,11 @@ def take_readings(state: ChannelState, slots: np.ndarray, times: np.ndarray, val
             state.values[slots - state.base], state.times[slots - state.base] = values, times
             state.newest = int(slots[-1])
             return np.zeros(len(slots), np.int8), False
-    return take_slowly(state, slots, times, values)
+    return _take_slowly(state, slots, times, values)
 
 
-def take_slowly(state: ChannelState, slots: np.ndarray, times: np.ndarray, values: np.ndarray
-                ) -> tuple[np.ndarray, bool]:
+def _take_slowly(state: ChannelState, slots: np.ndarray, times: np.ndarray, values: np.ndarray
+                 ) -> tuple[np.ndarray, bool]:
     """The same, one reading after the other."""
     fates = np.zeros(len(slots), np.int8)
     for place, (slot, time, value) in enumerate(zip(slots.tolist(), times.tolist(), values.tolist(), strict=True)):

@@ -31,17 +31,17 @@ _SECRET_INSIDE = re.compile(r"(?i)://[^@\s]*:[^@\s]+@|[?&;][^=&\s]*(?:passw|pwd|
 _REMEDY = f"take it out, and set {PASSWORD}, or {PASSWORD}_FILE to the path of a file that holds it"
 
 
-def refuse_secrets(value: Any, where: str) -> None:
+def _refuse_secrets(value: Any, where: str) -> None:
     """Refuse a configuration with a password in it; the error does not show the password."""
     if isinstance(value, Mapping):
         for key, below in value.items():
             if below is not None and _SECRET_NAME.search(str(key)):
                 raise InputError(f"{where}: {shown(printable(key))} is a secret: {_REMEDY}")
-            refuse_secrets(key, where)
-            refuse_secrets(below, where)
+            _refuse_secrets(key, where)
+            _refuse_secrets(below, where)
     elif isinstance(value, list):
         for each in value:
-            refuse_secrets(each, where)
+            _refuse_secrets(each, where)
     elif isinstance(value, str) and _SECRET_INSIDE.search(value):
         raise InputError(f"{where}: an address with a password in it: {_REMEDY}")
 
@@ -131,7 +131,7 @@ class _Settings:
 
     def __post_init__(self) -> None:
         given = {each.name: getattr(self, each.name) for each in fields(self)}
-        refuse_secrets(given, "configuration")
+        _refuse_secrets(given, "configuration")
         usual = {each.name: {} if each.default is MISSING else each.default for each in fields(self)}
         for name, value in given.items():
             object.__setattr__(self, name, usual[name] if value is None else _checked(name, value))
@@ -177,7 +177,7 @@ class StreamConfig(_Settings):
     def from_text(cls, text: str, where: str = "the configuration") -> StreamConfig:
         """A configuration from YAML; an error names the key that is wrong."""
         values = parsed_yaml(text, where)
-        refuse_secrets(values, where)
+        _refuse_secrets(values, where)
         given = {} if values is None else _fields_of(values, where)
         try:
             return cls(**given)

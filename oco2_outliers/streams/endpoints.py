@@ -5,10 +5,12 @@
 # %% ../../nbs/streams/02_endpoints.ipynb #676a64be
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..ground.errors import InputError, printable, shown_record
@@ -90,3 +92,47 @@ def endpoint_of(url: str, schemes: Sequence[str], what: str) -> Endpoint:
              for each in parts.netloc.rpartition("@")[2].split(",") if each]
     return Endpoint(parts.scheme, tuple(host.strip("[]") for host in hosts), port, unquote(parts.path)[1:],
                     unquote(user) or None, secret_of(PASSWORD), dict(parse_qsl(parts.query)))
+
+# %% ../../nbs/streams/02_endpoints.ipynb #c132ef7f
+def refuse_unknown_options(endpoint: Endpoint, known: Iterable[str]) -> None:
+    """Refuse an address with an option that nobody would read."""
+    if odd := sorted(set(endpoint.options) - set(known)):
+        raise InputError(f"{endpoint}: unknown option {shown(odd[0])}; known: {', '.join(sorted(known)) or 'none'}")
+
+
+def number_option(endpoint: Endpoint, name: str, usual: float, least: float, most: float) -> float:
+    """A number that an address gives, or the usual one."""
+    text = endpoint.options.get(name)
+    try:
+        number = usual if text is None else float(text)
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= most:
+        raise InputError(f"{endpoint}: {name} must be a number from {least:g} to {most:g}, not {shown(text)}")
+    return number
+
+
+def seconds_option(endpoint: Endpoint, name: str, usual: float, most: float = 86_400.0) -> float:
+    """A time that an address gives in seconds, at least a thousandth, or the usual one."""
+    return number_option(endpoint, name, usual, 0.001, most)
+
+# %% ../../nbs/streams/02_endpoints.ipynb #6f8b9515
+def tls_wanted(endpoint: Endpoint) -> bool:
+    """Whether the connection is encrypted."""
+    word = endpoint.options.get("tls", "yes" if {"ca", "cert"} & set(endpoint.options) else "no")
+    if word not in ("yes", "no"):
+        raise InputError(f"{endpoint}: tls must be yes or no, not {shown(word)}")
+    if word == "no" and {"ca", "cert"} & set(endpoint.options):
+        raise InputError(f"{endpoint}: tls=no needs no certificate: take it out, or say tls=yes")
+    if "key" in endpoint.options and "cert" not in endpoint.options:
+        raise InputError(f"{endpoint}: key needs cert, the certificate that it belongs to")
+    return word == "yes"
+
+# %% ../../nbs/streams/02_endpoints.ipynb #19f363cb
+def client_library(name: str) -> Any:
+    """A module of the extra `stream`."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        lacking = printable(error.name or name).partition(".")[0]
+        raise InputError(f'{lacking} is not installed: pip install "oco2_outliers[stream]"') from None

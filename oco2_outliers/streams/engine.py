@@ -18,6 +18,7 @@ from ..series.readings import NEVER
 from ..series.stretches import number, range_reason, range_scores
 from .broker_parts import Message
 from oco2_outliers.streams.batch_rows import (
+    MOST_KEPT,
     ChannelRow,
     Changes,
     DeadLetter,
@@ -62,7 +63,6 @@ class _Arrived(NamedTuple):
 
 
 Stored = Callable[[str, str, int], tuple[bool, float]]
-MOST_BYTES = 1 << 20  # of a dead letter that are kept
 
 
 def _nothing_stored(site: str, channel: str, time: int) -> tuple[bool, float]:
@@ -72,7 +72,7 @@ def _nothing_stored(site: str, channel: str, time: int) -> tuple[bool, float]:
 
 def _letters(message: Message, parts: Iterable[tuple[int, str]]) -> Iterator[DeadLetter]:
     """The parts of a message that cannot be judged, with one copy of its bytes for all of them."""
-    head = message.body[:MOST_BYTES]
+    head = message.body[:MOST_KEPT]
     for part, reason in parts:
         yield DeadLetter(message.partition, message.position, part, head, len(message.body), reason)
 
@@ -92,8 +92,7 @@ def _out_of_range(state: ChannelState, value: float) -> tuple[bool, str]:
         return False, ""
     values = np.array([value])
     odd = bool(range_scores(values, bound)[0][0] > 1)
-    unit = f" {state.known.limits.unit}" if state.known.limits.unit else ""
-    return odd, range_reason(values, bound, unit) if odd else ""
+    return odd, range_reason(values, bound, state.known.limits.unit_after) if odd else ""
 
 
 def _alone(state: ChannelState, each: _Arrived, kind: str, reason: str, odd: bool, changes: Changes) -> None:
@@ -108,7 +107,7 @@ def _stretch(state: ChannelState, each: _Arrived, kind: str, reason: str) -> Str
     return StretchRow(state.site, state.channel, each.time, each.time, kind, each.value, np.nan, True, np.nan, reason)
 
 # %% ../../nbs/streams/38_engine.ipynb #f2213e6b
-def tell_late(state: ChannelState, each: _Arrived, changes: Changes) -> None:
+def _tell_late(state: ChannelState, each: _Arrived, changes: Changes) -> None:
     """A reading whose turn is over."""
     odd, said = _out_of_range(state, each.value)
     wait = span_in_words(state.lateness * state.known.step) if state.lateness else "no time"
@@ -118,7 +117,7 @@ def tell_late(state: ChannelState, each: _Arrived, changes: Changes) -> None:
         changes.stretches.append(_stretch(state, each, "late", reason))
 
 
-def tell_irregular(state: ChannelState, each: _Arrived, changes: Changes) -> None:
+def _tell_irregular(state: ChannelState, each: _Arrived, changes: Changes) -> None:
     """A reading between two steps."""
     odd, said = _out_of_range(state, each.value)
     reason = "irregular: between two steps; another reading has its slot" + (f"; {said}" if odd else "")
@@ -126,7 +125,7 @@ def tell_irregular(state: ChannelState, each: _Arrived, changes: Changes) -> Non
     changes.stretches.append(_stretch(state, each, "irregular", reason))
 
 
-def tell_event(state: ChannelState, each: _Arrived, kind: str, reason: str, changes: Changes) -> None:
+def _tell_event(state: ChannelState, each: _Arrived, kind: str, reason: str, changes: Changes) -> None:
     """A message that becomes no row of its own."""
     changes.events.append(Event(state.site, state.channel, each.time, kind, each.value, reason, each.partition,
                                 each.position))
@@ -184,34 +183,34 @@ class _Told:
         return (True, self._values[key]) if key in self._values else self._stored(*key)
 
 # %% ../../nbs/streams/38_engine.ipynb #09eec98a
-def tell_twin(state: ChannelState, each: _Arrived, value: float, changes: Changes) -> None:
+def _tell_twin(state: ChannelState, each: _Arrived, value: float, changes: Changes) -> None:
     """A reading whose time another has: with the same value, or not."""
     if value == each.value or (value != value and each.value != each.value):
         return changes.count("duplicate", 1, state.site, state.channel)
     reason = f"conflict: {number(value)} was there, this says {number(each.value)}"
-    return tell_event(state, each, "conflict", reason, changes)
+    return _tell_event(state, each, "conflict", reason, changes)
 
 
 def _settle_fate(state: ChannelState, each: _Arrived, fate: int, told: _Told) -> None:
     """Say of a reading that takes no slot what became of it."""
     if fate == AHEAD:
         reason = "ahead: too near the end of what a clock can tell"
-        return tell_event(state, each, "ahead", reason, told.changes)
+        return _tell_event(state, each, "ahead", reason, told.changes)
     if fate in (DUPLICATE, CONFLICT):
         place = state.slot_of(each.time) - state.base
-        return tell_twin(state, each, float(state.values[place]), told.changes)
+        return _tell_twin(state, each, float(state.values[place]), told.changes)
     there, value = told.of(state.site, state.channel, each.time)
     if there:
-        return tell_twin(state, each, value, told.changes)
-    return tell_irregular(state, each, told.changes) if fate == IRREGULAR else tell_late(state, each, told.changes)
+        return _tell_twin(state, each, value, told.changes)
+    return _tell_irregular(state, each, told.changes) if fate == IRREGULAR else _tell_late(state, each, told.changes)
 
 # %% ../../nbs/streams/38_engine.ipynb #a18524f0
 def _turns(state: ChannelState, changes: Changes) -> None:
     """First verdicts of the readings whose turn has come, and gaps that end with them."""
-    tell_turns(state, *release(state), changes)
+    _tell_turns(state, *release(state), changes)
 
 
-def tell_turns(state: ChannelState, first: int, end: int, changes: Changes) -> None:
+def _tell_turns(state: ChannelState, first: int, end: int, changes: Changes) -> None:
     """First verdicts of the readings of some slots, and gaps that end with them."""
     begin_with_reading(state)
     first = max(first, state.base)
@@ -222,7 +221,7 @@ def tell_turns(state: ChannelState, first: int, end: int, changes: Changes) -> N
 def _end_part(state: ChannelState, changes: Changes) -> None:
     """Bring what is held to its end, because what follows is far away."""
     first, state.released = state.released, state.newest + 1
-    tell_turns(state, first, state.released, changes)
+    _tell_turns(state, first, state.released, changes)
     last = state.newest + 2 * (state.back + state.ahead)
     make_room(state, last)
     state.newest, state.released = last, last + 1
@@ -231,16 +230,16 @@ def _end_part(state: ChannelState, changes: Changes) -> None:
     changes.stretches += stretches
 
 # %% ../../nbs/streams/38_engine.ipynb #5bde1898
-def tell_ahead(state: ChannelState, given_up: Iterable[tuple[int, float, str]], changes: Changes) -> None:
+def _tell_ahead(state: ChannelState, given_up: Iterable[tuple[int, float, str]], changes: Changes) -> None:
     """Readings whose clock was not believed."""
     reason = "ahead: farther in the future than a clock is believed; four in a row are"
     for time, value, position in given_up:
-        tell_event(state, _Arrived(time, value, state.partition, position), "ahead", reason, changes)
+        _tell_event(state, _Arrived(time, value, state.partition, position), "ahead", reason, changes)
 
 
 def _begin_part(state: ChannelState, slot: int, changes: Changes) -> None:
     """Begin a new part of a channel; what was set aside did not say so."""
-    tell_ahead(state, state.aside, changes)
+    _tell_ahead(state, state.aside, changes)
     state.aside = []
     if state.began:
         _end_part(state, changes)
@@ -251,17 +250,17 @@ def _begin_before(state: ChannelState, slot: int, changes: Changes) -> None:
     """Begin a channel anew, before its first readings, none of which had its turn: their clock was wrong."""
     held = [(int(time), float(value), "") for time, value in zip(state.times[:state.length], state.values)
             if time != NEVER]
-    tell_ahead(state, held, changes)
+    _tell_ahead(state, held, changes)
     begin_at(state, slot)
 
 # %% ../../nbs/streams/38_engine.ipynb #5bde1897
 def _set_aside(state: ChannelState, each: _Arrived, told: _Told) -> None:
     """Set a strange reading aside; where enough say the same, begin a new part with them."""
     fate, given_up = set_aside(state, each.time, each.value, each.position)
-    tell_ahead(state, [(each.time, each.value, each.position)] if fate == AHEAD else given_up, told.changes)
+    _tell_ahead(state, [(each.time, each.value, each.position)] if fate == AHEAD else given_up, told.changes)
     if fate in (DUPLICATE, CONFLICT):
         value = next(value for time, value, _ in state.aside if time == each.time)
-        return tell_twin(state, each, value, told.changes)
+        return _tell_twin(state, each, value, told.changes)
     if len(state.aside) < BELIEVED:
         return None
     held, state.aside = state.aside, []
@@ -338,7 +337,7 @@ class _Taking(_Sorting):
             for offset in np.flatnonzero(fates != TAKEN).tolist():
                 _settle_fate(state, arrived[place + offset], int(fates[offset]), told)
             if state.aside and (fates == TAKEN).any():
-                tell_ahead(state, state.aside, changes)
+                _tell_ahead(state, state.aside, changes)
                 state.aside = []
             place, size = place + len(fates), 2 * size
             if stopped:
@@ -366,7 +365,7 @@ class _Taking(_Sorting):
     def _release_rest(self, state: ChannelState, changes: Changes) -> None:
         """Give the readings that still wait for others their turn."""
         first, state.released = state.released, max(state.released, state.newest + 1)
-        tell_turns(state, first, state.released, changes)
+        _tell_turns(state, first, state.released, changes)
 
 # %% ../../nbs/streams/38_engine.ipynb #e58ce3ab
 class Engine(_Taking):
@@ -424,7 +423,7 @@ class Engine(_Taking):
                 continue
             before = state.settled
             if final:
-                tell_ahead(state, state.aside, changes)
+                _tell_ahead(state, state.aside, changes)
                 state.aside = []
                 self._release_rest(state, changes)
             verdicts, stretches = settle(state, final)

@@ -27,19 +27,17 @@ from oco2_outliers.streams.broker_parts import (
     batches,
     checked_name,
     partition_of,
-    refuse_unknown_options,
-    seconds_option,
     taken_over,
     went_back,
 )
-from .endpoints import Endpoint
-from .file_log import LogReader, LogWriter, lock_file, make_log, parsed_position
+from .endpoints import Endpoint, refuse_unknown_options, seconds_option
+from .file_log import LogReader, LogWriter, lock_file, make_log, parsed_position, stands_for
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/streams/21a_file_broker.ipynb #ab323959
-def make_topic(folder: Path, topic: str, partitions: int) -> bool:
+def _make_topic(folder: Path, topic: str, partitions: int) -> bool:
     """Make the folder of a topic; False where it was there."""
     target, part = folder / topic, folder / f".{topic}.{secrets.token_hex(4)}.part"
     if target.exists():
@@ -61,7 +59,7 @@ def make_topic(folder: Path, topic: str, partitions: int) -> bool:
         shutil.rmtree(part, ignore_errors=True)
 
 # %% ../../nbs/streams/21a_file_broker.ipynb #39b562e3
-def logs_of(folder: Path, topic: str) -> list[Path]:
+def _logs_of(folder: Path, topic: str) -> list[Path]:
     """The logs of a topic, partition by partition."""
     place = folder / topic
     if not place.is_dir():
@@ -77,16 +75,8 @@ def _told(number: int) -> str:
     """Who holds a group, as its file says."""
     return printable(os.pread(number, 500, 0).decode("utf-8", "replace")) or "another worker"
 
-
-def _stands_for(path: Path, number: int) -> bool | None:
-    """Whether a name still stands for an open file; None where it stands for nothing."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(number))
-    except FileNotFoundError:
-        return None
-
 # %% ../../nbs/streams/21a_file_broker.ipynb #8fccd127
-class GroupLock:
+class _GroupLock:
     """The right of one worker to read a topic for a group."""
 
     def __init__(self, path: Path, owner: str, take_over: bool = False) -> None:
@@ -102,7 +92,7 @@ class GroupLock:
                 os.close(number)
                 raise GroupInUse(f"group {self._path.stem} of topic {self._path.parent.name} is in use by {told}: end "
                                  "that worker, take the group over if it hangs (--take-over), or name another group")
-            if _stands_for(self._path, number):
+            if stands_for(self._path, number):
                 os.ftruncate(number, 0)
                 os.pwrite(number, owner.encode("utf-8", "backslashreplace"), 0)
                 return number
@@ -119,7 +109,7 @@ class GroupLock:
 
     def is_lost(self) -> bool:
         """Whether another worker has the right by now."""
-        return _stands_for(self._path, self._file) is False
+        return stands_for(self._path, self._file) is False
 
     def close(self) -> None:
         """Let go of it."""
@@ -129,7 +119,7 @@ class GroupLock:
 class _Readers:
     """The logs of a topic, read by the holder of a group."""
 
-    def __init__(self, logs: list[Path], lock: GroupLock, start: Callable[[str], str | None],
+    def __init__(self, logs: list[Path], lock: _GroupLock | None, start: Callable[[str], str | None],
                  lost: Callable[[str], None]) -> None:
         self._lock, self._lost = lock, lost
         self._readers: dict[str, LogReader] = {}
@@ -146,7 +136,8 @@ class _Readers:
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def _there(self, most: int) -> list[Message]:
         """What is there by now; another partition has the first turn each time."""
@@ -159,7 +150,7 @@ class _Readers:
         return out
 
     def _refuse_fenced(self) -> None:
-        if not self._lock.is_lost():
+        if self._lock is None or not self._lock.is_lost():
             return
         for name in self._readers:
             self._lost(name)
@@ -196,7 +187,7 @@ class FileListener(_Readers, OnlyReader):
         return max(self._readers[partition].end().number - seen, 0)
 
 # %% ../../nbs/streams/21a_file_broker.ipynb #43a64e4d
-def folder_of(endpoint: Endpoint) -> Path:
+def _folder_of(endpoint: Endpoint) -> Path:
     """The folder that an address of a file names."""
     host = endpoint.host if endpoint.hosts else ""
     if host not in ("", "localhost", ".") or endpoint.port or not endpoint.path.strip("/"):
@@ -213,14 +204,14 @@ class _Folder:
 
     def __init__(self, endpoint: Endpoint) -> None:
         refuse_unknown_options(endpoint, {"patience"})
-        self._folder = folder_of(endpoint)
+        self._folder = _folder_of(endpoint)
         self._patience = seconds_option(endpoint, "patience", PATIENCE)
         self._writers: dict[Path, LogWriter] = {}
         self.cut: dict[str, int] = {}
 
     def send(self, topic: str, messages: Iterable[tuple[str, bytes]]) -> int:
         """Append messages, and wait for the disk after each batch; how many."""
-        logs = logs_of(self._folder, checked_name(topic))
+        logs = _logs_of(self._folder, checked_name(topic))
         sent = 0
         for batch in batches(messages, _BATCH):
             parts: dict[int, list[tuple[str, bytes]]] = {}
@@ -256,21 +247,22 @@ class FileBroker(_Folder):
         """Make a topic; False where it was there."""
         whole_number("partitions", partitions, most=MOST_PARTITIONS)
         try:
-            return make_topic(self._folder, checked_name(topic), partitions)
+            return _make_topic(self._folder, checked_name(topic), partitions)
         except (NotADirectoryError, FileExistsError, PermissionError) as error:
             raise InputError(f"{printable(self._folder)}: no topic can be made here ({one_line(error.strerror)}): give "
                              "a folder that you may write to") from None
 
-    def listen(self, topic: str, group: str, *, start: Callable[[str], str | None], lost: Callable[[str], None],
-               owner: str, take_over: bool = False) -> FileListener:
-        """Read a topic from where the store stands, as the one worker of a group on this machine."""
+    def listen(self, topic: str, group: str | None, *, start: Callable[[str], str | None],
+               lost: Callable[[str], None], owner: str, take_over: bool = False) -> FileListener:
+        """Read a topic from where the store stands, as the one worker of a group on this machine, or beside all."""
         try:
-            logs = logs_of(self._folder, checked_name(topic))
+            logs = _logs_of(self._folder, checked_name(topic))
         except TopicMissing:
             if position := start("0"):
                 raise went_back(f"{self._folder}/{topic}", "0", position) from None
             raise
-        lock = GroupLock(logs[0].parent / f"{checked_name(group, 'group')}.group", owner, take_over)
+        place = None if group is None else logs[0].parent / f"{checked_name(group, 'group')}.group"
+        lock = None if place is None else _GroupLock(place, owner, take_over)
         return FileListener(logs, lock, start, lost)
 
     def close(self) -> None:

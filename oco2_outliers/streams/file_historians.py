@@ -22,7 +22,7 @@ from ..ground.errors import InputError, one_line, printable
 from ..ground.files import whole_path, write_whole
 from ..ground.names import inside, safe_name
 from ..ground.numbers import shown
-from .endpoints import Endpoint
+from .endpoints import Endpoint, number_option, refuse_unknown_options
 from oco2_outliers.streams.historian_parts import (
     DAY,
     CheckedHistorian,
@@ -30,8 +30,6 @@ from oco2_outliers.streams.historian_parts import (
     TableNames,
     arrays_of,
     checked_name,
-    number_option,
-    refuse_options,
     refuse_other_values,
     table_names,
 )
@@ -78,18 +76,21 @@ class _Statements:
         self.first, self.next = f"{named} {order}", f"{named} AND ({site}, {channel}) > (?, ?) {order}"
 
 # %% ../../nbs/streams/11_file_historians.ipynb #4b1cf363
+_LOCK_WAIT = 60.0, 0.0, 3600.0  # seconds for which a lock is waited for: as a rule, at least, at most
+
+
 class _SqliteFile(CheckedHistorian):
     """A file of SQLite, opened when it is first needed."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
-        refuse_options(endpoint, [*TableNames._fields, "timeout"])
+        refuse_unknown_options(endpoint, [*TableNames._fields, "timeout"])
         if endpoint.hosts or not endpoint.path:
             raise InputError(f"{self}: give the path of a file: sqlite:///FILE, with a further / if it begins with one")
         self.names = table_names(endpoint.options)
         self.sql = _Statements(self.names)
         self.path = Path(endpoint.path)
-        self._wait = number_option(endpoint, "timeout", 60.0, 0.0, 3600.0)  # seconds for which a lock is waited for
+        self._wait = number_option(endpoint, "timeout", *_LOCK_WAIT)
         self._db: sqlite3.Connection | None = None
 
     def connection(self, make: bool = False) -> sqlite3.Connection:
@@ -123,7 +124,7 @@ class _SqliteFile(CheckedHistorian):
             raise InputError(f"{self}: the time {shown(kind[1])} is no whole number of nanoseconds")
 
 # %% ../../nbs/streams/11_file_historians.ipynb #6c92ba96
-class SqliteHistorian(_SqliteFile):
+class _SqliteHistorian(_SqliteFile):
     """Readings in a file of SQLite."""
 
     def pairs(self) -> Iterator[tuple[str, str]]:
@@ -152,7 +153,7 @@ class SqliteHistorian(_SqliteFile):
             first = found[-1][0] + 1
 
 # %% ../../nbs/streams/11_file_historians.ipynb #9cc7969d
-class WritableSqlite(SqliteHistorian):
+class WritableSqlite(_SqliteHistorian):
     """The same, and readings can be added."""
 
     def add(self, pieces: Sequence[Piece]) -> int:
@@ -189,7 +190,7 @@ _FORMAT = "oco2_outliers historian"
 _MONTH = re.compile(r"\d{4}-\d\d\.parquet")
 
 
-def folder_of(site: str, channel: str) -> str:
+def _folder_of(site: str, channel: str) -> str:
     """The name of the folder of a channel: plain letters of its names, and a hash of both."""
     plain = re.sub(r"[^a-z0-9]+", "-", f"{site[:40]} {channel[:40]}".lower()).strip("-")
     digest = hashlib.sha256(json.dumps([site, channel]).encode()).hexdigest()[:16]
@@ -245,9 +246,9 @@ class _ParquetFolder(CheckedHistorian):
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
-        refuse_options(endpoint, ["timeout"])
+        refuse_unknown_options(endpoint, ["timeout"])
         self.root = Path(endpoint.path)
-        self.wait = number_option(endpoint, "timeout", 60.0, 0.0, 3600.0)
+        self.wait = number_option(endpoint, "timeout", *_LOCK_WAIT)
 
     def listed(self) -> list[tuple[str, str]]:
         """The pairs of `channels.json`; none where the folder is empty or not there yet."""
@@ -271,7 +272,7 @@ class _ParquetFolder(CheckedHistorian):
 
     def months(self, site: str, channel: str) -> list[Path]:
         """The files of a channel, in order."""
-        folder = inside(self.root, folder_of(site, channel))
+        folder = inside(self.root, _folder_of(site, channel))
         if not folder.is_dir():
             return []
         names = sorted(name for name in os.listdir(folder) if _MONTH.fullmatch(name))
@@ -281,7 +282,7 @@ class _ParquetFolder(CheckedHistorian):
         """There is nothing to let go of."""
 
 # %% ../../nbs/streams/11_file_historians.ipynb #bc5edacf
-class ParquetHistorian(_ParquetFolder):
+class _ParquetHistorian(_ParquetFolder):
     """Readings in a folder of Parquet."""
 
     def pairs(self) -> Iterator[tuple[str, str]]:
@@ -331,7 +332,7 @@ def _alone(root: Path, wait: float) -> Iterator[None]:
         yield
 
 # %% ../../nbs/streams/11_file_historians.ipynb #6e1ceffa
-class WritableParquet(ParquetHistorian):
+class WritableParquet(_ParquetHistorian):
     """The same, and readings can be added."""
 
     def add(self, pieces: Sequence[Piece]) -> int:
@@ -366,7 +367,7 @@ class WritableParquet(ParquetHistorian):
         months = _months(piece.times)
         for month in np.unique(months):
             part = Piece(*piece[:2], piece.times[months == month], piece.values[months == month])
-            path = inside(self.root, f"{folder_of(*piece[:2])}/{_month_name(int(month))}")
+            path = inside(self.root, f"{_folder_of(*piece[:2])}/{_month_name(int(month))}")
             pages = list(self._of_month(path, 2**17)) if path.exists() else []
             times = np.concatenate([np.zeros(0, np.int64), *(page[0] for page in pages)])
             values = np.concatenate([np.zeros(0), *(page[1] for page in pages)])

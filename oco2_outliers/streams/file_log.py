@@ -69,7 +69,7 @@ def packed(batch: Iterable[tuple[str, bytes]], place: Place) -> tuple[bytes, Pla
     return b"".join(pieces), Place(number, start, end, chain)
 
 # %% ../../nbs/streams/21_file_log.ipynb #41abbb65
-def unpacked(data: bytes, base: int, place: Place, partition: str, most: int, out: list[Message]) -> Place:
+def _unpacked(data: bytes, base: int, place: Place, partition: str, most: int, out: list[Message]) -> Place:
     """Append up to `most` messages to `out`, from the bytes that stand at `base` on; where the last of them stands."""
     number, start, end, chain = place
     view, length, head, crc32, new = memoryview(data), len(data), _HEAD.unpack_from, zlib.crc32, tuple.__new__
@@ -146,6 +146,14 @@ def unlock_file(number: int) -> None:
 
     fcntl.flock(number, fcntl.LOCK_UN)
 
+
+def stands_for(path: Path, number: int) -> bool | None:
+    """Whether a name still stands for an open file; None where it stands for nothing."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(number))
+    except FileNotFoundError:
+        return None
+
 # %% ../../nbs/streams/21_file_log.ipynb #97094eca
 @contextlib.contextmanager
 def _alone(number: int, path: Path, patience: float) -> Iterator[None]:
@@ -181,7 +189,7 @@ def _last_whole(number: int, place: Place) -> Place:
     chunk = _CHUNK
     while place.end < size:
         data = os.pread(number, chunk, place.end)
-        found = unpacked(data, place.end, place, "", len(data), [])
+        found = _unpacked(data, place.end, place, "", len(data), [])
         if found.end == place.end:
             if chunk >= size - place.end:
                 break
@@ -240,10 +248,7 @@ class LogWriter:
 
     def moved(self) -> bool:
         """Whether the name stands for another file by now, or for none."""
-        try:
-            return not os.path.samestat(os.stat(self._path), os.fstat(self._log))
-        except FileNotFoundError:
-            return True
+        return not stands_for(self._path, self._log)
 
     def close(self) -> None:
         """Let the files go."""
@@ -327,17 +332,10 @@ class _Bounds(_Files):
             self._limit = mark.end
             return True
         size = os.fstat(self._log).st_size
-        if size < self.place.end or not self._same_file():
+        if size < self.place.end or not stands_for(self.path, self._log):
             self._open(self.place.position)
             return False
         return size > self.place.end and self._adopted()
-
-    def _same_file(self) -> bool:
-        """Whether the name still stands for the file that is open."""
-        try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self._log))
-        except FileNotFoundError:
-            return False
 
     def _adopted(self) -> bool:
         """Go past the mark where no writer is at work any more, once the disk has what is there."""
@@ -360,7 +358,7 @@ class _Chunks(_Bounds):
         """Take messages from the bytes at hand; whether there was one."""
         if not self._base <= self.place.end < self._base + len(self._data):
             return False
-        before, self.place = self.place, unpacked(self._data, self._base, self.place, self.partition, most, out)
+        before, self.place = self.place, _unpacked(self._data, self._base, self.place, self.partition, most, out)
         return self.place.end > before.end
 
     def _loaded(self) -> bool:
@@ -397,7 +395,7 @@ class LogReader(_Chunks):
             self._limit = mark.end
         if self._loaded() and self._taken(most, out):
             return True
-        if not self._same_file() or not _holds(self._log, self.place, self.path):
+        if not stands_for(self.path, self._log) or not _holds(self._log, self.place, self.path):
             self._open(self.place.position)
         elif sure:
             raise SourceDamaged(f"{printable(self.path)} is damaged after byte {self.place.end:,}, message "

@@ -13,7 +13,6 @@ from ..ground.compiling import compiled
 from ..series.clocks import nanoseconds, span_in_words
 from ..series.freezing import FrozenChannel
 from ..series.readings import NEVER
-from ..series.limits import ChannelLimits
 from ..series.reasons import Usual, summary_reason
 from ..series.stretches import number, range_reason
 from ..series.summaries import SUMMARIES, summaries_ending
@@ -39,15 +38,7 @@ class Rules(NamedTuple):
     hours: float  # of a step
 
 
-def _least_flat(limits: ChannelLimits, step: int) -> int:
-    """Readings of a flat line; 0 where none is looked for."""
-    bound = limits.flat_line
-    if bound is None or bound.suspect is None:
-        return 0
-    return max(2, -(-nanoseconds(bound.suspect) // step) + 1)
-
-
-def rules_of(known: FrozenChannel) -> Rules:
+def _rules_of(known: FrozenChannel) -> Rules:
     """The bounds of a channel."""
     limits, step = known.limits, nanoseconds(known.step)
     low, high = (-np.inf, np.inf) if limits.out_of_range is None else limits.out_of_range.suspect
@@ -55,7 +46,7 @@ def rules_of(known: FrozenChannel) -> Rules:
     middle, half = ((low + high) / 2, max((high - low) / 2, 1e-300)) if is_closed else (0.0, np.nan)
     tolerance = 0.0 if limits.flat_line is None else limits.flat_line.tolerance
     jump, rate = (np.inf if each is None else each.suspect for each in (limits.jump, limits.rate))
-    return Rules(float(low), float(high), float(middle), float(half), _least_flat(limits, step), float(tolerance),
+    return Rules(float(low), float(high), float(middle), float(half), known.flat_least, float(tolerance),
                  float(jump), float(rate), known.spans.rate, step / 3600e9)
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #fa6b5e43
@@ -103,7 +94,7 @@ def look_back(values: np.ndarray, first: int, rules: Rules, found: np.ndarray, s
         found[place - first] = flags
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #cb20d460
-class Looked(NamedTuple):
+class _Looked(NamedTuple):
     """A slice of a channel, where its new readings begin, what is known of it, and what the checks found."""
 
     values: np.ndarray
@@ -114,31 +105,26 @@ class Looked(NamedTuple):
     steps: np.ndarray  # change since the reading before, an hour
     rates: np.ndarray
 
-    @property
-    def unit(self) -> str:
-        """The unit, with a blank before it."""
-        return f" {self.known.limits.unit}" if self.known.limits.unit else ""
 
-
-def looked_at(values: np.ndarray, new: int, known: FrozenChannel, rules: Rules) -> Looked:
+def _looked_at(values: np.ndarray, new: int, known: FrozenChannel, rules: Rules) -> _Looked:
     """Look back from the places of a slice from `new` on."""
     n = len(values) - new
     found, steps, rates = np.empty(n, np.int64), np.empty(n), np.empty(n)
     look_back(values, new, rules, found, steps, rates)
-    return Looked(values, new, known, rules, found, steps, rates)
+    return _Looked(values, new, known, rules, found, steps, rates)
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #547883e6
-def _flat_reason(looked: Looked, value: float) -> str:
+def _flat_reason(looked: _Looked, value: float) -> str:
     """The sentence on a flat line so far."""
-    near = looked.rules.tolerance
-    what = f"are exactly {number(value)}{looked.unit}" if near == 0 else f"lie within {number(near)} of each other"
+    near, unit = looked.rules.tolerance, looked.known.limits.unit_after
+    what = f"are exactly {number(value)}{unit}" if near == 0 else f"lie within {number(near)} of each other"
     return f"flat line: the last {looked.rules.least} readings {what}"
 
 
-def _said_of(looked: Looked, new: int) -> tuple[str, str]:
+def _said_of(looked: _Looked, new: int) -> tuple[str, str]:
     """Kind and sentence of the first check that flagged a new place."""
-    limits, unit, place, found = looked.known.limits, looked.unit, looked.new + new, int(looked.found[new])
-    value = looked.values[place]
+    limits, place, found = looked.known.limits, looked.new + new, int(looked.found[new])
+    unit, value = limits.unit_after, looked.values[place]
     if found & RANGED and limits.out_of_range is not None:
         return "out of range", range_reason(looked.values[place:place + 1], limits.out_of_range, unit)
     if found & FLAT:
@@ -153,7 +139,7 @@ def _said_of(looked: Looked, new: int) -> tuple[str, str]:
                     f"{number(looked.rules.rate)})")
 
 
-def _said_by_window(looked: Looked, row: np.ndarray) -> tuple[str, str]:
+def _said_by_window(looked: _Looked, row: np.ndarray) -> tuple[str, str]:
     """Kind and sentence of a window, whose summaries stand in a row (1, 10)."""
     forest = looked.known.forest
     assert forest is not None
@@ -162,7 +148,7 @@ def _said_by_window(looked: Looked, row: np.ndarray) -> tuple[str, str]:
     return kind, f"{reason}, in the window that ends here"
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #a9bc608a
-def _window_scores(looked: Looked) -> tuple[np.ndarray, np.ndarray]:
+def _window_scores(looked: _Looked) -> tuple[np.ndarray, np.ndarray]:
     """Score and summaries of the windows that end at the new places; NaN where none is whole."""
     forest, new = looked.known.forest, np.arange(looked.new, len(looked.values))
     table = np.full((len(new), len(SUMMARIES)), np.nan)
@@ -172,7 +158,7 @@ def _window_scores(looked: Looked) -> tuple[np.ndarray, np.ndarray]:
     return forest.oddness_of(table), table
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #784e710c
-def _words(looked: Looked, table: np.ndarray, new: int, by_window: bool) -> tuple[str, str]:
+def _words(looked: _Looked, table: np.ndarray, new: int, by_window: bool) -> tuple[str, str]:
     """Kind and sentence of the verdict on one new reading; empty where nothing is wrong."""
     if np.isnan(looked.values[looked.new + new]):
         return "missing", "missing: a reading without a value"
@@ -181,14 +167,14 @@ def _words(looked: Looked, table: np.ndarray, new: int, by_window: bool) -> tupl
     return _said_by_window(looked, table[new:new + 1]) if by_window else ("", "")
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #829202d6
-def looks_back(known: FrozenChannel, rules: Rules) -> int:
+def _looks_back(known: FrozenChannel, rules: Rules) -> int:
     """How many earlier slots a first verdict looks at."""
     back = rules.back if known.limits.rate is not None else 1
     # The rate is silent while a jump is recent, and that jump needs the reading before it.
     return max(known.window, rules.least, 2 * back + 2)
 
 
-def _rows(state: ChannelState, looked: Looked, times: np.ndarray, slot: int) -> list[FirstVerdict]:
+def _rows(state: ChannelState, looked: _Looked, times: np.ndarray, slot: int) -> list[FirstVerdict]:
     """The verdicts on the readings among the new slots, the first of which is `slot`."""
     scores, table = _window_scores(looked)
     places = np.flatnonzero(times != NEVER)
@@ -209,11 +195,11 @@ def _rows(state: ChannelState, looked: Looked, times: np.ndarray, slot: int) -> 
 def first_verdicts(state: ChannelState, first: int, end: int) -> list[FirstVerdict]:
     """Judge the readings of the slots from `first` to before `end`, which have just had their turn."""
     if state.rules is None:
-        rules = rules_of(state.known)
-        state.rules = rules, looks_back(state.known, rules)
+        rules = _rules_of(state.known)
+        state.rules = rules, _looks_back(state.known, rules)
     rules, back = state.rules
     begin = max(first - back, state.base)
     values, times = (each[begin - state.base:end - state.base] for each in (state.values, state.times))
     if end <= first:
         return []
-    return _rows(state, looked_at(values, first - begin, state.known, rules), times[first - begin:], first)
+    return _rows(state, _looked_at(values, first - begin, state.known, rules), times[first - begin:], first)

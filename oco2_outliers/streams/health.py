@@ -186,11 +186,14 @@ class _Server(ThreadingHTTPServer):
         """A client that went away is no matter."""
 
 # %% ../../nbs/streams/60_health.ipynb #f1a9d51d
+STUCK_AFTER = 60.0  # seconds
+
+
 class Health:
     """Tells how a worker is, in a file, on a port, or both."""
 
     def __init__(self, file: str | None = None, port: int | None = None, host: str | None = None, *,
-                 stuck_after: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+                 stuck_after: float = STUCK_AFTER, clock: Callable[[], float] = time.monotonic) -> None:
         if not stuck_after > 0:
             raise InputError(f"stuck_after must be a number of seconds above 0, not {shown(stuck_after)}")
         self._facts = _Facts(stuck_after, clock)

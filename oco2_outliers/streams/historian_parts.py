@@ -5,7 +5,6 @@
 # %% ../../nbs/streams/10_historian_parts.ipynb #5dcc0992
 from __future__ import annotations
 
-import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -21,13 +20,12 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.numbers import shown, whole_number
 from ..series.readings import rows_by_channel
-from .endpoints import Endpoint
 
 # %% auto #0
 __all__ = ['Historian']
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #2e3c7bc3
-MOST_NAME_BYTES = 1_000  # PostgreSQL indexes two such names and a time, but not much more
+_MOST_NAME_BYTES = 1_000  # PostgreSQL indexes two such names and a time, but not much more
 
 
 def checked_name(name: Any, what: str) -> str:
@@ -40,8 +38,8 @@ def checked_name(name: Any, what: str) -> str:
         size = len(name.encode("utf-8"))
     except UnicodeEncodeError:
         raise InputError(f"{what} {shown(name)} is no text that UTF-8 can hold") from None
-    if size > MOST_NAME_BYTES:
-        raise InputError(f"{what} {shown(name)} has {size:,} bytes; {MOST_NAME_BYTES:,} are the most")
+    if size > _MOST_NAME_BYTES:
+        raise InputError(f"{what} {shown(name)} has {size:,} bytes; {_MOST_NAME_BYTES:,} are the most")
     return name
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #c19dfb56
@@ -74,33 +72,6 @@ def table_names(options: Mapping[str, str]) -> TableNames:
         raise InputError(f"site, channel, time and value must be four columns, not {', '.join(names[1:])}")
     return names
 
-# %% ../../nbs/streams/10_historian_parts.ipynb #3d028c00
-def refuse_options(endpoint: Endpoint, known: Iterable[str]) -> None:
-    """Refuse an address with an option that its historian does not know."""
-    if odd := sorted(set(endpoint.options) - set(known)):
-        raise InputError(f"{endpoint}: unknown option {shown(odd[0])}; known: {', '.join(sorted(known)) or 'none'}")
-
-
-def number_option(endpoint: Endpoint, name: str, usual: float, least: float, most: float) -> float:
-    """A number that an address gives, or the usual one."""
-    text = endpoint.options.get(name)
-    try:
-        number = usual if text is None else float(text)
-    except ValueError:
-        number = float("nan")
-    if not least <= number <= most:
-        raise InputError(f"{endpoint}: {name} must be a number from {least:g} to {most:g}, not {shown(text)}")
-    return number
-
-# %% ../../nbs/streams/10_historian_parts.ipynb #9a951dc3
-def driver(name: str, where: object) -> Any:
-    """A module of the extra `stream`, or an error that says how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise InputError(f"{where}: the driver {name.partition('.')[0]} is not installed: "
-                         'pip install "oco2_outliers[stream]"') from None
-
 # %% ../../nbs/streams/10_historian_parts.ipynb #c25a62ca
 FIRST_TIME, LAST_TIME = -(2**63) + 1, 2**63 - 1  # the number below the first one is NaT
 DAY = 86_400_000_000_000  # ns
@@ -124,7 +95,7 @@ def instant_of(value: Any, what: str) -> int:
     return int(read.value)
 
 
-def span_of(start: Any, end: Any) -> tuple[int, int]:
+def _span_of(start: Any, end: Any) -> tuple[int, int]:
     """The first and the last nanosecond of [start, end); the first is the greater one where the span is empty."""
     first = FIRST_TIME if start is None else instant_of(start, "start")
     last = LAST_TIME if end is None else instant_of(end, "end") - 1
@@ -133,7 +104,7 @@ def span_of(start: Any, end: Any) -> tuple[int, int]:
     return first, last
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #31698195
-COLUMNS = ("time", "site", "channel", "value")
+_COLUMNS = ("time", "site", "channel", "value")
 
 
 class Piece(NamedTuple):
@@ -170,7 +141,7 @@ def _values_in(column: pd.Series) -> np.ndarray:
     return values
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #e7dde7b1
-def moment_in_words(time: int) -> str:
+def _moment_in_words(time: int) -> str:
     """A number of nanoseconds as a person reads it."""
     return str(pd.Timestamp(time, unit="ns", tz="UTC"))
 
@@ -187,7 +158,7 @@ def refuse_other_values(piece: Piece, times: np.ndarray, values: np.ndarray) -> 
     other = (stored != given) & ~(np.isnan(stored) & np.isnan(given))
     if other.any():
         row = int(np.flatnonzero(other)[0])
-        when = moment_in_words(int(piece.times[there][row]))
+        when = _moment_in_words(int(piece.times[there][row]))
         raise InputError(f"channel {shown(piece.channel)} at site {shown(piece.site)} has the value {stored[row]:g} at "
                          f"{when}, and now {given[row]:g} came: nothing was written; correct the one that is wrong")
     return there
@@ -203,11 +174,11 @@ def _piece(site: str, channel: str, times: np.ndarray, values: np.ndarray) -> Pi
     return once
 
 
-def pieces_of(frame: pd.DataFrame) -> list[Piece]:
+def _pieces_of(frame: pd.DataFrame) -> list[Piece]:
     """What a frame adds, channel by channel; an error if a single row of it cannot be kept."""
-    if not isinstance(frame, pd.DataFrame) or (lacking := [name for name in COLUMNS if name not in frame.columns]):
+    if not isinstance(frame, pd.DataFrame) or (lacking := [name for name in _COLUMNS if name not in frame.columns]):
         told = f"lacks {', '.join(lacking)}" if isinstance(frame, pd.DataFrame) else f"is {shown(type(frame))}"
-        raise InputError(f"a frame of readings has the columns {', '.join(COLUMNS)}; this one {told}")
+        raise InputError(f"a frame of readings has the columns {', '.join(_COLUMNS)}; this one {told}")
     names = frame[["site", "channel"]]
     if (none := names.isna().any(axis=1)).any():
         raise InputError(f"a site or a channel is missing in row {shown(frame.index[none][0])}")
@@ -223,7 +194,7 @@ def pieces_of(frame: pd.DataFrame) -> list[Piece]:
 def refuse_lost_digits(piece: Piece, step: int, where: object) -> None:
     """Refuse times that are no whole multiples of what a column keeps, in nanoseconds."""
     if (lost := piece.times % step != 0).any():
-        when = moment_in_words(int(piece.times[lost][0]))
+        when = _moment_in_words(int(piece.times[lost][0]))
         raise InputError(f"{where}: the column of times keeps steps of {step:,} ns; {when} would lose digits")
 
 # %% ../../nbs/streams/10_historian_parts.ipynb #e316ae60
@@ -352,13 +323,13 @@ class CheckedHistorian(ABC):
 
     def write(self, frame: pd.DataFrame) -> int:
         """Keep the readings of a frame; how many were new."""
-        pieces = pieces_of(frame)
+        pieces = _pieces_of(frame)
         return self.add(pieces) if pieces else 0
 
     def read(self, site: str, channel: str, start: Any = None, end: Any = None,
              rows: int = 50_000) -> Iterator[pd.DataFrame]:
         """Frames of the readings of a channel in [start, end), in the order of time."""
-        first, last = span_of(start, end)
+        first, last = _span_of(start, end)
         return _frames(self, checked_name(site, "site"), checked_name(channel, "channel"), first, last,
                        whole_number("rows", rows, 1, _MOST_ROWS))
 

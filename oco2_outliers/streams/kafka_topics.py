@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..ground.errors import InputError, one_line, printable
-from ..ground.numbers import shown
+from ..ground.numbers import shown, whole_number
 from ..ground.words import counted
 from oco2_outliers.streams.broker_parts import (
     MOST_PARTITIONS,
@@ -27,13 +27,17 @@ from oco2_outliers.streams.broker_parts import (
     StreamError,
     TopicMissing,
     checked_name,
-    client_library,
     keep_trying,
-    refuse_unknown_options,
-    seconds_option,
     went_back,
 )
-from .endpoints import PASSWORD, Endpoint
+from oco2_outliers.streams.endpoints import (
+    PASSWORD,
+    Endpoint,
+    client_library,
+    refuse_unknown_options,
+    seconds_option,
+    tls_wanted,
+)
 
 # %% auto #0
 __all__ = []
@@ -43,13 +47,6 @@ _SESSION = 10.0  # seconds after which a worker that says nothing is taken for d
 _OPTIONS = ("ca", "cert", "instance", "key", "patience", "replicas", "sasl", "session", "tls")
 _MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 
-
-def tls_wanted(endpoint: Endpoint) -> bool:
-    """Whether the connection is encrypted."""
-    word = endpoint.options.get("tls", "yes" if {"ca", "cert"} & set(endpoint.options) else "no")
-    if word not in ("yes", "no"):
-        raise InputError(f"{endpoint}: tls must be yes or no, not {shown(word)}")
-    return word == "yes"
 
 
 def _user_settings(endpoint: Endpoint, tls: bool) -> dict[str, Any]:
@@ -212,8 +209,7 @@ class _Found(_Topics):
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
         """Make a topic; False where it was there."""
         checked_name(topic)
-        if not 1 <= partitions <= MOST_PARTITIONS:
-            raise InputError(f"a topic has 1 to {MOST_PARTITIONS:,} partitions, not {shown(partitions)}")
+        whole_number("partitions", partitions, most=MOST_PARTITIONS)
         made = self.asked(lambda: self._create(topic, partitions))
         if made:  # servers tell each other of a new topic after they have told us
             self.asked(lambda: self._seen(topic))
@@ -496,7 +492,7 @@ class _Reading(_Begun):
 _SLICE = 0.1  # seconds; while nothing is begun, one looks often whether something was given
 
 
-class KafkaListener(_Reading):
+class _KafkaListener(_Reading):
     """What reads a topic as one worker of a group."""
 
     def read(self, most: int, wait: float) -> list[Message]:
@@ -542,8 +538,30 @@ class KafkaListener(_Reading):
             if offsets:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
 
+# %% ../../nbs/streams/24_kafka_topics.ipynb #704fee36
+class _AllOfIt(_KafkaListener):
+    """A listener that knows all partitions of its topic."""
+
+    def _numbers(self) -> set[int]:
+        """The partitions of the topic."""
+        try:
+            return set(self._consumer.list_topics(self._topic, timeout=_PROBE).topics[self._topic].partitions)
+        except self._kafka.KafkaException as error:
+            raise _fault_of(error.args[0], self._where) from None
+
+    def whole(self) -> bool:
+        """Whether all partitions of the topic are here, and none is another worker's."""
+        with contextlib.suppress(_Passing, TopicMissing):
+            return self._numbers() == set(self._next)
+        return False
+
+    def read_all(self, settings: Mapping[str, Any]) -> None:
+        """Take all partitions beside all groups; the cluster keeps nothing of who never joins and never commits."""
+        self._consumer = self._kafka.Consumer({**settings, "error_cb": self._told})
+        self._given = sorted(self._found.asked(self._numbers))
+
 # %% ../../nbs/streams/24_kafka_topics.ipynb #e8cfaddd
-class KafkaWorker(KafkaListener):
+class KafkaWorker(_AllOfIt):
     """A listener that can tell how far it is behind."""
 
     def _known(self, number: int) -> tuple[int, int]:
@@ -584,14 +602,6 @@ class KafkaWorker(KafkaListener):
         patience = 1.5 * seconds_option(self._found.endpoint, "session", _SESSION)
         return time.monotonic() > self._changed + patience or self.whole()
 
-    def whole(self) -> bool:
-        """Whether all partitions of the topic are here, and none is another worker's."""
-        try:
-            found = self._consumer.list_topics(self._topic, timeout=_PROBE).topics[self._topic].partitions
-        except self._kafka.KafkaException:
-            return False
-        return set(found) == set(self._next)
-
     def close(self) -> None:
         """Leave the group."""
         consumer, self._consumer = self._consumer, None  # each holds the other: the client goes now, and in this thread
@@ -600,24 +610,37 @@ class KafkaWorker(KafkaListener):
                 consumer.close()
 
 # %% ../../nbs/streams/24_kafka_topics.ipynb #574d58a8
+_NO_GROUP = "oco2-outliers"  # the client wants a name also of who joins none
+
+
 class KafkaBroker(_Sender):
     """A cluster of Kafka behind an address."""
 
-    def listen(self, topic: str, group: str, *, start: Callable[[str], str | None], lost: Callable[[str], None],
-               owner: str, take_over: bool = False) -> KafkaWorker:
-        """Read a topic as the one worker `owner` of a group; the cluster itself notices who hangs."""
+    def _reading(self, owner: str, group: str) -> dict[str, Any]:
+        """What the client of a reader is told."""
         session = int(seconds_option(self.endpoint, "session", _SESSION) * 1000)
-        settings = {
+        return {
             **self.settings, "client.id": printable(owner), "group.id": checked_name(group, "group"),
             "enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error",
             "partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": session,
             "heartbeat.interval.ms": max(session // 4, 1), "max.poll.interval.ms": max(session, 300_000),
             "queued.min.messages": 20_000, "queued.max.messages.kbytes": 16_384,
             "fetch.queue.backoff.ms": 10, "enable.partition.eof": True}
+
+    def listen(self, topic: str, group: str | None, *, start: Callable[[str], str | None],
+               lost: Callable[[str], None], owner: str, take_over: bool = False) -> KafkaWorker:
+        """Read a topic as the one worker `owner` of a group, or beside all; the cluster itself notices who hangs."""
+        settings = self._reading(owner, _NO_GROUP if group is None else group)
+        worker = KafkaWorker(self, topic, self.asked(lambda: self.look(checked_name(topic))), start, lost)
+        if group is None:
+            try:
+                worker.read_all(settings)
+            except BaseException:
+                worker.close()
+                raise
+            return worker
         if "instance" in self.endpoint.options:
             settings["group.instance.id"] = checked_name(self.endpoint.options["instance"], "instance")
-        topic_id = self.asked(lambda: self.look(checked_name(topic)))
-        worker = KafkaWorker(self, topic, topic_id, start, lost)
         worker.join(settings)
         return worker
 

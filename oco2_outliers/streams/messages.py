@@ -402,7 +402,7 @@ def _usual(body: bytes) -> Reading | None:
     return Reading(site, channel, time, value, quality)
 
 # %% ../../nbs/streams/00_messages.ipynb #7d0a1e37
-MOST_BYTES = 2**20
+_MOST_BYTES = 2**20
 _MOST_PARTS = 25_000
 _MOST_TOLD = 10
 
@@ -463,8 +463,8 @@ def read_message(body: bytes, form: str = "auto") -> tuple[list[Reading], list[R
     """
     if form not in FORMS and form != "auto":
         raise InputError(f"form must be auto, {', '.join(FORMS)}, not {shown(form)}")
-    if len(body) > MOST_BYTES:
-        return [], [Refused(-1, f"the message has {len(body):,} bytes, more than {MOST_BYTES:,}: cut it")]
+    if len(body) > _MOST_BYTES:
+        return [], [Refused(-1, f"the message has {len(body):,} bytes, more than {_MOST_BYTES:,}: cut it")]
     if form in ("auto", "json") and (usual := _usual(body)) is not None:
         return [usual], []
     try:

@@ -33,15 +33,15 @@ def _moments(column: pd.Series) -> np.ndarray:
     return column.dt.tz_convert("UTC").dt.as_unit("ns").to_numpy("datetime64[ns]").view(np.int64)
 
 
-def readings_in(frame: pd.DataFrame) -> Iterator[Reading]:
+def _readings_in(frame: pd.DataFrame) -> Iterator[Reading]:
     """The rows of a frame with the columns time, site, channel and value, whose times have a zone."""
     columns = (frame["site"].tolist(), frame["channel"].tolist(), _moments(frame["time"]).tolist(),
                frame["value"].tolist())
     return (Reading(*row) for row in zip(*columns))
 
 
-def pairs_asked(known: Sequence[tuple[str, str]], site: str | None, channel: str | None,
-                where: object) -> list[tuple[str, str]]:
+def _pairs_asked(known: Sequence[tuple[str, str]], site: str | None, channel: str | None,
+                 where: object) -> list[tuple[str, str]]:
     """The channels of a site, or those of a name at every site, or one as `SITE/CHANNEL`; all where none is told."""
     found = [pair for pair in known if site in (None, pair[0]) and channel in (None, pair[1], "/".join(pair))]
     if not found:
@@ -96,7 +96,7 @@ def from_table(source: str, asked: Asked) -> Outgoing:
     """The readings of a table."""
     first, last = asked.span
     series = read_series(source, zone=asked.zone)
-    pairs, notes = pairs_asked(series.channels(), asked.site, asked.channel, source), list(series.notes)
+    pairs, notes = _pairs_asked(series.channels(), asked.site, asked.channel, source), list(series.notes)
     table = series.table[series.table["time"].notna()]
     if table["time"].dt.tz is None:
         table = table.assign(time=table["time"].dt.tz_localize("UTC"))
@@ -109,7 +109,7 @@ def from_table(source: str, asked: Asked) -> Outgoing:
     table = table[kept].sort_values("time", kind="stable")
     if lost := int(series.table["time"].isna().sum()):
         notes.append(f"{counted(lost, 'row')} without a time left out")
-    return Outgoing(readings_in(table), len(pairs), len(table), tuple(notes))
+    return Outgoing(_readings_in(table), len(pairs), len(table), tuple(notes))
 
 # %% ../../nbs/streams/52_moving.ipynb #9459a701
 _PIECES = 200_000  # rows of all channels together
@@ -118,12 +118,12 @@ _PIECES = 200_000  # rows of all channels together
 def from_historian(historian: Any, asked: Asked) -> Outgoing:
     """The readings of a historian, channel beside channel."""
     start, end = asked.span
-    pairs = pairs_asked(historian.channels(), asked.site, asked.channel, historian)
+    pairs = _pairs_asked(historian.channels(), asked.site, asked.channel, historian)
     rows = max(100, min(50_000, _PIECES // len(pairs)))
 
     def of(pair: tuple[str, str]) -> Iterator[Reading]:
         for frame in historian.read(*pair, start=start, end=end, rows=rows):
-            yield from readings_in(frame)
+            yield from _readings_in(frame)
 
     return Outgoing(merge(*map(of, pairs), key=attrgetter("time")), len(pairs))
 
@@ -181,7 +181,7 @@ def sending(broker: Broker, topic: str, readings: Iterable[Reading], speed: floa
 def write_csv(historian: Any, asked: Asked, path: Path) -> tuple[int, int]:
     """Write readings of a historian into a CSV, channel after channel; how many channels and readings there were."""
     start, end = asked.span
-    pairs = pairs_asked(historian.channels(), asked.site, asked.channel, historian)
+    pairs = _pairs_asked(historian.channels(), asked.site, asked.channel, historian)
     rows = 0
     with open(path, "w", encoding="utf-8", newline="") as file:
         file.write("time,site,channel,value\n")

@@ -29,13 +29,16 @@ from oco2_outliers.streams.broker_parts import (
     Patience,
     StreamError,
     checked_name,
-    client_library,
     keep_trying,
+)
+from oco2_outliers.streams.endpoints import (
+    PASSWORD,
+    Endpoint,
+    client_library,
     refuse_unknown_options,
     seconds_option,
+    tls_wanted,
 )
-from .endpoints import PASSWORD, Endpoint
-from .kafka_topics import tls_wanted
 
 # %% auto #0
 __all__ = []
@@ -52,15 +55,14 @@ def _checked(endpoint: Endpoint) -> Endpoint:
         raise InputError(f"{endpoint}: an address of MQTT ends with its server; name the topic apart from it")
     if endpoint.user and endpoint.secret is None:
         raise InputError(f"{endpoint}: a user needs a password: set {PASSWORD} or {PASSWORD}_FILE")
-    if "key" in endpoint.options and "cert" not in endpoint.options:
-        raise InputError(f"{endpoint}: key needs cert, the certificate that it belongs to")
+    tls_wanted(endpoint)
     return endpoint
 
 # %% ../../nbs/streams/26_mqtt_topics.ipynb #af2e5b99
 _LETTERS = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,1000}")
 
 
-def mqtt_topic(topic: str, open_levels: bool = False) -> str:
+def _mqtt_topic(topic: str, open_levels: bool = False) -> str:
     """The name of a topic, or an error; `+` and `#` stand for levels where they may."""
     if not isinstance(topic, str) or not _LETTERS.fullmatch(topic) or topic.startswith("$"):
         raise InputError(f"topic {shown(topic)}: a name of MQTT has 1 to 1,000 letters, none of them a control, and "
@@ -96,7 +98,7 @@ def _refusal(number: int, said: object, where: str) -> Exception:
 
 # %% ../../nbs/streams/26_mqtt_topics.ipynb #42039dee
 RECEIVE_MOST = 2000  # unconfirmed messages that a server may send to one reader
-ON_THEIR_WAY = 200  # unconfirmed messages of one sender
+_ON_THEIR_WAY = 200  # unconfirmed messages of one sender
 _PACKET_MOST = 16 * 2**20  # bytes; longer ones do not come
 _BODY_MOST = _PACKET_MOST - 2**16  # a packet also holds the topic
 _ALIVE = 60  # seconds between signs of life
@@ -108,7 +110,7 @@ def _signed(mqtt: Any, endpoint: Endpoint, name: str) -> Any:
     """A client that knows its user and its certificates."""
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5, manual_ack=True,
                          reconnect_on_failure=False)
-    client.max_inflight_messages_set(ON_THEIR_WAY)
+    client.max_inflight_messages_set(_ON_THEIR_WAY)
     if endpoint.user:
         client.username_pw_set(endpoint.user, endpoint.secret)
     if tls_wanted(endpoint):
@@ -368,7 +370,7 @@ class _Outbox:
 
     def put(self, topic: str, body: bytes) -> None:
         """Send one message, once there is room."""
-        self.settle(min(ON_THEIR_WAY, self._link.room) - 1)
+        self.settle(min(_ON_THEIR_WAY, self._link.room) - 1)
         self._link.client.publish(topic, body, qos=1)
         self.given += 1
 
@@ -409,14 +411,14 @@ class MqttBroker:
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
         """False: a topic is there as soon as somebody sends to it."""
-        mqtt_topic(topic)
+        _mqtt_topic(topic)
         if partitions != 1:
             raise InputError(f"MQTT has no partitions: a topic has 1, not {shown(partitions)}")
         return False
 
     def send(self, topic: str, messages: Iterable[tuple[str, bytes]]) -> int:
         """Send pairs of key, which MQTT does not know, and body; how many of them the server has confirmed."""
-        where = f"{self.endpoint} {printable(mqtt_topic(topic))}"
+        where = f"{self.endpoint} {printable(_mqtt_topic(topic))}"
         link = _Link(self.endpoint, f"oco2-outliers-{uuid.uuid4().hex}")
         keep_trying(link.open, (_Passing,), Patience(str(self.endpoint), self._limit))
         outbox = _Outbox(link, where, self._limit)
@@ -433,10 +435,13 @@ class MqttBroker:
                           "thrown them away: start the listener once before you send", stacklevel=2)
         return outbox.confirmed
 
-    def listen(self, topic: str, group: str, *, start: Callable[[str], str | None], lost: Callable[[str], None],
-               owner: str, take_over: bool = False) -> MqttListener:
+    def listen(self, topic: str, group: str | None, *, start: Callable[[str], str | None],
+               lost: Callable[[str], None], owner: str, take_over: bool = False) -> MqttListener:
         """Read a topic, open levels allowed, as the one worker of a group; who comes last has its session."""
-        return MqttListener(self.endpoint, mqtt_topic(topic, open_levels=True), checked_name(group, "group"), start)
+        if group is None:
+            raise InputError(f"{self.endpoint}: MQTT shows what it keeps to nobody but the worker that it is for: how "
+                             "far that one is behind tells its health; replay the readings in the store")
+        return MqttListener(self.endpoint, _mqtt_topic(topic, open_levels=True), checked_name(group, "group"), start)
 
     def close(self) -> None:
         """Nothing is kept open."""

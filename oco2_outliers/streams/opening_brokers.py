@@ -41,7 +41,7 @@ _SCHEMES: dict[str, Callable[[Endpoint], Broker]] = {"file": FileBroker, "redis"
                                                      "kafka": _kafka, "mqtt": _mqtt}
 
 
-def broker_endpoint(url: str | os.PathLike) -> Endpoint:
+def _broker_endpoint(url: str | os.PathLike) -> Endpoint:
     """An address in parts; a path alone is a folder."""
     if isinstance(url, os.PathLike) or (isinstance(url, str) and url and "://" not in url):
         return Endpoint("file", (), None, os.path.abspath(os.fspath(url)).lstrip("/"))
@@ -89,7 +89,7 @@ def open_broker(url: str | os.PathLike, options: Mapping[str, str] | None = None
     >>> listener.close()
     >>> broker.close()
     """
-    endpoint = broker_endpoint(url)
+    endpoint = _broker_endpoint(url)
     if options:
         endpoint = replace(endpoint, options={**endpoint.options, **options})
     return _SCHEMES[endpoint.scheme](endpoint)

@@ -33,7 +33,7 @@ def _of_path(path: str) -> Endpoint:
     return Endpoint("sqlite" if lite else "file", (), None, path)
 
 
-def historian_endpoint(url: str | os.PathLike) -> Endpoint:
+def _historian_endpoint(url: str | os.PathLike) -> Endpoint:
     """An address, or a path, in parts."""
     if isinstance(url, os.PathLike) or (isinstance(url, str) and url and "://" not in url):
         return _of_path(os.fspath(url))
@@ -83,7 +83,7 @@ def open_historian(url: str | os.PathLike, options: Mapping[str, str] | None = N
     2
     [0.2]
     """
-    endpoint = historian_endpoint(url)
+    endpoint = _historian_endpoint(url)
     for name, text in (options or {}).items():
         if not isinstance(name, str) or not isinstance(text, str):
             raise InputError(f"options of a historian are texts, not {shown(name)}: {shown(text)}")

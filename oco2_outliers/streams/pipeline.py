@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from ..ground.errors import InputError, printable
-from ..ground.numbers import shown, whole_number
+from ..ground.numbers import whole_number
 from ..ground.work import progress_bar
 from ..series.clocks import span_in_words
-from ..series.freezing import FrozenJudge
+from ..series.freezing import FrozenJudge, told_of
 from .broker_parts import Broker, Listener, Message
 from .batch_rows import Changes, Event
 from .engine import Engine
+from .historian_parts import instant_of
 from .result_store import ResultStore
 
 # %% auto #0
@@ -168,8 +168,9 @@ class _Worker:
         return [message for message in messages if message.partition in self.epochs]
 
     def listen(self) -> Listener:
-        """Begin to read."""
+        """Begin to read; the store knows from now on who judges."""
         source = self.source
+        self.sink.tell("told", told_of(self.engine.frozen))
         return source.broker.listen(source.topic, source.group, start=self.start, lost=self.lost, owner=self.owner,
                                     take_over=source.take_over)
 
@@ -261,14 +262,7 @@ def _end_of(until: Any) -> int | None:
     """The moment at which a run ends, in ns; None for the end of the source, or for none."""
     if until is None or until == "end":
         return None
-    try:
-        moment = pd.Timestamp(until)
-        moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
-        if pd.isna(moment):  # of an empty text, for example
-            raise ValueError
-        return int(moment.as_unit("ns").value)
-    except (ValueError, TypeError, OverflowError):
-        raise InputError(f"until must be 'end' or a time such as 2013-05-01, not {shown(until)}") from None
+    return instant_of(until, "until")
 
 
 def _reached(changes: Changes, moment: int | None) -> bool:
@@ -347,7 +341,8 @@ class _Running(_Intake):
         """One turn of the loop; None where nothing came."""
         worker = self.worker
         messages = self._next(listener, most)
-        self._settings.watch("read")
+        if messages:
+            self._settings.watch("read")
         changes = worker.engine.take(messages, eager=len(messages) < self._size) if messages else Changes()
         self._sized(len(messages))
         worker.ears.hear([(row.site, row.channel) for row in changes.channels])

@@ -17,13 +17,11 @@ from oco2_outliers.streams.broker_parts import (
     TopicMissing,
     batches,
     checked_name,
-    client_library,
     keep_trying,
     partition_of,
-    seconds_option,
 )
-from .endpoints import Endpoint
-from .redis_groups import GroupMember, RedisListener
+from .endpoints import Endpoint, client_library, seconds_option
+from .redis_groups import GroupMember, RedisListener, Visitor
 from oco2_outliers.streams.redis_streams import (
     ServerAway,
     asking,
@@ -37,7 +35,7 @@ from oco2_outliers.streams.redis_streams import (
 __all__ = []
 
 # %% ../../nbs/streams/22b_redis_broker.ipynb #2db0e4a8
-def make_streams(client: Any, topic: str, partitions: int) -> bool:
+def _make_streams(client: Any, topic: str, partitions: int) -> bool:
     """Make the streams of a topic; False where it was there."""
     count = f"{topic}:partitions"
     with client.pipeline(transaction=True) as pipe:
@@ -60,7 +58,7 @@ def make_streams(client: Any, topic: str, partitions: int) -> bool:
 _KEPT = 3600  # seconds that the number of a batch is kept
 
 
-class BatchSender:
+class _BatchSender:
     """Sends batches to the streams of a topic, each once."""
 
     def __init__(self, client: Any, topic: str, keys: list[str]) -> None:
@@ -120,24 +118,27 @@ class RedisBroker(_Server):
         """Make a topic; False where it was there."""
         whole_number("partitions", partitions, most=MOST_PARTITIONS)
         checked_name(topic)
-        return self._asked(lambda: make_streams(self._client, topic, partitions))
+        return self._asked(lambda: _make_streams(self._client, topic, partitions))
 
     def send(self, topic: str, messages: Iterable[tuple[str, bytes]]) -> int:
         """Send messages, a batch at a time; how many the server has confirmed."""
         checked_name(topic)
         keys = self._asked(lambda: existing_keys(self._client, str(self._endpoint), topic))
-        sender, sent = BatchSender(self._client, topic, keys), 0
+        sender, sent = _BatchSender(self._client, topic, keys), 0
         for batch in batches(messages):
             self._asked(lambda: sender.send(batch))  # noqa: B023 - it is called at once
             sent += len(batch)
         self._asked(sender.close)
         return sent
 
-    def listen(self, topic: str, group: str, *, start: Callable[[str], str | None], lost: Callable[[str], None],
-               owner: str, take_over: bool = False) -> RedisListener:
-        """Read a topic from where the store stands, as the one worker of a group."""
-        checked_name(topic), checked_name(group, "group")
-        member = GroupMember(self._endpoint, topic, group, owner, take_over)
+    def listen(self, topic: str, group: str | None, *, start: Callable[[str], str | None],
+               lost: Callable[[str], None], owner: str, take_over: bool = False) -> RedisListener:
+        """Read a topic from where the store stands, as the one worker of a group, or beside all groups."""
+        checked_name(topic)
+        if group is None:
+            member: GroupMember = Visitor(self._endpoint, topic, owner)
+        else:
+            member = GroupMember(self._endpoint, topic, checked_name(group, "group"), owner, take_over)
         listener = RedisListener(member, start, lost, self._limit)
         try:
             listener.begin()

@@ -13,17 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from ..ground.errors import printable
-from oco2_outliers.streams.broker_parts import (
-    GroupInUse,
-    Message,
-    NotOurs,
-    OnlyReader,
-    Patience,
-    client_library,
-    seconds_option,
-    taken_over,
-)
-from .endpoints import Endpoint
+from .broker_parts import GroupInUse, Message, NotOurs, OnlyReader, Patience, taken_over
+from .endpoints import Endpoint, client_library, seconds_option
 from oco2_outliers.streams.redis_streams import (
     BEGINNING,
     LONGEST_WAIT,
@@ -52,12 +43,12 @@ _OURS = re.compile(r"(.*)~[0-9a-f]{8}")
 _RECONNECTS = 2.0  # seconds that a worker has to connect again before it counts as dead
 
 
-def consumer_name(owner: str) -> str:
+def _consumer_name(owner: str) -> str:
     """A name for the consumer, and for its connection, of a worker."""
     return re.sub(r"[^!-~]", "_", owner)[:100] + f"~{secrets.token_hex(4)}"
 
 
-def in_the_way(name: str, idle: float, me: str, session: float, connected: set[str] | None) -> bool:
+def _in_the_way(name: str, idle: float, me: str, session: float, connected: set[str] | None) -> bool:
     """Whether a consumer, idle for so many seconds, may be a worker that still reads."""
     found, mine = _OURS.fullmatch(name), _OURS.fullmatch(me)
     if found and mine and found[1] == mine[1]:
@@ -68,12 +59,12 @@ def in_the_way(name: str, idle: float, me: str, session: float, connected: set[s
 
 # %% ../../nbs/streams/22a_redis_groups.ipynb #63cee7be
 class _Group:
-    """A group of a topic on a server, and our consumer in it."""
+    """A group of a topic on a server, and our consumer in it; the group "" is no group."""
 
     def __init__(self, endpoint: Endpoint, topic: str, group: str, owner: str, take_over: bool = False) -> None:
         self.endpoint, self.topic, self.group, self.take_over = endpoint, topic, group, take_over
         self.keys: list[str] = []  # known when the server has answered
-        self.me = consumer_name(owner)
+        self.me = _consumer_name(owner)
         self.client = redis_client(endpoint, self.me)
         self.session = seconds_option(endpoint, "session", SESSION)
         self.owner_key = f"{topic}:{group}:owner"
@@ -127,7 +118,7 @@ class _Taking(_Group):
         others = self.others(self.keys[0])
         connected = self.connected() if others else None
         return {name: idle for name, idle in others.items()
-                if in_the_way(name, idle, self.me, self.session, connected)}
+                if _in_the_way(name, idle, self.me, self.session, connected)}
 
     def _taken(self) -> bool:
         """Write our name down, if nobody is in the way and no other newcomer was quicker."""
@@ -145,10 +136,11 @@ class _Taking(_Group):
         return True
 
 # %% ../../nbs/streams/22a_redis_groups.ipynb #615ae979
-class GroupMember(_Taking):
-    """Our consumer, the only one of its group; `claimed` counts what it took from former ones."""
+_AFTER_ALL = f"{2**64 - 2}-0"  # nothing was handed out to us after it: the answer is empty, and we were seen
 
-    claimed = 0
+
+class GroupMember(_Taking):
+    """Our consumer, the only one of its group."""
 
     def enter(self, key: str, stand: Stand) -> None:
         """Take what others were given of a stream, and set the group to where the store stands."""
@@ -157,7 +149,6 @@ class GroupMember(_Taking):
         while True:
             cursor, pending = self.client.execute_command("XAUTOCLAIM", key, self.group, self.me, 0, cursor, "COUNT",
                                                           1000, "JUSTID")[:2]
-            self.claimed += len(pending)
             done += [each for each in pending if order_of(each.decode()) <= order_of(stand.entry)]
             if cursor == b"0-0":
                 break
@@ -174,8 +165,51 @@ class GroupMember(_Taking):
         for key in self.keys:
             self.client.execute_command("XGROUP DELCONSUMER", key, self.group, self.me)
 
+    def read_on(self, pipe: Any, stands: Mapping[str, Stand], most: int) -> None:
+        """Ask, within a transaction, for what comes after some stands, wherever the group is."""
+        for key in self.keys:
+            pipe.execute_command("XGROUP SETID", key, self.group, stands[key].entry, "ENTRIESREAD", stands[key].number)
+        pipe.execute_command("XREADGROUP", "GROUP", self.group, self.me, "COUNT", most, "STREAMS", *self.keys,
+                             *(">" for _ in self.keys))
+
+    def beat(self) -> bytes | None:
+        """Let the server know that our consumer lives; whose turn it is."""
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.get(self.owner_key)
+            pipe.execute_command("XREADGROUP", "GROUP", self.group, self.me, "COUNT", 1, "STREAMS", self.keys[0],
+                                 _AFTER_ALL)
+            return pipe.execute()[0]
+
+# %% ../../nbs/streams/22a_redis_groups.ipynb #81715ac4
+class Visitor(GroupMember):
+    """A reader beside all groups."""
+
+    def __init__(self, endpoint: Endpoint, topic: str, owner: str) -> None:
+        super().__init__(endpoint, topic, "", owner)
+
+    def take(self) -> bool:
+        """There is nothing to take."""
+        return True
+
+    def make(self) -> None:
+        """There is nothing to make."""
+
+    def enter(self, key: str, stand: Stand) -> None:
+        """Nobody is told that we are here."""
+
+    def leave(self) -> None:
+        """Nor that we go."""
+
+    def read_on(self, pipe: Any, stands: Mapping[str, Stand], most: int) -> None:
+        """Ask for what comes after some stands."""
+        pipe.execute_command("XREAD", "COUNT", most, "STREAMS", *self.keys, *(stands[key].entry for key in self.keys))
+
+    def beat(self) -> bytes | None:
+        """Nobody is told that we live, and it is nobody's turn."""
+        return None
+
 # %% ../../nbs/streams/22a_redis_groups.ipynb #61953106
-class Answer(NamedTuple):
+class _Answer(NamedTuple):
     """What one transaction gave."""
 
     owner: bytes | None  # whose turn it is
@@ -184,43 +218,28 @@ class Answer(NamedTuple):
     found: Any  # by stream that goes on, the entries
 
 
-def read_once(member: GroupMember, stands: Mapping[str, Stand], most: int, look: bool = False) -> Answer:
-    """Set the group to where we stand and read on, in one transaction; `look` asks for the facts as well."""
-    group, keys = member.group, member.keys
+def _read_once(member: GroupMember, stands: Mapping[str, Stand], most: int, look: bool = False) -> _Answer:
+    """Read on from where we stand, in one transaction; `look` asks for the facts as well."""
+    keys = member.keys
     with member.client.pipeline(transaction=True) as pipe:
         pipe.get(member.owner_key)
         for key in keys:
-            stand = stands[key]
-            pipe.execute_command("XREVRANGE", key, stand.entry, "-", "COUNT", 1)
-            pipe.execute_command("XGROUP SETID", key, group, stand.entry, "ENTRIESREAD", stand.number)
+            pipe.execute_command("XREVRANGE", key, stands[key].entry, "-", "COUNT", 1)
         for key in keys if look else ():
             pipe.xinfo_stream(key)
-        pipe.execute_command("XREADGROUP", "GROUP", group, member.me, "COUNT", most, "STREAMS", *keys,
-                             *(">" for _ in keys))
-        owner, *told, found = pipe.execute()
+        member.read_on(pipe, stands, most)
+        owner, *told = pipe.execute()
     n = len(keys)
     whole = [stands[key].entry == BEGINNING or bool(last) and last[0][0].decode() == stands[key].entry
-             for key, last in zip(keys, told[:2 * n:2])]
-    return Answer(owner, whole, [facts_of(each) for each in told[2 * n:]], found or [])
+             for key, last in zip(keys, told[:n])]
+    return _Answer(owner, whole, [facts_of(each) for each in told[n:2 * n]] if look else [], told[-1] or [])
 
 # %% ../../nbs/streams/22a_redis_groups.ipynb #4f95ff42
-_AFTER_ALL = f"{2**64 - 2}-0"  # nothing was handed out to us after it: the answer is empty, and we were seen
-
-
-def woken(member: GroupMember, stands: Mapping[str, Stand], seconds: float) -> bool:
+def _woken(member: GroupMember, stands: Mapping[str, Stand], seconds: float) -> bool:
     """Wait until one of the streams goes on; False where none did."""
     last = (stands[key].entry for key in member.keys)
     return bool(member.client.execute_command("XREAD", "COUNT", 1, "BLOCK", max(int(seconds * 1000), 1), "STREAMS",
                                               *member.keys, *last))
-
-
-def beat(member: GroupMember) -> bytes | None:
-    """Let the server know that our consumer lives; whose turn it is."""
-    with member.client.pipeline(transaction=True) as pipe:
-        pipe.get(member.owner_key)
-        pipe.execute_command("XREADGROUP", "GROUP", member.group, member.me, "COUNT", 1, "STREAMS", member.keys[0],
-                             _AFTER_ALL)
-        return pipe.execute()[0]
 
 # %% ../../nbs/streams/22a_redis_groups.ipynb #528caf41
 _UNTOLD = 100_000  # entries handed out whose ids are kept to be acknowledged
@@ -263,7 +282,7 @@ class _Checked(_Partitions):
             found_stand(self._member.client, self._source, key, self._names[key], stand.position)
         self._member.make()
 
-    def _refuse_another(self, answer: Answer) -> None:
+    def _refuse_another(self, answer: _Answer) -> None:
         """Raise where a stream is not the one that was read, or has lost what was not."""
         for key, facts, present in zip(self._names, answer.facts, answer.whole):
             checked_stand(self._source, self._names[key], self._stands[key].position, facts, present)
@@ -297,16 +316,17 @@ class _Fetching(_Checked):
         if not self._entered():
             time.sleep(min(0.1, self._member.session / 10, seconds))
             return []
+        wait = min(seconds, LONGEST_WAIT, self._member.session / 4)
         if not self._sure:
             self._repair()
-        elif self._idle and not woken(self._member, self._stands, min(seconds, LONGEST_WAIT, self._member.session / 4)):
+        elif self._idle and not _woken(self._member, self._stands, wait):
             if time.monotonic() - self._beaten > min(LONGEST_WAIT / 2, self._member.session / 4):
                 self._beaten = time.monotonic()
-                self._refuse_fenced(beat(self._member))
+                self._refuse_fenced(self._member.beat())
             return []
-        answer = read_once(self._member, self._stands, min(most, self._most), look=not self._sure)
+        answer = _read_once(self._member, self._stands, min(most, self._most), look=not self._sure)
         if not all(answer.whole) and not answer.facts:
-            answer = read_once(self._member, self._stands, min(most, self._most), look=True)
+            answer = _read_once(self._member, self._stands, min(most, self._most), look=True)
         self._refuse_fenced(answer.owner)
         self._refuse_another(answer)
         self._sure, self._beaten = True, time.monotonic()

@@ -14,15 +14,13 @@ from typing import Any, NamedTuple
 from ..ground.errors import InputError, one_line, printable
 from oco2_outliers.streams.broker_parts import (
     MOST_PARTITIONS,
+    PATIENCE,
     MessagesGone,
     StreamError,
     TopicMissing,
-    client_library,
-    refuse_unknown_options,
-    seconds_option,
     went_back,
 )
-from .endpoints import Endpoint
+from .endpoints import Endpoint, client_library, refuse_unknown_options, seconds_option
 
 # %% auto #0
 __all__ = []
@@ -30,9 +28,8 @@ __all__ = []
 # %% ../../nbs/streams/22_redis_streams.ipynb #e7dfdd96
 _OPTIONS = {"patience", "session", "timeout", "ca"}
 SESSION = 30.0  # seconds after which a worker that did not read is taken to be frozen
-
-
 LONGEST_WAIT = 1.0  # seconds that the server may be asked to wait for an entry
+_TIMEOUT = 10.0  # seconds that it may take for any other answer
 
 
 def _as_it_comes(answer: Any, **_: Any) -> Any:
@@ -48,7 +45,7 @@ def checked_endpoint(endpoint: Endpoint) -> None:
         raise InputError(f"{endpoint}: after the slash comes the number of the database, 0 if in doubt")
     if "ca" in endpoint.options and endpoint.scheme != "rediss":
         raise InputError(f"{endpoint}: ca= belongs to rediss://")
-    for name, default in (("patience", 60.0), ("session", SESSION), ("timeout", 10.0)):
+    for name, default in (("patience", PATIENCE), ("session", SESSION), ("timeout", _TIMEOUT)):
         seconds_option(endpoint, name, default)
 
 # %% ../../nbs/streams/22_redis_streams.ipynb #673a73d6
@@ -58,7 +55,7 @@ def redis_client(endpoint: Endpoint, name: str | None = None) -> Any:
     safe: dict[str, Any] = {}
     if endpoint.scheme == "rediss":
         safe = {"ssl": True, "ssl_ca_certs": endpoint.options.get("ca"), "ssl_check_hostname": True}
-    timeout = seconds_option(endpoint, "timeout", 10.0)
+    timeout = seconds_option(endpoint, "timeout", _TIMEOUT)
     client = redis.Redis(host=endpoint.host, port=endpoint.port or 6379, db=int(endpoint.path or 0),
                          username=endpoint.user, password=endpoint.secret, client_name=name, protocol=2,
                          socket_timeout=timeout + LONGEST_WAIT, socket_connect_timeout=min(timeout, 5.0),

@@ -65,7 +65,7 @@ def _judge_again(judge: StreamJudge, messages: Iterable[Message], again: ResultS
     again.commit(judge.settle_all(ended), epochs, ended=ended)
 
 # %% ../../nbs/streams/44_replaying.ipynb #187a4694
-class Difference(NamedTuple):
+class _Difference(NamedTuple):
     """One cell, or one row, in which two stores differ."""
 
     table: str
@@ -99,7 +99,7 @@ def _text(cell: Any) -> str:
     return f"{len(cell):,} bytes, {cell[:20]!r}" if isinstance(cell, bytes) else str(cell)
 
 
-def _row_differences(name: str, one: tuple | None, other: tuple | None, skip: Sequence[str]) -> Iterator[Difference]:
+def _row_differences(name: str, one: tuple | None, other: tuple | None, skip: Sequence[str]) -> Iterator[_Difference]:
     """What differs between two rows of one key, either of which may not be there."""
     columns, known = TABLES[name].columns, one or other
     told = dict(zip(columns, known or ()))
@@ -107,11 +107,11 @@ def _row_differences(name: str, one: tuple | None, other: tuple | None, skip: Se
     where = (name, told.get("site", ""), told.get("channel", ""), pd.NaT if moment is None else
              pd.Timestamp(np.datetime64(moment, "ns"), tz="UTC"))
     if one is None or other is None:
-        yield Difference(*where, "(row)", "absent" if one is None else "there", "absent" if other is None else "there")
+        yield _Difference(*where, "(row)", "absent" if one is None else "there", "absent" if other is None else "there")
         return
     for column, left, right in zip(columns, one, other):
         if left != right and column not in skip:
-            yield Difference(*where, column, _text(left), _text(right))
+            yield _Difference(*where, column, _text(left), _text(right))
 
 # %% ../../nbs/streams/44_replaying.ipynb #589ca575
 def _horizon(bases: Sequence[sqlite3.Connection]) -> dict[tuple[str, str], int]:
@@ -131,7 +131,7 @@ def _comparable(name: str, one: tuple, other: tuple) -> tuple[tuple, tuple]:
 
 
 def differences(one: sqlite3.Connection, other: sqlite3.Connection, tables: Sequence[str] = COMPARED,
-                skip: Sequence[str] = (), apart: Collection[tuple] = ()) -> Iterator[Difference]:
+                skip: Sequence[str] = (), apart: Collection[tuple] = ()) -> Iterator[_Difference]:
     """All in which two stores differ, table by table, some columns and the readings of some keys aside."""
     horizon = _horizon((one, other))
 
@@ -149,13 +149,13 @@ def differences(one: sqlite3.Connection, other: sqlite3.Connection, tables: Sequ
                 yield from _row_differences(name, left, right, skip)
 
 # %% ../../nbs/streams/44_replaying.ipynb #48d8afcd
-def stream_until(store: ResultStore, broker: Broker, topic: str, group: str, wait: float = 10.0) -> Iterator[Message]:
+def stream_until(store: ResultStore, broker: Broker, topic: str, wait: float = 10.0) -> Iterator[Message]:
     """The messages of a source from the first to the last that the store has."""
     known = store.partitions()
     ends = {partition: position for partition, position in zip(known["partition"], known["position"]) if position}
     if not ends:
         return
-    listener = broker.listen(topic, f"{group}.replay", start=lambda _: None, lost=lambda _: None, owner="replay")
+    listener = broker.listen(topic, None, start=lambda _: None, lost=lambda _: None, owner="replay")
     try:
         while ends:
             messages = listener.read(_BATCH, wait)
@@ -202,14 +202,14 @@ def stored_stream(store: ResultStore) -> Iterator[Message]:
             yield Message("stored", str(number), message_of(reading))
 
 # %% ../../nbs/streams/44_replaying.ipynb #1958f46a
-def _told(found: Iterator[Difference], most: int) -> pd.DataFrame:
+def _told(found: Iterator[_Difference], most: int) -> pd.DataFrame:
     """The first differences as a table, with the number of all of them."""
-    first: list[Difference] = []
+    first: list[_Difference] = []
     total = 0
     for total, each in enumerate(found, 1):
         if total <= most:
             first.append(each)
-    table = pd.DataFrame(first, columns=Difference._fields)
+    table = pd.DataFrame(first, columns=_Difference._fields)
     table.attrs["differences"] = total
     return table
 
@@ -250,10 +250,9 @@ def _ends_of(listener: Any, patience: float) -> dict[str, str]:
     return ends
 
 
-def lag(store: ResultStore, broker: Broker, topic: str, group: str, now: int | None = None,
-        patience: float = 10.0) -> pd.DataFrame:
+def lag(store: ResultStore, broker: Broker, topic: str, now: int | None = None, patience: float = 10.0) -> pd.DataFrame:
     """How far a store is behind its source, a row for each partition: position, end, messages behind, age."""
-    listener = broker.listen(topic, f"{group}.lag", start=store.position, lost=lambda _: None, owner="lag")
+    listener = broker.listen(topic, None, start=store.position, lost=lambda _: None, owner="lag")
     try:
         ends = _ends_of(listener, patience)
         at = {partition: store.position(partition) for partition in ends}

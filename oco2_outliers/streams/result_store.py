@@ -20,12 +20,19 @@ import numpy as np
 
 from ..ground.errors import InputError, one_line, printable
 from .broker_parts import Fenced
-from .batch_rows import ChannelRow, Changes, DeadLetter, Event, SettledVerdict, StretchRow
+from oco2_outliers.streams.batch_rows import (
+    MOST_KEPT,
+    ChannelRow,
+    Changes,
+    DeadLetter,
+    Event,
+    SettledVerdict,
+    StretchRow,
+)
 from .store_files import open_to_read, open_to_write, store_path
 from oco2_outliers.streams.store_tables import (
     ADD_FIRST,
     COUNT,
-    MOST_KEPT,
     REMEMBER,
     SETTLE,
     TABLES,
@@ -262,6 +269,12 @@ class ResultStore(_Restart):
             _write(base, changes)
             if ended:
                 base.execute("UPDATE about SET text = 'yes' WHERE word = 'ended'")
+
+    def tell(self, word: str, text: str) -> None:
+        """Keep what shall be known of the stream, such as its judge, beside the words that the store was made with."""
+        if self._asked("SELECT text FROM about WHERE word = ?", (word,)) != [(text,)]:
+            with self._writing() as base:
+                base.execute("INSERT OR REPLACE INTO about (word, text) VALUES (?, ?)", (word, text))
 
     @property
     def ended(self) -> bool:

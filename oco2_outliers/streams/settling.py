@@ -26,7 +26,7 @@ from .batch_rows import SettledVerdict, StretchRow
 __all__ = []
 
 # %% ../../nbs/streams/36_settling.ipynb #cf0f690f
-def piece_of(state: ChannelState, begin: int | None = None) -> Grid:
+def _piece_of(state: ChannelState, begin: int | None = None) -> Grid:
     """The slots of a channel that had their turn and are still held, from one on."""
     begin = state.base if begin is None else begin
     held = slice(begin - state.base, state.released - state.base)
@@ -42,9 +42,8 @@ def piece_of(state: ChannelState, begin: int | None = None) -> Grid:
 def _found_in(state: ChannelState, view: Grid) -> list[Found]:
     """What the checks find in a piece."""
     known = state.known
-    unit = f" {known.limits.unit}" if known.limits.unit else ""
     since = max(state.settled - view.first, 0)
-    return checked(Channel(view, known.limits, known.spans, unit, None, known.habits, since))
+    return checked(Channel(view, known.limits, known.spans, None, known.habits, since))
 
 
 def _stretches_in(state: ChannelState, view: Grid, found: list[Found], decided: Decided) -> Iterator[tuple[int, int]]:
@@ -144,7 +143,7 @@ def settle(state: ChannelState, final: bool = False) -> tuple[list[SettledVerdic
     end = state.released if final else state.released - state.ahead
     if end <= state.settled:
         return [], []
-    view = piece_of(state)
+    view = _piece_of(state)
     found, decided = _found_in(state, view), frozen_decision(state.known, view)
     stretches, begun = list(_stretches_in(state, view, found, decided)), state.settled - state.base
     cut = end if final else state.base + _safe_cut(stretches, begun, end - state.base)
@@ -164,7 +163,7 @@ def may_be_cut(state: ChannelState) -> bool:
     begin = state.released - 2 * (state.back + state.ahead)
     if begin <= state.settled:
         return True
-    view = piece_of(state, begin)
+    view = _piece_of(state, begin)
     stretches = list(_stretches_in(state, view, _found_in(state, view), frozen_decision(state.known, view)))
     # Checks see the first places of a view in part only, so a cut must lie behind them.
     return _safe_cut(stretches, 0, len(view.values) - state.ahead) >= state.back

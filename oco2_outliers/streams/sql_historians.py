@@ -15,18 +15,22 @@ import numpy as np
 
 from ..ground.errors import InputError, one_line, printable
 from ..ground.numbers import shown
-from .endpoints import Endpoint, secret_of
+from oco2_outliers.streams.endpoints import (
+    Endpoint,
+    client_library,
+    number_option,
+    refuse_unknown_options,
+    secret_of,
+    tls_wanted,
+)
 from oco2_outliers.streams.historian_parts import (
     CheckedHistorian,
     HistorianAway,
     Piece,
     TableNames,
     arrays_of,
-    driver,
     identifier,
-    number_option,
     refuse_lost_digits,
-    refuse_options,
     refuse_other_values,
     table_names,
     whole_key,
@@ -39,12 +43,12 @@ if TYPE_CHECKING:
 __all__ = []
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #966431b8
-HISTORIAN_PASSWORD = "OCO2_HISTORIAN_PASSWORD"
+_HISTORIAN_PASSWORD = "OCO2_HISTORIAN_PASSWORD"
 
 
 def historian_secret(endpoint: Endpoint) -> str | None:
     """The password of a historian: its own, or the one of all streams."""
-    return secret_of(HISTORIAN_PASSWORD) or endpoint.secret
+    return secret_of(_HISTORIAN_PASSWORD) or endpoint.secret
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #021daab1
 _WORDS = {"28P01": "wrong user or password", "28000": "the user may not connect from here",
@@ -61,7 +65,7 @@ _TEXTS = {"password authentication failed": "28P01", "no password supplied": "28
 _AWAY = ("08", "57P", "53300")
 
 
-def words_of(error: BaseException) -> tuple[str, bool]:
+def _words_of(error: BaseException) -> tuple[str, bool]:
     """What a database said, in words, and whether the server is away."""
     cause = getattr(error, "orig", None) or error
     code, text = getattr(cause, "sqlstate", None), one_line(str(cause).strip().rpartition("\n")[2])
@@ -81,7 +85,7 @@ def _told(where: object, secret: str | None) -> Iterator[None]:
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
-        text, away = words_of(error)
+        text, away = _words_of(error)
         if secret:
             text = text.replace(secret, "***")
         raise (HistorianAway if away else InputError)(f"{where}: {text}") from None
@@ -90,12 +94,12 @@ def _told(where: object, secret: str | None) -> Iterator[None]:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def as_datetime(time: int, up: bool = False) -> datetime:
+def _as_datetime(time: int, up: bool = False) -> datetime:
     """A time in nanoseconds as Python's own, which knows microseconds; rounded down, or up."""
     return _EPOCH + timedelta(microseconds=-(-time // 1000) if up else time // 1000)
 
 
-def as_nanoseconds(time: Any) -> Any:
+def _as_nanoseconds(time: Any) -> Any:
     """A time of Python's own in nanoseconds; anything else as it is."""
     return (time - _EPOCH) // timedelta(microseconds=1) * 1000 if isinstance(time, datetime) else time
 
@@ -121,10 +125,10 @@ class Shape(NamedTuple):
 
     def bound(self, time: int, up: bool = False) -> Any:
         """A time as the table keeps it."""
-        return time if self.step == 1 else as_datetime(time, up)
+        return time if self.step == 1 else _as_datetime(time, up)
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #323b7bcd
-def new_shape(names: TableNames, schema: str | None) -> Shape:
+def _new_shape(names: TableNames, schema: str | None) -> Shape:
     """The table that we would make. Its texts are compared letter by letter, as Python does it."""
     import sqlalchemy as sa
 
@@ -143,8 +147,8 @@ def _kind(columns: dict[str, Any], name: str, where: object) -> Any:
     return columns[name]
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #53e8a150
-def shape_of(names: TableNames, schema: str | None, columns: dict[str, Any], key: Sequence[str],
-             where: object) -> Shape:
+def _shape_of(names: TableNames, schema: str | None, columns: dict[str, Any], key: Sequence[str],
+              where: object) -> Shape:
     """What is known of a table that is there, from the types of its columns and its key."""
     import sqlalchemy as sa
 
@@ -163,7 +167,7 @@ def shape_of(names: TableNames, schema: str | None, columns: dict[str, Any], key
                  list(key[:2]) == list(names[1:3]), isinstance(value, sa.Double))
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #5b9e1287
-def span_statement(shape: Shape, keys: tuple[Any, Any], first: int, last: int) -> sa.Select:
+def _span_statement(shape: Shape, keys: tuple[Any, Any], first: int, last: int) -> sa.Select:
     """Times and values of a channel from `first` to `last`, both inclusive, in order."""
     import sqlalchemy as sa
 
@@ -172,7 +176,7 @@ def span_statement(shape: Shape, keys: tuple[Any, Any], first: int, last: int) -
     return sa.select(time, value).where(site == keys[0], channel == keys[1], span).order_by(time)
 
 
-def pairs_statement(shape: Shape, after: tuple[Any, Any] | None = None) -> sa.Select:
+def _pairs_statement(shape: Shape, after: tuple[Any, Any] | None = None) -> sa.Select:
     """The next pair of a table with our key, or all pairs of another one."""
     import sqlalchemy as sa
 
@@ -185,14 +189,14 @@ def pairs_statement(shape: Shape, after: tuple[Any, Any] | None = None) -> sa.Se
     return found.order_by(site, channel).limit(1)
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #1fa4baec
-def add_statement(shape: Shape, keys: tuple[Any, Any], piece: Piece) -> sa.Select:
+def _add_statement(shape: Shape, keys: tuple[Any, Any], piece: Piece) -> sa.Select:
     """Add what is not there of a piece, in one statement for all of its rows, and count it."""
     import sqlalchemy as sa
     from sqlalchemy.dialects import postgresql
 
     times: list[Any] = piece.times.tolist()
     if shape.step > 1:
-        times = [as_datetime(time) for time in times]
+        times = [_as_datetime(time) for time in times]
     values = [None if value != value else value for value in piece.values.tolist()]
     kind: Any = sa.BigInteger() if shape.step == 1 else sa.DateTime(timezone=True)
     columns = [shape.column(what) for what in TableNames._fields[1:]]
@@ -204,17 +208,12 @@ def add_statement(shape: Shape, keys: tuple[Any, Any], piece: Piece) -> sa.Selec
     return sa.select(sa.func.count()).select_from(fresh)
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #7411d849
-TLS_OPTIONS = ("tls", "ca")
-
-
 def _settings(endpoint: Endpoint, seconds: float) -> dict[str, Any]:
     """What psycopg needs to connect."""
     told: dict[str, Any] = {"host": ",".join(endpoint.hosts) or "127.0.0.1", "port": endpoint.port or 5432,
                             "dbname": endpoint.path, "connect_timeout": 10, "application_name": "oco2_outliers",
                             "options": f"-c TimeZone=UTC -c statement_timeout={round(1000 * seconds)}"}
-    if endpoint.options.get("tls", "yes") != "yes":
-        raise InputError(f"{endpoint}: tls can be yes, or is left out")
-    if set(endpoint.options) & set(TLS_OPTIONS):
+    if tls_wanted(endpoint):
         told |= {"sslmode": "verify-full", "sslrootcert": endpoint.options.get("ca", "system")}
     secret = historian_secret(endpoint)
     return told | {name: value for name, value in (("user", endpoint.user), ("password", secret)) if value}
@@ -225,7 +224,7 @@ class _PostgresTable(CheckedHistorian):
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
-        refuse_options(endpoint, [*TableNames._fields, "schema", "timeout", *TLS_OPTIONS])
+        refuse_unknown_options(endpoint, [*TableNames._fields, "schema", "timeout", "tls", "ca"])
         if not endpoint.path or "/" in endpoint.path:
             raise InputError(f"{self}: give the name of a database: postgresql://USER@HOST/NAME")
         self.names = table_names(endpoint.options)
@@ -239,7 +238,7 @@ class _PostgresTable(CheckedHistorian):
         """What makes connections."""
         import sqlalchemy as sa
 
-        psycopg = driver("psycopg", self)
+        psycopg = client_library("psycopg")
         return sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(**self._settings),
                                 hide_parameters=True, pool_pre_ping=True, use_native_hstore=False)
 
@@ -268,26 +267,26 @@ class _LookedAt(_PostgresTable):
             if look.has_table(*there):
                 columns = {each["name"]: each["type"] for each in look.get_columns(*there)}
                 key = look.get_pk_constraint(*there)["constrained_columns"]
-                self._shape = shape_of(self.names, self.schema, columns, key, self)
+                self._shape = _shape_of(self.names, self.schema, columns, key, self)
             elif not make:
                 raise InputError(f"{self}: no table {self.names.table}: name another by ?table=, or write to it first")
             else:
-                connection.execute(sa.schema.CreateTable(new_shape(self.names, self.schema).table, if_not_exists=True))
-                return new_shape(self.names, self.schema)  # not kept: the transaction may come to nothing
+                connection.execute(sa.schema.CreateTable(_new_shape(self.names, self.schema).table, if_not_exists=True))
+                return _new_shape(self.names, self.schema)  # not kept: the transaction may come to nothing
         return self._shape
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #0592abc0
-class PostgresHistorian(_LookedAt):
+class _PostgresHistorian(_LookedAt):
     """Readings in a table of PostgreSQL."""
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Pairs of site and channel that have readings."""
         with self.told(), self.engine.connect() as connection:
             shape = self.shape(connection)
-            rows = connection.execute(pairs_statement(shape)).all()
+            rows = connection.execute(_pairs_statement(shape)).all()
             while rows:
                 yield from ((str(site), str(channel)) for site, channel in rows)
-                rows = connection.execute(pairs_statement(shape, tuple(rows[-1]))).all() if shape.keyed else []
+                rows = connection.execute(_pairs_statement(shape, tuple(rows[-1]))).all() if shape.keyed else []
 
     def pages(self, site: str, channel: str, first: int, last: int,
               rows: int) -> Generator[tuple[np.ndarray, np.ndarray]]:
@@ -301,15 +300,15 @@ class PostgresHistorian(_LookedAt):
     def _found(self, connection: sa.Connection, shape: Shape, keys: tuple[Any, Any], first: int, last: int,
                rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Pages of a span, through a cursor of the server."""
-        asked = span_statement(shape, keys, first, last)
+        asked = _span_statement(shape, keys, first, last)
         for page in connection.execute(asked, execution_options={"yield_per": rows}).partitions():
-            yield arrays_of([(as_nanoseconds(time), value) for time, value in page], self)
+            yield arrays_of([(_as_nanoseconds(time), value) for time, value in page], self)
 
 # %% ../../nbs/streams/12_sql_historians.ipynb #753dcc22
 _AT_ONCE = 10_000
 
 
-class WritablePostgres(PostgresHistorian):
+class WritablePostgres(_PostgresHistorian):
     """The same, and readings can be added."""
 
     def add(self, pieces: Sequence[Piece]) -> int:
@@ -332,7 +331,7 @@ class WritablePostgres(PostgresHistorian):
         keys = shape.keys(*piece[:2])
         if keys is None:
             raise InputError(f"{self}: this table names sites or channels by numbers: {shown(piece[:2])} is none")
-        fresh = int(connection.execute(add_statement(shape, keys, piece)).scalar_one())
+        fresh = int(connection.execute(_add_statement(shape, keys, piece)).scalar_one())
         if fresh < len(piece.times):
             ends = int(piece.times[0]), int(piece.times[-1])
             for page in self._found(connection, shape, keys, *ends, _AT_ONCE):

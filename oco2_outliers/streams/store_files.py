@@ -46,7 +46,7 @@ def store_path(address: str | os.PathLike) -> Path:
     return Path(text).absolute()
 
 
-def refuse_traps(path: Path) -> None:
+def _refuse_traps(path: Path) -> None:
     """Refuse what is no file of its own: a folder, a link, a device."""
     for suffix in BESIDE:
         each = path.with_name(path.name + suffix)
@@ -59,8 +59,8 @@ def refuse_traps(path: Path) -> None:
         raise InputError(f"no such folder: {printable(path.parent)}")
 
 # %% ../../nbs/streams/39a_store_files.ipynb #5ab9fd53
-APPLICATION = int.from_bytes(b"o2rs")  # oco2_outliers, result store
-FORMAT = 1
+_APPLICATION = int.from_bytes(b"o2rs")  # oco2_outliers, result store
+_FORMAT = 1
 _MAGIC = b"SQLite format 3\0"
 
 
@@ -76,7 +76,7 @@ def _kind_of(path: Path) -> tuple[str, int]:
     if not head:
         return "blank", 0
     owner, number = int.from_bytes(head[68:72]), int.from_bytes(head[60:64])
-    return "ours" if head.startswith(_MAGIC) and len(head) == 100 and owner == APPLICATION else "foreign", number
+    return "ours" if head.startswith(_MAGIC) and len(head) == 100 and owner == _APPLICATION else "foreign", number
 
 # %% ../../nbs/streams/39a_store_files.ipynb #44788727
 def _refuse_other_tables(base: sqlite3.Connection, name: str) -> None:
@@ -142,10 +142,10 @@ def _make_tables(base: sqlite3.Connection, about: Mapping[str, str]) -> None:
         if _is_bare(base):
             for name in TABLES:
                 base.execute(table_statement(name))
-            words = {"format": str(FORMAT), "version": VERSION, "ended": "", **about}
+            words = {"format": str(_FORMAT), "version": VERSION, "ended": "", **about}
             base.executemany(insert_statement("about", ("word", "text")), words.items())
-            base.execute(f"PRAGMA application_id = {APPLICATION}")
-            base.execute(f"PRAGMA user_version = {FORMAT}")
+            base.execute(f"PRAGMA application_id = {_APPLICATION}")
+            base.execute(f"PRAGMA user_version = {_FORMAT}")
         base.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
@@ -226,8 +226,8 @@ def _refuse_foreign(path: Path, kind: str, number: int) -> None:
     """Refuse a file of another program, of another format, or half a file."""
     if kind == "foreign":
         raise InputError(f"{printable(path)} is there already and is no result store: give another name")
-    if kind == "ours" and number != FORMAT:
-        raise InputError(f"{printable(path)} has format {number}, and this program writes {FORMAT}: read it with the "
+    if kind == "ours" and number != _FORMAT:
+        raise InputError(f"{printable(path)} has format {number}, and this program writes {_FORMAT}: read it with the "
                          "version that wrote it; --reset moves it away and begins anew")
     if kind == "ours" and _is_cut(path):
         raise InputError(f"{printable(path)} is damaged, its end is missing: take a copy of before")
@@ -235,7 +235,7 @@ def _refuse_foreign(path: Path, kind: str, number: int) -> None:
 # %% ../../nbs/streams/39a_store_files.ipynb #082b972d
 def open_to_write(path: Path, about: Mapping[str, str], reset: bool) -> tuple[sqlite3.Connection, Path | None]:
     """A connection that writes, and where an old store was moved to."""
-    refuse_traps(path)
+    _refuse_traps(path)
     kind, number = _kind_of(path)
     with store_errors(printable(path)):
         moved = _move_away(path) if reset and kind == "ours" else None
@@ -257,7 +257,7 @@ def open_to_write(path: Path, about: Mapping[str, str], reset: bool) -> tuple[sq
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that reads a store that is there."""
-    refuse_traps(path)
+    _refuse_traps(path)
     kind, number = _kind_of(path)
     if kind in ("absent", "blank"):
         raise FileNotFoundError(f"no such result store: {printable(path)} (series listen makes one)")

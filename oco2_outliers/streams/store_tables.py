@@ -20,7 +20,7 @@ from .batch_rows import FirstVerdict, SettledVerdict
 __all__ = ['StoreFailed', 'StoreFull', 'StoreBusy']
 
 # %% ../../nbs/streams/39_store_tables.ipynb #5398f15d
-class StoredTable(NamedTuple):
+class _StoredTable(NamedTuple):
     """A table of a store: the columns of its key, which also order it, and the others."""
 
     key: dict[str, str]
@@ -44,20 +44,20 @@ _STATE = {"partition": _TEXT, "base": _INT, "newest": _INT, "released": _INT, "s
 
 # %% ../../nbs/streams/39_store_tables.ipynb #82c8d49f
 TABLES = {
-    "verdicts": StoredTable(_CHANNEL | {"time": _INT}, _FIRST | {"settled": _INT} | _SETTLED),
-    "stretches": StoredTable(_CHANNEL | {"start": _INT, "end": _INT, "kind": _TEXT},
-                             {"value": _REAL, "score": _REAL, "outlier": _INT, "p_value": _REAL, "reason": _TEXT}),
-    "events": StoredTable(_CHANNEL | {"time": _INT, "kind": _TEXT, "partition": _TEXT, "position": _TEXT, "part": _INT},
-                          {"value": _REAL, "reason": _TEXT}),
-    "dead": StoredTable({"partition": _TEXT, "position": _TEXT, "part": _INT},
-                        {"body": "BLOB", "size": _INT, "reason": _TEXT}, "STRICT"),
-    "counts": StoredTable(_CHANNEL | {"word": _TEXT}, {"n": _INT}),
-    "channels": StoredTable(_CHANNEL, _STATE),
-    "positions": StoredTable({"partition": _TEXT}, {"position": "TEXT", "epoch": _INT, "owner": _TEXT}),
-    "about": StoredTable({"word": _TEXT}, {"text": _TEXT}),
+    "verdicts": _StoredTable(_CHANNEL | {"time": _INT}, _FIRST | {"settled": _INT} | _SETTLED),
+    "stretches": _StoredTable(_CHANNEL | {"start": _INT, "end": _INT, "kind": _TEXT},
+                              {"value": _REAL, "score": _REAL, "outlier": _INT, "p_value": _REAL, "reason": _TEXT}),
+    "events": _StoredTable(
+        _CHANNEL | {"time": _INT, "kind": _TEXT, "partition": _TEXT, "position": _TEXT, "part": _INT},
+        {"value": _REAL, "reason": _TEXT}),
+    "dead": _StoredTable({"partition": _TEXT, "position": _TEXT, "part": _INT},
+                         {"body": "BLOB", "size": _INT, "reason": _TEXT}, "STRICT"),
+    "counts": _StoredTable(_CHANNEL | {"word": _TEXT}, {"n": _INT}),
+    "channels": _StoredTable(_CHANNEL, _STATE),
+    "positions": _StoredTable({"partition": _TEXT}, {"position": "TEXT", "epoch": _INT, "owner": _TEXT}),
+    "about": _StoredTable({"word": _TEXT}, {"text": _TEXT}),
 }
 COMPARED = ("verdicts", "stretches", "events", "dead", "counts")  # what must be equal in two runs over one stream
-MOST_KEPT = 2**20  # bytes of a dead letter that are kept
 
 # %% ../../nbs/streams/39_store_tables.ipynb #951a91a7
 def table_statement(name: str, strict: bool = sqlite3.sqlite_version_info >= (3, 37)) -> str:

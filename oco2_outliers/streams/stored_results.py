@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError, printable
-from ..ground.numbers import shown
 from ..ground.words import counted
+from ..series.limits import entry_for
 from ..series.readings import NEVER
-from ..series.results import RESULT_COLUMNS, SeriesResult
+from ..series.results import FROZEN, RESULT_COLUMNS, SeriesResult
+from .historian_parts import instant_of
 from .store_files import about_of, connect_to_read
 from .store_tables import COMPARED, TABLES, canonical_line, store_errors, table_rows
 
@@ -62,8 +63,8 @@ def _framed(names: Sequence[str], cells: Sequence[Sequence]) -> pd.DataFrame:
     return pd.DataFrame({name: _column(_KINDS.get(name, "text"), each) for name, each in zip(names, cells)})
 
 
-def stored_frame(base: sqlite3.Connection, columns: Mapping[str, str], rest: str,
-                 values: Sequence = ()) -> pd.DataFrame:
+def _stored_frame(base: sqlite3.Connection, columns: Mapping[str, str], rest: str,
+                  values: Sequence = ()) -> pd.DataFrame:
     """A question as a table: the names of its columns, and what SQLite is to look for under each."""
     asked = ", ".join(f'{what} AS "{name}"' for name, what in columns.items())
     cursor = base.execute(f"SELECT {asked} {rest}", values)
@@ -82,18 +83,6 @@ _FIRST = {name: name for name in ("settled", "first_score", "first_outlier", "fi
 _STRETCH = {"time": '"start"', "start": '"start"', "end": '"end"', "source": "''"} | {
     name: name for name in RESULT_COLUMNS if name not in ("time", "start", "end", "source")}
 
-
-def _moment(name: str, value: Any) -> int:
-    """A moment in ns; one without a zone is in UTC."""
-    try:
-        found = pd.Timestamp(value)
-        if pd.isna(found):  # of an empty text, for example
-            raise ValueError
-        found = found.tz_localize("UTC") if found.tzinfo is None else found
-        return int(found.as_unit("ns").value)
-    except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{name} {shown(value)} is no moment: write 2013-03-01T12:00") from None
-
 # %% ../../nbs/streams/39b_stored_results.ipynb #4c099e61
 class Which(NamedTuple):
     """Which readings are asked for."""
@@ -107,27 +96,27 @@ class Which(NamedTuple):
     def where(self) -> tuple[str, list]:
         """The condition, and its values."""
         asked = [("site = ?", self.site), ("channel = ?", self.channel),
-                 ("time >= ?", None if self.start is None else _moment("start", self.start)),
-                 ("time < ?", None if self.end is None else _moment("end", self.end)),
+                 ("time >= ?", None if self.start is None else instant_of(self.start, "start")),
+                 ("time < ?", None if self.end is None else instant_of(self.end, "end")),
                  ("settled = ?", 1 if self.settled_only else None)]
         given = [(text, value) for text, value in asked if value is not None]
         return " AND ".join(["1", *(text for text, _ in given)]), [value for _, value in given]
 
 
-def points_frame(base: sqlite3.Connection, which: Which) -> pd.DataFrame:
+def _points_frame(base: sqlite3.Connection, which: Which) -> pd.DataFrame:
     """Readings with their verdicts: the columns of a result, and those of the first verdict."""
     where, values = which.where()
     columns = {name: _POINT[name] for name in RESULT_COLUMNS} | _FIRST
-    return stored_frame(base, columns, f"FROM verdicts WHERE {where} ORDER BY site, channel, time", values)
+    return _stored_frame(base, columns, f"FROM verdicts WHERE {where} ORDER BY site, channel, time", values)
 
 
-def stretches_frame(base: sqlite3.Connection) -> pd.DataFrame:
+def _stretches_frame(base: sqlite3.Connection) -> pd.DataFrame:
     """Stretches in the columns of a result."""
-    return stored_frame(base, {name: _STRETCH[name] for name in RESULT_COLUMNS},
-                        'FROM stretches ORDER BY site, channel, "start", "end", kind')
+    return _stored_frame(base, {name: _STRETCH[name] for name in RESULT_COLUMNS},
+                         'FROM stretches ORDER BY site, channel, "start", "end", kind')
 
 # %% ../../nbs/streams/39b_stored_results.ipynb #762b016e
-def dead_frame(base: sqlite3.Connection) -> pd.DataFrame:
+def _dead_frame(base: sqlite3.Connection) -> pd.DataFrame:
     """Messages, and parts of messages, that are no reading; the bytes of a message are one object."""
     names, rows, before, kept = TABLES["dead"].columns, [], None, b""
     for partition, position, part, body, *rest in table_rows(base, "dead"):
@@ -140,7 +129,7 @@ def dead_frame(base: sqlite3.Connection) -> pd.DataFrame:
 _EVENTS = ("late", "irregular", "conflict", "ahead", "silent")
 
 
-def tally_of(base: sqlite3.Connection) -> dict[str, int]:
+def _tally_of(base: sqlite3.Connection) -> dict[str, int]:
     """How many readings were judged and settled, how many stretches, events of each kind, dead letters and counts."""
     judged, settled, late, irregular = base.execute(
         "SELECT count(*), total(settled), total(first_kind = 'late'), total(first_kind = 'irregular') FROM verdicts"
@@ -157,15 +146,15 @@ def tally_of(base: sqlite3.Connection) -> dict[str, int]:
     return told
 
 
-def partitions_frame(base: sqlite3.Connection) -> pd.DataFrame:
+def _partitions_frame(base: sqlite3.Connection) -> pd.DataFrame:
     """How far each partition is read, and by whom; no position where nothing was read."""
     columns = {name: name for name in TABLES["positions"].columns}
-    return stored_frame(base, columns, "FROM positions ORDER BY partition")
+    return _stored_frame(base, columns, "FROM positions ORDER BY partition")
 
 # %% ../../nbs/streams/39b_stored_results.ipynb #214bc67a
-def summary_lines(base: sqlite3.Connection) -> list[str]:
+def _summary_lines(base: sqlite3.Connection) -> list[str]:
     """A summary in lines."""
-    told, about = tally_of(base), about_of(base)
+    told, about = _tally_of(base), about_of(base)
     (channels,) = base.execute("SELECT count(*) FROM (SELECT DISTINCT site, channel FROM verdicts)").fetchone()
     lines = [f"{counted(told.pop('judged'), 'reading')} of {counted(channels, 'channel')} judged, "
              f"{told.pop('settled'):,} settled{'; the stream has ended' if about.get('ended') else ''}",
@@ -177,7 +166,7 @@ def summary_lines(base: sqlite3.Connection) -> list[str]:
     return [printable(line) for line in lines]
 
 # %% ../../nbs/streams/39b_stored_results.ipynb #ae4a478d
-_SETTINGS: dict[str, Any] = {"detector": "a frozen model", "alpha": None, "causal": False}
+_SETTINGS: dict[str, Any] = {"detector": FROZEN, "alpha": None, "causal": False}
 _CHANNEL: dict[str, Any] = {"window": 0, "window_time": "", "step": "", "threshold": None, "calibrated_by": "",
                             "notes": []}
 
@@ -208,15 +197,16 @@ def _channel_told(pair: tuple[str, str], rows: pd.DataFrame, kinds: Counter, tol
         "kinds": dict(kinds.most_common()), "unscored": {cause: n for cause, n in unscored.items() if n}}
 
 
-def result_of(base: sqlite3.Connection) -> SeriesResult:
+def _result_of(base: sqlite3.Connection) -> SeriesResult:
     """All of a store as a result."""
-    points, windows, about = points_frame(base, Which()), stretches_frame(base), about_of(base)
+    points, windows, about = _points_frame(base, Which()), _stretches_frame(base), about_of(base)
     settings, channels = _told(about.get("told", ""))
     kinds: dict[tuple[str, str], Counter] = {}
     for site, channel, kind in zip(windows["site"], windows["channel"], windows["kind"]):
         kinds.setdefault((site, channel), Counter())[kind] += 1
-    told = [_channel_told(pair, rows, kinds.get(pair, Counter()), channels.get(pair, {}))  # type: ignore[arg-type]
-            for pair, rows in points.groupby(["site", "channel"], sort=False)]
+    groups: Any = points.groupby(["site", "channel"], sort=False)
+    told = [_channel_told(pair, rows, kinds.get(pair, Counter()), entry_for(channels, *pair) or {})
+            for pair, rows in groups]
     waiting = int((~points["settled"]).sum())
     notes = [f"{counted(waiting, 'reading')} with a first verdict only"] if waiting else []
     counts = {str(kind): int(n) for kind, n in windows["kind"].value_counts().items()}
@@ -225,7 +215,7 @@ def result_of(base: sqlite3.Connection) -> SeriesResult:
     return SeriesResult(points[list(RESULT_COLUMNS)], windows, summary)
 
 # %% ../../nbs/streams/39b_stored_results.ipynb #f38548d6
-class StoredResults:
+class _StoredResults:
     """What a store can be asked for; each question sees one whole state."""
 
     path: Path
@@ -259,57 +249,57 @@ class StoredResults:
     def summary(self) -> str:
         """What came of the stream so far, in words."""
         with self.looking() as base:
-            return "\n".join(summary_lines(base))
+            return "\n".join(_summary_lines(base))
 
     def tally(self) -> dict[str, int]:
         """The numbers of the summary, by word."""
         with self.looking() as base:
-            return tally_of(base)
+            return _tally_of(base)
 
     def result(self) -> SeriesResult:
         """All of the store as `judge` gives it, to plot, to save, or to open as a page."""
         with self.looking() as base:
-            return result_of(base)
+            return _result_of(base)
 
 # %% ../../nbs/streams/39b_stored_results.ipynb #6b2d44cf
-class StoredFrames(StoredResults):
+class _StoredFrames(_StoredResults):
     """The tables of a store, each as a frame."""
 
     def points(self, site: str | None = None, channel: str | None = None, start: Any = None, end: Any = None,
                settled_only: bool = False) -> pd.DataFrame:
         """Readings with the verdict that holds now and the first one, from `start` on and before `end`."""
         with self.looking() as base:
-            return points_frame(base, Which(site, channel, start, end, settled_only))
+            return _points_frame(base, Which(site, channel, start, end, settled_only))
 
     def stretches(self) -> pd.DataFrame:
         """Stretches of odd readings and gaps, in the columns of `SeriesResult.windows`."""
         with self.looking() as base:
-            return stretches_frame(base)
+            return _stretches_frame(base)
 
     def events(self) -> pd.DataFrame:
         """Messages that came late or contradicted another, channels that fell silent."""
         with self.looking() as base:
-            return stored_frame(base, {name: name for name in TABLES["events"].columns}, "FROM events ORDER BY "
-                                "site, channel, time, kind, partition, position, part")
+            return _stored_frame(base, {name: name for name in TABLES["events"].columns}, "FROM events ORDER BY "
+                                 "site, channel, time, kind, partition, position, part")
 
     def dead(self) -> pd.DataFrame:
         """Messages, and parts of messages, that are no reading: their bytes, and why."""
         with self.looking() as base:
-            return dead_frame(base)
+            return _dead_frame(base)
 
     def counts(self) -> pd.DataFrame:
         """What leaves no row, such as a reading that came twice: how often, by channel and word."""
         with self.looking() as base:
-            return stored_frame(base, {name: name for name in TABLES["counts"].columns},
-                                "FROM counts ORDER BY site, channel, word")
+            return _stored_frame(base, {name: name for name in TABLES["counts"].columns},
+                                 "FROM counts ORDER BY site, channel, word")
 
     def partitions(self) -> pd.DataFrame:
         """How far each partition of the source is read, and by whom."""
         with self.looking() as base:
-            return partitions_frame(base)
+            return _partitions_frame(base)
 
 # %% ../../nbs/streams/39b_stored_results.ipynb #238a1d53
-class StoredText(StoredFrames):
+class StoredText(_StoredFrames):
     """A store as a text, to compare it with another."""
 
     def dump(self) -> Iterator[str]:

@@ -66,12 +66,14 @@ class Fate:
         self.statement, self.delay = fate.get("statement", 0), fate.get("delay", 0.0)
         self.act: Callable[[], None] = {"kill": _die, "stop": _freeze}[fate.get("act", "kill")]
         self.batches = self.transactions = self.statements = 0
+        self.befallen = False
 
     def watch(self, step: str) -> None:
         """A step of the pipeline was done."""
         self.batches += step == "judged"
         before = step == "read"
-        if self.at == step and self.batches + before == self.turn:
+        if self.at == step and self.batches + before == self.turn and not self.befallen:
+            self.befallen = True  # who was woken may come by the same step again, and must not stop once more
             self.act()
 
     def traced(self, statement: str) -> None:

@@ -1,10 +1,12 @@
-"""What is not believed at once: a clock far ahead, and a model that may be one of other sensors."""
+"""What is not believed at once, a clock far ahead or a model of other sensors; and what a store tells of its judge."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.series.freezing import freeze
+from oco2_outliers.series.judging import judge
 from oco2_outliers.series.simulated import simulate_series
 from oco2_outliers.streams.broker_parts import Message
 from oco2_outliers.streams.endpoints import Endpoint
@@ -135,3 +137,31 @@ def test_larger_batches_behind_a_lag_change_no_row(tmp_path, frozen):
     told = run(many, frozen, sent, watch=steps.append)
     assert told[2] == run(few, frozen, sent, most=500)[2] and told[0]["judged"] == 6000
     assert steps.count("stored") < 9  # 500, 1000, 2000, and what is left
+
+
+# ---------------------------------------------------------------- what a result tells of its judge
+
+TOLD = ("site", "channel", "window", "window_time", "step", "threshold", "calibrated_by")
+
+
+@pytest.mark.parametrize("any_site", [False, True])
+def test_a_result_of_a_stream_says_what_the_batch_result_says(tmp_path, frozen, any_site):
+    """Window, threshold and alpha go with the verdicts, also where a model of one channel judges any."""
+    used = frozen.for_any() if any_site else frozen
+    run(tmp_path, used, readings(range(200)))
+    table = pd.DataFrame(readings(range(200)), columns=Reading._fields).drop(columns="quality")
+    wanted = judge(table.assign(time=pd.to_datetime(table["time"], utc=True)), model=used)
+    with open_store(tmp_path / "r.db") as store:
+        found = store.result()
+    for word in ("alpha", "detector", "causal"):
+        assert found.summary["settings"][word] == wanted.summary["settings"][word]
+    (told,), (batch,) = found.summary["channels"], wanted.summary["channels"]
+    assert {word: told[word] for word in TOLD} == {word: batch[word] for word in TOLD}
+    assert told["window"] == 12 and told["threshold"] == frozen.of("site_1", "value").threshold
+    assert "windows of 12 readings (12 h)" in str(found) and "0.01 false alarms" in str(found)
+
+
+def test_a_read_that_brings_nothing_is_no_step(tmp_path, frozen):
+    steps = []
+    run(tmp_path, frozen, readings(range(20)), watch=steps.append)
+    assert steps[:4] == ["read", "judged", "stored", "told"] and steps.count("read") == 1

@@ -408,7 +408,7 @@ def test_postgres_tells_what_is_wrong(postgres, schema, monkeypatch):
 def test_postgres_needs_its_driver(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     opened = open_historian("postgresql://127.0.0.1/plant")
-    refused(all_of, opened, match=r'driver psycopg is not installed: pip install "oco2_outliers\[stream\]"')
+    refused(all_of, opened, match=r'psycopg is not installed: pip install "oco2_outliers\[stream\]"')
 
 
 def test_postgres_password_from_a_file(postgres, schema, tmp_path, monkeypatch):

@@ -121,6 +121,35 @@ def test_messages_come_in_order_of_their_channel(mock_kafka):
     assert sorted(store.lost) == ["0", "1", "2"]
 
 
+def seen_beside(url, topic, n, store):
+    """What is read of a topic beside all groups."""
+    listener = broker_at(url).listen(topic, None, start=store.start, lost=store.lost.append, owner="look")
+    try:
+        read_until(lambda: len(store.messages) >= n, (listener, store))
+        ends = listener.ends()
+        assert listener.sure() and listener.whole() and not any(listener.lag(*each) for each in ends.items())
+    finally:
+        listener.close()
+    return ends
+
+
+def test_who_only_looks_joins_no_group(mock_kafka):
+    """Beside a worker, which keeps its partitions."""
+    topic = mock_kafka.topic(new_name(), 3)
+    broker_at(mock_kafka.url).send(topic, numbered(300))
+    store, looking = Store(), Store()
+    with Workers(mock_kafka.url, topic) as workers:
+        listener = workers.listen(store)
+        read_until(lambda: len(store.messages) >= 300, (listener, store))
+        assert seen_beside(mock_kafka.url, topic, 300, looking) == store.positions
+        broker_at(mock_kafka.url).send(topic, numbered(10))
+        read_until(lambda: len(store.messages) >= 310, (listener, store))
+        assert turns(looking.messages) == turns(store.messages[:300]) and not store.lost and not looking.lost
+    after = Store(**looking.positions)
+    seen_beside(mock_kafka.url, topic, 10, after)
+    assert len(after.messages) == 10 and sorted(looking.started) == ["0", "1", "2"]
+
+
 def test_the_store_decides_where_reading_goes_on(mock_kafka):
     topic = mock_kafka.topic(new_name())
     broker = broker_at(mock_kafka.url)
@@ -427,6 +456,14 @@ def test_two_workers_of_one_name(ailing_kafka):
             read_until(lambda: False, (listener, store))
 
 
+def known_groups(server):
+    """The names of all groups that a server knows."""
+    from confluent_kafka.admin import AdminClient
+
+    told = AdminClient({"bootstrap.servers": f"127.0.0.1:{server.port}"}).list_consumer_groups().result(10)
+    return {each.group_id for each in told.valid}
+
+
 def test_tansu_end_to_end(tansu):
     broker = broker_at(tansu.url)
     topic = new_name()
@@ -446,6 +483,9 @@ def test_tansu_end_to_end(tansu):
     with Workers(tansu.url, topic, options="session=0.6") as workers:
         read_until(lambda: len(half.messages) >= 798, (workers.listen(half), half))
     assert half.positions == store.positions and len(half.messages) == 798
+    before, looking = known_groups(tansu), Store()
+    assert seen_beside(tansu.url, topic, 1000, looking) == store.positions
+    assert known_groups(tansu) == before and len(looking.messages) == 1000
 
 
 @pytest.mark.slow

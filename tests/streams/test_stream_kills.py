@@ -7,6 +7,7 @@ import random
 
 import pytest
 import stream_kills
+import stream_worker
 from stream_kills import CELLS, CELLS_OF_KAFKA, Scene, messages_of, moment_of, scene_of
 
 CLIENTS = {"redis": "redis", "kafka": "confluent_kafka"}
@@ -82,6 +83,16 @@ def test_the_matrix_sees_a_store_that_is_written_in_two_parts(files):
     """Its position first, and then its verdicts: between the two a batch is lost."""
     outcome = stream_kills.in_two_parts(files, random.Random(0))
     assert outcome.happened["worker"] and not outcome.equal and "missing" in outcome.odd[0]
+
+
+def test_a_worker_that_was_woken_is_not_stopped_again(monkeypatch):
+    """It reads, finds nothing to judge, and reads again: the step is the same, and the turn is."""
+    stops = []
+    monkeypatch.setattr(stream_worker, "_freeze", lambda: stops.append("stopped"))
+    fate = stream_worker.Fate({"at": "read", "turn": 1, "act": "stop"})
+    for step in ("read", "read", "judged", "stored", "read"):
+        fate.watch(step)
+    assert stops == ["stopped"]
 
 
 @pytest.mark.slow

@@ -93,6 +93,12 @@ def test_messages_come_in_order_and_are_counted(mosquitto):
             listener.lag("1", None)
 
 
+def test_nobody_can_only_look(mosquitto):
+    """A session of its own would stay at the server for a week, and fill up."""
+    with pytest.raises(InputError, match="MQTT shows what it keeps to nobody but the worker"):
+        broker_at(mosquitto.url).listen("flow", None, start=print, lost=print, owner="look")
+
+
 def test_what_was_not_confirmed_comes_again(mosquitto):
     topic = new_name()
     with Workers(mosquitto.url, topic) as workers:

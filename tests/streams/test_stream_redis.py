@@ -13,6 +13,7 @@ from redis_server import forgetful_redis, locked_redis, redis_server, safe_redis
 
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.streams import redis_groups
+from oco2_outliers.streams.batch_rows import Changes
 from oco2_outliers.streams.broker_parts import (
     BrokerAway,
     Fenced,
@@ -26,6 +27,8 @@ from oco2_outliers.streams.broker_parts import (
 )
 from oco2_outliers.streams.endpoints import endpoint_of
 from oco2_outliers.streams.redis_broker import RedisBroker
+from oco2_outliers.streams.replaying import lag, stream_until
+from oco2_outliers.streams.result_store import open_store
 
 pytest.importorskip("redis", reason="no client; other test: test_stream_file_log.py::test_any_order")
 numbers = itertools.count()
@@ -101,6 +104,35 @@ def test_partitions_keep_the_order_of_each_channel(broker, n):
             body for _, body in numbered(50, site=site)]
         assert {m.partition for m in seen if m.body.startswith(site.encode())} == {name}
     reader.close()
+
+
+def kept_of(client):
+    """All that a server has: its keys, and the consumers of each group of its streams."""
+    keys = sorted(client.keys("*"))
+    return keys, [(key, group["name"], [each["name"] for each in client.xinfo_consumers(key, group["name"])])
+                  for key in keys if client.type(key) == b"stream" for group in client.xinfo_groups(key)]
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_who_only_looks_leaves_nothing_behind(broker, redis_server, tmp_path, partitions):  # noqa: F811
+    """As `series lag` and `series replay` do, beside a worker that has the group and goes on."""
+    topic, client = f"flow{next(numbers)}", redis_server.client()
+    broker.create_topic(topic, partitions)
+    broker.send(topic, [message for site in "abcdef" for message in numbered(50, site=site)])
+    worker = listen(broker, topic)
+    half = {message.partition: message.position for message in drained(worker)[:150]}
+    judged = sum(int(position.split("@")[1]) for position in half.values())
+    before = kept_of(client)
+    with open_store(tmp_path / "r.db", {"topic": topic}) as store:
+        epochs = {name: store.claim(name, "me") for name in half}
+        store.commit(Changes(positions=half), epochs)
+        assert lag(store, broker, topic)["behind"].sum() == 300 - judged
+        again = list(stream_until(store, broker, topic))
+    assert len(again) == judged and {each.partition: each.position for each in again} == half
+    assert kept_of(client) == before and before[1]
+    broker.send(topic, numbered(50, 60))
+    assert bodies(worker.read(20, 5)) == [body for _, body in numbered(50, 60)]
+    worker.close()
 
 
 @pytest.mark.parametrize("at", [0, 1, 99, 100, 250, 300])

@@ -141,10 +141,10 @@ def test_a_stream_of_the_real_judge_is_computed_again(tmp_path, judge_of_a_month
     told = store.tally()
     assert all(told[word] for word in ("late", "irregular", "conflict", "duplicate", "dead", "stretches")), told
     assert store.ended == ended and (told["settled"] == told["judged"]) == ended
-    again = list(stream_until(store, broker, "sewers", "judges", wait=0.01))
+    again = list(stream_until(store, broker, "sewers", wait=0.01))
     assert [message.body for message in again] == bodies[:len(bodies) if ended else -20]
     assert replay_in_words(replay(store, lambda: Engine(frozen), again)) == "computed again: no difference"
     assert replay_in_words(replay(store, lambda: Engine(frozen))) == "computed again: no difference"
     assert len(replay(store, lambda: Engine(frozen, lateness=0), again))
-    found = lag(store, broker, "sewers", "judges", now=pd.Timestamp("2013-08-01", tz="UTC").value)
+    found = lag(store, broker, "sewers", now=pd.Timestamp("2013-08-01", tz="UTC").value)
     assert found["behind"].tolist() == [0 if ended else 20] and found["age"][0] > pd.Timedelta("40 days")
