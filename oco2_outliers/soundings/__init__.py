@@ -8,6 +8,7 @@ from __future__ import annotations
 from .above_background import background, enhancement
 from .converting import convert_soundings, to_parquet
 from .describing import describe_soundings, soundings_per_day
+from .fetching import Fetched, fetch_soundings
 from .lite_reading import read_lite
 from .lite_writing import write_lite
 from .simulated import Granule, simulate_granule
@@ -19,9 +20,10 @@ from .track import track_distance
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
            'read_soundings', 'track_distance', 'background', 'enhancement', 'local_scores', 'LocalScores', 'to_parquet',
-           'convert_soundings', 'soundings_per_day', 'describe_soundings']
+           'convert_soundings', 'soundings_per_day', 'describe_soundings', 'fetch_soundings', 'Fetched']
 
 # %% ../../nbs/04_soundings.ipynb #88c79770
 _all_ = ["sounding_time", "sounding_footprint", "make_sounding_id", "Granule", "simulate_granule", "write_lite",
          "read_lite", "read_soundings", "track_distance", "background", "enhancement", "local_scores",
-         "LocalScores", "to_parquet", "convert_soundings", "soundings_per_day", "describe_soundings"]
+         "LocalScores", "to_parquet", "convert_soundings", "soundings_per_day", "describe_soundings",
+         "fetch_soundings", "Fetched"]
