@@ -1,9 +1,9 @@
 """A stand-in for NASA's catalogue, login and archive on this machine.
 
-It stands where a company's proxy stands: requests for the real hosts come as `CONNECT`, are answered, and are served over
-TLS with a certificate of its own. So what is tested is what a user runs: no address, no option and no function is another.
-What it answers is written after the public descriptions of the CMR search API, of UMM-G, of Earthdata Login and of HTTP
-ranges (RFC 9110).
+It stands where a company's proxy stands: requests for the real hosts come as `CONNECT`, are answered, and are served
+over TLS with a certificate of its own. So what is tested is what a user runs: no address, no option and no function is
+another. What it answers is written after the public descriptions of the CMR search API, of UMM-G, of Earthdata Login
+and of HTTP ranges (RFC 9110).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 CATALOGUE, LOGIN, ARCHIVE = "cmr.earthdata.nasa.gov", "urs.earthdata.nasa.gov", "data.gesdisc.earthdata.nasa.gov"
+HOSTS = (CATALOGUE, LOGIN, ARCHIVE)
 USER, PASSWORD, TOKEN = "analyst", "correct-horse", "eyJ0eXAiOiJKV1Qi.stand-in"
 START = b"\x89HDF\r\n\x1a\n"
 
@@ -34,7 +35,7 @@ def certificate(folder):
     made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
             .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in (CATALOGUE, LOGIN, ARCHIVE)]), False)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS]), False)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), True).sign(key, hashes.SHA256()))
     path = folder / "stand-in.pem"
     path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
@@ -92,7 +93,7 @@ class Earthdata(ThreadingHTTPServer):
                                                  "EndingDateTime": f"{day}T23:59:21.000Z"}},
             "DataGranule": {"ArchiveAndDistributionInformation": [told]},
             "RelatedUrls": [{"Type": "GET DATA", "URL": f"https://{ARCHIVE}{path}"},
-                            {"Type": "USE SERVICE API", "Subtype": "OPENDAP DATA", "URL": "https://opendap.earthdata.nasa.gov/x"},
+                            {"Type": "USE SERVICE API", "URL": "https://opendap.earthdata.nasa.gov/x"},
                             {"Type": "EXTENDED METADATA", "URL": f"https://{ARCHIVE}{path}.xml"}]}})
         return path
 
@@ -224,7 +225,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(code, data[begin:], "application/x-netcdf", **more)
             return
         self.send_response(code)
-        for name, value in ({"Content-Type": "application/x-netcdf", "Content-Length": str(len(data) - begin)} | more).items():
+        more |= {"Content-Type": "application/x-netcdf", "Content-Length": str(len(data) - begin)}
+        for name, value in more.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(data[begin:begin + cut])

@@ -24,8 +24,9 @@ AUGUST = ("2018-08-01", "2018-08-31")
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory):
-    pytest.importorskip("earthaccess", reason="earthaccess is not installed; other test: nbs/soundings/84_range_requests")
-    pytest.importorskip("cryptography", reason="no certificates can be made; other test: nbs/soundings/84_range_requests")
+    other = "other test: test_notebooks.py, 84_range_requests"
+    pytest.importorskip("earthaccess", reason=f"no earthaccess (extra earthdata); {other}")
+    pytest.importorskip("cryptography", reason=f"no cryptography, so no certificate; {other}")
     server = earthdata_server.serve(tmp_path_factory.mktemp("stand-in"))
     yield server
     server.shutdown()
@@ -180,7 +181,7 @@ def test_a_refused_login_is_one_line_without_the_secret(servers, store, monkeypa
         monkeypatch.setenv("EARTHDATA_PASSWORD", "wrong-secret")
     else:
         (tmp_path / "netrc").write_text(f"machine {earthdata_server.LOGIN} login x password wrong-secret\n")
-    code = main(["--verbose", "soundings", "fetch", "--from", "2018-08-01", "--to", "2018-08-31", "--store", store.root])
+    code = main(["--verbose", "soundings", "fetch", "--from", AUGUST[0], "--to", AUGUST[1], "--store", store.root])
     printed = capfd.readouterr()
     assert code == 2 and "wrong-secret" not in printed.out + printed.err + caplog.text
     assert "refuses" in printed.err.splitlines()[-1] and "Invalid user" not in printed.err
@@ -198,9 +199,6 @@ def test_a_login_goes_to_no_other_host(servers, store):
 @pytest.mark.parametrize("where", ["http://{archive}/a", "http://example.org/a"])
 def test_a_redirect_without_encryption_is_not_followed(servers, store, where):
     address = where.format(archive=earthdata_server.ARCHIVE)
-
-    class Away(tuple):
-        """A redirect."""
 
     servers.faults[servers.paths[0]] = [(302, b"", "text/plain")]
     plain = earthdata_server._Handler.answer
@@ -226,7 +224,8 @@ def test_a_broken_line_is_gone_on_with(servers, store):
 def test_the_next_run_goes_on_where_this_one_ended(servers, store):
     servers.faults[servers.paths[0]] = [600] * 4
     done = fetch_soundings(dates=AUGUST, store=store)
-    assert isinstance(done.stopped, EarthdataAway) and done.table["state"].tolist() == ["failed", "not tried", "not tried"]
+    assert isinstance(done.stopped, EarthdataAway)
+    assert done.table["state"].tolist() == ["failed", "not tried", "not tried"]
     assert names(store) == [] and len(hidden(store)) == 1
     servers.asked.clear()
     assert fetch_soundings(dates=AUGUST, store=store).n("fetched") == 3
@@ -305,7 +304,7 @@ def test_a_file_that_the_archive_lost_does_not_stop_the_others(servers, store):
 
 def test_what_is_in_the_store_is_compared(servers, store):
     fetch_soundings(dates=AUGUST, store=store)
-    kept = [name for name in names(store)]
+    kept = names(store)
     with store.open(kept[0], "wb") as file:
         file.write(b"short")
     with store.open(kept[1], "wb") as file:
@@ -326,7 +325,8 @@ def test_a_full_disk_stops_the_work_and_leaves_what_was_whole(servers, store, mo
 
     monkeypatch.setattr(store.place, "send", full)
     done = fetch_soundings(dates=AUGUST, store=store)
-    assert done.table["state"].tolist() == ["fetched", "failed", "not tried"] and "No space left" in done.table["why"][1]
+    assert done.table["state"].tolist() == ["fetched", "failed", "not tried"]
+    assert "No space left" in done.table["why"][1]
     monkeypatch.setattr(fetching.shutil, "disk_usage", lambda folder: fetching.shutil._ntuple_diskusage(9, 9, 9))
     with pytest.raises(InputError, match="would come, and"):
         fetch_soundings(dates=AUGUST, store=store)
@@ -353,7 +353,7 @@ def test_what_cannot_be_is_refused_in_one_line(servers, store, asked, words):
 
 
 @pytest.mark.parametrize(("fault", "error", "words"), [
-    ((400, {"errors": ["Parameter [temporal] was wrong."]}), InputError, r"refuses what is asked: Parameter \[temporal"),
+    ((400, {"errors": ["Parameter [temporal] was wrong."]}), InputError, r"what is asked: Parameter \[temporal"),
     ((500, b"oh"), EarthdataAway, "answered with an error"),
     ((200, b"<html>Hotel WiFi</html>", "text/html"), EarthdataAway, "cannot be read"),
 ])
@@ -385,15 +385,16 @@ def test_without_the_library_the_extra_is_named(monkeypatch):
 # ---------------------------------------------------------------- the command
 
 
-def test_the_command_as_a_process_of_its_own(servers, tmp_path):
-    asked = [sys.executable, "-m", "oco2_outliers", "soundings", "fetch", "--from", "2018-08-24", "--to", "2018-08-26",
-             "--box", "-10,40,5,50", "--store", str(tmp_path / "lite"), "--out", str(tmp_path / "done.csv")]
-    dry = subprocess.run([*asked, "--dry-run"], capture_output=True, text=True, check=False, env=os.environ)
-    assert dry.returncode == 0 and "3 files to fetch" in dry.stdout and "next:" in dry.stdout, dry
+def test_the_command_as_a_process_of_its_own(servers, tmp_path, capfd):
+    asked = ["soundings", "fetch", "--from", "2018-08-24", "--to", "2018-08-26", "--box", "-10,40,5,50",
+             "--store", str(tmp_path / "lite"), "--out", str(tmp_path / "done.csv")]
+    assert main([*asked, "--dry-run"]) == 0
+    dry = capfd.readouterr().out
+    assert "3 files to fetch" in dry and "next:" in dry
     del servers.files[servers.paths[1]]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False, env=os.environ)
+    done = subprocess.run([sys.executable, "-m", "oco2_outliers", *asked], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "2 files fetched" in done.stdout and "404" in done.stdout, done
-    assert earthdata_server.TOKEN not in dry.stdout + dry.stderr + done.stdout + done.stderr
+    assert earthdata_server.TOKEN not in dry + done.stdout + done.stderr
     assert hashlib.md5((tmp_path / "lite" / os.path.basename(servers.paths[0])).read_bytes()).hexdigest() in \
         str(servers.records[0])
     assert (tmp_path / "done.csv").read_text().count("\n") == 4
