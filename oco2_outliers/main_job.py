@@ -374,7 +374,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     ----------
     inputs : path, DataFrame, or a sequence of them
         Lite files (``.nc4``), CSV (``,`` or ``;``, also .gz/.bz2/.xz), JSON records or Parquet; also folders, globs and
-        addresses (``swift://container/prefix``), as in `map_files`. Several are pooled, each file once.
+        addresses (``swift://container/prefix``), as in `map_files`. Several are pooled, each file once. A table in
+        memory may be one of pandas or polars, anything that speaks Arrow, or an xarray Dataset on one dimension.
     out : path, optional
         Folder for the seven result files; nothing is written without it.
     store : str or Datasets, optional

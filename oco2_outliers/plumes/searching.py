@@ -267,7 +267,7 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     Parameters
     ----------
     inputs : path, DataFrame or a sequence of them
-        Lite files, CSV, JSON or Parquet, also folders, globs and addresses, as in `isolate`.
+        Lite files, CSV, JSON or Parquet, also folders, globs and addresses, as in `isolate`, and tables in memory.
         Needs `latitude`, `longitude` and xco2. Used where there: `orbit`, `time` or
         `sounding_id` (to tell orbits apart), `xco2_uncertainty`, `xco2_quality_flag`, wind, surface pressure, `tcwv`,
         and what the screen looks at.
