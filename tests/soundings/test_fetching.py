@@ -12,49 +12,16 @@ import warnings
 
 import earthdata_server
 import pytest
+from earthdata_server import servers, standing  # noqa: F401
 
 from oco2_outliers.cli import main
 from oco2_outliers.datasets import Datasets
 from oco2_outliers.ground.errors import InputError
-from oco2_outliers.soundings import catalogued, earthdata, fetch_soundings, fetching, range_requests
+from oco2_outliers.soundings import catalogued, fetch_soundings, fetching
 from oco2_outliers.soundings.earthdata import EarthdataAway, EarthdataRefused
 
+# ruff: noqa: F811 - the fixtures are imported by name
 AUGUST = ("2018-08-01", "2018-08-31")
-
-
-@pytest.fixture(scope="module")
-def standing(tmp_path_factory):
-    other = "other test: test_notebooks.py, 84_range_requests"
-    pytest.importorskip("earthaccess", reason=f"no earthaccess (extra earthdata); {other}")
-    pytest.importorskip("cryptography", reason=f"no cryptography, so no certificate; {other}")
-    server = earthdata_server.serve(tmp_path_factory.mktemp("stand-in"))
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def servers(standing, monkeypatch, tmp_path):
-    """The stand-in with three days, a login by token, and nobody's .netrc."""
-    for name in [*os.environ]:
-        if name.startswith("EARTHDATA_") or name.lower() in ("no_proxy", "all_proxy", "http_proxy", "https_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HTTPS_PROXY", standing.address)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(standing.certificate))
-    monkeypatch.setenv("EARTHDATA_TOKEN", earthdata_server.TOKEN)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(range_requests, "PAUSE", 0.001)
-    monkeypatch.setattr(range_requests, "PIECE", 100)
-    monkeypatch.setattr(earthdata, "PAUSE", 0.001)
-    standing.files.clear()
-    standing.faults.clear()
-    for kept in (standing.records, standing.asked):
-        kept.clear()
-    standing.most, standing.knows_ranges, standing.wants_login, standing.catalogue_fault = 2000, True, False, None
-    standing.paths = [standing.put(f"2018-08-{day}") for day in (24, 25, 26)]
-    return standing
 
 
 @pytest.fixture
@@ -239,7 +206,7 @@ def test_without_a_checksum_the_next_run_begins_anew(servers, store):
     assert fetch_soundings(dates=AUGUST, store=store).n("failed") == 1
     servers.asked.clear()
     done = fetch_soundings(dates=AUGUST, store=store)
-    assert done.table["compared"].tolist() == ["size"] and "not by a checksum" in done.notes[0]
+    assert done.table["compared"].tolist() == ["size"] and "no checksum" in done.notes[0]
     assert "Range" not in servers.of(earthdata_server.ARCHIVE)[0][3]
 
 

@@ -12,10 +12,13 @@ import base64
 import datetime
 import hashlib
 import json
+import os
 import ssl
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
 
 CATALOGUE, LOGIN, ARCHIVE = "cmr.earthdata.nasa.gov", "urs.earthdata.nasa.gov", "data.gesdisc.earthdata.nasa.gov"
 HOSTS = (CATALOGUE, LOGIN, ARCHIVE)
@@ -238,3 +241,41 @@ def serve(folder):
     server = Earthdata(folder)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     return server
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory):
+    """The stand-in, if what it needs is here."""
+    other = "other test: test_notebooks.py, 84_range_requests"
+    pytest.importorskip("earthaccess", reason=f"no earthaccess (extra earthdata); {other}")
+    pytest.importorskip("cryptography", reason=f"no cryptography, so no certificate; {other}")
+    server = serve(tmp_path_factory.mktemp("stand-in"))
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def servers(standing, monkeypatch, tmp_path):
+    """The stand-in with three days, a login by token, and nobody's .netrc."""
+    from oco2_outliers.soundings import earthdata, range_requests
+
+    for name in [*os.environ]:
+        if name.startswith("EARTHDATA_") or name.lower() in ("no_proxy", "all_proxy", "http_proxy", "https_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HTTPS_PROXY", standing.address)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(standing.certificate))
+    monkeypatch.setenv("EARTHDATA_TOKEN", TOKEN)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(range_requests, "PAUSE", 0.001)
+    monkeypatch.setattr(range_requests, "PIECE", 100)
+    monkeypatch.setattr(earthdata, "PAUSE", 0.001)
+    standing.files.clear()
+    standing.faults.clear()
+    for kept in (standing.records, standing.asked):
+        kept.clear()
+    standing.most, standing.knows_ranges, standing.wants_login, standing.catalogue_fault = 2000, True, False, None
+    standing.paths = [standing.put(f"2018-08-{day}") for day in (24, 25, 26)]
+    return standing
