@@ -120,6 +120,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile, self.wfile = self.connection.makefile("rb", -1), self.connection.makefile("wb", 0)
         self.host, self.close_connection = host, False
 
+    def finish(self):
+        """End a connection, the encrypted one in the tunnel, too."""
+        super().finish()
+        self.connection.close()
+
     def do_GET(self):  # noqa: N802
         """Answer in the name of the host that was asked."""
         if self.host is None:  # not through the tunnel

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import earthdata_server
 import pytest
@@ -17,7 +18,7 @@ from earthdata_server import servers, standing  # noqa: F401
 from oco2_outliers.cli import main
 from oco2_outliers.datasets import Datasets
 from oco2_outliers.ground.errors import InputError
-from oco2_outliers.soundings import catalogued, fetch_soundings, fetching
+from oco2_outliers.soundings import catalogued, fetch_soundings, fetching, range_requests
 from oco2_outliers.soundings.earthdata import EarthdataAway, EarthdataRefused
 
 # ruff: noqa: F811 - the fixtures are imported by name
@@ -297,6 +298,34 @@ def test_a_full_disk_stops_the_work_and_leaves_what_was_whole(servers, store, mo
     monkeypatch.setattr(fetching.shutil, "disk_usage", lambda folder: fetching.shutil._ntuple_diskusage(9, 9, 9))
     with pytest.raises(InputError, match="would come, and"):
         fetch_soundings(dates=AUGUST, store=store)
+
+
+def test_who_stops_the_work_finds_it_as_far_as_it_came(servers, store, monkeypatch):
+    """Ctrl-C in the middle of a file: nothing half-written is listed, and the next run goes on."""
+    plain = range_requests._pieces
+
+    def stopped(answer):
+        for number, piece in enumerate(plain(answer)):
+            if number == 7:
+                raise KeyboardInterrupt
+            yield piece
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(range_requests, "_pieces", stopped)
+        fetch_soundings(dates=AUGUST, store=store)
+    assert names(store) == [] and len(hidden(store)) == 1
+    servers.asked.clear()
+    assert fetch_soundings(dates=AUGUST, store=store).n("fetched") == 3
+    assert servers.of(earthdata_server.ARCHIVE)[0][3]["Range"] == "bytes=700-" and hidden(store) == []
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # threads share one list of what is not to be told
+def test_two_runs_at_a_time_do_not_write_into_one_part(servers, store):
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: fetch_soundings(dates=AUGUST, store=store), range(2)))
+    assert all(done.n("failed") == done.n("not tried") == 0 for done in both)
+    assert [in_store(servers, store, n) for n in range(3)] == [servers.files[path] for path in servers.paths]
+    assert hidden(store) == []
 
 
 # ---------------------------------------------------------------- what is asked wrongly
