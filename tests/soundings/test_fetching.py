@@ -229,7 +229,7 @@ def test_a_file_that_was_replaced_on_the_way_is_taken_as_it_is_now(servers, stor
         done = fetch_soundings(dates=AUGUST, store=store)
     with store.open(done.table["name"][0]) as file:
         assert file.read() == new
-    assert done.table["compared"][0] == "size told by the server"
+    assert done.table["compared"][0] == "size told by the server" and done.table["bytes"][0] == len(new)
 
 
 @pytest.mark.parametrize("fault", [(503, b"busy", "text/plain"), (429, b"slow down", "text/plain"), 0])
@@ -294,7 +294,7 @@ def test_a_full_disk_stops_the_work_and_leaves_what_was_whole(servers, store, mo
     monkeypatch.setattr(store.place, "send", full)
     done = fetch_soundings(dates=AUGUST, store=store)
     assert done.table["state"].tolist() == ["fetched", "failed", "not tried"]
-    assert "No space left" in done.table["why"][1]
+    assert "No space left" in done.table["why"][1] and hidden(store) == []
     monkeypatch.setattr(fetching.shutil, "disk_usage", lambda folder: fetching.shutil._ntuple_diskusage(9, 9, 9))
     with pytest.raises(InputError, match="would come, and"):
         fetch_soundings(dates=AUGUST, store=store)
