@@ -34,7 +34,7 @@ setup(
     python_requires=">=" + s["min_python"], install_requires=lines("requirements"),
     extras_require={extra: lines(f"{extra}_requirements")
                     for extra in ("dev", "docs", "lab", "geo", "scale", "embeddings", "umap", "torch", "series",
-                                  "mariadb", "stream", "bench")},
+                                  "mariadb", "stream", "earthdata", "bench")},
     entry_points={"console_scripts": lines("console_scripts"), "fsspec.specs": lines("fsspec_specs"),
                   "nbdev": [f"{s['lib_path']}={s['lib_path']}._modidx:d"]},
     zip_safe=False,

@@ -34,6 +34,7 @@ from .shell.catalog_commands import catalog_app, sync_commands
 from .shell.doctor import doctor_commands
 from .shell.embedding_commands import embeddings_app
 from .shell.export_commands import export_commands
+from .shell.fetch_commands import fetch_commands
 from .shell.gallery_commands import gallery_commands
 from .shell.options import InputStore, Seed, store_of
 from .shell.link_commands import WithinHours, hours_or_any, link_commands
@@ -51,8 +52,9 @@ __all__ = ['app', 'soundings_app', 'images_app', 'main']
 # %% ../nbs/90_cli.ipynb #47bee029
 app = typer.Typer(name="oco2-outliers", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
                   rich_markup_mode=None, help="Find what does not belong in Earth-observation data, and say why.")
-soundings_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make and look at OCO-2 soundings.")
+soundings_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Get, make and look at OCO-2 soundings.")
 images_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Odd pictures of a folder, copies, groups.")
+soundings_app.add_typer(fetch_commands)
 app.add_typer(soundings_app, name="soundings")
 images_app.add_typer(album_commands)
 images_app.add_typer(training_commands)

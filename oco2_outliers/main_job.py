@@ -18,6 +18,7 @@ import pandas as pd
 from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
+from .ground.foreign_tables import TableLike
 from .ground.headings import as_names
 from .ground.overwriting import refuse_overwriting
 from .ground.shown_results import ShownResult
@@ -359,7 +360,7 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Isol
                            replace(matrix, X=matrix.X.set_axis(scored.index)), summary, notes, groups, context, local)
 
 # %% ../nbs/04a_isolate.ipynb #68f1c893
-def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
+def isolate(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLike | TableLike],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
             eps: float | str | Sequence[float] = "auto", min_samples: int | str = "auto", scale: str = "robust",
             preset: str | None = None, features: str | Sequence[str] | None = None, context: str = "all",
@@ -374,7 +375,8 @@ def isolate(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLik
     ----------
     inputs : path, DataFrame, or a sequence of them
         Lite files (``.nc4``), CSV (``,`` or ``;``, also .gz/.bz2/.xz), JSON records or Parquet; also folders, globs and
-        addresses (``swift://container/prefix``), as in `map_files`. Several are pooled, each file once.
+        addresses (``swift://container/prefix``), as in `map_files`. Several are pooled, each file once. A table in
+        memory may be one of pandas or polars, anything that speaks Arrow, or an xarray Dataset on one dimension.
     out : path, optional
         Folder for the seven result files; nothing is written without it.
     store : str or Datasets, optional

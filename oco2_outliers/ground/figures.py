@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import InputError
+from .foreign_tables import is_foreign
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +75,8 @@ def plain_text(text: object) -> str:
 def check_columns(table: pd.DataFrame, names: Sequence[str], what: str = "the table") -> None:
     """Refuse what is no table, lacks a column, or has no rows."""
     if not isinstance(table, pd.DataFrame):
-        raise InputError(f"{what} must be a DataFrame, not {type(table).__name__}")
+        remedy = "; .to_pandas() makes one of it" if is_foreign(table) and hasattr(table, "to_pandas") else ""
+        raise InputError(f"{what} must be a DataFrame of pandas, not {type(table).__name__}{remedy}")
     if missing := [str(name) for name in names if name not in table]:
         raise InputError(f"no column {', '.join(map(repr, missing))} in {what}; "
                          f"it has: {', '.join(map(str, table.columns))}")

@@ -180,6 +180,17 @@ def refuse_twins(names: Sequence[Any]) -> None:
     if twice := [str(name) for name, n in Counter(names).items() if n > 1]:
         raise InputError(f"columns of one name: {', '.join(map(repr, twice[:5]))}; rename or remove all but one")
 
+# %% ../../nbs/ground/06_tables.ipynb #2e73feaf
+def table_of_arrow(arrow: Any) -> pd.DataFrame:
+    """A table of Arrow as one of pandas, with every digit of large whole numbers beside missing ones."""
+    exact = {name: column.to_pylist() for name, column in zip(arrow.column_names, arrow.columns)
+             if _large_with_gaps(column)}
+    table = arrow.to_pandas()
+    for name, values in exact.items():
+        if name in table.columns:
+            table[name] = exact_integers(values, table.index)
+    return table
+
 # %% ../../nbs/ground/06_tables.ipynb #51144a8f
 def _read_parquet(file: IO[bytes], texts: Collection[str] = ()) -> pd.DataFrame:
     """Parquet; what was the index of the table when it was written, such as the ids, comes back as columns."""
@@ -188,13 +199,7 @@ def _read_parquet(file: IO[bytes], texts: Collection[str] = ()) -> pd.DataFrame:
     opened = pq.ParquetFile(file)
     _refuse_large_parquet(opened)
     refuse_twins(opened.schema_arrow.names)
-    arrow = opened.read()
-    exact = {name: column.to_pylist() for name, column in zip(arrow.column_names, arrow.columns)
-             if _large_with_gaps(column)}
-    table = arrow.to_pandas()
-    for name, values in exact.items():
-        if name in table.columns:
-            table[name] = exact_integers(values, table.index)
+    table = table_of_arrow(opened.read())
     table, numbers = undisguised(_with_levels(table), texts=texts)
     return _told(table, "", numbers)
 

@@ -20,6 +20,7 @@ from sklearn.metrics import average_precision_score, precision_score, recall_sco
 
 from ..ground.errors import InputError, printable, without_secrets
 from ..ground.files import check_together, whole_folder
+from ..ground.foreign_tables import plain_table
 from ..ground.headings import ALIASES, matched_names
 from ..ground.limits import refuse_odd_file
 from ..ground.numbers import real_number, seed_of, whole_number
@@ -206,6 +207,7 @@ def _table_of(source: Any, what: str) -> pd.DataFrame:
         check_together(path)
         with path.open("rb") as file:
             source = read_any_table(file, str(path))
+    source = plain_table(source)
     found = [getattr(source, name, None) for name in ("table", "peaks")]  # of what isolate or find_peaks returned
     source = next((each for each in found if isinstance(each, pd.DataFrame)), source)
     source = source.to_frame("label") if isinstance(source, pd.Series) else source

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.foreign_tables import plain_table
 from ..ground.headings import as_names
 from ..ground.numbers import shown
 from ..ground.words import counted
@@ -295,7 +296,7 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
     Parameters
     ----------
     df : DataFrame, shape (n_rows, n_columns)
-        Any table. Its index is kept.
+        Any table of pandas or polars, or an xarray Dataset on one dimension. Its index is kept.
     features : str or sequence of str, optional
         Columns to use. By default all numeric columns that are no name, place, time, code or row number (such as those
         in `NOT_FEATURES`), numbers in text among them where they have one reading; constant, duplicate and empty
@@ -337,6 +338,7 @@ def feature_matrix(df: pd.DataFrame, features: str | Sequence[str] | None = None
         raise InputError(f"missing must be 'refuse' or 'drop', not {missing!r}")
     if scale not in SCALES:
         raise InputError(f"scale must be 'standard' or 'robust', not {shown(scale)}")
+    df = plain_table(df)
     numbers: dict[str, str] = {}
     if isinstance(df, pd.DataFrame):
         df, numbers = with_numbers(df)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.files import check_together
+from ..ground.foreign_tables import plain_table
 from ..ground.ids import exact_id
 from ..ground.saved_results import saved_table
 from ..ground.tables import read_any_table
@@ -292,4 +293,4 @@ def _source_of(result: Any, dialect: Mapping[str, str | None]) -> Source:
 
 def source_of(result: Any, **dialect: str | None) -> Source:
     """A result in memory, a result table, or a path where one was saved; `dialect` is that of a CSV."""
-    return _with_tiles(_source_of(result, dialect))
+    return _with_tiles(_source_of(plain_table(result), dialect))

@@ -18,6 +18,7 @@ from scipy.stats import binomtest
 from ..datasets import Datasets
 from ..ground.errors import InputError
 from ..ground.files import whole_folder
+from ..ground.foreign_tables import TableLike
 from ..ground.numbers import real_number, seed_of, whole_number
 from ..ground.overwriting import refuse_overwriting
 from ..ground.version import VERSION
@@ -252,7 +253,7 @@ def _report(log: _Log, parameters: dict[str, Any], known: InputTable | None) -> 
     return PeakSearch(table, about, slices, sources_of_peaks(table, known), summary, notes, left_out)
 
 # %% ../../nbs/plumes/80_searching.ipynb #75fd2b2d
-def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.PathLike | pd.DataFrame],
+def find_peaks(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLike | TableLike],
                out: str | os.PathLike | None = None, *, store: Datasets | str | None = None, preset: str | None = None,
                alpha: float = 0.05, n_surrogates: int = 200, box: Sequence[float] | None = None,
                dates: Sequence[Any] | None = None, quality: int | Sequence[int] | None = None,
@@ -267,7 +268,7 @@ def find_peaks(inputs: str | os.PathLike | pd.DataFrame | Sequence[str | os.Path
     Parameters
     ----------
     inputs : path, DataFrame or a sequence of them
-        Lite files, CSV, JSON or Parquet, also folders, globs and addresses, as in `isolate`.
+        Lite files, CSV, JSON or Parquet, also folders, globs and addresses, as in `isolate`, and tables in memory.
         Needs `latitude`, `longitude` and xco2. Used where there: `orbit`, `time` or
         `sounding_id` (to tell orbits apart), `xco2_uncertainty`, `xco2_quality_flag`, wind, surface pressure, `tcwv`,
         and what the screen looks at.

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..ground.disguises import is_texts, numbers_of
 from ..ground.errors import InputError, printable
+from ..ground.foreign_tables import plain_table
 from ..ground.headings import ALIASES, as_names, matched_names, plain_name
 from ..ground.limits import limit_of
 from ..ground.numbers import shown
@@ -340,7 +341,8 @@ def _look(times: np.ndarray, step: int, where: str, census: _Census) -> None:
 
 # %% ../../nbs/series/00_readings.ipynb #af16a085
 def _as_table(data: Any) -> pd.DataFrame:
-    """A DataFrame or a Series as a table with its times in a column."""
+    """A DataFrame of any library, or a Series, as a table with its times in a column."""
+    data = plain_table(data)
     if isinstance(data, pd.Series):
         if not isinstance(data.index, pd.DatetimeIndex | pd.PeriodIndex):
             raise InputError("a Series needs its times as index: give pd.Series(values, index=pd.DatetimeIndex(...)), "
@@ -426,7 +428,8 @@ def part_of(data: Any, time: Any = None, value: Any = None, site: Any = None, ch
     values, marks = _without_marks(long["value"].to_numpy(np.float64), fills)
     times, notes = times_of(table[found.time], str(found.time), time_format)
     every = times.take(np.tile(np.arange(len(table)), len(found.values))).reset_index(drop=True)
-    return SeriesPart(long.assign(value=values), every, marks, notes, [printable(name) for name in found.unused])
+    unused = [*found.unused, *table.attrs.get("skipped_because", {})]
+    return SeriesPart(long.assign(value=values), every, marks, notes, [printable(name) for name in unused])
 
 
 def _one_clock(parts: Sequence[SeriesPart]) -> tuple[pd.Series, list[str]]:
@@ -465,8 +468,8 @@ def as_series(data: Any, time: Any = None, value: Any = None, site: Any = None, 
     Parameters
     ----------
     data : DataFrame, Series with times as index, or SensorSeries
-        A long table (a row for each reading) or a wide one (a row for each moment, a column for each channel). A
-        `SensorSeries` is returned as it is.
+        A long table (a row for each reading) or a wide one (a row for each moment, a column for each channel), of
+        pandas or polars, or an xarray Dataset on one dimension. A `SensorSeries` is returned as it is.
     time, site, channel : str, optional
         Columns that hold them. Default: the index where it holds times, else columns by their usual names. A table
         without a site is the site `site`; one without channels has its columns of numbers as channels.

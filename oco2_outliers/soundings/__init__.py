@@ -5,6 +5,9 @@
 # %% ../../nbs/04_soundings.ipynb #5fe1c934
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ..ground.lazy import lazy_names
 from .above_background import background, enhancement
 from .converting import convert_soundings, to_parquet
 from .describing import describe_soundings, soundings_per_day
@@ -16,12 +19,20 @@ from .surroundings import LocalScores, local_scores
 from .tables_in import read_soundings
 from .track import track_distance
 
+if TYPE_CHECKING:
+    from oco2_outliers.soundings.fetching import Fetched, fetch_soundings
+
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
            'read_soundings', 'track_distance', 'background', 'enhancement', 'local_scores', 'LocalScores', 'to_parquet',
-           'convert_soundings', 'soundings_per_day', 'describe_soundings']
+           'convert_soundings', 'soundings_per_day', 'describe_soundings', 'fetch_soundings', 'Fetched']
 
 # %% ../../nbs/04_soundings.ipynb #88c79770
 _all_ = ["sounding_time", "sounding_footprint", "make_sounding_id", "Granule", "simulate_granule", "write_lite",
          "read_lite", "read_soundings", "track_distance", "background", "enhancement", "local_scores",
-         "LocalScores", "to_parquet", "convert_soundings", "soundings_per_day", "describe_soundings"]
+         "LocalScores", "to_parquet", "convert_soundings", "soundings_per_day", "describe_soundings",
+         "fetch_soundings", "Fetched"]
+
+# %% ../../nbs/04_soundings.ipynb #5ba27c7b
+# Loaded when they are first used: most who read soundings fetch none, and clients of servers take a fifth of a second.
+__getattr__, __dir__ = lazy_names(__name__, {"fetch_soundings": "soundings.fetching", "Fetched": "soundings.fetching"})

@@ -21,6 +21,7 @@ from ..datasets import Datasets
 from ..ground.addresses import READABLE, list_files, open_address
 from ..ground.disguises import undisguised
 from ..ground.errors import InputError, error_line, printable
+from ..ground.foreign_tables import is_foreign, plain_table
 from ..ground.hashes import sha256_of
 from ..ground.ids import exact_ids
 from ..ground.limits import file_bytes, limited
@@ -66,9 +67,11 @@ def told_by_reader(table: pd.DataFrame) -> dict[str, Any]:
 # %% ../../nbs/soundings/80_inputs.ipynb #3a8613ec
 def as_list(inputs: Any) -> list:
     """One input or a sequence of them as a list; none at all is refused."""
-    if isinstance(inputs, (str, os.PathLike, pd.DataFrame)):
+    if isinstance(inputs, (str, os.PathLike, pd.DataFrame)) or is_foreign(inputs):
         inputs = [inputs]
     inputs = list(inputs)
+    plain = {id(each): plain_table(each) for each in inputs}  # a table that is given twice stays one table
+    inputs = [plain[id(each)] for each in inputs]
     if not inputs:
         raise InputError("no input given")
     return inputs
@@ -178,6 +181,7 @@ def _table_asked(table: pd.DataFrame, asked: dict[str, Any]) -> InputTable:
 def read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None, *, encoding: str | None = None,
                separator: str | None = None, decimal: str | None = None, **asked: Any) -> InputTable:
     """Read one input: a table in memory, a file or address, or with a store an object; `asked` selects its rows."""
+    source = plain_table(source)
     if isinstance(source, pd.DataFrame):
         return _table_asked(source, asked)
     if not isinstance(source, (str, os.PathLike)):

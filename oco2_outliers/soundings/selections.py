@@ -85,7 +85,7 @@ def _mode_numbers(mode: int | str | Sequence[int | str]) -> list:
     return asked
 
 # %% ../../nbs/soundings/44_selections.ipynb #0b9f64b7
-def _first_and_last(dates: Sequence[Any]) -> tuple[np.datetime64, np.datetime64]:
+def first_and_last(dates: Sequence[Any]) -> tuple[np.datetime64, np.datetime64]:
     """The first and the last moment that are asked for."""
     try:
         if isinstance(dates, (str, bytes)):
@@ -104,7 +104,7 @@ def _first_and_last(dates: Sequence[Any]) -> tuple[np.datetime64, np.datetime64]
 
 def _in_dates(time: np.ndarray, dates: Sequence[Any]) -> np.ndarray:
     """True from the first to the last date, both included; a date without a clock means the whole day."""
-    first, last = _first_and_last(dates)
+    first, last = first_and_last(dates)
     return (time >= first) & (time <= last)
 
 # %% ../../nbs/soundings/44_selections.ipynb #8be19c69
@@ -135,7 +135,7 @@ def check_asked(box: Any = None, dates: Any = None, quality: Any = None, mode: A
     if box is not None:
         in_box(np.empty(0), np.empty(0), box)
     if dates is not None:
-        _first_and_last(dates)
+        first_and_last(dates)
     if quality is not None:
         _integers(quality, "quality")
     if mode is not None:

@@ -245,7 +245,7 @@ class SwiftCopying(SwiftSegments):
         return new
 
 # %% ../../nbs/store/04_segments.ipynb #4938d6b5
-def _part_of(target: Path, etag: str) -> Path:
+def part_of(target: Path, etag: str) -> Path:
     """The hidden file of a download: the same for the same object and target, and for no other."""
     name = target.name
     if len(os.fsencode(name)) > 80:  # what is cut off may be all in which two names differ
@@ -270,7 +270,7 @@ def _lock(file: IO[bytes], part: Path) -> bool | None:
 
 
 @contextlib.contextmanager
-def _own_part(part: Path) -> Iterator[Path]:
+def own_part(part: Path) -> Iterator[Path]:
     """`part`, if nobody else is at work on it; else a new hidden file that is gone at the end."""
     if os.name == "posix":
         with open(part, "ab") as file:
@@ -340,7 +340,7 @@ class SwiftReceiving(SwiftSegments):
     def _receive(self, path: str, target: Path, head: dict, tell_bar: Callable[[int], Any] | None) -> None:
         etag, size = head["etag"].strip('"'), int(head["content-length"])
         segments = self.segments(path, head.get("x-object-manifest")) if is_large(head) else None
-        with _own_part(_part_of(target, etag)) as part:
+        with own_part(part_of(target, etag)) as part:
             head = self._receive_part(path, part, etag, size, tell_bar) or self.head_object(path)
             _verify_part(part, path, size, etag, segments)
             if mtime := _mtime(head.get("x-object-meta-mtime")):

@@ -151,7 +151,7 @@ def test_every_requirement_is_used_and_pinned(root, settings):
               for line in (root / "constraints.txt").read_text("utf-8").splitlines() if "==" in line}
     for extra in ("requirements", "dev_requirements", "docs_requirements", "lab_requirements", "geo_requirements",
                   "scale_requirements", "embeddings_requirements", "umap_requirements", "torch_requirements",
-                  "mariadb_requirements", "bench_requirements"):
+                  "mariadb_requirements", "earthdata_requirements", "bench_requirements"):
         for line in settings[extra].split("\n"):
             name = re.match(r"[\w.-]+", line.strip())
             if not name:

@@ -53,7 +53,7 @@ def test_mypy_accepts_the_package_and_what_its_user_writes(root, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line, told", [
-    ("isolate(3.5, min_samples='five')", "min_samples"),
+    ("isolate('a.nc4', min_samples=[5])", "min_samples"),
     ("isolate('a.nc4').isolatd", "isolatd"),
     ("x: int = find_peaks('a.nc4').peaks", "DataFrame"),
     ("simulate_granule(seed=0)", "seed"),

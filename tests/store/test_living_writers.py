@@ -241,19 +241,19 @@ def test_the_process_of_an_upload_is_asked_once(monkeypatch):
 
 def test_a_disk_without_locks_keeps_no_empty_part(tmp_path, monkeypatch):
     fcntl = pytest.importorskip("fcntl", reason="locks of POSIX; test_swift_segments downloads without a lock held")
-    part = segments._part_of(tmp_path / "a.csv", "d41d8cd98f00b204e9800998ecf8427e")
+    part = segments.part_of(tmp_path / "a.csv", "d41d8cd98f00b204e9800998ecf8427e")
 
     def no_locks(file, how):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    with segments._own_part(part) as used:
+    with segments.own_part(part) as used:
         assert used == part
-        with segments._own_part(part) as another:  # it is locked
+        with segments.own_part(part) as another:  # it is locked
             assert another != part and part.exists()
         part.write_bytes(b"half")
     monkeypatch.setattr(fcntl, "flock", no_locks)
     for there in (True, False):
-        with segments._own_part(part) as used:
+        with segments.own_part(part) as used:
             assert used != part
             used.write_bytes(b"all")
         assert os.listdir(tmp_path) == ([part.name] if there else [])
