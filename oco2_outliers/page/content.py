@@ -20,6 +20,7 @@ from ..ground.words import counted
 from ..isolation.company import DRAWN_ROWS
 from .html import program, style
 from .packing import Pack, encode, packed_size
+from .peak_tracks import has_fits, packed_tracks
 from .sources import Source, source_of, with_plane
 from .thumbnails import packed_pictures, packed_tile_pictures
 from oco2_outliers.page.tiles import (
@@ -135,10 +136,20 @@ def _words_of_kind(table: pd.DataFrame, view: dict, unit: str = "") -> dict[str,
             "example": f"{shown} > {value:.4g}" if shown.isidentifier() else f"`{shown}` > {value:.4g}"}
 
 # %% ../../nbs/page/06_content.ipynb #82fb81a0
+def _days(table: pd.DataFrame) -> str:
+    """The day that all rows are of, or the first and the last; nothing where they have no time."""
+    if "time" not in table or not pd.api.types.is_datetime64_any_dtype(table["time"]) or table["time"].isna().all():
+        return ""
+    first, last = (f"{end:%Y-%m-%d}" for end in (table["time"].min(), table["time"].max()))
+    return first if first == last else f"{first} to {last}"
+
+# %% ../../nbs/page/06_content.ipynb #9b445803
 def _subtitle(source: Source, table: pd.DataFrame) -> str:
     """How many rows of what, and what the run judged by."""
     row = "row" if source.tiles is None else source.tiles.row
+    row = "peak" if has_fits(table) else row
     told = [counted(len(table), row) + (f" of {_some(source.names)}" if source.names else "")]
+    told += [days] if (days := _days(table)) and source.tiles is None else []
     told += [source.compared] if source.compared else []
     told += ["compared by the angle"] if source.tiles is not None and source.tiles.metric == "cosine" else []
     if "isolated" in table and source.min_samples is not None and not source.compared:
@@ -182,7 +193,7 @@ def _kind(source: Source, table: pd.DataFrame, meta: dict) -> str:
         return f"Isolated {source.tiles.row}s"
     if "isolated" in table:
         return "Isolated soundings" if {"sounding_id", "xco2"} & set(table) else "Isolated rows"
-    return "Odd pictures" if meta["pictures"] else "Outliers"
+    return "Odd pictures" if meta["pictures"] else "Peaks along the track" if meta["peaks"] else "Outliers"
 
 
 def _all_words(source: Source, table: pd.DataFrame, meta: dict, title: str | None) -> dict[str, Any]:
@@ -191,6 +202,7 @@ def _all_words(source: Source, table: pd.DataFrame, meta: dict, title: str | Non
     words = _words_of_kind(table, meta["view"], source.unit)
     words |= {"no_slider": _why_no_slider(table)} if meta["fixed"] else {}
     words |= {} if source.tiles is None else tile_words(source.tiles.metric, source.tiles.row)
+    words |= {"row": "peak"} if meta["peaks"] else {}
     words |= _WORDS_OF_FACTOR if meta.get("by_factor") else {}
     return {"title": title or kind, "subtitle": _subtitle(source, table), "notes": _notes(source, table, meta),
             "words": words}
@@ -237,6 +249,7 @@ def _packed_extras(source: Source, table: pd.DataFrame, geometry: np.ndarray | N
             "coast": _packed_coast(table, view, pack),
             "outlines": packed_outlines(table, geometry, pack, options.max_mb * 1e6 * 0.74 / 4, source.notes)
             if geometry is not None or tiles else None,
+            "peaks": packed_tracks(source, table, pack, options.max_mb * 1e6 * 0.74 / 4),
             "neighbours": packed_nearest(source.tiles.near, pack) if source.tiles is not None else None}
 
 # %% ../../nbs/page/06_content.ipynb #9ce5d7f2

@@ -26,6 +26,7 @@ from ..isolation.features import FeatureMatrix, unit_of_scale
 from ..main_job import IsolationResult
 from ..maps.strays import EmbeddingStrays, made_room, parts_of
 from ..maps.vectors import names_of
+from ..plumes.results import PeakSearch
 from ..runs.comparing import compared_in_words
 from ..soundings.tables_in import with_known_names
 
@@ -41,6 +42,15 @@ class TileParts:
     geometry: np.ndarray | None = None
     near: np.ndarray | None = None
     row: str = "tile"  # what one row is
+
+
+@dataclass
+class TrackParts:
+    """The soundings around each peak, in the order of the table; None where they are not known."""
+
+    around: list[pd.DataFrame] | None
+    column: str = "xco2"  # what was searched
+    why: str = ""  # why they are not known
 
 
 @dataclass
@@ -62,6 +72,7 @@ class Source:
     tiles: TileParts | None = None
     plane: str | None = None  # how the columns x and y were made, where they are positions on a map
     unit: str = ""  # what scores are counted in, where that is known
+    tracks: TrackParts | None = None
 
 # %% ../../nbs/page/00_sources.ipynb #616c7775
 def _of_result(table, matrix: FeatureMatrix, eps, min_samples, rule, summary) -> Source:
@@ -256,6 +267,29 @@ def _with_summary(table: pd.DataFrame, path: Path) -> Source:
         return Source(table, notes=[f"{path.name} does not belong to this table, so no other min_samples and no "
                                     "neighbours can be shown"])
 
+# %% ../../nbs/page/00_sources.ipynb #20150fa7
+def _of_peaks(found: PeakSearch) -> Source:
+    """What `find_peaks` returned."""
+    return Source(found.peaks, names=[str(each.get("name")) for each in found.summary.get("inputs", [])],
+                  tracks=TrackParts(list(found.slices), found.summary["parameters"]["column"]))
+
+
+def _saved_tracks(path: Path, n: int) -> TrackParts:
+    """The soundings around n peaks, as `PeakSearch.save` wrote them beside their table."""
+    if not path.is_file():
+        return TrackParts(None, why=f"no {path.name} stands beside the table")
+    try:
+        rows = pd.read_parquet(path)
+        column = [name for name in rows if name not in ("sounding_id", "latitude", "longitude", "distance", "peak")][0]
+        near = {name: rows[name].to_numpy(np.float64) for name in ("distance", column)}
+        order = np.argsort(of := rows["peak"].to_numpy(np.int64), kind="stable")
+        ends = np.searchsorted(of[order], np.arange(n + 1))
+        around = [pd.DataFrame({name: values[order[a:b]] for name, values in near.items()})
+                  for a, b in zip(ends[:-1], ends[1:])]
+    except (ValueError, OSError, KeyError, IndexError, TypeError):
+        return TrackParts(None, why=f"{path.name} does not belong to this table")
+    return TrackParts(around, column)
+
 # %% ../../nbs/page/00_sources.ipynb #4ad4e29c
 def _of_path(path: Path, dialect: Mapping[str, str | None]) -> Source:
     """A folder or file that a command of this package wrote."""
@@ -270,6 +304,10 @@ def _of_path(path: Path, dialect: Mapping[str, str | None]) -> Source:
         return _with_summary(table, summary)
     if path.name == "combined.parquet" and run.is_file():
         return _with_run(table, run)
+    if path.name == "peaks.csv":
+        names = [str(name) for name in table["source"].dropna().unique()] if "source" in table else [path.name]
+        tracks = _saved_tracks(path.with_name("tracks.parquet"), len(table))
+        return _with_verdict(Source(table, names=names, tracks=tracks))
     return _with_verdict(Source(table, names=[path.name]))
 
 # %% ../../nbs/page/00_sources.ipynb #7c57456b
@@ -277,6 +315,8 @@ def _source_of(result: Any, dialect: Mapping[str, str | None]) -> Source:
     """A result in memory, a result table, or a path where one was saved."""
     if isinstance(result, EmbeddingStrays):
         return _of_strays(result)
+    if isinstance(result, PeakSearch):
+        return _of_peaks(result)
     if isinstance(result, IsolationResult):
         return _of_result(result.table, result.matrix, result.eps, result.min_samples, result.rule, result.summary)
     if isinstance(result, pd.DataFrame):

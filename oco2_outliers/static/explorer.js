@@ -909,6 +909,7 @@ export class Explorer extends RowPage {
     this.root = root;
     this.onchange = onchange;
     this.table = new Table(meta, bytes);
+    this.peaks = meta.peaks ? new PeakPanel(this, bytes) : null;
     this.fixed = Boolean(this.table.fixed);
     this.word = meta.words.flagged; // the column and the name in filters
     this.say = meta.words.shown; // the same in sentences
@@ -1112,6 +1113,7 @@ export class Explorer extends RowPage {
     this.showCard();
     for (const view of this.views) view.mark();
     this.markTable();
+    this.peaks?.refresh();
   }
 
   // ------------------------------------------------ the page
@@ -1130,6 +1132,7 @@ export class Explorer extends RowPage {
     this.root.append(
       element("header", { class: "ox-top" }, title, theme),
       this.buildControls(id),
+      ...(this.peaks ? [this.peaks.panel] : []),
       element("div", { class: `ox-grid${meta.view.lat && (meta.view.fx || meta.view.plane) ? "" : " ox-one"}${meta.view.plane ? " ox-high" : ""}` }, ...this.views.map((view) => view.panel)),
       element("p", { class: "ox-tip", "aria-hidden": "true" }, (this.tip = element("span"))),
       ...(this.table.tile ? [this.buildGallery()] : []),
@@ -1343,6 +1346,7 @@ export class Explorer extends RowPage {
     } else this.markTable();
     this.sayCount();
     this.showCard();
+    this.peaks?.refresh();
   }
 
   sayCount() {
@@ -1447,6 +1451,7 @@ export class Explorer extends RowPage {
     for (const view of this.views) view.paint();
     this.markTable();
     this.sayCount();
+    this.peaks?.refresh();
     this.onchange({ selected: this.selectedRows() });
   }
 
@@ -1706,6 +1711,7 @@ export class Explorer extends RowPage {
       view.paint();
     }
     this.drawProfile();
+    this.peaks?.draw();
   }
 
   colour(name) {
@@ -1731,11 +1737,15 @@ export class Explorer extends RowPage {
       for (const view of this.views) view.resize();
       this.drawProfile();
     });
+    const tracks = this.peaks && new ResizeObserver(() => this.peaks.draw());
+    tracks?.observe(this.peaks.place);
     for (const view of this.views) sizes.observe(view.plotArea);
     if (this.profile) sizes.observe(this.profile);
     this.destroy = () => {
       media.removeEventListener("change", turned);
       sizes.disconnect();
+      tracks?.disconnect();
+      this.peaks?.destroy();
       for (const view of this.views) view.uplot.destroy();
       for (const address of this.sheets ?? []) URL.revokeObjectURL(address);
       this.root.replaceChildren();
