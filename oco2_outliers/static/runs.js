@@ -175,10 +175,14 @@ class Timeline {
     if (!bins.length) return;
     ctx.fillStyle = this.panel.app.colour("--ink2");
     const step = Math.max(1, Math.ceil(bins.length / Math.max(1, Math.floor((right - left) / 84))));
+    let end = -Infinity;
+    ctx.textAlign = "left";
     for (let k = 0; k < bins.length; k += step) {
-      const x = left + (k + 0.5) * this.slot;
-      ctx.textAlign = x < left + 36 ? "left" : x > right - 36 ? "right" : "center";
-      ctx.fillText(this.text(bins[k]), ctx.textAlign === "left" ? left : ctx.textAlign === "right" ? right : x, h - 4);
+      const wide = ctx.measureText(this.text(bins[k])).width;
+      const from = Math.max(left, Math.min(right - wide, left + (k + 0.5) * this.slot - wide / 2));
+      if (from < end + 8) continue;
+      ctx.fillText(this.text(bins[k]), from, h - 4);
+      end = from + wide;
     }
   }
 
@@ -283,9 +287,9 @@ class Ways {
     this.coast(ctx, x0 - w / k, x1 + w / k);
     const chosen = panel.file;
     const many = this.x.length > 20000;
-    this.lines(ctx, (file) => file !== chosen && !panel.outside(file), app.colour("--rest"), many ? 0.7 : 1.2, (chosen >= 0 ? 0.5 : 1) * (many ? 0.35 : 0.9));
-    this.lines(ctx, (file) => file !== chosen && panel.outside(file), app.colour("--none"), 1, 0.5);
-    if (chosen >= 0) this.lines(ctx, (file) => file === chosen, app.colour("--odd"), 3, 1);
+    this.lines(ctx, (file) => file !== chosen && !panel.outside(file), app.colour("--rest"), many ? 0.7 : 1.2, (chosen >= 0 ? 0.5 : 1) * (many ? 0.35 : 0.9), many ? 0 : 2);
+    this.lines(ctx, (file) => file !== chosen && panel.outside(file), app.colour("--none"), 1, 0.5, many ? 0 : 2);
+    if (chosen >= 0) this.lines(ctx, (file) => file === chosen, app.colour("--odd"), 3, 1, 3);
   }
 
   coast(ctx, west, east) {
@@ -307,15 +311,14 @@ class Ways {
     ctx.stroke();
   }
 
-  lines(ctx, wanted, colour, width, alpha) {
+  lines(ctx, wanted, colour, width, alpha, dots) {
     ctx.beginPath();
     for (let k = 0; k < this.x.length; k++) {
       if (!wanted(this.file[k])) continue;
       const [x, y] = [this.px(this.x[k]), this.py(this.y[k])];
-      const alone = this.begins[k] && (k + 1 === this.x.length || this.begins[k + 1]);
+      if (dots && this.begins[k]) ctx.rect(x - dots / 2, y - dots / 2, dots, dots); // a short pass is seen, too
       const jumps = !this.begins[k] && Math.abs(this.x[k] - this.x[k - 1]) > 180; // across the edge of the map
-      ctx[this.begins[k] || jumps ? "moveTo" : "lineTo"](alone ? x - 1 : x, y);
-      if (alone) ctx.lineTo(x + 1, y);
+      ctx[this.begins[k] || jumps ? "moveTo" : "lineTo"](x, y);
     }
     [ctx.strokeStyle, ctx.lineWidth, ctx.globalAlpha] = [colour, width, alpha];
     ctx.stroke();

@@ -219,6 +219,7 @@ def test_shading_is_drawn(tab, brief, width, dark):
     assert told.startswith("No shading")
 
 
+@pytest.mark.filterwarnings("ignore:.* have no time")
 def test_names_of_files_stay_text(tab, tmp_path):
     n = 20 * len(NASTY)
     rng = np.random.default_rng(0)
