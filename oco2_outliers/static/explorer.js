@@ -1168,6 +1168,7 @@ export class Explorer extends RowPage {
     for (const view of this.views) view.mark();
     this.markTable();
     this.peaks?.refresh();
+    this.onstate?.();
   }
 
   // ------------------------------------------------ the page
@@ -1192,6 +1193,7 @@ export class Explorer extends RowPage {
       ...(this.peaks ? [this.peaks.panel] : []),
       element("div", { class: `ox-grid${meta.view.lat && (meta.view.fx || meta.view.plane) ? "" : " ox-one"}${meta.view.plane ? " ox-high" : ""}` }, ...this.views.map((view) => view.panel)),
       element("p", { class: "ox-tip", "aria-hidden": "true" }, (this.tip = element("span"))),
+      (this.facets = new FacetPanel(this)).panel,
       ...(this.table.tile ? [this.buildGallery()] : []),
       element("div", { class: "ox-lower" }, this.buildTable(id), this.buildCard()),
       this.buildNotes(),
@@ -1405,6 +1407,8 @@ export class Explorer extends RowPage {
     this.showCard();
     this.peaks?.refresh();
     this.run?.refresh();
+    this.facets.refresh();
+    this.onstate?.();
   }
 
   sayCount() {
@@ -1772,6 +1776,7 @@ export class Explorer extends RowPage {
     this.drawProfile();
     this.peaks?.draw();
     this.run?.draw();
+    this.facets.refresh();
   }
 
   colour(name) {
@@ -1822,6 +1827,55 @@ function headText(label) {
   return match ? [match[1], element("span", { class: "ox-unit", text: match[2] })] : [label];
 }
 
+// ---------------------------------------------------------------- the state in the address
+
+// What of the page differs from how it opened, as text for the end of an address: a local file can be shared with its view.
+export function stateOf(app) {
+  const { meta } = app.table;
+  const told = new URLSearchParams();
+  if (!app.fixed && app.eps !== meta.eps) told.set("eps", String(app.eps));
+  if (!app.fixed && app.setting.min_samples !== meta.min_samples) told.set("min_samples", String(app.setting.min_samples));
+  if (app.filter && app.filterBox.value.trim()) told.set("filter", app.filterBox.value.trim());
+  if (app.run?.file >= 0) told.set("file", String(app.run.file));
+  if (app.run?.range) told.set("days", app.run.range.map(dayText).join("~"));
+  if (app.current >= 0) told.set("row", String(app.current));
+  return String(told);
+}
+
+// Anyone may have written an address: numbers are looked at, and a filter is parsed as if it were typed.
+export function takeState(app, text) {
+  const told = new URLSearchParams(text);
+  const whole = (name, most) => (/^\d{1,9}$/.test(told.get(name) ?? "") && Number(told.get(name)) < most ? Number(told.get(name)) : -1);
+  if (told.has("min_samples")) app.setMinSamples(Number(told.get("min_samples")));
+  if (told.get("eps") && Number.isFinite(Number(told.get("eps")))) app.setEps(Number(told.get("eps")));
+  if (told.has("filter")) {
+    app.filterBox.value = told.get("filter");
+    app.setFilter(app.filterBox.value);
+  }
+  if (app.run) {
+    const days = (told.get("days") ?? "").split("~").map((day) => (/^\d{4}-\d\d-\d\d$/.test(day) ? Date.parse(day) / DAY : NaN));
+    app.run.choose({ file: whole("file", app.run.names.length), range: days.length === 2 && days[0] <= days[1] ? days : null });
+  }
+  if (told.has("row")) app.open(whole("row", app.table.n));
+}
+
+function keepState(app) {
+  let timer = 0;
+  if (location.hash.length > 1) takeState(app, location.hash.slice(1));
+  app.onstate = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      try {
+        const state = stateOf(app);
+        if (state !== location.hash.slice(1)) history.replaceState(null, "", state ? `#${state}` : "#");
+      } catch {
+        app.onstate = null; // a page inside another one has no address of its own
+      }
+    }, 300);
+  };
+  addEventListener("hashchange", () => takeState(app, location.hash.slice(1)));
+}
+
 // ---------------------------------------------------------------- the page that `explore` writes
 
 async function startPage() {
@@ -1834,6 +1888,7 @@ async function startPage() {
     document.getElementById("explorer-data").remove();
     place.replaceChildren();
     window.explorer = new Explorer(place, meta, bytes);
+    keepState(window.explorer);
     performance.mark("explorer-built");
     noteFirstPicture();
   } catch (error) {
