@@ -4,16 +4,17 @@ Run ``python -m benchmarks.bench_explorer`` on an otherwise idle machine; it nee
 one) and websocket-client, and starts the browser as ``tests/browser.py`` says. For each number of rows it writes a page
 of generated soundings, opens it in fresh tabs, and measures the time from navigation to the first picture, and 40 moves
 of eps: the time until the browser has put a frame with all views recoloured on the screen, and the part of it that is
-the page's own script. With ``--candidates FOLDER`` the libraries are compared, on one scatter plot with two colours;
-the
-folder holds what ``npm pack`` gave for regl-scatterplot, regl, pub-sub-es, deck.gl,
-plotly.js-gl2d-dist-min and uplot, each
-unpacked into a folder called NAME.
+the page's own script. ``--large N`` writes a run of N generated rows over a year as one Parquet file, and its page in
+brief in a process of its own, whose peak memory is told. With ``--candidates FOLDER`` the libraries are compared, on
+one scatter plot with two colours; the folder holds what ``npm pack`` gave for regl-scatterplot, regl, pub-sub-es,
+deck.gl, plotly.js-gl2d-dist-min and uplot, each unpacked into a folder called NAME.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -86,6 +87,78 @@ def page_row(browser: chromium.Browser, n: int, repeat: int, folder: Path) -> li
             seconds(float(np.median(moves))), seconds(float(np.quantile(moves, 0.95))),
                 seconds(float(np.median(scripts))),
             f"{max(memory):.0f} MB"]
+
+
+# A table in brief
+
+def large_file(n: int, path: Path, rows_a_file: int = 54_000) -> int:
+    """Write a combined run of n generated rows, block by block; returns the number of files it is of."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng, writer, k = np.random.default_rng(0), None, 0
+    for k, first in enumerate(range(0, n, rows_a_file)):
+        block = pa.Table.from_pandas(large_block(rng, k, first, min(rows_a_file, n - first)), preserve_index=False)
+        writer = writer or pq.ParquetWriter(path, block.schema, compression="zstd")
+        writer.write_table(block)
+    if writer is not None:
+        writer.close()
+    return k + 1
+
+
+def large_block(rng: np.random.Generator, k: int, first: int, n: int) -> pd.DataFrame:
+    """The rows of one day: 14 orbits, one row in a hundred odd."""
+    day = np.datetime64("2019-01-01") + 2 * k
+    seconds = np.sort(rng.uniform(0, 86400, n))
+    phase = (seconds % 5933) / 5933 * 2 * np.pi
+    west = -seconds / 240 - 10 * k + 8 * np.cos(phase) + rng.normal(0, 0.04, n)
+    eps, score = 4 + 0.5 * np.sin(k), rng.gamma(6, 0.25, n)
+    odd = rng.choice(n, n // 100, replace=False)
+    score[odd] = eps * (1 + rng.exponential(0.5, len(odd)))
+    isolated = score > eps
+    features = {name: (rng.normal(0, 1, n) + isolated * rng.normal(0, 3, n)).astype(np.float32)
+                for name in FEATURES[1:]}
+    reasons = np.array(["aod_total 60%, xco2 30%", "dp_o2a 80%", "tcwv 55%, xco2 20%"])[rng.integers(0, 3, n)]
+    return pd.DataFrame({
+        "sounding_id": 20190101_00000000 + np.arange(first, first + n),
+        "time": day.astype("datetime64[ms]") + (1000 * seconds).astype("timedelta64[ms]"),
+        "latitude": (82 * np.sin(phase) + rng.normal(0, 0.04, n)).astype(np.float32),
+        "longitude": ((west + 180) % 360 - 180).astype(np.float32),
+        "xco2": (410 + rng.normal(0, 1, n) + isolated * rng.normal(0, 4, n)).astype(np.float32), **features,
+        "source": f"oco2_LtCO2_{str(day)[2:].replace('-', '')}.nc4", "score": score, "eps": eps, "ratio": score / eps,
+        "isolated": isolated, "outlier": isolated, "reason": np.where(isolated, reasons, "")})
+
+
+def large_page(n: int, folder: Path) -> dict[str, float]:
+    """The page of n rows, written in a process of its own: seconds, peak memory, sizes."""
+    (folder / "large").mkdir()
+    n_files = large_file(n, folder / "large" / "combined.parquet")
+    script = ("import json, resource, sys, time; from oco2_outliers.explorer import explore; start = time.time(); "
+              "page = explore(sys.argv[1], sys.argv[2]); print(json.dumps({'seconds': time.time() - start, "
+              "'peak_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 'bytes': page.n_bytes, "
+              "'points': page.n_rows, 'summed': page.n_summed}))")
+    done = subprocess.run([sys.executable, "-c", script, str(folder / "large"), str(folder / "large.html")],
+                          capture_output=True, text=True, check=True)
+    return {"files": n_files, "table_bytes": (folder / "large" / "combined.parquet").stat().st_size,
+            **json.loads(done.stdout)}
+
+
+def large_row(browser: chromium.Browser, n: int, repeat: int, folder: Path) -> list[str]:
+    """Figures of a page of n rows in brief."""
+    made = large_page(n, folder)
+    firsts, moves = [], []
+    for _ in range(repeat):
+        page = browser.page(1300, 900)
+        page.open(folder / "large.html").wait("window.firstPicture", 120)
+        firsts.append(page.run("window.firstPicture / 1000"))
+        moves += page.run(f"""(async () => {{ {FRAME} const out = []; await frame();
+          for (let k = 0; k < 20; k++) {{ const start = performance.now();
+            explorer.setEps(explorer.atPosition(200 + 30 * k)); await frame();
+            out.push((performance.now() - start) / 1000); }} return out; }})()""", 300)
+        page.close()
+    return [f"{n:,}", f"{made['files']:,}", f"{made['table_bytes'] / 1e6:.0f} MB", f"{made['bytes'] / 1e6:.1f} MB",
+            f"{made['points']:,.0f}", seconds(made["seconds"]), f"{made['peak_mb']:.0f} MB",
+            seconds(float(np.median(firsts))), seconds(float(np.median(moves)))]
 
 
 # The candidates: each defines start() and move(eps), which resolve when the picture is there
@@ -196,6 +269,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 500_000])
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--large", type=int, help="rows of a page in brief, such as 10000000")
     parser.add_argument("--candidates", type=Path, help="folder of unpacked npm packages")
     options = parser.parse_args(argv)
     if chromium.find_browser() is None:
@@ -208,6 +282,10 @@ def main(argv: list[str] | None = None) -> int:
             head = ["rows", "file", "columns left out", "written in", "first picture", "eps move", "95 %", "script",
                 "JavaScript memory"]
             print(table(head, [page_row(browser, n, options.repeat, Path(scratch)) for n in options.rows]), "\n")
+        if options.large:
+            head = ["rows", "files", "table", "page", "points", "written in", "peak memory", "first picture",
+                    "eps move"]
+            print(table(head, [large_row(browser, options.large, options.repeat, Path(scratch))]), "\n")
         if options.candidates:
             head = ["library", "size", "points", "first picture", "recolour", "longest", "runs without eval"]
             print(table(head, [candidate_row(browser, name, n, options.candidates, Path(scratch))

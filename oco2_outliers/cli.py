@@ -752,6 +752,8 @@ _PageColumns = Annotated[str | None, typer.Option(help="Columns to take along be
                                                   "a,b,c. Default: all.")]
 _MaxMB = Annotated[float, typer.Option(help="Size in MB that the file should not exceed; columns are left out then.")]
 _Pictures = Annotated[Path, typer.Option(help="Folder that paths of pictures start from, or pictures of tiles lie in.")]
+_MaxRows = Annotated[int, typer.Option(help="A table with more rows is shown in brief: every odd row as a point, all "
+                                           "rows as shading and counts.", min=1)]
 _MaxPictures = Annotated[int, typer.Option(help="The oddest so many pictures get a thumbnail.", min=0)]
 
 
@@ -761,6 +763,7 @@ def _explore_command(
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("explorer.html"),
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     min_samples: _Settings = "3,5,10,20", columns: _PageColumns = None, max_mb: _MaxMB = 40,
+    max_rows: _MaxRows = 500_000,
     pictures: _Pictures = Path(), max_pictures: _MaxPictures = 2000,
     within_km: Annotated[float, typer.Option(help="Of several results: distance that counts as near, km.")] = 50.0,
     within_hours: WithinHours = "24",
@@ -772,5 +775,6 @@ def _explore_command(
     print(explore(results[0] if len(results) == 1 else results, out, title=title, within_km=within_km,
                   within_hours=hours_or_any(within_hours), min_samples=_whole_numbers(min_samples),
                   columns=names_from(columns), max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures,
+                  max_rows=max_rows,
                   encoding=encoding, separator=separator, decimal=decimal))
     print(f"next: open {out} in a browser")

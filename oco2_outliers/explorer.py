@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .ground.errors import InputError
+from .ground.numbers import whole_number
 from .ground.overwriting import refuse_overwriting
 from .ground.words import counted
 from .links.linked_page import linked_html
@@ -42,6 +43,8 @@ class ExplorerPage:
         Its size.
     left_out : list of str
         Columns that are not in it because it would have grown beyond the limit.
+    n_summed : int
+        Rows beside these that are in its shading and counts alone: those of a table with more than `max_rows`.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class ExplorerPage:
     n_rows: int
     n_bytes: int
     left_out: list[str] = field(default_factory=list)
+    n_summed: int = 0
 
     def _repr_html_(self, height: int = 900, limit: int = 8_000_000) -> str:
         if self.n_bytes > limit:
@@ -69,7 +73,8 @@ class ExplorerPage:
 
     def __str__(self) -> str:
         left = f", without {', '.join(self.left_out)}" if self.left_out else ""
-        return f"{self.path}: {counted(self.n_rows, 'row')}, {self.n_bytes / 1e6:.2g} MB{left}"
+        rest = f" and {self.n_summed:,} as shading and counts" if self.n_summed else ""
+        return f"{self.path}: {counted(self.n_rows, 'row')}{rest}, {self.n_bytes / 1e6:.2g} MB{left}"
 
 # %% ../nbs/07_explorer.ipynb #44988069
 def _series_page(view: SeriesView, path: Path, title: str, max_mb: float) -> ExplorerPage:
@@ -100,7 +105,8 @@ def _linked_page(results: Sequence[Any], options: Options, path: Path, within_km
 # %% ../nbs/07_explorer.ipynb #7d92043b
 def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str | None = None,
             min_samples: Sequence[int] = (3, 5, 10, 20), columns: Sequence[str] | None = None, max_mb: float = 40,
-            thumbnail: int = 96, max_pictures: int = 2000, picture_root: str | os.PathLike = "", xy: Any = None,
+            max_rows: int = 500_000, thumbnail: int = 96, max_pictures: int = 2000,
+            picture_root: str | os.PathLike = "", xy: Any = None,
             within_km: float = 50.0, within_hours: float | None = 24.0,
             encoding: str | None = None, separator: str | None = None, decimal: str | None = None) -> ExplorerPage:
     """Write a result as one HTML file that explains itself, for a browser with no network.
@@ -122,6 +128,9 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
         Columns to take along beside those that the views start with; by default all.
     max_mb : float, default 40
         Size, in megabytes, that the file should not exceed: columns that no view starts with are left out.
+    max_rows : int, default 500_000
+        A table with more rows is shown in brief: every odd row and those with the 100,000 highest scores are points,
+        all rows are shading and counts by file and day. A Parquet file is then read in blocks, never whole.
     thumbnail : int, default 96
         Side of a thumbnail, pixels, 16 to 512; for tables with a column `path`.
     max_pictures : int, default 2000
@@ -173,7 +182,7 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
         raise InputError("max_mb must be above 0, and min_samples whole numbers of at least 1")
     dialect = {"encoding": encoding, "separator": separator, "decimal": decimal}
     options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect,
-                      xy=xy)
+                      xy=xy, max_rows=whole_number("max_rows", max_rows, least=1))
     if isinstance(result, list | tuple):
         return _linked_page(result, options, Path(out), within_km, within_hours)
     refuse_overwriting([*files_read(result), *(files_read(picture_root) if is_given(picture_root) else [])], out)
@@ -187,4 +196,5 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
         refuse_overwriting([os.path.join(picture_root, str(path)) for path in source.table["path"]], out)
     path = Path(out)
     write_page(path, page_html(content.meta, content.data))
-    return ExplorerPage(path, content.meta["n"], path.stat().st_size, content.meta["left_out"])
+    summed = source.digest.n - len(source.digest.kept) if source.digest is not None else 0
+    return ExplorerPage(path, content.meta["n"], path.stat().st_size, content.meta["left_out"], summed)

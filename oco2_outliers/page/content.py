@@ -18,8 +18,12 @@ from ..ground.errors import InputError
 from ..ground.headings import as_names
 from ..ground.words import counted
 from ..isolation.company import DRAWN_ROWS
+from .digests import Digest
 from .html import program, style
+from .overviews import UNKNOWN, OverviewTally, packed_overview
 from .packing import Pack, encode, packed_size
+from .peak_tracks import has_fits, packed_tracks
+from .shadings import packed_shadings
 from .sources import Source, source_of, with_plane
 from .thumbnails import packed_pictures, packed_tile_pictures
 from oco2_outliers.page.tiles import (
@@ -69,6 +73,7 @@ class Options:
     hidden: Sequence[str] = VERDICTS  # columns that the page has as verdict and score
     dialect: Mapping[str, str | None] = field(default_factory=dict)
     xy: Any = None
+    max_rows: int | None = None  # a larger table is shown in brief; None: every row is a point
 
 # %% ../../nbs/page/06_content.ipynb #87dcf45e
 def _wanted_columns(table: pd.DataFrame, view: dict, features: list[str], options: Options) -> tuple[list, list]:
@@ -135,10 +140,24 @@ def _words_of_kind(table: pd.DataFrame, view: dict, unit: str = "") -> dict[str,
             "example": f"{shown} > {value:.4g}" if shown.isidentifier() else f"`{shown}` > {value:.4g}"}
 
 # %% ../../nbs/page/06_content.ipynb #82fb81a0
+def _days(table: pd.DataFrame, digest: Digest | None = None) -> str:
+    """The day that all rows are of, or the first and the last; nothing where they have no time."""
+    if digest is not None:
+        days = digest.overview.cells["day"].to_numpy()
+        table = pd.DataFrame({"time": days[days != UNKNOWN].astype("datetime64[D]").astype("datetime64[s]")})
+    if "time" not in table or not pd.api.types.is_datetime64_any_dtype(table["time"]) or table["time"].isna().all():
+        return ""
+    first, last = (f"{end:%Y-%m-%d}" for end in (table["time"].min(), table["time"].max()))
+    return first if first == last else f"{first} to {last}"
+
+# %% ../../nbs/page/06_content.ipynb #9b445803
 def _subtitle(source: Source, table: pd.DataFrame) -> str:
     """How many rows of what, and what the run judged by."""
     row = "row" if source.tiles is None else source.tiles.row
-    told = [counted(len(table), row) + (f" of {_some(source.names)}" if source.names else "")]
+    row = "peak" if has_fits(table) else row
+    n = len(table) if source.digest is None else source.digest.n
+    told = [counted(n, row) + (f" of {_some(source.names)}" if source.names else "")]
+    told += [days] if (days := _days(table, source.digest)) and source.tiles is None else []
     told += [source.compared] if source.compared else []
     told += ["compared by the angle"] if source.tiles is not None and source.tiles.metric == "cosine" else []
     if "isolated" in table and source.min_samples is not None and not source.compared:
@@ -182,7 +201,7 @@ def _kind(source: Source, table: pd.DataFrame, meta: dict) -> str:
         return f"Isolated {source.tiles.row}s"
     if "isolated" in table:
         return "Isolated soundings" if {"sounding_id", "xco2"} & set(table) else "Isolated rows"
-    return "Odd pictures" if meta["pictures"] else "Outliers"
+    return "Odd pictures" if meta["pictures"] else "Peaks along the track" if meta["peaks"] else "Outliers"
 
 
 def _all_words(source: Source, table: pd.DataFrame, meta: dict, title: str | None) -> dict[str, Any]:
@@ -191,6 +210,7 @@ def _all_words(source: Source, table: pd.DataFrame, meta: dict, title: str | Non
     words = _words_of_kind(table, meta["view"], source.unit)
     words |= {"no_slider": _why_no_slider(table)} if meta["fixed"] else {}
     words |= {} if source.tiles is None else tile_words(source.tiles.metric, source.tiles.row)
+    words |= {"row": "peak"} if meta["peaks"] else {}
     words |= _WORDS_OF_FACTOR if meta.get("by_factor") else {}
     return {"title": title or kind, "subtitle": _subtitle(source, table), "notes": _notes(source, table, meta),
             "words": words}
@@ -213,6 +233,36 @@ def _packed_coast(table: pd.DataFrame, view: dict, pack: Pack) -> dict[str, Any]
     turned = np.where(longitude < view["unroll"], longitude + 360, longitude)
     return pack.add(coast_array(turned, latitude))
 
+# %% ../../nbs/page/06_content.ipynb #4eb417cb
+def _packed_run(source: Source, table: pd.DataFrame, pack: Pack) -> dict[str, Any] | None:
+    """Files, days and passes, where there are several."""
+    if source.tiles is not None or has_fits(table):
+        return None
+    if source.digest is None:
+        tally = OverviewTally()
+        tally.add(table)
+        seen = tally.overview()
+    else:
+        seen = source.digest.overview
+    return packed_overview(seen, table, pack, source.names) if seen.of_many else None
+
+# %% ../../nbs/page/06_content.ipynb #5818f24e
+def _packed_digest(source: Source, pack: Pack) -> dict[str, Any] | None:
+    """The shading of a table that is shown in brief."""
+    if (digest := source.digest) is None:
+        return None
+    source.notes.insert(0, digest.told())
+    shades = packed_shadings(digest.shades, pack) if digest.shades else {"pairs": [], "map": None}
+    return {"total": digest.n, "odd": digest.n_odd, **shades}
+
+
+def _floor(source: Source, meta: dict[str, Any]) -> float | None:
+    """The score above which every row is in the page, where there is a slider."""
+    if source.digest is None or meta["fixed"] or not np.isfinite(source.digest.floor):
+        return None
+    own = source.digest.by == "ratio" and not meta.get("by_factor")
+    return source.digest.floor * (meta["eps"] if own else 1.0)
+
 # %% ../../nbs/page/06_content.ipynb #42c4477f
 def is_given(folder: str | os.PathLike) -> bool:
     """Whether a folder was named; the working folder is what stands for none."""
@@ -224,7 +274,9 @@ def _table_and_outlines(source: Source) -> tuple[pd.DataFrame, np.ndarray | None
     own = outlines_in(source.table)
     geometry = own if source.tiles is None or source.tiles.geometry is None else source.tiles.geometry
     table = with_middles(page_table(source.table), geometry)
-    return (with_distance(table) if source.tiles is None else without_empty(table, source.notes)), geometry
+    if source.tiles is not None:
+        return without_empty(table, source.notes), geometry
+    return (with_distance(table) if source.digest is None else table), geometry
 
 
 def _packed_extras(source: Source, table: pd.DataFrame, geometry: np.ndarray | None, view: dict, pack: Pack,
@@ -237,12 +289,14 @@ def _packed_extras(source: Source, table: pd.DataFrame, geometry: np.ndarray | N
             "coast": _packed_coast(table, view, pack),
             "outlines": packed_outlines(table, geometry, pack, options.max_mb * 1e6 * 0.74 / 4, source.notes)
             if geometry is not None or tiles else None,
+            "run": _packed_run(source, table, pack), "digest": _packed_digest(source, pack),
+            "peaks": packed_tracks(source, table, pack, options.max_mb * 1e6 * 0.74 / 4),
             "neighbours": packed_nearest(source.tiles.near, pack) if source.tiles is not None else None}
 
 # %% ../../nbs/page/06_content.ipynb #9ce5d7f2
 def content_of(result: Any, options: Options) -> tuple[Source, Content]:
     """What a page shows of a result, and the source that it was made from."""
-    source = source_of(result, **options.dialect)
+    source = source_of(result, options.max_rows, **options.dialect)
     source = source if options.xy is None else with_plane(source, options.xy)
     table, geometry = _table_and_outlines(source)
     pack = Pack()
@@ -254,6 +308,8 @@ def content_of(result: Any, options: Options) -> tuple[Source, Content]:
     extras = _packed_extras(source, table, geometry, view, pack, options)
     columns, left_out = _packed_columns(table, view, features, pack, options)
     meta = {"n": len(table), **verdict, "columns": columns, "view": view, **extras, "left_out": left_out}
+    if meta["digest"]:
+        meta["digest"]["floor"] = _floor(source, meta)
     if source.tiles is None:
         meta["neighbours"] = packed_neighbours(source, features, set(left_out), pack)
     return source, Content({**meta, **_all_words(source, table, meta, options.title)}, pack.compressed())

@@ -27,6 +27,9 @@ from ..isolation.features import FeatureMatrix, unit_of_scale
 from ..main_job import IsolationResult
 from ..maps.strays import EmbeddingStrays, made_room, parts_of
 from ..maps.vectors import names_of
+from .digests import Digest, digest_of, rows_of_file, rows_of_table
+from .views import page_table
+from ..plumes.results import PeakSearch
 from ..runs.comparing import compared_in_words
 from ..soundings.tables_in import with_known_names
 
@@ -42,6 +45,15 @@ class TileParts:
     geometry: np.ndarray | None = None
     near: np.ndarray | None = None
     row: str = "tile"  # what one row is
+
+
+@dataclass
+class TrackParts:
+    """The soundings around each peak, in the order of the table; None where they are not known."""
+
+    around: list[pd.DataFrame] | None
+    column: str = "xco2"  # what was searched
+    why: str = ""  # why they are not known
 
 
 @dataclass
@@ -63,6 +75,8 @@ class Source:
     tiles: TileParts | None = None
     plane: str | None = None  # how the columns x and y were made, where they are positions on a map
     unit: str = ""  # what scores are counted in, where that is known
+    tracks: TrackParts | None = None
+    digest: Digest | None = None  # where the table is too large: `table` then holds the rows that stay points
 
 # %% ../../nbs/page/00_sources.ipynb #616c7775
 def _of_result(table, matrix: FeatureMatrix, eps, min_samples, rule, summary) -> Source:
@@ -83,14 +97,17 @@ def _whole_ids(column: pd.Series, where: str) -> pd.Series:
     ids = [pd.NA if gone else exact_id(value, where) for value, gone in zip(column, column.isna())]
     return pd.Series(ids, index=column.index, dtype="Int64" if column.isna().any() else "int64")
 
+# %% ../../nbs/page/00_sources.ipynb #e987bdd6
+def _with_whole_ids(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """The table with ids as integers, where it has some."""
+    return table.assign(sounding_id=_whole_ids(table["sounding_id"], where)) if "sounding_id" in table else table
+
 # %% ../../nbs/page/00_sources.ipynb #093b7fd1
 def _read_table(path: Path, dialect: Mapping[str, str | None]) -> pd.DataFrame:
     """A saved table with whole ids and with times."""
     try:
         with path.open("rb") as file:
-            table = with_known_names(read_any_table(file, str(path), **dialect))
-        if "sounding_id" in table:
-            table["sounding_id"] = _whole_ids(table["sounding_id"], path.name)
+            table = _with_whole_ids(with_known_names(read_any_table(file, str(path), **dialect)), path.name)
     except (ValueError, OSError, KeyError) as error:
         raise InputError(f"{path} cannot be read as a result table: {' '.join(str(error).split())[:200]}") from None
     # Parquet knows what is a time; a text does not.
@@ -257,33 +274,97 @@ def _with_summary(table: pd.DataFrame, path: Path) -> Source:
         return Source(table, notes=[f"{path.name} does not belong to this table, so no other min_samples and no "
                                     "neighbours can be shown"])
 
+# %% ../../nbs/page/00_sources.ipynb #20150fa7
+def _of_peaks(found: PeakSearch) -> Source:
+    """What `find_peaks` returned."""
+    return Source(found.peaks, names=[str(each.get("name")) for each in found.summary.get("inputs", [])],
+                  tracks=TrackParts(list(found.slices), found.summary["parameters"]["column"]))
+
+
+def _saved_tracks(path: Path, n: int) -> TrackParts:
+    """The soundings around n peaks, as `PeakSearch.save` wrote them beside their table."""
+    if not path.is_file():
+        return TrackParts(None, why=f"no {path.name} stands beside the table")
+    try:
+        rows = pd.read_parquet(path)
+        column = [name for name in rows if name not in ("sounding_id", "latitude", "longitude", "distance", "peak")][0]
+        near = {name: rows[name].to_numpy(np.float64) for name in ("distance", column)}
+        order = np.argsort(of := rows["peak"].to_numpy(np.int64), kind="stable")
+        ends = np.searchsorted(of[order], np.arange(n + 1))
+        around = [pd.DataFrame({name: values[order[a:b]] for name, values in near.items()})
+                  for a, b in zip(ends[:-1], ends[1:])]
+    except (ValueError, OSError, KeyError, IndexError, TypeError):
+        return TrackParts(None, why=f"{path.name} does not belong to this table")
+    return TrackParts(around, column)
+
+# %% ../../nbs/page/00_sources.ipynb #78d198c4
+def _can_be_brief(table: Any) -> bool:
+    """Whether the rows of a table are points, so that shading may stand for them."""
+    return not ({"geometry", "path"} | _OF_TILES) & set(map(str, table))
+
+
+def _digest_of_file(path: Path, max_rows: int) -> Digest | None:
+    """The digest of a Parquet file of more rows; None for any other file."""
+    if path.suffix != ".parquet":
+        return None
+    try:
+        rows = rows_of_file(path)
+        return digest_of(rows, max_rows) if rows.n > max_rows and _can_be_brief(rows.names) else None
+    except InputError:
+        raise
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read as a result table: {' '.join(str(error).split())[:200]}") from None
+
+
+def _in_brief(source: Source, digest: Digest) -> Source:
+    """A source of which only some rows are points: without features, for neighbours need all rows."""
+    if source.X is not None:
+        source.notes.append("neighbours, other min_samples and reasons at another eps need all rows: not in a page of "
+                            "a table in brief")
+    source.X = source.mean = source.scale = None
+    source.digest = digest
+    return source
+
 # %% ../../nbs/page/00_sources.ipynb #4ad4e29c
-def _of_path(path: Path, dialect: Mapping[str, str | None]) -> Source:
+def _of_path(path: Path, dialect: Mapping[str, str | None], max_rows: int | None) -> Source:
     """A folder or file that a command of this package wrote."""
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     if path.is_dir():
         path = saved_table(path)
     check_together(path)
-    table = _read_table(path, dialect)
+    digest = None if max_rows is None else _digest_of_file(path, max_rows)
+    if digest is not None:
+        return _in_brief(_saved(path, _with_whole_ids(with_known_names(digest.kept), path.name)), digest)
+    return _saved(path, _read_table(path, dialect))
+
+
+def _saved(path: Path, table: pd.DataFrame) -> Source:
+    """A table that was read from a file, and what stands beside it."""
     summary, run = path.with_name("summary.json"), path.with_name("run.json")
     if path.name == "scores.parquet" and summary.is_file():
         return _with_summary(table, summary)
     if path.name == "combined.parquet" and run.is_file():
         return _with_run(table, run)
+    if path.name == "peaks.csv":
+        names = [str(name) for name in table["source"].dropna().unique()] if "source" in table else [path.name]
+        tracks = _saved_tracks(path.with_name("tracks.parquet"), len(table))
+        return _with_verdict(Source(table, names=names, tracks=tracks))
     return _with_verdict(Source(table, names=[path.name]))
 
 # %% ../../nbs/page/00_sources.ipynb #7c57456b
-def _source_of(result: Any, dialect: Mapping[str, str | None]) -> Source:
+def _source_of(result: Any, dialect: Mapping[str, str | None], max_rows: int | None = None) -> Source:
     """A result in memory, a result table, or a path where one was saved."""
     if isinstance(result, EmbeddingStrays):
         return _of_strays(result)
+    if isinstance(result, PeakSearch):
+        return _of_peaks(result)
     if isinstance(result, IsolationResult):
         return _of_result(result.table, result.matrix, result.eps, result.min_samples, result.rule, result.summary)
     if isinstance(result, pd.DataFrame):
         return Source(result)
     if isinstance(result, str | os.PathLike):
-        return _of_path(Path(result), dialect)
+        return _of_path(Path(result), dialect, max_rows)
     for name in ("peaks", "table"):
         if isinstance(found := getattr(result, name, None), pd.DataFrame):
             return Source(found, getattr(result, "eps", None), rule=getattr(result, "rule", ""))
@@ -291,6 +372,12 @@ def _source_of(result: Any, dialect: Mapping[str, str | None]) -> Source:
                      "saved in")
 
 
-def source_of(result: Any, **dialect: str | None) -> Source:
-    """A result in memory, a result table, or a path where one was saved; `dialect` is that of a CSV."""
-    return _with_tiles(_source_of(plain_table(result), dialect))
+def source_of(result: Any, max_rows: int | None = None, **dialect: str | None) -> Source:
+    """A result in memory, a result table, or a path where one was saved; in brief beyond `max_rows` rows."""
+    source = _with_tiles(_source_of(plain_table(result), dialect, max_rows))
+    table = source.table
+    if max_rows is None or len(table) <= max_rows or source.digest is not None or not _can_be_brief(table):
+        return source
+    digest = digest_of(rows_of_table(page_table(table)), max_rows)
+    source.table = digest.kept
+    return _in_brief(source, digest)

@@ -70,15 +70,15 @@ def finite_column(column: pd.Series) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 # %% ../../nbs/page/02_views.ipynb #5da8fc2c
-def _unroll(longitude: np.ndarray) -> float:
-    """Longitude below which 360 is added, so that the rows span the least; -180 (none) where it does not help."""
+def unroll_of(longitude: np.ndarray) -> float:
+    """Longitude below which 360 is added, so that the rows span less; -180 (none) where it hardly helps."""
     values = np.unique(longitude[np.isfinite(longitude)])
     if len(values) < 2:
         return -180.0
     gaps = np.diff(values)
     widest = int(gaps.argmax())
     outside = 360 - (values[-1] - values[0])
-    return float(values[widest + 1]) if gaps[widest] > outside else -180.0
+    return float(values[widest + 1]) if gaps[widest] > outside + 5 else -180.0
 
 # %% ../../nbs/page/02_views.ipynb #b34982c2
 def _is_near(line: np.ndarray, west: float, east: float, south: float, north: float, margin: float = 15) -> bool:
@@ -129,7 +129,7 @@ _IDS = ("sounding_id", "id", "path", "name")
 VERDICTS = ("isolated", "outlier", "score")
 
 
-def _named_in_reasons(table: pd.DataFrame) -> list[str]:
+def named_in_reasons(table: pd.DataFrame) -> list[str]:
     """Features by how often the reasons name them; the first of a reason counts most."""
     votes: Counter[str] = Counter()
     if "reason" in table:
@@ -143,7 +143,7 @@ def _first_features(table: pd.DataFrame, features: list[str], id_column: str | N
     """The two features that most often make a row odd, for the first look; else the first two numbers that vary."""
     place = (*VERDICTS, "ratio", "eps", "cluster", "group", *_IDS, "latitude", "longitude")
     numbers = [str(name) for name in table if is_plain_number(table, name) and name not in place]
-    common = [name for name in _named_in_reasons(table) if name in (features or numbers)]
+    common = [name for name in named_in_reasons(table) if name in (features or numbers)]
     found = [name for name in dict.fromkeys([*common, *features, *numbers]) if name != id_column]
     return [name for name in found if table[name].nunique() > 1][:2]
 
@@ -165,7 +165,7 @@ def first_view(table: pd.DataFrame, features: list[str]) -> dict[str, Any]:
     place = [name for name in ("time", "latitude", "longitude") if name in table]
     exported = list(dict.fromkeys([*([named] if named else []), *place]))
     listed = list(dict.fromkeys([*exported, *([y] if y != "score" else [])]))
-    unroll = _unroll(table["longitude"].to_numpy(float, na_value=np.nan)) if here else -180.0
+    unroll = unroll_of(table["longitude"].to_numpy(float, na_value=np.nan)) if here else -180.0
     return {"lat": "latitude" if here else None, "lon": "longitude" if here else None, "unroll": unroll, "x": x, "y": y,
             "fx": fx if fy else None, "fy": fy, "id": named, "table": listed, "exported": exported,
             "track_title": "Along the track" if here else "Row by row"}

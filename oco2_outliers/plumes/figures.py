@@ -61,7 +61,7 @@ def _checked_covariance(covariance: ArrayLike) -> np.ndarray:
     return matrix
 
 # %% ../../nbs/plumes/90_figures.ipynb #235633bc
-def _covariance_of(peak: Mapping[str, Any] | pd.Series, fit: Sequence[float]) -> np.ndarray | None:
+def covariance_of_peak(peak: Mapping[str, Any] | pd.Series, fit: Sequence[float]) -> np.ndarray | None:
     """The covariance that a row of peaks implies; None when the row has no error of the amplitude."""
     amplitude, sigma = fit[2:]
     names = ("slope", "intercept", "amplitude", "sigma", "centre")
@@ -78,7 +78,7 @@ def _covariance_of(peak: Mapping[str, Any] | pd.Series, fit: Sequence[float]) ->
     return matrix
 
 # %% ../../nbs/plumes/90_figures.ipynb #60dab2d8
-def _fit_error(x: np.ndarray, fit: Sequence[float], covariance: np.ndarray) -> np.ndarray:
+def fit_error(x: np.ndarray, fit: Sequence[float], covariance: np.ndarray) -> np.ndarray:
     """1-sigma error of the curve: its derivatives by the parameters on both sides of their covariance."""
     slope, _, amplitude, sigma = fit
     bell = np.exp(-0.5 * (x / sigma) ** 2) / (sigma * _ROOT_2PI)
@@ -111,7 +111,7 @@ def _draw_curve(ax: Axes, along: np.ndarray, fit: Sequence[float], matrix: np.nd
     curve = _gaussian_on_line(along, *fit)
     ax.plot(along, fit[0] * along + fit[1], "--", color="0.35", lw=1.2, label="background")
     if matrix is not None:
-        error = _fit_error(along, fit, matrix)
+        error = fit_error(along, fit, matrix)
         ax.fill_between(along, curve - error, curve + error, color=ISOLATED_COLOUR, alpha=0.3, lw=0,
                         label="1-sigma band of the fit", zorder=2.5)
     ax.plot(along, curve, color=ISOLATED_COLOUR, lw=2, label=label)
@@ -175,7 +175,7 @@ def peak_fit(soundings: pd.DataFrame, peak: Mapping[str, Any] | pd.Series, ax: A
     u, y = column_values(soundings, "distance"), column_values(soundings, column)
     fit = _checked_fit(peak)
     along = np.linspace(u.min(), u.max(), 401)
-    matrix = _covariance_of(peak, fit) if covariance is None else _checked_covariance(covariance)
+    matrix = covariance_of_peak(peak, fit) if covariance is None else _checked_covariance(covariance)
     ax = new_axes(ax, figsize=(8, 4))
     ax.plot(u, y, "o", ms=2.5, mew=0, color=REST_COLOUR, alpha=0.8, rasterized=len(u) > MANY_POINTS,
             label=f"soundings ({len(u):,})")

@@ -136,7 +136,8 @@ class PeakSearch(ShownResult):
     def save(self, out: str | os.PathLike, *, figures: bool = True) -> list[Path]:
         """Write the tables, `summary.json` and a figure per peak, all or none.
 
-        The tables are `peaks.csv`, `orbits.csv` and, where there are such, `left_out.csv` and `sources.csv`.
+        The tables are `peaks.csv`, `orbits.csv` and, where there are such, `tracks.parquet` (the soundings around
+        each peak), `left_out.csv` and `sources.csv`.
 
         Parameters
         ----------
@@ -168,8 +169,8 @@ class PeakSearch(ShownResult):
         return "\n".join([*map(wrapped_text, self.notes), "", verdict, *_peaks_text(self.peaks)])
 
 # %% ../../nbs/plumes/65_results.ipynb #55ca597f
-FILES = ("peaks.csv", "orbits.csv", "sources.csv", "left_out.csv", "summary.json", "peak_*.png", "peak_data-si_*.json",
-         "result_for_*.csv")
+FILES = ("peaks.csv", "orbits.csv", "sources.csv", "left_out.csv", "tracks.parquet", "summary.json", "peak_*.png",
+         "peak_data-si_*.json", "result_for_*.csv")
 
 
 def _remove_earlier(out: Path, kept: set[str]) -> None:
@@ -181,9 +182,17 @@ def _remove_earlier(out: Path, kept: set[str]) -> None:
     for name in listed if isinstance(listed, list) else []:
         # only names this module makes: the list comes from a file anyone may have changed
         ours = isinstance(name, str) and re.fullmatch(
-            r"left_out\.csv|peak_\d{3,}(_\d+)?\.png|peak_data-si_\d+\.json|result_for_[\w.-]+\.csv", name)
+            r"left_out\.csv|tracks\.parquet|peak_\d{3,}(_\d+)?\.png|peak_data-si_\d+\.json|"
+            r"result_for_[\w.-]+\.csv", name)
         if ours and name not in kept:
             (out / name).unlink(missing_ok=True)
+
+# %% ../../nbs/plumes/65_results.ipynb #eeab7ae7
+def tracks_of(slices: Sequence[pd.DataFrame], column: str) -> pd.DataFrame:
+    """The soundings around all peaks in one table; `peak` is the row of the peak, `distance` km from its centre."""
+    kept = ["sounding_id", "latitude", "longitude", "distance", column]
+    parts = [each[[name for name in kept if name in each]].assign(peak=row) for row, each in enumerate(slices)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["peak", "distance", column])
 
 # %% ../../nbs/plumes/65_results.ipynb #2a4f4b05
 def _run_name(summary: dict[str, Any]) -> str:
@@ -198,6 +207,8 @@ def write_search(search: PeakSearch, scratch: Path, out: str | os.PathLike, figu
     exact_numbers(search.orbits).to_csv(scratch / "orbits.csv", index=False)
     if len(search.left_out):
         exact_numbers(search.left_out).to_csv(scratch / "left_out.csv", index=False)
+    if len(search.slices):
+        tracks_of(search.slices, parameters["column"]).to_parquet(scratch / "tracks.parquet", index=False)
     if search.summary["inventory"] is not None:
         exact_numbers(search.sources).to_csv(scratch / "sources.csv", index=False)
     if parameters["preset"]:

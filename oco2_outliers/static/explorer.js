@@ -238,6 +238,8 @@ class View {
     this.tools = element("div", { class: "ox-tools" }, tool("−", "Zoom out", () => this.zoom(1.5)),
       tool("+", "Zoom in", () => this.zoom(1 / 1.5)), tool("⤢", "Show all", () => this.reset()));
     this.panel = element("section", { class: `ox-panel ox-${name}`, "aria-label": title }, this.head, this.plotArea);
+    this.shadeNote = app.shading ? element("p", { class: "ox-sub" }) : null;
+    if (this.shadeNote) this.panel.append(this.shadeNote);
     this.points = element("canvas", { class: "ox-layer" });
     this.marks = element("canvas", { class: "ox-layer" });
   }
@@ -252,6 +254,11 @@ class View {
     this.xs = x.plot;
     this.ys = y.plot;
     this.home = [...extent(this.xs), ...extent(this.ys)];
+    const found = this.app.shading ? this.cells() : null;
+    if (found) { // all that is shaded is in sight, too
+      const [across, up] = found.swap ? [found.cells.y, found.cells.x] : [found.cells.x, found.cells.y];
+      this.home = [Math.min(this.home[0], across.low), Math.max(this.home[1], across.high), Math.min(this.home[2], up.low), Math.max(this.home[3], up.high)];
+    }
     this.range = [...this.home];
     this.rebuild();
   }
@@ -314,7 +321,32 @@ class View {
     this.uplot.redraw(false, true);
   }
 
-  under() {}
+  under(plot) {
+    this.shade(plot);
+  }
+
+  // The cells of the two columns that are shown, where most rows are shading.
+  cells() {
+    return this.app.shading?.of(this.x.name, this.y.name) ?? null;
+  }
+
+  shade({ ctx, bbox, scales }) {
+    const found = this.app.shading ? this.cells() : null;
+    if (this.shadeNote) this.shadeNote.textContent = !found ? "No shading is in the page for these two columns: only points are shown." : `Shading: all ${plural(this.app.total, "row")}, the fuller the more.`;
+    if (!found) return;
+    const [w, h] = [Math.max(1, Math.round(bbox.width)), Math.max(1, Math.round(bbox.height))];
+    const { x, y } = scales;
+    const colour = this.app.colour("--shade");
+    const key = [w, h, x.min, x.max, y.min, y.max, this.x.name, this.y.name, colour].join();
+    if (key !== this.shadeKey) {
+      this.shadeKey = key;
+      this.shadow ??= document.createElement("canvas");
+      [this.shadow.width, this.shadow.height] = [w, h];
+      const place = { x0: x.min, kx: w / (x.max - x.min), y1: y.max, ky: h / (y.max - y.min) };
+      this.shadow.getContext("2d").putImageData(found.cells.picture(w, h, place, rgba(colour), found.swap), 0, 0);
+    }
+    ctx.drawImage(this.shadow, bbox.left, bbox.top);
+  }
 
   // uPlot has drawn its axes: the plotting area and the scales are known.
   placed() {
@@ -419,16 +451,18 @@ class View {
     this.crowdSize = 0; // nobody counted
   }
 
+  // So many flagged rows would hide each other: where several lie on a pixel its colour is fuller.
   stamp(rows, size) {
     const { wide } = this.scale;
     const { at, pixels, app } = this;
-    const [oddColour, selectedColour] = [packed(rgba(app.colour("--odd"))), packed(rgba(app.colour("--pick")))];
-    for (const chosen of [0, 1]) {
+    for (const [chosen, colour] of [[0, rgba(app.colour("--odd"))], [1, rgba(app.colour("--pick"))]]) {
+      const seen = new Uint16Array(pixels.length);
+      const side = rows.length > 3 * MANY ? Math.max(1, size - 1) : size;
       for (const i of rows) {
         if (app.selected[i] !== chosen) continue;
-        const colour = chosen ? selectedColour : oddColour;
-        for (let p = at[i], last = at[i] + size * wide; p < last; p += wide) pixels.fill(colour, p, p + size);
+        for (let p = at[i], last = at[i] + side * wide; p < last; p += wide) for (let q = p; q < p + side; q++) seen[q] += 1;
       }
+      for (let p = 0; p < pixels.length; p++) if (seen[p]) pixels[p] = packed(colour, Math.round(255 - 175 * 0.72 ** (seen[p] - 1)));
     }
   }
 
@@ -817,9 +851,14 @@ class MapView extends View {
     return [cx - dx, cx + dx, cy - dy, cy + dy];
   }
 
+  cells() {
+    const cells = this.app.shading?.map;
+    return cells ? { cells, swap: false } : null;
+  }
+
   under(plot) {
     const coast = this.app.table.coast;
-    if (!coast) return;
+    if (!coast) return this.shade(plot);
     const { ctx, bbox } = plot;
     const [{ min: x0, max: x1 }, { min: y0, max: y1 }] = [plot.scales.x, plot.scales.y];
     const [kx, ky] = [bbox.width / (x1 - x0), bbox.height / (y1 - y0)];
@@ -829,6 +868,7 @@ class MapView extends View {
     ctx.clip();
     ctx.fillStyle = this.app.colour("--sea");
     ctx.fill();
+    this.shade(plot);
     ctx.beginPath();
     for (let turn = Math.floor((x0 + 180) / 360); turn <= Math.floor((x1 + 180) / 360); turn++) {
       let pen = false;
@@ -909,6 +949,11 @@ export class Explorer extends RowPage {
     this.root = root;
     this.onchange = onchange;
     this.table = new Table(meta, bytes);
+    this.bytes = bytes;
+    this.peaks = meta.peaks ? new PeakPanel(this, bytes) : null;
+    this.shading = meta.digest ? new Shades(meta.digest, bytes) : null;
+    this.total = meta.digest?.total ?? meta.n; // rows that the page tells of; n of them are points
+    this.floor = meta.digest?.floor ?? -Infinity; // every row with a higher score is a point
     this.fixed = Boolean(this.table.fixed);
     this.word = meta.words.flagged; // the column and the name in filters
     this.say = meta.words.shown; // the same in sentences
@@ -963,12 +1008,12 @@ export class Explorer extends RowPage {
 
   setEps(eps, quiet = false) {
     if (this.fixed || !(eps === eps)) return;
-    this.eps = eps;
+    this.eps = Math.max(eps, this.floor);
     this.judge();
     if (this.filter?.uses.has(this.word)) this.sieve();
     for (const view of this.views) view.paint();
     this.refresh();
-    if (!quiet) this.onchange({ eps });
+    if (!quiet) this.onchange({ eps: this.eps });
   }
 
   setMinSamples(m, quiet = false) {
@@ -1054,6 +1099,15 @@ export class Explorer extends RowPage {
     return true;
   }
 
+  // Another file or time is to be shown alone.
+  limit() {
+    this.sieve();
+    this.judge();
+    for (const view of this.views) view.paint();
+    this.page = 0;
+    this.refresh();
+  }
+
   filterColumns() {
     const columns = new Map();
     for (const column of this.table.columns.values())
@@ -1066,10 +1120,11 @@ export class Explorer extends RowPage {
   }
 
   sieve() {
-    const { shown, filter } = this;
+    const { shown, filter, run } = this;
+    const limited = Boolean(run?.limited);
     let n = 0;
     for (let i = 0; i < shown.length; i++) {
-      shown[i] = filter === null || filter.test(i) ? 1 : 0;
+      shown[i] = (filter === null || filter.test(i)) && (!limited || run.keeps(i)) ? 1 : 0;
       n += shown[i];
     }
     this.nShown = n;
@@ -1112,6 +1167,8 @@ export class Explorer extends RowPage {
     this.showCard();
     for (const view of this.views) view.mark();
     this.markTable();
+    this.peaks?.refresh();
+    this.onstate?.();
   }
 
   // ------------------------------------------------ the page
@@ -1121,6 +1178,8 @@ export class Explorer extends RowPage {
     const id = `ox${(serial += 1)}`;
     this.idColumn = [...this.table.columns.values()].find((column) => column.id) ?? null;
     this.views = [];
+    this.run = meta.run ? new RunPanel(this, this.bytes) : null;
+    this.bytes = null;
     if (meta.view.lat) this.views.push(new MapView(this));
     if (meta.view.plane) this.views.push(new PlaneView(this));
     if (meta.view.fx) this.views.push(new PairView(this, "scatter", "Two features", meta.view.fx, meta.view.fy));
@@ -1130,8 +1189,11 @@ export class Explorer extends RowPage {
     this.root.append(
       element("header", { class: "ox-top" }, title, theme),
       this.buildControls(id),
+      ...(this.run ? [this.run.panel] : []),
+      ...(this.peaks ? [this.peaks.panel] : []),
       element("div", { class: `ox-grid${meta.view.lat && (meta.view.fx || meta.view.plane) ? "" : " ox-one"}${meta.view.plane ? " ox-high" : ""}` }, ...this.views.map((view) => view.panel)),
       element("p", { class: "ox-tip", "aria-hidden": "true" }, (this.tip = element("span"))),
+      (this.facets = new FacetPanel(this)).panel,
       ...(this.table.tile ? [this.buildGallery()] : []),
       element("div", { class: "ox-lower" }, this.buildTable(id), this.buildCard()),
       this.buildNotes(),
@@ -1208,11 +1270,11 @@ export class Explorer extends RowPage {
       if (value > most) most = value;
     }
     const logarithmic = !zero && this.table.meta.words.threshold !== "threshold";
-    if (logarithmic) this.span = low > high ? [0.1, 10, true] : [low * 0.9, high * 1.1, true];
+    if (logarithmic) this.span = low > high ? [0.1, 10, true] : [this.floor > 0 ? this.floor : low * 0.9, high * 1.1, true];
     else {
       if (least > most) [least, most] = [0, 1];
       const margin = 0.02 * (most - least) || 1;
-      this.span = [least - margin, most + margin, false];
+      this.span = [Math.max(least - margin, this.floor), most + margin, false];
     }
     this.boundsOf = this.setting;
     return this.span;
@@ -1334,7 +1396,7 @@ export class Explorer extends RowPage {
   }
 
   refresh() {
-    const listed = `${this.setting.min_samples}|${this.nSelected}|${this.filterBox.value}|${this.page}|${this.filter?.uses.has(this.word) ? this.eps : ""}|${this.nSelected ? this.selectedRows().join() : ""}`;
+    const listed = `${this.setting.min_samples}|${this.nSelected}|${this.filterBox.value}|${this.page}|${this.filter?.uses.has(this.word) ? this.eps : ""}|${this.run?.key ?? ""}|${this.nSelected ? this.selectedRows().join() : ""}`;
     if (listed !== this.listed) {
       this.listed = listed;
       this.top = this.oddest(TOP_ROWS);
@@ -1343,13 +1405,18 @@ export class Explorer extends RowPage {
     } else this.markTable();
     this.sayCount();
     this.showCard();
+    this.peaks?.refresh();
+    this.run?.refresh();
+    this.facets.refresh();
+    this.onstate?.();
   }
 
   sayCount() {
     const { n } = this.table;
     const at = this.fixed ? "" : ` at ${this.table.meta.words.threshold} ${brief(this.eps)}`;
-    const parts = [`${count(this.nFlag)} of ${plural(n, this.noun)} ${this.say}${at}`];
-    if (this.nShown < n) parts.push(`the filter shows ${count(this.nShown)}, ${count(this.nFlagShown)} of them ${this.say}`);
+    const parts = [`${count(this.nFlag)} of ${plural(this.total, this.noun)} ${this.say}${at}`];
+    if (this.nShown < n) parts.push(`${this.run?.limited ? "the choice" : "the filter"} shows ${count(this.nShown)}${this.shading ? ` of ${count(n)} points` : ""}, ${count(this.nFlagShown)} of them ${this.say}`);
+    else if (this.shading) parts.push(`${count(n)} rows are points, the others shading`);
     if (this.nSelected) parts.push(`${count(this.nSelected)} selected`);
     const text = parts.join("; ");
     if (this.counted.textContent !== text) this.counted.textContent = text;
@@ -1447,6 +1514,7 @@ export class Explorer extends RowPage {
     for (const view of this.views) view.paint();
     this.markTable();
     this.sayCount();
+    this.peaks?.refresh();
     this.onchange({ selected: this.selectedRows() });
   }
 
@@ -1706,6 +1774,9 @@ export class Explorer extends RowPage {
       view.paint();
     }
     this.drawProfile();
+    this.peaks?.draw();
+    this.run?.draw();
+    this.facets.refresh();
   }
 
   colour(name) {
@@ -1714,7 +1785,7 @@ export class Explorer extends RowPage {
 
   readColours() {
     const style = getComputedStyle(this.root);
-    const names = ["--ink", "--ink2", "--paper", "--grid", "--rest", "--odd", "--pick", "--near", "--coast", "--sea", "--curve", "--none"];
+    const names = ["--ink", "--ink2", "--paper", "--grid", "--rest", "--odd", "--pick", "--near", "--coast", "--sea", "--curve", "--none", "--shade", "--focus"];
     this.colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(name).trim()]));
     const rest = rgba(this.colours["--rest"]);
     // The more rows lie on a pixel, the fuller its colour.
@@ -1730,12 +1801,19 @@ export class Explorer extends RowPage {
     const sizes = new ResizeObserver(() => {
       for (const view of this.views) view.resize();
       this.drawProfile();
+      this.run?.draw();
     });
+    if (this.run) for (const canvas of [this.run.timeline.canvas, this.run.ways?.canvas]) if (canvas) sizes.observe(canvas);
+    const tracks = this.peaks && new ResizeObserver(() => this.peaks.draw());
+    tracks?.observe(this.peaks.place);
     for (const view of this.views) sizes.observe(view.plotArea);
     if (this.profile) sizes.observe(this.profile);
     this.destroy = () => {
       media.removeEventListener("change", turned);
       sizes.disconnect();
+      tracks?.disconnect();
+      this.peaks?.destroy();
+      this.run?.destroy();
       for (const view of this.views) view.uplot.destroy();
       for (const address of this.sheets ?? []) URL.revokeObjectURL(address);
       this.root.replaceChildren();
@@ -1747,6 +1825,55 @@ export class Explorer extends RowPage {
 function headText(label) {
   const match = /^(.*) (\([^()]*\))$/.exec(label);
   return match ? [match[1], element("span", { class: "ox-unit", text: match[2] })] : [label];
+}
+
+// ---------------------------------------------------------------- the state in the address
+
+// What of the page differs from how it opened, as text for the end of an address: a local file can be shared with its view.
+export function stateOf(app) {
+  const { meta } = app.table;
+  const told = new URLSearchParams();
+  if (!app.fixed && app.eps !== meta.eps) told.set("eps", String(app.eps));
+  if (!app.fixed && app.setting.min_samples !== meta.min_samples) told.set("min_samples", String(app.setting.min_samples));
+  if (app.filter && app.filterBox.value.trim()) told.set("filter", app.filterBox.value.trim());
+  if (app.run?.file >= 0) told.set("file", String(app.run.file));
+  if (app.run?.range) told.set("days", app.run.range.map(dayText).join("~"));
+  if (app.current >= 0) told.set("row", String(app.current));
+  return String(told);
+}
+
+// Anyone may have written an address: numbers are looked at, and a filter is parsed as if it were typed.
+export function takeState(app, text) {
+  const told = new URLSearchParams(text);
+  const whole = (name, most) => (/^\d{1,9}$/.test(told.get(name) ?? "") && Number(told.get(name)) < most ? Number(told.get(name)) : -1);
+  if (told.has("min_samples")) app.setMinSamples(Number(told.get("min_samples")));
+  if (told.get("eps") && Number.isFinite(Number(told.get("eps")))) app.setEps(Number(told.get("eps")));
+  if (told.has("filter")) {
+    app.filterBox.value = told.get("filter");
+    app.setFilter(app.filterBox.value);
+  }
+  if (app.run) {
+    const days = (told.get("days") ?? "").split("~").map((day) => (/^\d{4}-\d\d-\d\d$/.test(day) ? Date.parse(day) / DAY : NaN));
+    app.run.choose({ file: whole("file", app.run.names.length), range: days.length === 2 && days[0] <= days[1] ? days : null });
+  }
+  if (told.has("row")) app.open(whole("row", app.table.n));
+}
+
+function keepState(app) {
+  let timer = 0;
+  if (location.hash.length > 1) takeState(app, location.hash.slice(1));
+  app.onstate = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      try {
+        const state = stateOf(app);
+        if (state !== location.hash.slice(1)) history.replaceState(null, "", state ? `#${state}` : "#");
+      } catch {
+        app.onstate = null; // a page inside another one has no address of its own
+      }
+    }, 300);
+  };
+  addEventListener("hashchange", () => takeState(app, location.hash.slice(1)));
 }
 
 // ---------------------------------------------------------------- the page that `explore` writes
@@ -1761,6 +1888,7 @@ async function startPage() {
     document.getElementById("explorer-data").remove();
     place.replaceChildren();
     window.explorer = new Explorer(place, meta, bytes);
+    keepState(window.explorer);
     performance.mark("explorer-built");
     noteFirstPicture();
   } catch (error) {

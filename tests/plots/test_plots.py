@@ -548,18 +548,18 @@ def test_the_band_is_the_error_of_the_curve():
     x = np.linspace(-60, 60, 31)
     drawn = RNG.multivariate_normal([*fit, 0.0], covariance, 20_000)
     curves = [peak_model(x - centre, *others) for *others, centre in drawn]
-    assert figures._fit_error(x, fit, covariance) == pytest.approx(np.std(curves, axis=0), rel=0.1)
+    assert figures.fit_error(x, fit, covariance) == pytest.approx(np.std(curves, axis=0), rel=0.1)
 
 
 def test_errors_of_a_row_know_that_amplitude_and_sigma_go_together():
     fit = [PEAK[name] for name in ("slope", "intercept", "amplitude", "sigma")]
-    matrix = figures._covariance_of(PEAK, fit)
+    matrix = figures.covariance_of_peak(PEAK, fit)
     alone = {**PEAK, "slope_error": 0, "intercept_error": 0, "centre_error": 0}
-    assert figures._fit_error(np.zeros(1), fit, figures._covariance_of(alone, fit)) == pytest.approx(0.25, rel=0.01)
+    assert figures.fit_error(np.zeros(1), fit, figures.covariance_of_peak(alone, fit)) == pytest.approx(0.25, rel=0.01)
     assert np.linalg.eigvalsh(matrix).min() > -1e-9
-    held = figures._covariance_of({**PEAK, "sigma_error": np.nan, "centre_error": None}, fit)
+    held = figures.covariance_of_peak({**PEAK, "sigma_error": np.nan, "centre_error": None}, fit)
     assert held[3, 3] == held[4, 4] == 0
-    assert figures._covariance_of({"amplitude_error": np.nan}, fit) is None
+    assert figures.covariance_of_peak({"amplitude_error": np.nan}, fit) is None
     words = texts(plots.peak_fit(AROUND, PEAK).get_legend())
     assert "fit: sigma 12.0 ± 1.2 km, delta 2.99 ± 0.25 ppm" in words
 
