@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..ground.degrees import degrees_of
 from .packing import Pack
 from ..soundings.sounding_ids import row_stamps
 from ..soundings.sphere import unit_vectors
@@ -43,13 +44,12 @@ def files_of(rows: pd.DataFrame, known: dict[str, int]) -> np.ndarray:
 _SECONDS, _ROWS, _JUMP_KM, _MOST_WAYPOINTS = 10, 200, 500.0, 150_000
 
 
-def _waypoints(rows: pd.DataFrame, file: np.ndarray) -> np.ndarray:
-    """Numbers of the rows that mark the way, in their order."""
+def _waypoints(rows: pd.DataFrame, file: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """Numbers of the rows that mark the way, in their order; those that are `here` have a place."""
     stamps = row_stamps(rows)
     steps = np.where(np.isnat(stamps), np.arange(len(rows)) // _ROWS,
                      stamps.astype("datetime64[s]").astype(np.int64) // _SECONDS)
     new = np.append(True, (np.diff(steps) != 0) | (np.diff(file) != 0))[: len(rows)]
-    here = np.isfinite(rows[["latitude", "longitude"]].to_numpy(np.float64, na_value=np.nan)).all(axis=1)
     return np.flatnonzero(new & here)
 
 # %% ../../nbs/page/02a_overviews.ipynb #52f7bad3
@@ -91,9 +91,10 @@ class OverviewTally:
         cells = pd.DataFrame({"file": file, "day": days_of(rows)})
         self.counts.append(cells.groupby(["file", "day"], as_index=False).size())
         if {"latitude", "longitude"} <= set(rows):
-            at = _waypoints(rows, file)
-            lat, lon = (rows[name].to_numpy(np.float64, na_value=np.nan)[at] for name in ("latitude", "longitude"))
-            self.ways.append(pd.DataFrame({"file": file[at], "lat": lat, "lon": lon}))
+            lat, lon = degrees_of(rows)
+            at = _waypoints(rows, file, ~np.isnan(lat))
+            wrapped = lon[at] - 360 * np.round(lon[at] / 360)
+            self.ways.append(pd.DataFrame({"file": file[at], "lat": lat[at], "lon": wrapped}))
 
     def overview(self) -> Overview:
         """All of it."""
@@ -102,7 +103,8 @@ class OverviewTally:
         thin = max(1, -(-len(ways) // _MOST_WAYPOINTS))
         ways = ways.iloc[::thin].astype({"file": np.int64, "lat": np.float64, "lon": np.float64})
         begins = _begins(*(ways[name].to_numpy() for name in ("lat", "lon", "file")))
-        return Overview(list(self.known), cells.rename(columns={"size": "rows"}), ways.assign(begins=begins))
+        counts = pd.DataFrame({"file": cells["file"], "day": cells["day"], "rows": cells["size"]})
+        return Overview(list(self.known), counts, ways.assign(begins=begins))
 
 # %% ../../nbs/page/02a_overviews.ipynb #c860b437
 def packed_overview(seen: Overview, rows: pd.DataFrame, pack: Pack, unnamed: Sequence[str] = ()) -> dict[str, Any]:
