@@ -187,7 +187,7 @@ def _as_floats(block: pd.DataFrame, name: str, by: str) -> np.ndarray:
 
 def _needed(names: Sequence[str], by: str) -> list[str]:
     """The columns of the table that some axes are made of."""
-    own = {"ratio": ["score", "eps"], "score": ["score"]}[by]
+    own = ["score", "eps"] if by == "ratio" else ["score"]
     return list(dict.fromkeys([*(name for name in names if name != by), *(own if by in names else [])]))
 
 # %% ../../nbs/page/02c_digests.ipynb #0d36f4c6

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .packing import Pack
+from .views import is_plain_number
 from ..soundings.sounding_ids import row_stamps
 from ..soundings.sphere import unit_vectors
 
@@ -90,7 +91,7 @@ class OverviewTally:
         file = files_of(rows, self.known)
         cells = pd.DataFrame({"file": file, "day": days_of(rows)})
         self.counts.append(cells.groupby(["file", "day"], as_index=False).size())
-        if {"latitude", "longitude"} <= set(rows):
+        if all(is_plain_number(rows, name) for name in ("latitude", "longitude")):
             at = _waypoints(rows, file)
             lat, lon = (rows[name].to_numpy(np.float64, na_value=np.nan)[at] for name in ("latitude", "longitude"))
             self.ways.append(pd.DataFrame({"file": file[at], "lat": lat, "lon": lon}))
