@@ -294,7 +294,7 @@ def _saved_tracks(path: Path, n: int) -> TrackParts:
                   for a, b in zip(ends[:-1], ends[1:])]
     except (ValueError, OSError, KeyError, IndexError, TypeError):
         return TrackParts(None, why=f"{path.name} does not belong to this table")
-    return TrackParts(around, column)
+    return TrackParts(around, str(column))
 
 # %% ../../nbs/page/00_sources.ipynb #78d198c4
 def _can_be_brief(table: Any) -> bool:
@@ -371,7 +371,7 @@ def _source_of(result: Any, dialect: Mapping[str, str | None], max_rows: int | N
                      "saved in")
 
 
-def source_of(result: Any, max_rows: int | None = None, **dialect: str | None) -> Source:
+def source_of(result: Any, max_rows: int | None = None, /, **dialect: str | None) -> Source:
     """A result in memory, a result table, or a path where one was saved; in brief beyond `max_rows` rows."""
     source = _with_tiles(_source_of(result, dialect, max_rows))
     table = source.table

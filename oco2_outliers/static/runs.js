@@ -287,8 +287,8 @@ class Ways {
     this.coast(ctx, x0 - w / k, x1 + w / k);
     const chosen = panel.file;
     const many = this.x.length > 20000;
+    this.lines(ctx, (file) => file !== chosen && panel.outside(file), app.colour("--none"), many ? 0.5 : 1, many ? 0.15 : 0.5, many ? 0 : 2);
     this.lines(ctx, (file) => file !== chosen && !panel.outside(file), app.colour("--rest"), many ? 0.7 : 1.2, (chosen >= 0 ? 0.5 : 1) * (many ? 0.35 : 0.9), many ? 0 : 2);
-    this.lines(ctx, (file) => file !== chosen && panel.outside(file), app.colour("--none"), 1, 0.5, many ? 0 : 2);
     if (chosen >= 0) this.lines(ctx, (file) => file === chosen, app.colour("--odd"), 3, 1, 3);
   }
 
