@@ -263,8 +263,8 @@ _Inventory = Annotated[str | None, typer.Option(help="Table of point sources (la
 @app.command("peaks", cls=RunCommand)
 def _peaks_command(
     asked: typer.Context, inputs: _Tracks,
-    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, orbits.csv, left_out.csv, summary.json, run.yaml "
-                                      "and a figure per peak.")] = Path("peaks"),
+    out: Annotated[Path, typer.Option(help="Folder for peaks.csv, tracks.parquet, orbits.csv, left_out.csv, "
+                                           "summary.json, run.yaml and a figure per peak.")] = Path("peaks"),
     store: InputStore = None,
     preset: _Preset = None,
     alpha: Annotated[float, typer.Option(help="Share of plume-free orbits that may show a peak.")] = 0.05,
@@ -296,7 +296,7 @@ def _peaks_command(
                             **_rows_asked(box, dates, quality, mode))
     print(search)
     drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
-    rest = ", left_out.csv" if len(search.left_out) else ""
+    rest = (", tracks.parquet" if len(search.peaks) else "") + (", left_out.csv" if len(search.left_out) else "")
     print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}")
     if len(search.peaks):
         print(f"next: oco2-outliers explore {shlex.quote(str(out))}")

@@ -113,7 +113,7 @@ class _Judged:
     tally: OverviewTally = field(default_factory=OverviewTally)
 
     def __post_init__(self) -> None:
-        self.score, self.ratio = _Highest(self.most + 1), _Highest(self.most + 1)
+        self.score, self.ratio = _Highest(self.most + 2), _Highest(self.most + 2)
 
     def add(self, block: pd.DataFrame) -> None:
         """Take in a block."""
@@ -187,7 +187,7 @@ def _as_floats(block: pd.DataFrame, name: str, by: str) -> np.ndarray:
 
 def _needed(names: Sequence[str], by: str) -> list[str]:
     """The columns of the table that some axes are made of."""
-    own = {"ratio": ["score", "eps"], "score": ["score"]}[by]
+    own = ["score", "eps"] if by == "ratio" else ["score"]
     return list(dict.fromkeys([*(name for name in names if name != by), *(own if by in names else [])]))
 
 # %% ../../nbs/page/02c_digests.ipynb #0d36f4c6
@@ -247,7 +247,7 @@ def digest_of(rows: Rows, most: int, points: int = _POINTS) -> Digest:
         raise InputError(f"{n_odd:,} of {rows.n:,} rows are odd, and a page holds each odd row, but at most {most:,} "
                          "rows: judge by a higher eps, explore a part of the files, or allow more (--max-rows)")
     by = "ratio" if len(found.eps) > 1 else "score"
-    wanted = min(max(points, n_odd + n_odd // 4), most)
+    wanted = max(min(max(points, n_odd + n_odd // 4), most), n_odd + 1)  # one more: the floor is no odd row's score
     floor = (found.ratio if by == "ratio" else found.score).floor(wanted)
     kept = page_table(_kept(rows, found, by, floor))
     return Digest(rows.n, n_odd, kept, by, floor, found.tally.overview(), _shadings(rows, kept, by))

@@ -60,6 +60,13 @@ def _begins(lat: np.ndarray, lon: np.ndarray, file: np.ndarray) -> np.ndarray:
     far = 2 * np.arcsin(np.minimum(chord / 2, 1)) * 6371.0088 > _JUMP_KM
     return np.append(True, far | (np.diff(file) != 0))[: len(lat)]
 
+# %% ../../nbs/page/02a_overviews.ipynb #dbad2658
+def _thinned(ways: pd.DataFrame) -> pd.DataFrame:
+    """At most so many points of all lines, with `begins` in place of the number of the line."""
+    kept = ways.iloc[:: max(1, -(-len(ways) // _MOST_WAYPOINTS))]
+    begins = np.append(True, np.diff(kept["line"].to_numpy()) != 0)[: len(kept)]
+    return kept.drop(columns="line").assign(begins=begins).reset_index(drop=True)
+
 # %% ../../nbs/page/02a_overviews.ipynb #25534c54
 @dataclass
 class Overview:
@@ -94,17 +101,16 @@ class OverviewTally:
             lat, lon = degrees_of(rows)
             at = _waypoints(rows, file, ~np.isnan(lat))
             wrapped = lon[at] - 360 * np.round(lon[at] / 360)
-            self.ways.append(pd.DataFrame({"file": file[at], "lat": lat[at], "lon": wrapped}))
+            way = pd.DataFrame({"file": file[at], "lat": lat[at], "lon": wrapped})
+            self.ways.append(way.astype({"lat": np.float32, "lon": np.float32}))
 
     def overview(self) -> Overview:
         """All of it."""
-        cells = pd.concat(self.counts).groupby(["file", "day"], as_index=False)["size"].sum()
+        cells = pd.concat(self.counts).groupby(["file", "day"], as_index=False).agg(rows=("size", "sum"))
         ways = pd.concat(self.ways, ignore_index=True) if self.ways else pd.DataFrame(columns=["file", "lat", "lon"])
-        thin = max(1, -(-len(ways) // _MOST_WAYPOINTS))
-        ways = ways.iloc[::thin].astype({"file": np.int64, "lat": np.float64, "lon": np.float64})
+        ways = ways.astype({"file": np.int32, "lat": np.float32, "lon": np.float32})
         begins = _begins(*(ways[name].to_numpy() for name in ("lat", "lon", "file")))
-        counts = pd.DataFrame({"file": cells["file"], "day": cells["day"], "rows": cells["size"]})
-        return Overview(list(self.known), counts, ways.assign(begins=begins))
+        return Overview(list(self.known), cells, _thinned(ways.assign(line=begins.cumsum())))
 
 # %% ../../nbs/page/02a_overviews.ipynb #c860b437
 def packed_overview(seen: Overview, rows: pd.DataFrame, pack: Pack, unnamed: Sequence[str] = ()) -> dict[str, Any]:

@@ -312,7 +312,7 @@ def _digest_of_file(path: Path, max_rows: int) -> Digest | None:
         return digest_of(rows, max_rows) if rows.n > max_rows and _can_be_brief(rows.names) else None
     except InputError:
         raise
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    except (ValueError, OSError, KeyError, TypeError, NotImplementedError) as error:  # Arrow's errors are all of these
         raise InputError(f"{path} cannot be read as a result table: {' '.join(str(error).split())[:200]}") from None
 
 

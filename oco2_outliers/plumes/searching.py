@@ -273,8 +273,8 @@ def find_peaks(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLik
         `sounding_id` (to tell orbits apart), `xco2_uncertainty`, `xco2_quality_flag`, wind, surface pressure, `tcwv`,
         and what the screen looks at.
     out : path, optional
-        Folder for `peaks.csv`, `orbits.csv`, `left_out.csv`, `summary.json` and a figure per peak; written whole or
-        not at all.
+        Folder for `peaks.csv`, `tracks.parquet`, `orbits.csv`, `left_out.csv`, `summary.json` and a figure per peak;
+        written whole or not at all.
     store : str or Datasets, optional
         Where `inputs` are names of objects, as in `isolate`.
     preset : {None, "chevallier2020"}

@@ -287,8 +287,8 @@ class Ways {
     this.coast(ctx, x0 - w / k, x1 + w / k);
     const chosen = panel.file;
     const many = this.x.length > 20000;
+    this.lines(ctx, (file) => file !== chosen && panel.outside(file), app.colour("--none"), many ? 0.5 : 1, many ? 0.15 : 0.5, many ? 0 : 2);
     this.lines(ctx, (file) => file !== chosen && !panel.outside(file), app.colour("--rest"), many ? 0.7 : 1.2, (chosen >= 0 ? 0.5 : 1) * (many ? 0.35 : 0.9), many ? 0 : 2);
-    this.lines(ctx, (file) => file !== chosen && panel.outside(file), app.colour("--none"), 1, 0.5, many ? 0 : 2);
     if (chosen >= 0) this.lines(ctx, (file) => file === chosen, app.colour("--odd"), 3, 1, 3);
   }
 
@@ -386,8 +386,12 @@ class RunPanel {
       element("div", { class: `ox-run-grid${this.ways ? "" : " ox-run-one"}` }, element("div", {}, this.timeline.canvas, this.timeline.said), this.ways?.canvas),
       this.said, this.tables);
     this.keys = (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || !["n", "p"].includes(event.key) || event.target.closest?.("input, select, textarea")) return;
-      if (many) this.step(event.key === "n" ? 1 : -1);
+      const { target, key } = event;
+      const { root } = this.app;
+      // A page of its own listens everywhere; a result beside others, or in a notebook, only where the focus is in it.
+      const mine = root.contains(target) || (root.id === "explorer" && target === root.ownerDocument.body);
+      if (!many || !mine || event.ctrlKey || event.metaKey || event.altKey || target.closest?.("input, select, textarea")) return;
+      if (key === "n" || key === "p") this.step(key === "n" ? 1 : -1);
     };
     this.app.root.ownerDocument.addEventListener("keydown", this.keys);
   }
@@ -479,6 +483,7 @@ class RunPanel {
       parts.push(`${from}: ${plural(sum(this.timeline.rows), "row")}, ${count(sum(this.timeline.odd))} ${app.say}`);
     }
     if (!parts.length) parts.push(this.names.length > 1 ? "All files. Keys n and p step through them; a click on the timeline or on a pass shows it alone." : "All days. A click on the timeline shows one alone.");
+    if (app.filter) parts.push(`the filter acts on the ${app.say} of the timeline, not on its rows`);
     if (this.timeline.noDay) parts.push(`${plural(this.timeline.noDay, "row")} without a day`);
     const text = parts.join("; ");
     if (this.said.textContent !== text) this.said.textContent = text;

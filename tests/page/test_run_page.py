@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from test_explorer import NASTY, read_back
+from test_explorer import NASTY, read_back, table_of
 
 from oco2_outliers.explorer import explore
 from oco2_outliers.ground.errors import InputError
@@ -96,6 +96,32 @@ def test_too_many_odd_rows_are_refused_and_one_threshold_has_a_score_floor(table
     meta, array = read_back(explore(one, tmp_path / "page.html", max_rows=int(0.95 * len(one))).path)
     assert meta["digest"]["floor"] < meta["eps"] <= 2.0
     assert (array(meta["settings"][0]) > meta["eps"]).sum() == (one["score"] > 2.0).sum()
+
+
+ODD = [("none", {"outlier": False}), ("constant", {"xco2": 410.0, "latitude": 1.0, "longitude": 2.0}),
+       ("missing places", {"latitude": np.nan}), ("infinite", {"xco2": [np.inf, -np.inf, np.nan] * 10}),
+       ("infinite score", {"score": [*range(29), np.inf]}), ("text for places", {"latitude": "north"}),
+       ("another rule", {"outlier": [True, False] * 15}), ("no score at all", {"score": np.nan}),
+       ("dates", {"time": pd.date_range("2020-01-01", periods=30, tz="Asia/Tokyo")}),
+       ("text for files", {"source": pd.Series(["a", None, ""] * 10, dtype=object)})]
+
+
+@pytest.mark.parametrize(("name", "columns"), ODD)
+def test_odd_tables_in_brief(name, columns, tmp_path):
+    table = table_of(**columns)
+    table.to_parquet(tmp_path / "scores.parquet")
+    for given in (table, tmp_path / "scores.parquet"):
+        meta, array = read_back(explore(given, tmp_path / "page.html", max_rows=20).path)
+        assert meta["digest"]["total"] == 30 and meta["digest"]["odd"] == table["outlier"].sum()
+        flagged = array(meta["fixed"]) if meta["fixed"] else array(meta["settings"][0]) > meta["eps"]
+        assert flagged.sum() == table["outlier"].sum()
+        assert meta["digest"]["floor"] is None or meta["digest"]["floor"] <= meta["eps"]
+
+
+def test_as_many_odd_rows_as_may_be(table, tmp_path):
+    n = int(table["isolated"].sum())
+    meta, array = read_back(explore(table, tmp_path / "page.html", max_rows=n).path)
+    assert meta["n"] == n == meta["digest"]["odd"] and meta["digest"]["floor"] <= 1
 
 
 def test_a_single_granule_has_no_timeline(tmp_path):
