@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from oco2_outliers.dbscan import IsolatedSoundings
     from oco2_outliers.embeddings import isolate_embeddings, read_embeddings
     from oco2_outliers.explorer import explore
+    from oco2_outliers.exports import export
     from oco2_outliers.image_clusters import cluster_pictures, odd_pictures, picture_vectors
     from oco2_outliers.image_forest import ImageForest
     from oco2_outliers.links import compare, match
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
     from oco2_outliers.soundings import read_lite, read_soundings, simulate_granule
 
 __all__ = ["Datasets", "ImageForest", "InputError", "IsolatedSoundings", "cluster_pictures", "combine", "compare",
-           "evaluate", "explore", "find_peaks", "isolate", "isolate_embeddings", "judge", "map_files", "match",
+           "evaluate", "explore", "export", "find_peaks", "isolate", "isolate_embeddings", "judge", "map_files", "match",
            "odd_pictures", "picture_vectors", "read_embeddings", "read_lite", "read_series", "read_soundings",
            "read_table", "report", "simulate_granule"]
 
 # The module of each name. It is loaded when the name is first used, so that `import oco2_outliers` takes no time.
 __getattr__, __dir__ = lazy_names(__name__, {
     "Datasets": "datasets", "InputError": "datasets", "read_table": "datasets", "IsolatedSoundings": "dbscan",
-    "explore": "explorer", "ImageForest": "image_forest", "evaluate": "main_job",
+    "explore": "explorer", "export": "exports", "ImageForest": "image_forest", "evaluate": "main_job",
     "isolate_embeddings": "embeddings", "read_embeddings": "embeddings", "cluster_pictures": "image_clusters",
     "odd_pictures": "image_clusters", "picture_vectors": "image_clusters",
     "isolate": "main_job", "find_peaks": "peaks", "combine": "scale", "map_files": "scale",

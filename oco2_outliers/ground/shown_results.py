@@ -51,7 +51,7 @@ def oddest_table(rows: pd.DataFrame, most: int = 10) -> str:
 class ShownResult:
     """A result that shows itself below a cell, and leads on to its pages."""
 
-    NEXT: ClassVar[str] = ".plot(), .explore(), .report(), .save(folder)"
+    NEXT: ClassVar[str] = ".plot(), .explore(), .report(), .export(file), .save(folder)"
 
     def shown(self) -> tuple[pd.DataFrame, str, Sequence[str]]:
         """The odd rows, oddest first; the counts in a line; the notes."""
@@ -68,6 +68,10 @@ class ShownResult:
     def explore(self, out: str | os.PathLike = "explorer.html", **options: Any) -> Any:
         """Write the result as a page to look around in; see `oco2_outliers.explorer.explore`."""
         return later("explorer.explore")(self, out, **options)
+
+    def export(self, path: str | os.PathLike, to: str | None = None, **options: Any) -> Any:
+        """Write the result as a file that other programs open; see `oco2_outliers.exports.exporting.export`."""
+        return later("exports.exporting.export")(self, path, to, **options)
 
     def report(self, out: str | os.PathLike = "report.html", **options: Any) -> Any:
         """Write the result as a page to read and print; see `oco2_outliers.page.report_page.report`."""

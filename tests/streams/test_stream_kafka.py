@@ -249,7 +249,8 @@ def test_two_workers_share_and_one_leaves(mock_kafka):
         broker.send(topic, numbered(2000, 40))
         read_until(lambda: len(one.messages) + len(two.messages) >= 6000, (first, one), (second, two))
         first.close()
-        assert one.lost and set(one.lost[:2]) == set(two.started[:2])
+        # On a busy machine a session may end early, and then the first loses more than it hands over.
+        assert set(two.started[:2]) <= set(one.lost)
         broker.send(topic, numbered(400, 40))
         read_until(lambda: len(one.messages) + len(two.messages) >= 6400, (second, two))
         assert second.read(10, 0.1) == []
