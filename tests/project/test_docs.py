@@ -340,6 +340,14 @@ def test_notebooks_of_this_project_are_pages():
     assert len({made.title for made in pages}) == len(pages)
 
 
+def test_a_cell_that_draws_says_what_it_draws():
+    """The site refuses a picture without words; most are found here, without building it."""
+    draws = re.compile(r"\bplt\.(show|subplots|figure|plot|imshow|gca|hist|scatter)\(")
+    cells = [(path.name, cell) for path in NOTEBOOKS for cell in nbpages.read_page(path).cells
+             if cell.kind == "code" and cell.runs and cell.show_output and draws.search(cell.source)]
+    assert len(cells) > 30 and [name for name, cell in cells if not (cell.alt or cell.caption)] == []
+
+
 def test_the_first_page_names_every_headline():
     """The notebooks of the folder itself; those of a family are named by its headline and by the sidebar."""
     index = (NBS / "index.ipynb").read_text(encoding="utf-8")
