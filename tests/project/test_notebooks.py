@@ -2,13 +2,15 @@
 
 import ast
 import atexit
+import contextlib
+import sys
 from typing import ClassVar
 
 import nbdev.test
 import pytest
 from execnb.shell import CaptureShell
 from IPython.core import pylabtools
-from layout import NOTEBOOKS, notebook_name
+from layout import NBS, NOTEBOOKS, notebook_name
 from nbdev.config import get_config
 from nbdev.process import NBProcessor
 
@@ -39,18 +41,35 @@ class ShellWithoutHistory(CaptureShell):
         super().init_history()
 
 
-@pytest.fixture
-def closed_shells(monkeypatch):
-    """Each notebook's shell ends with its test.
+@contextlib.contextmanager
+def closing_shells():
+    """Each notebook's shell ends here.
 
     A shell keeps the variables of its notebook until the process ends, and then clears them: a third of a second each.
+    It also takes the place of `__main__`, which a process that is started later looks at.
     """
-    monkeypatch.setattr(nbdev.test, "CaptureShell", ShellWithoutHistory)
-    yield
-    while ShellWithoutHistory.opened:
-        shell = ShellWithoutHistory.opened.pop()
-        atexit.unregister(shell.atexit_operations)
-        shell.user_ns.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nbdev.test, "CaptureShell", ShellWithoutHistory)
+        patch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+        yield
+        while ShellWithoutHistory.opened:
+            shell = ShellWithoutHistory.opened.pop()
+            atexit.unregister(shell.atexit_operations)
+            shell.user_ns.clear()
+
+
+@pytest.fixture
+def closed_shells():
+    with closing_shells():
+        yield
+
+
+def test_a_notebook_leaves_the_main_module_as_it_was(root, monkeypatch):
+    monkeypatch.setenv("IN_TEST", "1")
+    main = sys.modules["__main__"]
+    with closing_shells():
+        assert run_notebook(NBS / "ground" / "00a_words.ipynb", basepath=root)[0]
+    assert sys.modules["__main__"] is main and hasattr(main, "__spec__")
 
 
 def room_of(cells) -> str:
