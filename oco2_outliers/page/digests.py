@@ -230,9 +230,8 @@ def _judged(rows: Rows, most: int) -> _Judged:
 
 def _kept(rows: Rows, found: _Judged, by: str, floor: float) -> pd.DataFrame:
     """The second pass: rows that are odd, or rank above the floor."""
-    needed = [name for name in (["score", "eps"] if by == "ratio" else ["score"])]
     masks = [(_standing(block, by) > floor) | np.unpackbits(odd, count=len(block)).astype(bool)
-             for block, odd in zip(rows.blocks(needed), found.odd)]
+             for block, odd in zip(rows.blocks(_needed([by], by)), found.odd)]
     whole = np.concatenate(masks)
     return rows.taken(lambda a, b: whole[a:b])
 

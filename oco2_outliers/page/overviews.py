@@ -15,7 +15,7 @@ import pandas as pd
 from ..ground.degrees import degrees_of
 from .packing import Pack
 from ..soundings.sounding_ids import row_stamps
-from ..soundings.sphere import unit_vectors
+from ..soundings.sphere import sphere_distance
 
 # %% auto #0
 __all__ = []
@@ -55,9 +55,7 @@ def _waypoints(rows: pd.DataFrame, file: np.ndarray, here: np.ndarray) -> np.nda
 # %% ../../nbs/page/02a_overviews.ipynb #52f7bad3
 def _begins(lat: np.ndarray, lon: np.ndarray, file: np.ndarray) -> np.ndarray:
     """Which points begin a new line, shape (n,)."""
-    at = unit_vectors(lat, lon)
-    chord = np.linalg.norm(np.diff(at, axis=0), axis=1)
-    far = 2 * np.arcsin(np.minimum(chord / 2, 1)) * 6371.0088 > _JUMP_KM
+    far = sphere_distance(lat[:-1], lon[:-1], lat[1:], lon[1:]) > _JUMP_KM
     return np.append(True, far | (np.diff(file) != 0))[: len(lat)]
 
 # %% ../../nbs/page/02a_overviews.ipynb #dbad2658

@@ -177,7 +177,6 @@ def offered_files(product: str, dates: Sequence[Any], box: Sequence[float] | Non
         with _catalogue_answers(), made_patient(collections.session):
             if not collections.hits():
                 raise _unknown(product)
-    if not found:
         asked = "" if where is None else " in that box"
         asked += "" if version is None else f" of version {shown(version)}"
         raise InputError(f"the catalogue has no file of {product}{asked} from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
