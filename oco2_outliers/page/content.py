@@ -105,12 +105,15 @@ def _fitting(table: pd.DataFrame, first: list[str], order: list[str], room: floa
     return made
 
 # %% ../../nbs/page/06_content.ipynb #78a43026
+_PACKED = 0.74  # bytes in a character of the page: base64 needs four characters for three of them
+
+
 def _packed_columns(table: pd.DataFrame, view: dict, features: list[str], pack: Pack,
                     options: Options) -> tuple[list[dict], list[str]]:
     """Every column of the table, as far as the limit allows, and the names of those that are left out."""
     first, order = _wanted_columns(table, view, features, options)
-    # What else is in the file: program, words, neighbours. And base64 needs four characters for three bytes.
-    room = (options.max_mb * 1e6 - len(program()) - len(style()) - 40_000) * 0.74 - len(pack.compressed())
+    # What else is in the file: program, words, neighbours.
+    room = (options.max_mb * 1e6 - len(program()) - len(style()) - 40_000) * _PACKED - len(pack.compressed())
     made = _fitting(table, first, order, room)
     kept = [name for name in table.columns if name not in options.hidden]
     columns = []
@@ -285,12 +288,13 @@ def _packed_extras(source: Source, table: pd.DataFrame, geometry: np.ndarray | N
     root, tiles = Path(options.picture_root), source.tiles is not None
     of_tiles = tiles and "path" not in table and is_given(options.picture_root) and options.max_pictures > 0
     packed = packed_tile_pictures if of_tiles else packed_pictures
+    quarter = options.max_mb * 1e6 * _PACKED / 4  # of the page: outlines, or tracks of peaks
     return {"pictures": packed(table, pack, options.thumbnail, options.max_pictures, root, source.notes),
             "coast": _packed_coast(table, view, pack),
-            "outlines": packed_outlines(table, geometry, pack, options.max_mb * 1e6 * 0.74 / 4, source.notes)
+            "outlines": packed_outlines(table, geometry, pack, quarter, source.notes)
             if geometry is not None or tiles else None,
             "run": _packed_run(source, table, pack), "digest": _packed_digest(source, pack),
-            "peaks": packed_tracks(source, table, pack, options.max_mb * 1e6 * 0.74 / 4),
+            "peaks": packed_tracks(source, table, pack, quarter),
             "neighbours": packed_nearest(source.tiles.near, pack) if source.tiles is not None else None}
 
 # %% ../../nbs/page/06_content.ipynb #9ce5d7f2
