@@ -149,6 +149,7 @@ def export(result: Any, path: str | os.PathLike, to: str | None = None, *, rows:
     features = features_of(result, rows, encoding=encoding, separator=separator, decimal=decimal)
     with whole_path(target) as part:
         told = _WRITERS[kind](features, part)
+    none = [] if len(features) or not features.n_all else ["no row is odd: ask for all of them (rows all)"]
     style = _write_style(features, target) if kind in ("geojson", "gpkg") and len(features) else []
     return Exported(target, kind, len(features), features.n_all,
-                    [*features.notes, *_placeless(features, kind), *told, *style])
+                    [*none, *features.notes, *_placeless(features, kind), *told, *style])
