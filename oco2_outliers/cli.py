@@ -40,7 +40,7 @@ from .shell.options import InputStore, Seed, store_of
 from .shell.link_commands import WithinHours, hours_or_any, link_commands
 from .shell.poster_commands import poster_commands
 from .shell.report_commands import report_commands
-from .shell.run_files import RunCommand, RunFile, run_file
+from .shell.run_files import CommandApp, KeptCommand
 from .shell.saying import bars_wanted, level_asked
 from .shell.series_commands import series_app
 from .shell.stream_commands import stream_commands
@@ -50,10 +50,10 @@ from .shell.training_commands import training_commands
 __all__ = ['app', 'soundings_app', 'images_app', 'main']
 
 # %% ../nbs/90_cli.ipynb #47bee029
-app = typer.Typer(name="oco2-outliers", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
-                  rich_markup_mode=None, help="Find what does not belong in Earth-observation data, and say why.")
-soundings_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Get, make and look at OCO-2 soundings.")
-images_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Odd pictures of a folder, copies, groups.")
+app = CommandApp(name="oco2-outliers", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
+                 rich_markup_mode=None, help="Find what does not belong in Earth-observation data, and say why.")
+soundings_app = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="Get, make and look at OCO-2 soundings.")
+images_app = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="Odd pictures of a folder, copies, groups.")
 soundings_app.add_typer(fetch_commands)
 app.add_typer(soundings_app, name="soundings")
 images_app.add_typer(album_commands)
@@ -150,9 +150,9 @@ _DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows wi
                                             "refusing them.")]
 
 # %% ../nbs/90_cli.ipynb #f25ada01
-@app.command("isolate", cls=RunCommand)
+@app.command("isolate")
 def _isolate_command(
-    asked: typer.Context, inputs: _Inputs,
+    inputs: _Inputs,
     out: Annotated[Path, typer.Option(help="Folder for the seven result files and run.yaml.")] = Path("isolated"),
     store: InputStore = None,
     eps: _Eps = "auto",
@@ -169,17 +169,16 @@ def _isolate_command(
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, config: RunFile = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
 
-    with run_file(asked, out, inputs, store_of(store)):
-        result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
-                         preset=preset, features=names_from(features), context=context, along=along, across=across,
-                         drop_missing=drop_missing, n_jobs=jobs,
-                         random_state=random_state, progress=bars_wanted(), encoding=encoding, separator=separator,
-                         decimal=decimal, **_rows_asked(box, dates, quality, mode))
+    result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
+                     preset=preset, features=names_from(features), context=context, along=along, across=across,
+                     drop_missing=drop_missing, n_jobs=jobs,
+                     random_state=random_state, progress=bars_wanted(), encoding=encoding, separator=separator,
+                     decimal=decimal, **_rows_asked(box, dates, quality, mode))
     print(result)
     print(f"\nwrote {', '.join(result.FILES)} and run.yaml to {out}")
     print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
@@ -223,7 +222,7 @@ def _info_command(
                                             separator=separator, decimal=decimal)))
 
 # %% ../nbs/90_cli.ipynb #22a6b74a
-@soundings_app.command("convert")
+@soundings_app.command("convert", writes="inputs")
 def _convert_soundings_command(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT... OUT", help="What to read (files, folders, globs), "
                                                 "and last what to write: .parquet, .geoparquet, .csv, .json (also .gz "
@@ -260,9 +259,9 @@ _Inventory = Annotated[str | None, typer.Option(help="Table of point sources (la
                                                 "for candidates upwind.")]
 
 # %% ../nbs/90_cli.ipynb #9550913a
-@app.command("peaks", cls=RunCommand)
+@app.command("peaks")
 def _peaks_command(
-    asked: typer.Context, inputs: _Tracks,
+    inputs: _Tracks,
     out: Annotated[Path, typer.Option(help="Folder for peaks.csv, tracks.parquet, orbits.csv, left_out.csv, "
                                            "summary.json, run.yaml and a figure per peak.")] = Path("peaks"),
     store: InputStore = None,
@@ -280,20 +279,18 @@ def _peaks_command(
     inventory: _Inventory = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
     random_state: Seed = 0,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, config: RunFile = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
 ) -> None:
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
     from oco2_outliers.peaks import find_peaks
 
     air: Any = None if wind is None else wind.split(",")  # find_peaks tells what is no number
-
-    with run_file(asked, out, inputs, store_of(store)):
-        search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
-                            column=column, keep_flagged=keep_flagged, wind_error=wind_error,
-                            wind=air, mirror=mirror, inventory=inventory,
-                            figures=figures, random_state=random_state, progress=bars_wanted(),
-                            encoding=encoding, separator=separator, decimal=decimal,
-                            **_rows_asked(box, dates, quality, mode))
+    search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
+                        column=column, keep_flagged=keep_flagged, wind_error=wind_error,
+                        wind=air, mirror=mirror, inventory=inventory,
+                        figures=figures, random_state=random_state, progress=bars_wanted(),
+                        encoding=encoding, separator=separator, decimal=decimal,
+                        **_rows_asked(box, dates, quality, mode))
     print(search)
     drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
     rest = (", tracks.parquet" if len(search.peaks) else "") + (", left_out.csv" if len(search.left_out) else "")
@@ -328,8 +325,10 @@ def _task_options() -> list:
     return [each for each in typer.main.get_command(alone).params if each.name != "help"]
 
 # %% ../nbs/90_cli.ipynb #5a0ae182
-class _RunCommand(typer.core.TyperCommand):
+class _RunCommand(KeptCommand):
     """`run`, with the options of the tasks that there are when it is called."""
+
+    has_config = True  # of the limits of series
 
     def get_params(self, ctx) -> list:
         """The parameters of the command, its help last."""
@@ -451,7 +450,7 @@ def _evaluate_command(
         print(f"\nwrote {', '.join(Evaluation.FILES)} to {out}")
 
 # %% ../nbs/90_cli.ipynb #cc065d95
-store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")
+store_app = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")
 app.add_typer(store_app, name="store")
 
 _Store = Annotated[str | None, typer.Option(help="A folder or a URL (swift://container, file:///...). Default: "
@@ -650,7 +649,7 @@ _Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Keep small copi
                                            "model.")]
 
 
-@images_app.command("train")
+@images_app.command("train", writes="model")
 def _train_command(
     dataset: _Dataset, model: _NewModel, bins: _Bins = "3,3,3", trees: _Trees = 100,
     contamination: _TrainShare = None, random_state: Seed = 42, preset: _PicturePreset = "tutorial",
@@ -667,7 +666,7 @@ def _train_command(
                 n_jobs=jobs, max_pixels=max_pixels, progress=bars_wanted())
 
 # %% ../nbs/90_cli.ipynb #271932de
-@images_app.command("test")
+@images_app.command("test", writes="output")
 def _test_command(
     model: Annotated[str, typer.Option("-m", "--model", help="Model file.")],
     image: Annotated[str, typer.Option("-i", "--image", help="Picture to judge.")],
@@ -721,7 +720,7 @@ def _scan_command(
     print(f"next: oco2-outliers explore {shlex.quote(out)}")
 
 # %% ../nbs/90_cli.ipynb #f25ec3c7
-@images_app.command("convert")
+@images_app.command("convert", writes="new")
 def _convert_command(
     old: Annotated[str, typer.Argument(help="Pickle of the original scripts.")],
     new: Annotated[str, typer.Argument(help="Model file to write, ending in .npz.")],

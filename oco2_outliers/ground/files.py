@@ -308,6 +308,7 @@ def _remove_empty(folders: list[Path]) -> None:
 
 # %% ../../nbs/ground/02_files.ipynb #a7ef2543
 LISTS = ("summary.json", "combined.json", "files.json")
+RUN_FILE = "run.yaml"  # how a command was asked
 
 
 def sha256_of_file(path: Path) -> str:
@@ -346,9 +347,9 @@ def check_together(path: str | os.PathLike) -> None:
 
 # %% ../../nbs/ground/02_files.ipynb #9766b338
 def is_of_result(path: str | os.PathLike) -> bool:
-    """Whether a file is a list of a result, or a list beside it names it."""
+    """Whether a file is a list of a result, or a list beside it names it, or it tells how a result was asked for."""
     path = Path(path)
-    return any(named and path.name in (last, *named) for last in LISTS
+    return path.name.endswith(RUN_FILE) or any(named and path.name in (last, *named) for last in LISTS
                if (named := _named_hashes(path.with_name(last))))
 
 # %% ../../nbs/ground/02_files.ipynb #13eaadfb

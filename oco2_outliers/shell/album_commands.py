@@ -16,6 +16,7 @@ from ..ground.words import counted
 from ..runs.tasks import group_from
 from .options import Seed, number_or_auto, width_and_height
 from .projects import Mode, ProjectCommand, ProjectDir, ProjectMethod
+from .run_files import CommandApp, wrote_to
 from .tables import TableOut, keep_table, local_path, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = []
 
 # %% ../../nbs/shell/20_album_commands.ipynb #31d8677c
-album_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Groups, strays and copies of pictures.")
+album_commands = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="Groups, strays and copies of pictures.")
 
 # %% ../../nbs/shell/20_album_commands.ipynb #275f5082
 _Album = Annotated[str, typer.Argument(metavar="ALBUM", help="A folder of pictures, or a folder that `images encode` "
@@ -149,7 +150,7 @@ _K = Annotated[int | None, typer.Option("-k", "--k", help="Number of groups. Def
 
 @album_commands.command("cluster", cls=ProjectCommand)
 def _cluster_command(
-    album: _Album,
+    asked: typer.Context, album: _Album,
     out: Annotated[str, typer.Option(help="Folder in which TYPE_NAME_VERSION/clustering.npz is written.")] = "clusters",
     method: _Method = None, k: _K = None,
     version: Annotated[int, typer.Option(help="A number that tells clusterings apart.", min=0)] = 1,
@@ -171,6 +172,7 @@ def _cluster_command(
     made = cluster_pictures(v, method, k, version, random_state, sample=sample, min_cluster_size=min_cluster_size,
                             name=name)
     written = made.save(folder)
+    wrote_to(asked, written.parent)
     say_notes([*v.notes, *made.notes])
     print(made)
     sizes = made.table.groupby("label").agg(pictures=("id", "size"), silhouette=("silhouette", "mean")).reset_index()
@@ -180,7 +182,7 @@ def _cluster_command(
         _draw_groups(made, v, str(written.parent))
     keep_table(made.table, target)
 
-
+# %% ../../nbs/shell/20_album_commands.ipynb #04ff09ee
 def _draw_groups(made: Clustering, v: PictureVectors, folder: str) -> None:
     """Write the figures of a clustering and its page."""
     from oco2_outliers.albums.figures import write_group_figures
@@ -214,7 +216,7 @@ def _mosaics_command(
 # %% ../../nbs/shell/20_album_commands.ipynb #f1ac79b5
 @album_commands.command("sample", cls=ProjectCommand)
 def _sample_command(
-    pictures: _Pictures,
+    asked: typer.Context, pictures: _Pictures,
     dest: Annotated[str | None, typer.Option(help="New folder for copies, in train/k, test/k and valid/k.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same split on every machine.", min=0)] = 37672,
     proportions: Annotated[str, typer.Option(help="Shares of train, test and valid.")] = "0.7,0.2,0.1",
@@ -228,6 +230,7 @@ def _sample_command(
     found = split_pictures(pictures, seed, _shares_from(proportions), folder, ids, jobs, progress=True)
     print("\n".join(found.attrs["notes"]))
     if dest is not None:
+        wrote_to(asked, dest)
         print(f"wrote {counted(len(found), 'picture')} to {printable(dest)}")
     keep_table(found, target)
 

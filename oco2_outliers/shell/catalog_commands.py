@@ -13,6 +13,7 @@ import typer
 from ..ground.errors import InputError, printable
 from ..ground.words import counted
 from .projects import ProjectCommand, ProjectMethod, data_folder
+from .run_files import CommandApp
 from .tables import TableOut, keep_table, local_path, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 __all__ = []
 
 # %% ../../nbs/shell/30_catalog_commands.ipynb #0fde501c
-catalog_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
-                          help="A database of pictures: places, clusterings, odd ones.")
-sync_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Bring new pictures over.")
+catalog_app = CommandApp(no_args_is_help=True, rich_markup_mode=None,
+                         help="A database of pictures: places, clusterings, odd ones.")
+sync_commands = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="Bring new pictures over.")
 _Mode = Annotated[str | None, typer.Option(help="Which config/config_MODE.yaml. Default: MODE of the environment or of "
                                            ".env.")]
 _Project = Annotated[str | None, typer.Option("--project-dir", help="The folder with .env and config. Default: "
@@ -196,7 +197,7 @@ def _export_command(
     print(f"wrote {counted(n, 'row')} to {printable(out)}")
 
 # %% ../../nbs/shell/30_catalog_commands.ipynb #0fde5054
-@catalog_app.command("config-template")
+@catalog_app.command("config-template", writes=None)
 def _template_command(
     mode: _Mode = None, project: _Project = None,
     out: Annotated[str | None, typer.Option(help="Keep it in this file. Default: print it.")] = None,

@@ -26,6 +26,7 @@ from packaging.requirements import Requirement
 from ..ground.errors import InputError, error_line, printable
 from ..ground.version import VERSION
 from ..ground.words import counted
+from .run_files import CommandApp
 
 # %% auto #0
 __all__ = []
@@ -224,7 +225,7 @@ def findings(store: str | None = None) -> list[Finding]:
     return [found for look in looks for found in look()]
 
 # %% ../../nbs/shell/35_doctor.ipynb #aad4e9a1
-doctor_commands = typer.Typer(rich_markup_mode=None, help="What this machine has.")
+doctor_commands = CommandApp(rich_markup_mode=None, help="What this machine has.")
 
 
 @doctor_commands.command("doctor")

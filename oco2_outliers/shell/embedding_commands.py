@@ -19,6 +19,7 @@ from ..ground.numbers import shown
 from ..ground.words import counted
 from ..runs.tasks import group_from
 from .options import InputStore, Seed, number_or_auto, store_of
+from .run_files import CommandApp
 from .tables import TableOut, keep_table, local_path, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = []
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #868a9fef
-embeddings_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
-                             help="Geo-embeddings: what is odd, twice, alike; a map; pictures.")
+embeddings_app = CommandApp(no_args_is_help=True, rich_markup_mode=None,
+                            help="Geo-embeddings: what is odd, twice, alike; a map; pictures.")
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #80f9c942
 _Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files of embeddings (.gpq .parquet "
@@ -363,7 +364,7 @@ def _tell_pictures(made: pd.DataFrame, out: str) -> None:
     print(f"\n{counted(len(made), 'tile')}{told and ': ' + told}; the list is tiles.csv in {printable(out)}")
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #fb902179
-@embeddings_app.command("cache")
+@embeddings_app.command("cache", writes="inputs")
 def _cache_command(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT... OUT", help="What to read (files, folders, globs), "
                                                 "and last the folder to keep it in.")],

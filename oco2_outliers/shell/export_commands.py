@@ -12,13 +12,14 @@ from typing import Annotated
 import typer
 
 from ..ground.errors import InputError, printable
+from .run_files import CommandApp
 from .tables import local_path
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/shell/34_export_commands.ipynb #f4c98e23
-export_commands = typer.Typer(rich_markup_mode=None)
+export_commands = CommandApp(rich_markup_mode=None)
 _To = Annotated[str | None, typer.Option("--to", help="geojson, gpkg, kml, csv, parquet or nc. Default: the ending of "
                                          "--out.")]
 _Out = Annotated[str | None, typer.Option("--out", help="The file. Default: the name of RESULT with the ending of the "

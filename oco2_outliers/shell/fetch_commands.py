@@ -13,6 +13,7 @@ import typer
 from ..ground.errors import printable
 from ..runs.tasks import box_from
 from .boundary import EndsWith
+from .run_files import CommandApp
 from .tables import TableOut, keep_table, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = []
 
 # %% ../../nbs/shell/37_fetch_commands.ipynb #cc2ceff2
-fetch_commands = typer.Typer(rich_markup_mode=None)
+fetch_commands = CommandApp(rich_markup_mode=None)
 _Product = Annotated[str, typer.Option(help="Short name in NASA's catalogue, like OCO2_L2_Lite_FP or OCO3_L2_Lite_FP.")]
 _From = Annotated[str, typer.Option("--from", help="First day, UTC, like 2018-08-01.", show_default=False)]
 _To = Annotated[str | None, typer.Option("--to", help="Last day; by default the first one alone.")]

@@ -12,13 +12,14 @@ import typer
 from ..ground.errors import printable
 from .options import width_and_height
 from .projects import Mode, ProjectCommand, ProjectDir
+from .run_files import CommandApp
 from .tables import local_path, say_notes
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/shell/24_gallery_commands.ipynb #c35fc023
-gallery_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="All pictures on one page.")
+gallery_commands = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="All pictures on one page.")
 
 # %% ../../nbs/shell/24_gallery_commands.ipynb #c35fc02a
 @gallery_commands.command("gallery", cls=ProjectCommand)

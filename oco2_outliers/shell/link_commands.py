@@ -15,13 +15,14 @@ from ..ground.errors import InputError
 from ..ground.numbers import shown
 from ..runs.tasks import names_from
 from .options import Seed
+from .run_files import CommandApp
 from .tables import TableOut, keep_table, say_notes, shown_table, table_target
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/shell/33_link_commands.ipynb #7e6c5f9c
-link_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+link_commands = CommandApp(no_args_is_help=True, rich_markup_mode=None)
 
 # %% ../../nbs/shell/33_link_commands.ipynb #3cbc1952
 _First = Annotated[str, typer.Argument(metavar="A", help="Folder that a command wrote, or a result table (Parquet, "

@@ -14,13 +14,14 @@ from ..ground.errors import InputError, printable
 from ..ground.words import counted
 from .options import Seed
 from .projects import Mode, ProjectCommand, ProjectDir
+from .run_files import CommandApp
 from .tables import local_path, say_notes, shown_table
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/shell/26_poster_commands.ipynb #9ec2b01c
-poster_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Posters of pictures.")
+poster_commands = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="Posters of pictures.")
 _TABLES = (".csv", ".json", ".parquet", ".csv.gz", ".json.gz", ".tsv", ".txt")
 _PRESET_NAMES = ("1", "2", "3", "default")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from ..ground.errors import InputError, printable
+from .run_files import KeptCommand
 from .tables import say_notes
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _plain(config: ProjectConfig, name: str, value: Any) -> Any:
     return value
 
 
-class ProjectCommand(TyperCommand):
+class ProjectCommand(KeptCommand):
     """A command that takes what it is not given from the configuration of a project."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

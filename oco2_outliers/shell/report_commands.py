@@ -10,11 +10,13 @@ from typing import Annotated
 
 import typer
 
+from .run_files import CommandApp
+
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/shell/36_report_commands.ipynb #faf264b3
-report_commands = typer.Typer(rich_markup_mode=None)
+report_commands = CommandApp(rich_markup_mode=None)
 _Result = Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, peaks, images scan, embeddings "
                                          "isolate, series judge or combine wrote, or a result table (Parquet, CSV, "
                                          "JSON) with score and outlier.")]

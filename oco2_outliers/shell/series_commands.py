@@ -18,6 +18,7 @@ from ..ground.numbers import shown
 from ..ground.words import counted
 from ..runs.tasks import names_from
 from .options import Seed
+from .run_files import CommandApp
 from .tables import MOST_LINES, keep_table, local_path, say_notes, shown_table, table_target
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = []
 
 # %% ../../nbs/shell/28_series_commands.ipynb #4888801c
-series_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
-                         help="Readings of sensors: faults, odd stretches, limits, models.")
+series_app = CommandApp(no_args_is_help=True, rich_markup_mode=None,
+                        help="Readings of sensors: faults, odd stretches, limits, models.")
 
 # %% ../../nbs/shell/28_series_commands.ipynb #4888802a
 _Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files of readings (CSV, also packed, JSON, "

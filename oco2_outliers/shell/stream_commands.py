@@ -15,6 +15,7 @@ import typer
 from ..ground.errors import InputError, printable
 from ..ground.words import counted
 from .boundary import EndsWith
+from .run_files import CommandApp
 from .series_commands import new_file
 from .tables import say_notes, shown_table
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = []
 
 # %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a02
-stream_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Readings in motion.")
+stream_commands = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="Readings in motion.")
 
 # %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a04
 _Historian = Annotated[str, typer.Argument(metavar="HISTORIAN", help="sqlite:///FILE, file:///FOLDER of Parquet, "

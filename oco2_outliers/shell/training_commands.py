@@ -13,6 +13,7 @@ import typer
 from ..ground.errors import InputError, printable
 from ..ground.words import counted
 from .projects import Mode, ProjectCommand, ProjectDir
+from .run_files import CommandApp
 from .tables import local_path, say_notes, shown_table
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = []
 
 # %% ../../nbs/shell/22_training_commands.ipynb #360c401c
-training_commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Training of autoencoders.")
+training_commands = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="Training of autoencoders.")
 
 # %% ../../nbs/shell/22_training_commands.ipynb #360c4023
 def _both_parts(folder: str, seed: int) -> tuple[Any, Any, list[str]]:

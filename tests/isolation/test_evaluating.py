@@ -157,7 +157,7 @@ def test_the_command_writes_three_files_and_never_over_its_input(tmp_path, capsy
     assert main([*asked, "--out", str(tmp_path / "out"), "--share", "0.05"]) == 0
     said = capsys.readouterr().out
     assert "roc_auc" in said and "random" in said and "(5.00% of the rows)" in said
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(Evaluation.FILES)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*Evaluation.FILES, "run.yaml"])
     told = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
     assert told["counts"]["matched"] == N and [each["metric"] for each in told["metrics"]][0] == "roc_auc"
 

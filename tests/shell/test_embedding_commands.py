@@ -58,7 +58,8 @@ def refused(work, capsys, argv, words):
 def test_isolate_writes_what_python_finds(work, capsys):
     assert main(["embeddings", "isolate", "data", "--out", "found", "--eps", "1", "--jobs", "1"]) == 0
     said, found = capsys.readouterr().out, isolate_embeddings(read_embeddings("data"), 1.0)
-    assert sorted(path.name for path in Path("found").iterdir()) == ["scores.parquet", "strays.csv", "summary.json"]
+    assert sorted(path.name for path in Path("found").iterdir()) == ["run.yaml", "scores.parquet", "strays.csv",
+                                                                    "summary.json"]
     saved = pd.read_parquet("found/scores.parquet")
     assert (saved["score"] == found.table["score"]).all() and saved["isolated"].sum() == 1
     assert pd.read_csv("found/strays.csv")["id"].tolist() == ["claytile_04WDE_0007"]
@@ -74,7 +75,7 @@ def test_map_writes_positions_and_what_they_keep(work, capsys):
     assert main(argv) == 0
     said = capsys.readouterr().out
     assert "map by pca" in said and "random" in said and "wrote strays.csv" in said
-    names = ["layout.csv", "layout.png", "quality.csv", "scores.parquet", "strays.csv", "summary.json"]
+    names = ["layout.csv", "layout.png", "quality.csv", "run.yaml", "scores.parquet", "strays.csv", "summary.json"]
     assert sorted(path.name for path in Path("map").iterdir()) == names
     short, whole = pd.read_csv("map/layout.csv"), pd.read_parquet("map/scores.parquet")
     assert list(short) == ["id", "latitude", "longitude", "x", "y", "2_clusters", "3_clusters", "score", "isolated"]
@@ -185,7 +186,7 @@ def test_results_below_the_inputs_are_no_inputs(work, capsys):
         assert main(["embeddings", "isolate", "."]) == 0
     said = capsys.readouterr().out
     assert "of 80 stand" in said
-    assert "3 files of results not read" in said and "other kinds" not in said
+    assert "4 files of results not read" in said and "other kinds" not in said
     refused(work, capsys, ["info", "strays/scores.parquet"], "scores.parquet")
     refused(work, capsys, ["info", "strays"], "or results")
 
