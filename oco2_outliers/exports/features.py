@@ -22,7 +22,7 @@ from ..ground.ids import exact_id
 from ..ground.numbers import shown
 from ..ground.verdicts import ID_COLUMNS, odd_rows
 from ..ground.words import counted
-from ..page.sources import source_of
+from ..page.sources import PageNote, source_of
 
 # %% auto #0
 __all__ = []
@@ -198,7 +198,7 @@ def features_of(result: Any, rows: str = "odd", **dialect: str | None) -> Featur
     outlines = _outlines(table, None if source.tiles is None else source.tiles.geometry)
     if outlines is not None:
         table, outlines = table.drop(columns="geometry", errors="ignore"), np.asarray(outlines, object)[chosen]
-    notes = [note for note in source.notes if "nearest" not in note]
+    notes = [note for note in source.notes if not isinstance(note, PageNote)]
     plain = _plain_table(pd.DataFrame(table).iloc[chosen].reset_index(drop=True), notes)
     lon, lat = _degrees(plain)
     return Features(plain, lon, lat, outlines, len(table), list(source.names), source.unit, notes)

@@ -36,6 +36,10 @@ from ..soundings.tables_in import with_known_names
 # %% auto #0
 __all__ = []
 
+# %% ../../nbs/page/00_sources.ipynb #662fda4d
+class PageNote(str):
+    """A note on what a page cannot show; a file of the rows has nothing to do with it."""
+
 # %% ../../nbs/page/00_sources.ipynb #816228c7
 @dataclass
 class TileParts:
@@ -187,8 +191,8 @@ def nearest_rows(table: pd.DataFrame, near: np.ndarray | None, notes: list[str])
             for rows, names in zip(near, told) for j, k in enumerate(rows)):
         return near
     if len(set(ids)) < len(ids):
-        notes.append("ids stand in the table more than once, and row numbers do not fit it, so nearest tiles are not "
-                     "shown")
+        notes.append(PageNote("ids stand in the table more than once, and row numbers do not fit it, so nearest tiles "
+                              "are not shown"))
         return None
     place, k = {name: row for row, name in enumerate(ids)}, max(map(len, told), default=0)
     found = np.full((len(table), k), -1, np.int32)

@@ -10,6 +10,7 @@ from oco2_outliers.cli import main
 from oco2_outliers.exports.exporting import KINDS
 from oco2_outliers.exports.features import Features, features_of
 from oco2_outliers.exports.geojson import geojson_text
+from oco2_outliers.page.sources import PageNote, source_of
 
 
 @pytest.fixture
@@ -31,6 +32,15 @@ def test_all_rows_and_the_note(work, capsys):
     assert main(["export", "found.parquet", "--out", "a.kml", "--rows", "all"]) == 0
     said = capsys.readouterr().out
     assert said.count("note: ") == 1 and "1 row without a place" in said
+
+
+def test_notes_of_a_page_alone_are_left_out_and_no_others(work):
+    tiles = pd.DataFrame({"id": ["a", "a"], "outlier": True, "nearest": ["a", "a"], "nearest_distance": 0.1,
+                          "neighbours": [["a"], ["a"]], "nearest raw": [b"1", b"2"]})
+    source = source_of(tiles)
+    assert [type(note) for note in source.notes] == [PageNote] and "nearest tiles are not shown" in source.notes[0]
+    notes = features_of(tiles).notes
+    assert notes == ["1 column of bytes left out: nearest raw"], "what a note says does not matter"
 
 
 @pytest.mark.parametrize("argv, told", [
