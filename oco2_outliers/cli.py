@@ -36,7 +36,7 @@ from .shell.embedding_commands import embeddings_app
 from .shell.export_commands import export_commands
 from .shell.fetch_commands import fetch_commands
 from .shell.gallery_commands import gallery_commands
-from .shell.options import InputStore, Seed, store_of
+from .shell.options import Decimal, Encoding, InputStore, Seed, Separator, store_of
 from .shell.link_commands import WithinHours, hours_or_any, link_commands
 from .shell.poster_commands import poster_commands
 from .shell.report_commands import report_commands
@@ -132,11 +132,6 @@ def _rows_asked(box: str | None, dates: str | None, quality: int | None, mode: s
 _Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Lite .nc4, CSV (, or ;, also .gz .bz2 .xz), "
                                               "JSON records or Parquet; folders, globs (quoted) or URLs of them. "
                                               "Several are pooled.")]
-_Encoding = Annotated[str | None, typer.Option(help="Letters of a CSV, like cp1252 or utf-16, if its first bytes do "
-                                               "not tell.")]
-_Separator = Annotated[str | None, typer.Option(help="What stands between the columns of a CSV: one character, tab or "
-                                                "blank.")]
-_Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: , or .")]
 _Eps = Annotated[str, typer.Option(help="Radius in spreads of the features: a number, several to choose from by "
                                    "silhouette (0.5,0.6,0.7), or auto, which clean data rarely exceeds.")]
 _Group = Annotated[str, typer.Option("--min-samples", help="Rows that make a core row, itself counted; auto, a "
@@ -169,7 +164,7 @@ def _isolate_command(
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
 ) -> None:
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
@@ -211,7 +206,7 @@ def _simulate_command(
 def _info_command(
     name: Annotated[str, typer.Argument(metavar="INPUT", help="Lite .nc4, CSV, JSON or Parquet, or a "
                                         "folder, glob (quoted) or URL of them.")],
-    store: InputStore = None, encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    store: InputStore = None, encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
 ) -> None:
     """Say what a file of soundings holds."""
     from oco2_outliers.soundings import describe_soundings, read_soundings
@@ -229,7 +224,7 @@ def _convert_soundings_command(
                                                 ".bz2 .xz) or .nc4.")],
     store: InputStore = None, columns: _Columns = None, box: _Box = None, dates: _Dates = None,
     quality: _Quality = None, mode: _Mode = None,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
 ) -> None:
     """Write soundings as another kind of file; several inputs are joined."""
     from oco2_outliers.soundings import convert_soundings
@@ -279,7 +274,7 @@ def _peaks_command(
     inventory: _Inventory = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
     random_state: Seed = 0,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
 ) -> None:
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
     from oco2_outliers.peaks import find_peaks
@@ -766,7 +761,7 @@ def _explore_command(
     pictures: _Pictures = Path(), max_pictures: _MaxPictures = 2000,
     within_km: Annotated[float, typer.Option(help="Of several results: distance that counts as near, km.")] = 50.0,
     within_hours: WithinHours = "24",
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
 ) -> None:
     """Write a result as one HTML page that works offline: map, track, features, reasons, and an exact eps slider."""
     from oco2_outliers.explorer import explore

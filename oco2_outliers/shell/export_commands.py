@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ..ground.errors import InputError, printable
+from .options import Decimal, Encoding, Separator
 from .run_files import CommandApp
 from .tables import local_path
 
@@ -44,9 +45,7 @@ def _export_command(
                                           "series judge or combine wrote, or a table (Parquet, CSV, JSON).")],
     to: _To = None, out: _Out = None,
     rows: Annotated[str, typer.Option(help="odd: what was judged odd; all: every row.")] = "odd",
-    encoding: Annotated[str | None, typer.Option(help="Letters of a CSV, like cp1252.")] = None,
-    separator: Annotated[str | None, typer.Option(help="What stands between the columns of a CSV.")] = None,
-    decimal: Annotated[str | None, typer.Option(help="Decimal mark of a CSV: , or .")] = None,
+    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
 ) -> None:
     """Write a result as GeoJSON, GeoPackage, KML, CSV, GeoParquet or netCDF."""
     from oco2_outliers.exports.exporting import export, kind_to_write

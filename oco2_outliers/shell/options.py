@@ -19,6 +19,11 @@ __all__ = []
 InputStore = Annotated[str | None, typer.Option("--store", help="Store that holds the input: a folder or a URL. "
                                                 "Default: local paths.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers; the same seed gives the same result.", min=0)]
+Encoding = Annotated[str | None, typer.Option(help="Letters of a CSV, like cp1252 or utf-16, if its first bytes do "
+                                              "not tell.")]
+Separator = Annotated[str | None, typer.Option(help="What stands between the columns of a CSV: one character, tab or "
+                                               "blank.")]
+Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: , or .")]
 
 # %% ../../nbs/shell/05_options.ipynb #44a5dd87
 def store_of(store: str | None) -> Any:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from .options import Decimal, Encoding, Separator
 from .run_files import CommandApp
 
 # %% auto #0
@@ -20,9 +21,6 @@ report_commands = CommandApp(rich_markup_mode=None)
 _Result = Annotated[Path, typer.Argument(metavar="RESULT", help="Folder that isolate, peaks, images scan, embeddings "
                                          "isolate, series judge or combine wrote, or a result table (Parquet, CSV, "
                                          "JSON) with score and outlier.")]
-_Encoding = Annotated[str | None, typer.Option(help="Letters of a CSV, like cp1252, if its first bytes do not tell.")]
-_Separator = Annotated[str | None, typer.Option(help="What stands between the columns of a CSV.")]
-_Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: , or .")]
 
 
 @report_commands.command("report")
@@ -31,7 +29,7 @@ def _report_command(
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     pictures: Annotated[Path, typer.Option(help="Folder that the paths of pictures start from.")] = Path(),
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
 ) -> None:
     """Write a result as one static page: what was asked, data, method, figures, the oddest, caveats; to print."""
     from oco2_outliers.page.report_page import report

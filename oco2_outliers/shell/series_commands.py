@@ -17,7 +17,7 @@ from ..ground.errors import InputError, printable
 from ..ground.numbers import shown
 from ..ground.words import counted
 from ..runs.tasks import names_from
-from .options import Seed
+from .options import Decimal, Encoding, Seed, Separator
 from .run_files import CommandApp
 from .tables import MOST_LINES, keep_table, local_path, say_notes, shown_table, table_target
 
@@ -48,10 +48,6 @@ _Zone = Annotated[str | None, typer.Option("--timezone", help="Zone of times tha
 _TimeFormat = Annotated[str | None, typer.Option(help="How times are written, like %d/%m/%Y %H:%M, if not certain.")]
 _OnlySite = Annotated[str | None, typer.Option(help="Only these sites, a,b,c.")]
 _OnlyChannel = Annotated[str | None, typer.Option(help="Only these channels, a,b,c.")]
-_Encoding = Annotated[str | None, typer.Option(help="Letters of a CSV, like cp1252, if its first bytes do not tell.")]
-_Separator = Annotated[str | None, typer.Option(help="What stands between the columns of a CSV: one character, tab or "
-                                                "blank.")]
-_Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: , or .")]
 
 # %% ../../nbs/shell/28_series_commands.ipynb #48888031
 @dataclass(frozen=True)
@@ -228,8 +224,8 @@ def _check_command(
     inputs: _Inputs, config: _Config = None, out: _TableOut = None, flags: _FlagsOut = None,
     time: _Time = None, value: _Value = None, site: _Site = None, channel: _Channel = None, step: _Step = None,
     timezone: _Zone = None, time_format: _TimeFormat = None, only_site: _OnlySite = None,
-    only_channel: _OnlyChannel = None, encoding: _Encoding = None, separator: _Separator = None,
-    decimal: _Decimal = None,
+    only_channel: _OnlyChannel = None, encoding: Encoding = None, separator: Separator = None,
+    decimal: Decimal = None,
 ) -> None:
     """Find gaps, flat lines, spikes, jumps and other faults, by limits that are given or learnt."""
     from oco2_outliers.series.checks import check_series, check_stretches
@@ -293,8 +289,8 @@ def _judge_command(
     sort: _Sort = "auto",
     time: _Time = None, value: _Value = None, site: _Site = None, channel: _Channel = None, step: _Step = None,
     timezone: _Zone = None, time_format: _TimeFormat = None, only_site: _OnlySite = None,
-    only_channel: _OnlyChannel = None, encoding: _Encoding = None, separator: _Separator = None,
-    decimal: _Decimal = None,
+    only_channel: _OnlyChannel = None, encoding: Encoding = None, separator: Separator = None,
+    decimal: Decimal = None,
 ) -> None:
     """Find the readings and stretches that do not belong, each with a reason and a p-value."""
     from dataclasses import replace
@@ -332,8 +328,8 @@ def _learn_command(
                                             "edited.")] = False,
     time: _Time = None, value: _Value = None, site: _Site = None, channel: _Channel = None, step: _Step = None,
     timezone: _Zone = None, time_format: _TimeFormat = None, only_site: _OnlySite = None,
-    only_channel: _OnlyChannel = None, encoding: _Encoding = None, separator: _Separator = None,
-    decimal: _Decimal = None,
+    only_channel: _OnlyChannel = None, encoding: Encoding = None, separator: Separator = None,
+    decimal: Decimal = None,
 ) -> None:
     """Learn the limits of the checks from history, site by site and channel by channel."""
     from oco2_outliers.series.learning import learn_limits
@@ -434,8 +430,8 @@ def _train_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
     time: _Time = None, value: _Value = None, site: _Site = None, channel: _Channel = None, step: _Step = None,
     timezone: _Zone = None, time_format: _TimeFormat = None, only_site: _OnlySite = None,
-    only_channel: _OnlyChannel = None, encoding: _Encoding = None, separator: _Separator = None,
-    decimal: _Decimal = None,
+    only_channel: _OnlyChannel = None, encoding: Encoding = None, separator: Separator = None,
+    decimal: Decimal = None,
 ) -> None:
     """Learn what the windows of a channel look like, and keep it as a file for `series judge --model`."""
     from oco2_outliers.series.clocks import span_in_words
@@ -471,8 +467,8 @@ def _freeze_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
     time: _Time = None, value: _Value = None, site: _Site = None, channel: _Channel = None, step: _Step = None,
     timezone: _Zone = None, time_format: _TimeFormat = None, only_site: _OnlySite = None,
-    only_channel: _OnlyChannel = None, encoding: _Encoding = None, separator: _Separator = None,
-    decimal: _Decimal = None,
+    only_channel: _OnlyChannel = None, encoding: Encoding = None, separator: Separator = None,
+    decimal: Decimal = None,
 ) -> None:
     """Learn a judge from history, all its channels, and keep it as a file for `series listen`."""
     from oco2_outliers.series.freezing import freeze
@@ -516,8 +512,8 @@ def _score_command(
     causal: _Causal = False, model: _Model = None, random_state: Seed = 0, out: _MetricsOut = None,
     time: _Time = None, value: _Value = None, site: _Site = None, channel: _Channel = None, step: _Step = None,
     timezone: _Zone = None, time_format: _TimeFormat = None, only_site: _OnlySite = None,
-    only_channel: _OnlyChannel = None, encoding: _Encoding = None, separator: _Separator = None,
-    decimal: _Decimal = None,
+    only_channel: _OnlyChannel = None, encoding: Encoding = None, separator: Separator = None,
+    decimal: Decimal = None,
 ) -> None:
     """Measure a detector on labelled readings, channel by channel, with random scores beside it."""
     import pandas as pd
