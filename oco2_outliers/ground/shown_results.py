@@ -26,8 +26,9 @@ def later(name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(f"oco2_outliers.{module}"), function)
 
 # %% ../../nbs/ground/13_shown_results.ipynb #07ee0cc3
-_FIRST = ("sounding_id", "id", "path", "site", "channel", "kind", "start", "end", "time", "latitude", "longitude",
-          "xco2", "delta", "sigma", "score", "ratio", "p_value", "MtCO2_per_yr", "reason")
+FIRST_COLUMNS = ("sounding_id", "id", "path", "site", "channel", "kind", "start", "end", "time", "latitude",
+                 "longitude", "xco2", "delta", "sigma", "score", "ratio", "p_value", "MtCO2_per_yr", "suspect",
+                 "reason")
 
 
 def _short(value: Any) -> str:
@@ -40,7 +41,7 @@ def _short(value: Any) -> str:
 
 def oddest_table(rows: pd.DataFrame, most: int = 10) -> str:
     """The first rows of a table as HTML, the columns that name and explain them."""
-    names = [name for name in _FIRST if name in rows and rows[name].notna().any()][:most]
+    names = [name for name in FIRST_COLUMNS if name in rows and rows[name].notna().any()][:most]
     shown = rows[names].head(most)
     head = "".join(f'<th style="text-align:left">{html.escape(name)}</th>' for name in ["", *names])
     body = "".join("<tr>" + "".join(f'<td style="text-align:left">{_short(value)}</td>' for value in row) + "</tr>"

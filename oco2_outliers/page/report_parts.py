@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import printable
+from ..ground.shown_results import FIRST_COLUMNS
 from ..ground.words import counted
 from .html import hash_of
 from .report_facts import CARDS, Card, Facts, InputFile
@@ -52,8 +53,6 @@ def list_html(items: Iterable[Any], empty: str) -> str:
 
 # %% ../../nbs/page/16_report_parts.ipynb #8b6f2cc9
 MOST_SHOWN = 50
-_FIRST = ("sounding_id", "id", "path", "site", "channel", "start", "end", "time", "latitude", "longitude", "xco2",
-          "kind", "delta", "sigma", "score", "ratio", "p_value", "MtCO2_per_yr", "suspect", "reason")
 _LONG = ("reason", "path", "suspect", "id")
 
 
@@ -67,7 +66,7 @@ def oddest_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 def _shown_columns(table: pd.DataFrame, kind: str) -> list[str]:
     """The columns of the table of the oddest that say something."""
-    names = [name for name in _FIRST if name in table and table[name].notna().any()]
+    names = [name for name in FIRST_COLUMNS if name in table and table[name].notna().any()]
     drop = {"peaks": {"ratio", "time"}, "series": {"time", "ratio", "sounding_id"}}.get(kind, set())
     drop |= {"time"} if "sounding_id" in names else set()
     drop |= {"xco2"} if kind == "peaks" else set()
