@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from .dateline import within_map
 from .shapes import Part, parts_of
 from ..ground.degrees import degrees_of
 from ..ground.errors import InputError, printable
-from ..ground.ids import exact_id
+from ..ground.ids import known_ids
 from ..ground.numbers import shown
 from ..ground.verdicts import ID_COLUMNS, odd_rows
 from ..ground.words import counted
@@ -64,20 +64,10 @@ def _utc(column: pd.Series) -> pd.Series:
     return column.dt.tz_convert("UTC").dt.tz_localize(None) if getattr(column.dt, "tz", None) is not None else column
 
 
-def _exact(column: pd.Series) -> pd.Series:
-    """Sounding ids as whole numbers, to the last digit; a missing one stays missing."""
-    if pd.api.types.is_integer_dtype(column.dtype):
-        return column
-    if str(column.dtype).lower() in ("float16", "float32") and len(column):
-        raise InputError(f"sounding_id is {column.dtype}, which has lost digits: give it as int64")
-    ids = [pd.NA if gone else exact_id(value) for value, gone in zip(column, column.isna())]
-    return pd.Series(ids, index=column.index, dtype="Int64" if column.isna().any() else "int64")
-
-
 def _plain(name: str, column: pd.Series) -> pd.Series:
     """A column as one of the five kinds."""
-    if name == "sounding_id":
-        column = _exact(column)
+    if name == "sounding_id" and not pd.api.types.is_integer_dtype(column.dtype):
+        column = known_ids(column)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
     kind = kind_of(column)
@@ -119,6 +109,20 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     if len(twice := table.columns[table.columns.duplicated()]):
         raise InputError(f"two columns are called {shown(twice[0])}: rename one")
     return table
+
+# %% ../../nbs/exports/05_features.ipynb #0e1e4fbd
+def unique_names(names: list[str], plain: Callable[[str], str], taken: set[str],
+                 alike: Callable[[str], str] = str) -> dict[str, str]:
+    """The name of each column, made `plain`, none of them `taken`, and no two `alike`."""
+    made, taken = {}, set(taken)
+    for name in names:
+        first = unique = plain(name)
+        number = 2
+        while alike(unique) in taken:
+            unique, number = f"{first}_{number}", number + 1
+        made[name] = unique
+        taken.add(alike(unique))
+    return made
 
 # %% ../../nbs/exports/05_features.ipynb #11d926cc
 ROWS = ("odd", "all")

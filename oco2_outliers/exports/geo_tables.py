@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .features import Features, field_names, kind_of, without
+from .features import Features, field_names, kind_of, unique_names, without
 from .shapes import wkb_of
 from ..ground.errors import InputError, one_line, printable
 from ..ground.words import counted
@@ -68,16 +68,7 @@ _NUL = re.compile("\0")
 
 def column_names(names: list[str]) -> dict[str, str]:
     """The name of each column in a database; no two are one."""
-    made: dict[str, str] = {}
-    taken = {"fid", "geom", "geometry"}
-    for name in names:
-        plain = without([name], _NUL)[0][0] or "_"
-        unique, number = plain, 2
-        while unique.lower() in taken:
-            unique, number = f"{plain}_{number}", number + 1
-        made[name] = unique
-        taken.add(unique.lower())
-    return made
+    return unique_names(names, lambda name: without([name], _NUL)[0][0] or "_", {"fid", "geom", "geometry"}, str.lower)
 
 # %% ../../nbs/exports/40_geo_tables.ipynb #42cab30c
 def _mended(table: Any) -> tuple[Any, int]:

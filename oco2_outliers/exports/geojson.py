@@ -14,6 +14,7 @@ import pandas as pd
 
 from .features import Features, field_names, id_column, kind_of, time_texts
 from .shapes import Part, as_geojson
+from ..ground.disguises import beyond_floats
 from ..ground.errors import printable
 from ..ground.words import counted
 
@@ -21,13 +22,10 @@ from ..ground.words import counted
 __all__ = []
 
 # %% ../../nbs/exports/10_geojson.ipynb #7d412137
-SAFE = 2**53 - 1  # the largest whole number that JavaScript keeps
-
-
 def is_large(column: pd.Series) -> bool:
     """Whether a column of whole numbers holds one that a 64-bit float does not."""
     known = column.dropna()
-    return kind_of(column) == "int" and len(known) > 0 and (int(known.max()) > SAFE or int(known.min()) < -SAFE)
+    return kind_of(column) == "int" and len(known) > 0 and beyond_floats(int(known.min()), int(known.max()))
 
 
 def _number(value: float) -> str:

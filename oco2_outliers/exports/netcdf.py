@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .comma_tables import middles, outline_notes
-from .features import Features, field_names, kind_of, without
+from .features import Features, field_names, kind_of, unique_names, without
 from .geojson import is_large
 from ..ground.errors import printable
 from ..ground.figures import UNITS
@@ -30,16 +30,11 @@ __all__ = []
 # %% ../../nbs/exports/30_netcdf.ipynb #65a828ef
 def variable_names(names: list[str]) -> dict[str, str]:
     """The name of each variable; no two are one."""
-    made: dict[str, str] = {}
-    for name in names:
-        plain = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
-        plain = plain if plain[0].isalpha() else f"v{plain}"
-        taken, number = set(made.values()) | {"row"}, 2
-        unique = plain
-        while unique in taken:
-            unique, number = f"{plain}_{number}", number + 1
-        made[name] = unique
-    return made
+    def plain(name: str) -> str:
+        letters = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
+        return letters if letters[0].isalpha() else f"v{letters}"
+
+    return unique_names(names, plain, {"row"})
 
 # %% ../../nbs/exports/30_netcdf.ipynb #510ee472
 _STANDARD = {"latitude": "latitude", "longitude": "longitude", "time": "time", "altitude": "surface_altitude",
@@ -93,6 +88,11 @@ def _wholes(column: pd.Series) -> tuple[np.ndarray, Any]:
     return column.fillna(free).to_numpy(np.int64), np.int64(free)
 
 # %% ../../nbs/exports/30_netcdf.ipynb #6799e13c
+def _needs_digits(column: pd.Series) -> bool:
+    """Whether whole numbers become texts: they have gaps, and a float does not hold them."""
+    return kind_of(column) == "int" and bool(column.isna().any()) and is_large(column)
+
+
 def _values(column: pd.Series) -> tuple[np.ndarray, Any, dict[str, Any], int]:
     """Values as they are stored, what stands for a missing one, attributes, and how many texts were mended."""
     kind = kind_of(column)
@@ -105,7 +105,7 @@ def _values(column: pd.Series) -> tuple[np.ndarray, Any, dict[str, Any], int]:
         return truth, np.int8(-1) if gone.any() else None, {}, 0
     if kind == "float":
         return column.to_numpy(np.float64, na_value=np.nan), np.nan, {}, 0
-    if kind == "int" and not (column.isna().any() and is_large(column)):
+    if kind == "int" and not _needs_digits(column):
         return *_wholes(column), {}, 0
     texts = ["" if pd.isna(value) else str(value) for value in column.tolist()]
     cleaned, n = without(list(texts), _NUL)
@@ -141,8 +141,8 @@ def _global(features: Features, points: bool) -> dict[str, Any]:
     return told | ({"featureType": "point"} if points else {})
 
 # %% ../../nbs/exports/30_netcdf.ipynb #236cdd37
-def netcdf_bytes(features: Features) -> tuple[memoryview, int]:
-    """The result as the bytes of a netCDF-4 file, and how many texts were mended."""
+def netcdf_bytes(features: Features) -> tuple[memoryview, dict[str, str], int]:
+    """The result as the bytes of a netCDF-4 file, what its variables are called, and how many texts were mended."""
     table = features.table.assign(**middles(features))
     names, buffer, n_mended = variable_names(field_names(table)), io.BytesIO(), 0
     axes = [name for name in ("time", "latitude", "longitude")
@@ -155,16 +155,14 @@ def netcdf_bytes(features: Features) -> tuple[memoryview, int]:
             about = _about(str(name), kind_of(column), features.unit)
             about |= {} if name in axes or not axes else {"coordinates": " ".join(axes)}
             n_mended += _write_column(file, names[str(name)], column, about)
-    return buffer.getbuffer(), n_mended
+    return buffer.getbuffer(), names, n_mended
 
 # %% ../../nbs/exports/30_netcdf.ipynb #ea6f1e3f
 def write_netcdf(features: Features, path: Path) -> list[str]:
     """Write netCDF-4; returns what is to be told."""
-    data, n_mended = netcdf_bytes(features)
+    data, called, n_mended = netcdf_bytes(features)
     path.write_bytes(data)
-    table, called = features.table, variable_names(field_names(features.table))
-    texts = [name for name in called if kind_of(table[name]) == "int" and table[name].isna().any()
-             and is_large(table[name])]
+    texts = [name for name in field_names(features.table) if _needs_digits(features.table[name])]
     renamed = [f"{printable(old)} is {new}" for old, new in called.items() if old != new]
     said = [f"variables got other names: {', '.join(renamed)}"] if renamed else []
     if texts:

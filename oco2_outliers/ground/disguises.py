@@ -116,6 +116,16 @@ def whole_numbers(numbers: list[str], index: Any) -> pd.Series | None:
         return None
     return exact_integers([int(number) if number else None for number in numbers], index)
 
+# %% ../../nbs/ground/05b_disguises.ipynb #20e8ad7a
+def beyond_floats(low: int, high: int) -> bool:
+    """Whether whole numbers from `low` to `high` need more digits than a float of 64 bits has."""
+    return max(-low, high) >= 2**53
+
+
+def rounded_columns(table: pd.DataFrame) -> list[Any]:
+    """The columns of floats whose numbers may have been whole ones of more digits."""
+    return [name for name in table.select_dtypes("float64") if table[name].abs().ge(2**53).any()]
+
 
 def exact_integers(whole: list[int | None], index: Any) -> pd.Series | None:
     """A column of whole numbers with no digit lost; None where one needs more than 64 bits."""
@@ -127,7 +137,7 @@ def exact_integers(whole: list[int | None], index: Any) -> pd.Series | None:
         return None
     kind = "uint64" if high >= 2**63 else "int64"
     if len(known) < len(whole):
-        kind = {"int64": "Int64", "uint64": "UInt64"}[kind] if max(-low, high) >= 2**53 else "float64"
+        kind = {"int64": "Int64", "uint64": "UInt64"}[kind] if beyond_floats(low, high) else "float64"
     return pd.Series(whole, index=index, dtype=kind)
 
 # %% ../../nbs/ground/05b_disguises.ipynb #76507272

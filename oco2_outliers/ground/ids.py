@@ -38,6 +38,22 @@ def exact_id(value: Any, where: str = "sounding_id") -> int:
     raise InputError(f"{where}: a sounding_id {what}; it must be a whole number with all its digits: mend that row")
 
 # %% ../../nbs/ground/05_ids.ipynb #c5a4a7df
+def _refuse_short_floats(column: pd.Series, where: str) -> None:
+    """Refuse floats of seven digits: each value is whole and below 2**53, and is not the id that was put in."""
+    if str(column.dtype).lower() in ("float16", "float32") and len(column):
+        raise InputError(f"{where}: sounding_id is {column.dtype}, which has lost digits: write it anew as int64")
+
+
+def known_ids(column: pd.Series, where: str = "sounding_id") -> pd.Series:
+    """The sounding ids of a column as whole numbers, digit for digit; a missing one stays missing."""
+    import pandas as pd  # a quarter of a second that a transfer does not need
+
+    _refuse_short_floats(column, where)
+    # A float would stand in for a missing integer, and does not hold 64 bits.
+    ids = [pd.NA if gone else exact_id(value, where) for value, gone in zip(column, column.isna())]
+    return pd.Series(ids, index=column.index, name=column.name, dtype="Int64" if column.isna().any() else "int64")
+
+
 def exact_ids(column: pd.Series, where: str) -> pd.Series:
     """The sounding ids of `column` as int64, digit for digit; what lost digits is refused."""
     import pandas as pd  # a quarter of a second that a transfer does not need
@@ -46,8 +62,6 @@ def exact_ids(column: pd.Series, where: str) -> pd.Series:
         if len(column) and int(column.max()) >= 2**63:
             raise InputError(f"{where}: a sounding_id is '{column.max()}', larger than 2**63 - 1: mend that row")
         return column.astype("int64")
-    # Seven digits: each value is whole and below 2**53, and is not the id that was put in.
-    if str(column.dtype).lower() in ("float16", "float32") and len(column):
-        raise InputError(f"{where}: sounding_id is {column.dtype}, which has lost digits: write it anew as int64")
+    _refuse_short_floats(column, where)
     ids = [exact_id(value, where) for value in column]
     return pd.Series(ids, index=column.index, name=column.name, dtype="int64")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any
 
 from .dialects import text_encoding
-from .disguises import exact_integers
+from .disguises import exact_integers, rounded_columns
 from .errors import InputError
 from .limits import refuse_beyond
 
@@ -57,8 +57,7 @@ def _frame(data: Any, **how: Any) -> pd.DataFrame:
     table = pd.DataFrame(data, **how)
     refuse_beyond(len(table), "OCO2_MAX_ROWS")
     refuse_beyond(table.shape[1], "OCO2_MAX_COLUMNS")
-    large = [name for name in table.select_dtypes("float64") if table[name].abs().ge(2**53).any()]
-    if large:
+    if large := rounded_columns(table):
         exact = pd.DataFrame(data, **how, dtype=object)
         for name in large:
             values = [None if pd.isna(value) else value for value in exact[name]]

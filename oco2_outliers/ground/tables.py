@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from .dialects import csv_dialect, dialect_in_words, read_head
-from .disguises import exact_integers, undisguised, whole_numbers
+from .disguises import beyond_floats, exact_integers, rounded_columns, undisguised, whole_numbers
 from .errors import InputError, one_line
 from .first_bytes import not_what_its_name_says
 from .headings import ALIASES, plain_name
@@ -100,7 +100,7 @@ def _with_exact_gaps(table: pd.DataFrame, file: IO[bytes], how: dict[str, Any]) 
     """The table with every digit of large whole numbers beside missing ones; what is beyond 64 bits stays text."""
     import pandas as pd
 
-    large = [name for name in table.select_dtypes("float64") if table[name].abs().ge(2**53).any()]
+    large = rounded_columns(table)
     objects = table.columns[[kind.name == "object" for kind in table.dtypes]]
     if large:
         file.seek(0)
@@ -172,7 +172,7 @@ def _large_with_gaps(column: Any) -> bool:
     if not (pa.types.is_int64(column.type) or pa.types.is_uint64(column.type)) or not column.null_count:
         return False
     ends = pc.min_max(column).as_py()
-    return ends["min"] is not None and max(-ends["min"], ends["max"]) >= 2**53
+    return ends["min"] is not None and beyond_floats(ends["min"], ends["max"])
 
 # %% ../../nbs/ground/06_tables.ipynb #212a0661
 def refuse_twins(names: Sequence[Any]) -> None:
@@ -347,7 +347,7 @@ def under_each_other(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     for table in tables:
         at_risk = [name for name in table if str(table[name].dtype) in ("int64", "uint64") and len(table)
                    and (len(kinds[name]) > 1 or not all(name in each for each in tables))
-                   and max(-int(table[name].min()), int(table[name].max())) >= 2**53]
+                   and beyond_floats(int(table[name].min()), int(table[name].max()))]
         ready.append(table.astype({name: "Int64" if table[name].max() < 2**63 else "UInt64" for name in at_risk}))
     return pd.concat(ready, ignore_index=True)
 

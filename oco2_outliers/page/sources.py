@@ -18,7 +18,7 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.files import check_together
 from ..ground.foreign_tables import plain_table
-from ..ground.ids import exact_id
+from ..ground.ids import known_ids
 from ..ground.saved_results import saved_table
 from ..ground.tables import read_any_table
 from ..ground.words import counted
@@ -97,9 +97,7 @@ def _whole_ids(column: pd.Series, where: str) -> pd.Series:
     """Ids that were text as integers, to the last digit; a missing one stays missing, for a page can do without."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column
-    # A float would stand in for a missing integer, and does not hold 64 bits.
-    ids = [pd.NA if gone else exact_id(value, where) for value, gone in zip(column, column.isna())]
-    return pd.Series(ids, index=column.index, dtype="Int64" if column.isna().any() else "int64")
+    return known_ids(column, where)
 
 # %% ../../nbs/page/00_sources.ipynb #e987bdd6
 def _with_whole_ids(table: pd.DataFrame, where: str) -> pd.DataFrame:
