@@ -54,6 +54,11 @@ def conda_requirement(line: str) -> str:
     return f"{CONDA_NAMES.get(name, name.lower())} {version}".strip()
 
 
+def conda_requirements(known: SectionProxy) -> list[str]:
+    """Python, and what the project needs, as conda writes it."""
+    return [f"python >={known['min_python']}", *map(conda_requirement, lines(known["requirements"]))]
+
+
 # ---------------------------------------------------------------- the files
 
 def citation(known: SectionProxy) -> str:
@@ -80,17 +85,15 @@ def environment(known: SectionProxy) -> str:
 
     OpenCV comes by pip: conda's build bears another name there, so pip would add a second one over the same files.
     """
-    wanted = [conda_requirement(line) for line in lines(known["requirements"])
-              if not line.startswith("opencv-python-headless")]
+    python, *wanted = [line for line in conda_requirements(known) if not line.startswith("py-opencv")]
     return (f"{NOTE}name: {known['lib_name']}\nchannels:\n  - conda-forge\n  - nodefaults\ndependencies:\n"
-            f"{listed(['python >=' + known['min_python'], 'pip', *wanted], '  ')}"
+            f"{listed([python, 'pip', *wanted], '  ')}"
             f"  - pip:\n{listed(['-e .[lab]'], '      ')}")
 
 
 def recipe(known: SectionProxy) -> str:
     """conda/meta.yaml: the package as conda-build makes it, out of the clone in which it stands."""
-    python = f"python >={known['min_python']}"
-    run = [python, *(conda_requirement(line) for line in lines(known["requirements"]))]
+    run = conda_requirements(known)
     script = "{{ PYTHON }} -m pip install . --no-deps --no-build-isolation -vv"
     command = known["console_scripts"].split("=")[0]
     entry = known["console_scripts"].replace("=", " = ")
@@ -98,7 +101,7 @@ def recipe(known: SectionProxy) -> str:
             f"package:\n  name: {known['lib_name']}\n  version: {json.dumps(known['version'])}\n\n"
             f"source:\n  path: ..\n\nbuild:\n  number: 0\n  noarch: python\n  script: {json.dumps(script)}\n"
             f"  entry_points:\n{listed([entry], '    ')}\n"
-            f"requirements:\n  host:\n{listed([python, 'pip', 'setuptools >=77'], '    ')}"
+            f"requirements:\n  host:\n{listed([run[0], 'pip', 'setuptools >=77'], '    ')}"
             f"  run:\n{listed(run, '    ')}\n"
             f"test:\n  imports:\n{listed([known['lib_path']], '    ')}"
             f"  commands:\n{listed([command + ' --version', command + ' isolate --help'], '    ')}\n"
@@ -133,9 +136,10 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
         said = disagreements(root, asked.tag)
         print(*said, sep="\n", end="\n" * bool(said))
         return 1 if said else 0
+    known = settings(root)
     for name, made in FILES.items():
         (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_text(made(settings(root)), encoding="utf-8")
+        (root / name).write_text(made(known), encoding="utf-8")
     return 0
 
 
