@@ -36,7 +36,7 @@ from .shell.embedding_commands import embeddings_app
 from .shell.export_commands import export_commands
 from .shell.fetch_commands import fetch_commands
 from .shell.gallery_commands import gallery_commands
-from .shell.options import Decimal, Encoding, InputStore, Seed, Separator, store_of
+from .shell.options import Decimal, Encoding, InputStore, OutputStore, Seed, Separator, store_of
 from .shell.link_commands import WithinHours, hours_or_any, link_commands
 from .shell.poster_commands import poster_commands
 from .shell.report_commands import report_commands
@@ -182,8 +182,7 @@ def _isolate_command(
 @soundings_app.command("simulate")
 def _simulate_command(
     name: Annotated[str, typer.Argument(help="Name of the granule in the store, ending in .nc4.")] = "granule.nc4",
-    store: Annotated[str | None, typer.Option(help="Store to write to: a folder or a URL. Default: OCO2_STORE, or the "
-                                              "user data folder.")] = None,
+    store: OutputStore = None,
     random_state: Seed = 0,
 ) -> None:
     """Make a realistic granule with known bad soundings, and print which they are."""

@@ -69,8 +69,7 @@ def _fault(needed: Requirement) -> str:
 # %% ../../nbs/shell/35_doctor.ipynb #0cf8bb60
 def _library(needed: Requirement) -> Finding:
     """Whether a package that all need is there."""
-    fault = _fault(needed)
-    if fault:
+    if fault := _fault(needed):
         return Finding(needed.name, "wrong", fault, f"pip install '{needed.name}{needed.specifier}'")
     return Finding(needed.name, "ok", str(_version(needed.name)))
 
@@ -170,11 +169,12 @@ def common_folder(folders: list[str]) -> str:
 def folder_finding(what: str, folder: Path, mend: str) -> Finding:
     """Whether a folder can be written to, or made."""
     there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
-    words = printable(folder) + ("" if there == folder else ", made when something is first written to it")
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return Finding(what, "ok", words)
-    reason = "cannot be written to" if there.is_dir() else "is no folder"
-    return Finding(what, "wrong", f"{printable(folder)}: {printable(there)} {reason}", mend)
+    shown = printable(folder)
+    if not there.is_dir():
+        return Finding(what, "wrong", f"{shown}: {printable(there)} is no folder", mend)
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding(what, "wrong", f"{shown}: {printable(there)} cannot be written to", mend)
+    return Finding(what, "ok", shown + ("" if there == folder else ", made when something is first written to it"))
 
 # %% ../../nbs/shell/35_doctor.ipynb #286cdb05
 def cache_folders() -> Iterator[Finding]:

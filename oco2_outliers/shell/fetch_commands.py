@@ -13,6 +13,7 @@ import typer
 from ..ground.errors import printable
 from ..runs.tasks import box_from
 from .boundary import EndsWith
+from .options import OutputStore
 from .run_files import CommandApp
 from .tables import TableOut, keep_table, say_notes, shown_table, table_target
 
@@ -29,8 +30,6 @@ _From = Annotated[str, typer.Option("--from", help="First day, UTC, like 2018-08
 _To = Annotated[str | None, typer.Option("--to", help="Last day; by default the first one alone.")]
 _Box = Annotated[str | None, typer.Option(help="west,south,east,north in degrees: only files that touch it; west above "
                                           "east crosses the dateline.")]
-_Into = Annotated[str | None, typer.Option("--store", help="Store to write to: a folder or a URL. Default: OCO2_STORE, "
-                                           "or the user data folder.")]
 _Version = Annotated[str | None, typer.Option("--product-version", help="Version of the product, like 11.2r. "
                                               "Default: the newest.")]
 _Prefix = Annotated[str, typer.Option(help="What the names in the store begin with, like lite/.")]
@@ -68,7 +67,7 @@ def _end_of(done: Fetched) -> None:
 # %% ../../nbs/shell/37_fetch_commands.ipynb #93964107
 @fetch_commands.command("fetch")
 def _fetch_command(
-    first: _From, last: _To = None, product: _Product = "OCO2_L2_Lite_FP", box: _Box = None, store: _Into = None,
+    first: _From, last: _To = None, product: _Product = "OCO2_L2_Lite_FP", box: _Box = None, store: OutputStore = None,
     version: _Version = None, prefix: _Prefix = "", check: _Check = False, dry_run: _DryRun = False,
     out: TableOut = None,
 ) -> None:

@@ -18,6 +18,8 @@ __all__ = []
 # %% ../../nbs/shell/05_options.ipynb #c19ee1df
 InputStore = Annotated[str | None, typer.Option("--store", help="Store that holds the input: a folder or a URL. "
                                                 "Default: local paths.")]
+OutputStore = Annotated[str | None, typer.Option("--store", help="Store to write to: a folder or a URL. Default: "
+                                                 "OCO2_STORE, or the user data folder.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers; the same seed gives the same result.", min=0)]
 Encoding = Annotated[str | None, typer.Option(help="Letters of a CSV, like cp1252 or utf-16, if its first bytes do "
                                               "not tell.")]
