@@ -15,7 +15,7 @@ from typing import Any
 from .remote import Synced, fetch_remote
 from ..ground.errors import InputError, one_line, printable
 from ..ground.files import is_temporary, whole_file
-from ..ground.names import inside
+from ..ground.names import inside, names_drive
 from ..ground.work import progress
 from ..store.calls import find_place
 from ..store.transfers import local_targets, run_all, transfer_bar
@@ -178,10 +178,10 @@ def sync(source: str | os.PathLike, dest: str | os.PathLike, progress: bool | No
         raise InputError("the files come into a folder of this disk: give its name")
     if target.exists() and not target.is_dir():
         raise InputError(f"{printable(target)} is a file: give the folder that the pictures come into")
-    if "://" in text:
+    if "://" in text and not names_drive(text):
         return _fetch_store(text, target)
     if os.path.isdir(text):
         return _fetch_folder(Path(text), target, progress)
-    if isinstance(source, os.PathLike) or ":" not in text or os.path.exists(text):
+    if isinstance(source, os.PathLike) or ":" not in text or os.path.exists(text) or names_drive(text):
         raise FileNotFoundError(f"no such folder: {printable(text)}")
     return fetch_remote(text, target)

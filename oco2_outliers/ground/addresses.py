@@ -15,6 +15,7 @@ import fsspec
 
 from .errors import InputError, one_line, printable
 from .limits import limited, refuse_beyond, refuse_odd_file
+from .names import names_drive
 from .tables import GRANULES
 from .words import counted
 
@@ -40,7 +41,7 @@ def place_of(address: str | os.PathLike, options: Mapping | None = None) -> tupl
     text = os.fspath(address)
     if not text.strip():
         raise InputError("an empty name is no address; give a path or a URL")
-    if "://" not in text:
+    if "://" not in text or names_drive(text):
         return fsspec.filesystem("file"), os.path.abspath(os.path.expanduser(text))
     local = text.startswith("file://")
     try:

@@ -15,6 +15,7 @@ import shutil
 import socket
 import stat
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from .errors import InputError, printable
+from .locks import take_lock
 from .telling import LOG
 
 # %% auto #0
@@ -99,16 +101,10 @@ def process_state(pid: int, tick: int = 0) -> str:
 # %% ../../nbs/ground/02_files.ipynb #989dc870
 def _is_locked(path: str | os.PathLike) -> bool:
     """Whether somebody holds a lock on a file, as far as the system tells."""
-    with suppress(ImportError, OSError):  # no such locks here, or no file to open
-        import fcntl
-
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            return False
-        with open(path, "rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
+    with suppress(OSError):  # no locks on this disk, or no file to open
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            with open(path, "rb") as file:
+                return take_lock(file.fileno(), shared=True) is False
     return False
 
 # %% ../../nbs/ground/02_files.ipynb #132188db
@@ -183,12 +179,31 @@ def _refuse_device(target: Path) -> None:
             raise InputError(f"{target} is a device or a pipe, no file: give the output another name")
 
 # %% ../../nbs/ground/02_files.ipynb #2d93b98d
+_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds
+_IN_USE = (5, 32, 33)  # what Windows says of a file that another program has open
+
+
+def put_in_place(part: Path, target: Path) -> None:
+    """Give a finished file its name; where another program has the old one open, wait a little, then say so."""
+    for wait in (*_WAITS, None):
+        try:
+            os.replace(part, target)
+            return
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _IN_USE:
+                raise
+        if wait is not None:
+            time.sleep(wait)
+    raise InputError(f"{printable(target)} cannot be replaced: close the program that has it open, then run the same "
+                     "command again")
+
+
 def _publish(part: Path, target: Path, durable: bool) -> None:
     """Give a finished temporary file the name of its target."""
     _refuse_device(target)
     if durable:
         to_disk(part)
-    os.replace(part, target)
+    put_in_place(part, target)
     if durable:
         to_disk(target.parent)
     LOG.debug("wrote %s", printable(target))
@@ -365,7 +380,7 @@ def _move_all(scratch: Path, out: Path, last: str | None) -> None:
     for file in written:
         if file.name == last:
             to_disk(out)
-        os.replace(file, out / file.name)
+        put_in_place(file, out / file.name)
 
 # %% ../../nbs/ground/02_files.ipynb #b9fc3b96
 @contextmanager

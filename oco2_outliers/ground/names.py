@@ -14,6 +14,38 @@ from .errors import InputError
 # %% auto #0
 __all__ = []
 
+# %% ../../nbs/ground/01_names.ipynb #0617ef17
+SYSTEM = os.name  # nt is Windows
+_DEVICES = re.compile(r"(?i)con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9\xb9\xb2\xb3]")
+_NO_LETTERS = re.compile(r'[<>:"|?*\x00-\x1f]')
+
+
+def refused_by_windows(part: str) -> str:
+    """Why Windows has no file or folder of that name; nothing where it may have one."""
+    if is_device(part):
+        return "it is the name of a device"
+    if part != part.rstrip(" ."):
+        return "it ends in a dot or a blank"
+    found = _NO_LETTERS.search(part)
+    return f"it holds {found[0]!r}" if found else ""
+
+
+def is_device(part: str) -> bool:
+    """Whether Windows takes a name, whatever its ending, for a device."""
+    return _DEVICES.fullmatch(part.partition(".")[0].rstrip(" ")) is not None
+
+# %% ../../nbs/ground/01_names.ipynb #78e033b2
+def names_drive(text: str) -> bool:
+    """Whether a text begins with the drive of a disk, on the system that has such; what looks so is no URL or host."""
+    return SYSTEM == "nt" and re.match(r"[A-Za-z]:", text) is not None
+
+
+def refuse_on_windows(name: str) -> None:
+    """Refuse a name that Windows cannot have, if this is Windows."""
+    for part in name.split("/") if SYSTEM == "nt" else ():
+        if why := refused_by_windows(part):
+            raise InputError(f"{name!r} is refused: {why}, and Windows has no such file; rename it")
+
 # %% ../../nbs/ground/01_names.ipynb #c76f5697
 def safe_name(name: str) -> str:
     """`name` as a relative path that stays where it is put, or InputError naming it."""
@@ -24,6 +56,7 @@ def safe_name(name: str) -> str:
     )
     if bad:
         raise InputError(f"{name!r} is refused: such a name could leave the folder it is written to")
+    refuse_on_windows(name)
     return "/".join(part for part in parts if part)
 
 # %% ../../nbs/ground/01_names.ipynb #926a16f1
@@ -45,4 +78,5 @@ def writable_target(path: str | os.PathLike) -> Path:
         raise FileNotFoundError(f"no such folder: {path.parent}")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
+    refuse_on_windows(path.name)
     return path

@@ -24,6 +24,7 @@ from PIL import Image
 from ..ground.errors import InputError, printable
 from ..ground.files import write_whole
 from ..ground.limits import refuse_odd_file
+from ..ground.names import is_device
 from ..ground.numbers import real_number, whole_number
 from ..ground.words import counted
 from ..ground.work import progress
@@ -36,13 +37,10 @@ from .web_pictures import MOST_BYTES, Answer, as_jpeg, fetch_picture, opened_pic
 __all__ = ['TileSource', 'tile_picture']
 
 # %% ../../nbs/maps/70_tiles.ipynb #8388fe85
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
-
-
 def picture_name(name: str) -> str:
     """The name of the file, without ending, for the picture of a tile."""
     plain = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).lstrip(".-").rstrip(".")[:100]
-    if plain == name and plain and not _RESERVED.fullmatch(plain):
+    if plain == name and plain and not is_device(plain):
         return plain
     digits = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{plain or 'tile'}-{digits}"

@@ -14,11 +14,11 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from ..ground.errors import InputError
 from ..ground.files import MACHINE, began, is_dead
+from ..ground.locks import take_lock
 from .folder import RunFolder, json_line, parsed
 
 # %% auto #0
@@ -51,20 +51,24 @@ def _in_use(out: RunFolder, said: bytes) -> InputError:
     return InputError(f"{out.shown} is in use by {who}; wait for it, or give this run another --out")
 
 # %% ../../nbs/runs/02_locking.ipynb #39677259
-def _locked_file(out: RunFolder, lock: Callable[[Any], None]) -> io.FileIO:
-    """The lock file of a folder, open and locked."""
+def _locked_file(out: RunFolder) -> io.FileIO | None:
+    """The lock file of a folder, open and locked; None where the system knows no locks."""
     path = out.path(".lock")
     while True:
         file = open(path, "a+b", buffering=0)  # noqa: SIM115 - held as long as the run
         try:
-            lock(file)
-        except OSError as error:
+            held = take_lock(file.fileno())
+        except OSError:
+            file.close()
+            raise
+        if held is None:
+            file.close()
+            return None
+        if not held:
             file.seek(0)
             said = file.read(1000)
             file.close()
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise _in_use(out, said) from None
-            raise
+            raise _in_use(out, said)
         if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file.fileno())):
             return file
         file.close()
@@ -74,12 +78,12 @@ def _locked_file(out: RunFolder, lock: Callable[[Any], None]) -> io.FileIO:
 def _file_lock(out: RunFolder) -> Iterator[None]:
     """Hold the lock of the kernel on a file; where the system or the disk knows none, the lock is an object."""
     try:
-        import fcntl
-
-        file = _locked_file(out, lambda file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
-    except (ImportError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
+        file = _locked_file(out)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
             raise
+        file = None
+    if file is None:
         with _object_lock(out):
             yield
         return
@@ -92,6 +96,9 @@ def _file_lock(out: RunFolder) -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.unlink(out.path(".lock"))
         file.close()
+        if os.name == "nt":  # an open file cannot be removed there, and so not that of another run
+            with contextlib.suppress(OSError):
+                os.unlink(out.path(".lock"))
 
 # %% ../../nbs/runs/02_locking.ipynb #62055cb8
 _BEAT, _FRESH, _SETTLE = 10.0, 600.0, 0.3  # seconds

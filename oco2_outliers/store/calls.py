@@ -19,6 +19,7 @@ from ..ground.addresses import place_of
 from ..ground.errors import InputError, printable, without_secrets
 from ..ground.files import WholeText
 from ..ground.ids import exact_id, exact_ids
+from ..ground.names import names_drive
 from ..ground.overwriting import refuse_overwriting
 from ..ground.tables import read_table, table_kind
 from ..ground.words import counted
@@ -66,7 +67,7 @@ _ELSEWHERE = ("http", "https", "github", "data", "git")  # can be read, and hold
 
 def _folder(address: str, container: str) -> Folder:
     """A folder of the disk, or of the filesystem of fsspec that an address names."""
-    kind, colon, rest = address.partition("://")
+    kind, colon, rest = ("", "", "") if names_drive(address) else address.partition("://")
     if colon and kind.lower() in _ELSEWHERE:
         raise InputError(f"{without_secrets(address)}: an address of the web is no store; give a folder, "
                          "swift://container, or another URL to which files can be written")
@@ -79,7 +80,7 @@ def _folder(address: str, container: str) -> Folder:
         raise InputError(f"{without_secrets(address)}: a file:// address begins with three slashes, file:///folder")
     if "\0" in address:
         raise InputError(f"{printable(address)}: NUL is in no name of a folder")
-    return DiskFolder(Path(local_path(address)).expanduser().absolute(), container)
+    return DiskFolder(Path(local_path(address) if colon else address).expanduser().absolute(), container)
 
 # %% ../../nbs/store/11_calls.ipynb #be9f31d4
 def find_place(config: dict, root: str | os.PathLike | None, cloud: str | None, container: str,

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..ground.errors import one_line
-from ..ground.files import temporary_name
+from ..ground.files import put_in_place, temporary_name
 from ..ground.hashes import md5_of
+from ..ground.locks import take_lock
 from .account import swift_errors
 from .swift_bytes import Steady, SwiftReading, SwiftWriting, damaged, is_large, md5_of_file
 from .swift_objects import SwiftDeleting, split_path
@@ -256,14 +257,12 @@ def part_of(target: Path, etag: str) -> Path:
 # %% ../../nbs/store/04_segments.ipynb #6fd58abd
 def _lock(file: IO[bytes], part: Path) -> bool | None:
     """Lock an open file, unless another has it or the name stands for another file by now; None without locks."""
-    import fcntl
-
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        held = take_lock(file.fileno())
     except OSError:  # this disk knows no locks
         return None
+    if not held:
+        return held
     with contextlib.suppress(OSError):
         return os.path.samestat(os.fstat(file.fileno()), os.stat(part))
     return False
@@ -345,7 +344,7 @@ class SwiftReceiving(SwiftSegments):
             _verify_part(part, path, size, etag, segments)
             if mtime := _mtime(head.get("x-object-meta-mtime")):
                 os.utime(part, ns=(mtime, mtime))
-            os.replace(part, target)
+            put_in_place(part, target)
 
     def _receive_part(self, path: str, part: Path, etag: str, size: int,
                       tell_bar: Callable[[int], Any] | None) -> dict | None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..ground.errors import InputError, one_line, printable
 from ..ground.files import whole_path, write_whole
+from ..ground.locks import take_lock
 from ..ground.names import inside, safe_name
 from ..ground.numbers import shown
 from .endpoints import Endpoint, number_option, refuse_unknown_options
@@ -314,21 +315,12 @@ class _ParquetHistorian(_ParquetFolder):
 @contextmanager
 def _alone(root: Path, wait: float) -> Iterator[None]:
     """Hold the lock of a folder, after `wait` seconds at most; where the system knows no such locks, hold none."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
     end = time.monotonic() + wait
     with open(root / ".writing", "ab") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    raise InputError(f"{printable(root)}: another program is writing: try again") from None
-                time.sleep(0.02)
+        while take_lock(file.fileno()) is False:
+            if time.monotonic() >= end:
+                raise InputError(f"{printable(root)}: another program is writing: try again")
+            time.sleep(0.02)
         yield
 
 # %% ../../nbs/streams/11_file_historians.ipynb #6e1ceffa
