@@ -143,8 +143,8 @@ export class ClusteringPanel {
     };
     const rows = this.held.slice(0, -1).map((a, k) => element("tr", {}, element("th", { scope: "row", text: a.column.label }),
       ...this.held.slice(1).map((b, j) => (j >= k ? cell(a, b) : element("td", {})))));
-    const caption = element("caption", { text: "How far two agree: 1 the same groups, 0 as much as chance; rows without a group in one of them are left out." });
-    return this.agreement.replaceChildren(element("table", { class: "ox-plain" }, caption, element("thead", {}, head), element("tbody", {}, ...rows)));
+    const told = element("p", { class: "ox-sub", text: "How far two agree: 1 the same groups, 0 as much as chance; rows without a group in one of them are left out." });
+    return this.agreement.replaceChildren(told, element("table", { class: "ox-plain", "aria-label": "adjusted Rand index of each two" }, element("thead", {}, head), element("tbody", {}, ...rows)));
   }
 }
 
