@@ -43,13 +43,13 @@ _FEW = 500  # points; all pairs of them are quick to compare
 
 
 def _connected_few(near: np.ndarray) -> np.ndarray:
-    """The lowest number of a point that steps lead to, for each point; `near` says which lie within one step."""
+    """As `_connected`; `near` says which points lie within one step of each other."""
     label = np.arange(len(near))
     while True:
         lower = np.where(near, label, len(near)).min(axis=1)
         lower = lower[lower]
         if (lower == label).all():
-            return label
+            return np.unique(label, return_inverse=True)[1]
         label = lower
 
 

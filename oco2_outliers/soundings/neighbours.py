@@ -41,7 +41,7 @@ def _windows(along: np.ndarray, reach: float) -> _Windows:
     begin, end = np.searchsorted(along, along - margin), np.searchsorted(along, along + margin, side="right")
     return _Windows(begin, end, int((end - begin).max()))
 
-
+# %% ../../nbs/soundings/61_neighbours.ipynb #61b00012
 def _middle_of_sorted(rows: np.ndarray, n: np.ndarray) -> np.ndarray:
     """The median of the first n values of each sorted row."""
     at = np.arange(len(rows))
