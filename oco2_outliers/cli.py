@@ -5,6 +5,9 @@
 # %% ../nbs/90_cli.ipynb #34f26689
 from __future__ import annotations
 
+import copy
+import functools
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -92,6 +95,27 @@ def _common(
     LOG.setLevel(level_asked(quiet, verbose))
     context.with_resource(step(f"all of {context.invoked_subcommand}"))
 
+# %% ../nbs/90_cli.ipynb #90c00002
+def _with_only(program: typer.Typer, command: str) -> typer.Typer | None:
+    """A program with this one of its commands or groups, or None where it has none of that name."""
+    commands = [each for each in program.registered_commands if each.name == command]
+    groups = [each for each in program.registered_groups if each.name == command]
+    for group in program.registered_groups:
+        if not isinstance(group.name, str) and group.typer_instance:  # its commands are those of the program
+            commands += [each for each in group.typer_instance.registered_commands if each.name == command]
+    if len(commands) + len(groups) != 1:
+        return None
+    only = copy.copy(program)
+    only.registered_commands, only.registered_groups = commands, groups
+    return only
+
+
+@functools.cache
+def _program_for(command: str) -> typer.Typer:
+    """The program that is asked for a command."""
+    completing = any(name.endswith("_COMPLETE") for name in os.environ)
+    return (None if completing else _with_only(app, command)) or app
+
 # %% ../nbs/90_cli.ipynb #668c8940
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
@@ -112,8 +136,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["isolate", "absent.csv"])
     2
     """
-    arguments = None if argv is None else list(argv)
-    return within_boundary(lambda: app(args=arguments, prog_name="oco2-outliers", standalone_mode=False))
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    program = _program_for(next((each for each in arguments if not each.startswith("-")), ""))
+    return within_boundary(lambda: program(args=arguments, prog_name="oco2-outliers", standalone_mode=False))
 
 # %% ../nbs/90_cli.ipynb #c2042359
 _ROW_HELP = {each.name: f"{each.help[0].upper()}{each.help[1:]}" for each in ROWS}
@@ -148,7 +173,7 @@ _DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows wi
 @app.command("isolate")
 def _isolate_command(
     inputs: _Inputs,
-    out: Annotated[Path, typer.Option(help="Folder for the seven result files and run.yaml.")] = Path("isolated"),
+    out: Annotated[Path, typer.Option(help="Folder for the result files and run.yaml.")] = Path("isolated"),
     store: InputStore = None,
     eps: _Eps = "auto",
     min_samples: _Group = "auto",
@@ -162,6 +187,7 @@ def _isolate_command(
     across: Annotated[float, typer.Option(help="And at most so far across it, km.")] = 10.0,
     drop_missing: _DropMissing = False,
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
+    figures: Annotated[bool, typer.Option(help="Draw the two figures; they take half of the time.")] = True,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
     encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
@@ -171,11 +197,12 @@ def _isolate_command(
 
     result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
                      preset=preset, features=names_from(features), context=context, along=along, across=across,
-                     drop_missing=drop_missing, n_jobs=jobs,
+                     drop_missing=drop_missing, figures=figures, n_jobs=jobs,
                      random_state=random_state, progress=bars_wanted(), encoding=encoding, separator=separator,
                      decimal=decimal, **_rows_asked(box, dates, quality, mode))
     print(result)
-    print(f"\nwrote {', '.join(result.FILES)} and run.yaml to {out}")
+    made = [name for name in result.FILES if figures or name not in result.FIGURES]
+    print(f"\nwrote {', '.join(made)} and run.yaml to {out}")
     print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
 
 # %% ../nbs/90_cli.ipynb #558ab0f7

@@ -45,7 +45,7 @@ from oco2_outliers.isolation.contexts import (
     told_context,
     with_context,
 )
-from .isolation.estimator import IsolatedSoundings, OneSearch
+from .isolation.judged_rows import JudgedRows, OneSearch
 from .isolation.evaluating import Evaluation, evaluate
 from .isolation.features import FeatureMatrix
 from .isolation.grouping import Groups, group_isolated, groups_text, with_groups
@@ -65,7 +65,6 @@ from oco2_outliers.isolation.reporting import (
 from .isolation.results import at_eps, compared_text, result_columns
 from .isolation.tails import TailEps
 from .soundings.exact_text import exact_numbers
-from .soundings.figures import isolated_along_track
 from oco2_outliers.soundings.inputs import (
     InputTable,
     fill_counts,
@@ -152,6 +151,8 @@ class _Asked(ShownResult):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the rows along the track, or by their number, the isolated ones marked."""
+        from oco2_outliers.soundings.figures import isolated_along_track
+
         y, rows = drawable_rows(self.table, self.matrix.features[0])
         return isolated_along_track(rows, y=y, ax=ax)
 
@@ -214,8 +215,9 @@ class IsolationResult(_Asked):
     (4.0, 'as asked', True)
     """
 
+    FIGURES: ClassVar[tuple[str, ...]] = ("isolated_along_track.png", "sweep.png")
     FILES: ClassVar[tuple[str, ...]] = ("isolated.csv", "scores.parquet", "groups.csv", "sweep.csv", "summary.json",
-                                        "isolated_along_track.png", "sweep.png")
+                                        *FIGURES)
 
     table: pd.DataFrame
     sweep: pd.DataFrame
@@ -234,13 +236,15 @@ class IsolationResult(_Asked):
         """The isolated rows, oddest first."""
         return self.table[self.table["isolated"]].sort_values("score", ascending=False, kind="stable")
 
-    def save(self, out: str | os.PathLike) -> list[Path]:
+    def save(self, out: str | os.PathLike, *, figures: bool = True) -> list[Path]:
         """Write `isolated.csv`, `scores.parquet`, `groups.csv`, `sweep.csv`, `summary.json` and two figures, or none.
 
         Parameters
         ----------
         out : path
-            Folder; made if absent. Files of an earlier run with the same names are replaced.
+            Folder; made if absent. Files of an earlier run with the same names are replaced, its figures removed.
+        figures : bool, default True
+            Draw the two figures; they take half of the time.
 
         Returns
         -------
@@ -253,8 +257,8 @@ class IsolationResult(_Asked):
             When the folder cannot be written.
         """
         with whole_folder(out, "summary.json") as scratch:
-            _write(self, scratch)
-        return [Path(out) / name for name in self.FILES]
+            _write(self, scratch, figures)
+        return _made(out, figures)
 
     def __str__(self) -> str:
         n, n_rows = int(self.table["isolated"].sum()), len(self.table)
@@ -273,8 +277,8 @@ class IsolationResult(_Asked):
 
 # %% ../nbs/04a_isolate.ipynb #2d161846
 @step("writing the result")
-def _write(result: IsolationResult, folder: Path) -> None:
-    """Write the seven files of a result into a folder."""
+def _write(result: IsolationResult, folder: Path, figures: bool) -> None:
+    """Write the files of a result into a folder."""
     isolated = _with_row_names(result.isolated.drop(columns="isolated"), result.table)
     exact_numbers(isolated).to_csv(folder / "isolated.csv", index=False)
     table, _ = storable(result.table)
@@ -283,6 +287,12 @@ def _write(result: IsolationResult, folder: Path) -> None:
     exact_numbers(result.groups).to_csv(folder / "groups.csv", index=False)
     exact_numbers(result.sweep).to_csv(folder / "sweep.csv", index=False)
     (folder / "summary.json").write_text(json.dumps(result.summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    if figures:
+        _draw(result, table, folder)
+
+
+def _draw(result: IsolationResult, table: pd.DataFrame, folder: Path) -> None:
+    """Draw the two figures of a result into a folder."""
     along = track_figure(table, result.matrix.features[0], result.eps)
     along.savefig(folder / "isolated_along_track.png", dpi=120)
     shown = result.sweep
@@ -290,6 +300,14 @@ def _write(result: IsolationResult, folder: Path) -> None:
     figure = sweep_figure(table["score"].to_numpy(), shown, result.eps, result.rule,
                           result.summary["parameters"]["scale"])
     figure.savefig(folder / "sweep.png", dpi=120)
+
+
+def _made(out: str | os.PathLike, figures: bool) -> list[Path]:
+    """The files of a finished run. Without figures those of an earlier run go: they show another result."""
+    if not figures:
+        for name in IsolationResult.FIGURES:
+            (Path(out) / name).unlink(missing_ok=True)
+    return [Path(out) / name for name in IsolationResult.FILES if figures or name not in IsolationResult.FIGURES]
 
 # %% ../nbs/04a_isolate.ipynb #72e03e0c
 def _with_row_names(isolated: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -314,7 +332,7 @@ def _all_fates(rows: _Rows, matrix: FeatureMatrix) -> dict[Hashable, Fate]:
     return {name: Fate("left out by the reader", why) for name, why in skipped.items()} | fates
 
 # %% ../nbs/04a_isolate.ipynb #afbb73c3
-def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
+def _summary(rows: _Rows, matrix: FeatureMatrix, model: JudgedRows,
              parameters: dict[str, Any]) -> dict[str, Any]:
     """Inputs, settings and counts of a run."""
     from oco2_outliers.ground.version import VERSION
@@ -336,7 +354,7 @@ def _summary(rows: _Rows, matrix: FeatureMatrix, model: IsolatedSoundings,
 
 # %% ../nbs/04a_isolate.ipynb #0b69644b
 @step("scores, reasons and groups")
-def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: IsolatedSoundings,
+def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: JudgedRows,
             parameters: dict[str, Any], context: Context, limit: float | None) -> IsolationResult:
     """The judged rows with their scores on the index of the input, and all that is to be told about the run."""
     scored = rows.table.loc[matrix.X.index].join(result_columns(model, matrix))
@@ -367,7 +385,7 @@ def isolate(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLike |
             along: float = 20.0, across: float = 10.0, drop_missing: bool = False,
             box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
             quality: int | Sequence[int] | None = None, mode: int | str | Sequence[int | str] | None = None,
-            random_state: int | None = 0, n_jobs: int | None = None, progress: bool = False,
+            figures: bool = True, random_state: int | None = 0, n_jobs: int | None = None, progress: bool = False,
             encoding: str | None = None, separator: str | None = None, decimal: str | None = None) -> IsolationResult:
     """Find the isolated soundings of one or more files.
 
@@ -378,7 +396,7 @@ def isolate(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLike |
         addresses (``swift://container/prefix``), as in `map_files`. Several are pooled, each file once. A table in
         memory may be one of pandas or polars, anything that speaks Arrow, or an xarray Dataset on one dimension.
     out : path, optional
-        Folder for the seven result files; nothing is written without it.
+        Folder for the result files; nothing is written without it.
     store : str or Datasets, optional
         Where `inputs` are names of objects: a folder, a URL, or a `Datasets`. By default they are local paths.
     eps : float, sequence of float, str, default "auto"
@@ -407,6 +425,8 @@ def isolate(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLike |
         dropped, and counted.
     box, dates, quality, mode
         Judge only these soundings, see `read_lite`; how many were left out is said.
+    figures : bool, default True
+        Draw the two figures when `out` is given; without them a file takes half of the time.
     random_state : int, optional
         For tables above 10,000 rows: the 2,000 rows that all are compared with, and the silhouettes, are drawn.
     n_jobs : int, optional
@@ -466,7 +486,9 @@ def isolate(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLike |
                       **told_selection(selection | dialect)}
         result = _result(rows, matrix, swept, model, parameters, question, limit)
         if scratch is not None:
-            _write(result, scratch)
+            _write(result, scratch, figures)
+    if out is not None:
+        _made(out, figures)
     return result
 
 # %% ../nbs/04a_isolate.ipynb #6d0c9dd0

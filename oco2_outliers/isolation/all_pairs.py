@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from sklearn.metrics import pairwise_distances
 
 from ..ground.errors import InputError, one_line
 from ..ground.numbers import shown
@@ -26,6 +25,8 @@ def _pairs(A, B, metric, params):
         return squared_distance(A[:, None, :], B[None, :, :])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         try:
+            from sklearn.metrics import pairwise_distances  # here, because most metrics need none, and it loads slowly
+
             distances = pairwise_distances(A, B, metric=metric, **(params or {}))
         except (TypeError, ValueError) as error:
             if callable(metric):

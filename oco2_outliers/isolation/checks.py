@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils import check_array
 
 from ..ground.numbers import real_number, whole_number
 from .features import refuse_missing
@@ -40,6 +39,8 @@ def checked_rows(X: ArrayLike, keep: bool = False) -> np.ndarray:
     if type(X) is np.ndarray and X.dtype == dtype and X.ndim == 2 and X.size and X.flags.c_contiguous:
         rows: np.ndarray = X
     else:
+        from sklearn.utils import check_array  # here, because most rows need no such help, and it takes long to load
+
         rows = check_array(X, dtype=dtype, order="C", ensure_all_finite=False)
     if not all(np.isfinite(rows[begin : begin + 4096]).all() for begin in range(0, len(rows), 4096)):
         refuse_missing(pd.DataFrame(rows))

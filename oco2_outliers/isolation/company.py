@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.neighbors import KDTree
 
 from ..ground.numbers import seed_of, whole_number
 from .paths import neighbour_search, path_for, threads_for
@@ -53,6 +52,8 @@ def group_size(n_rows: int) -> int:
 # %% ../../nbs/isolation/13a_company.ipynb #66915f44
 def _nearest_in_batches(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Least max(core2(q), d2(x, q)) for each row x and the q that gives it, from scikit-learn's tree."""
+    from sklearn.neighbors import KDTree  # here, because it takes long to load and compiled code needs none
+
     best, where = np.full(len(X), np.inf), np.full(len(X), -1)
     todo = np.arange(len(X))
     tree = KDTree(fitted)

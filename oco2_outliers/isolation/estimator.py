@@ -5,9 +5,7 @@
 # %% ../../nbs/isolation/19_estimator.ipynb #a33a0879
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -16,159 +14,11 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..ground.errors import InputError, one_line
-from ..ground.numbers import shown
-from ..ground.work import count_threads
-from .all_pairs import AllPairs, TooFew, radius_of_new_any_metric
-from .checks import checked_eps, checked_group, unmasked
-from .company import AUTO, company_search, group_size, nearest_company
-from .features import require_columns
-from .radii import choose_eps
-from .reasons import explanations
-from .scores import checked_draw, score_labelings, silhouettes
-from .squares import chord_of, half_square, power_for, radius_of, times_power
-from .sweeps import sweep_table
-from .tails import tail_eps
+from .checks import unmasked
+from .judged_rows import Judge
 
 # %% auto #0
 __all__ = ['IsolatedSoundings']
-
-# %% ../../nbs/isolation/19_estimator.ipynb #d3c1f28f
-@dataclass(frozen=True)
-class _Units:
-    """The metric of a model: whether its distances are squares, and of which unit."""
-
-    metric: Any
-    params: dict | None
-    n_jobs: int | None
-    power: int = 0  # rows are multiplied by so many powers of two before they are searched
-    chords: bool = False  # cosine distances are searched as chords
-
-    @property
-    def squared(self):
-        """Whether a search answers in squares."""
-        return self.metric == "euclidean" or self.chords
-
-    def as_radius(self, value):
-        """A radius from what a search gives."""
-        if self.squared:
-            return half_square(value) if self.chords else radius_of(value, self.power)
-        return value
-
-    def searched_eps(self, eps):
-        """This eps as a search knows it."""
-        return chord_of(eps) if self.chords else times_power(eps, self.power)
-
-    def limit(self, eps):
-        """What a search compares with, for this eps."""
-        radius = self.searched_eps(eps)
-        return radius * radius if self.squared else eps
-
-# %% ../../nbs/isolation/19_estimator.ipynb #cf20c7c7
-def _cosine_radius_of_new(X, fitted, core2, n_jobs):
-    """Isolation radius of new directions; a row without one is 1 away from every other, as scikit-learn has it."""
-    reach2, known = np.full(len(X), max(2.0, core2.min())), X.any(axis=1)
-    if known.any():
-        power = power_for(X[known], fitted)
-        new, fitted = times_power(X[known], power), times_power(fitted, power)
-        reach2[known] = nearest_company(new, fitted, core2, n_jobs, metric="cosine")[0]
-    return half_square(reach2)
-
-# %% ../../nbs/isolation/19_estimator.ipynb #0eef5e5e
-class _Measure(_Units):
-    """The metric of a model, with the search that answers for it."""
-
-    def searched(self, X, min_samples, weight, random_state=0):
-        """What answers `core2`, `radii2` and `labels` for these rows, and how many rows make a group."""
-        if self.metric == "precomputed" and X.shape[0] != X.shape[1]:
-            raise InputError(f"a matrix of distances has as many columns as rows, not {X.shape[0]} x {X.shape[1]}")
-        X = times_power(X, self.power)
-        if not self.squared or weight is not None:
-            n_rows = len(X) if weight is None else max(1, round(weight.sum()))
-            m = group_size(n_rows) if min_samples == AUTO else min_samples
-            return AllPairs(X, np.ones(len(X)) if weight is None else weight, self.metric, self.params), m
-        if min_samples != AUTO and len(X) < min_samples:
-            return TooFew(len(X)), min_samples
-        return company_search(X, min_samples, self.n_jobs, random_state, metric=self.metric)
-
-    def labels(self, search, eps, min_samples):
-        """Labels at every eps."""
-        return search.labels([self.searched_eps(e) for e in eps], min_samples)
-
-    def radius_of_new(self, X, fitted, core):
-        """Isolation radius of rows against the fitted ones."""
-        if self.chords:
-            return _cosine_radius_of_new(X, fitted, core, self.n_jobs)
-        if not self.squared:
-            return radius_of_new_any_metric(X, fitted, core, self.metric, self.params)
-        return self.reach2_of_new(X, fitted, core)[0]
-
-
-
-    def reach2_of_new(self, X, fitted, core, eps=None):
-        """Isolation radius of rows against the fitted ones, and whether it is within eps."""
-        power = power_for(X, fitted)  # new rows may be larger or smaller than the fitted ones
-        X, fitted = times_power(X, power), times_power(fitted, power)
-        core2 = times_power(core, 2 * (power - self.power))
-        limit: float | None = None if eps is None else float(times_power(eps, power))
-        reach2, _ = nearest_company(X, fitted, core2, self.n_jobs, limit)
-        return radius_of(reach2, power), None if limit is None else reach2 <= limit * limit
-
-# %% ../../nbs/isolation/19_estimator.ipynb #763b1d14
-_QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-
-
-def _best_silhouette(usable, X, search, min_samples, measure) -> float | None:
-    """The quantile of the radii with the best silhouette, or None where no quantile has one."""
-    eps = np.unique(np.quantile(usable, _QUANTILES, method="higher"))
-    scores = silhouettes(X, measure.labels(search, eps, min_samples), max_rows=2000, random_state=0,
-                         n_jobs=measure.n_jobs)["silhouette"]
-    return float(eps[scores.argmax()]) if scores.notna().any() else None
-
-# %% ../../nbs/isolation/19_estimator.ipynb #d719c469
-def _counted(measure, X, search, radius, min_samples, weight):
-    """Rows, search, radii and weights without the rows of weight 0."""
-    if weight is None or not (weight == 0).any():
-        return X, search, radius, weight
-    counted = weight > 0
-    X = X[np.ix_(counted, counted)] if measure.metric == "precomputed" else X[counted]
-    search, _ = measure.searched(X, min_samples, weight[counted])
-    return X, search, measure.as_radius(search.radii2(min_samples)), weight[counted]
-
-# %% ../../nbs/isolation/19_estimator.ipynb #2031f671
-def _chosen_eps(asked, measure, X, search, radius, min_samples, weight, by_tails=False) -> float:
-    """The number that was asked for, or the choice of the model."""
-    if not isinstance(asked, str) and not callable(asked):
-        return checked_eps(asked)
-    if isinstance(asked, str) and asked not in ("auto", "silhouette"):
-        raise InputError(f"eps must be 'auto', 'silhouette' or a number above 0, not {asked!r}")
-    if (asked, measure.metric) == ("silhouette", "precomputed"):
-        raise InputError("eps 'silhouette' needs the rows, not their distances; take 'auto' or a number")
-    X, search, radius, weight = _counted(measure, X, search, radius, min_samples, weight)
-    usable = radius[np.isfinite(radius) & (radius > 0)]
-    if len(usable) == 0:
-        return 1.0
-    if callable(asked):
-        return checked_eps(asked(radius))
-    best = _best_silhouette(usable, X, search, min_samples, measure) if asked == "silhouette" else None
-    if best is not None:
-        return best
-    return tail_eps(radius, X.shape[1], weight).eps if by_tails else choose_eps(radius, sample_weight=weight)
-
-# %% ../../nbs/isolation/19_estimator.ipynb #9be3678d
-def _units(scale, names, by_name):
-    """Units of each feature per unit of X; one number for each feature, or an error."""
-    if isinstance(scale, pd.Series) and by_name:
-        require_columns(scale.to_frame().T, list(names))
-        scale = scale[list(names)]
-    try:
-        units = np.ones(len(names)) if scale is None else np.asarray(scale, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"scale must hold one number for each of the {len(names)} features") from None
-    if units.shape != (len(names),):
-        raise InputError(f"scale must hold one number for each of the {len(names)} features, not {units.shape}")
-    if (units <= 0).any() or np.isinf(units).any():
-        raise InputError("scale must hold finite numbers above 0, or NaN where a unit is not known")
-    return units
 
 # %% ../../nbs/isolation/19_estimator.ipynb #b9b9b921
 def _weights(sample_weight: ArrayLike, rows: np.ndarray) -> np.ndarray:
@@ -183,80 +33,8 @@ def _weights(sample_weight: ArrayLike, rows: np.ndarray) -> np.ndarray:
         raise InputError("sample_weight must hold finite numbers")
     return weight
 
-# %% ../../nbs/isolation/19_estimator.ipynb #c37bddd8
-def _check_metric(metric: Any, params: Any) -> None:
-    """Refuse a metric that is neither a name nor a function, and parameters of it that are no dict."""
-    if not isinstance(metric, str) and not callable(metric):
-        raise InputError(f"metric must be a name or a function, not {shown(metric)}")
-    if not isinstance(params, dict | None):
-        raise InputError(f"metric_params must be a dict or None, not {shown(params)}")
-
-# %% ../../nbs/isolation/19_estimator.ipynb #224d8e74
-class _Searcher:
-    """What `IsolatedSoundings` is asked for, and its search."""
-
-    eps: Any
-    min_samples: Any
-    random_state: int | None
-    n_jobs: int | None
-    metric: Any
-    metric_params: dict | None
-
-    _power, _chords = 0, False
-
-    def _measure(self) -> _Measure:
-        return _Measure(self.metric, self.metric_params, self.n_jobs, self._power, self._chords)
-
-    def _search(self, rows: np.ndarray, weight: np.ndarray | None) -> Any:
-        """Search the rows; keep their radii and core distances; returns what answers for labels."""
-        names = getattr(self, "feature_names_in_", None)
-        count_threads(self.n_jobs)  # refuses what is no number of threads
-        _check_metric(self.metric, self.metric_params)
-        self._chords = (isinstance(self.metric, str) and self.metric == "cosine" and weight is None
-                        and not self.metric_params and bool(rows.any(axis=1).all()))
-        self._power = power_for(rows, names=names) if self._chords or self.metric == "euclidean" else 0
-        measure = self._measure()
-        search, min_samples = measure.searched(rows, checked_group(self.min_samples), weight, self.random_state)
-        self.min_samples_, self._core = min_samples, search.core2(min_samples)
-        self.radius_ = measure.as_radius(search.radii2(min_samples))
-        return search
-
-# %% ../../nbs/isolation/19_estimator.ipynb #3af8567b
-class _Judge(_Searcher):
-    """What `IsolatedSoundings` learns from its rows, and how it looks at new ones."""
-
-    def _learn(self, rows: np.ndarray, weight: np.ndarray | None, search: Any,
-               labels: np.ndarray | None = None) -> None:
-        """Choose eps, and keep labels and core rows at it; `labels` where they are known."""
-        measure, min_samples, drawn = self._measure(), self.min_samples_, getattr(search, "drawn", np.arange(len(rows)))
-        by_tails = self.min_samples == AUTO and measure.metric == "euclidean"
-        self.eps_ = _chosen_eps(self.eps, measure, rows, search, self.radius_, min_samples, weight, by_tails)
-        found = measure.labels(search, [self.eps_], min_samples)[0] if labels is None else labels
-        self.labels_ = np.asarray(found, dtype=np.intp)
-        self.core_sample_indices_ = drawn[np.flatnonzero(self._core <= measure.limit(self.eps_))]
-        if weight is not None:
-            self._core[weight == 0] = np.inf
-        self.offset_, self._fit_X = -self.eps_, rows if len(drawn) == len(rows) else rows[drawn]
-
-    def _new_rows(self, X: ArrayLike) -> np.ndarray:
-        """New rows, checked against the fitted ones."""
-        check_is_fitted(self)
-        return validate_data(self, unmasked(X), dtype=np.float64, order="C", reset=False)
-
-    def _explained(self, rows: np.ndarray, scale: ArrayLike | None) -> list[tuple]:
-        """Nearest core row, distance, reason, feature, change and largest change of each row."""
-        names = getattr(self, "feature_names_in_", [f"feature {j}" for j in range(rows.shape[1])])
-        units = _units(scale, names, hasattr(self, "feature_names_in_"))
-        core = np.flatnonzero(self._core <= self._measure().limit(self.eps_))  # weight 0 does not count here
-        return explanations(rows, self._fit_X, core, self.eps_, names, units, self.n_jobs)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()  # type: ignore[misc]
-        tags.input_tags.pairwise = self.metric == "precomputed"
-        return tags
-
 # %% ../../nbs/isolation/19_estimator.ipynb #a55d2afa
-class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
+class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
     """DBSCAN noise as an outlier detector: a score for each row, prediction for new rows, and reasons.
 
     Parameters
@@ -407,37 +185,14 @@ class IsolatedSoundings(_Judge, OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         if self.metric != "euclidean":
             raise InputError(f"explain knows shares of a euclidean distance only, not of {self.metric!r}")
-        reasons = self._explained(self._new_rows(X), scale)
-        return pd.DataFrame(reasons, index=X.index if isinstance(X, pd.DataFrame) else None,
-                            columns=["nearest_core", "distance", "reason", "feature", "change", "change_most"])
+        return self._explained(self._new_rows(X), scale, X.index if isinstance(X, pd.DataFrame) else None)
 
-# %% ../../nbs/isolation/19_estimator.ipynb #5126c6b2
-class OneSearch:
-    """The radii of some rows, a sweep over any eps, and the model at one of them, from one search."""
+    def _new_rows(self, X: ArrayLike) -> np.ndarray:
+        """New rows, checked against the fitted ones."""
+        check_is_fitted(self)
+        return validate_data(self, unmasked(X), dtype=np.float64, order="C", reset=False)
 
-    def __init__(self, X: pd.DataFrame, min_samples: int | str, n_jobs: int | None, random_state: int | None):
-        self._model = IsolatedSoundings(min_samples=min_samples, n_jobs=n_jobs, random_state=random_state or 0)
-        self._rows = validate_data(self._model, X, dtype=np.float64, order="C")
-        self._found = self._model._search(self._rows, None)
-        self._drawn = checked_draw(10_000, random_state, n_jobs)
-        self._labels: dict[float, np.ndarray] = {}
-
-    @property
-    def radius(self) -> np.ndarray:
-        """The isolation radius of every row."""
-        return self._model.radius_
-
-    def sweep(self, eps: Sequence[float]) -> pd.DataFrame:
-        """The table of `sweep` at these eps, with silhouettes."""
-        measure, m = self._model._measure(), self._model.min_samples_
-        labels = measure.labels(self._found, eps, m)
-        self._labels = dict(zip(eps, labels, strict=True))
-        scores = score_labelings(times_power(self._rows, measure.power), labels, *self._drawn, measure.n_jobs,
-                                 getattr(self._found, "squares", None))
-        return sweep_table(eps, [m], labels, scores)
-
-    def model(self, eps: float) -> IsolatedSoundings:
-        """The model at this eps, as if it had been fitted to the rows."""
-        self._model.eps = eps
-        self._model._learn(self._rows, None, self._found, self._labels.get(eps))
-        return self._model
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.metric == "precomputed"
+        return tags

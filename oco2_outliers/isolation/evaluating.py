@@ -10,13 +10,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
 
 from ..ground.errors import InputError, printable, without_secrets
 from ..ground.files import check_together, whole_folder
@@ -28,8 +25,10 @@ from ..ground.overwriting import refuse_overwriting
 from ..ground.saved_results import saved_table
 from ..ground.tables import read_any_table, text_table
 from ..ground.words import counted
-from .figures_of_rows import evaluation_curve
 from .matching_labels import match_labels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # %% auto #0
 __all__ = ['Evaluation', 'evaluate']
@@ -190,6 +189,10 @@ class Evaluation:
 # %% ../../nbs/isolation/93_evaluating.ipynb #5f7b56df
 def _figure(evaluation: Evaluation) -> Figure:
     """The three curves of an evaluation."""
+    from matplotlib.figure import Figure
+
+    from oco2_outliers.isolation.figures_of_rows import evaluation_curve
+
     figure = Figure(figsize=(12, 4), layout="constrained")
     for kind, ax in zip(("roc", "precision", "recall"), figure.subplots(1, 3)):
         evaluation_curve(evaluation.rows, kind, share=evaluation.share, ax=ax)
@@ -236,6 +239,9 @@ def _share_of(rows: pd.DataFrame, share: float | None) -> tuple[float, str]:
 # %% ../../nbs/isolation/93_evaluating.ipynb #08ad83ac
 def _measured(rows: pd.DataFrame, share: float, by_flag: bool, n_bootstrap: int, seed: Any) -> pd.DataFrame:
     """The table of an evaluation."""
+    from scipy.stats import rankdata  # here, because the main job names this room, and these take long to load
+    from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
+
     odd, score = rows["odd"].to_numpy(bool), rows["score"].to_numpy(np.float64)
     rng, levels = np.random.default_rng(seed), levels_of(score, odd)
     n, n_odd = len(odd), int(odd.sum())

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
-from scipy.spatial.distance import pdist
 
 from ..ground.degrees import degrees_of
 from ..ground.errors import InputError
 from ..ground.numbers import real_number
 from ..ground.words import counted
+from .squares import all_squares, squared_distance
 from ..soundings.sounding_ids import row_times
 from ..soundings.sphere import EARTH_RADIUS, unit_vectors
 from ..soundings.track import orbit_numbers
@@ -41,8 +39,28 @@ def _chord(km: float) -> float:
     return 2 * EARTH_RADIUS * float(np.sin(min(km / (2 * EARTH_RADIUS), np.pi / 2)))
 
 # %% ../../nbs/isolation/83a_grouping.ipynb #5f964bc7
+_FEW = 500  # points; all pairs of them are quick to compare
+
+
+def _connected_few(near: np.ndarray) -> np.ndarray:
+    """As `_connected`; `near` says which points lie within one step of each other."""
+    label = np.arange(len(near))
+    while True:
+        lower = np.where(near, label, len(near)).min(axis=1)
+        lower = lower[lower]
+        if (lower == label).all():
+            return np.unique(label, return_inverse=True)[1]
+        label = lower
+
+
 def _connected(points: np.ndarray, step: float) -> np.ndarray:
     """A number for each point: the same for points that steps of at most that size connect."""
+    if len(points) <= _FEW:
+        return _connected_few(all_squares(points) <= step * step)
+    from scipy.sparse import coo_matrix  # here, because few isolated soundings need no tree, and it takes long to load
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
     n, tree = len(points), cKDTree(points)
     label = np.arange(n)
     sizes = np.asarray(tree.query_ball_point(points, step, return_length=True))
@@ -62,7 +80,7 @@ def _span(points: np.ndarray) -> float:
         axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2][:2]
         along = (points @ axes.T) @ np.stack([np.cos(turned), np.sin(turned)])
         points = points[np.unique([along.argmin(axis=0), along.argmax(axis=0)])]
-    chord = pdist(points).max(initial=0.0)
+    chord = float(np.sqrt(all_squares(points).max(initial=0.0)))
     return float(2 * EARTH_RADIUS * np.arcsin(min(chord / (2 * EARTH_RADIUS), 1.0)))
 
 
@@ -74,19 +92,31 @@ def _middle(points: np.ndarray) -> tuple[float, float]:
 # %% ../../nbs/isolation/83a_grouping.ipynb #90a7810e
 _AROUND = 25.0  # km
 _LEAST = 5
+_NEEDS_NO_TREE = 5_000  # soundings; looking at each takes less time than loading what builds trees
 
 
 class _Surroundings:
     """The ordinary soundings of a table, by place and pass."""
 
     def __init__(self, points: np.ndarray, xco2: np.ndarray):
-        self.tree = cKDTree(points) if len(points) else None
-        self.xco2 = xco2
+        self.points, self.xco2 = points, xco2
 
     def median(self, middle: np.ndarray, span: float) -> float:
         """The median xco2 around a place; missing where there are too few."""
-        near = self.tree.query_ball_point(middle, _chord(_AROUND + span / 2)) if self.tree is not None else []
+        near = self._within(middle, _chord(_AROUND + span / 2))
         return float(np.median(self.xco2[near])) if len(near) >= _LEAST else np.nan
+
+    def _within(self, middle: np.ndarray, reach: float) -> np.ndarray | list[int]:
+        """The rows within a straight distance of a place."""
+        if len(self.points) <= _NEEDS_NO_TREE:
+            return np.flatnonzero(squared_distance(self.points, middle) <= reach * reach)
+        return self._tree.query_ball_point(middle, reach)
+
+    @cached_property
+    def _tree(self) -> Any:
+        from scipy.spatial import cKDTree
+
+        return cKDTree(self.points)
 
 # %% ../../nbs/isolation/83a_grouping.ipynb #efdf2e43
 def place_in_words(latitude: float, longitude: float) -> str:

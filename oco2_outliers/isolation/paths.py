@@ -55,7 +55,8 @@ def _engine_works() -> bool:
     return True
 
 # %% ../../nbs/isolation/13_paths.ipynb #8e34398c
-_SMALL, _SERIAL = 2_000, 20_000  # rows up to which the full matrix, and one core, are quicker
+_SMALL, _SERIAL = 4_000, 20_000  # rows up to which the full matrix, and one core, are quicker
+_SMALL_WIDE, _SERIAL_WIDE = 1_000, 2_000  # with many columns each pair costs more
 FEW_COLUMNS = 32
 
 
@@ -64,11 +65,11 @@ def path_of_size(n_rows: int, n_columns: int = 1) -> str:
     if _forced is not None:
         return _forced
     many = n_columns > FEW_COLUMNS
-    if n_rows <= (_SMALL // 2 if many else _SMALL) and "oco2_outliers.isolation.compiling" not in sys.modules:
+    if n_rows <= (_SMALL_WIDE if many else _SMALL) and "oco2_outliers.isolation.compiling" not in sys.modules:
         return "numpy"
     if not _engine_works():
         return "numpy" if n_rows <= _SMALL else "library"
-    return "serial" if n_rows <= (_SMALL if many else _SERIAL) else "parallel"
+    return "serial" if n_rows <= (_SERIAL_WIDE if many else _SERIAL) else "parallel"
 
 # %% ../../nbs/isolation/13_paths.ipynb #2457865c
 def path_for(*tables: np.ndarray) -> str:

@@ -6,20 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ..ground.tables import text_table
 from ..ground.words import counted
 from .features import unit_of_scale
-from .figures import eps_curve, silhouette_curve
 from .preparing import MORE_COLUMNS, RESULT_COLUMNS
 from .results import shown_reasons
-from ..soundings.figures import isolated_along_track, isolated_map
 from ..soundings.inputs import InputTable, reading_notes
 from ..soundings.sounding_ids import unread_time
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # %% auto #0
 __all__ = []
@@ -195,6 +196,10 @@ def drawable_rows(table: pd.DataFrame, feature: str) -> tuple[str, pd.DataFrame]
 # %% ../../nbs/isolation/83_reporting.ipynb #8111e81f
 def track_figure(table: pd.DataFrame, feature: str, eps: float) -> Figure:
     """The rows along the track, isolated ones marked, and beside them the map where the place is known."""
+    from matplotlib.figure import Figure  # here, as the rooms that draw: who asks for no figure need not wait for it
+
+    from oco2_outliers.soundings.figures import isolated_along_track, isolated_map
+
     y, shown = drawable_rows(table, feature)
     with_map = {"latitude", "longitude"} <= set(shown)
     figure = Figure(figsize=(12, 4.5) if with_map else (9, 4), layout="constrained")
@@ -210,6 +215,10 @@ def track_figure(table: pd.DataFrame, feature: str, eps: float) -> Figure:
 # %% ../../nbs/isolation/83_reporting.ipynb #62544389
 def sweep_figure(score: np.ndarray, sweep: pd.DataFrame, eps: float, rule: str, scale: str | None = None) -> Figure:
     """How many rows are isolated at each eps, and the silhouettes below where there are any, with the eps in use."""
+    from matplotlib.figure import Figure
+
+    from oco2_outliers.isolation.figures import eps_curve, silhouette_curve
+
     scored = "silhouette" in sweep
     figure = Figure(figsize=(8, 6.5 if scored else 4), layout="constrained")
     panels = figure.subplots(1 + scored, 1, sharex=True, squeeze=False)[:, 0]

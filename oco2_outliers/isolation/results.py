@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import ROUND_UP, Context, Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,11 @@ from numpy.typing import ArrayLike
 
 from ..ground.figures import UNITS
 from ..ground.numbers import real_number
-from .estimator import IsolatedSoundings
 from .features import FeatureMatrix, unit_of_scale
+
+if TYPE_CHECKING:
+    from oco2_outliers.isolation.estimator import IsolatedSoundings
+    from oco2_outliers.isolation.judged_rows import JudgedRows
 
 # %% auto #0
 __all__ = []
@@ -93,7 +97,7 @@ def words_of_changes(why: pd.DataFrame, X: pd.DataFrame, mean: Mapping[str, floa
     return words
 
 # %% ../../nbs/isolation/82_results.ipynb #7445c2dc
-def result_columns(model: IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataFrame:
+def result_columns(model: JudgedRows | IsolatedSoundings, matrix: FeatureMatrix) -> pd.DataFrame:
     """The columns score, ratio, isolated, outlier, reason and change of every judged row."""
     isolated = model.labels_ == -1
     columns = pd.DataFrame({"score": model.radius_, "ratio": ratio_of(model.radius_, model.eps_), "isolated": isolated,

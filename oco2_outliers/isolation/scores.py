@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.spatial.distance import cdist
-from sklearn.utils import check_random_state
 
 from ..ground.errors import InputError
 from ..ground.numbers import seed_of, whole_number
@@ -51,6 +49,9 @@ def label_groups(labelings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarra
 # %% ../../nbs/isolation/15_scores.ipynb #27b6d2be
 def _sums_per_group(X, group, n_groups, rows, squares=None):
     """Distances from `rows` to all rows, summed per group, in tiles that stay in the processor's cache."""
+    if squares is None:
+        from scipy.spatial.distance import cdist  # here, because a search of a small table has all squares
+
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(n_groups))
     ordered, sums = X[order], np.empty((len(rows), n_groups))
@@ -132,6 +133,8 @@ def score_labelings(X, labelings, max_rows, random_state, n_jobs, squares=None):
     group, labels_of_group = label_groups(labelings)
     sampled = None
     if max_rows is not None and len(X) > max_rows:
+        from sklearn.utils import check_random_state  # here, because small tables need none, and it takes long to load
+
         sampled = np.sort(check_random_state(random_state).choice(len(X), max_rows, replace=False))
     score, score_clusters = _silhouette_rows(X, group, labels_of_group, sampled, n_jobs, squares)
     rows = np.arange(len(X)) if sampled is None else sampled

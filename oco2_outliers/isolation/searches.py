@@ -9,9 +9,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from sklearn.neighbors import KDTree
 
 from .squares import all_squares, squared_distance
 
@@ -60,12 +57,20 @@ def _labels_of_matrix(near: np.ndarray, m: int, before: np.ndarray) -> np.ndarra
     return labels
 
 # %% ../../nbs/isolation/12_searches.ipynb #989f4134
+def _parts(squares: np.ndarray) -> Iterator[slice]:
+    """So many rows of a matrix at a time as stay in the cache of a processor: half the time of all at once."""
+    rows = max(1, 150_000 // max(1, squares.shape[1]))
+    for begin in range(0, len(squares), rows):
+        yield slice(begin, begin + rows)
+
+
 class FullMatrix:
     """All squared distances at once: the plainest exact path, and the quickest to start."""
 
     def __init__(self, X: np.ndarray, m: int):
         self._X, self._m = X, m
         self.squares = all_squares(X)
+        self._core2: dict[int, np.ndarray] = {}
 
     def nearest(self) -> tuple[np.ndarray, np.ndarray]:
         """The m nearest rows of every row, itself counted, nearest first, and their squared distances."""
@@ -73,11 +78,18 @@ class FullMatrix:
 
     def core2(self, m: int) -> np.ndarray:
         """Squared core distance of every row."""
-        return np.partition(self.squares, m - 1, axis=1)[:, m - 1]
+        if m not in self._core2:
+            self._core2[m] = core2 = np.empty(len(self.squares))
+            for part in _parts(self.squares):
+                core2[part] = np.partition(self.squares[part], m - 1, axis=1)[:, m - 1]
+        return self._core2[m].copy()
 
     def radii2(self, m: int) -> np.ndarray:
         """Squared isolation radius of every row."""
-        return np.maximum(self.core2(m), self.squares).min(axis=1)
+        core2, reach2 = self.core2(m), np.empty(len(self.squares))
+        for part in _parts(self.squares):
+            reach2[part] = np.maximum(core2, self.squares[part]).min(axis=1)
+        return reach2
 
     def labels(self, eps: Sequence[float], m: int) -> list[np.ndarray]:
         """Labels at every eps."""
@@ -91,6 +103,10 @@ class FullMatrix:
 # %% ../../nbs/isolation/12_searches.ipynb #4131f612
 def _joined(rows: np.ndarray, eps: float) -> np.ndarray:
     """Number of the piece of each row, when rows within eps of each other belong together; pieces in order of rows."""
+    from scipy.sparse import coo_array  # here, with the tree: only this path needs them, and they take long to load
+    from scipy.sparse.csgraph import connected_components
+    from sklearn.neighbors import KDTree
+
     near = KDTree(rows).query_radius(rows, eps * (1 + 1e-9))
     a, b = np.repeat(np.arange(len(rows)), [len(each) for each in near]), np.concatenate(near)
     joined = squared_distance(rows[a], rows[b]) <= eps * eps
@@ -102,6 +118,8 @@ class Library:
     """The answers from scikit-learn's KDTree: slow, and O(n times rows within eps) of memory."""
 
     def __init__(self, X: np.ndarray, m: int):
+        from sklearn.neighbors import KDTree
+
         self._X = X
         order = KDTree(X).query(X, k=m, return_distance=False)
         squares = np.column_stack([squared_distance(X, X[order[:, k]]) for k in range(m)])

@@ -5,11 +5,11 @@
 # %% ../../nbs/isolation/02_squares.ipynb #be34da82
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from ..ground.errors import InputError
 
@@ -38,13 +38,33 @@ def in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
     return rows
 
 # %% ../../nbs/isolation/02_squares.ipynb #e7e68887
+_NOT_WORTH_LOADING = 3_000  # rows
+
+
+def _squares_by_parts(X: np.ndarray) -> np.ndarray:
+    """Squared distances of all pairs, for as many rows at a time as stay in the cache of a processor."""
+    squares, step = np.empty((len(X), len(X))), max(1, 50_000 // max(1, len(X)))
+    columns = np.ascontiguousarray(X.T, dtype=np.float64)
+    for begin in range(0, len(X), step):
+        part = squares[begin : begin + step]
+        part[:] = 0
+        for column in columns:
+            difference = np.subtract.outer(column[begin : begin + step], column)
+            part += np.multiply(difference, difference, out=difference)
+    return squares
+
+
 def all_squares(X: np.ndarray) -> np.ndarray:
     """Squared distances (n, n) of all pairs of rows, added in feature order."""
+    if len(X) <= _NOT_WORTH_LOADING and "scipy.spatial.distance" not in sys.modules:
+        return _squares_by_parts(X)
+    from scipy.spatial.distance import cdist
+
     squares = cdist(X, X, "sqeuclidean")
     probe = slice(None, None, max(1, len(X) // 4))
     if (squares[probe] == squared_distance(X[probe, None], X)).all():
         return squares
-    return np.vstack([squared_distance(X[i : i + 1], X) for i in range(len(X))])
+    return _squares_by_parts(X)
 
 # %% ../../nbs/isolation/02_squares.ipynb #2076f9e5
 def exact_root(square: np.ndarray) -> np.ndarray:

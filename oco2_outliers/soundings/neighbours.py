@@ -5,122 +5,13 @@
 # %% ../../nbs/soundings/61_neighbours.ipynb #c7529abb
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 import numpy as np
 
-from ..ground.compiling import compiled
-
 # %% auto #0
 __all__ = []
-
-# %% ../../nbs/soundings/61_neighbours.ipynb #66a675ba
-@compiled()
-def _count(counts: np.ndarray, rank: int, change: int) -> None:
-    """Add a value of this rank (from 0) to the tree of counts, or take it away."""
-    node = rank + 1
-    while node < len(counts):
-        counts[node] += change
-        node += node & -node
-
-
-@compiled()
-def _kth(counts: np.ndarray, k: int) -> int:
-    """The rank of the k-th value inside, from k = 1."""
-    step, node = 1, 0
-    while 2 * step < len(counts):
-        step *= 2
-    while step > 0:
-        if node + step < len(counts) and counts[node + step] < k:
-            node += step
-            k -= counts[node]
-        step //= 2
-    return node
-
-
-@compiled()
-def _below(counts: np.ndarray, rank: int) -> int:
-    """How many values inside have a rank below this one."""
-    total = 0
-    while rank > 0:
-        total += counts[rank]
-        rank -= rank & -rank
-    return total
-
-# %% ../../nbs/soundings/61_neighbours.ipynb #706d7ab6
-@compiled()
-def _two_distances(counts: np.ndarray, ordered: np.ndarray, middle: float, k: int) -> tuple[float, float]:
-    """The k-th smallest distance of the values inside from the middle, and the next one."""
-    total, left = _below(counts, len(counts) - 1), _below(counts, np.searchsorted(ordered, middle, side="right"))
-    low, high = max(0, k - (total - left)), min(k, left)
-    while low < high:  # how many of the k lie on the left
-        some = (low + high) // 2
-        if middle - ordered[_kth(counts, left - some)] < ordered[_kth(counts, left + k - some)] - middle:
-            low = some + 1
-        else:
-            high = some
-    found, beyond = 0.0, np.inf
-    if low > 0:
-        found = middle - ordered[_kth(counts, left - low + 1)]
-    if k > low:
-        found = max(found, ordered[_kth(counts, left + k - low)] - middle)
-    if low < left:
-        beyond = middle - ordered[_kth(counts, left - low)]
-    if left + k - low < total:
-        beyond = min(beyond, ordered[_kth(counts, left + k - low + 1)] - middle)
-    return found, beyond
-
-
-@compiled()
-def _middle_of(counts: np.ndarray, ordered: np.ndarray, n: int) -> tuple[float, float]:
-    """Median of the n values inside, and the median of their distances from it."""
-    median = ordered[_kth(counts, (n + 1) // 2)]
-    if n % 2 == 0:
-        median = (median + ordered[_kth(counts, n // 2 + 1)]) / 2
-    scatter, beyond = _two_distances(counts, ordered, median, (n + 1) // 2)
-    return median, scatter if n % 2 else (scatter + beyond) / 2
-
-# %% ../../nbs/soundings/61_neighbours.ipynb #a59d3b0e
-@compiled()
-def _slide(along: np.ndarray, ordered: np.ndarray, ranks: np.ndarray, reach: float, begin: int, end: int, n: np.ndarray,
-           median: np.ndarray, scatter: np.ndarray) -> None:
-    """Neighbours within a reach of rows begin to end, in ascending order along the track, into the last three."""
-    counts = np.zeros(len(along) + 1, np.int64)
-    first = last = 0
-    for row in range(begin, end):
-        while last < len(along) and along[last] - along[row] <= reach:
-            _count(counts, ranks[last], 1)
-            last += 1
-        while along[row] - along[first] > reach:
-            _count(counts, ranks[first], -1)
-            first += 1
-        n[row] = last - first - 1  # itself is none
-        if n[row] > 0:
-            _count(counts, ranks[row], -1)
-            median[row], scatter[row] = _middle_of(counts, ordered, n[row])
-            _count(counts, ranks[row], 1)
-
-# %% ../../nbs/soundings/61_neighbours.ipynb #61c97ebc
-@compiled()
-def _gather(along: np.ndarray, across: np.ndarray, values: np.ndarray, reach: float, width: float, n: np.ndarray,
-            median: np.ndarray, scatter: np.ndarray) -> None:
-    """As `_slide`, for those within a width across the track as well."""
-    near = np.empty(len(along))
-    first = last = 0
-    for row in range(len(along)):
-        while last < len(along) and along[last] - along[row] <= reach:
-            last += 1
-        while along[row] - along[first] > reach:
-            first += 1
-        count = 0
-        for other in range(first, last):
-            if other != row and abs(across[other] - across[row]) <= width:
-                near[count] = values[other]
-                count += 1
-        n[row] = count
-        if count > 0:
-            median[row] = np.median(near[:count])
-            scatter[row] = np.median(np.abs(near[:count] - median[row]))
 
 # %% ../../nbs/soundings/61_neighbours.ipynb #7763ff69
 class Neighbours(NamedTuple):
@@ -135,14 +26,54 @@ def _nothing(rows: int) -> Neighbours:
     """As many rows without neighbours."""
     return Neighbours(np.zeros(rows, np.int64), *np.full((2, rows), np.nan))
 
+# %% ../../nbs/soundings/61_neighbours.ipynb #61b00002
+class _Windows(NamedTuple):
+    """For each row of a pass the rows that may be near it: where they begin and end, and the widest of them."""
 
+    begin: np.ndarray
+    end: np.ndarray
+    width: int
+
+
+def _windows(along: np.ndarray, reach: float) -> _Windows:
+    """Where the neighbours along the track can be; a hair too wide."""
+    margin = reach * (1 + 1e-9)
+    begin, end = np.searchsorted(along, along - margin), np.searchsorted(along, along + margin, side="right")
+    return _Windows(begin, end, int((end - begin).max()))
+
+# %% ../../nbs/soundings/61_neighbours.ipynb #61b00012
+def _middle_of_sorted(rows: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """The median of the first n values of each sorted row."""
+    at = np.arange(len(rows))
+    low, high = rows[at, np.maximum(n - 1, 0) // 2], rows[at, n // 2]
+    return np.where(n % 2, high, (low + high) / 2)
+
+
+def _sorted_windows(along: np.ndarray, across: np.ndarray, values: np.ndarray, reach: float, width: float,
+                    windows: _Windows) -> Neighbours:
+    """The neighbours of each row of a pass, by sorting every window."""
+    rows = np.arange(len(along))[:, None]
+    other = windows.begin[:, None] + np.arange(windows.width + 1)  # one more, so that the last is always infinite
+    there = (other < windows.end[:, None]) & (other != rows)
+    other = np.minimum(other, len(along) - 1)
+    near = there & (np.abs(along[other] - along[rows]) <= reach) & (np.abs(across[other] - across[rows]) <= width)
+    n = near.sum(axis=1)
+    ordered = np.sort(np.where(near, values[other], np.inf), axis=1)
+    with np.errstate(invalid="ignore"):
+        median = _middle_of_sorted(ordered, n)
+        scatter = _middle_of_sorted(np.sort(np.abs(ordered - median[:, None]), axis=1), n)
+    nobody = n == 0
+    return Neighbours(n, np.where(nobody, np.nan, median), np.where(nobody, np.nan, scatter))
+
+# %% ../../nbs/soundings/61_neighbours.ipynb #61b00005
 _PIECE = 1024
 
 
-def _in_pieces(along: np.ndarray, values: np.ndarray, reach: float) -> Neighbours:
+def _in_pieces(along: np.ndarray, values: np.ndarray, reach: float, widest: int) -> Neighbours:
     """Neighbours within a reach along a pass, whose places ascend."""
+    from oco2_outliers.soundings.sliding import slide  # here, because it loads the compiler, which takes long
+
     found, margin = _nothing(len(along)), reach * (1 + 1e-9)
-    widest = int((np.searchsorted(along, along + margin) - np.searchsorted(along, along - margin)).max())
     piece = max(_PIECE, 4 * widest)
     for begin in range(0, len(along), piece):
         end = min(begin + piece, len(along))
@@ -151,8 +82,26 @@ def _in_pieces(along: np.ndarray, values: np.ndarray, reach: float) -> Neighbour
         ascending = np.argsort(values[part], kind="stable")
         ranks = np.empty_like(ascending)
         ranks[ascending] = np.arange(len(ranks))
-        _slide(along[part], values[part][ascending], ranks, reach, begin - low, end - low,
-               *(each[part] for each in found))
+        slide(along[part], values[part][ascending], ranks, reach, begin - low, end - low,
+              *(each[part] for each in found))
+    return found
+
+# %% ../../nbs/soundings/61_neighbours.ipynb #61b00007
+_SORTED_SOONER = 2_000_000  # numbers in all windows
+
+
+def neighbours_on_pass(along: np.ndarray, across: np.ndarray, values: np.ndarray, reach: float,
+                       width: float) -> Neighbours:
+    """As `neighbours_of`, on one pass whose places along the track ascend."""
+    windows = _windows(along, reach)
+    if len(along) * windows.width <= _SORTED_SOONER and "oco2_outliers.soundings.sliding" not in sys.modules:
+        return _sorted_windows(along, across, values, reach, width, windows)
+    if np.ptp(across) <= width:
+        return _in_pieces(along, values, reach, windows.width)
+    from oco2_outliers.soundings.sliding import gather
+
+    found = _nothing(len(along))
+    gather(along, across, values, reach, width, *found)
     return found
 
 # %% ../../nbs/soundings/61_neighbours.ipynb #7d1c90a2
@@ -166,11 +115,7 @@ def neighbours_of(passes: np.ndarray, along: np.ndarray, across: np.ndarray, val
     order = np.lexsort([along, passes])
     found = _nothing(len(order))
     for rows in np.split(order, np.flatnonzero(np.diff(passes[order])) + 1) if len(order) else ():
-        if np.ptp(across[rows]) <= width:
-            part = _in_pieces(along[rows], values[rows], reach)
-        else:
-            part = _nothing(len(rows))
-            _gather(along[rows], across[rows], values[rows], reach, width, *part)
+        part = neighbours_on_pass(along[rows], across[rows], values[rows], reach, width)
         for whole, piece in zip(found, part):
             whole[rows] = piece
     return found

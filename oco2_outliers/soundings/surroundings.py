@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from math import atan, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -113,17 +114,31 @@ def _compare(values: np.ndarray, passes: np.ndarray, along: np.ndarray, across: 
                      np.clip(spread, _NARROWEST * typical, _WIDEST * typical), around.n, offset)
 
 # %% ../../nbs/soundings/62_surroundings.ipynb #a5d58d1a
-_TAIL_SHARE, _DEGREES = 0.02, 3  # as for the isolation radius
+_TAIL_SHARE = 0.02  # as for the isolation radius
 LEAST_JUDGED = 50  # soundings, to say what is ordinary
 _MOSTLY = 1 / 3
 
 
+def _exceeded(chance: float) -> float:
+    """What Student's t with three degrees of freedom exceeds with this chance, below a half.
+
+    Its distribution is known in closed form, and is turned round by halving: SciPy takes longer to load than all else
+    that a small file needs.
+    """
+    low, high = 0.0, 1.0
+    while 0.5 - (high / (1 + high * high) + atan(high)) / pi > chance:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = 0.5 - (middle / (1 + middle * middle) + atan(middle)) / pi > chance
+        low, high = (middle, high) if above else (low, middle)
+    return low * sqrt(3)
+
+
 def local_limit(n_features: int) -> float:
     """How many spreads the largest score of clean data with heavy tails exceeds in 2 % of the rows."""
-    from scipy.stats import t as student  # here: reading soundings loads this room too, and scipy.stats takes long
-
     each = 1 - (1 - _TAIL_SHARE) ** (1 / n_features)
-    return float(f"{student.isf(each / 2, _DEGREES) / (_BELL * student.ppf(0.75, _DEGREES)):.3g}")
+    return float(f"{_exceeded(each / 2) / (_BELL * _exceeded(0.25)):.3g}")
 
 # %% ../../nbs/soundings/62_surroundings.ipynb #04caade5
 class LocalScores(NamedTuple):

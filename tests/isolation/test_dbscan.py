@@ -459,7 +459,7 @@ def test_small_tables_never_load_the_compiler():
 def test_without_numba_the_library_answers_and_says_so():
     code = ("import sys, numpy as np; sys.modules['numba'] = None\n"
             "from oco2_outliers.dbscan import sweep; from sklearn.cluster import DBSCAN\n"
-            "X = np.random.default_rng(0).normal(size=(2500, 2)); r = sweep(X, eps=[0.1], max_rows=300)\n"
+            "X = np.random.default_rng(0).normal(size=(4500, 2)); r = sweep(X, eps=[0.1], max_rows=300)\n"
             "assert (r.labels(0) == DBSCAN(eps=0.1, algorithm='kd_tree').fit(X).labels_).all()")
     done = run(code)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from oco2_outliers.cli import main
 from oco2_outliers.datasets import InputError
+from oco2_outliers.isolation.paths import forced_path
 from oco2_outliers.main_job import IsolationResult, isolate
 from oco2_outliers.soundings import simulate_granule, write_lite
 
@@ -121,6 +123,52 @@ def test_the_same_run_writes_the_same_bytes(granule, tmp_path):
         isolate(tmp_path / "g.csv", tmp_path / out, eps=2)
     for name in IsolationResult.FILES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_without_figures_nothing_slow_is_loaded_and_earlier_figures_go(granule, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_lite(granule, tmp_path / "g.nc4")
+    isolate("g.nc4", "out", eps=4)
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in IsolationResult.FILES}
+    code = ("import sys; from oco2_outliers.cli import main\n"
+            "code = main(['isolate', 'g.nc4', '--out', 'out', '--eps', '4', '--no-figures'])\n"
+            "slow = {'sklearn', 'scipy', 'numba', 'matplotlib'} & set(sys.modules)\n"
+            "assert code == 0 and not slow, slow")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()[-2]
+    assert "png" not in told and "scores.parquet" in told
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == sorted({*IsolationResult.FILES, "run.yaml"} - {*IsolationResult.FIGURES})
+    for name in ("isolated.csv", "scores.parquet", "groups.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == before[name], name
+    saved = isolate(tmp_path / "g.nc4", eps=4).save(tmp_path / "again", figures=False)
+    assert sorted(saved) == sorted((tmp_path / "again").iterdir())
+
+
+@pytest.mark.parametrize("n", [300, 2_500, 3_900])
+def test_a_small_table_is_judged_the_same_with_and_without_the_compiler(n):
+    rng = np.random.default_rng(n)
+    table = pd.DataFrame(rng.standard_t(3, (n, 5)), columns=list("abcde"))
+    table["latitude"], table["longitude"] = np.linspace(40, 43, n), np.linspace(-80, -81, n)
+    table["time"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(n) // 8 * 300, "ms")
+    table["xco2"] = 400 + table["a"]
+    code = ("import sys, pandas as pd; from oco2_outliers.main_job import isolate\n"
+            "found = isolate(pd.read_pickle(sys.argv[1]))\n"
+            "assert 'numba' not in sys.modules\n"
+            "found.table.to_pickle(sys.argv[2])")
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = f"{folder}/in.pkl", f"{folder}/out.pkl"
+        table.to_pickle(given)
+        done = subprocess.run([sys.executable, "-c", code, given, made], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        cold = pd.read_pickle(made)
+    with forced_path("serial"):
+        import oco2_outliers.soundings.sliding  # noqa: F401  from here on windows slide
+
+        warm = isolate(table).table
+    pd.testing.assert_frame_equal(cold, warm, check_exact=True)
+    assert cold["isolated"].any() and cold["group"].max() > 1 and cold["local_score"].notna().any()
 
 
 BAD = {

@@ -44,8 +44,8 @@ def made(tmp_path_factory):
     written = {id(each): {path.name: path.read_bytes() for path in each.save(place / f"isolated_{k}")}
                for k, each in enumerate(results)}
     with pytest.MonkeyPatch.context() as patch:  # figures are drawn once
-        patch.setattr(main_job, "_write", lambda one, folder: [(folder / name).write_bytes(data) for name, data
-                                                               in written[id(one)].items()])
+        patch.setattr(main_job, "_write", lambda one, folder, figures: [
+            (folder / name).write_bytes(data) for name, data in written[id(one)].items()])
         yield {"place": place, "isolated": results, "searches": searches}
 
 
