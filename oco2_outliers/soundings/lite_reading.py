@@ -23,6 +23,7 @@ from ..ground.first_bytes import HDF5_START, what_bytes_say
 from ..ground.limits import limited
 from ..ground.telling import tells_what_it_reads
 from .attributes import column_of, is_column, wanted_attributes
+from .corners import corner_columns, why_no_corners
 from .lite_values import RENAMED, declared_fills, table_values
 from .products import ONLY_LITE, ids_of_gosat, other_product, what_hdf5_says
 from .quantities import in_table_units
@@ -162,10 +163,14 @@ class _LiteFile:
         self.n = ids.shape[0]
         ambiguous = any(v.shape == ids.shape[:1] and v != ids and _is_dimension(v) for _, _, v in everything)
         rows, self.skipped = [], dict[str, str]()  # the variables that are no columns, and why
+        corners: dict[str, Any] = {}
         for prefix, name, variable in everything:
+            if not set(found := corner_columns(name, variable, self.n)) <= set(corners):
+                corners |= found
+                continue
             # Subsetting services add the row number in the file they cut from: a place, not a measurement.
             why = "row number in the file it was cut from" if name == "sounding_id_idx" else None
-            if why := why or _why_no_column(variable, ids, ambiguous):
+            if why := why or why_no_corners(name, variable, self.n) or _why_no_column(variable, ids, ambiguous):
                 if not _is_bare_dimension(variable):
                     self.skipped[prefix + name] = why
             else:
@@ -174,7 +179,8 @@ class _LiteFile:
         self.converted: dict[str, str] = {}  # columns that were in another unit, and the unit
         self.undeclared: dict[str, np.ndarray] = {}  # where a column has a NaN that is not a declared fill
         self._whole: dict = {}  # columns that were read in full, to choose rows by them
-        self.columns: dict[str, h5py.Dataset] = {"sounding_id": ids, **_named_columns(rows)}
+        self.columns: dict[str, Any] = {"sounding_id": ids, **_named_columns(rows)}
+        self.columns |= {name: corner for name, corner in corners.items() if name not in self.columns}
 
     def read(self, column: str, rows: slice = slice(None)) -> Any:
         """The values of a column, fills missing."""
@@ -316,8 +322,9 @@ def read_lite(path_or_file: str | os.PathLike | IO[bytes], *, columns: Sequence[
     pandas.DataFrame
         Column names are those of the file; where two groups share one, the group is put before it
         (`Retrieval_psurf`), and `xco2_uncert` of old files is `xco2_uncertainty`. `sounding_id` is int64, `time`
-        datetime64[ms] in UTC, text is `str`; other columns keep the type of the file. `attrs["skipped"]` lists the
-        variables that are not columns (profiles, vertices), `attrs["skipped_because"]` says why of each,
+        datetime64[ms] in UTC, text is `str`; other columns keep the type of the file. The corners of footprints are
+        eight columns at the end, `vertex_latitude_1` to `vertex_longitude_4`, see `footprints`. `attrs["skipped"]`
+        lists the variables that are not columns (profiles), `attrs["skipped_because"]` says why of each,
         `attrs["n_soundings"]` counts the soundings in the file, `attrs["fills"]` the fill values per column;
         `attrs["converted"]` tells of which unit a column was. Where no sounding fits, the table is empty.
 
