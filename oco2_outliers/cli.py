@@ -191,8 +191,8 @@ def _simulate_command(
     store: Annotated[str | None, typer.Option(help="Store to write to: a folder or a URL. Default: OCO2_STORE, or the "
                                               "user data folder.")] = None,
     random_state: Seed = 0,
-    area: Annotated[bool, typer.Option("--area", help="A snapshot area map of OCO-3 with the corners of its footprints, "
-                                       "not a track of OCO-2.")] = False,
+    area: Annotated[bool, typer.Option("--area", help="A snapshot area map of OCO-3 with the corners of its "
+                                       "footprints, not a track of OCO-2.")] = False,
 ) -> None:
     """Make a realistic granule with known bad soundings, and print which they are."""
     from oco2_outliers.datasets import Datasets

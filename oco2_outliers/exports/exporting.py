@@ -100,7 +100,7 @@ def _write_style(features: Features, path: Path) -> list[str]:
     write_whole(style, text.encode())
     return [f"colours for QGIS are in {printable(style.name)}"]
 
-# %% ../../nbs/exports/60_exporting.ipynb #eac4bf24
+# %% ../../nbs/exports/60_exporting.ipynb #e808fe98
 def _paths(vertices: Any) -> list:
     """The files among what corners are read from."""
     each = vertices if isinstance(vertices, (list, tuple)) else [vertices]

@@ -191,7 +191,7 @@ def _quantiles(values: pd.Series) -> str:
     parts = zip(("min", "5 %", "median", "95 %", "max"), np.quantile(known, [0, 0.05, 0.5, 0.95, 1]))
     return ", ".join(f"{name} {_ppm(value)}" for name, value in parts) + " ppm" + (f"; {text}" if text else "")
 
-# %% ../../nbs/soundings/70_describing.ipynb #e4e009e8
+# %% ../../nbs/soundings/70_describing.ipynb #4a664b9d
 def _ground_lines(soundings: pd.DataFrame) -> dict[str, str]:
     """The lines about footprints and areas; none where there are none."""
     lines = {}

@@ -153,6 +153,19 @@ def _refuse_wrong_time(time: np.ndarray, ids: np.ndarray, label: str) -> None:
         raise InputError(f"{label}: time declares no units, and as seconds since 1970 it does not agree with "
                          "sounding_id: declare its units, such as 'seconds since 2014-01-01 00:00:00'")
 
+# %% ../../nbs/soundings/50_lite_reading.ipynb #7e16a808
+def _corners_apart(everything: list[tuple[str, str, Any]], n: int) -> tuple[dict[str, Any], list]:
+    """The columns of corners, and all other variables."""
+    corners: dict[str, Any] = {}
+    others = []
+    for prefix, name, variable in everything:
+        found = corner_columns(name, variable, n)
+        if found and not set(found) & set(corners):
+            corners |= found
+        else:
+            others.append((prefix, name, variable))
+    return corners, others
+
 # %% ../../nbs/soundings/50_lite_reading.ipynb #72bc8951
 class _LiteFile:
     """An open Lite file: its columns by name, and what is not a column."""
@@ -163,11 +176,8 @@ class _LiteFile:
         self.n = ids.shape[0]
         ambiguous = any(v.shape == ids.shape[:1] and v != ids and _is_dimension(v) for _, _, v in everything)
         rows, self.skipped = [], dict[str, str]()  # the variables that are no columns, and why
-        corners: dict[str, Any] = {}
+        corners, everything = _corners_apart(everything, self.n)
         for prefix, name, variable in everything:
-            if not set(found := corner_columns(name, variable, self.n)) <= set(corners):
-                corners |= found
-                continue
             # Subsetting services add the row number in the file they cut from: a place, not a measurement.
             why = "row number in the file it was cut from" if name == "sounding_id_idx" else None
             if why := why or why_no_corners(name, variable, self.n) or _why_no_column(variable, ids, ambiguous):
@@ -179,8 +189,7 @@ class _LiteFile:
         self.converted: dict[str, str] = {}  # columns that were in another unit, and the unit
         self.undeclared: dict[str, np.ndarray] = {}  # where a column has a NaN that is not a declared fill
         self._whole: dict = {}  # columns that were read in full, to choose rows by them
-        self.columns: dict[str, Any] = {"sounding_id": ids, **_named_columns(rows)}
-        self.columns |= {name: corner for name, corner in corners.items() if name not in self.columns}
+        self.columns: dict[str, Any] = {"sounding_id": ids, **_named_columns(rows), **corners}
 
     def read(self, column: str, rows: slice = slice(None)) -> Any:
         """The values of a column, fills missing."""

@@ -129,7 +129,7 @@ def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
     if len(array):
         variable[...] = array
 
-# %% ../../nbs/soundings/52_lite_writing.ipynb #147cd16e
+# %% ../../nbs/soundings/52_lite_writing.ipynb #74960ddf
 def _write_corners(file: h5netcdf.File, name: str, corners: pd.DataFrame) -> None:
     """The four columns of a variable of corners."""
     single = all(dtype == np.float32 for dtype in corners.dtypes)

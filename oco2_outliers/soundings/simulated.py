@@ -163,7 +163,7 @@ def _product_columns(c: dict[str, np.ndarray], near_cloud: np.ndarray) -> pd.Dat
     table["orbit"] = orbit_since_launch(c["time"])
     return table
 
-# %% ../../nbs/soundings/30_simulated.ipynb #ea335bf6
+# %% ../../nbs/soundings/30_simulated.ipynb #ebc80215
 def checked_rng(random_state: int | np.random.Generator | None) -> np.random.Generator:
     """A generator of random numbers, or one line that says what is wrong with the seed."""
     try:
@@ -231,7 +231,7 @@ class Granule(NamedTuple):
     soundings: pd.DataFrame
     truth: pd.DataFrame
 
-# %% ../../nbs/soundings/30_simulated.ipynb #e16d6b4e
+# %% ../../nbs/soundings/30_simulated.ipynb #b81a5b8e
 def granule_over(rng: np.random.Generator, place: dict[str, np.ndarray], n_bad: int, delta: float, sigma: float,
                  cloud_fraction: float, where_when: str) -> Granule:
     """A granule of footprints that lie side by side, from their places and times: arrays of one shape."""

@@ -209,7 +209,8 @@ export class Table {
     this.tile = meta.pictures ? unpack(bytes, meta.pictures.of) : null;
     this.near = meta.neighbours?.rows
       ? { rows: unpack(bytes, meta.neighbours.rows), of: meta.neighbours.of ? unpack(bytes, meta.neighbours.of) : null } : null;
-    this.outlines = meta.outlines ? new Outlines(meta.outlines, bytes, this.n) : null;
+    this.outlines = meta.outlines ? new Outlines(meta.outlines, bytes, this.n)
+      : meta.footprints ? new Footprints(meta.footprints, bytes) : null;
     this.row = { name: "row", label: "row number", kind: "number", numeric: true, type: "f8",
       plot: Float64Array.from({ length: this.n }, (_, i) => i) };
   }
