@@ -96,7 +96,7 @@ def months_and_map(table: pd.DataFrame, row: str = "row") -> list[Drawn]:
 _MOST_AREAS = 3
 
 
-def _area_name(area: dict[str, Any]) -> str:
+def _area_name(area: dict[Any, Any]) -> str:
     """What an area is called."""
     name = area.get("target_name") or area.get("target_id") or f"area {area['area']}"
     return printable(f"{area['mode']} {name}")

@@ -157,3 +157,12 @@ def area_lines(areas: pd.DataFrame, most: int = 12) -> list[str]:
         lines.append(f"{area['mode']}{f' {printable(name)}' if name else ''}{place}: "
                      f"{counted(area['soundings'], 'sounding')}{found}")
     return lines + ([f"... and {counted(len(areas) - most, 'more area')}"] if len(areas) > most else [])
+
+# %% ../../nbs/soundings/59_areas.ipynb #bce4a2c9
+def areas_text(table: pd.DataFrame) -> list[str]:
+    """Lines on the areas of a result, those with the most isolated soundings first; none where there are none."""
+    areas = observed_areas(table)
+    if areas.empty:
+        return []
+    by = areas.sort_values("isolated", ascending=False, kind="stable") if "isolated" in areas else areas
+    return ["", *area_lines(by, most=5)]

@@ -64,7 +64,7 @@ def _observed_area(n_swaths: int, center: tuple[float, float], date: str) -> dic
 def _corners(n_swaths: int, center: tuple[float, float]) -> dict[str, np.ndarray]:
     """The corners of every footprint as the columns of a table, each of shape (frame, footprint)."""
     along, across = _offsets(n_swaths)
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for k, (ahead, right) in enumerate([(-1, -1), (1, -1), (1, 1), (-1, 1)], 1):
         lat, lon = _placed(along + ahead * _ALONG / 2, across + right * _ACROSS / 2, center)
         found |= {f"vertex_latitude_{k}": lat, f"vertex_longitude_{k}": lon}

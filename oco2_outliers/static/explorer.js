@@ -737,7 +737,9 @@ class MapView extends View {
     super(app, "map", "Map");
     const { lat, lon, unroll } = app.table.meta.view;
     const longitude = app.table.columns.get(lon);
-    this.controls();
+    const filled = app.table.meta.footprints && !app.table.meta.view.plane; // by a column, as a mosaic is read
+    this.controls(...(filled ? [element("label", {}, element("span", { text: "colour" }), app.buildColours())] : []));
+    if (filled) this.panel.append(app.legend);
     const east = Float64Array.from(longitude.plot, (value) => (value < unroll ? value + 360 : value));
     const degrees = (values, positive, negative) => values.map((value) => {
       const turned = positive === "E" ? ((((value + 180) % 360) + 360) % 360) - 180 : value;
