@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .features import Features
-from .shapes import wkb_of
+from .shapes import Part, wkb_of
 from ..ground.errors import InputError
 from ..ground.numbers import shown
 from ..ground.words import counted
@@ -37,13 +37,17 @@ def check_shape(shape: str, kind: str, vertices: Any) -> None:
         raise InputError("vertices are the corners of footprints: ask for these (--shape footprint)")
 
 # %% ../../nbs/exports/06_areas_of_rows.ipynb #7e7476e1
-def _outlines(found: Footprints) -> np.ndarray:
-    """Footprints as WKB; None where a row has none."""
-    made = [wkb_of([("Polygon", [np.concatenate([ring, ring[:1]])])]) if known else None
-            for ring, known in zip(found.polygons, found.known)]
-    outlines = np.empty(len(found), object)
-    outlines[:] = made
-    return outlines
+def _places(found: Footprints) -> tuple[np.ndarray, dict[int, list[Part]]]:
+    """Footprints as WKB, None where a row has none; and the parts of those that need no cut, by row."""
+    closed = np.concatenate([found.polygons, found.polygons[:, :1]], axis=1)
+    lon = found.polygons[..., 0]
+    with np.errstate(invalid="ignore"):
+        whole = (np.abs(lon) <= 180).all(axis=1) & (np.ptp(lon, axis=1) < 180)  # not around a pole
+    outlines = np.full(len(found), None, object)
+    parts: dict[int, list[Part]] = {int(row): [("Polygon", [closed[row]])] for row in np.flatnonzero(found.known)}
+    for row, made in parts.items():
+        outlines[row] = wkb_of(made)
+    return outlines, {row: made for row, made in parts.items() if whole[row]}
 
 
 def as_areas(features: Features, vertices: Any = None) -> Features:
@@ -59,4 +63,5 @@ def as_areas(features: Features, vertices: Any = None) -> Features:
         notes.append(f"{counted(n, 'row')} without a footprint {'is a point' if n == 1 else 'are points'}")
     km2 = {} if "footprint_km2" in table else {"footprint_km2": found.area}
     plain = table[without_corners(table.columns)].assign(**km2)
-    return replace(features, table=plain, outlines=_outlines(found), notes=notes)
+    outlines, cut = _places(found)
+    return replace(features, table=plain, outlines=outlines, notes=notes, cut=cut)

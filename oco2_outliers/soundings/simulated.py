@@ -294,7 +294,8 @@ def simulate_granule(random_state: int | np.random.Generator | None = None, n_se
     Notes
     -----
     Columns have the names, types and (by `write_lite`) groups of V11: `xco2_x2019`, `Meteorology/psurf_apriori_o2a`,
-    `Sounding/operation_mode`. Profiles, vertices, bit flags and the groups Preprocessors and Auxiliary are not made.
+    `Sounding/operation_mode`. Profiles, vertices, bit flags and the groups Preprocessors and Auxiliary are not made
+    (`simulate_area` makes vertices).
     Nadir mode, northward half of the orbit, land only; nothing is measured where the sun is below 10 degrees. The
     slit stays across the track (the real one turns with the sun, and the swath narrows). About 0.1 s and 10 MB per
     10,000 soundings. Where each number comes from is in the table of the notebook.

@@ -1,4 +1,4 @@
-"""Footprints in the explorer and in a report: where they were, as areas where they are large enough, and small in bytes."""
+"""Footprints in the explorer and in a report: where they were, areas where they are large enough, small in bytes."""
 
 import zlib
 

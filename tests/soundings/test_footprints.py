@@ -184,7 +184,8 @@ def test_corners_are_read_as_they_are():
     found = footprints(lite(vertex_latitude=LAT_2, vertex_longitude=LON))
     assert found.known.tolist() == [True, False, True] and found.without == {"a corner missing": 1}
     assert found.sounding_id.tolist() == table["sounding_id"].tolist()
-    some = read_lite(lite(vertex_latitude=LAT, vertex_longitude=LON), columns=["vertex_latitude_3"], box=(19, 9, 21, 11))
+    asked = {"columns": ["vertex_latitude_3"], "box": (19, 9, 21, 11)}
+    some = read_lite(lite(vertex_latitude=LAT, vertex_longitude=LON), **asked)
     assert list(some) == ["sounding_id", "vertex_latitude_3"] and len(some) == 3
 
 
@@ -228,7 +229,8 @@ def test_as_many_soundings_as_corners():
 
 def test_a_second_copy_is_named():
     table = read_lite(lite(**{"vertex_latitude": LAT, "vertex_longitude": LON, "L1b/vertex_latitude": LAT + 1}))
-    assert table["vertex_latitude_1"].tolist() == LAT[:, 0].tolist() and table.attrs["skipped"] == ["L1b/vertex_latitude"]
+    assert table["vertex_latitude_1"].tolist() == LAT[:, 0].tolist()
+    assert table.attrs["skipped"] == ["L1b/vertex_latitude"]
 
 
 @pytest.mark.parametrize("ending", ["nc4", "parquet", "csv", "json", "geoparquet"])
@@ -241,8 +243,9 @@ def test_corners_survive_every_kind_of_file(ending, tmp_path):
     if ending == "nc4":
         write_lite(soundings, path)
     else:
-        to_parquet(soundings, path) if ending.endswith("parquet") else (
-            soundings.to_csv(path, index=False) if ending == "csv" else soundings.to_json(path, orient="records", date_format="iso"))
+        {"csv": lambda: soundings.to_csv(path, index=False),
+         "json": lambda: soundings.to_json(path, orient="records", date_format="iso")}.get(
+            ending, lambda: to_parquet(soundings, path))()
     here, there = footprints(soundings), footprints(path)
     assert there.without == here.without == {"a corner missing": 1}
     np.testing.assert_allclose(there.polygons, here.polygons, atol=1e-6)
