@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..ground.degrees import degrees_of
 from ..ground.errors import printable
 from ..ground.words import counted
 from oco2_outliers.page.report_figures import (
@@ -25,10 +26,11 @@ from oco2_outliers.page.report_figures import (
     thinned,
 )
 from ..soundings.area_figures import footprint_map
-from ..soundings.areas import area_numbers, observed_areas
+from ..soundings.areas import FAR_OFF, area_numbers, observed_areas
 from ..soundings.corner_polygons import footprints
 from ..soundings.corners import has_corners
 from ..soundings.maps import new_map, positions, view_of
+from ..soundings.sphere import sphere_distance
 
 # %% auto #0
 __all__ = []
@@ -114,11 +116,14 @@ def area_figures(table: pd.DataFrame, column: str = "xco2") -> list[Drawn]:
     figures: list[Drawn] = []
     for area in by.head(_MOST_AREAS).to_dict("records"):
         rows = table[numbers == area["area"]]
-        judged = rows.assign(outlier=flagged_rows(rows)).drop(columns="isolated", errors="ignore")
+        near = rows[~(sphere_distance(*degrees_of(rows), area["latitude"], area["longitude"]) > FAR_OFF)]
+        judged = near.assign(outlier=flagged_rows(near)).drop(columns="isolated", errors="ignore")
+        aside = f" {len(rows) - len(near):,} far off are not drawn." if len(near) < len(rows) else ""
         name, n = _area_name(area), counted(int(judged["outlier"].sum()), "odd sounding")
         figures += drawn(partial(_drawn_area, judged, column), f"Map of the {name}: footprints filled by {column}, {n} "
-                         "outlined.", f"The {name}: {counted(len(rows), 'sounding')} as footprints, {n} outlined."
-                         f"{''.join(f' {each[0].upper()}{each[1:]}.' for each in footprints(rows).notes())}", (8, 6))
+                         "outlined.", f"The {name}: {counted(len(near), 'sounding')} as footprints, {n} outlined."
+                         f"{aside}{''.join(f' {each[0].upper()}{each[1:]}.' for each in footprints(near).notes())}",
+                         (8, 6))
     return figures
 
 

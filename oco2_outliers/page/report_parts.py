@@ -105,8 +105,8 @@ def oddest_html(facts: Facts) -> str:
     return table_html(head, rows, numeric, "the oddest", _LONG) + rest
 
 # %% ../../nbs/page/16_report_parts.ipynb #5480003a
-_AREA_COLUMNS = ("mode", "target_id", "target_name", "start", "latitude", "longitude", "soundings", "isolated",
-                 "footprints", "km2")
+_AREA_COLUMNS = ("mode", "target_id", "target_name", "start", "latitude", "longitude", "soundings", "far",
+                 "isolated", "footprints", "km2")
 
 
 def areas_html(facts: Facts) -> dict[str, str]:

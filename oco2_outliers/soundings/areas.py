@@ -25,7 +25,8 @@ __all__ = ['observed_areas']
 # %% ../../nbs/soundings/59_areas.ipynb #ba3a6249
 AREA_MODES = {2: "target", 4: "snapshot area map"}
 _GAP = np.timedelta64(120, "s")
-_JUMP = 200.0  # km
+_JUMP, FAR_OFF = 200.0, 100.0  # km
+_NO_NAMES = ("", "none", "nan", "<na>")
 
 
 def _mode_of(table: pd.DataFrame) -> np.ndarray:
@@ -35,9 +36,12 @@ def _mode_of(table: pd.DataFrame) -> np.ndarray:
 
 
 def _target_of(table: pd.DataFrame) -> np.ndarray:
-    """The number of the target that each row names; all the same where none is named."""
-    named = next((name for name in ("target_id", "target_name") if name in table), None)
-    return np.zeros(len(table), np.int64) if named is None else pd.factorize(table[named].astype(str))[0]
+    """The number of the target that each row names; -1 where none is named."""
+    column = next((name for name in ("target_id", "target_name") if name in table), None)
+    if column is None:
+        return np.full(len(table), -1)
+    texts = table[column].astype(str)
+    return np.where(texts.str.strip().str.lower().isin(_NO_NAMES), -1, pd.factorize(texts)[0])
 
 
 def _starts(mode: np.ndarray, target: np.ndarray, clock: np.ndarray | None, lat: np.ndarray,
@@ -47,7 +51,7 @@ def _starts(mode: np.ndarray, target: np.ndarray, clock: np.ndarray | None, lat:
     if clock is not None:
         changes |= np.diff(clock) > _GAP
     with np.errstate(invalid="ignore"):
-        changes |= sphere_distance(lat[1:], lon[1:], lat[:-1], lon[:-1]) > _JUMP
+        changes |= (sphere_distance(lat[1:], lon[1:], lat[:-1], lon[:-1]) > _JUMP) & (target[1:] < 0)
     return np.r_[True, changes] if len(mode) else np.zeros(0, bool)
 
 # %% ../../nbs/soundings/59_areas.ipynb #04fe9e91
@@ -70,18 +74,18 @@ def area_numbers(table: pd.DataFrame) -> np.ndarray:
 
 # %% ../../nbs/soundings/59_areas.ipynb #3bdf1007
 def _middle(lat: np.ndarray, lon: np.ndarray) -> tuple[float, float]:
-    """The middle of places, also across the dateline."""
+    """The middle of places, also across the dateline; a few that are far off do not move it."""
     known = np.isfinite(lat) & np.isfinite(lon)
     if not known.any():
         return np.nan, np.nan
-    x, y, z = unit_vectors(lat[known], lon[known]).mean(axis=0)
+    x, y, z = np.median(unit_vectors(lat[known], lon[known]), axis=0)
     return float(np.degrees(np.arctan2(z, np.hypot(x, y)))), float(np.degrees(np.arctan2(y, x)))
 
 
 def _first_text(table: pd.DataFrame, name: str) -> str:
     """What the rows of an area say first; nothing where they say nothing."""
     texts = table[name].dropna().astype(str) if name in table else pd.Series(dtype=str)
-    texts = texts[~texts.str.strip().str.lower().isin(["", "none", "nan"])]
+    texts = texts[~texts.str.strip().str.lower().isin(_NO_NAMES)]
     return str(texts.iloc[0]) if len(texts) else ""
 
 
@@ -95,7 +99,8 @@ def _area(number: int, rows: pd.DataFrame, clock: np.ndarray | None, odd: np.nda
                             "target_name": _first_text(rows, "target_name")}
     if clock is not None:
         told |= {"start": clock.min(), "end": clock.max()}
-    told |= {"latitude": middle[0], "longitude": middle[1], "soundings": len(rows)}
+    far = int((sphere_distance(lat, lon, *middle) > FAR_OFF).sum())
+    told |= {"latitude": middle[0], "longitude": middle[1], "soundings": len(rows), "far": far}
     told |= {} if odd is None else {"isolated": int(odd.sum())}
     return told | ({} if km2 is None else {"footprints": int(np.isfinite(km2).sum()), "km2": float(np.nansum(km2))})
 
@@ -114,9 +119,9 @@ def observed_areas(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         A row for each area: `area` (from 1, in order of time), `mode`, `target_id`, `target_name`, `start`, `end`,
-        `latitude`, `longitude` (of the middle), `soundings`, `isolated` (where the table has a verdict), `footprints`
-        and `km2` (how many have one, and their area together, where the table has corners). Empty where there is no
-        area.
+        `latitude`, `longitude` (of the middle), `soundings`, `far` (of these, how many lie more than 100 km from the
+        middle), `isolated` (where the table has a verdict), `footprints` and `km2` (how many have one, and their area
+        together, where the table has corners). Empty where there is no area.
 
     Raises
     ------
@@ -125,8 +130,8 @@ def observed_areas(table: pd.DataFrame) -> pd.DataFrame:
 
     Notes
     -----
-    A new area begins where the mode or the target changes, after 120 s without a sounding, or 200 km further on. Two
-    targets without names that follow each other sooner and nearer are one area.
+    A new area begins where the mode or the target changes, after 120 s without a sounding, or, where no target is
+    named, 200 km further on. Two targets without names that follow each other sooner and nearer are one area.
 
     Examples
     --------
@@ -152,7 +157,8 @@ def area_lines(areas: pd.DataFrame, most: int = 12) -> list[str]:
     lines = []
     for area in areas.head(most).to_dict("records"):
         name = " ".join(filter(None, (area.get("target_id"), area.get("target_name"))))
-        found = f", {area['isolated']:,} isolated" if "isolated" in area else ""
+        found = f" ({area['far']:,} far off)" if area["far"] else ""
+        found += f", {area['isolated']:,} isolated" if "isolated" in area else ""
         place = "" if np.isnan(area["latitude"]) else f" around {area['latitude']:.2f}, {area['longitude']:.2f}"
         lines.append(f"{area['mode']}{f' {printable(name)}' if name else ''}{place}: "
                      f"{counted(area['soundings'], 'sounding')}{found}")
