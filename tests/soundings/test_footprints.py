@@ -11,6 +11,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oco2_outliers.cli import main
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.soundings import (
     describe_soundings,
@@ -329,3 +330,14 @@ def test_an_area_map_is_read_back_and_described(tmp_path):
     assert "OCO-3, by its area maps" in told and f"{len(soundings):,} footprints of" in told and "\x1b" not in told
     assert len(read_soundings(tmp_path / "area.nc4", mode="sam")) == len(soundings)
     assert not read["xco2"].isna().any() and bad["kind"].is_unique
+
+
+def test_an_area_map_from_the_command_line(tmp_path, capsys):
+    store = str(tmp_path / "store")
+    assert main(["soundings", "simulate", "area.nc4", "--area", "--store", store]) == 0
+    assert "1,520 soundings, 8 of them bad" in capsys.readouterr().out
+    assert main(["soundings", "info", "area.nc4", "--store", store]) == 0
+    told = capsys.readouterr().out
+    assert "1,520 footprints of 1,520 soundings" in told and "snapshot area map simulated01 simulated_Madrid" in told
+    assert main(["soundings", "simulate", "track.nc4", "--store", store]) == 0  # without the word it stays a track
+    assert "5,491 soundings" in capsys.readouterr().out
