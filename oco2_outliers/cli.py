@@ -211,15 +211,17 @@ def _simulate_command(
     name: Annotated[str, typer.Argument(help="Name of the granule in the store, ending in .nc4.")] = "granule.nc4",
     store: OutputStore = None,
     random_state: Seed = 0,
+    area: Annotated[bool, typer.Option("--area", help="A snapshot area map of OCO-3 with the corners of its "
+                                       "footprints, not a track of OCO-2.")] = False,
 ) -> None:
     """Make a realistic granule with known bad soundings, and print which they are."""
     from oco2_outliers.datasets import Datasets
-    from oco2_outliers.soundings import simulate_granule, write_lite
+    from oco2_outliers.soundings import simulate_area, simulate_granule, write_lite
 
     if not name.endswith(".nc4"):
         raise InputError(f"{name}: a granule is a Lite file, its name ends in .nc4")
     place = Datasets(store)
-    granule, truth = simulate_granule(random_state=random_state)
+    granule, truth = (simulate_area if area else simulate_granule)(random_state=random_state)
     with place.open(name, "wb") as file:
         write_lite(granule, file)
     print(f"made {name} in {place}: {counted(len(granule), 'sounding')}, {len(truth)} of them bad:")

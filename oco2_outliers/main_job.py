@@ -64,6 +64,7 @@ from oco2_outliers.isolation.reporting import (
 )
 from .isolation.results import at_eps, compared_text, result_columns
 from .isolation.tails import TailEps
+from .soundings.areas import areas_text
 from .soundings.exact_text import exact_numbers
 from oco2_outliers.soundings.inputs import (
     InputTable,
@@ -273,7 +274,8 @@ class IsolationResult(_Asked):
         return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
                           *([] if self.context.on_track else [compared]), verdict,
                           *context_lines(self.table, self.context, self.local),
-                          *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
+                          *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n),
+                          *areas_text(self.table)])
 
 # %% ../nbs/04a_isolate.ipynb #2d161846
 @step("writing the result")

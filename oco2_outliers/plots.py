@@ -19,20 +19,21 @@ from .maps.figures import layout_plot, layout_quality_plot
 from .pictures.figures import annotate_image, image_grid, mosaic
 from .plumes.figures import peak_fit, plume_map, track_scan
 from .series.figures import series_plot
+from .soundings.area_figures import footprint_map
 from .soundings.figures import isolated_along_track, isolated_map, surroundings_along_track
 from .soundings.maps import coastlines
 
 # %% auto #0
 __all__ = ['REST_COLOUR', 'ISOLATED_COLOUR', 'UNITS', 'axis_label', 'isolated_along_track', 'surroundings_along_track',
-           'coastlines', 'isolated_map', 'eps_curve', 'silhouette_curve', 'sweep_table', 'silhouette_plot',
-           'k_selection', 'embedding_scatter', 'feature_reasons', 'pairs', 'score_histogram', 'evaluation_curve',
-           'peak_fit', 'track_scan', 'plume_map', 'annotate_image', 'image_grid', 'mosaic', 'layout_plot',
-           'layout_quality_plot', 'groups_plot', 'group_silhouettes_plot', 'group_tree_plot', 'drawn_again_plot',
-           'series_plot']
+           'coastlines', 'isolated_map', 'footprint_map', 'eps_curve', 'silhouette_curve', 'sweep_table',
+           'silhouette_plot', 'k_selection', 'embedding_scatter', 'feature_reasons', 'pairs', 'score_histogram',
+           'evaluation_curve', 'peak_fit', 'track_scan', 'plume_map', 'annotate_image', 'image_grid', 'mosaic',
+           'layout_plot', 'layout_quality_plot', 'groups_plot', 'group_silhouettes_plot', 'group_tree_plot',
+           'drawn_again_plot', 'series_plot']
 
 # %% ../nbs/03_plots.ipynb #c4ee8322
 _all_ = ["REST_COLOUR", "ISOLATED_COLOUR", "UNITS", "axis_label", "isolated_along_track", "surroundings_along_track",
-         "coastlines", "isolated_map",
+         "coastlines", "isolated_map", "footprint_map",
          "eps_curve", "silhouette_curve", "sweep_table", "silhouette_plot", "k_selection", "embedding_scatter",
          "feature_reasons", "pairs", "score_histogram", "evaluation_curve", "peak_fit", "track_scan", "plume_map",
          "annotate_image", "image_grid", "mosaic", "layout_plot", "layout_quality_plot",

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .areas_of_rows import as_areas, check_shape
 from .comma_tables import write_csv
 from .features import Features, features_of
 from .geo_tables import write_geopackage, write_geoparquet
@@ -99,9 +100,16 @@ def _write_style(features: Features, path: Path) -> list[str]:
     write_whole(style, text.encode())
     return [f"colours for QGIS are in {printable(style.name)}"]
 
+# %% ../../nbs/exports/60_exporting.ipynb #e808fe98
+def _paths(vertices: Any) -> list:
+    """The files among what corners are read from."""
+    each = vertices if isinstance(vertices, (list, tuple)) else [vertices]
+    return [one for one in each if isinstance(one, (str, os.PathLike))]
+
 # %% ../../nbs/exports/60_exporting.ipynb #a430755f
-def export(result: Any, path: str | os.PathLike, to: str | None = None, *, rows: str = "odd",
-           encoding: str | None = None, separator: str | None = None, decimal: str | None = None) -> Exported:
+def export(result: Any, path: str | os.PathLike, to: str | None = None, *, rows: str = "odd", shape: str = "point",
+           vertices: Any = None, encoding: str | None = None, separator: str | None = None,
+           decimal: str | None = None) -> Exported:
     """
     Write a result as a file that other programs open.
 
@@ -115,6 +123,11 @@ def export(result: Any, path: str | os.PathLike, to: str | None = None, *, rows:
         What to write. Default: what the ending says.
     rows : {"odd", "all"}, default "odd"
         The rows that were judged odd, or all.
+    shape : {"point", "footprint"}, default "point"
+        Soundings as points, or as the polygons of their footprints, where the result has the corners of a Lite file.
+        Rows without a footprint stay points. Not for CSV and netCDF.
+    vertices : path, DataFrame or list of paths, optional
+        Where the corners are, for a result that has none; joined by `sounding_id`.
     encoding, separator, decimal : str, optional
         Of a CSV whose first lines do not settle them, see `read_table`.
 
@@ -145,8 +158,11 @@ def export(result: Any, path: str | os.PathLike, to: str | None = None, *, rows:
     """
     target = writable_target(path)
     kind = kind_to_write(target, to)
+    check_shape(shape, kind, vertices)
     _refuse_input(result, target)
+    refuse_overwriting(_paths(vertices), target)
     features = features_of(result, rows, encoding=encoding, separator=separator, decimal=decimal)
+    features = as_areas(features, vertices) if shape == "footprint" else features
     with whole_path(target) as part:
         told = _WRITERS[kind](features, part)
     none = [] if len(features) or not features.n_all else ["no row is odd: ask for all of them (rows all)"]

@@ -171,7 +171,7 @@ class Features:
     names: list[str] = field(default_factory=list)  # of the inputs
     unit: str = ""  # of the scores
     notes: list[str] = field(default_factory=list)
-    _cut: dict[int, list[Part]] = field(default_factory=dict, repr=False)  # what was cut before
+    cut: dict[int, list[Part]] = field(default_factory=dict, repr=False)  # places that were cut before, by row
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -180,11 +180,11 @@ class Features:
     def parts(self, row: int) -> list[Part]:
         """The place of a row, cut at the dateline; none where it has no place."""
         if self.outlines is not None and isinstance(self.outlines[row], bytes):
-            if row not in self._cut:
+            if row not in self.cut:
                 parts = within_map(parts_of(self.outlines[row]))
                 on_earth = all((np.abs(line[:, 1]) <= 90).all() for _, lines in parts for line in lines)
-                self._cut[row] = parts if on_earth else []
-            return self._cut[row]
+                self.cut[row] = parts if on_earth else []
+            return self.cut[row]
         if np.isnan(self.lat[row]):
             return []
         return [("Point", [np.array([[self.lon[row], self.lat[row]]])])]

@@ -34,7 +34,8 @@ class Fate(NamedTuple):
 
 
 _ROLES = {"identifier": ("orbit", "file_index", "sounding_id", *ALIASES["sounding_id"], "granule_id", "uuid", "guid"),
-          "place": ("latitude", "longitude", *ALIASES["latitude"], *ALIASES["longitude"]),
+          "place": ("latitude", "longitude", *ALIASES["latitude"], *ALIASES["longitude"],
+                    *(f"vertex_{what}_{k}" for what in ("latitude", "longitude") for k in (1, 2, 3, 4))),
           "time": ("time", *ALIASES["time"], "date", "year", "month", "day", "hour", "minute", "second", "millisecond",
                    "yyyymmdd", "yyyymm", "doy", "dayofyear", "day_of_year", "day_of_month", "weekday", "day_of_week",
                    "julian_day", "jd", "mjd", "decimal_year", "epoch", "epoch_time", "unix_time", "unixtime", "tai93",

@@ -19,6 +19,7 @@ from ..ground.headings import as_names
 from ..ground.words import counted
 from ..isolation.company import DRAWN_ROWS
 from .digests import Digest
+from .ground_areas import packed_footprints
 from .html import program, style
 from .overviews import UNKNOWN, OverviewTally, packed_overview
 from .packing import Pack, encode, packed_size
@@ -46,6 +47,7 @@ from oco2_outliers.page.views import (
     page_table,
     with_distance,
 )
+from ..soundings.corners import CORNERS
 
 # %% auto #0
 __all__ = []
@@ -293,9 +295,18 @@ def _packed_extras(source: Source, table: pd.DataFrame, geometry: np.ndarray | N
             "coast": _packed_coast(table, view, pack),
             "outlines": packed_outlines(table, geometry, pack, quarter, source.notes)
             if geometry is not None or tiles else None,
+            "footprints": packed_footprints(table, pack, quarter, source.notes)
+            if geometry is None and not tiles else None,
             "run": _packed_run(source, table, pack), "digest": _packed_digest(source, pack),
             "peaks": packed_tracks(source, table, pack, quarter),
             "neighbours": packed_nearest(source.tiles.near, pack) if source.tiles is not None else None}
+
+# %% ../../nbs/page/06_content.ipynb #2c2522dd
+def _without_corner_columns(table: pd.DataFrame, options: Options) -> Options:
+    """Options that hide the columns of corners."""
+    asked = as_names(options.columns or [])
+    corners = [name for name in CORNERS if name in table and name not in asked]
+    return replace(options, hidden=(*options.hidden, *corners))
 
 # %% ../../nbs/page/06_content.ipynb #9ce5d7f2
 def content_of(result: Any, options: Options) -> tuple[Source, Content]:
@@ -310,6 +321,7 @@ def content_of(result: Any, options: Options) -> tuple[Source, Content]:
     if verdict.get("by_factor"):
         view, options = _with_ratio(view, options)
     extras = _packed_extras(source, table, geometry, view, pack, options)
+    options = _without_corner_columns(table, options) if extras["footprints"] else options
     columns, left_out = _packed_columns(table, view, features, pack, options)
     meta = {"n": len(table), **verdict, "columns": columns, "view": view, **extras, "left_out": left_out}
     if meta["digest"]:

@@ -82,7 +82,7 @@ def thinned(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return table.assign(odd=odd)[odd | kept], said
 
 # %% ../../nbs/page/14_report_figures.ipynb #6e3aaf72
-def _placed(table: pd.DataFrame) -> pd.DataFrame:
+def placed_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The rows with a place on the globe."""
     latitude, longitude = degrees_of(table)
     return table.assign(latitude=latitude, longitude=longitude)[~np.isnan(latitude)]
@@ -92,7 +92,7 @@ def places(table: pd.DataFrame, row: str = "row") -> list[Drawn]:
     """A map of the rows, where they have places."""
     if not {"latitude", "longitude"} <= set(table):
         return []
-    placed = _placed(table)
+    placed = placed_rows(table)
     shown, said = thinned(placed)
     lost = f" {counted(len(table) - len(placed), row)} without a place." if len(placed) < len(table) else ""
     n = int(flagged_rows(placed).sum())
@@ -112,7 +112,7 @@ def along(table: pd.DataFrame) -> list[Drawn]:
                  f"Column-averaged CO2 along the track; the odd rows in orange.{said}")
 
 # %% ../../nbs/page/14_report_figures.ipynb #6eca6e4a
-def _clock(table: pd.DataFrame) -> pd.Series:
+def clock_of(table: pd.DataFrame) -> pd.Series:
     """When each row was made; missing where nothing tells."""
     for name in ("time", "start"):
         if name in table and pd.api.types.is_datetime64_any_dtype((told := parse_times(table[name])).dtype):
@@ -124,7 +124,7 @@ def _clock(table: pd.DataFrame) -> pd.Series:
 
 def months_of(table: pd.DataFrame) -> pd.DataFrame:
     """Rows and odd rows of each month from the first to the last, also of those without any; no line below two."""
-    clock = _clock(table)
+    clock = clock_of(table)
     known = clock.notna().to_numpy()
     months = pd.PeriodIndex(clock[known].astype("datetime64[s]").to_numpy().astype("datetime64[M]"), freq="M")
     if not len(months) or months.min() == months.max() or (months.max() - months.min()).n > 1200:
@@ -134,10 +134,10 @@ def months_of(table: pd.DataFrame) -> pd.DataFrame:
     return told.rename_axis("month").reset_index().astype({"month": str})
 
 # %% ../../nbs/page/14_report_figures.ipynb #d422b302
-def _bars(ax: Any, months: pd.DataFrame, row: str) -> None:
+def month_bars(ax: Any, months: pd.DataFrame, row: str, colours: Any = ISOLATED_COLOUR) -> None:
     """A bar for each month, as high as its odd rows are many."""
     at, step = np.arange(len(months)), -(-len(months) // 18)
-    bars = ax.bar(at, months["odd"], color=ISOLATED_COLOUR, width=0.8)
+    bars = ax.bar(at, months["odd"], color=colours, width=0.8)
     if len(months) <= 24:
         ax.bar_label(bars, [f"{n:,}" if n else "" for n in months["odd"]], fontsize="small")
     ax.set_xticks(at[::step], months["month"][::step], rotation=45, ha="right", fontsize="small")
@@ -153,7 +153,7 @@ def by_month(table: pd.DataFrame, row: str = "row") -> list[Drawn]:
         return []
     told = f"{months['month'].iloc[0]} to {months['month'].iloc[-1]}"
     most = months.iloc[int(months["odd"].to_numpy().argmax())]
-    return drawn(lambda ax: _bars(ax, months, row),
+    return drawn(lambda ax: month_bars(ax, months, row),
                  f"Bars: odd {row}s by month, {told}; the most, {most['odd']:,}, in {most['month']}.",
                  f"Odd {row}s by month, {told}, of {counted(int(months['rows'].sum()), row)} in all.",
                  (min(8.0, 2.5 + 0.4 * len(months)), 3.2))

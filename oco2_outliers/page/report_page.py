@@ -31,6 +31,7 @@ from oco2_outliers.page.report_figures import (
     tile_plane,
     within,
 )
+from .report_maps import area_figures, months_and_map
 from .report_parts import page_text, sections_of, verdict_of
 
 # %% auto #0
@@ -72,10 +73,10 @@ def _figures_of(facts: Facts, root: str | os.PathLike) -> list[Drawn]:
         return channels(facts.series) + by_month(facts.series.points, "reading")
     if facts.kind == "peaks":
         own = peak_figures(facts.folder, table) if facts.folder is not None else []
-        return own + (places(table, "peak") if len(table) > 1 else []) + by_month(table, facts.row)
+        return own + (places(table, "peak") if len(table) > 1 else []) + months_and_map(table, facts.row)
     where = tile_plane(table) if facts.kind == "tiles" else along(table) if facts.kind in ("isolated", "track") else []
     pictures = oddest_pictures(table, Path(root)) if facts.kind == "pictures" else []
-    first = pictures + places(table, facts.row) + where + by_month(table, facts.row)
+    first = pictures + places(table, facts.row) + where + area_figures(table) + months_and_map(table, facts.row)
     return first + reasons(table) + scores(table, facts.eps)
 
 # %% ../../nbs/page/17_report_page.ipynb #ff41f205

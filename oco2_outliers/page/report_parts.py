@@ -18,6 +18,7 @@ from ..ground.words import counted
 from .html import hash_of
 from .report_facts import CARDS, Card, Facts, InputFile
 from .report_figures import Drawn, flagged_rows
+from ..soundings.areas import observed_areas
 
 # %% auto #0
 __all__ = []
@@ -101,6 +102,24 @@ def oddest_html(facts: Facts) -> str:
     more = len(odd) - len(shown)
     rest = f"<p>And {more:,} more, in the table of the result.</p>\n" if more else ""
     return table_html(head, rows, numeric, "the oddest", _LONG) + rest
+
+# %% ../../nbs/page/16_report_parts.ipynb #5480003a
+_AREA_COLUMNS = ("mode", "target_id", "target_name", "start", "latitude", "longitude", "soundings", "far",
+                 "isolated", "footprints", "km2")
+
+
+def areas_html(facts: Facts) -> dict[str, str]:
+    """The section about areas; none where the result has no areas."""
+    areas = observed_areas(facts.table) if facts.series is None else pd.DataFrame()
+    if areas.empty:
+        return {}
+    by = areas.sort_values("isolated", ascending=False, kind="stable") if "isolated" in areas else areas
+    shown = by.head(MOST_SHOWN)
+    names = [name for name in _AREA_COLUMNS if name in shown and (shown[name].astype(str) != "").any()]
+    rows = [[_cell(value, name) for name, value in zip(names, row)] for row in shown[names].itertuples(index=False)]
+    numeric = [name for name in names if pd.api.types.is_numeric_dtype(shown[name])]
+    rest = f"<p>And {len(areas) - len(shown):,} more.</p>\n" if len(areas) > len(shown) else ""
+    return {"Areas": table_html(names, rows, numeric, "areas") + rest}
 
 # %% ../../nbs/page/16_report_parts.ipynb #f57ac259
 _MOST_INPUTS = 200
@@ -218,7 +237,7 @@ def sections_of(facts: Facts, figures: Sequence[Drawn], left_out: int) -> dict[s
         "What was asked": pairs_html(facts.settings, ("setting", "value"), "settings") if facts.settings else
         "<p>The result does not say which settings it was made with.</p>\n",
         "Data": data_html(facts), "Method": method_html(card), "Figures": figures_html(figures, left_out),
-        "The oddest": oddest_html(facts),
+        "The oddest": oddest_html(facts), **areas_html(facts),
         "Counted and left out": pairs_html(facts.counts, ("what", "how many"), "counts") if facts.counts else
         "<p>Nothing was counted as left out.</p>\n",
         "When it fails": list_html(card.fails, ""), "Notes of the run": list_html(facts.notes, "None."),

@@ -25,6 +25,9 @@ _To = Annotated[str | None, typer.Option("--to", help="geojson, gpkg, kml, csv, 
                                          "--out.")]
 _Out = Annotated[str | None, typer.Option("--out", help="The file. Default: the name of RESULT with the ending of the "
                                           "kind, in this folder.")]
+_Shape = Annotated[str, typer.Option(help="point; or footprint: soundings as the areas that they saw.")]
+_Vertices = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Lite file with the corners of the "
+                                                     "footprints, for a result without (more than once for several).")]
 
 
 def _target(result: str, to: str | None, out: str | None) -> Path:
@@ -45,6 +48,7 @@ def _export_command(
                                           "series judge or combine wrote, or a table (Parquet, CSV, JSON).")],
     to: _To = None, out: _Out = None,
     rows: Annotated[str, typer.Option(help="odd: what was judged odd; all: every row.")] = "odd",
+    shape: _Shape = "point", vertices: _Vertices = None,
     encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
 ) -> None:
     """Write a result as GeoJSON, GeoPackage, KML, CSV, GeoParquet or netCDF."""
@@ -52,4 +56,5 @@ def _export_command(
 
     target = _target(result, to, out)
     kind_to_write(target, to)
-    print(export(result, target, to, rows=rows, encoding=encoding, separator=separator, decimal=decimal))
+    print(export(result, target, to, rows=rows, shape=shape, vertices=vertices or None, encoding=encoding,
+                 separator=separator, decimal=decimal))

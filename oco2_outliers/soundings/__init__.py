@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from ..ground.lazy import lazy_names
 from .above_background import background, enhancement
+from .areas import observed_areas
 from .converting import convert_soundings, to_parquet
+from .corner_polygons import Footprints, footprints, with_corners
 from .describing import describe_soundings, soundings_per_day
 from .lite_reading import read_lite
 from .lite_writing import write_lite
 from .simulated import Granule, simulate_granule
+from .simulated_areas import simulate_area
 from .sounding_ids import make_sounding_id, sounding_footprint, sounding_time
 from .surroundings import LocalScores, local_scores
 from .tables_in import read_soundings
@@ -25,13 +28,14 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
            'read_soundings', 'track_distance', 'background', 'enhancement', 'local_scores', 'LocalScores', 'to_parquet',
-           'convert_soundings', 'soundings_per_day', 'describe_soundings', 'fetch_soundings', 'Fetched']
+           'convert_soundings', 'soundings_per_day', 'describe_soundings', 'fetch_soundings', 'Fetched', 'footprints',
+           'Footprints', 'with_corners', 'observed_areas', 'simulate_area']
 
 # %% ../../nbs/04_soundings.ipynb #88c79770
 _all_ = ["sounding_time", "sounding_footprint", "make_sounding_id", "Granule", "simulate_granule", "write_lite",
          "read_lite", "read_soundings", "track_distance", "background", "enhancement", "local_scores",
          "LocalScores", "to_parquet", "convert_soundings", "soundings_per_day", "describe_soundings",
-         "fetch_soundings", "Fetched"]
+         "fetch_soundings", "Fetched", "footprints", "Footprints", "with_corners", "observed_areas", "simulate_area"]
 
 # %% ../../nbs/04_soundings.ipynb #5ba27c7b
 # Loaded when they are first used: most who read soundings fetch none, and clients of servers take a fifth of a second.

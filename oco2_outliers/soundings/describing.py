@@ -12,6 +12,9 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from .areas import area_lines, observed_areas
+from .corner_polygons import footprints
+from .corners import has_corners
 from .selections import flag_numbers
 from .sounding_ids import row_times, unread_time
 from .sphere import column_degrees
@@ -188,6 +191,16 @@ def _quantiles(values: pd.Series) -> str:
     parts = zip(("min", "5 %", "median", "95 %", "max"), np.quantile(known, [0, 0.05, 0.5, 0.95, 1]))
     return ", ".join(f"{name} {_ppm(value)}" for name, value in parts) + " ppm" + (f"; {text}" if text else "")
 
+# %% ../../nbs/soundings/70_describing.ipynb #4a664b9d
+def _ground_lines(soundings: pd.DataFrame) -> dict[str, str]:
+    """The lines about footprints and areas; none where there are none."""
+    lines = {}
+    if has_corners(soundings):
+        lines["footprints"] = "; ".join(str(footprints(soundings)).replace("note: ", "").splitlines())
+    if told := area_lines(observed_areas(soundings)):
+        lines["areas"] = ("\n" + " " * 11).join(map(_plain, told))
+    return lines
+
 # %% ../../nbs/soundings/70_describing.ipynb #878e1769
 def describe_soundings(soundings: pd.DataFrame) -> str:
     """
@@ -202,7 +215,8 @@ def describe_soundings(soundings: pd.DataFrame) -> str:
     -------
     str
         Lines for size, layout, time range, box, orbits, quality, modes, quantiles of each xco2 column, missing values
-        and fill values per column, skipped variables, and the counts per day. What the table does not tell is said.
+        and fill values per column, footprints and areas (where there are any), skipped variables, and the counts per
+        day. What the table does not tell is said.
 
     Notes
     -----
@@ -228,6 +242,7 @@ def describe_soundings(soundings: pd.DataFrame) -> str:
         "missing": _per_column({str(c): int(soundings[c].isna().sum()) for c in soundings.columns}),
         "fills": _per_column(attrs.get("fills", {})) if "fills" in attrs else "not known: not read from a file",
         **_converted_line(attrs.get("converted", {})),
+        **_ground_lines(soundings),
         "skipped": _with_reasons(attrs.get("skipped_because", {})) or "nothing",
         "columns": ", ".join(map(_plain, soundings.columns)),
     }

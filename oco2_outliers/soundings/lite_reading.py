@@ -23,6 +23,7 @@ from ..ground.first_bytes import HDF5_START, what_bytes_say
 from ..ground.limits import limited
 from ..ground.telling import tells_what_it_reads
 from .attributes import column_of, is_column, wanted_attributes
+from .corners import corner_columns, why_no_corners
 from .lite_values import RENAMED, declared_fills, table_values
 from .products import ONLY_LITE, ids_of_gosat, other_product, what_hdf5_says
 from .quantities import in_table_units
@@ -152,6 +153,19 @@ def _refuse_wrong_time(time: np.ndarray, ids: np.ndarray, label: str) -> None:
         raise InputError(f"{label}: time declares no units, and as seconds since 1970 it does not agree with "
                          "sounding_id: declare its units, such as 'seconds since 2014-01-01 00:00:00'")
 
+# %% ../../nbs/soundings/50_lite_reading.ipynb #7e16a808
+def _corners_apart(everything: list[tuple[str, str, Any]], n: int) -> tuple[dict[str, Any], list]:
+    """The columns of corners, and all other variables."""
+    corners: dict[str, Any] = {}
+    others = []
+    for prefix, name, variable in everything:
+        found = corner_columns(name, variable, n)
+        if found and not set(found) & set(corners):
+            corners |= found
+        else:
+            others.append((prefix, name, variable))
+    return corners, others
+
 # %% ../../nbs/soundings/50_lite_reading.ipynb #72bc8951
 class _LiteFile:
     """An open Lite file: its columns by name, and what is not a column."""
@@ -162,10 +176,11 @@ class _LiteFile:
         self.n = ids.shape[0]
         ambiguous = any(v.shape == ids.shape[:1] and v != ids and _is_dimension(v) for _, _, v in everything)
         rows, self.skipped = [], dict[str, str]()  # the variables that are no columns, and why
+        corners, everything = _corners_apart(everything, self.n)
         for prefix, name, variable in everything:
             # Subsetting services add the row number in the file they cut from: a place, not a measurement.
             why = "row number in the file it was cut from" if name == "sounding_id_idx" else None
-            if why := why or _why_no_column(variable, ids, ambiguous):
+            if why := why or why_no_corners(name, variable, self.n) or _why_no_column(variable, ids, ambiguous):
                 if not _is_bare_dimension(variable):
                     self.skipped[prefix + name] = why
             else:
@@ -174,7 +189,7 @@ class _LiteFile:
         self.converted: dict[str, str] = {}  # columns that were in another unit, and the unit
         self.undeclared: dict[str, np.ndarray] = {}  # where a column has a NaN that is not a declared fill
         self._whole: dict = {}  # columns that were read in full, to choose rows by them
-        self.columns: dict[str, h5py.Dataset] = {"sounding_id": ids, **_named_columns(rows)}
+        self.columns: dict[str, Any] = {"sounding_id": ids, **_named_columns(rows), **corners}
 
     def read(self, column: str, rows: slice = slice(None)) -> Any:
         """The values of a column, fills missing."""
@@ -316,8 +331,9 @@ def read_lite(path_or_file: str | os.PathLike | IO[bytes], *, columns: Sequence[
     pandas.DataFrame
         Column names are those of the file; where two groups share one, the group is put before it
         (`Retrieval_psurf`), and `xco2_uncert` of old files is `xco2_uncertainty`. `sounding_id` is int64, `time`
-        datetime64[ms] in UTC, text is `str`; other columns keep the type of the file. `attrs["skipped"]` lists the
-        variables that are not columns (profiles, vertices), `attrs["skipped_because"]` says why of each,
+        datetime64[ms] in UTC, text is `str`; other columns keep the type of the file. The corners of footprints are
+        eight columns at the end, `vertex_latitude_1` to `vertex_longitude_4`, see `footprints`. `attrs["skipped"]`
+        lists the variables that are not columns (profiles), `attrs["skipped_because"]` says why of each,
         `attrs["n_soundings"]` counts the soundings in the file, `attrs["fills"]` the fill values per column;
         `attrs["converted"]` tells of which unit a column was. Where no sounding fits, the table is empty.
 

@@ -19,6 +19,7 @@ import pandas as pd
 from ..ground.errors import InputError
 from ..ground.files import whole_path
 from ..ground.names import writable_target
+from .corners import N_CORNERS, whole_corners
 from .lite_reading import read_lite
 from oco2_outliers.soundings.lite_values import (
     AS_DECLARED,
@@ -128,6 +129,20 @@ def _write_variable(file: h5netcdf.File, name: str, values: pd.Series) -> None:
     if len(array):
         variable[...] = array
 
+# %% ../../nbs/soundings/52_lite_writing.ipynb #74960ddf
+def _write_corners(file: h5netcdf.File, name: str, corners: pd.DataFrame) -> None:
+    """The four columns of a variable of corners."""
+    single = all(dtype == np.float32 for dtype in corners.dtypes)
+    array = corners.to_numpy(np.float32 if single else np.float64, na_value=np.nan)
+    fill = array.dtype.type(FLOAT_FILL)
+    packed = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if len(array) else {}
+    variable = file.create_variable(name, ("sounding_id", "vertices"), dtype=array.dtype, fillvalue=fill, **packed)
+    degrees = "degrees_north" if name.endswith("latitude") else "degrees_east"
+    variable.attrs.update({"missing_value": np.atleast_1d(fill), "units": np.bytes_(degrees),
+                           "long_name": np.bytes_(f"{name.split('_')[1]} of the corners of the footprint")})
+    if len(array):
+        variable[...] = np.where(np.isnan(array), fill, array)
+
 # %% ../../nbs/soundings/52_lite_writing.ipynb #a7364feb
 def _lite_bytes(soundings: pd.DataFrame) -> memoryview:
     """A table as the bytes of a Lite file."""
@@ -136,8 +151,15 @@ def _lite_bytes(soundings: pd.DataFrame) -> memoryview:
         file.dimensions = {"sounding_id": len(soundings)}
         file.attrs.update({"title": np.bytes_("Soundings in the layout of OCO-2 Lite files"),
                            "Conventions": np.bytes_("CF-1.7")})
+        corners = whole_corners(soundings)
+        beside = {column for columns in corners.values() for column in columns}
         for name in soundings.columns:
-            _write_variable(file, str(name), soundings[name])
+            if name not in beside:
+                _write_variable(file, str(name), soundings[name])
+        if corners:
+            file.dimensions["vertices"] = N_CORNERS
+        for name, columns in corners.items():
+            _write_corners(file, name, soundings[columns])
     return buffer.getbuffer()
 
 # %% ../../nbs/soundings/52_lite_writing.ipynb #b2765b77
@@ -149,7 +171,8 @@ def write_lite(soundings: pd.DataFrame, path_or_file: str | os.PathLike | IO[byt
     ----------
     soundings : pandas.DataFrame
         Needs `sounding_id`, as a column or as the index. Columns the product knows go to their group; others go to the
-        root.
+        root. Four columns `vertex_latitude_1` to `_4` (and of longitude) become one variable of corners, as in the
+        product.
     path_or_file : str, os.PathLike or binary file object
         A path is written whole: beside it first, read back, then renamed. A file object needs only `write`.
 

@@ -71,7 +71,7 @@ def _background_xco2(time: np.ndarray, lat: np.ndarray) -> np.ndarray:
 def _plume(rng: np.random.Generator, place: dict, delta: float, sigma: float) -> tuple[dict, np.ndarray]:
     """One Gaussian enhancement (ppm) along the track, somewhere in its middle third."""
     frames = place["latitude"].shape[0]
-    at = (int(rng.uniform(1 / 3, 2 / 3) * frames), 4)
+    at = (int(rng.uniform(1 / 3, 2 / 3) * frames), place["latitude"].shape[1] // 2)
     lat, lon = float(place["latitude"][at]), float(place["longitude"][at])
     km = sphere_distance(place["latitude"], place["longitude"], lat, lon)
     plume = {"latitude": lat, "longitude": lon, "sigma_km": float(sigma), "delta_ppm": float(delta),
@@ -163,8 +163,16 @@ def _product_columns(c: dict[str, np.ndarray], near_cloud: np.ndarray) -> pd.Dat
     table["orbit"] = orbit_since_launch(c["time"])
     return table
 
+# %% ../../nbs/soundings/30_simulated.ipynb #ebc80215
+def checked_rng(random_state: int | np.random.Generator | None) -> np.random.Generator:
+    """A generator of random numbers, or one line that says what is wrong with the seed."""
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError):
+        raise InputError(f"random_state must be None, an integer from 0 or a Generator, not {random_state!r}") from None
+
 # %% ../../nbs/soundings/30_simulated.ipynb #c86f28ca
-def _check_numbers(n_bad: int, **numbers: float) -> None:
+def check_numbers(n_bad: int, **numbers: float) -> None:
     """Refuse what is no number; a truth value is none."""
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
@@ -192,7 +200,7 @@ def _check_place(center: tuple[float, float], date: str) -> None:
 def _check_simulation(n_seconds: float, center: tuple[float, float], date: str, n_bad: int, delta: float, sigma: float,
                       cloud_fraction: float) -> None:
     """One clear line for each parameter that cannot be used."""
-    _check_numbers(n_bad, n_seconds=n_seconds, delta=delta, sigma=sigma, cloud_fraction=cloud_fraction)
+    check_numbers(n_bad, n_seconds=n_seconds, delta=delta, sigma=sigma, cloud_fraction=cloud_fraction)
     if not 1 <= n_seconds <= 2960:
         raise InputError(f"n_seconds must be from 1 to 2960 (half a revolution), not {n_seconds}")
     _check_place(center, date)
@@ -222,6 +230,28 @@ class Granule(NamedTuple):
 
     soundings: pd.DataFrame
     truth: pd.DataFrame
+
+# %% ../../nbs/soundings/30_simulated.ipynb #b81a5b8e
+def granule_over(rng: np.random.Generator, place: dict[str, np.ndarray], n_bad: int, delta: float, sigma: float,
+                 cloud_fraction: float, where_when: str) -> Granule:
+    """A granule of footprints that lie side by side, from their places and times: arrays of one shape."""
+    shape: tuple[int, int] = place["latitude"].shape  # type: ignore[assignment]
+    scene = _scene(rng, shape)
+    plume, enhancement = _plume(rng, place, delta, sigma)
+    truth = _background_xco2(place["time"], place["latitude"]) + 0.4 * _smooth(rng, shape, 250) + enhancement
+    cloud = _smooth(rng, shape, 18)
+    clear = (cloud <= np.quantile(cloud, 1 - cloud_fraction)) & (place["solar_zenith_angle"] < _DARK)
+    if not clear.any():
+        raise InputError(f"the sun is too low {where_when}; choose another date or latitude")
+    near = clear & (cloud > np.quantile(cloud, max(0.0, 1 - cloud_fraction - 0.08)))
+    scene["aod_total"] = scene["aod_total"] + 0.10 * near
+    columns = {**place, **scene, **_retrieve(rng, scene, truth, place["solar_zenith_angle"])}
+    columns = {name: np.asarray(values)[clear] for name, values in columns.items()}
+    where, kinds = _spoil(rng, columns, min(n_bad, int(clear.sum())))
+    soundings = _product_columns(columns, near[clear])
+    bad = pd.DataFrame({"sounding_id": soundings["sounding_id"].to_numpy()[where], "kind": kinds})
+    bad.attrs["plume"] = plume
+    return Granule(soundings, bad.sort_values("sounding_id", ignore_index=True))
 
 # %% ../../nbs/soundings/30_simulated.ipynb #cd1193e0
 def simulate_granule(random_state: int | np.random.Generator | None = None, n_seconds: float = 260, *,
@@ -264,7 +294,8 @@ def simulate_granule(random_state: int | np.random.Generator | None = None, n_se
     Notes
     -----
     Columns have the names, types and (by `write_lite`) groups of V11: `xco2_x2019`, `Meteorology/psurf_apriori_o2a`,
-    `Sounding/operation_mode`. Profiles, vertices, bit flags and the groups Preprocessors and Auxiliary are not made.
+    `Sounding/operation_mode`. Profiles, vertices, bit flags and the groups Preprocessors and Auxiliary are not made
+    (`simulate_area` makes vertices).
     Nadir mode, northward half of the orbit, land only; nothing is measured where the sun is below 10 degrees. The
     slit stays across the track (the real one turns with the sun, and the swath narrows). About 0.1 s and 10 MB per
     10,000 soundings. Where each number comes from is in the table of the notebook.
@@ -284,25 +315,6 @@ def simulate_granule(random_state: int | np.random.Generator | None = None, n_se
     True
     """
     _check_simulation(n_seconds, center, date, n_bad, delta, sigma, cloud_fraction)
-    try:
-        rng = np.random.default_rng(random_state)
-    except (TypeError, ValueError):
-        raise InputError(f"random_state must be None, an integer from 0 or a Generator, not {random_state!r}") from None
-    shape = (round(n_seconds * FRAMES_PER_SECOND), FOOTPRINTS)
-    place = observed_frames(shape, center, date)
-    scene = _scene(rng, shape)
-    plume, enhancement = _plume(rng, place, delta, sigma)
-    truth = _background_xco2(place["time"], place["latitude"]) + 0.4 * _smooth(rng, shape, 250) + enhancement
-    cloud = _smooth(rng, shape, 18)
-    clear = (cloud <= np.quantile(cloud, 1 - cloud_fraction)) & (place["solar_zenith_angle"] < _DARK)
-    if not clear.any():
-        raise InputError(f"the sun is too low at {center} on {date}; choose another date or latitude")
-    near = clear & (cloud > np.quantile(cloud, max(0.0, 1 - cloud_fraction - 0.08)))
-    scene["aod_total"] = scene["aod_total"] + 0.10 * near
-    columns = {**place, **scene, **_retrieve(rng, scene, truth, place["solar_zenith_angle"])}
-    columns = {name: np.asarray(values)[clear] for name, values in columns.items()}
-    where, kinds = _spoil(rng, columns, min(n_bad, int(clear.sum())))
-    soundings = _product_columns(columns, near[clear])
-    truth = pd.DataFrame({"sounding_id": soundings["sounding_id"].to_numpy()[where], "kind": kinds})
-    truth.attrs["plume"] = plume
-    return Granule(soundings, truth.sort_values("sounding_id", ignore_index=True))
+    rng = checked_rng(random_state)
+    place = observed_frames((round(n_seconds * FRAMES_PER_SECOND), FOOTPRINTS), center, date)
+    return granule_over(rng, place, n_bad, delta, sigma, cloud_fraction, f"at {center} on {date}")

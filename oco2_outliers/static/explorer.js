@@ -209,7 +209,8 @@ export class Table {
     this.tile = meta.pictures ? unpack(bytes, meta.pictures.of) : null;
     this.near = meta.neighbours?.rows
       ? { rows: unpack(bytes, meta.neighbours.rows), of: meta.neighbours.of ? unpack(bytes, meta.neighbours.of) : null } : null;
-    this.outlines = meta.outlines ? new Outlines(meta.outlines, bytes, this.n) : null;
+    this.outlines = meta.outlines ? new Outlines(meta.outlines, bytes, this.n)
+      : meta.footprints ? new Footprints(meta.footprints, bytes) : null;
     this.row = { name: "row", label: "row number", kind: "number", numeric: true, type: "f8",
       plot: Float64Array.from({ length: this.n }, (_, i) => i) };
   }
@@ -736,7 +737,9 @@ class MapView extends View {
     super(app, "map", "Map");
     const { lat, lon, unroll } = app.table.meta.view;
     const longitude = app.table.columns.get(lon);
-    this.controls();
+    const filled = app.table.meta.footprints && !app.table.meta.view.plane; // by a column, as a mosaic is read
+    this.controls(...(filled ? [element("label", {}, element("span", { text: "colour" }), app.buildColours())] : []));
+    if (filled) this.panel.append(app.legend);
     const east = Float64Array.from(longitude.plot, (value) => (value < unroll ? value + 360 : value));
     const degrees = (values, positive, negative) => values.map((value) => {
       const turned = positive === "E" ? ((((value + 180) % 360) + 360) % 360) - 180 : value;

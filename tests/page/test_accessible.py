@@ -17,7 +17,7 @@ from oco2_outliers.page.series_content import series_html
 from oco2_outliers.peaks import find_peaks
 from oco2_outliers.picture_gallery import gallery
 from oco2_outliers.scale import combine, map_files
-from oco2_outliers.soundings import simulate_granule, to_parquet
+from oco2_outliers.soundings import simulate_area, simulate_granule, to_parquet
 
 pytestmark = pytest.mark.slow
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -73,10 +73,11 @@ def pages(granule, search, run, album, tmp_path_factory):
     place = tmp_path_factory.mktemp("pages")
     pictures = album[0].assign(cluster_a=np.arange(len(album[0])) % 4, cluster_b=np.arange(len(album[0])) % 3)
     strays = isolate_embeddings(simulate_embeddings(0, n=200, d=16))
-    shown = {"granule": granule, "peaks": search, "run": run, "pictures": pictures, "strays": strays}
+    areas = isolate(simulate_area(0, 2).soundings)
+    shown = {"granule": granule, "areas": areas, "peaks": search, "run": run, "pictures": pictures, "strays": strays}
     made = {name: explore(result, place / f"{name}.html").path for name, result in shown.items()}
     made["linked"] = explore([granule, search], place / "linked.html", within_km=30, within_hours=None).path
-    for name, result in (("granule", granule), ("peaks", search), ("run", run)):
+    for name, result in (("granule", granule), ("areas", areas), ("peaks", search), ("run", run)):
         made[f"report of {name}"] = report(result, place / f"report_{name}.html").path
     both = gallery(album[0], place / "gallery", clusterings=album[1], title="An album")
     made["gallery"], made["fields"] = both.dive, both.fields
@@ -85,8 +86,8 @@ def pages(granule, search, run, album, tmp_path_factory):
     return made
 
 
-KINDS = ["granule", "peaks", "run", "pictures", "strays", "linked", "report of granule", "report of peaks",
-         "report of run", "gallery", "fields", "series"]
+KINDS = ["granule", "areas", "peaks", "run", "pictures", "strays", "linked", "report of granule", "report of areas",
+         "report of peaks", "report of run", "gallery", "fields", "series"]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -33,7 +33,7 @@ from oco2_outliers.isolation.reporting import drawable_rows
 from oco2_outliers.main_job import isolate
 from oco2_outliers.peaks import peak_model, plot_peak, plot_scan, scan_track
 from oco2_outliers.plumes import figures
-from oco2_outliers.soundings import maps
+from oco2_outliers.soundings import maps, simulate_area
 
 pytestmark = pytest.mark.figures
 
@@ -91,11 +91,13 @@ JUDGED = SimpleNamespace(points=READINGS, windows=READINGS.iloc[[80]].assign(kin
                          summary={"channels": [{"site": "A", "channel": "flow", "threshold": 0.5}]})
 SMALL = np.random.default_rng(0).integers(0, 255, (5, 3, 4, 3), np.uint8)
 GROUPED = cluster_pictures(POINTS, "ward", k=3)
+AREA = simulate_area(0, 1).soundings.assign(isolated=lambda table: table["footprint"] == 3)
 CASES = {
     "isolated_along_track": lambda ax: plots.isolated_along_track(TABLE, ax=ax),
     "surroundings_along_track": lambda ax: plots.surroundings_along_track(
         TABLE.assign(local_difference=0.5, local_outlier=TABLE["isolated"]), ax=ax),
     "isolated_map": lambda ax: plots.isolated_map(TABLE, ax=ax),
+    "footprint_map": lambda ax: plots.footprint_map(AREA, ax=ax),
     "eps_curve": lambda ax: plots.eps_curve(
         TABLE["score"], SWEEP.assign(n_isolated=[(TABLE["score"] > eps).sum() for eps in SWEEP["eps"]]), 1.1, ax=ax),
     "silhouette_curve": lambda ax: plots.silhouette_curve(SWEEP, 1.1, ax=ax),
