@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from .ground.errors import InputError, printable
+from .ground.languages import language
 from .ground.telling import LOG, step
 from .ground.version import VERSION
 from .ground.words import counted
@@ -36,7 +37,7 @@ from .shell.embedding_commands import embeddings_app
 from .shell.export_commands import export_commands
 from .shell.fetch_commands import fetch_commands
 from .shell.gallery_commands import gallery_commands
-from .shell.options import InputStore, Seed, store_of
+from .shell.options import InputStore, Lang, Seed, store_of
 from .shell.link_commands import WithinHours, hours_or_any, link_commands
 from .shell.poster_commands import poster_commands
 from .shell.report_commands import report_commands
@@ -124,6 +125,11 @@ _Mode = Annotated[str | None, typer.Option(help=_ROW_HELP["mode"])]
 _Columns = Annotated[str | None, typer.Option(help="Only these columns, a,b,c.")]
 
 # %% ../nbs/90_cli.ipynb #5b9b1acf
+def _asked_for(lang: str) -> str:
+    """The option that asks for this language, for the command that is proposed next."""
+    return "" if lang == "en" else f" --lang {lang}"
+
+
 def _rows_asked(box: str | None, dates: str | None, quality: int | None, mode: str | None) -> dict:
     """The rows that the options ask for, as the functions take them."""
     return {"box": box_from(box), "dates": days_from(dates), "quality": quality, "mode": modes_from(mode)}
@@ -169,10 +175,13 @@ def _isolate_command(
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, config: RunFile = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, lang: Lang = "en",
+    config: RunFile = None,
 ) -> None:
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
+
+    tell = language(lang)
 
     with run_file(asked, out, inputs, store_of(store)):
         result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
@@ -180,9 +189,9 @@ def _isolate_command(
                          drop_missing=drop_missing, n_jobs=jobs,
                          random_state=random_state, progress=bars_wanted(), encoding=encoding, separator=separator,
                          decimal=decimal, **_rows_asked(box, dates, quality, mode))
-    print(result)
-    print(f"\nwrote {', '.join(result.FILES)} and run.yaml to {out}")
-    print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
+    print(result.told(lang))
+    print("\n" + tell(f"wrote {', '.join(result.FILES)} and run.yaml to {out}"))
+    print(tell(f"next: oco2-outliers explore {shlex.quote(str(out))}") + _asked_for(lang))
 
 # %% ../nbs/90_cli.ipynb #558ab0f7
 @soundings_app.command("simulate")
@@ -767,7 +776,7 @@ def _explore_command(
     pictures: _Pictures = Path(), max_pictures: _MaxPictures = 2000,
     within_km: Annotated[float, typer.Option(help="Of several results: distance that counts as near, km.")] = 50.0,
     within_hours: WithinHours = "24",
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, lang: Lang = "en",
 ) -> None:
     """Write a result as one HTML page that works offline: map, track, features, reasons, and an exact eps slider."""
     from oco2_outliers.explorer import explore
@@ -775,6 +784,6 @@ def _explore_command(
     print(explore(results[0] if len(results) == 1 else results, out, title=title, within_km=within_km,
                   within_hours=hours_or_any(within_hours), min_samples=_whole_numbers(min_samples),
                   columns=names_from(columns), max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures,
-                  max_rows=max_rows,
-                  encoding=encoding, separator=separator, decimal=decimal))
-    print(f"next: open {out} in a browser")
+                  max_rows=max_rows, lang=lang,
+                  encoding=encoding, separator=separator, decimal=decimal).told(lang))
+    print(language(lang)(f"next: open {out} in a browser"))

@@ -20,6 +20,7 @@ from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.foreign_tables import TableLike
 from .ground.headings import as_names
+from .ground.languages import language
 from .ground.overwriting import refuse_overwriting
 from .ground.shown_results import ShownResult
 from .ground.tables import storable, wrapped_text
@@ -256,7 +257,9 @@ class IsolationResult(_Asked):
             _write(self, scratch)
         return [Path(out) / name for name in self.FILES]
 
-    def __str__(self) -> str:
+    def told(self, lang: str = "en") -> str:
+        """The report in a language, ``"en"``, ``"fr"`` or ``"es"``; names of columns and numbers are those of the files."""
+        tell = language(lang)
         n, n_rows = int(self.table["isolated"].sum()), len(self.table)
         names = [each["name"] for each in self.summary["inputs"]]
         one = "the table" if names == ["table in memory"] else "the file"
@@ -266,10 +269,15 @@ class IsolationResult(_Asked):
         word = "odd where they lie" if self.context.on_track else "isolated"
         verdict = (f"eps {self.eps:.3g} ({self.rule}){company}: "
                    f"{n:,} of {counted(n_rows, 'row')} {word} ({n / n_rows:.2%})")
-        return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
-                          *([] if self.context.on_track else [compared]), verdict,
-                          *context_lines(self.table, self.context, self.local),
-                          *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n)])
+        columns = "\n".join(map(tell, self.matrix.report().split("\n")))
+        lines = [*([] if self.context.on_track else [compared]), verdict,
+                 *context_lines(self.table, self.context, self.local)]
+        return "\n".join([*map(tell, self.notes), wrapped_text(columns), "", sweep_text(self.sweep, self.eps), "",
+                          *map(tell, lines), *oddest_text(self.table, eps=self.eps, tell=tell),
+                          *map(tell, groups_text(self.groups, n))])
+
+    def __str__(self) -> str:
+        return self.told()
 
 # %% ../nbs/04a_isolate.ipynb #2d161846
 @step("writing the result")

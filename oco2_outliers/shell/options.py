@@ -19,6 +19,7 @@ __all__ = []
 InputStore = Annotated[str | None, typer.Option("--store", help="Store that holds the input: a folder or a URL. "
                                                 "Default: local paths.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers; the same seed gives the same result.", min=0)]
+Lang = Annotated[str, typer.Option(help="Language of the words: en, fr or es; names, ids, numbers and files stay.")]
 
 # %% ../../nbs/shell/05_options.ipynb #44a5dd87
 def store_of(store: str | None) -> Any:
