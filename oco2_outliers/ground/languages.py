@@ -41,11 +41,16 @@ class Template:
         return len(_PLACE.sub("", self.text))
 
 
+_KINDS = {"n": r"(-?\d[\d,]*)", "x": r"([+-]?(?:\d[\d.,]*(?:e[+-]?\d+)?|inf|nan))", "day": r"(\d{4}-\d\d(?:-\d\d)?)"}
+
+
 def template_of(text: str) -> Template:
-    """A text as a pattern: a count is digits, anything else may be any words on one line."""
+    """A text as a pattern: counts, numbers and days are such; anything else may be any words on one line."""
     parts, names = _PLACE.split(text)[::2], tuple(_PLACE.findall(text))
-    kinds = [r"(-?\d[\d,]*)" if re.fullmatch(r"n(_\w+)?", name) else "(.+?)" for name in names]
-    return Template(text, re.compile("".join(re.escape(part) + kind for part, kind in zip(parts, [*kinds, ""]))), names)
+    kinds = [_KINDS.get(name.partition("_")[0], "(.+?)") for name in names]
+    ending = "(?:e?s)?" if re.fullmatch(r"\{n\} [a-z ]+", text) else ""
+    pattern = "".join(re.escape(part) + kind for part, kind in zip(parts, [*kinds, ""]))
+    return Template(text, re.compile(pattern + ending), names)
 
 # %% ../../nbs/ground/10a_languages.ipynb #664b008b
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class Language:
                     return None
                 given[name] = told
         n = int(given["n"].replace(",", "")) if "n" in given else 0
-        counts = {name: self.catalogue.number(value) for name, value in given.items() if re.fullmatch(r"n(_\w+)?", name)}
+        counts = {name: self.catalogue.number(value) for name, value in given.items() if name.partition("_")[0] == "n"}
         return _PLACE.sub(lambda match: (given | counts).get(match[1], match[0]), self.catalogue.form(found, n))
 
     def _whole(self, text: str, part: str) -> str | None:
@@ -127,15 +132,23 @@ class Language:
     def tried(self, text: str, part: str = "told") -> str | None:
         """The translation of a text, or None where there is none."""
         bare = text.strip(" ")
-        if self.code == "en" or not bare:
+        if self.code == "en" or not any(map(str.isalpha, bare)):
             return text
-        whole = self._whole(bare, part)
-        for mark in ("; ", ", ") if whole is None else ():
-            told = [self.tried(each, part) for each in bare.split(mark)] if mark in bare else [None]
+        ways = (self._whole, self._in_parts)
+        for way in ways if part == "told" else reversed(ways):  # a reason is a list of parts first of all
+            found = way(bare, part)
+            if found is not None:
+                return text.replace(bare, found)
+        return None
+
+    def _in_parts(self, text: str, part: str) -> str | None:
+        """The translation of a text of several parts, each of which has one."""
+        for mark, joint in ((r"(?<=\.) ", " "), ("; ", self.catalogue.semicolon), (", ", ", ")):
+            each = re.split(mark, text)
+            told = [self.tried(one, part) for one in each] if len(each) > 1 else [None]
             if None not in told:
-                whole = (self.catalogue.semicolon if mark == "; " else mark).join(map(str, told))
-                break
-        return None if whole is None else text.replace(bare, whole)
+                return joint.join(map(str, told))
+        return None
 
     def __call__(self, text: str) -> str:
         """A text in this language; in English where it has no translation, which the log then tells."""
@@ -148,6 +161,10 @@ class Language:
         """The reason of a row for showing; one that no template fits stays as it is in the data."""
         found = self.tried(text, "reasons")
         return text if found is None else found
+
+    def number(self, text: str) -> str:
+        """A whole number in the groups of the language; any other text as it is."""
+        return self.catalogue.number(text) if re.fullmatch(r"-?\d[\d,]*", text) else text
 
     def for_page(self) -> dict[str, Any] | None:
         """What a page carries of the language; nothing for English."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ import pandas as pd
 from ..ground.degrees import degrees_of
 from ..ground.errors import InputError, printable
 from ..ground.figures import ISOLATED_COLOUR
+from ..ground.languages import Language, language
 from ..ground.verdicts import odd_rows
 from ..ground.words import counted
 from ..isolation.figures_of_rows import feature_reasons, score_histogram
@@ -45,6 +47,21 @@ class Drawn:
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
 
+#: The language of the words in figures.
+SPEECH: ContextVar[Language] = ContextVar("SPEECH", default=language("en"))
+
+
+def _translate(figure: Any) -> None:
+    """Put titles, labels and legends of a figure into the language; names at the ticks are data."""
+    from matplotlib.text import Text
+
+    tell = SPEECH.get()
+    ticks = {id(each) for ax in figure.axes for each in (*ax.get_xticklabels(), *ax.get_yticklabels())}
+    for text in figure.findobj(Text):
+        if id(text) not in ticks:
+            text.set_text(tell.tried(text.get_text()) or text.get_text())
+
+
 def drawn(draw: Callable[[Any], Any], alt: str, caption: str, size: tuple[float, float] = (8, 3.8)) -> list[Drawn]:
     """One figure, or none where the table holds nothing to draw."""
     import matplotlib.style
@@ -56,6 +73,8 @@ def drawn(draw: Callable[[Any], Any], alt: str, caption: str, size: tuple[float,
             draw(figure.subplots())
         except InputError:
             return []
+        if SPEECH.get().code != "en":
+            _translate(figure)
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
     return [Drawn(file.getvalue(), alt, caption)]

@@ -10,6 +10,9 @@ from typing import Annotated
 
 import typer
 
+from ..ground.languages import language
+from .options import Lang
+
 # %% auto #0
 __all__ = []
 
@@ -29,11 +32,12 @@ def _report_command(
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     pictures: Annotated[Path, typer.Option(help="Folder that the paths of pictures start from.")] = Path(),
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, lang: Lang = "en",
 ) -> None:
     """Write a result as one static page: what was asked, data, method, figures, the oddest, caveats; to print."""
     from oco2_outliers.page.report_page import report
 
+    tell = language(lang)
     print(report(result, out, title=title, picture_root=pictures, encoding=encoding, separator=separator,
-                 decimal=decimal))
-    print(f"next: open {out} in a browser, and print it where a PDF is wanted")
+                 decimal=decimal, lang=lang).told(lang))
+    print(tell(f"next: open {out} in a browser, and print it where a PDF is wanted"))
