@@ -289,11 +289,13 @@ def _peaks_command(
     inventory: _Inventory = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
     random_state: Seed = 0,
-    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, config: RunFile = None,
+    encoding: _Encoding = None, separator: _Separator = None, decimal: _Decimal = None, lang: Lang = "en",
+    config: RunFile = None,
 ) -> None:
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
     from oco2_outliers.peaks import find_peaks
 
+    tell = language(lang)
     air: Any = None if wind is None else wind.split(",")  # find_peaks tells what is no number
 
     with run_file(asked, out, inputs, store_of(store)):
@@ -303,15 +305,15 @@ def _peaks_command(
                             figures=figures, random_state=random_state, progress=bars_wanted(),
                             encoding=encoding, separator=separator, decimal=decimal,
                             **_rows_asked(box, dates, quality, mode))
-    print(search)
-    drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
+    print(search.told(lang))
+    drawn = " " + tell(f"and {counted(len(search.peaks), 'figure')}") if figures else ""
     rest = (", tracks.parquet" if len(search.peaks) else "") + (", left_out.csv" if len(search.left_out) else "")
-    print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}")
+    print("\n" + tell(f"wrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}"))
     if len(search.peaks):
-        print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
+        print(tell(f"next: oco2-outliers explore {shlex.quote(str(out))}") + _asked_for(lang))
     else:
-        print(f"next: read {printable(Path(out) / 'orbits.csv')}, which says what was searched, or allow more chance "
-              "by --alpha")
+        print(tell(f"next: read {printable(Path(out) / 'orbits.csv')}, which says what was searched, or allow more "
+                   "chance by --alpha"))
 
 # %% ../nbs/90_cli.ipynb #f6cbd651
 def _task_options() -> list:

@@ -109,7 +109,7 @@ class Language:
         given = dict(zip(template.places, values))
         for name, value in given.items():
             if name in _IN_TURN:
-                told = self.tried(value, part)
+                told = self.tried(value, part) if any(map(str.isalpha, value)) else None
                 if told is None:
                     return None
                 given[name] = told
