@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.resources import files
 from typing import Any
 
@@ -91,6 +91,9 @@ def _catalogue(code: str) -> Catalogue:
     return Catalogue(**{**told, "singular": tuple(told["singular"])})
 
 # %% ../../nbs/ground/10a_languages.ipynb #ad8874d8
+_MOST_PARTS = 12
+
+
 class Language:
     """Turns finished English texts into those of a language; English ones stay as they are."""
 
@@ -119,9 +122,6 @@ class Language:
 
     def _whole(self, text: str, part: str) -> str | None:
         """The translation of a text that one template fits."""
-        exact = getattr(self.catalogue, part).get(text)
-        if exact is not None:
-            return self.catalogue.form(exact, 0)
         for template, found in self._templates[part]:
             if match := template.pattern.fullmatch(text):
                 told = self._put(template, found, match.groups(), part)
@@ -129,25 +129,36 @@ class Language:
                     return told
         return None
 
+    def _exact(self, text: str, part: str) -> str | None:
+        """The translation of a text that stands in the catalogue as it is."""
+        found = getattr(self.catalogue, part).get(text)
+        return None if found is None else self.catalogue.form(found, 0)
+
+    def _in_parts(self, text: str, part: str, mark: str, joint: str) -> str | None:
+        """The translation of a text of several parts; a part may hold the mark itself."""
+        each = re.split(r"(?<=\.) " if mark == " " else mark, text)
+        tails: dict[int, list[str]] = {len(each): []}  # from a part to the end
+        for start in reversed(range(len(each) if 1 < len(each) <= _MOST_PARTS else 0)):
+            for end in (end for end in range(start + 1, len(each) + 1) if end in tails):
+                piece = mark.join(each[start:end])
+                own = self.tried(piece, part) if end == start + 1 else self._exact(piece, part) or self._whole(piece, part)
+                if own is not None and end - start < len(each):
+                    tails[start] = [own, *tails[end]]
+                    break
+        return joint.join(tails[0]) if 0 in tails and len(each) > 1 else None
+
     def tried(self, text: str, part: str = "told") -> str | None:
         """The translation of a text, or None where there is none."""
         bare = text.strip(" ")
         if self.code == "en" or not any(map(str.isalpha, bare)):
             return text
-        ways = (self._whole, self._in_parts)
-        for way in ways if part == "told" else reversed(ways):  # a reason is a list of parts first of all
+        marks = (("; ", self.catalogue.semicolon), (" ", " "), (", ", ", "))  # parts, sentences, items
+        ways = [self._exact, *(partial(self._in_parts, mark=mark, joint=joint) for mark, joint in marks)]
+        ways.insert(2 if part == "told" else len(ways), self._whole)  # a reason is a list of parts first of all
+        for way in ways:
             found = way(bare, part)
             if found is not None:
                 return text.replace(bare, found)
-        return None
-
-    def _in_parts(self, text: str, part: str) -> str | None:
-        """The translation of a text of several parts, each of which has one."""
-        for mark, joint in ((r"(?<=\.) ", " "), ("; ", self.catalogue.semicolon), (", ", ", ")):
-            each = re.split(mark, text)
-            told = [self.tried(one, part) for one in each] if len(each) > 1 else [None]
-            if None not in told:
-                return joint.join(map(str, told))
         return None
 
     def __call__(self, text: str) -> str:

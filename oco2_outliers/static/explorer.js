@@ -987,7 +987,7 @@ export class Explorer extends RowPage {
   }
 
   // What flagged rows are called, one or several.
-  verdict(n = 2) {
+  called(n = 2) {
     return agreed(this.say, this.noun, n);
   }
 
@@ -1055,7 +1055,7 @@ export class Explorer extends RowPage {
   buildColours() {
     this.legend = element("div", { class: "ox-legend", "aria-live": "polite" });
     this.tintable = this.colourColumns();
-    const verdict = { name: "", label: tr("{verdict} or not", { verdict: this.verdict() }) };
+    const verdict = { name: "", label: tr("{verdict} or not", { verdict: this.called() }) };
     this.colourChoice = choice(tr("Colour of all views"), [verdict, ...this.tintable], "", (name) => this.setColour(name));
     return this.colourChoice;
   }
@@ -1086,10 +1086,10 @@ export class Explorer extends RowPage {
       bar.style.background = `linear-gradient(to right, ${RAMP.join()})`;
       parts.push(item(this.tint.ends[0], bar, this.tint.ends[1]));
     }
-    if (!this.tint) parts.push(item(swatch(null, "ox-odd"), this.verdict()), item(swatch(null, "ox-rest"), tr("the others")));
+    if (!this.tint) parts.push(item(swatch(null, "ox-odd"), this.called()), item(swatch(null, "ox-rest"), tr("the others")));
     else {
       for (const [colour, text] of this.tint.legend) parts.push(item(...(colour ? [swatch(colour)] : []), text));
-      parts.push(item(swatch(null, "ox-rim"), this.verdict()));
+      parts.push(item(swatch(null, "ox-rim"), this.called()));
     }
     this.legend.replaceChildren(...parts);
   }
@@ -1224,7 +1224,7 @@ export class Explorer extends RowPage {
     const button = (text, act, more = {}) => element("button", { type: "button", class: "ox-button", text, onclick: act, ...more });
     this.lassoButton = button(tr("Lasso"), () => this.setLasso(!this.lassoing), { "aria-pressed": "false",
       title: tr("Draw around rows in any view; Shift adds, Alt takes away") });
-    this.selectButton = button(tr("Select {verdict}", { verdict: this.verdict() }), () => this.selectWhere((i) => this.flag[i] === 1));
+    this.selectButton = button(tr("Select {verdict}", { verdict: this.called() }), () => this.selectWhere((i) => this.flag[i] === 1));
     this.clearButton = button(tr("Clear"), () => this.setSelected([]));
     this.exportButton = button(tr("Export CSV"), () => this.download());
     bar.append(element("div", { class: "ox-filter" },
@@ -1345,7 +1345,7 @@ export class Explorer extends RowPage {
     this.body = element("tbody");
     const heads = [" ", ...this.tableColumns.map((column) => column.label), this.scoreName, tr("reason")];
     const head = element("tr", {}, ...heads.map((text, k) => element("th", { scope: "col", class: this.cellClass(k) },
-      ...(k ? headText(text) : [element("span", { class: "ox-unseen", text: this.verdict(1) })]))));
+      ...(k ? headText(text) : [element("span", { class: "ox-unseen", text: this.called(1) })]))));
     const page = (text, label, by) => element("button", { type: "button", class: "ox-button", text, "aria-label": label, onclick: () => {
       this.page += by;
       this.fillTable();
@@ -1418,9 +1418,9 @@ export class Explorer extends RowPage {
 
   sayCount() {
     const { n } = this.table;
-    const told = { n: this.nFlag, rows: plural(this.total, this.noun), verdict: this.verdict(this.nFlag), threshold: tr(this.table.meta.words.threshold), value: brief(this.eps) };
+    const told = { n: this.nFlag, rows: plural(this.total, this.noun), verdict: this.called(this.nFlag), threshold: tr(this.table.meta.words.threshold), value: brief(this.eps) };
     const parts = [this.fixed ? tr("{n} of {rows} {verdict}", told) : tr("{n} of {rows} {verdict} at {threshold} {value}", told)];
-    if (this.nShown < n) parts.push(tr("{who} {what}, {n} of them {verdict}", { who: this.run?.limited ? tr("the choice shows") : tr("the filter shows"), what: this.shading ? tr("{m} of {n} points", { m: this.nShown, n }) : count(this.nShown), n: this.nFlagShown, verdict: this.verdict(this.nFlagShown) }));
+    if (this.nShown < n) parts.push(tr("{who} {what}, {n} of them {verdict}", { who: this.run?.limited ? tr("the choice shows") : tr("the filter shows"), what: this.shading ? tr("{m} of {n} points", { m: this.nShown, n }) : count(this.nShown), n: this.nFlagShown, verdict: this.called(this.nFlagShown) }));
     else if (this.shading) parts.push(tr("{n} rows are points, the others shading", { n }));
     if (this.nSelected) parts.push(`${count(this.nSelected)} ${agreed("selected", this.noun, this.nSelected)}`);
     const text = parts.join("; ");
@@ -1434,7 +1434,7 @@ export class Explorer extends RowPage {
     this.clearButton.disabled = this.nSelected === 0;
     this.selectButton.disabled = this.nFlagShown === 0;
     const n_out = this.nSelected || this.nFlagShown;
-    this.exportButton.textContent = tr("Export {n} {which} as CSV", { n: n_out, which: this.nSelected ? agreed("selected", this.noun, n_out) : this.verdict(n_out) });
+    this.exportButton.textContent = tr("Export {n} {which} as CSV", { n: n_out, which: this.nSelected ? agreed("selected", this.noun, n_out) : this.called(n_out) });
     this.exportButton.disabled = n_out === 0;
   }
 
@@ -1473,7 +1473,7 @@ export class Explorer extends RowPage {
       row.classList.toggle("ox-current", i === this.current);
       const mark = row.firstChild;
       mark.textContent = this.flag[i] ? "●" : "";
-      mark.setAttribute("aria-label", this.flag[i] ? this.verdict(1) : tr("not {verdict}", { verdict: this.verdict(1) }));
+      mark.setAttribute("aria-label", this.flag[i] ? this.called(1) : tr("not {verdict}", { verdict: this.called(1) }));
     }
     for (const tile of this.gallery?.querySelectorAll(".ox-tile") ?? []) {
       const i = Number(tile.dataset.row);
@@ -1571,7 +1571,7 @@ export class Explorer extends RowPage {
   verdict(i) {
     const { words } = this.table.meta;
     const score = `${words.score.replace(/ \(.*/, "")} ${threeDigits(this.scores[i], this.fixed ? NaN : Number(brief(this.eps)))}`;
-    const verdict = this.flag[i] ? this.verdict(1) : tr("not {verdict}", { verdict: this.verdict(1) });
+    const verdict = this.flag[i] ? this.called(1) : tr("not {verdict}", { verdict: this.called(1) });
     if (this.fixed) return `${verdict}; ${score}`;
     const setting = this.setting.min_samples !== null ? `, min_samples ${this.setting.min_samples}` : "";
     return `${tr("{verdict} at {threshold} {value}", { verdict, threshold: tr(words.threshold), value: brief(this.eps) })}${setting}; ${score}`;
@@ -1650,7 +1650,7 @@ export class Explorer extends RowPage {
 
   // The change that would end the verdict, in a sentence.
   unless(feature, amount, up) {
-    const told = { verdict: this.verdict(1), feature, amount };
+    const told = { verdict: this.called(1), feature, amount };
     return up ? tr("Would not be {verdict} if {feature} were {amount} higher", told) : tr("Would not be {verdict} if {feature} were {amount} lower", told);
   }
 
@@ -1706,7 +1706,7 @@ export class Explorer extends RowPage {
     const [a, b, c, d] = [[lat, i], [lon, i], [lat, j], [lon, j]].map(([name, k]) => (Number(this.table.columns.get(name).plot[k]) * Math.PI) / 180);
     const half = Math.sin((c - a) / 2) ** 2 + Math.cos(a) * Math.cos(c) * Math.sin((d - b) / 2) ** 2;
     const km = 2 * 6371.0088 * Math.asin(Math.min(1, Math.sqrt(half)));
-    const flag = this.flag[j] ? `, ${this.verdict(1)}` : "";
+    const flag = this.flag[j] ? `, ${this.called(1)}` : "";
     return Number.isNaN(km) ? flag : tr(", {km} km away", { km: km < 9.95 ? km.toFixed(1) : count(Math.round(km)) }) + flag;
   }
 

@@ -97,7 +97,7 @@ export class FacetPanel {
     };
     const none = { ...NONE, label: tr("nothing") };
     this.choices.append(pick(tr("across"), tr("across of the facets"), "x", none), pick(tr("down"), tr("down of the facets"), "y", none),
-      pick(tr("colour"), tr("colour of the facets"), "colour", { name: "", label: tr("{verdict} or not", { verdict: app.verdict() }) }));
+      pick(tr("colour"), tr("colour of the facets"), "colour", { name: "", label: tr("{verdict} or not", { verdict: app.called() }) }));
   }
 
   column(axis) {
@@ -110,7 +110,7 @@ export class FacetPanel {
     const n = app.table.n;
     const column = this.column("colour");
     const style = (name) => rgba(app.colour(name));
-    if (!column) return { of: app.flag, colours: [style("--rest"), style("--odd")], legend: [[style("--odd"), app.verdict()], [style("--rest"), tr("the others")]] };
+    if (!column) return { of: app.flag, colours: [style("--rest"), style("--odd")], legend: [[style("--odd"), app.called()], [style("--rest"), tr("the others")]] };
     if (areKinds(column)) return tintOfKinds(column, n, style("--none"));
     const tint = tintOfNumbers(column, n, style("--none"));
     const coarse = Uint8Array.from(tint.of, (k) => (k ? 1 + Math.floor((k - 1) / 10) : 0)); // six shades can be told apart
@@ -181,7 +181,7 @@ export class FacetPanel {
       bar.append(part);
     }
     const button = element("button", { type: "button", class: "ox-cell", title: tr("Select {rows}", { rows: plural(cell.n, app.noun) }), onclick: (event) => this.select(a, b, event) },
-      bar, element("span", { text: `${count(cell.n)}${cell.odd ? `, ${count(cell.odd)} ${app.verdict(cell.odd)}` : ""}` }));
+      bar, element("span", { text: `${count(cell.n)}${cell.odd ? `, ${count(cell.odd)} ${app.called(cell.odd)}` : ""}` }));
     if (app.table.tile) button.append(this.pictures(a, b));
     return button;
   }

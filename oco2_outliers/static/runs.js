@@ -112,7 +112,7 @@ class Timeline {
 
   told(k) {
     const bin = this.bins[k];
-    return tr("{day}: {rows}, {n} {verdict}", { day: this.text(bin), rows: plural(this.rows[k], "row"), n: this.odd[k], verdict: this.panel.app.verdict(this.odd[k]) });
+    return tr("{day}: {rows}, {n} {verdict}", { day: this.text(bin), rows: plural(this.rows[k], "row"), n: this.odd[k], verdict: this.panel.app.called(this.odd[k]) });
   }
 
   // Rows from the counts of the whole run; odd ones from the rows that the page holds, which are all of them.
@@ -146,7 +146,7 @@ class Timeline {
     this.slot = (right - left) / Math.max(1, bins.length);
     const inside = ({ from, to }) => !range || (to >= range[0] && from <= range[1]);
     ctx.font = FONT;
-    for (const [values, top, bottom, colour, name] of [[this.rows, 18, h / 2 - 10, "--ink2", tr("rows")], [this.odd, h / 2 + 8, h - 20, "--odd", app.verdict()]]) {
+    for (const [values, top, bottom, colour, name] of [[this.rows, 18, h / 2 - 10, "--ink2", tr("rows")], [this.odd, h / 2 + 8, h - 20, "--odd", app.called()]]) {
       const most = values.reduce((a, b) => Math.max(a, b), 0);
       ctx.fillStyle = app.colour("--ink2");
       ctx.textAlign = "left";
@@ -411,7 +411,7 @@ class RunPanel {
   }
 
   fileInWords(k) {
-    return tr("{file}, {day}: {rows}, {n} {verdict}", { file: this.shortName(k), day: this.dayOfFile(k), rows: plural(this.rows[k], "row"), n: this.odd[k], verdict: this.app.verdict(this.odd[k]) });
+    return tr("{file}, {day}: {rows}, {n} {verdict}", { file: this.shortName(k), day: this.dayOfFile(k), rows: plural(this.rows[k], "row"), n: this.odd[k], verdict: this.app.called(this.odd[k]) });
   }
 
   nameOptions() {
@@ -481,10 +481,10 @@ class RunPanel {
       const inside = this.timeline.bins.map((bin, k) => (bin.to >= range[0] && bin.from <= range[1] ? k : -1)).filter((k) => k >= 0);
       const sum = (values) => inside.reduce((total, k) => total + values[k], 0);
       const odd = sum(this.timeline.odd);
-      parts.push(tr("{day}: {rows}, {n} {verdict}", { day: from, rows: plural(sum(this.timeline.rows), "row"), n: odd, verdict: app.verdict(odd) }));
+      parts.push(tr("{day}: {rows}, {n} {verdict}", { day: from, rows: plural(sum(this.timeline.rows), "row"), n: odd, verdict: app.called(odd) }));
     }
     if (!parts.length) parts.push(this.names.length > 1 ? tr("All files. Keys n and p step through them; a click on the timeline or on a pass shows it alone.") : tr("All days. A click on the timeline shows one alone."));
-    if (app.filter) parts.push(tr("the filter acts on the {verdict} of the timeline, not on its rows", { verdict: app.verdict() }));
+    if (app.filter) parts.push(tr("the filter acts on the {verdict} of the timeline, not on its rows", { verdict: app.called() }));
     if (this.timeline.noDay) parts.push(tr("{rows} without a day", { rows: plural(this.timeline.noDay, "row") }));
     const text = parts.join("; ");
     if (this.said.textContent !== text) this.said.textContent = text;
@@ -510,10 +510,10 @@ class RunPanel {
     const days = this.timeline.bins.map((_, k) => k).filter((k) => this.timeline.rows[k]);
     const share = (odd, rows) => (rows ? `${((100 * odd) / rows).toFixed(2)} %` : "");
     const parts = [];
-    if (this.names.length > 1) parts.push(this.table(tr("Files, most {verdict} first", { verdict: this.app.verdict() }) + some(files.length), [tr("file"), tr("days"), tr("rows"), this.app.verdict(), tr("share")],
+    if (this.names.length > 1) parts.push(this.table(tr("Files, most {verdict} first", { verdict: this.app.called() }) + some(files.length), [tr("file"), tr("days"), tr("rows"), this.app.called(), tr("share")],
       files.slice(0, MOST_LINES).map((k) => line(element("button", { type: "button", class: "ox-link", text: this.shortName(k), onclick: () => this.choose({ file: k }) }),
         [this.dayOfFile(k), count(this.rows[k]), count(this.odd[k]), share(this.odd[k], this.rows[k])]))));
-    parts.push(this.table((this.timeline.byMonth ? tr("Months with rows") : tr("Days with rows")) + some(days.length), [this.timeline.byMonth ? tr("month") : tr("day"), tr("rows"), this.app.verdict(), tr("share")],
+    parts.push(this.table((this.timeline.byMonth ? tr("Months with rows") : tr("Days with rows")) + some(days.length), [this.timeline.byMonth ? tr("month") : tr("day"), tr("rows"), this.app.called(), tr("share")],
       days.slice(0, MOST_LINES).map((k) => line(this.timeline.text(this.timeline.bins[k]),
         [count(this.timeline.rows[k]), count(this.timeline.odd[k]), share(this.timeline.odd[k], this.timeline.rows[k])]))));
     this.tablePlace.replaceChildren(...parts);
