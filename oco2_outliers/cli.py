@@ -269,6 +269,18 @@ _Inventory = Annotated[str | None, typer.Option(help="Table of point sources (la
                                                 "for candidates upwind.")]
 
 # %% ../nbs/90_cli.ipynb #9550913a
+def _peaks_written(search: Any, out: Path, figures: bool, lang: str) -> str:
+    """Which files a search wrote, and what to do next."""
+    tell, n = language(lang), len(search.peaks)
+    drawn = " " + tell(f"and {counted(n, 'figure')}") if figures else ""
+    rest = (", tracks.parquet" if n else "") + (", left_out.csv" if len(search.left_out) else "")
+    wrote = tell(f"wrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}")
+    if n:
+        return f"\n{wrote}\n{tell(f'next: oco2-outliers explore {shlex.quote(str(out))}')}{_asked_for(lang)}"
+    orbits = printable(Path(out) / "orbits.csv")
+    return f"\n{wrote}\n" + tell(f"next: read {orbits}, which says what was searched, or allow more chance by --alpha")
+
+# %% ../nbs/90_cli.ipynb #a6ae36d9
 @app.command("peaks", cls=RunCommand)
 def _peaks_command(
     asked: typer.Context, inputs: _Tracks,
@@ -295,7 +307,7 @@ def _peaks_command(
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
     from oco2_outliers.peaks import find_peaks
 
-    tell = language(lang)
+    language(lang)  # a wrong one is refused before the work
     air: Any = None if wind is None else wind.split(",")  # find_peaks tells what is no number
 
     with run_file(asked, out, inputs, store_of(store)):
@@ -306,14 +318,7 @@ def _peaks_command(
                             encoding=encoding, separator=separator, decimal=decimal,
                             **_rows_asked(box, dates, quality, mode))
     print(search.told(lang))
-    drawn = " " + tell(f"and {counted(len(search.peaks), 'figure')}") if figures else ""
-    rest = (", tracks.parquet" if len(search.peaks) else "") + (", left_out.csv" if len(search.left_out) else "")
-    print("\n" + tell(f"wrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}"))
-    if len(search.peaks):
-        print(tell(f"next: oco2-outliers explore {shlex.quote(str(out))}") + _asked_for(lang))
-    else:
-        print(tell(f"next: read {printable(Path(out) / 'orbits.csv')}, which says what was searched, or allow more "
-                   "chance by --alpha"))
+    print(_peaks_written(search, out, figures, lang))
 
 # %% ../nbs/90_cli.ipynb #f6cbd651
 def _task_options() -> list:

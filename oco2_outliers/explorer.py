@@ -94,14 +94,14 @@ def _series_page(view: SeriesView, path: Path, title: str, max_mb: float) -> Exp
     return ExplorerPage(path, len(view.points), path.stat().st_size)
 
 # %% ../nbs/07_explorer.ipynb #6d48bc0e
-def _linked_page(results: Sequence[Any], options: Options, path: Path, within_km: float, within_hours: float | None
-                 ) -> ExplorerPage:
+def _linked_page(results: Sequence[Any], options: Options, path: Path, within_km: float, within_hours: float | None,
+                 tell: Language) -> ExplorerPage:
     """Write several results as one page."""
     roots = [options.picture_root] if is_given(options.picture_root) else []
     refuse_overwriting([name for each in (*results, *roots) for name in files_read(each)], path)
     if options.xy is not None or options.columns is not None:
         raise InputError("xy and columns are of one result: leave them out, or explore one result alone")
-    found = linked_html(results, options, within_km, within_hours)
+    found = linked_html(results, options, within_km, within_hours, tell)
     if len(found.text) > options.max_mb * 1e6:
         raise InputError(f"these results make a page of {len(found.text) / 1e6:.0f} MB, and max_mb is "
                          f"{options.max_mb:g}: allow more (--max-mb), or give tables of the odd rows alone")
@@ -195,12 +195,14 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect,
                       xy=xy, max_rows=whole_number("max_rows", max_rows, least=1))
     if isinstance(result, list | tuple):
-        return _linked_page(result, options, Path(out), within_km, within_hours)
+        return _linked_page(result, options, Path(out), within_km, within_hours, tell)
     refuse_overwriting([*files_read(result), *(files_read(picture_root) if is_given(picture_root) else [])], out)
     readings = series_view(result)
     if readings is not None:
         if columns is not None or xy is not None:
             raise InputError("a result of sensor series has no columns to choose and no plane: leave out columns, xy")
+        if tell.code != "en":
+            raise InputError("the page of sensor series is English: leave out lang (--lang)")
         return _series_page(readings, Path(out), title or "Sensor series", max_mb)
     source, content = content_of(result, options)
     if "path" in source.table:

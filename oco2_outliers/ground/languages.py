@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from importlib.resources import files
@@ -94,8 +94,8 @@ def _catalogue(code: str) -> Catalogue:
 _MOST_PARTS = 12
 
 
-class Language:
-    """Turns finished English texts into those of a language; English ones stay as they are."""
+class Templates:
+    """Finds the text of a catalogue that a finished English text fits."""
 
     def __init__(self, catalogue: Catalogue):
         self.catalogue, self.code = catalogue, catalogue.code
@@ -134,14 +134,22 @@ class Language:
         found = getattr(self.catalogue, part).get(text)
         return None if found is None else self.catalogue.form(found, 0)
 
+    def tried(self, text: str, part: str = "told") -> str | None:
+        """The translation of a text, or None where there is none."""
+        raise NotImplementedError
+
+# %% ../../nbs/ground/10a_languages.ipynb #60c51e25
+class Language(Templates):
+    """Turns finished English texts into those of a language; English ones stay as they are."""
+
     def _in_parts(self, text: str, part: str, mark: str, joint: str) -> str | None:
         """The translation of a text of several parts; a part may hold the mark itself."""
         each = re.split(r"(?<=\.) " if mark == " " else mark, text)
         tails: dict[int, list[str]] = {len(each): []}  # from a part to the end
         for start in reversed(range(len(each) if 1 < len(each) <= _MOST_PARTS else 0)):
             for end in (end for end in range(start + 1, len(each) + 1) if end in tails):
-                piece = mark.join(each[start:end])
-                own = self.tried(piece, part) if end == start + 1 else self._exact(piece, part) or self._whole(piece, part)
+                piece, alone = mark.join(each[start:end]), end == start + 1
+                own = self.tried(piece, part) if alone else self._exact(piece, part) or self._whole(piece, part)
                 if own is not None and end - start < len(each):
                     tails[start] = [own, *tails[end]]
                     break
@@ -153,7 +161,8 @@ class Language:
         if self.code == "en" or not any(map(str.isalpha, bare)):
             return text
         marks = (("; ", self.catalogue.semicolon), (" ", " "), (", ", ", "))  # parts, sentences, items
-        ways = [self._exact, *(partial(self._in_parts, mark=mark, joint=joint) for mark, joint in marks)]
+        lists = [partial(self._in_parts, mark=mark, joint=joint) for mark, joint in marks]
+        ways: list[Callable[[str, str], str | None]] = [self._exact, *lists]
         ways.insert(2 if part == "told" else len(ways), self._whole)  # a reason is a list of parts first of all
         for way in ways:
             found = way(bare, part)
@@ -180,8 +189,8 @@ class Language:
     def for_page(self) -> dict[str, Any] | None:
         """What a page carries of the language; nothing for English."""
         told = self.catalogue
-        return None if self.code == "en" else {"code": told.code, "texts": dict(told.program), "singular": told.singular,
-                                               "group": told.group, "least": told.least}
+        page = {"code": told.code, "texts": dict(told.program), "singular": told.singular, "group": told.group}
+        return None if self.code == "en" else {**page, "least": told.least}
 
 # %% ../../nbs/ground/10a_languages.ipynb #4438110d
 def language(code: Any) -> Language:

@@ -33,7 +33,8 @@ def _static(name: str) -> str:
 _PROGRAMS = {"explorer": ("uPlot.iife.min.js", "languages.js", "filter.js", "columns.js", "peaks.js",
                            "runs.js", "facets.js", "explorer.js"),
              "gallery": ("languages.js", "filter.js", "columns.js", "gallery.js"),
-             "fields": ("languages.js", "columns.js", "fields.js"), "series": ("languages.js", "columns.js", "series.js"),
+             "fields": ("languages.js", "columns.js", "fields.js"),
+             "series": ("languages.js", "columns.js", "series.js"),
              "linked": ("uPlot.iife.min.js", "languages.js", "filter.js", "columns.js", "peaks.js",
                            "runs.js", "facets.js", "explorer.js", "links.js")}
 _STYLES = {"explorer": ("uPlot.min.css", "explorer.css"), "gallery": ("explorer.css", "gallery.css"),
@@ -75,6 +76,7 @@ _ENGLISH = language("en")
 
 def page_head(title: str, doing: str, page: str = "explorer", tell: Language = _ENGLISH) -> str:
     """The beginning of a page: policy, style, and what stands there until the program has started."""
+    needs = tell("This page needs JavaScript, which is in the file itself.")
     return f"""<!doctype html>
 <html lang="{tell.code}" class="ox-page">
 <head>
@@ -86,7 +88,7 @@ def page_head(title: str, doing: str, page: str = "explorer", tell: Language = _
 </head>
 <body>
 <main id="{page}">{html.escape(tell(doing))}</main>
-<noscript>{html.escape(tell("This page needs JavaScript, which is in the file itself."))}</noscript>
+<noscript>{html.escape(needs)}</noscript>
 """
 
 # %% ../../nbs/page/04_html.ipynb #48dc3085
@@ -108,8 +110,8 @@ def page_end(page: str = "explorer") -> str:
 def page_html(meta: dict[str, Any], data: bytes, tell: Language = _ENGLISH) -> str:
     """The whole explorer as text, from what it shows as JSON and the packed columns."""
     doing = f"Unpacking {counted(meta['n'], meta.get('words', {}).get('row', 'row'))} ..."
-    return (page_head(meta["title"], doing, tell=tell) + page_json("explorer-meta", meta) + page_bytes("explorer-data", data)
-            + page_end())
+    parts = page_json("explorer-meta", meta), page_bytes("explorer-data", data), page_end()
+    return page_head(meta["title"], doing, tell=tell) + "".join(parts)
 
 # %% ../../nbs/page/04_html.ipynb #cd10012b
 def files_read(result: Any) -> list[Any]:

@@ -20,7 +20,7 @@ import pandas as pd
 from ..ground.degrees import degrees_of
 from ..ground.errors import InputError, printable
 from ..ground.figures import ISOLATED_COLOUR
-from ..ground.languages import Language, language
+from ..ground.languages import Language
 from ..ground.verdicts import odd_rows
 from ..ground.words import counted
 from ..isolation.figures_of_rows import feature_reasons, score_histogram
@@ -48,14 +48,13 @@ class Drawn:
 
 
 #: The language of the words in figures.
-SPEECH: ContextVar[Language] = ContextVar("SPEECH", default=language("en"))
+SPEECH: ContextVar[Language | None] = ContextVar("SPEECH", default=None)
 
 
-def _translate(figure: Any) -> None:
+def _translate(figure: Any, tell: Language) -> None:
     """Put titles, labels and legends of a figure into the language; names at the ticks are data."""
     from matplotlib.text import Text
 
-    tell = SPEECH.get()
     ticks = {id(each) for ax in figure.axes for each in (*ax.get_xticklabels(), *ax.get_yticklabels())}
     for text in figure.findobj(Text):
         if id(text) not in ticks:
@@ -73,8 +72,8 @@ def drawn(draw: Callable[[Any], Any], alt: str, caption: str, size: tuple[float,
             draw(figure.subplots())
         except InputError:
             return []
-        if SPEECH.get().code != "en":
-            _translate(figure)
+        if (tell := SPEECH.get()) is not None and tell.code != "en":
+            _translate(figure, tell)
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
     return [Drawn(file.getvalue(), alt, caption)]

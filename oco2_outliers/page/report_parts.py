@@ -99,7 +99,9 @@ def oddest_html(facts: Facts, tell: Language = _ENGLISH) -> str:
     names = _shown_columns(odd, facts.kind)
     shown = odd.head(MOST_SHOWN)
     lead = odd.index if not {"sounding_id", "id", "path", "start"} & set(names) and facts.kind != "peaks" else None
-    rows = [[tell.reason(_cell(value, name)) if name in _SAID else _cell(value, name) for name, value in zip(names, row)] for row in shown[names].itertuples(index=False)]
+    said = {name: tell.reason for name in _SAID}
+    rows = [[said.get(name, str)(_cell(value, name)) for name, value in zip(names, row)]
+            for row in shown[names].itertuples(index=False)]
     if lead is not None:
         rows = [[_cell(label, ""), *row] for label, row in zip(lead, rows)]
     head = [*([tell(facts.row)] if lead is not None else []), *names]
@@ -220,7 +222,7 @@ def verdict_of(facts: Facts) -> str:
     limit = f" The limit in use is eps {facts.eps:.4g}." if facts.eps is not None else ""
     return f"{n:,} of {counted(len(facts.table), facts.row)} {'is' if n == 1 else 'are'} odd{share}.{limit}"
 
-
+# %% ../../nbs/page/16_report_parts.ipynb #cf8d704a
 def _settings(facts: Facts, tell: Language) -> dict[str, str]:
     """The settings: their names are those of the options, their values data, but for words that Python chose."""
     worded = [name for name, value in facts.settings.items()
@@ -233,7 +235,7 @@ def _pairs(pairs: Mapping[str, str], head: tuple[str, str], name: str, empty: st
     told = (tell(head[0]), tell(head[1]))
     return pairs_html(pairs, told, tell(name)) if pairs else f"<p>{safe(tell(empty))}</p>\n"
 
-
+# %% ../../nbs/page/16_report_parts.ipynb #6b7b52d4
 def sections_of(facts: Facts, figures: Sequence[Drawn], left_out: int, tell: Language = _ENGLISH) -> dict[str, str]:
     """All sections of a report by their headings, in their order."""
     card, counts = CARDS[facts.kind], {tell(what): tell.number(n) for what, n in facts.counts.items()}
@@ -243,7 +245,8 @@ def sections_of(facts: Facts, figures: Sequence[Drawn], left_out: int, tell: Lan
                                  "The result does not say which settings it was made with.", tell),
         "Data": data_html(facts, tell), "Method": method_html(card, tell),
         "Figures": figures_html(figures, left_out, tell), "The oddest": oddest_html(facts, tell),
-        "Counted and left out": _pairs(counts, ("what", "how many"), "counts", "Nothing was counted as left out.", tell),
+        "Counted and left out": _pairs(counts, ("what", "how many"), "counts", "Nothing was counted as left out.",
+                                       tell),
         "When it fails": list_html(map(tell, card.fails), ""),
         "Notes of the run": list_html(map(tell, facts.notes), tell("None.")),
         "Versions": _pairs(versions, ("what", "version"), "versions", "None.", tell)}

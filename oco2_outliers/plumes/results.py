@@ -165,7 +165,7 @@ class PeakSearch(ShownResult):
         return [Path(out) / name for name in names]
 
     def told(self, lang: str = "en") -> str:
-        """The report in a language, ``"en"``, ``"fr"`` or ``"es"``; names of columns and numbers are those of the files."""
+        """The report in a language, "en", "fr" or "es"; names of columns and numbers are those of the files."""
         tell = language(lang)
         parameters, counts = self.summary["parameters"], self.summary["counts"]
         rule = f"preset {parameters['preset']}" if parameters["preset"] else f"p up to {parameters['alpha']:g}"

@@ -27,9 +27,11 @@ SHOWN = ("isolation/reporting", "isolation/choosing", "isolation/tails", "isolat
          "page/content", "page/verdict", "page/tiles", "page/thumbnails", "page/peak_tracks", "page/report_facts",
          "page/report_parts", "page/report_figures", "plumes/screening", "plumes/describing", "soundings/surroundings")
 # Texts there that stand in files or errors, or that Python never shows in words.
-NOT_SHOWN = re.compile(r"silhouette is|^(sounding_id|xco2|score)\b|KDD|PAKDD|Chevallier|Hoaglin|Physica|ICDM|Bréon|"
-                       r"column-averaged dry|coronavirus|Theiler|surrogate data|[{}<>=]|;.*:|spreads off the neighbours|"
-                       r"^odd soundings$|^index |must be|latitude|or place not drawn|^factor on eps$|rows that were drawn|"
+NOT_SHOWN = re.compile(r"silhouette is|^(sounding_id|xco2|score)\b|KDD|PAKDD|Chevallier|Hoaglin|Physica|ICDM|"
+                       r"Bréon|column-averaged dry|coronavirus|Theiler|surrogate data|[{}<>=]|;.*:|"
+                       r"spreads off the neighbours|"
+                       r"^odd soundings$|^index |must be|latitude|or place not drawn|^factor on eps$|"
+                       r"rows that were drawn|"
                        r"^each against its neighbours on the track; the run used eps$")
 
 
@@ -207,7 +209,7 @@ def test_forms_are_one_or_two_and_hang_on_a_count(code):
 
 def test_french_blanks():
     for name in PARTS:
-        for key, found in catalogue("fr")[name].items():
+        for found in catalogue("fr")[name].values():
             for form in forms(found):
                 assert not re.search(r" [:;?!%»]|« ", form), form
                 assert not re.search(r"(?<![\u00a0\d{}?])[;?!](?:\s|$)|\w:(?:\s|$)", form), form

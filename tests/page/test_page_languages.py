@@ -1,4 +1,4 @@
-"""The pages, the report and the commands in French and Spanish: no English left, and the same files in every language."""
+"""The pages, the report and the commands in French and Spanish: no English left, the same files in every language."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from oco2_outliers.soundings import simulate_granule
 
 OTHERS = LANGUAGES[1:]
 # What is the same word in two languages, or data: names of columns, of options and of settings.
-SAME = {"eps", "min_samples", "score", "latitude", "longitude", "Lasso", "Versions", "version", "versions", "SHA-256", "Python", "NumPy", "pandas",
-        "Figures", "(ppm)", "(hPa)", "(m)", "(°N)", "(°E)", "sigma", "delta"}
+SAME = {"eps", "min_samples", "score", "latitude", "longitude", "Lasso", "Versions", "version", "versions", "SHA-256",
+        "Python", "NumPy", "pandas", "Figures", "(ppm)", "(hPa)", "(m)", "(°N)", "(°E)", "sigma", "delta"}
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +140,14 @@ def test_report(judged, tmp_path, code):
 _ALL_WORDS = """(() => {
   const found = new Set();
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) if (!["SCRIPT", "STYLE", "NOSCRIPT"].includes(walk.currentNode.parentElement.tagName)) found.add(walk.currentNode.data.trim());
+  while (walk.nextNode()) {
+    const { parentElement, data } = walk.currentNode;
+    if (!["SCRIPT", "STYLE", "NOSCRIPT"].includes(parentElement.tagName)) found.add(data.trim());
+  }
+  const names = ["aria-label", "title", "aria-valuetext"];
   for (const each of document.querySelectorAll("[aria-label], [title], [aria-valuetext]"))
-    for (const name of ["aria-label", "title", "aria-valuetext"]) if (each.getAttribute(name)) found.add(each.getAttribute(name));
-  for (const view of window.explorer.views) for (const axis of view.uplot.axes) if (axis.label) found.add(axis.label);
+    for (const name of names) found.add(each.getAttribute(name) ?? "");
+  for (const view of window.explorer.views) for (const axis of view.uplot.axes) found.add(axis.label ?? "");
   return [...found];
 })()"""
 _OPENED = """(() => { const app = window.explorer;
