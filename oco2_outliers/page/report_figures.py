@@ -51,10 +51,20 @@ class Drawn:
 SPEECH: ContextVar[Language | None] = ContextVar("SPEECH", default=None)
 
 
+def _tick(own: Callable[[float, int | None], str], tell: Language, x: float, position: int | None = None) -> str:
+    """A number at an axis: thousands and the letter of the west in the language."""
+    text = own(x, position)
+    return tell.number(text) if text[-1:].isdigit() else tell.tried(text) or text
+
+
 def _translate(figure: Any, tell: Language) -> None:
     """Put titles, labels and legends of a figure into the language; names at the ticks are data."""
     from matplotlib.text import Text
+    from matplotlib.ticker import FuncFormatter, StrMethodFormatter
 
+    for axis in (each for ax in figure.axes for each in (ax.xaxis, ax.yaxis)):
+        if isinstance(own := axis.get_major_formatter(), FuncFormatter | StrMethodFormatter):
+            axis.set_major_formatter(partial(_tick, own, tell))
     ticks = {id(each) for ax in figure.axes for each in (*ax.get_xticklabels(), *ax.get_yticklabels())}
     for text in figure.findobj(Text):
         if id(text) not in ticks:
