@@ -12,6 +12,7 @@ import pytest
 
 from oco2_outliers.cli import main
 from oco2_outliers.explorer import explore
+from oco2_outliers.ground.errors import InputError
 from oco2_outliers.ground.languages import LANGUAGES, language
 from oco2_outliers.ground.telling import LOG
 from oco2_outliers.main_job import isolate
@@ -235,3 +236,25 @@ def test_language_that_is_not_there_is_refused_first(command, tmp_path, monkeypa
     assert main([*command.split(), "--lang", "xx"]) == 2
     told = capsys.readouterr().err.strip()
     assert told.endswith("lang must be one of en, fr, es, not 'xx'") and "\n" not in told
+
+
+# ---------------------------------------------------------------- several results, and series
+
+def test_linked_results(tab, judged, peaks, tmp_path, untranslated):
+    page = explore([judged[0], peaks], tmp_path / "linked.html", lang="fr")
+    assert untranslated == []
+    window = tab(page.path)
+    assert window.run("document.documentElement.lang") == "fr"
+    text = window.run("document.body.innerText")
+    assert "Résultats côte à côte" in text and "Sélectionnez des lignes dans un résultat" in text
+    window.run("linked.explorers[0].setSelected([0, 1])")
+    assert "2 sélectionnées dans 1" in window.run("document.querySelector('.lk-said').textContent")
+    for english in ("Select rows", "Light / dark", "Along the track", "Of the odd rows", "selected in", "Previous"):
+        assert english not in window.run("document.body.innerText")
+
+
+def test_the_page_of_series_is_english(judged, tmp_path, monkeypatch):
+    monkeypatch.setattr("oco2_outliers.explorer.series_view", lambda result: object())
+    with pytest.raises(InputError, match="series is English: leave out lang"):
+        explore(judged[0], tmp_path / "page.html", lang="fr")
+    assert not (tmp_path / "page.html").exists()
