@@ -194,6 +194,12 @@ class Page:
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self.mouse(kind, x, y)
 
+    def touch(self, kind: str, *fingers: tuple[float, float]) -> None:
+        """Fingers on the screen: touchStart and touchMove with all that are down, touchEnd with those that stay."""
+        self.send("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=5)
+        self.send("Input.dispatchTouchEvent", type=kind,
+                  touchPoints=[{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(fingers)])
+
     def screenshot(self, path: str | os.PathLike, full: bool = False) -> Path:
         """A PNG of the window, or of the whole page."""
         clip = {}

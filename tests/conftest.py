@@ -3,6 +3,8 @@
 import functools
 import gc
 import os
+import signal
+import threading
 from pathlib import Path
 
 # Before anything loads OpenMP: its threads sleep while they wait. By default they spin, and where the other process of
@@ -12,6 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # a sixth of all the work of the tests. Those that ask whether threads change a result set their own number.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A job in the background is started with Ctrl-C ignored, and so is all that it starts: tests that press it would wait.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import matplotlib  # noqa: E402
 import pytest  # noqa: E402

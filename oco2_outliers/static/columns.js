@@ -174,6 +174,53 @@ function niceStep(range, n) {
   return power * ([1, 2, 5, 10].find((each) => each * power >= raw * 0.999) ?? 10);
 }
 
+// ---------------------------------------------------------------- two fingers
+
+// Zoom by two fingers: `zoom` hears by how much they spread, the point between them, and how far that point moved. What
+// the first finger had begun is given up; one finger that stays down after the other does nothing more.
+function pinchable(area, zoom, giveUp) {
+  const fingers = new Map();
+  let pinching = false;
+  const place = (event) => {
+    const box = area.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+  const apart = ([a, b]) => Math.max(1, Math.hypot(a[0] - b[0], a[1] - b[1]));
+  const middle = ([a, b]) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+  const listen = (type, hear) => area.addEventListener(type, (event) => {
+    if (event.pointerType === "touch" && hear(event)) event.stopImmediatePropagation();
+  }, { capture: true });
+  listen("pointerdown", (event) => {
+    fingers.set(event.pointerId, place(event));
+    if (fingers.size < 2) return false;
+    if (!pinching) giveUp();
+    pinching = true;
+    return true;
+  });
+  listen("pointermove", (event) => {
+    if (!fingers.has(event.pointerId)) return false;
+    const before = [...fingers.values()];
+    fingers.set(event.pointerId, place(event));
+    if (!pinching) return false;
+    const now = [...fingers.values()];
+    if (now.length === 2) {
+      const [from, to] = [middle(before), middle(now)];
+      zoom(apart(now) / apart(before), from, [to[0] - from[0], to[1] - from[1]]);
+    }
+    return true;
+  });
+  const lift = (event) => {
+    if (!fingers.delete(event.pointerId) || !pinching) return false;
+    pinching = fingers.size > 0;
+    return true;
+  };
+  listen("pointerup", lift);
+  listen("pointercancel", lift);
+  // Else the browser scrolls the page with two fingers, and takes the gesture away.
+  const keep = (event) => { if (event.touches.length > 1 && event.cancelable) event.preventDefault(); };
+  for (const type of ["touchstart", "touchmove"]) area.addEventListener(type, keep, { passive: false });
+}
+
 // ---------------------------------------------------------------- colours by a column
 
 // Colours of a column: number 0 is for rows without a value. Okabe and Ito's for the largest kinds, hues for the others.
@@ -212,20 +259,31 @@ function areKinds(column) {
   return true;
 }
 
-// The colour of every row by the kind it is of; the largest kinds get the colours that differ most.
-function tintOfKinds(column, n, grey) {
+// The kinds of a column, the largest first: the number of the kind of every row from 1 on (0: none, and noise of a
+// clustering), their names and sizes.
+function kindsOf(column, n) {
   const none = (i) => column.kind === "number" && (Number.isNaN(column.plot[i]) || (column.plot[i] === -1 && /cluster/i.test(column.name)));
   const key = (i) => (column.kind === "number" ? column.plot[i] : column.raw[i]);
   const gone = column.kind === "bool" ? 2 : column.kind === "text" ? 0 : NaN;
   const sizes = new Map();
   for (let i = 0; i < n; i++) if (!none(i) && key(i) !== gone) sizes.set(key(i), (sizes.get(key(i)) ?? 0) + 1);
   const ordered = [...sizes.keys()].sort((a, b) => sizes.get(b) - sizes.get(a) || a - b);
-  const colours = [grey, ...ordered.slice(0, MOST_KINDS).map((_, k) => (k < KINDS.length ? rgba(KINDS[k]) : hue(k)))];
-  const place = new Map(ordered.map((value, k) => [value, 1 + (k % MOST_KINDS)]));
-  const of = Uint8Array.from({ length: n }, (_, i) => (none(i) ? 0 : place.get(key(i)) ?? 0));
+  const place = new Map(ordered.map((value, k) => [value, k + 1]));
   const nameOf = (value) => (column.kind === "text" ? column.words[value - 1] : column.kind === "bool" ? (value ? tr("yes") : tr("no")) : String(value));
-  const legend = ordered.slice(0, KINDS.length).map((value, k) => [colours[k + 1], `${nameOf(value)} (${count(sizes.get(value))})`]);
-  const rest = ordered.length - legend.length;
+  return { of: Uint32Array.from({ length: n }, (_, i) => (none(i) ? 0 : place.get(key(i)) ?? 0)),
+    names: ordered.map(nameOf), sizes: ordered.map((value) => sizes.get(value)) };
+}
+
+// The colours of kinds, the most frequent first.
+const kindColour = (k) => (k < KINDS.length ? rgba(KINDS[k]) : hue(k));
+
+// The colour of every row by the kind it is of; the largest kinds get the colours that differ most.
+function tintOfKinds(column, n, grey) {
+  const kinds = kindsOf(column, n);
+  const colours = [grey, ...kinds.names.slice(0, MOST_KINDS).map((_, k) => kindColour(k))];
+  const of = Uint8Array.from(kinds.of, (k) => (k ? 1 + ((k - 1) % MOST_KINDS) : 0));
+  const legend = kinds.names.slice(0, KINDS.length).map((name, k) => [colours[k + 1], `${name} (${count(kinds.sizes[k])})`]);
+  const rest = kinds.names.length - legend.length;
   const missing = of.reduce((sum, value) => sum + (value === 0), 0);
   return { of, colours, legend: [...legend, ...(rest > 0 ? [[null, tr("and {n} more", { n: rest })]] : []),
     ...(missing ? [[grey, tr("none ({n})", { n: missing })]] : [])] };

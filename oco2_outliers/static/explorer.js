@@ -571,6 +571,11 @@ class View {
 
   listen(area) {
     let start = null;
+    pinchable(area, (factor, middle, shift) => this.pinch(area, factor, middle, shift), () => {
+      start = null;
+      this.lasso = null;
+      this.mark();
+    });
     const place = (event) => {
       const box = area.getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
@@ -642,6 +647,15 @@ class View {
     const tiny = (a, b) => b - a < 1e-12 * Math.max(1e-300, Math.abs(a), Math.abs(b));
     if (tiny(range[0], range[1]) || tiny(range[2], range[3]) || !range.every(Number.isFinite)) return;
     this.range = range;
+    this.show();
+  }
+
+  // What lies between two fingers stays between them.
+  pinch(area, factor, [x, y], [dx, dy]) {
+    this.zoom(1 / factor, x / area.clientWidth, y / area.clientHeight);
+    const [x0, x1, y0, y1] = this.fitted();
+    const [right, up] = [(dx / area.clientWidth) * (x1 - x0), (dy / area.clientHeight) * (y1 - y0)];
+    this.range = [x0 - right, x1 - right, y0 + up, y1 + up];
     this.show();
   }
 
@@ -1199,6 +1213,7 @@ export class Explorer extends RowPage {
       element("div", { class: `ox-grid${meta.view.lat && (meta.view.fx || meta.view.plane) ? "" : " ox-one"}${meta.view.plane ? " ox-high" : ""}` }, ...this.views.map((view) => view.panel)),
       element("p", { class: "ox-tip", "aria-hidden": "true" }, (this.tip = element("span"))),
       (this.facets = new FacetPanel(this)).panel,
+      (this.clusterings = new ClusteringPanel(this)).panel,
       ...(this.table.tile ? [this.buildGallery()] : []),
       element("div", { class: "ox-lower" }, this.buildTable(id), this.buildCard()),
       this.buildNotes(),
@@ -1413,6 +1428,7 @@ export class Explorer extends RowPage {
     this.peaks?.refresh();
     this.run?.refresh();
     this.facets.refresh();
+    this.clusterings.refresh();
     this.onstate?.();
   }
 
@@ -1791,6 +1807,7 @@ export class Explorer extends RowPage {
     this.peaks?.draw();
     this.run?.draw();
     this.facets.refresh();
+    this.clusterings.refresh();
   }
 
   colour(name) {

@@ -550,21 +550,28 @@ class Stage {
 
   listen() {
     const { area } = this;
-    this.fingers = new Map();
+    this.held = null; // where the pointer was that drags
+    pinchable(area, (factor, middle, shift) => {
+      this.zoom(factor, ...middle);
+      this.pan(...shift);
+    }, () => {
+      this.held = null;
+      this.lasso = null;
+      this.drawMarks();
+    });
     const place = (event) => {
       const box = area.getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
     };
     area.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
-      this.fingers.set(event.pointerId, place(event));
+      const [x, y] = this.held = place(event);
       area.setPointerCapture(event.pointerId);
       area.focus({ preventScroll: true });
-      const [x, y] = place(event);
-      this.start = { x, y, moved: this.fingers.size > 1 };
-      this.lasso = this.app.lassoing && this.fingers.size === 1 ? [[x, y]] : null;
+      this.start = { x, y, moved: false };
+      this.lasso = this.app.lassoing ? [[x, y]] : null;
     });
-    area.addEventListener("pointermove", (event) => this.moved(event, place(event)));
+    area.addEventListener("pointermove", (event) => this.moved(place(event)));
     const end = (event) => this.ended(event, place(event));
     area.addEventListener("pointerup", end);
     area.addEventListener("pointercancel", end);
@@ -579,30 +586,21 @@ class Stage {
     area.addEventListener("keydown", (event) => this.pressed(event));
   }
 
-  moved(event, [x, y]) {
-    const before = this.fingers.get(event.pointerId);
-    if (!before) return this.pointAt(this.hit(x, y));
+  moved([x, y]) {
+    if (!this.held) return this.pointAt(this.hit(x, y));
     if (Math.hypot(x - this.start.x, y - this.start.y) > 4) this.start.moved = true;
     if (!this.start.moved) return;
     if (this.lasso) {
       this.lasso.push([x, y]);
       return this.drawMarks();
     }
-    if (this.fingers.size === 2) this.pinch(event.pointerId, [x, y]);
-    else this.pan(x - before[0], y - before[1]);
-    this.fingers.set(event.pointerId, [x, y]);
-  }
-
-  // Two fingers: the picture below each stays below it, as far as that can be.
-  pinch(id, now) {
-    const other = [...this.fingers.entries()].find(([each]) => each !== id)[1];
-    const before = this.fingers.get(id);
-    const far = (point) => Math.hypot(point[0] - other[0], point[1] - other[1]) || 1;
-    this.zoom(far(now) / far(before), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
+    this.pan(x - this.held[0], y - this.held[1]);
+    this.held = [x, y];
   }
 
   ended(event, [x, y]) {
-    if (!this.fingers.delete(event.pointerId)) return;
+    if (!this.held) return;
+    this.held = null;
     if (this.lasso && this.start.moved && event.type === "pointerup") this.app.selectWhere(this.inside(this.lasso), event);
     else if (!this.start.moved && event.type === "pointerup") {
       const i = this.hit(x, y);

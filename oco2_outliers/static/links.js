@@ -27,6 +27,12 @@ class LinkedResults {
       this.lists);
     this.explorers = results.map((bytes, k) => new Explorer(places[k], meta.results[k], bytes, {
       onchange: (changed) => "selected" in changed && this.follow(k, changed.selected) }));
+    // Every result has a map, a list and a card: who hears the page needs to know of which.
+    places.forEach((place, k) => {
+      for (const part of place.querySelectorAll("section[aria-label]")) {
+        part.setAttribute("aria-label", tr("{what}: {title}", { what: part.getAttribute("aria-label"), title: this.meta.results[k].title }));
+      }
+    });
     this.near = new Map();
     for (const link of meta.links) this.link(link, pairs);
     this.say(tr("Select rows in one result: what lies near them is selected in the others."));
@@ -83,7 +89,7 @@ class LinkedResults {
     return element("section", { class: "ox-panel lk-list" },
       element("h2", { text: tr("{title} and {other}", { title: names[0], other: names[1] }) }), element("p", { text: told }),
       rows.length ? element("div", { class: "lk-scroll" }, element("table", {},
-        element("thead", {}, element("tr", {}, ...["", names[0], names[1], "km", tr("hours")].map((text) => element("th", { scope: "col", text })))),
+        element("thead", {}, element("tr", {}, ...[tr("show"), names[0], names[1], "km", tr("hours")].map((text) => element("th", { scope: "col", text })))),
         body)) : null,
       rows.length > SHOWN_PAIRS ? more : null);
   }

@@ -543,6 +543,10 @@ export class SeriesPage extends Page {
       else this.zoom(2 ** (Math.max(-120, Math.min(120, event.deltaY)) / 160), at(event));
     }, { passive: false });
     let held = null;
+    pinchable(canvas, (factor, [x], [dx]) => {
+      this.zoom(1 / factor, at({ offsetX: x }));
+      this.pan(-dx / (canvas.clientWidth - LEFT - RIGHT));
+    }, () => { held = null; });
     canvas.addEventListener("pointerdown", (event) => {
       held = { x: event.clientX, view: [...this.view], moved: false };
       canvas.setPointerCapture(event.pointerId);

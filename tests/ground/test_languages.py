@@ -100,7 +100,8 @@ def texts_of(name: str) -> set[str]:
     return found
 
 
-SPOKEN = ("languages.js", "filter.js", "columns.js", "peaks.js", "runs.js", "facets.js", "explorer.js", "links.js")
+SPOKEN = ("languages.js", "filter.js", "columns.js", "peaks.js", "runs.js", "facets.js", "clusterings.js",
+          "explorer.js", "links.js")
 
 
 @cache

@@ -44,7 +44,8 @@ def cells(window):
 
 def shown(window):
     """Counts as the table shows them."""
-    return window.run("[...document.querySelectorAll('.ox-cell')].map((c) => parseInt(c.textContent.replace(',', '')))")
+    return window.run("[...document.querySelectorAll('.ox-facet-table .ox-cell')].map((c) => "
+                      "parseInt(c.textContent.replace(',', '')))")
 
 
 def test_kinds_are_counted_as_in_python(tab, page, table):
@@ -102,6 +103,8 @@ def test_hostile_names_in_facets(tab, tmp_path):
                           "kind": pd.Series((NASTY * 70)[:70], dtype=object),
                           **{name: pd.Series((NASTY * 70)[:70], dtype=object) for name in names}})
     window = tab(explore(table, tmp_path / "nasty.html").path)
+    side_by_side(window, "kind", *names[:3])
+    assert window.run("document.querySelectorAll('.ox-clusterings .ox-cell').length") > 4
     for name in ("kind", *names):
         opened(window, name, "score", "kind")
         assert sum(shown(window)) == 70
@@ -109,6 +112,73 @@ def test_hostile_names_in_facets(tab, tmp_path):
         assert all(window.run(f"explorer.setFilter({json.dumps(text)})") for text in filters), filters
         window.run("explorer.setFilter('')")
     assert window.run("document.querySelectorAll('main img, main script').length") == 0
+
+
+# ---------------------------------------------------------------- clusterings side by side
+
+@pytest.fixture(scope="module")
+def groups():
+    """Three clusterings: the second is the first with a tenth of its rows elsewhere, the third is chance."""
+    rng = np.random.default_rng(1)
+    first = rng.integers(0, 5, N)
+    second = np.where(rng.uniform(size=N) < 0.1, rng.integers(0, 5, N), first)
+    table = pd.DataFrame({"id": np.arange(N), "cluster_a": first, "cluster_b": np.where(np.arange(N) % 50, second, -1),
+                          "chance": rng.choice(["x", "y", "z"], N), "many_cluster": rng.integers(0, 40, N),
+                          "score": rng.exponential(size=N)})
+    return table.assign(outlier=table["score"] > 2.5, reason="")
+
+
+def side_by_side(window, *names):
+    chosen = json.dumps([*names, "", "", "", ""][:4])
+    window.run("(() => { explorer.clusterings.panel.open = true; explorer.clusterings.start(); "
+               f"explorer.clusterings.chosen = {chosen}; explorer.clusterings.refresh(); }})()")
+
+
+def test_clusterings_side_by_side(tab, groups, tmp_path):
+    window = tab(explore(groups, tmp_path / "groups.html").path)
+    window.run("explorer.clusterings.panel.open = true; explorer.clusterings.refresh()")
+    assert window.run("explorer.clusterings.chosen.slice(0, 2)") == ["cluster_a", "cluster_b"], "likely first"
+    side_by_side(window, "cluster_a", "cluster_b", "chance", "many_cluster")
+    told = window.run("[...document.querySelectorAll('.ox-clusterings section')].map((s) => "
+                      "[...s.querySelectorAll('.ox-cell')].map((c) => c.textContent.split(',')[0]))")
+    sizes = groups["cluster_a"].value_counts()
+    assert told[0] == [f"{name}: {n}" for name, n in sorted(sizes.items(), key=lambda each: (-each[1], each[0]))]
+    assert told[1][-1] == "in no group: 12" and len(told[2]) == 3
+    assert len(told[3]) == 12 and told[3][-1].startswith("29 others")
+    assert sum(int(each.split(": ")[1]) for each in told[3]) == N
+    # A group selects its rows, Shift adds, and the filter holds for all of them.
+    window.run("document.querySelectorAll('.ox-clusterings section')[1].querySelectorAll('.ox-cell')[0].click()")
+    assert window.run("explorer.nSelected") == groups["cluster_b"].value_counts().drop(-1).max()
+    window.run("document.querySelectorAll('.ox-clusterings section')[3].querySelectorAll('.ox-cell')[11].click()")
+    assert window.run("explorer.nSelected") == groups["many_cluster"].value_counts().iloc[11:].sum()
+    window.run("explorer.setFilter('cluster_a == 0')")
+    assert len(window.run("[...document.querySelectorAll('.ox-clusterings section')[0].querySelectorAll('.ox-cell')]"
+                          ".map((c) => c.textContent)")) == 1
+    assert window.run("document.documentElement.scrollWidth") <= 1300
+
+
+def test_agreement_is_that_of_scikit_learn(tab, groups, tmp_path):
+    from sklearn.metrics import adjusted_rand_score
+
+    window = tab(explore(groups, tmp_path / "groups.html").path)
+    names = ["cluster_a", "cluster_b", "chance", "many_cluster"]
+    side_by_side(window, *names)
+    found = window.run("explorer.clusterings.held.map((a) => explorer.clusterings.held.map((b) => "
+                       "explorer.clusterings.agreementOf(a, b).index))")
+    for i, a in enumerate(names):
+        for j, b in enumerate(names):
+            both = groups[(groups[[a, b]] != -1).all(axis=1)]
+            assert found[i][j] == pytest.approx(adjusted_rand_score(both[a], both[b]), abs=1e-12)
+    assert found[0][1] > 0.7 and abs(found[0][2]) < 0.02
+    told = window.run("[...document.querySelectorAll('.ox-facets .ox-num')].map((c) => c.textContent)")
+    assert told[0] == f"{found[0][1]:.3f}"
+
+
+def test_a_table_without_groups_has_no_clusterings(tab, tmp_path):
+    table = pd.DataFrame({"a": np.linspace(0, 1, 30), "score": np.arange(30.0), "outlier": np.arange(30) > 28})
+    window = tab(explore(table, tmp_path / "none.html").path)
+    window.run("explorer.clusterings.panel.open = true; explorer.clusterings.refresh()")
+    assert "Two columns of groups are needed" in window.run("explorer.clusterings.said.textContent")
 
 
 # ---------------------------------------------------------------- the state in the address

@@ -438,3 +438,18 @@ def test_fourteen_thousand_pictures(tab, tmp_path):
     window = tab(made.dive, 1400, 950)
     assert window.run("window.firstPicture") > 0 and window.run("gallery.stage.nInSight") == 14_500
     window.run("gallery.stage.paint()")
+
+
+def test_two_fingers_zoom_the_stage(tab, pages):
+    window = tab(pages.dive, 1400, 950)
+    box = window.run("(() => { const b = gallery.stage.area.getBoundingClientRect(); return [b.left, b.top]; })()")
+    x, y = box[0] + 300, box[1] + 200
+    before = window.run("gallery.stage.scale")
+    window.touch("touchStart", (x - 20, y))
+    window.touch("touchStart", (x - 20, y), (x + 20, y))
+    for reach in (30, 40):
+        window.touch("touchMove", (x - reach, y), (x + reach, y))
+    window.touch("touchEnd", (x - 40, y))
+    window.touch("touchEnd")
+    assert window.run("gallery.stage.scale") == pytest.approx(2 * before, rel=0.05)
+    assert window.run("[gallery.current, gallery.nSelected]") == [-1, 0]

@@ -170,6 +170,24 @@ def test_wheel_and_drag(tab, page):
     assert re.match(r"2021-03-\d\d \d\d:\d\d:\d\d: ", window.run("series.tip.textContent"))
 
 
+def test_two_fingers_zoom_the_time(tab, page):
+    window = tab(page, 1400, 950)
+    box = window.run("(() => { const b = series.plot.getBoundingClientRect(); return [b.left, b.top, b.width]; })()")
+    x, y = box[0] + 300, box[1] + 80
+    before = window.run("series.view")
+    window.touch("touchStart", (x - 20, y))
+    window.touch("touchStart", (x - 20, y), (x + 20, y))
+    for reach in (30, 40):
+        window.touch("touchMove", (x - reach, y), (x + reach, y))
+    window.touch("touchEnd", (x - 40, y))
+    window.touch("touchEnd")
+    settled(window)
+    after = window.run("series.view")
+    under = [a + (300 - 62) / (box[2] - 72) * (b - a) for a, b in (before, after)]
+    assert (before[1] - before[0]) / (after[1] - after[0]) == pytest.approx(2, rel=0.05)
+    assert under[1] == pytest.approx(under[0], abs=0.02 * (after[1] - after[0]))
+
+
 PIXELS = """(() => { const c = series.plot, w = c.width;
   const at = c.getContext('2d').getImageData(0, 0, w, c.height).data;
   const hit = (x, y) => { const k = 4 * (y * w + x); return Math.abs(at[k] - 43) + Math.abs(at[k + 1] - 108) +
