@@ -153,7 +153,7 @@ _ALL_WORDS = """(() => {
 })()"""
 _OPENED = """(() => { const app = window.explorer;
   for (const each of document.querySelectorAll("details")) each.open = true;
-  app.facets.refresh(); app.run?.fillTables();
+  app.facets.refresh(); app.clusterings.refresh(); app.run?.fillTables();
   app.setFilter("xco2 > 3 and"); app.open(app.top[0]); app.setSelected(app.top.slice(0, 3));
   if (!app.fixed) app.setEps(app.eps * 0.9);
   return app.canExplain?.() ? new Promise((done) => setTimeout(done, 400)) : true; })()"""
