@@ -46,7 +46,7 @@ class Drawn:
         """The picture as an address that holds it."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
-
+# %% ../../nbs/page/14_report_figures.ipynb #8dac38f7
 #: The language of the words in figures.
 SPEECH: ContextVar[Language | None] = ContextVar("SPEECH", default=None)
 
@@ -70,7 +70,7 @@ def _translate(figure: Any, tell: Language) -> None:
         if id(text) not in ticks:
             text.set_text(tell.tried(text.get_text()) or text.get_text())
 
-
+# %% ../../nbs/page/14_report_figures.ipynb #02304d79
 def drawn(draw: Callable[[Any], Any], alt: str, caption: str, size: tuple[float, float] = (8, 3.8)) -> list[Drawn]:
     """One figure, or none where the table holds nothing to draw."""
     import matplotlib.style
