@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from .ground.errors import InputError, printable
+from .ground.languages import language
 from .ground.telling import LOG, step
 from .ground.version import VERSION
 from .ground.words import counted
@@ -39,7 +40,16 @@ from .shell.embedding_commands import embeddings_app
 from .shell.export_commands import export_commands
 from .shell.fetch_commands import fetch_commands
 from .shell.gallery_commands import gallery_commands
-from .shell.options import Decimal, Encoding, InputStore, OutputStore, Seed, Separator, store_of
+from oco2_outliers.shell.options import (
+    Decimal,
+    Encoding,
+    InputStore,
+    Lang,
+    OutputStore,
+    Seed,
+    Separator,
+    store_of,
+)
 from .shell.link_commands import WithinHours, hours_or_any, link_commands
 from .shell.poster_commands import poster_commands
 from .shell.report_commands import report_commands
@@ -149,6 +159,11 @@ _Mode = Annotated[str | None, typer.Option(help=_ROW_HELP["mode"])]
 _Columns = Annotated[str | None, typer.Option(help="Only these columns, a,b,c.")]
 
 # %% ../nbs/90_cli.ipynb #5b9b1acf
+def _asked_for(lang: str) -> str:
+    """The option that asks for this language, for the command that is proposed next."""
+    return "" if lang == "en" else f" --lang {lang}"
+
+
 def _rows_asked(box: str | None, dates: str | None, quality: int | None, mode: str | None) -> dict:
     """The rows that the options ask for, as the functions take them."""
     return {"box": box_from(box), "dates": days_from(dates), "quality": quality, "mode": modes_from(mode)}
@@ -190,20 +205,21 @@ def _isolate_command(
     figures: Annotated[bool, typer.Option(help="Draw the two figures; they take half of the time.")] = True,
     random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
-    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
+    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None, lang: Lang = "en",
 ) -> None:
     """Find the isolated soundings: read, choose features, sweep eps, pick one, explain, write."""
     from oco2_outliers.main_job import isolate
 
+    tell = language(lang)
     result = isolate(inputs, out=out, store=store, eps=eps, min_samples=group_from(min_samples), scale=scale,
                      preset=preset, features=names_from(features), context=context, along=along, across=across,
                      drop_missing=drop_missing, figures=figures, n_jobs=jobs,
                      random_state=random_state, progress=bars_wanted(), encoding=encoding, separator=separator,
                      decimal=decimal, **_rows_asked(box, dates, quality, mode))
-    print(result)
+    print(result.told(lang))
     made = [name for name in result.FILES if figures or name not in result.FIGURES]
-    print(f"\nwrote {', '.join(made)} and run.yaml to {out}")
-    print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
+    print("\n" + tell(f"wrote {', '.join(made)} and run.yaml to {out}"))
+    print(tell(f"next: oco2-outliers explore {shlex.quote(str(out))}") + _asked_for(lang))
 
 # %% ../nbs/90_cli.ipynb #558ab0f7
 @soundings_app.command("simulate")
@@ -282,6 +298,18 @@ _Inventory = Annotated[str | None, typer.Option(help="Table of point sources (la
                                                 "for candidates upwind.")]
 
 # %% ../nbs/90_cli.ipynb #9550913a
+def _peaks_written(search: Any, out: Path, figures: bool, lang: str) -> str:
+    """Which files a search wrote, and what to do next."""
+    tell, n = language(lang), len(search.peaks)
+    drawn = " " + tell(f"and {counted(n, 'figure')}") if figures else ""
+    rest = (", tracks.parquet" if n else "") + (", left_out.csv" if len(search.left_out) else "")
+    wrote = tell(f"wrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}")
+    if n:
+        return f"\n{wrote}\n{tell(f'next: oco2-outliers explore {shlex.quote(str(out))}')}{_asked_for(lang)}"
+    orbits = printable(Path(out) / "orbits.csv")
+    return f"\n{wrote}\n" + tell(f"next: read {orbits}, which says what was searched, or allow more chance by --alpha")
+
+# %% ../nbs/90_cli.ipynb #a6ae36d9
 @app.command("peaks")
 def _peaks_command(
     inputs: _Tracks,
@@ -302,11 +330,12 @@ def _peaks_command(
     inventory: _Inventory = None,
     figures: Annotated[bool, typer.Option(help="Draw a figure per peak.")] = True,
     random_state: Seed = 0,
-    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
+    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None, lang: Lang = "en",
 ) -> None:
     """Find the plumes along the track: scan, fit, tell chance from plume, estimate the emission."""
     from oco2_outliers.peaks import find_peaks
 
+    language(lang)  # a wrong one is refused before the work
     air: Any = None if wind is None else wind.split(",")  # find_peaks tells what is no number
     search = find_peaks(inputs, out, store=store, preset=preset, alpha=alpha, n_surrogates=surrogates,
                         column=column, keep_flagged=keep_flagged, wind_error=wind_error,
@@ -314,15 +343,8 @@ def _peaks_command(
                         figures=figures, random_state=random_state, progress=bars_wanted(),
                         encoding=encoding, separator=separator, decimal=decimal,
                         **_rows_asked(box, dates, quality, mode))
-    print(search)
-    drawn = f" and {counted(len(search.peaks), 'figure')}" if figures else ""
-    rest = (", tracks.parquet" if len(search.peaks) else "") + (", left_out.csv" if len(search.left_out) else "")
-    print(f"\nwrote peaks.csv, orbits.csv{rest}, summary.json, run.yaml{drawn} to {out}")
-    if len(search.peaks):
-        print(f"next: oco2-outliers explore {shlex.quote(str(out))}")
-    else:
-        print(f"next: read {printable(Path(out) / 'orbits.csv')}, which says what was searched, or allow more chance "
-              "by --alpha")
+    print(search.told(lang))
+    print(_peaks_written(search, out, figures, lang))
 
 # %% ../nbs/90_cli.ipynb #f6cbd651
 def _task_options() -> list:
@@ -789,7 +811,7 @@ def _explore_command(
     pictures: _Pictures = Path(), max_pictures: _MaxPictures = 2000,
     within_km: Annotated[float, typer.Option(help="Of several results: distance that counts as near, km.")] = 50.0,
     within_hours: WithinHours = "24",
-    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
+    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None, lang: Lang = "en",
 ) -> None:
     """Write a result as one HTML page that works offline: map, track, features, reasons, and an exact eps slider."""
     from oco2_outliers.explorer import explore
@@ -797,6 +819,6 @@ def _explore_command(
     print(explore(results[0] if len(results) == 1 else results, out, title=title, within_km=within_km,
                   within_hours=hours_or_any(within_hours), min_samples=_whole_numbers(min_samples),
                   columns=names_from(columns), max_mb=max_mb, picture_root=pictures, max_pictures=max_pictures,
-                  max_rows=max_rows,
-                  encoding=encoding, separator=separator, decimal=decimal))
-    print(f"next: open {out} in a browser")
+                  max_rows=max_rows, lang=lang,
+                  encoding=encoding, separator=separator, decimal=decimal).told(lang))
+    print(language(lang)(f"next: open {out} in a browser"))

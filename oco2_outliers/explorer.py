@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .ground.errors import InputError
+from .ground.languages import Language, language
 from .ground.numbers import whole_number
 from .ground.overwriting import refuse_overwriting
 from .ground.words import counted
@@ -20,6 +21,7 @@ from .links.linked_page import linked_html
 from .page.content import Options, content_of, is_given
 from .page.html import files_read, page_html, write_page
 from .page.series_content import SeriesView, series_html, series_view
+from .page.translating import in_language
 from .page.widget import IsolationWidget
 
 # %% auto #0
@@ -71,10 +73,15 @@ class ExplorerPage:
         return (f'<iframe title="Explorer" srcdoc="{page}" style="width: 100%; height: {height}px; border: 0" '
                 'loading="lazy"></iframe>')
 
-    def __str__(self) -> str:
-        left = f", without {', '.join(self.left_out)}" if self.left_out else ""
+    def told(self, lang: str = "en") -> str:
+        """What was written, in one line of a language."""
         rest = f" and {self.n_summed:,} as shading and counts" if self.n_summed else ""
-        return f"{self.path}: {counted(self.n_rows, 'row')}{rest}, {self.n_bytes / 1e6:.2g} MB{left}"
+        left = f", without {', '.join(self.left_out)}" if self.left_out else ""
+        tell, rows = language(lang), f"{counted(self.n_rows, 'row')}{rest}"
+        return f"{self.path}: {tell(rows)}, {self.n_bytes / 1e6:.2g} MB" + (left and tell(left))
+
+    def __str__(self) -> str:
+        return self.told()
 
 # %% ../nbs/07_explorer.ipynb #44988069
 def _series_page(view: SeriesView, path: Path, title: str, max_mb: float) -> ExplorerPage:
@@ -87,14 +94,14 @@ def _series_page(view: SeriesView, path: Path, title: str, max_mb: float) -> Exp
     return ExplorerPage(path, len(view.points), path.stat().st_size)
 
 # %% ../nbs/07_explorer.ipynb #6d48bc0e
-def _linked_page(results: Sequence[Any], options: Options, path: Path, within_km: float, within_hours: float | None
-                 ) -> ExplorerPage:
+def _linked_page(results: Sequence[Any], options: Options, path: Path, within_km: float, within_hours: float | None,
+                 tell: Language) -> ExplorerPage:
     """Write several results as one page."""
     roots = [options.picture_root] if is_given(options.picture_root) else []
     refuse_overwriting([name for each in (*results, *roots) for name in files_read(each)], path)
     if options.xy is not None or options.columns is not None:
         raise InputError("xy and columns are of one result: leave them out, or explore one result alone")
-    found = linked_html(results, options, within_km, within_hours)
+    found = linked_html(results, options, within_km, within_hours, tell)
     if len(found.text) > options.max_mb * 1e6:
         raise InputError(f"these results make a page of {len(found.text) / 1e6:.0f} MB, and max_mb is "
                          f"{options.max_mb:g}: allow more (--max-mb), or give tables of the odd rows alone")
@@ -108,7 +115,8 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
             max_rows: int = 500_000, thumbnail: int = 96, max_pictures: int = 2000,
             picture_root: str | os.PathLike = "", xy: Any = None,
             within_km: float = 50.0, within_hours: float | None = 24.0,
-            encoding: str | None = None, separator: str | None = None, decimal: str | None = None) -> ExplorerPage:
+            encoding: str | None = None, separator: str | None = None, decimal: str | None = None,
+            lang: str = "en") -> ExplorerPage:
     """Write a result as one HTML file that explains itself, for a browser with no network.
 
     Parameters
@@ -145,6 +153,8 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
         Of several results: what counts as near, see `match`.
     encoding, separator, decimal : str, optional
         Of a CSV file whose first lines do not settle them, see `read_table`.
+    lang : str, default "en"
+        Language of the words: "en", "fr" or "es". Names of columns, ids and numbers are the same in each.
 
     Returns
     -------
@@ -176,6 +186,7 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     >>> page.n_rows
     51
     """
+    tell = language(lang)
     if not 16 <= thumbnail <= 512:
         raise InputError(f"thumbnail must be 16 to 512 pixels, not {thumbnail!r}")
     if not max_mb > 0 or any(int(m) != m or m < 1 for m in min_samples):
@@ -184,17 +195,19 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     options = Options(title, min_samples, columns, max_mb, thumbnail, max_pictures, picture_root, dialect=dialect,
                       xy=xy, max_rows=whole_number("max_rows", max_rows, least=1))
     if isinstance(result, list | tuple):
-        return _linked_page(result, options, Path(out), within_km, within_hours)
+        return _linked_page(result, options, Path(out), within_km, within_hours, tell)
     refuse_overwriting([*files_read(result), *(files_read(picture_root) if is_given(picture_root) else [])], out)
     readings = series_view(result)
     if readings is not None:
         if columns is not None or xy is not None:
             raise InputError("a result of sensor series has no columns to choose and no plane: leave out columns, xy")
+        if tell.code != "en":
+            raise InputError("the page of sensor series is English: leave out lang (--lang)")
         return _series_page(readings, Path(out), title or "Sensor series", max_mb)
     source, content = content_of(result, options)
     if "path" in source.table:
         refuse_overwriting([os.path.join(picture_root, str(path)) for path in source.table["path"]], out)
     path = Path(out)
-    write_page(path, page_html(content.meta, content.data))
+    write_page(path, page_html(in_language(content.meta, tell, title is not None), content.data, tell))
     summed = source.digest.n - len(source.digest.kept) if source.digest is not None else 0
     return ExplorerPage(path, content.meta["n"], path.stat().st_size, content.meta["left_out"], summed)

@@ -20,6 +20,7 @@ from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.foreign_tables import TableLike
 from .ground.headings import as_names
+from .ground.languages import Language, language
 from .ground.overwriting import refuse_overwriting
 from .ground.shown_results import ShownResult
 from .ground.tables import storable, wrapped_text
@@ -163,6 +164,25 @@ class _Asked(ShownResult):
         return self.isolated, (f"{n:,} of {counted(len(self.table), 'row')} {word}: eps {self.eps:.4g} ({self.rule})"
                                ), self.notes
 
+# %% ../nbs/04a_isolate.ipynb #446d711f
+def _report(result: Any, tell: Language) -> str:
+    """The report of a run: notes, columns, the sweep, the verdict, the oddest, the groups."""
+    n, n_rows = int(result.table["isolated"].sum()), len(result.table)
+    names = [each["name"] for each in result.summary["inputs"]]
+    one = "the table" if names == ["table in memory"] else "the file"
+    whose = one if len(names) == 1 else f"all {len(names):,} inputs"
+    compared = compared_text(f"the rows of {whose}", whose, result.summary["parameters"]["scale"])
+    company = "" if result.context.on_track else f", min_samples {result.min_samples}"
+    word = "odd where they lie" if result.context.on_track else "isolated"
+    verdict = (f"eps {result.eps:.3g} ({result.rule}){company}: "
+               f"{n:,} of {counted(n_rows, 'row')} {word} ({n / n_rows:.2%})")
+    columns = "\n".join(map(tell, result.matrix.report().split("\n")))
+    lines = [*([] if result.context.on_track else [compared]), verdict,
+             *context_lines(result.table, result.context, result.local)]
+    return "\n".join([*map(tell, result.notes), wrapped_text(columns), "", sweep_text(result.sweep, result.eps), "",
+                      *map(tell, lines), *oddest_text(result.table, eps=result.eps, tell=tell),
+                      *map(tell, groups_text(result.groups, n)), *map(tell, areas_text(result.table))])
+
 # %% ../nbs/04a_isolate.ipynb #21f9b011
 @dataclass(frozen=True)
 class IsolationResult(_Asked):
@@ -261,21 +281,12 @@ class IsolationResult(_Asked):
             _write(self, scratch, figures)
         return _made(out, figures)
 
+    def told(self, lang: str = "en") -> str:
+        """The report in a language, "en", "fr" or "es"; names of columns and numbers are those of the files."""
+        return _report(self, language(lang))
+
     def __str__(self) -> str:
-        n, n_rows = int(self.table["isolated"].sum()), len(self.table)
-        names = [each["name"] for each in self.summary["inputs"]]
-        one = "the table" if names == ["table in memory"] else "the file"
-        whose = one if len(names) == 1 else f"all {len(names):,} inputs"
-        compared = compared_text(f"the rows of {whose}", whose, self.summary["parameters"]["scale"])
-        company = "" if self.context.on_track else f", min_samples {self.min_samples}"
-        word = "odd where they lie" if self.context.on_track else "isolated"
-        verdict = (f"eps {self.eps:.3g} ({self.rule}){company}: "
-                   f"{n:,} of {counted(n_rows, 'row')} {word} ({n / n_rows:.2%})")
-        return "\n".join([*self.notes, wrapped_text(self.matrix.report()), "", sweep_text(self.sweep, self.eps), "",
-                          *([] if self.context.on_track else [compared]), verdict,
-                          *context_lines(self.table, self.context, self.local),
-                          *oddest_text(self.table, eps=self.eps), *groups_text(self.groups, n),
-                          *areas_text(self.table)])
+        return self.told()
 
 # %% ../nbs/04a_isolate.ipynb #2d161846
 @step("writing the result")

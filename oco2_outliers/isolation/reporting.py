@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ..ground.languages import Language, language
 from ..ground.tables import text_table
 from ..ground.words import counted
 from .features import unit_of_scale
@@ -146,25 +147,29 @@ def isolated_flagged(table: pd.DataFrame) -> pd.Series:
     return table["isolated"] & flags.notna() & (flags != 0)
 
 # %% ../../nbs/isolation/83_reporting.ipynb #efd5b860
-def oddest_text(table: pd.DataFrame, top: int = 10, eps: float = np.nan) -> list[str]:
+_ENGLISH = language("en")
+
+
+def oddest_text(table: pd.DataFrame, top: int = 10, eps: float = np.nan, tell: Language = _ENGLISH) -> list[str]:
     """Lines on the isolated rows of a result, oddest first; where there are none, on the three oddest."""
     shown = table.sort_values("score", ascending=False, kind="stable")
     n = int(table["isolated"].sum())
-    lines = [] if n else ["none is isolated; the oddest all the same:"]
+    lines = [] if n else [tell("none is isolated; the oddest all the same:")]
     shown, top = (shown[shown["isolated"]], top) if n else (shown, 3)
     known = ["sounding_id"] if "sounding_id" in shown else ["time"]
     first = [name for name in (*known, "latitude", "longitude", "xco2", FLAG) if name in shown]
     shown_first = shown.head(top)
     printed = shown_first[[*first, "score", "reason", *(["change"] if n else [])]]
-    printed = printed.assign(reason=shown_reasons(shown_first, eps))
+    printed = printed.assign(reason=list(map(tell.reason, shown_reasons(shown_first, eps))))
+    printed = printed.assign(change=list(map(tell.reason, printed["change"]))) if n else printed
     if "sounding_id" not in shown:
         names = names_of_rows(table).loc[printed.index] if table.index.is_unique else names_of_rows(shown).head(top)
         if names.name not in printed:
             printed.insert(0, str(names.name), names.to_numpy())
-    lines += ["", text_table(printed), *([f"... and {n - top:,} more, in isolated.csv"] if n > top else [])]
+    lines += ["", text_table(printed), *([tell(f"... and {n - top:,} more, in isolated.csv")] if n > top else [])]
     flagged = int(isolated_flagged(table).sum()) if n else 0
-    return lines + ([f"{flagged:,} of the {n:,} isolated are flagged bad ({FLAG} is not 0); quality 0 leaves such "
-                     "soundings out before judging"] if flagged else [])
+    return lines + ([tell(f"{flagged:,} of the {n:,} isolated are flagged bad ({FLAG} is not 0); quality 0 leaves such "
+                          "soundings out before judging")] if flagged else [])
 
 # %% ../../nbs/isolation/83_reporting.ipynb #92e24e54
 _LIMITS = (("xco2", np.inf), ("latitude", 90.0), ("longitude", 360.0))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.languages import Language, language
 from ..ground.words import counted
 from .matching import MatchResult, TooManyPairs, matched_places, pairs_within
 from .places import Places, places_in, with_places
@@ -22,6 +23,7 @@ from ..page.content import Content, Options, content_of
 from ..page.html import page_bytes, page_end, page_head, page_json
 from ..page.packing import Pack
 from ..page.series_content import series_view
+from ..page.translating import in_language
 
 # %% auto #0
 __all__ = []
@@ -98,8 +100,11 @@ class LinkedHtml:
     pictures: list[str]  # files that it shows
 
 
+_ENGLISH = language("en")
+
+
 def linked_html(results: Sequence[Any], options: Options, within_km: float = 50.0,
-                within_hours: float | None = 24.0) -> LinkedHtml:
+                within_hours: float | None = 24.0, tell: Language = _ENGLISH) -> LinkedHtml:
     """Several results as one page; what lies within so many km and hours is linked."""
     if not 2 <= len(results) <= 6:
         raise InputError(f"a page links two to six results, not {len(results)}")
@@ -109,14 +114,16 @@ def linked_html(results: Sequence[Any], options: Options, within_km: float = 50.
     notes = [note for one in shown for note in one.every.notes]
     for a, b in combinations(range(len(shown)), 2):
         link = _link(shown[a], shown[b], within_km, within_hours)
-        links.append({"a": a, "b": b, "pairs": [pack.add(rows) for rows in link.rows], "told": link.told,
-                      "listed": link.listed, "near": link.near})
+        links.append({"a": a, "b": b, "pairs": [pack.add(rows) for rows in link.rows],
+                      "told": tell(link.told), "listed": link.listed, "near": tell(link.near)})
         notes += link.notes
-    title = options.title or "Results side by side"
-    meta = {"title": title, "notes": notes, "links": links,
-            "results": [one.content.meta for one in shown]}
+    title = options.title or tell("Results side by side")
+    spoken = {} if tell.code == "en" else {"language": tell.for_page()}
+    meta = {"title": title, "notes": list(map(tell, notes)), "links": links, **spoken,
+            "results": [in_language(one.content.meta, tell, titled=True) for one in shown]}
     n_rows = sum(one.content.meta["n"] for one in shown)
-    parts = [page_head(title, f"Unpacking {counted(n_rows, 'row')} ...", "linked"), page_json("linked-meta", meta)]
+    doing = f"Unpacking {counted(n_rows, 'row')} ..."
+    parts = [page_head(title, doing, "linked", tell), page_json("linked-meta", meta)]
     parts += [page_bytes(f"linked-data-{k}", one.content.data) for k, one in enumerate(shown)]
     parts += [page_bytes("linked-pairs", pack.compressed()), page_end("linked")]
     left_out = [name for one in shown for name in one.content.meta["left_out"]]

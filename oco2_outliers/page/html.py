@@ -17,6 +17,7 @@ from typing import Any
 
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_file
+from ..ground.languages import Language, language
 from ..ground.words import counted
 
 # %% auto #0
@@ -29,11 +30,12 @@ def _static(name: str) -> str:
     return files("oco2_outliers").joinpath("static", name).read_text("utf-8")
 
 # %% ../../nbs/page/04_html.ipynb #48dc3031
-_PROGRAMS = {"explorer": ("uPlot.iife.min.js", "filter.js", "columns.js", "peaks.js",
+_PROGRAMS = {"explorer": ("uPlot.iife.min.js", "languages.js", "filter.js", "columns.js", "peaks.js",
                            "runs.js", "facets.js", "footprints.js", "clusterings.js", "explorer.js"),
-             "gallery": ("filter.js", "columns.js", "gallery.js"), "fields": ("columns.js", "fields.js"),
-             "series": ("columns.js", "series.js"),
-             "linked": ("uPlot.iife.min.js", "filter.js", "columns.js", "peaks.js",
+             "gallery": ("languages.js", "filter.js", "columns.js", "gallery.js"),
+             "fields": ("languages.js", "columns.js", "fields.js"),
+             "series": ("languages.js", "columns.js", "series.js"),
+             "linked": ("uPlot.iife.min.js", "languages.js", "filter.js", "columns.js", "peaks.js",
                            "runs.js", "facets.js", "footprints.js", "clusterings.js", "explorer.js", "links.js")}
 _STYLES = {"explorer": ("uPlot.min.css", "explorer.css"), "gallery": ("explorer.css", "gallery.css"),
            "fields": ("explorer.css", "gallery.css"), "series": ("explorer.css", "series.css"),
@@ -69,10 +71,14 @@ def _policy(page: str) -> str:
             "img-src data: blob:; base-uri 'none'; form-action 'none'")
 
 # %% ../../nbs/page/04_html.ipynb #48dc307e
-def page_head(title: str, doing: str, page: str = "explorer") -> str:
+_ENGLISH = language("en")
+
+
+def page_head(title: str, doing: str, page: str = "explorer", tell: Language = _ENGLISH) -> str:
     """The beginning of a page: policy, style, and what stands there until the program has started."""
+    needs = tell("This page needs JavaScript, which is in the file itself.")
     return f"""<!doctype html>
-<html lang="en" class="ox-page">
+<html lang="{tell.code}" class="ox-page">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_policy(page)}">
@@ -81,8 +87,8 @@ def page_head(title: str, doing: str, page: str = "explorer") -> str:
 <style>{style(page)}</style>
 </head>
 <body>
-<main id="{page}">{html.escape(doing)}</main>
-<noscript>This page needs JavaScript, which is in the file itself.</noscript>
+<main id="{page}">{html.escape(tell(doing))}</main>
+<noscript>{html.escape(needs)}</noscript>
 """
 
 # %% ../../nbs/page/04_html.ipynb #48dc3085
@@ -101,11 +107,11 @@ def page_end(page: str = "explorer") -> str:
     return f'<script type="module">{program(page)}</script>\n</body>\n</html>\n'
 
 # %% ../../nbs/page/04_html.ipynb #720e9e36
-def page_html(meta: dict[str, Any], data: bytes) -> str:
+def page_html(meta: dict[str, Any], data: bytes, tell: Language = _ENGLISH) -> str:
     """The whole explorer as text, from what it shows as JSON and the packed columns."""
     doing = f"Unpacking {counted(meta['n'], meta.get('words', {}).get('row', 'row'))} ..."
-    return (page_head(meta["title"], doing) + page_json("explorer-meta", meta) + page_bytes("explorer-data", data)
-            + page_end())
+    parts = page_json("explorer-meta", meta), page_bytes("explorer-data", data), page_end()
+    return page_head(meta["title"], doing, tell=tell) + "".join(parts)
 
 # %% ../../nbs/page/04_html.ipynb #cd10012b
 def files_read(result: Any) -> list[Any]:

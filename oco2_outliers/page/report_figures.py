@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ import pandas as pd
 from ..ground.degrees import degrees_of
 from ..ground.errors import InputError, printable
 from ..ground.figures import ISOLATED_COLOUR
+from ..ground.languages import Language
 from ..ground.verdicts import odd_rows
 from ..ground.words import counted
 from ..isolation.figures_of_rows import feature_reasons, score_histogram
@@ -44,7 +46,31 @@ class Drawn:
         """The picture as an address that holds it."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
+# %% ../../nbs/page/14_report_figures.ipynb #8dac38f7
+#: The language of the words in figures.
+SPEECH: ContextVar[Language | None] = ContextVar("SPEECH", default=None)
 
+
+def _tick(own: Callable[[float, int | None], str], tell: Language, x: float, position: int | None = None) -> str:
+    """A number at an axis: thousands and the letter of the west in the language."""
+    text = own(x, position)
+    return tell.number(text) if text[-1:].isdigit() else tell.tried(text) or text
+
+
+def _translate(figure: Any, tell: Language) -> None:
+    """Put titles, labels and legends of a figure into the language; names at the ticks are data."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FuncFormatter, StrMethodFormatter
+
+    for axis in (each for ax in figure.axes for each in (ax.xaxis, ax.yaxis)):
+        if isinstance(own := axis.get_major_formatter(), FuncFormatter | StrMethodFormatter):
+            axis.set_major_formatter(partial(_tick, own, tell))
+    ticks = {id(each) for ax in figure.axes for each in (*ax.get_xticklabels(), *ax.get_yticklabels())}
+    for text in figure.findobj(Text):
+        if id(text) not in ticks:
+            text.set_text(tell.tried(text.get_text()) or text.get_text())
+
+# %% ../../nbs/page/14_report_figures.ipynb #02304d79
 def drawn(draw: Callable[[Any], Any], alt: str, caption: str, size: tuple[float, float] = (8, 3.8)) -> list[Drawn]:
     """One figure, or none where the table holds nothing to draw."""
     import matplotlib.style
@@ -56,6 +82,8 @@ def drawn(draw: Callable[[Any], Any], alt: str, caption: str, size: tuple[float,
             draw(figure.subplots())
         except InputError:
             return []
+        if (tell := SPEECH.get()) is not None and tell.code != "en":
+            _translate(figure, tell)
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
     return [Drawn(file.getvalue(), alt, caption)]

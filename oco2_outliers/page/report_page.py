@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from ..ground.errors import printable
+from ..ground.languages import Language, language
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from .html import files_read, write_page
 from .report_facts import Facts, facts_of
 from oco2_outliers.page.report_figures import (
+    SPEECH,
     Drawn,
     along,
     by_month,
@@ -61,9 +63,14 @@ class ReportPage:
     n_figures: int
     n_bytes: int
 
+    def told(self, lang: str = "en") -> str:
+        """What was written, in one line of a language."""
+        tell = language(lang)
+        return (f"{printable(self.path)}: {tell(counted(self.n_figures, 'figure'))}, {self.n_bytes / 1e6:.2g} MB"
+                f"{tell.catalogue.semicolon}{tell('print it from a browser for a PDF')}")
+
     def __str__(self) -> str:
-        return (f"{printable(self.path)}: {counted(self.n_figures, 'figure')}, {self.n_bytes / 1e6:.2g} MB; print it "
-                "from a browser for a PDF")
+        return self.told()
 
 # %% ../../nbs/page/17_report_page.ipynb #4947db1e
 def _figures_of(facts: Facts, root: str | os.PathLike) -> list[Drawn]:
@@ -100,17 +107,22 @@ _TITLES = {"isolated": "Isolated {row}s", "track": "Soundings odd where they lie
            "pictures": "Odd pictures", "tiles": "Isolated {row}s", "series": "Sensor series", "table": "Odd rows"}
 
 
-def _text(facts: Facts, title: str | None, root: str | os.PathLike) -> tuple[str, int]:
+def _text(facts: Facts, title: str | None, root: str | os.PathLike, tell: Language) -> tuple[str, int]:
     """The page, and how many figures it has."""
-    figures = _figures_of(facts, root)
+    before = SPEECH.set(tell)
+    try:
+        figures = _figures_of(facts, root)
+    finally:
+        SPEECH.reset(before)
     kept = within(figures, _MOST_BYTES)
-    heading = title or _TITLES[facts.kind].format(row=facts.row)
-    return page_text(heading, verdict_of(facts), sections_of(facts, kept, len(figures) - len(kept))), len(kept)
+    heading = title or tell(_TITLES[facts.kind].format(row=facts.row))
+    sections = sections_of(facts, kept, len(figures) - len(kept), tell)
+    return page_text(heading, verdict_of(facts), sections, tell), len(kept)
 
 # %% ../../nbs/page/17_report_page.ipynb #19ad3bbe
 def report(result: Any, out: str | os.PathLike = "report.html", *, title: str | None = None,
            picture_root: str | os.PathLike = "", encoding: str | None = None, separator: str | None = None,
-           decimal: str | None = None) -> ReportPage:
+           decimal: str | None = None, lang: str = "en") -> ReportPage:
     """Write a result as one static page that can be read, printed and kept.
 
     Parameters
@@ -126,6 +138,8 @@ def report(result: Any, out: str | os.PathLike = "report.html", *, title: str | 
         Folder that the paths of pictures start from; by default the working folder.
     encoding, separator, decimal : str, optional
         Of a CSV file whose first lines do not settle them, see `read_table`.
+    lang : str, default "en"
+        Language of the words: "en", "fr" or "es". Names of columns and settings, ids and numbers are the same in each.
 
     Returns
     -------
@@ -154,13 +168,14 @@ def report(result: Any, out: str | os.PathLike = "report.html", *, title: str | 
     ...     "1 of 2 rows is odd" in page.path.read_text()
     True
     """
+    tell = language(lang)
     refuse_overwriting(files_read(result), out)
     with _on_disk(result) as (place, notes, stays):
         facts = facts_of(place, encoding=encoding, separator=separator, decimal=decimal)
         facts = replace(facts, notes=list(dict.fromkeys([*map(printable, notes), *facts.notes])))
         if not stays:
             facts = replace(facts, files={})  # nobody can compare a file that is gone with its hash
-        text, n = _text(facts, title, picture_root)
+        text, n = _text(facts, title, picture_root, tell)
     path = Path(out)
     write_page(path, text)
     return ReportPage(path, n, path.stat().st_size)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import printable
+from ..ground.languages import Language, language
 from ..ground.shown_results import FIRST_COLUMNS
 from ..ground.words import counted
 from .html import hash_of
@@ -86,29 +87,35 @@ def _cell(value: Any, name: str) -> str:
     return text if len(text) <= 400 else text[:396] + " ..."
 
 
-def oddest_html(facts: Facts) -> str:
+_ENGLISH = language("en")
+_SAID = ("reason", "suspect", "local_reason", "global_reason")
+
+
+def oddest_html(facts: Facts, tell: Language = _ENGLISH) -> str:
     """The table of the oddest rows, and how many more there are."""
     odd = oddest_rows(facts.table)
     if odd.empty:
-        return f"<p>No {safe(facts.row)} is odd by this limit.</p>\n"
+        return f"<p>{safe(tell(f'No {facts.row} is odd by this limit.'))}</p>\n"
     names = _shown_columns(odd, facts.kind)
     shown = odd.head(MOST_SHOWN)
     lead = odd.index if not {"sounding_id", "id", "path", "start"} & set(names) and facts.kind != "peaks" else None
-    rows = [[_cell(value, name) for name, value in zip(names, row)] for row in shown[names].itertuples(index=False)]
+    said = {name: tell.reason for name in _SAID}
+    rows = [[said.get(name, str)(_cell(value, name)) for name, value in zip(names, row)]
+            for row in shown[names].itertuples(index=False)]
     if lead is not None:
         rows = [[_cell(label, ""), *row] for label, row in zip(lead, rows)]
-    head = [*([facts.row] if lead is not None else []), *names]
+    head = [*([tell(facts.row)] if lead is not None else []), *names]
     numeric = [name for name in names if pd.api.types.is_numeric_dtype(shown[name]) and name != "sounding_id"]
     more = len(odd) - len(shown)
-    rest = f"<p>And {more:,} more, in the table of the result.</p>\n" if more else ""
-    return table_html(head, rows, numeric, "the oddest", _LONG) + rest
+    rest = f"<p>{safe(tell(f'And {more:,} more, in the table of the result.'))}</p>\n" if more else ""
+    return table_html(head, rows, numeric, tell("the oddest"), _LONG) + rest
 
 # %% ../../nbs/page/16_report_parts.ipynb #5480003a
 _AREA_COLUMNS = ("mode", "target_id", "target_name", "start", "latitude", "longitude", "soundings", "far",
                  "isolated", "footprints", "km2")
 
 
-def areas_html(facts: Facts) -> dict[str, str]:
+def areas_html(facts: Facts, tell: Language = _ENGLISH) -> dict[str, str]:
     """The section about areas; none where the result has no areas."""
     areas = observed_areas(facts.table) if facts.series is None else pd.DataFrame()
     if areas.empty:
@@ -118,44 +125,49 @@ def areas_html(facts: Facts) -> dict[str, str]:
     names = [name for name in _AREA_COLUMNS if name in shown and (shown[name].astype(str) != "").any()]
     rows = [[_cell(value, name) for name, value in zip(names, row)] for row in shown[names].itertuples(index=False)]
     numeric = [name for name in names if pd.api.types.is_numeric_dtype(shown[name])]
-    rest = f"<p>And {len(areas) - len(shown):,} more.</p>\n" if len(areas) > len(shown) else ""
-    return {"Areas": table_html(names, rows, numeric, "areas") + rest}
+    more = len(areas) - len(shown)
+    rest = f"<p>{safe(tell(f'And {more:,} more.'))}</p>\n" if more else ""
+    return {"Areas": table_html(names, rows, numeric, tell("areas")) + rest}
 
 # %% ../../nbs/page/16_report_parts.ipynb #f57ac259
 _MOST_INPUTS = 200
 
 
-def _input_row(each: InputFile) -> list[str]:
+def _input_row(each: InputFile, tell: Language) -> list[str]:
     """An input in four cells."""
     size = "" if each.size is None else f"{each.size / 1e6:.2f} MB" if each.size >= 10_000 else f"{each.size:,} B"
-    return [each.name, "" if each.rows is None else f"{each.rows:,}", size, each.sha256 or "not written down"]
+    return [each.name, "" if each.rows is None else tell.number(f"{each.rows:,}"), size,
+            each.sha256 or tell("not written down")]
 
 # %% ../../nbs/page/16_report_parts.ipynb #24da6e55
-def data_html(facts: Facts) -> str:
+def data_html(facts: Facts, tell: Language = _ENGLISH) -> str:
     """The inputs with rows and hashes, and the files of the result."""
-    head = ("input", "rows", "size", "SHA-256")
+    head = (tell("input"), tell("rows"), tell("size"), "SHA-256")
     shown = facts.inputs[:_MOST_INPUTS]
     more = len(facts.inputs) - len(shown)
-    parts = [table_html(head, map(_input_row, shown), head[1:3], "inputs", head[3:]) if shown else
-             "<p>The result does not name its inputs.</p>\n"]
-    parts += [f"<p>And {more:,} more inputs, in manifest.jsonl of the run.</p>\n"] if more else []
+    rows = [_input_row(each, tell) for each in shown]
+    parts = [table_html(head, rows, head[1:3], tell("inputs"), head[3:]) if shown else
+             f"<p>{safe(tell('The result does not name its inputs.'))}</p>\n"]
+    parts += [f"<p>{safe(tell(f'And {more:,} more inputs, in manifest.jsonl of the run.'))}</p>\n"] if more else []
     if facts.files:
-        parts += ["<h3>Files of the result</h3>\n", pairs_html(facts.files, ("file", "SHA-256"), "files of the result")]
+        parts += [f"<h3>{safe(tell('Files of the result'))}</h3>\n",
+                  pairs_html(facts.files, (tell("file"), "SHA-256"), tell("files of the result"))]
     return "".join(parts)
 
 
-def method_html(card: Card) -> str:
+def method_html(card: Card, tell: Language = _ENGLISH) -> str:
     """A method in three sentences, with references."""
-    said = f"<p><strong>{safe(card.name)}.</strong> {safe(' '.join(card.sentences))}</p>\n"
-    return said + ("<h3>References</h3>\n" + list_html(card.references, "") if card.references else "")
+    said = f"<p><strong>{safe(tell(card.name))}.</strong> {safe(' '.join(map(tell, card.sentences)))}</p>\n"
+    return said + (f"<h3>{safe(tell('References'))}</h3>\n" + list_html(card.references, "") if card.references else "")
 
 
-def figures_html(figures: Sequence[Drawn], left_out: int) -> str:
+def figures_html(figures: Sequence[Drawn], left_out: int, tell: Language = _ENGLISH) -> str:
     """The figures with their captions."""
-    made = [f'<figure><img src="{each.address()}" alt="{safe(each.alt)}">'
-            f"<figcaption>{safe(each.caption)}</figcaption></figure>\n" for each in figures]
-    made += [f"<p>{safe(counted(left_out, 'figure'))} left out to keep the page small.</p>\n"] if left_out else []
-    return "".join(made) or "<p>There is nothing to draw.</p>\n"
+    made = [f'<figure><img src="{each.address()}" alt="{safe(tell(each.alt))}">'
+            f"<figcaption>{safe(tell(each.caption))}</figcaption></figure>\n" for each in figures]
+    lost = tell(f"{counted(left_out, 'figure')} left out to keep the page small.")
+    made += [f"<p>{safe(lost)}</p>\n"] if left_out else []
+    return "".join(made) or f"<p>{safe(tell('There is nothing to draw.'))}</p>\n"
 
 # %% ../../nbs/page/16_report_parts.ipynb #e0e42cd4
 _SCREEN = """
@@ -206,15 +218,15 @@ _PAPER = """@page { size: A4; margin: 15mm 14mm }
 STYLE = _SCREEN + _PAPER
 
 # %% ../../nbs/page/16_report_parts.ipynb #116ceca9
-def page_text(title: str, lead: str, sections: Mapping[str, str]) -> str:
+def page_text(title: str, lead: str, sections: Mapping[str, str], tell: Language = _ENGLISH) -> str:
     """The whole page: a heading, a sentence, and sections by their headings."""
     policy = f"default-src 'none'; style-src {hash_of(STYLE)}; img-src data:; base-uri 'none'; form-action 'none'"
-    body = "".join(f"<section>\n<h2>{safe(name)}</h2>\n{text}</section>\n" for name, text in sections.items())
-    return (f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    body = "".join(f"<section>\n<h2>{safe(tell(name))}</h2>\n{text}</section>\n" for name, text in sections.items())
+    return (f'<!doctype html>\n<html lang="{tell.code}">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{safe(title)}</title>\n'
             f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{safe(title)}</h1>\n"
-            f'<p class="lead">{safe(lead)}</p>\n{body}</main>\n</body>\n</html>\n')
+            f'<p class="lead">{safe(tell(lead))}</p>\n{body}</main>\n</body>\n</html>\n')
 
 # %% ../../nbs/page/16_report_parts.ipynb #65d02051
 def verdict_of(facts: Facts) -> str:
@@ -229,16 +241,32 @@ def verdict_of(facts: Facts) -> str:
     limit = f" The limit in use is eps {facts.eps:.4g}." if facts.eps is not None else ""
     return f"{n:,} of {counted(len(facts.table), facts.row)} {'is' if n == 1 else 'are'} odd{share}.{limit}"
 
+# %% ../../nbs/page/16_report_parts.ipynb #cf8d704a
+def _settings(facts: Facts, tell: Language) -> dict[str, str]:
+    """The settings: their names are those of the options, their values data, but for words that Python chose."""
+    worded = [name for name, value in facts.settings.items()
+              if name.endswith(("rule", "note")) or value in ("yes", "no", "none")]
+    return facts.settings | {name: tell(facts.settings[name]) for name in worded}
 
-def sections_of(facts: Facts, figures: Sequence[Drawn], left_out: int) -> dict[str, str]:
+
+def _pairs(pairs: Mapping[str, str], head: tuple[str, str], name: str, empty: str, tell: Language) -> str:
+    """A table of two columns, or a line that says that there is nothing."""
+    told = (tell(head[0]), tell(head[1]))
+    return pairs_html(pairs, told, tell(name)) if pairs else f"<p>{safe(tell(empty))}</p>\n"
+
+# %% ../../nbs/page/16_report_parts.ipynb #6b7b52d4
+def sections_of(facts: Facts, figures: Sequence[Drawn], left_out: int, tell: Language = _ENGLISH) -> dict[str, str]:
     """All sections of a report by their headings, in their order."""
-    card = CARDS[facts.kind]
+    card, counts = CARDS[facts.kind], {tell(what): tell.number(n) for what, n in facts.counts.items()}
+    versions = {tell(what): version for what, version in facts.versions.items()}
     return {
-        "What was asked": pairs_html(facts.settings, ("setting", "value"), "settings") if facts.settings else
-        "<p>The result does not say which settings it was made with.</p>\n",
-        "Data": data_html(facts), "Method": method_html(card), "Figures": figures_html(figures, left_out),
-        "The oddest": oddest_html(facts), **areas_html(facts),
-        "Counted and left out": pairs_html(facts.counts, ("what", "how many"), "counts") if facts.counts else
-        "<p>Nothing was counted as left out.</p>\n",
-        "When it fails": list_html(card.fails, ""), "Notes of the run": list_html(facts.notes, "None."),
-        "Versions": pairs_html(facts.versions, ("what", "version"), "versions")}
+        "What was asked": _pairs(_settings(facts, tell), ("setting", "value"), "settings",
+                                 "The result does not say which settings it was made with.", tell),
+        "Data": data_html(facts, tell), "Method": method_html(card, tell),
+        "Figures": figures_html(figures, left_out, tell), "The oddest": oddest_html(facts, tell),
+        **areas_html(facts, tell),
+        "Counted and left out": _pairs(counts, ("what", "how many"), "counts", "Nothing was counted as left out.",
+                                       tell),
+        "When it fails": list_html(map(tell, card.fails), ""),
+        "Notes of the run": list_html(map(tell, facts.notes), tell("None.")),
+        "Versions": _pairs(versions, ("what", "version"), "versions", "None.", tell)}

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from ..ground.errors import InputError
 from ..ground.files import whole_folder
+from ..ground.languages import Language, language
 from ..ground.shown_results import ShownResult
 from ..ground.tables import text_table, wrapped_text
 from ..ground.words import counted
@@ -57,7 +58,7 @@ def _save_figures(folder: Path, peaks: pd.DataFrame, slices: Sequence[pd.DataFra
         _figure_of(peak, around, column).savefig(folder / f"peak_{number:03d}{ident}.png", dpi=120)
 
 # %% ../../nbs/plumes/65_results.ipynb #a4010018
-def _peaks_text(peaks: pd.DataFrame, top: int = 20) -> list[str]:
+def _peaks_text(peaks: pd.DataFrame, tell: Language, top: int = 20) -> list[str]:
     """The strongest peaks as a text table, and how many more there are."""
     if not len(peaks):
         return []
@@ -65,7 +66,9 @@ def _peaks_text(peaks: pd.DataFrame, top: int = 20) -> list[str]:
     shown = peaks.head(top)[[n for n in names if peaks[n].notna().any()]].copy()
     for name in {"p_value", "q_value"} & set(shown):  # three decimals would print 0
         shown[name] = [f"{value:.2g}" for value in shown[name]]
-    more = [f"... and {len(peaks) - top} more, in peaks.csv"] if len(peaks) > top else []
+    if "suspect" in shown:
+        shown["suspect"] = [tell.reason(text) for text in shown["suspect"].fillna("")]
+    more = [tell(f"... and {len(peaks) - top} more, in peaks.csv")] if len(peaks) > top else []
     return ["", text_table(shown), *more]
 
 # %% ../../nbs/plumes/65_results.ipynb #f223c280
@@ -161,12 +164,18 @@ class PeakSearch(ShownResult):
             names = sorted(file.name for file in scratch.iterdir())
         return [Path(out) / name for name in names]
 
-    def __str__(self) -> str:
+    def told(self, lang: str = "en") -> str:
+        """The report in a language, "en", "fr" or "es"; names of columns and numbers are those of the files."""
+        tell = language(lang)
         parameters, counts = self.summary["parameters"], self.summary["counts"]
         rule = f"preset {parameters['preset']}" if parameters["preset"] else f"p up to {parameters['alpha']:g}"
         verdict = (f"{counted(len(self.peaks), 'peak')} ({rule}) in {counts['orbits_searched']:,} of "
                    f"{counted(len(self.orbits), 'orbit')} searched")
-        return "\n".join([*map(wrapped_text, self.notes), "", verdict, *_peaks_text(self.peaks)])
+        notes = [wrapped_text(tell(note)) for note in self.notes]
+        return "\n".join([*notes, "", tell(verdict), *_peaks_text(self.peaks, tell)])
+
+    def __str__(self) -> str:
+        return self.told()
 
 # %% ../../nbs/plumes/65_results.ipynb #55ca597f
 FILES = ("peaks.csv", "orbits.csv", "sources.csv", "left_out.csv", "tracks.parquet", "summary.json", "peak_*.png",

@@ -26,6 +26,7 @@ Encoding = Annotated[str | None, typer.Option(help="Letters of a CSV, like cp125
 Separator = Annotated[str | None, typer.Option(help="What stands between the columns of a CSV: one character, tab or "
                                                "blank.")]
 Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: , or .")]
+Lang = Annotated[str, typer.Option(help="Language of the words: en, fr or es; names, ids, numbers and files stay.")]
 
 # %% ../../nbs/shell/05_options.ipynb #44a5dd87
 def store_of(store: str | None) -> Any:

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from .options import Decimal, Encoding, Separator
+from ..ground.languages import language
+from .options import Decimal, Encoding, Lang, Separator
 from .run_files import CommandApp
 
 # %% auto #0
@@ -29,11 +30,12 @@ def _report_command(
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     pictures: Annotated[Path, typer.Option(help="Folder that the paths of pictures start from.")] = Path(),
-    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
+    encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None, lang: Lang = "en",
 ) -> None:
     """Write a result as one static page: what was asked, data, method, figures, the oddest, caveats; to print."""
     from oco2_outliers.page.report_page import report
 
+    tell = language(lang)
     print(report(result, out, title=title, picture_root=pictures, encoding=encoding, separator=separator,
-                 decimal=decimal))
-    print(f"next: open {out} in a browser, and print it where a PDF is wanted")
+                 decimal=decimal, lang=lang).told(lang))
+    print(tell(f"next: open {out} in a browser, and print it where a PDF is wanted"))

@@ -34,7 +34,7 @@ export class ClusteringPanel {
     this.choices = element("div", { class: "ox-choices ox-facet-choices" });
     this.agreement = element("div", { class: "ox-scroll" });
     this.said = element("p", { class: "ox-sub", "aria-live": "polite" });
-    this.panel = element("details", { class: "ox-panel ox-facets" }, element("summary", { text: "Clusterings side by side" }),
+    this.panel = element("details", { class: "ox-panel ox-facets" }, element("summary", { text: tr("Clusterings side by side") }),
       this.choices, this.place, this.agreement, this.said);
     this.panel.addEventListener("toggle", () => this.refresh());
   }
@@ -50,14 +50,14 @@ export class ClusteringPanel {
     const likely = this.columns.filter((column) => LIKELY.test(column.name));
     const first = [...likely, ...this.columns.filter((column) => !likely.includes(column))].slice(0, 2);
     this.chosen = Array.from({ length: MOST_CLUSTERINGS }, (_, k) => first[k]?.name ?? "");
-    const none = { name: "", label: "nothing" };
-    const pick = (k) => choice(`clustering ${k + 1}`, [none, ...this.columns], this.chosen[k], (name) => {
+    const none = { name: "", label: tr("nothing") };
+    const pick = (k) => choice(tr("clustering {k}", { k: String(k + 1) }), [none, ...this.columns], this.chosen[k], (name) => {
       this.chosen[k] = name;
       this.refresh();
     });
     if (this.columns.length > 1) {
       const used = Math.min(MOST_CLUSTERINGS, this.columns.length);
-      this.choices.append(...Array.from({ length: used }, (_, k) => element("label", {}, element("span", { text: k ? "and" : "compare" }), pick(k))));
+      this.choices.append(...Array.from({ length: used }, (_, k) => element("label", {}, element("span", { text: k ? tr("and") : tr("compare") }), pick(k))));
     }
   }
 
@@ -66,7 +66,7 @@ export class ClusteringPanel {
     this.start();
     const { app } = this;
     if (this.columns.length < 2) {
-      this.said.textContent = "Two columns of groups are needed: texts, truth values or whole numbers of which there are few.";
+      this.said.textContent = tr("Two columns of groups are needed: texts, truth values or whole numbers of which there are few.");
       return;
     }
     const names = [...new Set(this.chosen.filter(Boolean))];
@@ -76,14 +76,14 @@ export class ClusteringPanel {
     });
     this.place.replaceChildren(...this.held.map((each) => this.clustering(each)));
     this.sayAgreement();
-    this.said.textContent = `${plural(app.nShown, app.noun)}. Bars are coloured by the groups of the first. A group selects its rows (Shift adds).`;
+    this.said.textContent = `${plural(app.nShown, app.noun)}. ${tr("Bars are coloured by the groups of the first. A group selects its rows (Shift adds).")}`;
   }
 
   // What of a clustering is shown: its largest groups, the others together, the rows without one.
   parts({ of, names }) {
     const { shown, flag } = this.app;
     const parts = names.map((name, k) => ({ name, has: (i) => of[i] === k + 1, n: 0, odd: 0, first: new Map() }));
-    const none = { name: "in no group", has: (i) => of[i] === 0, n: 0, odd: 0, first: new Map() };
+    const none = { name: tr("in no group"), has: (i) => of[i] === 0, n: 0, odd: 0, first: new Map() };
     const colour = this.held[0].of;
     for (let i = 0; i < of.length; i++) {
       if (!shown[i]) continue;
@@ -100,7 +100,7 @@ export class ClusteringPanel {
   clustering(each) {
     const parts = this.parts(each);
     const most = Math.max(1, ...parts.map((part) => part.n));
-    return element("section", { "aria-label": each.column.label }, element("h3", { text: `${each.column.label}: ${plural(each.names.length, "group")}` }),
+    return element("section", { "aria-label": each.column.label }, element("h3", { text: tr("{column}: {groups}", { column: each.column.label, groups: plural(each.names.length, "group") }) }),
       ...parts.map((part) => this.group(part, most)));
   }
 
@@ -114,9 +114,9 @@ export class ClusteringPanel {
       [piece.style.flexGrow, piece.style.background] = [String(n), `rgb(${(k ? kindColour(k - 1) : none).join()})`];
       bar.append(piece);
     }
-    const short = part.name.split(/[\\/]/).at(-1) || "(empty)";
-    const button = element("button", { type: "button", class: "ox-cell", title: `Select ${plural(part.n, app.noun)} of ${part.name}`,
-      onclick: (event) => app.selectWhere(part.has, event) }, bar, element("span", { text: `${short}: ${count(part.n)}${part.odd ? `, ${count(part.odd)} ${app.say}` : ""}` }));
+    const short = part.name.split(/[\\/]/).at(-1) || tr("(empty)");
+    const button = element("button", { type: "button", class: "ox-cell", title: tr("Select {rows} of {group}", { rows: plural(part.n, app.noun), group: part.name }),
+      onclick: (event) => app.selectWhere(part.has, event) }, bar, element("span", { text: `${tr("{group}: {n}", { group: short, n: part.n })}${part.odd ? `, ${count(part.odd)} ${app.called(part.odd)}` : ""}` }));
     if (app.table.tile) button.append(this.pictures(part));
     return button;
   }
@@ -136,15 +136,15 @@ export class ClusteringPanel {
 
   sayAgreement() {
     if (this.held.length < 2) return this.agreement.replaceChildren();
-    const head = element("tr", {}, element("th", { scope: "col", text: "adjusted Rand index" }), ...this.held.slice(1).map((each) => element("th", { scope: "col", text: each.column.label })));
+    const head = element("tr", {}, element("th", { scope: "col", text: tr("adjusted Rand index") }), ...this.held.slice(1).map((each) => element("th", { scope: "col", text: each.column.label })));
     const cell = (a, b) => {
       const { n, index } = this.agreementOf(a, b);
-      return element("td", { class: "ox-num", text: Number.isNaN(index) ? "–" : index.toFixed(3), title: `${plural(n, this.app.noun)} with a group in both` });
+      return element("td", { class: "ox-num", text: Number.isNaN(index) ? "–" : index.toFixed(3), title: tr("{rows} with a group in both", { rows: plural(n, this.app.noun) }) });
     };
     const rows = this.held.slice(0, -1).map((a, k) => element("tr", {}, element("th", { scope: "row", text: a.column.label }),
       ...this.held.slice(1).map((b, j) => (j >= k ? cell(a, b) : element("td", {})))));
-    const told = element("p", { class: "ox-sub", text: "How far two agree: 1 the same groups, 0 as much as chance; rows without a group in one of them are left out." });
-    return this.agreement.replaceChildren(told, element("table", { class: "ox-plain", "aria-label": "adjusted Rand index of each two" }, element("thead", {}, head), element("tbody", {}, ...rows)));
+    const told = element("p", { class: "ox-sub", text: tr("How far two agree: 1 the same groups, 0 as much as chance; rows without a group in one of them are left out.") });
+    return this.agreement.replaceChildren(told, element("table", { class: "ox-plain", "aria-label": tr("adjusted Rand index of each two") }, element("thead", {}, head), element("tbody", {}, ...rows)));
   }
 }
 
@@ -153,5 +153,5 @@ function together(parts) {
   const first = new Map();
   for (const part of parts) for (const [k, n] of part.first) first.set(k, (first.get(k) ?? 0) + n);
   const sum = (name) => parts.reduce((total, part) => total + part[name], 0);
-  return { name: `${count(parts.length)} others`, has: (i) => parts.some((part) => part.has(i)), n: sum("n"), odd: sum("odd"), first };
+  return { name: tr("{n} others", { n: parts.length }), has: (i) => parts.some((part) => part.has(i)), n: sum("n"), odd: sum("odd"), first };
 }

@@ -100,6 +100,13 @@ class Column {
     return this.per_ms > 1 && rest > 0n ? `${iso(Number(ms))}+${Number(rest) / this.per_ms}ms` : iso(Number(ms));
   }
 
+  // The text as it is shown: reasons in the language of the page. A filter and a file keep the one of the data.
+  shown(i) {
+    const value = this.raw[i];
+    if (this.kind === "text") return value === 0 ? "" : (this.said ?? this.words)[value - 1];
+    return this.kind === "bool" && value <= 1 ? tr(value === 1 ? "yes" : "no") : this.text(i);
+  }
+
   get filterType() {
     return this.kind;
   }
@@ -107,7 +114,7 @@ class Column {
 
 export async function decode(text) {
   if (typeof DecompressionStream === "undefined")
-    throw new Error("this browser cannot unpack the data (no DecompressionStream): use one from 2023 or later");
+    throw new Error(tr("this browser cannot unpack the data (no DecompressionStream): use one from 2023 or later"));
   return inflate(fromBase64(text));
 }
 
@@ -155,8 +162,8 @@ const rgba = (text) => {
   return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
 };
 const packed = ([r, g, b], alpha = 255) => ((alpha << 24) | (b << 16) | (g << 8) | r) >>> 0;
-const count = (n) => n.toLocaleString("en-US");
-const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+const count = grouped;
+const plural = (n, word) => (SPEECH.code === "en" ? `${count(n)} ${word}${n === 1 ? "" : "s"}` : tr(`{n} ${word}`, { n }));
 
 const DAY = 86400000;
 
@@ -262,7 +269,7 @@ function kindsOf(column, n) {
   for (let i = 0; i < n; i++) if (!none(i) && key(i) !== gone) sizes.set(key(i), (sizes.get(key(i)) ?? 0) + 1);
   const ordered = [...sizes.keys()].sort((a, b) => sizes.get(b) - sizes.get(a) || a - b);
   const place = new Map(ordered.map((value, k) => [value, k + 1]));
-  const nameOf = (value) => (column.kind === "text" ? column.words[value - 1] : column.kind === "bool" ? (value ? "yes" : "no") : String(value));
+  const nameOf = (value) => (column.kind === "text" ? column.words[value - 1] : column.kind === "bool" ? (value ? tr("yes") : tr("no")) : String(value));
   return { of: Uint32Array.from({ length: n }, (_, i) => (none(i) ? 0 : place.get(key(i)) ?? 0)),
     names: ordered.map(nameOf), sizes: ordered.map((value) => sizes.get(value)) };
 }
@@ -278,8 +285,8 @@ function tintOfKinds(column, n, grey) {
   const legend = kinds.names.slice(0, KINDS.length).map((name, k) => [colours[k + 1], `${name} (${count(kinds.sizes[k])})`]);
   const rest = kinds.names.length - legend.length;
   const missing = of.reduce((sum, value) => sum + (value === 0), 0);
-  return { of, colours, legend: [...legend, ...(rest > 0 ? [[null, `and ${count(rest)} more`]] : []),
-    ...(missing ? [[grey, `none (${count(missing)})`]] : [])] };
+  return { of, colours, legend: [...legend, ...(rest > 0 ? [[null, tr("and {n} more", { n: rest })]] : []),
+    ...(missing ? [[grey, tr("none ({n})", { n: missing })]] : [])] };
 }
 
 // The colour of every row by a number, evenly between the values that two rows of a hundred lie beyond.
@@ -295,7 +302,7 @@ function tintOfNumbers(column, n, grey) {
   const missing = of.reduce((sum, value) => sum + (value === 0), 0);
   const colours = [grey, ...Array.from({ length: STEPS }, (_, k) => ramp(k / (STEPS - 1)))];
   return { of, colours, ends: sorted.length ? [`${sorted[0] < low ? "≤ " : ""}${told(low)}`, `${sorted.at(-1) > high ? "≥ " : ""}${told(high)}`] : null,
-    legend: missing ? [[grey, `none (${count(missing)})`]] : [] };
+    legend: missing ? [[grey, tr("none ({n})", { n: missing })]] : [] };
 }
 
 // A text that a spreadsheet would run as a formula gets a quote in front.
@@ -341,6 +348,12 @@ class Page {
   }
 }
 
+// What is wrong with a filter, in the language of the page.
+function faultInWords({ text, values, at }) {
+  const told = Object.entries(values).map(([name, value]) => [name, name === "kind" || name === "other" || value === "the end" || value === "a time" ? tr(value) : value]);
+  return tr("{what} (at character {place})", { what: tr(text, Object.fromEntries(told)), place: String(at + 1) });
+}
+
 // A page of rows, which can be filtered and selected. Who inherits has `shown` and `selected`, the box of the filter and
 // the line for its errors, `filterColumns`, `selectionChanged`, `setLasso`, `current` and `open`.
 class RowPage extends Page {
@@ -356,7 +369,7 @@ class RowPage extends Page {
       this.filterError.textContent = "";
       this.filterBox.removeAttribute("aria-invalid");
     } catch (error) {
-      this.filterError.textContent = error.message;
+      this.filterError.textContent = error instanceof FilterError ? faultInWords(error) : error.message;
       this.filterBox.setAttribute("aria-invalid", "true");
       return false;
     }

@@ -211,7 +211,7 @@ export class Table {
       ? { rows: unpack(bytes, meta.neighbours.rows), of: meta.neighbours.of ? unpack(bytes, meta.neighbours.of) : null } : null;
     this.outlines = meta.outlines ? new Outlines(meta.outlines, bytes, this.n)
       : meta.footprints ? new Footprints(meta.footprints, bytes) : null;
-    this.row = { name: "row", label: "row number", kind: "number", numeric: true, type: "f8",
+    this.row = { name: "row", label: tr("row number"), kind: "number", numeric: true, type: "f8",
       plot: Float64Array.from({ length: this.n }, (_, i) => i) };
   }
 
@@ -232,12 +232,12 @@ class View {
     this.range = null;
     this.home = null;
     this.plotArea = element("div", { class: "ox-plot", tabindex: "0", role: "group",
-      "aria-label": `${title}. Arrow keys move, plus and minus zoom, 0 shows all, Escape clears the selection.` });
+      "aria-label": tr("{title}. Arrow keys move, plus and minus zoom, 0 shows all, Escape clears the selection.", { title }) });
     this.head = element("div", { class: "ox-head" }, element("h2", { text: title }));
-    const tool = (text, label, act) => element("button", { type: "button", class: "ox-tool", "aria-label": `${label}: ${title}`,
+    const tool = (text, label, act) => element("button", { type: "button", class: "ox-tool", "aria-label": tr("{what}: {title}", { what: label, title }),
       title: label, text, onclick: act });
-    this.tools = element("div", { class: "ox-tools" }, tool("−", "Zoom out", () => this.zoom(1.5)),
-      tool("+", "Zoom in", () => this.zoom(1 / 1.5)), tool("⤢", "Show all", () => this.reset()));
+    this.tools = element("div", { class: "ox-tools" }, tool("−", tr("Zoom out"), () => this.zoom(1.5)),
+      tool("+", tr("Zoom in"), () => this.zoom(1 / 1.5)), tool("⤢", tr("Show all"), () => this.reset()));
     this.panel = element("section", { class: `ox-panel ox-${name}`, "aria-label": title }, this.head, this.plotArea);
     this.shadeNote = app.shading ? element("p", { class: "ox-sub" }) : null;
     if (this.shadeNote) this.panel.append(this.shadeNote);
@@ -333,7 +333,7 @@ class View {
 
   shade({ ctx, bbox, scales }) {
     const found = this.app.shading ? this.cells() : null;
-    if (this.shadeNote) this.shadeNote.textContent = !found ? "No shading is in the page for these two columns: only points are shown." : `Shading: all ${plural(this.app.total, "row")}, the fuller the more.`;
+    if (this.shadeNote) this.shadeNote.textContent = !found ? tr("No shading is in the page for these two columns: only points are shown.") : tr("Shading: all {rows}, the fuller the more.", { rows: plural(this.app.total, "row") });
     if (!found) return;
     const [w, h] = [Math.max(1, Math.round(bbox.width)), Math.max(1, Math.round(bbox.height))];
     const { x, y } = scales;
@@ -734,7 +734,7 @@ function extent(values) {
 
 class MapView extends View {
   constructor(app) {
-    super(app, "map", "Map");
+    super(app, "map", tr("Map"));
     const { lat, lon, unroll } = app.table.meta.view;
     const longitude = app.table.columns.get(lon);
     const filled = app.table.meta.footprints && !app.table.meta.view.plane; // by a column, as a mosaic is read
@@ -745,11 +745,11 @@ class MapView extends View {
       const turned = positive === "E" ? ((((value + 180) % 360) + 360) % 360) - 180 : value;
       const size = Number(Math.abs(turned).toPrecision(8));
       if (positive === "N" && size > 90) return "";
-      return `${size}°${size === 0 || size === 180 ? "" : turned > 0 ? positive : negative}`;
+      return `${size}°${size === 0 || size === 180 ? "" : tr(turned > 0 ? positive : negative)}`;
     });
     this.pair = [
-      { name: lon, label: "longitude", kind: "number", plot: east, ticks: (_, values) => degrees(values, "E", "W") },
-      { name: lat, label: "latitude", kind: "number", plot: app.table.columns.get(lat).plot,
+      { name: lon, label: tr("longitude"), kind: "number", plot: east, ticks: (_, values) => degrees(values, "E", "W") },
+      { name: lat, label: tr("latitude"), kind: "number", plot: app.table.columns.get(lat).plot,
         ticks: (_, values) => degrees(values, "N", "S") },
     ];
   }
@@ -916,7 +916,7 @@ class PlaneView extends View {
     super(app, "plane", title);
     const bare = (name) => ({ name, label: "", kind: "number", bare: true, plot: app.table.columns.get(name).plot });
     this.pair = [bare(x), bare(y)];
-    this.controls(element("label", {}, element("span", { text: "colour" }), app.buildColours()));
+    this.controls(element("label", {}, element("span", { text: tr("colour") }), app.buildColours()));
     this.panel.append(app.legend);
   }
 
@@ -945,8 +945,8 @@ class PairView extends View {
       this.axes(byName.get(this.names.x), byName.get(this.names.y));
     };
     this.names = { x, y };
-    this.choiceX = choice(`Horizontal axis of ${title}`, columns, x, pick("x"));
-    this.choiceY = choice(`Vertical axis of ${title}`, columns, y, pick("y"));
+    this.choiceX = choice(tr("Horizontal axis of {title}", { title }), columns, x, pick("x"));
+    this.choiceY = choice(tr("Vertical axis of {title}", { title }), columns, y, pick("y"));
     const labelled = (text, control) => element("label", {}, element("span", { text }), control);
     this.controls(labelled("y", this.choiceY), labelled("x", this.choiceX));
     this.byName = byName;
@@ -1001,6 +1001,11 @@ export class Explorer extends RowPage {
 
   axes() {
     return [...this.table.axes(), this.score];
+  }
+
+  // What flagged rows are called, one or several.
+  called(n = 2) {
+    return agreed(this.say, this.noun, n);
   }
 
   takeScore() {
@@ -1067,8 +1072,8 @@ export class Explorer extends RowPage {
   buildColours() {
     this.legend = element("div", { class: "ox-legend", "aria-live": "polite" });
     this.tintable = this.colourColumns();
-    const verdict = { name: "", label: `${this.say} or not` };
-    this.colourChoice = choice("Colour of all views", [verdict, ...this.tintable], "", (name) => this.setColour(name));
+    const verdict = { name: "", label: tr("{verdict} or not", { verdict: this.called() }) };
+    this.colourChoice = choice(tr("Colour of all views"), [verdict, ...this.tintable], "", (name) => this.setColour(name));
     return this.colourChoice;
   }
 
@@ -1098,10 +1103,10 @@ export class Explorer extends RowPage {
       bar.style.background = `linear-gradient(to right, ${RAMP.join()})`;
       parts.push(item(this.tint.ends[0], bar, this.tint.ends[1]));
     }
-    if (!this.tint) parts.push(item(swatch(null, "ox-odd"), this.say), item(swatch(null, "ox-rest"), "the others"));
+    if (!this.tint) parts.push(item(swatch(null, "ox-odd"), this.called()), item(swatch(null, "ox-rest"), tr("the others")));
     else {
       for (const [colour, text] of this.tint.legend) parts.push(item(...(colour ? [swatch(colour)] : []), text));
-      parts.push(item(swatch(null, "ox-rim"), this.say));
+      parts.push(item(swatch(null, "ox-rim"), this.called()));
     }
     this.legend.replaceChildren(...parts);
   }
@@ -1175,7 +1180,7 @@ export class Explorer extends RowPage {
     const names = [this.idColumn, this.table.columns.get("time"), this.views.at(-1)?.y].filter((column) => column?.text);
     const parts = names.map((column) => `${column.name} ${column.text(i)}`);
     if (this.tint && !this.tint.column.score && !names.includes(this.tint.column)) parts.push(`${this.tint.column.name} ${this.tint.column.text(i)}`);
-    return [...parts, `score ${brief(this.scores[i])}`].join(", ");
+    return [...parts, tr("score {value}", { value: brief(this.scores[i]) })].join(", ");
   }
 
   open(row) {
@@ -1199,9 +1204,9 @@ export class Explorer extends RowPage {
     this.bytes = null;
     if (meta.view.lat) this.views.push(new MapView(this));
     if (meta.view.plane) this.views.push(new PlaneView(this));
-    if (meta.view.fx) this.views.push(new PairView(this, "scatter", "Two features", meta.view.fx, meta.view.fy));
+    if (meta.view.fx) this.views.push(new PairView(this, "scatter", tr("Two features"), meta.view.fx, meta.view.fy));
     this.views.push(new PairView(this, "track", meta.view.track_title, meta.view.x, meta.view.y));
-    const theme = element("button", { type: "button", class: "ox-button", text: "Light / dark", onclick: () => this.turn() });
+    const theme = element("button", { type: "button", class: "ox-button", text: tr("Light / dark"), onclick: () => this.turn() });
     const title = element("div", {}, element("h1", { text: meta.title }), element("p", { class: "ox-sub", text: meta.subtitle }));
     this.root.append(
       element("header", { class: "ox-top" }, title, theme),
@@ -1235,38 +1240,38 @@ export class Explorer extends RowPage {
     });
     this.filterBox.addEventListener("change", apply);
     const button = (text, act, more = {}) => element("button", { type: "button", class: "ox-button", text, onclick: act, ...more });
-    this.lassoButton = button("Lasso", () => this.setLasso(!this.lassoing), { "aria-pressed": "false",
-      title: "Draw around rows in any view; Shift adds, Alt takes away" });
-    this.selectButton = button(`Select ${this.say}`, () => this.selectWhere((i) => this.flag[i] === 1));
-    this.clearButton = button("Clear", () => this.setSelected([]));
-    this.exportButton = button("Export CSV", () => this.download());
+    this.lassoButton = button(tr("Lasso"), () => this.setLasso(!this.lassoing), { "aria-pressed": "false",
+      title: tr("Draw around rows in any view; Shift adds, Alt takes away") });
+    this.selectButton = button(tr("Select {verdict}", { verdict: this.called() }), () => this.selectWhere((i) => this.flag[i] === 1));
+    this.clearButton = button(tr("Clear"), () => this.setSelected([]));
+    this.exportButton = button(tr("Export CSV"), () => this.download());
     bar.append(element("div", { class: "ox-filter" },
-      element("label", { for: `${id}f`, text: "Filter" }), this.filterBox,
+      element("label", { for: `${id}f`, text: tr("Filter") }), this.filterBox,
       element("div", { class: "ox-buttons" }, this.lassoButton, this.selectButton, this.clearButton, this.exportButton),
       this.filterError));
     return bar;
   }
 
   buildSlider(id, meta) {
-    const name = meta.words.threshold;
+    const name = tr(meta.words.threshold);
     this.slider = element("input", { id: `${id}s`, type: "range", min: "0", max: "1000", step: "1", "aria-describedby": `${id}c` });
-    this.number = element("input", { type: "number", step: "any", "aria-label": `${name}, exact number` });
+    this.number = element("input", { type: "number", step: "any", "aria-label": tr("{what}, exact number", { what: name }) });
     this.counted.id = `${id}c`;
     this.slider.addEventListener("input", () => this.setEps(this.atPosition(Number(this.slider.value))));
     this.number.addEventListener("change", () => this.setEps(this.number.value === "" ? NaN : this.number.valueAsNumber));
     const step = (text, label, direction) => element("button", { type: "button", class: "ox-tool", text, title: label,
       "aria-label": label, onclick: () => this.stepEps(direction) });
-    const run = element("button", { type: "button", class: "ox-button", text: "As in the run", onclick: () => {
+    const run = element("button", { type: "button", class: "ox-button", text: tr("As in the run"), onclick: () => {
       this.setMinSamples(meta.min_samples);
       this.setEps(meta.eps);
     } });
     this.profile = element("canvas", { class: "ox-profile", "aria-hidden": "true" });
     const parts = [element("label", { for: `${id}s`, text: name }), this.number,
-      step("‹", `Lower, to where the count changes`, -1), step("›", `Higher, to where the count changes`, 1)];
+      step("‹", tr("Lower, to where the count changes"), -1), step("›", tr("Higher, to where the count changes"), 1)];
     if (this.table.settings.length > 1) {
       this.minSamples = element("select", { id: `${id}m` });
       for (const { min_samples: m, info } of this.table.settings)
-        this.minSamples.append(element("option", { value: m, text: info.drawn ? `${m} of ${count(info.drawn)} drawn rows` : String(m) }));
+        this.minSamples.append(element("option", { value: m, text: info.drawn ? tr("{m} of {n} drawn rows", { m: String(m), n: info.drawn }) : String(m) }));
       this.minSamples.addEventListener("change", () => this.setMinSamples(Number(this.minSamples.value)));
       parts.push(element("label", { for: `${id}m`, text: "min_samples" }), this.minSamples);
     }
@@ -1356,22 +1361,22 @@ export class Explorer extends RowPage {
     this.tableColumns = names.map((name) => this.table.columns.get(name)).filter(Boolean);
     this.caption = element("caption");
     this.body = element("tbody");
-    const heads = [" ", ...this.tableColumns.map((column) => column.label), this.scoreName, "reason"];
+    const heads = [" ", ...this.tableColumns.map((column) => column.label), this.scoreName, tr("reason")];
     const head = element("tr", {}, ...heads.map((text, k) => element("th", { scope: "col", class: this.cellClass(k) },
-      ...(k ? headText(text) : [element("span", { class: "ox-unseen", text: this.say })]))));
+      ...(k ? headText(text) : [element("span", { class: "ox-unseen", text: this.called(1) })]))));
     const page = (text, label, by) => element("button", { type: "button", class: "ox-button", text, "aria-label": label, onclick: () => {
       this.page += by;
       this.fillTable();
     } });
-    this.before = page("‹ Previous", "Previous rows", -1);
-    this.after = page("Next ›", "Next rows", 1);
+    this.before = page(tr("‹ Previous"), tr("Previous rows"), -1);
+    this.after = page(tr("Next ›"), tr("Next rows"), 1);
     this.pageText = element("span", { class: "ox-sub" });
     this.body.addEventListener("keydown", (event) => this.walk(event));
-    return element("section", { class: "ox-panel ox-list", "aria-label": this.noun === "row" ? "Rows" : `List of ${this.noun}s` },
+    return element("section", { class: "ox-panel ox-list", "aria-label": this.noun === "row" ? tr("Rows") : tr(`List of ${this.noun}s`) },
       element("div", { class: "ox-scroll" },
         element("table", { id: `${id}t` }, this.caption, element("thead", {}, head), this.body)),
       element("div", { class: "ox-pager" }, this.before, this.pageText, this.after),
-      element("p", { class: "ox-sub", text: "Arrow keys walk through the rows, Enter opens one, Space selects it." }));
+      element("p", { class: "ox-sub", text: tr("Arrow keys walk through the rows, Enter opens one, Space selects it.") }));
   }
 
   cellClass(k) {
@@ -1432,23 +1437,23 @@ export class Explorer extends RowPage {
 
   sayCount() {
     const { n } = this.table;
-    const at = this.fixed ? "" : ` at ${this.table.meta.words.threshold} ${brief(this.eps)}`;
-    const parts = [`${count(this.nFlag)} of ${plural(this.total, this.noun)} ${this.say}${at}`];
-    if (this.nShown < n) parts.push(`${this.run?.limited ? "the choice" : "the filter"} shows ${count(this.nShown)}${this.shading ? ` of ${count(n)} points` : ""}, ${count(this.nFlagShown)} of them ${this.say}`);
-    else if (this.shading) parts.push(`${count(n)} rows are points, the others shading`);
-    if (this.nSelected) parts.push(`${count(this.nSelected)} selected`);
+    const told = { n: this.nFlag, rows: plural(this.total, this.noun), verdict: this.called(this.nFlag), threshold: tr(this.table.meta.words.threshold), value: brief(this.eps) };
+    const parts = [this.fixed ? tr("{n} of {rows} {verdict}", told) : tr("{n} of {rows} {verdict} at {threshold} {value}", told)];
+    if (this.nShown < n) parts.push(tr("{who} {what}, {n} of them {verdict}", { who: this.run?.limited ? tr("the choice shows") : tr("the filter shows"), what: this.shading ? tr("{m} of {n} points", { m: this.nShown, n }) : count(this.nShown), n: this.nFlagShown, verdict: this.called(this.nFlagShown) }));
+    else if (this.shading) parts.push(tr("{n} rows are points, the others shading", { n }));
+    if (this.nSelected) parts.push(`${count(this.nSelected)} ${agreed("selected", this.noun, this.nSelected)}`);
     const text = parts.join("; ");
     if (this.counted.textContent !== text) this.counted.textContent = text;
     if (this.slider) {
       this.slider.value = String(this.positionOf(this.eps));
-      this.slider.setAttribute("aria-valuetext", `${this.table.meta.words.threshold} ${brief(this.eps)}, ${plural(this.nFlag, this.noun)} ${this.say}`);
+      this.slider.setAttribute("aria-valuetext", `${told.threshold} ${told.value}, ${plural(this.nFlag, this.noun)} ${told.verdict}`);
       if (document.activeElement !== this.number || this.number.valueAsNumber !== this.eps) this.number.value = String(this.eps);
       if (this.minSamples) this.minSamples.value = String(this.setting.min_samples);
     }
     this.clearButton.disabled = this.nSelected === 0;
     this.selectButton.disabled = this.nFlagShown === 0;
     const n_out = this.nSelected || this.nFlagShown;
-    this.exportButton.textContent = `Export ${count(n_out)} ${this.nSelected ? "selected" : this.say} as CSV`;
+    this.exportButton.textContent = tr("Export {n} {which} as CSV", { n: n_out, which: this.nSelected ? agreed("selected", this.noun, n_out) : this.called(n_out) });
     this.exportButton.disabled = n_out === 0;
   }
 
@@ -1459,7 +1464,7 @@ export class Explorer extends RowPage {
     const reason = this.table.columns.get("reason");
     this.body.replaceChildren(...rows.map((i, k) => {
       const texts = ["", ...this.tableColumns.map((column) => column.kind === "number" && column.type[0] === "f" && !column.id
-        ? brief(column.plot[i]) : column.text(i)), brief(this.scores[i]), reason ? reason.text(i) : ""];
+        ? brief(column.plot[i]) : column.shown(i)), brief(this.scores[i]), reason ? reason.shown(i) : ""];
       const cells = texts.map((text, j) => element(j === 1 ? "th" : "td", { scope: j === 1 ? "row" : null, class: this.cellClass(j), text }));
       const row = element("tr", { tabindex: k === 0 ? "0" : "-1" }, ...cells);
       row.dataset.row = String(i);
@@ -1470,11 +1475,11 @@ export class Explorer extends RowPage {
       row.addEventListener("focus", () => this.roving(row));
       return row;
     }));
-    const what = this.nSelected ? `${plural(this.nSelected, `selected ${this.noun}`)}` : `${plural(this.nShown, this.noun)}`;
-    this.caption.textContent = `The oddest of ${what}, highest ${this.scoreName} first`;
+    const what = this.nSelected ? plural(this.nSelected, `selected ${this.noun}`) : plural(this.nShown, this.noun);
+    this.caption.textContent = tr("The oddest of {what}, highest {score} first", { what, score: this.scoreName });
     const first = this.page * PAGE;
-    const limit = this.top.length === TOP_ROWS ? `, the first ${count(TOP_ROWS)} can be listed` : "";
-    this.pageText.textContent = rows.length ? `${first + 1}–${first + rows.length}${limit}` : `no ${this.noun}`;
+    const limit = this.top.length === TOP_ROWS ? tr(", the first {n} can be listed", { n: TOP_ROWS }) : "";
+    this.pageText.textContent = rows.length ? `${first + 1}–${first + rows.length}${limit}` : tr(`no ${this.noun}`);
     this.before.disabled = this.page === 0;
     this.after.disabled = this.page >= pages - 1;
     this.markTable();
@@ -1487,7 +1492,7 @@ export class Explorer extends RowPage {
       row.classList.toggle("ox-current", i === this.current);
       const mark = row.firstChild;
       mark.textContent = this.flag[i] ? "●" : "";
-      mark.setAttribute("aria-label", this.flag[i] ? this.say : `not ${this.say}`);
+      mark.setAttribute("aria-label", this.flag[i] ? this.called(1) : tr("not {verdict}", { verdict: this.called(1) }));
     }
     for (const tile of this.gallery?.querySelectorAll(".ox-tile") ?? []) {
       const i = Number(tile.dataset.row);
@@ -1538,7 +1543,7 @@ export class Explorer extends RowPage {
   }
 
   buildCard() {
-    this.card = element("section", { class: "ox-panel ox-card", "aria-label": `One ${this.noun}` });
+    this.card = element("section", { class: "ox-panel ox-card", "aria-label": tr(`One ${this.noun}`) });
     return this.card;
   }
 
@@ -1549,8 +1554,8 @@ export class Explorer extends RowPage {
     this.cardKey = key;
     if (i < 0) {
       this.neighbourRows = [];
-      this.card.replaceChildren(element("h2", { text: `One ${this.noun}` }),
-        element("p", { class: "ox-sub", text: "Click a point or a line of the table: its values, its reason and its neighbours are shown here." }));
+      this.card.replaceChildren(element("h2", { text: tr(`One ${this.noun}`) }),
+        element("p", { class: "ox-sub", text: tr("Click a point or a line of the table: its values, its reason and its neighbours are shown here.") }));
       return;
     }
     const { meta } = this.table;
@@ -1563,31 +1568,32 @@ export class Explorer extends RowPage {
       if (this.cardKey === key) why.replaceChildren(...this.liveWhy(i).map((text) => element("p", { text })));
     }, 150);
     const some = meta.pictures?.some && this.table.tile[i] < 0;
-    if (some) parts.push(element("p", { class: "ox-sub", text: `No picture of this ${this.noun} is in the file.` }));
+    if (some) parts.push(element("p", { class: "ox-sub", text: tr(`No picture of this ${this.noun} is in the file.`) }));
     else if (this.table.tile) parts.push(this.picture(i, Math.max(160, Math.min(300, meta.pictures.size))));
     parts.push(...this.neighbours(i));
     const list = element("dl", {}, element("div", {}, element("dt", { text: this.scoreName }),
-      element("dd", { text: Number.isNaN(this.scores[i]) ? "missing" : shortest(this.scores[i], false) })));
+      element("dd", { text: Number.isNaN(this.scores[i]) ? tr("missing") : shortest(this.scores[i], false) })));
     for (const column of this.table.columns.values()) {
       if (column.name === "reason" || column.name === "change") continue;
-      list.append(element("div", {}, element("dt", { text: column.label }), element("dd", { text: column.text(i) || "missing" })));
+      list.append(element("div", {}, element("dt", { text: column.label }), element("dd", { text: column.shown(i) || tr("missing") })));
     }
-    parts.push(element("h3", { text: "Values" }), list);
-    if (meta.left_out.length) parts.push(element("p", { class: "ox-sub", text: `Not in this file, to keep it small: ${meta.left_out.join(", ")}` }));
+    parts.push(element("h3", { text: tr("Values") }), list);
+    if (meta.left_out.length) parts.push(element("p", { class: "ox-sub", text: tr("Not in this file, to keep it small: {names}", { names: meta.left_out.join(", ") }) }));
     this.card.replaceChildren(...parts);
     for (const view of this.views) view.mark();
   }
 
   nameOf(i) {
-    return this.idColumn ? `${this.idColumn.name} ${this.idColumn.text(i)}` : `${this.noun} ${i}`;
+    return this.idColumn ? `${this.idColumn.name} ${this.idColumn.text(i)}` : `${tr(this.noun)} ${i}`;
   }
 
   verdict(i) {
     const { words } = this.table.meta;
     const score = `${words.score.replace(/ \(.*/, "")} ${threeDigits(this.scores[i], this.fixed ? NaN : Number(brief(this.eps)))}`;
-    if (this.fixed) return `${this.flag[i] ? "" : "not "}${this.say}; ${score}`;
+    const verdict = this.flag[i] ? this.called(1) : tr("not {verdict}", { verdict: this.called(1) });
+    if (this.fixed) return `${verdict}; ${score}`;
     const setting = this.setting.min_samples !== null ? `, min_samples ${this.setting.min_samples}` : "";
-    return `${this.flag[i] ? "" : "not "}${this.say} at ${words.threshold} ${brief(this.eps)}${setting}; ${score}`;
+    return `${tr("{verdict} at {threshold} {value}", { verdict, threshold: tr(words.threshold), value: brief(this.eps) })}${setting}; ${score}`;
   }
 
   moved() {
@@ -1602,11 +1608,11 @@ export class Explorer extends RowPage {
   liveWhy(i) {
     if (!this.flag[i]) return [];
     const found = this.explain(i);
-    if (!found) return ["Reason: no row is core at this eps, so every row is isolated"];
-    const told = found.reason ? [`Reason: ${found.reason}`] : [];
+    if (!found) return [tr("Reason: no row is core at this eps, so every row is isolated")];
+    const told = found.reason ? [tr("Reason: {why}", { why: sharesInWords(found.reason) })] : [];
     if (found.feature) {
       const unit = / \(([^()]*)\)$/.exec(this.table.columns.get(found.feature).label);
-      told.push(`Would not be ${this.say} if ${found.feature} were ${found.told}${unit ? ` ${unit[1]}` : ""} ${found.change > 0 ? "higher" : "lower"}`);
+      told.push(this.unless(found.feature, `${found.told}${unit ? ` ${unit[1]}` : ""}`, found.change > 0));
     }
     return told;
   }
@@ -1650,13 +1656,21 @@ export class Explorer extends RowPage {
   // The reason as Python found it holds for the eps of the run; it says so when another one is set.
   why(i) {
     const { meta } = this.table;
-    const reason = this.table.columns.get("reason")?.text(i);
+    const reason = this.table.columns.get("reason")?.shown(i);
     const change = this.table.columns.get("change")?.text(i);
-    const as = !this.moved() ? "" : meta.by_factor ? " (at factor 1, as in the run)" : meta.words.threshold === "eps" ? ` (at eps ${brief(meta.eps)} and min_samples ${meta.min_samples}, as in the run)` : "";
+    const as = !this.moved() ? "" : meta.by_factor ? tr(" (at factor 1, as in the run)") : meta.words.threshold === "eps" ? tr(" (at eps {value} and min_samples {m}, as in the run)", { value: brief(meta.eps), m: String(meta.min_samples) }) : "";
     const told = [];
-    if (reason) told.push(`Reason: ${reason}${as}`);
-    if (change) told.push(`Would not be ${this.say} if ${change.replace(/^(\S+) /, "$1 were ")}${as}`);
+    if (reason) told.push(tr("Reason: {why}", { why: reason }) + as);
+    const parts = /^(\S+) (.*) (higher|lower)$/.exec(change ?? "");
+    if (parts) told.push(this.unless(parts[1], parts[2], parts[3] === "higher") + as);
+    else if (change) told.push(`Would not be ${this.say} if ${change.replace(/^(\S+) /, "$1 were ")}${as}`);
     return told;
+  }
+
+  // The change that would end the verdict, in a sentence.
+  unless(feature, amount, up) {
+    const told = { verdict: this.called(1), feature, amount };
+    return up ? tr("Would not be {verdict} if {feature} were {amount} higher", told) : tr("Would not be {verdict} if {feature} were {amount} lower", told);
   }
 
   // The k nearest rows by the standardised features, searched here among all rows; or looked up, where features were left out.
@@ -1670,7 +1684,7 @@ export class Explorer extends RowPage {
       for (const j of this.table.near.rows.subarray(i * k, (i + 1) * k)) if (j >= 0) found.push([j, NaN]);
     } else if (this.table.near) {
       const place = this.table.near.of.indexOf(i);
-      if (place < 0) return [element("p", { class: "ox-sub", text: `Neighbours are in this file for the ${count(this.table.near.of.length)} oddest rows.` })];
+      if (place < 0) return [element("p", { class: "ox-sub", text: tr("Neighbours are in this file for the {n} oddest rows.", { n: this.table.near.of.length }) })];
       for (let j = 0; j < k; j++) found.push([this.table.near.rows[place * k + j], NaN]);
     } else {
       const total = new Float64Array(this.table.n);
@@ -1698,10 +1712,10 @@ export class Explorer extends RowPage {
     const shown = this.views.at(-1).y;
     const away = this.table.near && !this.table.near.of ? (j) => this.kilometres(i, j) : () => "";
     const items = found.map(([j, distance]) => element("li", {}, element("button", { type: "button", class: "ox-link",
-      text: this.idColumn ? this.idColumn.text(j) : `${this.noun} ${j}`, onclick: () => this.open(j) }),
-    element("span", { text: [Number.isNaN(distance) ? "" : ` at ${brief(distance)}${this.table.meta.words.unit ?? ""}`, away(j), this.noun === "row" && shown.text && !shown.score ? `, ${shown.name} ${brief(shown.plot[j])}` : ""].join("") })));
+      text: this.idColumn ? this.idColumn.text(j) : `${tr(this.noun)} ${j}`, onclick: () => this.open(j) }),
+    element("span", { text: [Number.isNaN(distance) ? "" : tr(" at {distance}", { distance: `${brief(distance)}${this.table.meta.words.unit ?? ""}` }), away(j), this.noun === "row" && shown.text && !shown.score ? `, ${shown.name} ${brief(shown.plot[j])}` : ""].join("") })));
     if (!items.length) return [];
-    return [element("h3", { text: this.noun === "row" ? "Nearest rows" : `Nearest ${this.noun}s, in all dimensions` }), element("ol", {}, ...items)];
+    return [element("h3", { text: this.noun === "row" ? tr("Nearest rows") : tr(`Nearest ${this.noun}s, in all dimensions`) }), element("ol", {}, ...items)];
   }
 
   // How far away on the ground, in words; nothing where a place is not known.
@@ -1711,8 +1725,8 @@ export class Explorer extends RowPage {
     const [a, b, c, d] = [[lat, i], [lon, i], [lat, j], [lon, j]].map(([name, k]) => (Number(this.table.columns.get(name).plot[k]) * Math.PI) / 180);
     const half = Math.sin((c - a) / 2) ** 2 + Math.cos(a) * Math.cos(c) * Math.sin((d - b) / 2) ** 2;
     const km = 2 * 6371.0088 * Math.asin(Math.min(1, Math.sqrt(half)));
-    const flag = this.flag[j] ? `, ${this.say}` : "";
-    return Number.isNaN(km) ? flag : `, ${km < 9.95 ? km.toFixed(1) : count(Math.round(km))} km away${flag}`;
+    const flag = this.flag[j] ? `, ${this.called(1)}` : "";
+    return Number.isNaN(km) ? flag : tr(", {km} km away", { km: km < 9.95 ? km.toFixed(1) : count(Math.round(km)) }) + flag;
   }
 
   // ------------------------------------------------ pictures
@@ -1721,13 +1735,13 @@ export class Explorer extends RowPage {
     const { meta } = this.table;
     this.sheets = this.table.sheets.map((bytes) => URL.createObjectURL(new Blob([bytes], { type: meta.pictures.type })));
     this.gallery = element("div", { class: "ox-gallery", role: "list" });
-    return element("section", { class: "ox-panel", "aria-label": "Pictures" }, (this.galleryHead = element("h2")), this.gallery);
+    return element("section", { class: "ox-panel", "aria-label": tr("Pictures") }, (this.galleryHead = element("h2")), this.gallery);
   }
 
   picture(i, width) {
     const { size, across, per_sheet } = this.table.meta.pictures;
     const tile = this.table.tile[i];
-    const box = element("span", { class: "ox-picture", role: "img", "aria-label": tile < 0 ? `no picture of ${this.nameOf(i)}` : `picture of ${this.nameOf(i)}` });
+    const box = element("span", { class: "ox-picture", role: "img", "aria-label": tile < 0 ? tr("no picture of {name}", { name: this.nameOf(i) }) : tr("picture of {name}", { name: this.nameOf(i) }) });
     [box.style.width, box.style.height] = [`${width}px`, `${width}px`];
     if (tile < 0) return box;
     const sheet = Math.floor(tile / per_sheet);
@@ -1743,7 +1757,7 @@ export class Explorer extends RowPage {
     if (!this.gallery) return;
     const listed = this.table.meta.pictures.some ? this.top.filter((i) => this.table.tile[i] >= 0) : this.top;
     const seen = Math.min(TILES, listed.length);
-    this.galleryHead.textContent = `Pictures, the oddest first: ${count(seen)} of ${count(this.nSelected || this.nShown)}`;
+    this.galleryHead.textContent = tr("Pictures, the oddest first: {seen} of {n}", { seen, n: this.nSelected || this.nShown });
     this.gallery.replaceChildren(...listed.slice(0, TILES).map((i) => {
       const tile = element("button", { type: "button", class: "ox-tile", onclick: () => this.open(i) }, this.picture(i, 96),
         element("span", { text: brief(this.scores[i]) }));
@@ -1841,6 +1855,9 @@ export class Explorer extends RowPage {
   }
 }
 
+// Shares of features, "xco2 92%, albedo 7%", with the sign as the language sets it.
+const sharesInWords = (reason) => reason.replace(/(\d)%/g, (_, digit) => tr("{n}%", { n: digit }));
+
 // A unit stands below its name, so that columns stay narrow.
 function headText(label) {
   const match = /^(.*) (\([^()]*\))$/.exec(label);
@@ -1902,6 +1919,7 @@ async function startPage() {
   const place = document.getElementById("explorer");
   try {
     const meta = JSON.parse(document.getElementById("explorer-meta").textContent);
+    speak(meta.language);
     performance.mark("explorer-start");
     const bytes = await decode(document.getElementById("explorer-data").textContent);
     performance.mark("explorer-unpacked");
@@ -1912,7 +1930,7 @@ async function startPage() {
     performance.mark("explorer-built");
     noteFirstPicture();
   } catch (error) {
-    place.textContent = `The explorer could not start: ${error.message}`;
+    place.textContent = tr("The explorer could not start: {why}", { why: error.message });
     throw error;
   }
 }

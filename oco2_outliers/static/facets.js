@@ -7,11 +7,11 @@ const NONE = { name: "", label: "nothing" };
 
 // The bins of a column: names, a filter for each, and the bin of every row. The last one is for missing values.
 export function binsOf(column, n) {
-  if (!column || column === NONE) return { names: ["all rows"], filters: [""], of: new Uint8Array(n) };
+  if (!column || column === NONE) return { names: [tr("all rows")], filters: [""], of: new Uint8Array(n) };
   const made = areKinds(column) ? binsOfKinds(column, n) : binsOfNumbers(column, n);
   const gone = made.names.length;
   if (made.of.some((bin) => bin === gone)) {
-    made.names.push("missing");
+    made.names.push(tr("missing"));
     made.filters.push(`${quotedName(column)} is missing`);
   }
   return made;
@@ -28,13 +28,13 @@ function binsOfKinds(column, n) {
   for (let i = 0; i < n; i++) if (!gone(key(i))) sizes.set(key(i), (sizes.get(key(i)) ?? 0) + 1);
   const common = [...sizes.keys()].sort((a, b) => sizes.get(b) - sizes.get(a) || a - b);
   const own = common.slice(0, common.length > MOST_BINS ? MOST_BINS - 1 : MOST_BINS).sort((a, b) => a - b);
-  const text = (value) => (column.kind === "text" ? column.words[value - 1] : column.kind === "bool" ? (value ? "yes" : "no") : String(value));
+  const text = (value) => (column.kind === "text" ? column.words[value - 1] : column.kind === "bool" ? (value ? tr("yes") : tr("no")) : String(value));
   const literal = (value) => (column.kind === "text" ? quotedText(text(value)) : column.kind === "bool" ? (value ? "true" : "false") : text(value));
   const name = quotedName(column);
-  const names = own.map((value) => text(value).split(/[\\/]/).at(-1) || "(empty)");
+  const names = own.map((value) => text(value).split(/[\\/]/).at(-1) || tr("(empty)"));
   const filters = own.map((value) => `${name} == ${literal(value)}`);
   if (common.length > own.length) {
-    names.push(`${count(common.length - own.length)} others`);
+    names.push(tr("{n} others", { n: common.length - own.length }));
     filters.push(`${name} not in (${own.map(literal).join(", ")})`);
   }
   const place = new Map(own.map((value, k) => [value, k]));
@@ -55,7 +55,7 @@ function binsOfNumbers(column, n) {
   const told = (value) => (time ? iso(value).slice(0, step >= DAY ? 10 : 16) : brief(value));
   const literal = (value) => (time ? `"${iso(value)}"` : String(value));
   const name = quotedName(column);
-  const names = edges.length ? [`below ${told(edges[0])}`, ...edges.map((edge, k) => (k + 1 < edges.length ? `${told(edge)} to ${told(edges[k + 1])}` : `${told(edge)} and more`))] : ["all values"];
+  const names = edges.length ? [tr("below {most}", { most: told(edges[0]) }), ...edges.map((edge, k) => (k + 1 < edges.length ? tr("{first} to {last}", { first: told(edge), last: told(edges[k + 1]) }) : tr("{least} and more", { least: told(edge) })))] : [tr("all values")];
   const filters = edges.length ? [`${name} < ${literal(edges[0])}`, ...edges.map((edge, k) => `${name} >= ${literal(edge)}${k + 1 < edges.length ? ` and ${name} < ${literal(edges[k + 1])}` : ""}`)] : [""];
   const bin = (value) => {
     let k = 0;
@@ -73,7 +73,7 @@ export class FacetPanel {
     this.legend = element("div", { class: "ox-legend" });
     this.said = element("p", { class: "ox-sub", "aria-live": "polite" });
     this.choices = element("div", { class: "ox-choices ox-facet-choices" });
-    this.panel = element("details", { class: "ox-panel ox-facets" }, element("summary", { text: "Facets: rows in bins of two columns" }),
+    this.panel = element("details", { class: "ox-panel ox-facets" }, element("summary", { text: tr("Facets: rows in bins of two columns") }),
       this.choices, this.legend, this.place, this.said);
     this.panel.addEventListener("toggle", () => this.refresh());
   }
@@ -88,14 +88,16 @@ export class FacetPanel {
     const names = this.columns.map((column) => column.name);
     this.chosen.x = [meta.view.fx, meta.view.x, app.scoreName].find((name) => names.includes(name)) ?? "";
     this.chosen.y = [meta.view.fy, meta.view.y].find((name) => names.includes(name) && name !== this.chosen.x) ?? "";
-    const pick = (label, axis, none) => {
-      const select = choice(`${label} of the facets`, [none, ...this.columns], this.chosen[axis], (name) => {
+    const pick = (label, spoken, axis, none) => {
+      const select = choice(spoken, [none, ...this.columns], this.chosen[axis], (name) => {
         this.chosen[axis] = name;
         this.refresh();
       });
       return element("label", {}, element("span", { text: label }), select);
     };
-    this.choices.append(pick("across", "x", NONE), pick("down", "y", NONE), pick("colour", "colour", { name: "", label: `${app.say} or not` }));
+    const none = { ...NONE, label: tr("nothing") };
+    this.choices.append(pick(tr("across"), tr("across of the facets"), "x", none), pick(tr("down"), tr("down of the facets"), "y", none),
+      pick(tr("colour"), tr("colour of the facets"), "colour", { name: "", label: tr("{verdict} or not", { verdict: app.called() }) }));
   }
 
   column(axis) {
@@ -108,7 +110,7 @@ export class FacetPanel {
     const n = app.table.n;
     const column = this.column("colour");
     const style = (name) => rgba(app.colour(name));
-    if (!column) return { of: app.flag, colours: [style("--rest"), style("--odd")], legend: [[style("--odd"), app.say], [style("--rest"), "the others"]] };
+    if (!column) return { of: app.flag, colours: [style("--rest"), style("--odd")], legend: [[style("--odd"), app.called()], [style("--rest"), tr("the others")]] };
     if (areKinds(column)) return tintOfKinds(column, n, style("--none"));
     const tint = tintOfNumbers(column, n, style("--none"));
     const coarse = Uint8Array.from(tint.of, (k) => (k ? 1 + Math.floor((k - 1) / 10) : 0)); // six shades can be told apart
@@ -135,7 +137,8 @@ export class FacetPanel {
     this.held = { x, y };
     this.sayLegend(groups);
     this.fill(x, y, cells, groups.colours);
-    this.said.textContent = `${plural(seen, app.noun)}${app.shading ? ` that are points, of ${count(app.total)}` : ""}. A cell selects its rows (Shift adds), a heading filters by its bin.`;
+    const rows = plural(seen, app.noun);
+    this.said.textContent = `${app.shading ? tr("{rows} that are points, of {total}", { rows, total: app.total }) : rows}. ${tr("A cell selects its rows (Shift adds), a heading filters by its bin.")}`;
   }
 
   sayLegend({ legend, ends }) {
@@ -159,7 +162,7 @@ export class FacetPanel {
     const across = used(x, (a) => cells[a].some((cell) => cell.n));
     const down = used(y, (b) => cells.some((column) => column[b].n));
     const heading = (bins, k, scope) => element("th", { scope, class: "ox-bin" }, bins.filters[k] && !bins.filters[k].startsWith("null")
-      ? element("button", { type: "button", class: "ox-link", text: bins.names[k], title: "Show these rows alone", onclick: () => this.narrow(bins.filters[k]) }) : bins.names[k]);
+      ? element("button", { type: "button", class: "ox-link", text: bins.names[k], title: tr("Show these rows alone"), onclick: () => this.narrow(bins.filters[k]) }) : bins.names[k]);
     const [nameX, nameY] = [this.column("x")?.label ?? "", this.column("y")?.label ?? ""];
     const head = element("tr", {}, element("th", { scope: "col", text: nameY ? `${nameY} ↓${nameX ? ` ${nameX} →` : ""}` : nameX ? `${nameX} →` : "" }), ...across.map((a) => heading(x, a, "col")));
     const order = this.column("y") && !areKinds(this.column("y")) ? [...down].reverse() : down; // high numbers above, as on an axis
@@ -177,8 +180,8 @@ export class FacetPanel {
       [part.style.flexGrow, part.style.background] = [String(n), `rgb(${colours[group].join()})`];
       bar.append(part);
     }
-    const button = element("button", { type: "button", class: "ox-cell", title: `Select ${plural(cell.n, app.noun)}`, onclick: (event) => this.select(a, b, event) },
-      bar, element("span", { text: `${count(cell.n)}${cell.odd ? `, ${count(cell.odd)} ${app.say}` : ""}` }));
+    const button = element("button", { type: "button", class: "ox-cell", title: tr("Select {rows}", { rows: plural(cell.n, app.noun) }), onclick: (event) => this.select(a, b, event) },
+      bar, element("span", { text: `${count(cell.n)}${cell.odd ? `, ${count(cell.odd)} ${app.called(cell.odd)}` : ""}` }));
     if (app.table.tile) button.append(this.pictures(a, b));
     return button;
   }

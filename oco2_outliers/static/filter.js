@@ -8,9 +8,10 @@
 // A missing value satisfies no comparison.
 
 export class FilterError extends Error {
-  constructor(message, at) {
-    super(`${message} (at character ${at + 1})`);
-    this.at = at;
+  // The text has places like {what}, so that it can be looked up in another language.
+  constructor(text, at, values = {}) {
+    super(`${text.replace(/\{(\w+)\}/g, (_, name) => values[name])} (at character ${at + 1})`);
+    [this.text, this.values, this.at] = [text, values, at];
   }
 }
 
@@ -23,7 +24,7 @@ const MAX_LENGTH = 5000;
 const MAX_DEPTH = 100;
 
 function tokens(text) {
-  if (text.length > MAX_LENGTH) throw new FilterError(`the filter is longer than ${MAX_LENGTH} characters`, MAX_LENGTH);
+  if (text.length > MAX_LENGTH) throw new FilterError("the filter is longer than {most} characters", MAX_LENGTH, { most: String(MAX_LENGTH) });
   const found = [];
   const end = text.trimEnd().length;
   TOKEN.lastIndex = 0;
@@ -41,7 +42,8 @@ function tokens(text) {
     if (!match) {
       const rest = text.slice(at).trimStart();
       const where = text.length - rest.length;
-      throw new FilterError(/^["'`]/.test(rest) ? "a quote is not closed" : `cannot read ${rest[0]}`, where);
+      const unclosed = /^["'`]/.test(rest);
+      throw new FilterError(unclosed ? "a quote is not closed" : "cannot read {what}", where, { what: rest[0] });
     }
     const start = match.index + match[0].length - match[0].trimStart().length;
     at = TOKEN.lastIndex;
@@ -109,7 +111,7 @@ class Parser {
 
   need(value) {
     const token = this.take(value);
-    if (!token) throw new FilterError(`expected ${value} before ${this.shown()}`, this.next.at);
+    if (!token) throw new FilterError("expected {what} before {next}", this.next.at, { what: value, next: this.shown() });
     return token;
   }
 
@@ -128,7 +130,7 @@ class Parser {
 
   all() {
     const node = this.or();
-    if (this.next.kind !== "end") throw new FilterError(`did not expect ${this.shown()}`, this.next.at);
+    if (this.next.kind !== "end") throw new FilterError("did not expect {next}", this.next.at, { next: this.shown() });
     this.truth(node);
     return node;
   }
@@ -190,14 +192,15 @@ class Parser {
     if (a.type !== b.type) {
       const date = a.date ? a : b.date ? b : null;
       if (date)
-        throw new FilterError(`${date.value} is read as a date, and compared with a ${a.type === "text" ? b.type : a.type}; `
-          + "for a difference put blanks around the minus", date.at);
+        throw new FilterError("{date} is read as a date, and compared with a {kind}; for a difference put blanks around the minus",
+          date.at, { date: date.value, kind: a.type === "text" ? b.type : a.type });
       if (a.type === "time" || b.type === "time")
-        throw new FilterError(`${(a.type === "time" ? a : b).name ?? "a time"}: compare it with a date, like 2019-07-15`, sign.at);
+        throw new FilterError("{name}: compare it with a date, like 2019-07-15", sign.at, { name: (a.type === "time" ? a : b).name ?? "a time" });
       const text = a.type === "text" ? a : b.type === "text" ? b : null;
       const hint = text && !text.literal ? "it holds text: compare it with a text in quotes"
-        : text ? "a text in quotes is compared with a number" : `${a.type} is compared with ${b.type}`;
-      throw new FilterError(text && text.name ? `${text.name}: ${hint}` : hint, sign.at);
+        : text ? "a text in quotes is compared with a number" : "{kind} is compared with {other}";
+      const values = { name: text?.name, kind: a.type, other: b.type };
+      throw new FilterError(text && text.name ? "{name}: it holds text: compare it with a text in quotes" : hint, sign.at, values);
     }
     const test = COMPARE[sign.value];
     const [f, g] = [a.of, b.of];
@@ -217,7 +220,7 @@ class Parser {
       if (!node.literal || (node.type !== "text" && !year)) return node;
       const text = String(node.value).trim();
       const value = moment(text);
-      if (Number.isNaN(value)) throw new FilterError(`${JSON.stringify(text)} is no time like 2019-07-15T18:30`, node.at);
+      if (Number.isNaN(value)) throw new FilterError("{what} is no time like 2019-07-15T18:30", node.at, { what: JSON.stringify(text) });
       return { type: "time", at: node.at, of: () => value };
     };
     if (left.type === "time") return [left, asTime(right)];
@@ -268,7 +271,7 @@ class Parser {
   }
 
   number(node, sign) {
-    if (node.type !== "number") throw new FilterError(`${sign.value} works on numbers only`, sign.at);
+    if (node.type !== "number") throw new FilterError("{what} works on numbers only", sign.at, { what: sign.value });
     // Arithmetic is done in floats, also on whole numbers of 64 bits.
     return (i) => {
       const value = node.of(i);
@@ -321,7 +324,7 @@ class Parser {
     if (token.kind === "string") return this.step(this.literal("text", token.value, token.at));
     if (this.take("true", "false")) return this.literal("bool", token.value === "true", token.at);
     if (token.kind === "name") return this.name(token);
-    throw new FilterError(`expected a column, a number or a text before ${this.shown()}`, token.at);
+    throw new FilterError("expected a column, a number or a text before {next}", token.at, { next: this.shown() });
   }
 
   step(node) {
@@ -338,7 +341,7 @@ class Parser {
       return { type: "number", at: token.at, of: (i) => Math.abs(a(i)) };
     }
     const column = this.columns.get(token.value);
-    if (!column) throw new FilterError(`no column ${token.value}${this.suggestion(token.value)}`, token.at);
+    if (!column) throw new FilterError(this.suggestion(token.value) ? "no column {name}; there is {some}" : "no column {name}", token.at, { name: token.value, some: this.suggestion(token.value) });
     this.uses.add(token.value);
     return { type: column.type, at: token.at, name: token.value, of: column.value };
   }
@@ -346,7 +349,7 @@ class Parser {
   suggestion(name) {
     const wanted = name.toLowerCase();
     const near = [...this.columns.keys()].filter((key) => key.toLowerCase().startsWith(wanted.slice(0, 3)));
-    return near.length ? `; there is ${near.slice(0, 4).join(", ")}` : "";
+    return near.slice(0, 4).join(", ");
   }
 }
 

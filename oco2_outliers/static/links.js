@@ -30,12 +30,12 @@ class LinkedResults {
     // Every result has a map, a list and a card: who hears the page needs to know of which.
     places.forEach((place, k) => {
       for (const part of place.querySelectorAll("section[aria-label]")) {
-        part.setAttribute("aria-label", `${part.getAttribute("aria-label")}: ${this.meta.results[k].title}`);
+        part.setAttribute("aria-label", tr("{what}: {title}", { what: part.getAttribute("aria-label"), title: this.meta.results[k].title }));
       }
     });
     this.near = new Map();
     for (const link of meta.links) this.link(link, pairs);
-    this.say("Select rows in one result: what lies near them is selected in the others.");
+    this.say(tr("Select rows in one result: what lies near them is selected in the others."));
   }
 
   link({ a, b, pairs, told, listed, near }, data) {
@@ -58,11 +58,11 @@ class LinkedResults {
       for (const row of rows) for (let at = found.starts[row]; at < found.starts[row + 1]; at++) marks[found.targets[at]] = 1;
       const near = markedRows(marks);
       other.setSelected(near, true);
-      told.push(`${near.length.toLocaleString("en")} in ${this.meta.results[m].title} (${found.near})`);
+      told.push(tr("{n} in {title} ({near})", { n: near.length, title: this.meta.results[m].title, near: found.near }));
     });
     this.say(rows.length
-      ? `${rows.length.toLocaleString("en")} selected in ${this.meta.results[k].title}; near them: ${told.join(", ")}.`
-      : "Nothing is selected.");
+      ? tr("{n} selected in {title}; near them: {what}.", { n: rows.length, title: this.meta.results[k].title, what: told.join(", ") })
+      : tr("Nothing is selected."));
   }
 
   show(a, i, b, j) {
@@ -70,26 +70,26 @@ class LinkedResults {
       this.explorers[k].setSelected([row], true);
       this.explorers[k].open(row);
     }
-    this.say(`Row ${i} of ${this.meta.results[a].title}, and row ${j} of ${this.meta.results[b].title}.`);
+    this.say(tr("Row {i} of {title}, and row {j} of {other}.", { i: String(i), title: this.meta.results[a].title, j: String(j), other: this.meta.results[b].title }));
   }
 
   listOf(a, b, told, listed) {
     const names = [a, b].map((k) => this.meta.results[k].title);
     const rows = listed.map(([i, j, km, hours]) => element("tr", {},
-      element("td", {}, element("button", { class: "ox-button", type: "button", text: "Show", "aria-label": `Show this pair, rows ${i} and ${j}`,
+      element("td", {}, element("button", { class: "ox-button", type: "button", text: tr("Show"), "aria-label": tr("Show this pair, rows {i} and {j}", { i: String(i), j: String(j) }),
         onclick: () => this.show(a, i, b, j) })),
       element("td", { text: this.explorers[a].inBrief(i) }), element("td", { text: this.explorers[b].inBrief(j) }),
       element("td", { class: "lk-number", text: km.toFixed(1) }),
       element("td", { class: "lk-number", text: hours === null ? "" : hours.toFixed(1) })));
     const body = element("tbody", {}, ...rows.slice(0, SHOWN_PAIRS));
-    const more = element("button", { class: "ox-button", type: "button", text: `Show ${rows.length - SHOWN_PAIRS} more`, onclick: () => {
+    const more = element("button", { class: "ox-button", type: "button", text: tr("Show {n} more", { n: rows.length - SHOWN_PAIRS }), onclick: () => {
       body.append(...rows.slice(SHOWN_PAIRS));
       more.remove();
     } });
     return element("section", { class: "ox-panel lk-list" },
-      element("h2", { text: `${names[0]} and ${names[1]}` }), element("p", { text: told }),
+      element("h2", { text: tr("{title} and {other}", { title: names[0], other: names[1] }) }), element("p", { text: told }),
       rows.length ? element("div", { class: "lk-scroll" }, element("table", {},
-        element("thead", {}, element("tr", {}, ...["show", names[0], names[1], "km", "hours"].map((text) => element("th", { scope: "col", text })))),
+        element("thead", {}, element("tr", {}, ...[tr("show"), names[0], names[1], "km", tr("hours")].map((text) => element("th", { scope: "col", text })))),
         body)) : null,
       rows.length > SHOWN_PAIRS ? more : null);
   }
@@ -99,6 +99,7 @@ async function startLinked() {
   const place = document.getElementById("linked");
   try {
     const meta = JSON.parse(document.getElementById("linked-meta").textContent);
+    speak(meta.language);
     const take = async (name) => {
       const holder = document.getElementById(name);
       const bytes = await decode(holder.textContent);
@@ -112,7 +113,7 @@ async function startLinked() {
     window.linked = new LinkedResults(place, meta, results, pairs);
     noteFirstPicture();
   } catch (error) {
-    place.textContent = `The page could not start: ${error.message}`;
+    place.textContent = tr("The page could not start: {why}", { why: error.message });
     throw error;
   }
 }

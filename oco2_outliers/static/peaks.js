@@ -75,8 +75,9 @@ export class PeakFit {
   }
 }
 
-const POINTS = ["north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west"];
-const bearing = (degrees) => POINTS[Math.round(degrees / 45) % 8];
+// Whole phrases: other languages put an article between.
+const POINTS = ["from the north", "from the north-east", "from the east", "from the south-east", "from the south", "from the south-west", "from the west", "from the north-west"];
+const bearing = (degrees) => tr(POINTS[Math.round(degrees / 45) % 8]);
 
 function svgElement(tag, attributes) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -93,7 +94,7 @@ function compass(fit) {
   };
   picture.append(svgElement("circle", { cx: 0, cy: 0, r: 40, class: "ox-dial" }));
   const north = svgElement("text", { x: 0, y: -41, class: "ox-north" });
-  north.textContent = "N";
+  north.textContent = tr("N");
   picture.append(north);
   if (Number.isFinite(fit.heading)) picture.append(line(fit.heading, 38, "ox-heading"));
   const reach = 8 + 30 * Math.min(1, fit.speed / 15);
@@ -106,9 +107,9 @@ function compass(fit) {
 }
 
 function windInWords(fit) {
-  if (!Number.isFinite(fit.speed)) return "The wind is not known.";
-  const across = Number.isFinite(fit.heading) ? `, ${brief(Number(fit.across.toPrecision(2)))} m/s of it across the track` : "";
-  return `Wind ${brief(Number(fit.speed.toPrecision(2)))} m/s from the ${bearing(fit.from)} (${Math.round(fit.from)}°)${across}.`;
+  if (!Number.isFinite(fit.speed)) return tr("The wind is not known.");
+  const across = Number.isFinite(fit.heading) ? tr(", {speed} m/s of it across the track", { speed: brief(Number(fit.across.toPrecision(2))) }) : "";
+  return `${tr("Wind {speed} m/s {from} ({degrees}°)", { speed: brief(Number(fit.speed.toPrecision(2))), from: bearing(fit.from), degrees: String(Math.round(fit.from)) })}${across}.`;
 }
 
 // One figure: soundings, band, curve, background and level. Its legend stands below it, so it covers nothing.
@@ -122,14 +123,14 @@ class PeakFigure {
     this.area = element("div", { class: "ox-track-area", role: "img", "aria-label": this.inWords() });
     this.said = element("span", { class: "ox-sub", "aria-hidden": "true" });
     const wind = Number.isFinite(fit.speed) ? compass(fit) : null;
-    const doubt = app.table.columns.get("suspect")?.text(i);
+    const doubt = app.table.columns.get("suspect")?.shown(i);
     this.panel = element("article", { class: "ox-figure" },
       element("h3", { text: this.title() }),
       element("div", { class: "ox-with-wind" }, this.area,
         element("div", { class: "ox-windbox" }, wind, element("p", { class: "ox-sub", text: wind
-          ? `${windInWords(fit)} Arrow: wind; line: track; north is up.` : windInWords(fit) }))),
+          ? `${windInWords(fit)} ${tr("Arrow: wind; line: track; north is up.")}` : windInWords(fit) }))),
       this.legend(), this.said,
-      ...(doubt ? [element("p", { class: "ox-sub", text: `Suspect: ${doubt}` })] : []),
+      ...(doubt ? [element("p", { class: "ox-sub", text: tr("Suspect: {why}", { why: doubt }) })] : []),
       this.asTable());
     this.area.addEventListener("pointermove", (event) => this.tell(event));
     this.area.addEventListener("pointerleave", () => { this.said.textContent = ""; });
@@ -141,7 +142,7 @@ class PeakFigure {
     const text = (name) => columns.get(name)?.text(this.i) ?? "";
     const degrees = (name, positive, negative) => {
       const value = columns.get(name)?.plot[this.i];
-      return Number.isFinite(value) ? `${Math.abs(value).toFixed(2)}°${value < 0 ? negative : positive}` : "";
+      return Number.isFinite(value) ? `${Math.abs(value).toFixed(2)}°${tr(value < 0 ? negative : positive)}` : "";
     };
     const time = text("time");
     const file = text("source").split(/[\\/]/).at(-1);
@@ -159,9 +160,9 @@ class PeakFigure {
 
   inWords() {
     const { fit, info } = this;
-    const told = [fit.x.length ? `${count(fit.x.length)} soundings within ${info.reach} km along the track.` : "No soundings in this page."];
-    if (fit.known) told.push(`Fit: ${[this.withError("sigma", "km"), this.withError("delta", "ppm")].filter(Boolean).join(", ")}.`);
-    if (!Number.isNaN(fit.alarm)) told.push(`False-alarm level ${brief(Number(fit.alarm.toPrecision(2)))} ppm over the background; the peak is ${fit.height > fit.alarm ? "above" : "below"} it.`);
+    const told = [fit.x.length ? tr("{n} soundings within {reach} km along the track.", { n: fit.x.length, reach: String(info.reach) }) : tr("No soundings in this page.")];
+    if (fit.known) told.push(tr("Fit: {what}.", { what: [this.withError("sigma", "km"), this.withError("delta", "ppm")].filter(Boolean).join(", ") }));
+    if (!Number.isNaN(fit.alarm)) told.push(tr(fit.height > fit.alarm ? "False-alarm level {height} ppm over the background; the peak is above it." : "False-alarm level {height} ppm over the background; the peak is below it.", { height: brief(Number(fit.alarm.toPrecision(2))) }));
     return [...told, windInWords(fit)].join(" ");
   }
 
@@ -169,14 +170,14 @@ class PeakFigure {
     const { fit, beyond } = this;
     const item = (kind, text) => element("span", { class: "ox-item" }, element("span", { class: `ox-key ox-key-${kind}` }), text);
     const parts = [];
-    if (fit.x.length) parts.push(item("dots", `soundings (${count(fit.x.length)}${beyond ? `, ${count(beyond)} beyond the frame at its edge` : ""})`));
-    else parts.push(element("span", { class: "ox-item", text: this.info.why ? `no soundings: ${this.info.why}` : "soundings left out to keep the file small" }));
+    if (fit.x.length) parts.push(item("dots", beyond ? tr("soundings ({n}, {beyond} beyond the frame at its edge)", { n: fit.x.length, beyond }) : tr("soundings ({n})", { n: fit.x.length })));
+    else parts.push(element("span", { class: "ox-item", text: this.info.why ? tr("no soundings: {why}", { why: this.info.why }) : tr("soundings left out to keep the file small") }));
     if (fit.known) {
-      parts.push(item("curve", `fit: ${[this.withError("sigma", "km"), this.withError("delta", "ppm")].filter(Boolean).join(", ")}`));
-      if (fit.hasBand) parts.push(item("band", "1-sigma band of the fit"));
-      parts.push(item("line", "background"));
-      parts.push(Number.isNaN(fit.alarm) ? element("span", { class: "ox-item", text: "no false-alarm level known" })
-        : item("alarm", `false-alarm level, ${brief(Number(fit.alarm.toPrecision(2)))} ppm`));
+      parts.push(item("curve", tr("fit: {what}", { what: [this.withError("sigma", "km"), this.withError("delta", "ppm")].filter(Boolean).join(", ") })));
+      if (fit.hasBand) parts.push(item("band", tr("1-sigma band of the fit")));
+      parts.push(item("line", tr("background")));
+      parts.push(Number.isNaN(fit.alarm) ? element("span", { class: "ox-item", text: tr("no false-alarm level known") })
+        : item("alarm", tr("false-alarm level, {height} ppm", { height: brief(Number(fit.alarm.toPrecision(2))) })));
     }
     return element("div", { class: "ox-legend" }, ...parts);
   }
@@ -190,12 +191,12 @@ class PeakFigure {
       const middle = from + step / 2;
       let [n, sum] = [0, 0];
       for (let k = 0; k < fit.x.length; k++) if (fit.x[k] >= from && fit.x[k] < from + step) [n, sum] = [n + 1, sum + fit.y[k]];
-      const told = [`${from} to ${from + step}`, count(n), n ? (sum / n).toFixed(2) : "", fit.known ? fit.curve(middle).toFixed(2) : "",
+      const told = [tr("{first} to {last}", { first: String(from), last: String(from + step) }), count(n), n ? (sum / n).toFixed(2) : "", fit.known ? fit.curve(middle).toFixed(2) : "",
         fit.known && fit.hasBand ? fit.error(middle).toFixed(2) : ""];
       rows.push(element("tr", {}, ...told.map((text, k) => element(k ? "td" : "th", { scope: k ? null : "row", class: "ox-num", text }))));
     }
-    const heads = ["km along the track", "soundings", `mean ${info.column}`, "fit at the middle", "1-sigma error"];
-    return element("details", {}, element("summary", { text: "The figure as a table" }),
+    const heads = [tr("km along the track"), tr("soundings"), tr("mean {column}", { column: info.column }), tr("fit at the middle"), tr("1-sigma error")];
+    return element("details", {}, element("summary", { text: tr("The figure as a table") }),
       element("div", { class: "ox-scroll" }, element("table", { class: "ox-plain" }, element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col", class: "ox-num", text })))),
         element("tbody", {}, ...rows))));
   }
@@ -211,7 +212,7 @@ class PeakFigure {
       const distance = ((fit.x[k] - x) / info.reach) ** 2 + ((fit.y[k] - y) / (this.high - this.low)) ** 2;
       if (distance < least) [best, least] = [k, distance];
     }
-    this.said.textContent = best < 0 ? "" : `sounding at ${fit.x[best].toFixed(1)} km: ${brief(fit.y[best])}${fit.known ? `, the fit is ${brief(Number(fit.curve(fit.x[best]).toPrecision(6)))}` : ""}`;
+    this.said.textContent = best < 0 ? "" : `${tr("sounding at {distance} km: {value}", { distance: fit.x[best].toFixed(1), value: brief(fit.y[best]) })}${fit.known ? tr(", the fit is {value}", { value: brief(Number(fit.curve(fit.x[best]).toPrecision(6))) }) : ""}`;
   }
 
   draw() {
@@ -225,7 +226,7 @@ class PeakFigure {
       legend: { show: false }, cursor: { show: false }, select: { show: false },
       scales: { x: { time: false, auto: false, range: () => [-info.reach, info.reach] }, y: { time: false, auto: false, range: () => [this.low, this.high] } },
       series: [{}, { paths: () => null, points: { show: false } }],
-      axes: [axis(2, "distance from the centre (km)"), axis(3, info.label)],
+      axes: [axis(2, tr("distance from the centre (km)")), axis(3, info.label)],
       hooks: { draw: [(plot) => this.inside(plot)] },
     }, [[-info.reach, info.reach], [this.low, this.high]], this.area);
   }
@@ -299,8 +300,8 @@ class PeakPanel {
     this.head = element("h2", { "aria-live": "polite" });
     const step = (text, label, by) => element("button", { type: "button", class: "ox-button", text, "aria-label": label, onclick: () => this.step(by) });
     this.place = element("div", { class: "ox-figures" });
-    this.panel = element("section", { class: "ox-panel ox-peaks", "aria-label": "The track of a peak" },
-      element("div", { class: "ox-head" }, this.head, element("div", { class: "ox-choices" }, step("‹ Previous", "Previous peak", -1), step("Next ›", "Next peak", 1))),
+    this.panel = element("section", { class: "ox-panel ox-peaks", "aria-label": tr("The track of a peak") },
+      element("div", { class: "ox-head" }, this.head, element("div", { class: "ox-choices" }, step(tr("‹ Previous"), tr("Previous peak"), -1), step(tr("Next ›"), tr("Next peak"), 1))),
       this.place);
   }
 
@@ -329,9 +330,9 @@ class PeakPanel {
     this.figures = rows.map((i) => new PeakFigure(this.app, this.info, i));
     this.place.replaceChildren(...this.figures.map((figure) => figure.panel));
     this.place.classList.toggle("ox-several", rows.length > 1);
-    const more = this.app.nSelected > rows.length ? `, the first ${rows.length} of ${count(this.app.nSelected)} selected` : "";
-    this.head.textContent = !rows.length ? "No peak in sight" : rows.length > 1 ? `${rows.length} peaks and their tracks${more}`
-      : `Peak ${this.app.top.indexOf(rows[0]) + 1} of ${count(this.app.top.length)} and its track`;
+    const more = this.app.nSelected > rows.length ? tr(", the first {most} of {n} selected", { most: rows.length, n: this.app.nSelected }) : "";
+    this.head.textContent = !rows.length ? tr("No peak in sight") : rows.length > 1 ? tr("{n} peaks and their tracks", { n: rows.length }) + more
+      : tr("Peak {k} of {n} and its track", { k: String(this.app.top.indexOf(rows[0]) + 1), n: this.app.top.length });
     this.draw();
   }
 

@@ -5,7 +5,7 @@ const NO_DAY = -2147483648;
 const MOST_DAYS = 366; // more days are shown as months
 const MOST_LINES = 500;
 
-const dayText = (day) => (day === NO_DAY ? "day not known" : new Date(day * DAY).toISOString().slice(0, 10));
+const dayText = (day) => (day === NO_DAY ? tr("day not known") : new Date(day * DAY).toISOString().slice(0, 10));
 const monthOf = (day) => Number(new Date(day * DAY).toISOString().slice(0, 7).replace("-", "")); // 201907
 const monthText = (month) => `${Math.floor(month / 100)}-${String(month % 100).padStart(2, "0")}`;
 
@@ -71,9 +71,9 @@ class Timeline {
     this.panel = panel;
     this.cursor = -1;
     this.canvas = element("canvas", { class: "ox-days", tabindex: "0", role: "group", "aria-label":
-      "Timeline: rows and odd rows by day or month. Arrow keys move, Enter shows only that time, Shift and arrows widen it, Escape shows all." });
+      tr("Timeline: rows and odd rows by day or month. Arrow keys move, Enter shows only that time, Shift and arrows widen it, Escape shows all.") });
     this.said = element("p", { class: "ox-sub", "aria-live": "polite" });
-    this.unit = choice("Timeline by", [{ name: "day", label: "by day" }, { name: "month", label: "by month" }], "day", (unit) => {
+    this.unit = choice(tr("Timeline by"), [{ name: "day", label: tr("by day") }, { name: "month", label: tr("by month") }], "day", (unit) => {
       this.byMonth = unit === "month";
       this.bin();
     });
@@ -112,7 +112,7 @@ class Timeline {
 
   told(k) {
     const bin = this.bins[k];
-    return `${this.text(bin)}: ${plural(this.rows[k], "row")}, ${count(this.odd[k])} ${this.panel.app.say}`;
+    return tr("{day}: {rows}, {n} {verdict}", { day: this.text(bin), rows: plural(this.rows[k], "row"), n: this.odd[k], verdict: this.panel.app.called(this.odd[k]) });
   }
 
   // Rows from the counts of the whole run; odd ones from the rows that the page holds, which are all of them.
@@ -146,11 +146,11 @@ class Timeline {
     this.slot = (right - left) / Math.max(1, bins.length);
     const inside = ({ from, to }) => !range || (to >= range[0] && from <= range[1]);
     ctx.font = FONT;
-    for (const [values, top, bottom, colour, name] of [[this.rows, 18, h / 2 - 10, "--ink2", "rows"], [this.odd, h / 2 + 8, h - 20, "--odd", app.say]]) {
+    for (const [values, top, bottom, colour, name] of [[this.rows, 18, h / 2 - 10, "--ink2", tr("rows")], [this.odd, h / 2 + 8, h - 20, "--odd", app.called()]]) {
       const most = values.reduce((a, b) => Math.max(a, b), 0);
       ctx.fillStyle = app.colour("--ink2");
       ctx.textAlign = "left";
-      ctx.fillText(`${name}, up to ${count(most)}`, left, top - 5);
+      ctx.fillText(tr("{what}, up to {most}", { what: name, most }), left, top - 5);
       ctx.fillStyle = app.colour("--grid");
       ctx.fillRect(left, bottom, right - left, 1);
       ctx.fillStyle = app.colour(colour);
@@ -373,15 +373,15 @@ class RunPanel {
     const button = (text, label, act) => element("button", { type: "button", class: "ox-button", text, title: label, "aria-label": label, onclick: act });
     this.timeline = new Timeline(this);
     const many = this.names.length > 1;
-    this.choice = choice("File", [{ name: "-1", label: "all files" }, ...this.order.map((k) => ({ name: String(k), label: this.shortName(k) }))], "-1",
+    this.choice = choice(tr("File"), [{ name: "-1", label: tr("all files") }, ...this.order.map((k) => ({ name: String(k), label: this.shortName(k) }))], "-1",
       (value) => this.choose({ file: Number(value) }));
     this.choice.addEventListener("focus", () => this.nameOptions());
-    this.all = button("Show all", "Show all files and days", () => this.choose({ file: -1, range: null }));
-    const files = many ? [element("label", { class: "ox-of-file" }, element("span", { text: "file" }), this.choice), button("‹", "Previous file (p)", () => this.step(-1)), button("›", "Next file (n)", () => this.step(1))] : [];
-    this.tables = element("details", {}, element("summary", { text: many ? "Files and days as tables" : "Days as a table" }), (this.tablePlace = element("div", { class: "ox-scroll" })));
+    this.all = button(tr("Show all"), tr("Show all files and days"), () => this.choose({ file: -1, range: null }));
+    const files = many ? [element("label", { class: "ox-of-file" }, element("span", { text: tr("file") }), this.choice), button("‹", tr("Previous file (p)"), () => this.step(-1)), button("›", tr("Next file (n)"), () => this.step(1))] : [];
+    this.tables = element("details", {}, element("summary", { text: many ? tr("Files and days as tables") : tr("Days as a table") }), (this.tablePlace = element("div", { class: "ox-scroll" })));
     this.tables.addEventListener("toggle", () => this.fillTables());
     this.head = element("h2", { text: this.title() });
-    this.panel = element("section", { class: "ox-panel ox-run", "aria-label": "Files and days" },
+    this.panel = element("section", { class: "ox-panel ox-run", "aria-label": tr("Files and days") },
       element("div", { class: "ox-head" }, this.head, element("div", { class: "ox-choices" }, this.timeline.unit, ...files, this.all)),
       element("div", { class: `ox-run-grid${this.ways ? "" : " ox-run-one"}` }, element("div", {}, this.timeline.canvas, this.timeline.said), this.ways?.canvas),
       this.said, this.tables);
@@ -398,20 +398,20 @@ class RunPanel {
 
   title() {
     const { first, last } = this.timeline;
-    const days = last < first ? "" : first === last ? `, ${dayText(first)}` : `, ${dayText(first)} to ${dayText(last)}`;
+    const days = last < first ? "" : first === last ? `, ${dayText(first)}` : `, ${tr("{first} to {last}", { first: dayText(first), last: dayText(last) })}`;
     return `${plural(this.names.length, "file")}${days}`;
   }
 
   shortName(k) {
-    return this.names[k].split(/[\\/]/).at(-1) || "file not known";
+    return this.names[k].split(/[\\/]/).at(-1) || tr("file not known");
   }
 
   dayOfFile(k) {
-    return this.begun[k] === Infinity ? "day not known" : this.begun[k] === this.ended[k] ? dayText(this.begun[k]) : `${dayText(this.begun[k])} to ${dayText(this.ended[k])}`;
+    return this.begun[k] === Infinity ? tr("day not known") : this.begun[k] === this.ended[k] ? dayText(this.begun[k]) : tr("{first} to {last}", { first: dayText(this.begun[k]), last: dayText(this.ended[k]) });
   }
 
   fileInWords(k) {
-    return `${this.shortName(k)}, ${this.dayOfFile(k)}: ${plural(this.rows[k], "row")}, ${count(this.odd[k])} ${this.app.say}`;
+    return tr("{file}, {day}: {rows}, {n} {verdict}", { file: this.shortName(k), day: this.dayOfFile(k), rows: plural(this.rows[k], "row"), n: this.odd[k], verdict: this.app.called(this.odd[k]) });
   }
 
   nameOptions() {
@@ -475,20 +475,21 @@ class RunPanel {
 
   say() {
     const { range, file, app } = this;
-    const from = range ? `${dayText(range[0])}${range[1] > range[0] ? ` to ${dayText(range[1])}` : ""}` : "";
-    const parts = file >= 0 ? [`File ${this.order.indexOf(file) + 1} of ${count(this.names.length)}: ${this.fileInWords(file)}`] : [];
+    const from = !range ? "" : range[1] > range[0] ? tr("{first} to {last}", { first: dayText(range[0]), last: dayText(range[1]) }) : dayText(range[0]);
+    const parts = file >= 0 ? [tr("File {k} of {n}: {what}", { k: String(this.order.indexOf(file) + 1), n: this.names.length, what: this.fileInWords(file) })] : [];
     if (range) {
       const inside = this.timeline.bins.map((bin, k) => (bin.to >= range[0] && bin.from <= range[1] ? k : -1)).filter((k) => k >= 0);
       const sum = (values) => inside.reduce((total, k) => total + values[k], 0);
-      parts.push(`${from}: ${plural(sum(this.timeline.rows), "row")}, ${count(sum(this.timeline.odd))} ${app.say}`);
+      const odd = sum(this.timeline.odd);
+      parts.push(tr("{day}: {rows}, {n} {verdict}", { day: from, rows: plural(sum(this.timeline.rows), "row"), n: odd, verdict: app.called(odd) }));
     }
-    if (!parts.length) parts.push(this.names.length > 1 ? "All files. Keys n and p step through them; a click on the timeline or on a pass shows it alone." : "All days. A click on the timeline shows one alone.");
-    if (app.filter) parts.push(`the filter acts on the ${app.say} of the timeline, not on its rows`);
-    if (this.timeline.noDay) parts.push(`${plural(this.timeline.noDay, "row")} without a day`);
+    if (!parts.length) parts.push(this.names.length > 1 ? tr("All files. Keys n and p step through them; a click on the timeline or on a pass shows it alone.") : tr("All days. A click on the timeline shows one alone."));
+    if (app.filter) parts.push(tr("the filter acts on the {verdict} of the timeline, not on its rows", { verdict: app.called() }));
+    if (this.timeline.noDay) parts.push(tr("{rows} without a day", { rows: plural(this.timeline.noDay, "row") }));
     const text = parts.join("; ");
     if (this.said.textContent !== text) this.said.textContent = text;
     this.all.disabled = !this.limited;
-    this.ways?.canvas.setAttribute("aria-label", `Map of the passes of ${plural(this.names.length, "file")}${file >= 0 ? `, ${this.shortName(file)} highlighted` : ""}. The list of files chooses one, too.`);
+    this.ways?.canvas.setAttribute("aria-label", `${tr("Map of the passes of {files}", { files: plural(this.names.length, "file") })}${file >= 0 ? `, ${tr("{file} highlighted", { file: this.shortName(file) })}` : ""}. ${tr("The list of files chooses one, too.")}`);
   }
 
   draw() {
@@ -504,15 +505,15 @@ class RunPanel {
   fillTables() {
     if (!this.tables.open || !this.odd) return;
     const line = (head, texts) => element("tr", {}, element("th", { scope: "row" }, head), ...texts.map((text) => element("td", { class: "ox-num", text })));
-    const some = (n) => (n > MOST_LINES ? `, the first ${MOST_LINES} of ${count(n)}` : "");
+    const some = (n) => (n > MOST_LINES ? tr(", the first {most} of {n}", { most: MOST_LINES, n }) : "");
     const files = this.names.map((_, k) => k).sort((a, b) => this.odd[b] - this.odd[a] || this.rows[b] - this.rows[a]);
     const days = this.timeline.bins.map((_, k) => k).filter((k) => this.timeline.rows[k]);
     const share = (odd, rows) => (rows ? `${((100 * odd) / rows).toFixed(2)} %` : "");
     const parts = [];
-    if (this.names.length > 1) parts.push(this.table(`Files, most ${this.app.say} first${some(files.length)}`, ["file", "days", "rows", this.app.say, "share"],
+    if (this.names.length > 1) parts.push(this.table(tr("Files, most {verdict} first", { verdict: this.app.called() }) + some(files.length), [tr("file"), tr("days"), tr("rows"), this.app.called(), tr("share")],
       files.slice(0, MOST_LINES).map((k) => line(element("button", { type: "button", class: "ox-link", text: this.shortName(k), onclick: () => this.choose({ file: k }) }),
         [this.dayOfFile(k), count(this.rows[k]), count(this.odd[k]), share(this.odd[k], this.rows[k])]))));
-    parts.push(this.table(`${this.timeline.byMonth ? "Months" : "Days"} with rows${some(days.length)}`, [this.timeline.byMonth ? "month" : "day", "rows", this.app.say, "share"],
+    parts.push(this.table((this.timeline.byMonth ? tr("Months with rows") : tr("Days with rows")) + some(days.length), [this.timeline.byMonth ? tr("month") : tr("day"), tr("rows"), this.app.called(), tr("share")],
       days.slice(0, MOST_LINES).map((k) => line(this.timeline.text(this.timeline.bins[k]),
         [count(this.timeline.rows[k]), count(this.timeline.odd[k]), share(this.timeline.odd[k], this.timeline.rows[k])]))));
     this.tablePlace.replaceChildren(...parts);

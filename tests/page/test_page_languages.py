@@ -1,0 +1,260 @@
+"""The pages, the report and the commands in French and Spanish: no English left, the same files in every language."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from oco2_outliers.cli import main
+from oco2_outliers.explorer import explore
+from oco2_outliers.ground.errors import InputError
+from oco2_outliers.ground.languages import LANGUAGES, language
+from oco2_outliers.ground.telling import LOG
+from oco2_outliers.main_job import isolate
+from oco2_outliers.page.report_page import report
+from oco2_outliers.peaks import find_peaks
+from oco2_outliers.soundings import simulate_granule
+
+OTHERS = LANGUAGES[1:]
+# What is the same word in two languages, or data: names of columns, of options and of settings.
+SAME = {"eps", "min_samples", "score", "latitude", "longitude", "Lasso", "Versions", "version", "versions", "SHA-256",
+        "Python", "NumPy", "pandas", "Figures", "(ppm)", "(hPa)", "(m)", "(°N)", "(°E)", "sigma", "delta"}
+
+
+@pytest.fixture(scope="module")
+def granule():
+    return simulate_granule(0, 60)[0]
+
+
+@pytest.fixture(scope="module")
+def judged(granule, tmp_path_factory):
+    out = tmp_path_factory.mktemp("judged") / "run"
+    return isolate(granule, out=out, eps=3.0, min_samples=5), out
+
+
+@pytest.fixture(scope="module")
+def run(judged):
+    table = judged[0].table
+    days = [table.assign(source=f"f{k}.nc4", time=table["time"] + pd.Timedelta(days=k)) for k in range(2)]
+    return pd.concat(days, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def peaks():
+    return find_peaks(simulate_granule(0)[0], n_surrogates=39)
+
+
+@pytest.fixture
+def untranslated(monkeypatch):
+    """The texts that stood in English for want of a translation."""
+    found, names = [], [language(code).catalogue.name for code in OTHERS]
+    monkeypatch.setattr(LOG, "level", logging.DEBUG)
+    monkeypatch.setattr(LOG, "isEnabledFor", lambda level: True)
+
+    def debug(text, *about):
+        if about and about[0] in names:
+            found.append(text % about)
+
+    monkeypatch.setattr(LOG, "debug", debug)
+    return found
+
+
+# ---------------------------------------------------------------- what Python says
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_nothing_is_left_without_a_translation(granule, judged, run, peaks, code, untranslated, tmp_path):
+    result, out = judged
+    on_track = isolate(granule, context="track")
+    odd = pd.DataFrame({"xco2": [400.0, 401.0, 430.0, 402.0] * 4, "k": 1.0, "note": "a", "albedo": [0.1, 99999.0] * 8})
+    for each in (result, on_track, isolate(granule), isolate(odd, eps=0.5), peaks):
+        assert each.told(code) != each.told("en")
+    odd.assign(score=1.0, reason="far").to_csv(tmp_path / "odd.csv", index=False)
+    for number, (each, options) in enumerate([
+            (result, {}), (out, {}), (on_track, {}), (run, {}), (peaks, {}), (tmp_path / "odd.csv", {}),
+            (result, {"max_mb": 0.2}), (run, {"max_rows": 3000})]):
+        explore(each, tmp_path / f"{number}.html", lang=code, **options).told(code)
+    for number, each in enumerate([result, out, on_track, run, peaks]):
+        report(each, tmp_path / f"r{number}.html", lang=code).told(code)
+    assert untranslated == []
+
+
+def test_english_is_what_it_was(judged, peaks, tmp_path):
+    for each in (judged[0], peaks):
+        assert each.told() == each.told("en") == str(each)
+    explore(judged[1], tmp_path / "a.html")
+    explore(judged[1], tmp_path / "b.html", lang="en")
+    text = (tmp_path / "a.html").read_text("utf-8")
+    assert text == (tmp_path / "b.html").read_text("utf-8") and '<html lang="en"' in text and '"language":' not in text
+
+
+class _Words(HTMLParser):
+    """The texts of a page that a reader or a screen reader meets."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.code, self.inside = set(), None, ""
+
+    def handle_starttag(self, tag, attrs):
+        told = dict(attrs)
+        self.inside, self.code = tag, told.get("lang", self.code)
+        self.found |= {told[name] for name in ("alt", "aria-label") if told.get(name)}
+
+    def handle_data(self, data):
+        if self.inside not in ("style", "script") and data.strip():
+            self.found.add(data.strip())
+
+
+def _words(path) -> _Words:
+    words = _Words()
+    words.feed(path.read_text("utf-8"))
+    return words
+
+
+def _english_left(here: set[str], english: set[str], data: set[str]) -> set[str]:
+    """Texts that are on both pages and are no data."""
+    return {text for text in here & english if re.search(r"[A-Za-z]{3}", text) and text not in data | SAME}
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_report(judged, tmp_path, code):
+    result, out = judged
+    report(out, tmp_path / "en.html")
+    report(out, tmp_path / f"{code}.html", lang=code)
+    english, here = _words(tmp_path / "en.html"), _words(tmp_path / f"{code}.html")
+    assert here.code == code
+    summary = json.loads((out / "summary.json").read_text("utf-8"))
+    data = {*result.table.columns, *summary["parameters"], *result.FILES, *map(str, summary["parameters"].values())}
+    left = {text for text in _english_left(here.found, english.found, data)
+            if not re.search(r"[0-9a-f]{64}|KDD|PAKDD|, .*_|table in memory", text)}
+    assert left <= {"constant", "land_fraction", "robust", "auto", "all"}
+    for name in ("sounding_id", *map(str, result.isolated["sounding_id"])):
+        assert name in here.found
+
+
+# ---------------------------------------------------------------- the page in a browser
+
+_ALL_WORDS = """(() => {
+  const found = new Set();
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const { parentElement, data } = walk.currentNode;
+    if (!["SCRIPT", "STYLE", "NOSCRIPT"].includes(parentElement.tagName)) found.add(data.trim());
+  }
+  const names = ["aria-label", "title", "aria-valuetext"];
+  for (const each of document.querySelectorAll("[aria-label], [title], [aria-valuetext]"))
+    for (const name of names) found.add(each.getAttribute(name) ?? "");
+  for (const view of window.explorer.views) for (const axis of view.uplot.axes) found.add(axis.label ?? "");
+  return [...found];
+})()"""
+_OPENED = """(() => { const app = window.explorer;
+  for (const each of document.querySelectorAll("details")) each.open = true;
+  app.facets.refresh(); app.clusterings.refresh(); app.run?.fillTables();
+  app.setFilter("xco2 > 3 and"); app.open(app.top[0]); app.setSelected(app.top.slice(0, 3));
+  if (!app.fixed) app.setEps(app.eps * 0.9);
+  return app.canExplain?.() ? new Promise((done) => setTimeout(done, 400)) : true; })()"""
+
+
+@pytest.mark.parametrize("kind", ["run", "peaks", "judged"])
+def test_no_english_is_left_on_the_page(tab, run, peaks, judged, tmp_path, kind):
+    result = {"run": run, "peaks": peaks, "judged": judged[0]}[kind]
+    seen = {}
+    for code in LANGUAGES:
+        explore(result, tmp_path / f"{code}.html", lang=code)
+        window = tab(tmp_path / f"{code}.html")
+        window.run(_OPENED)
+        seen[code] = set(window.run(_ALL_WORDS))
+        assert window.run("document.documentElement.lang") == code
+        assert window.run("document.documentElement.scrollWidth <= innerWidth")
+    table = result.peaks if kind == "peaks" else run
+    values = {str(value) for name in table for value in table[name].dropna().unique()[:3000]}
+    data = {*table.columns, *values, "track_distance", "ratio", "XCO2"}
+    for code in OTHERS:
+        left = {text for text in _english_left(seen[code], seen["en"], data)
+                if not re.fullmatch(r"\w+ \((ppm|hPa|m|kg m-2|km)\)|sounding_id \d+|\w+ [↓→].*", text)}
+        left = {text for text in left if not set(re.findall(r"[a-z_0-9]+", text)) <= {*table.columns, "ppm", "km"}}
+        assert left <= {"table in memory"}, left
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_numbers_ids_and_csv_are_the_same(tab, judged, tmp_path, code):
+    told = []
+    for each in ("en", code):
+        explore(judged[1], tmp_path / f"{each}.html", lang=each)
+        window = tab(tmp_path / f"{each}.html", 400, 800)
+        told.append(window.run("({csv: explorer.csv(), eps: explorer.eps, n: explorer.nFlag, "
+                               "scores: explorer.top.slice(0, 50).map((i) => explorer.scores[i])})"))
+        assert window.run("document.documentElement.scrollWidth <= innerWidth"), each
+        window.run("explorer.setFilter('reason contains \"%\"')")
+        told[-1]["filtered"] = window.run("explorer.nShown")
+    assert told[0] == told[1] and told[0]["filtered"] > 0
+
+
+def test_hostile_texts_stay_texts_on_the_page(tab, judged, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    import oco2_outliers.explorer as room
+    from oco2_outliers.ground.languages import Language
+
+    told, bad = language("fr").catalogue, '<img src=x onerror="window.hit=1"></script><script>window.hit=1</script>'
+    program = {key: bad if isinstance(found, str) else [bad, bad] for key, found in told.program.items()}
+    monkeypatch.setattr(room, "language", lambda code: Language(replace(
+        told, note=bad, program=program, told={key: bad for key in told.told})))
+    explore(judged[0], tmp_path / "page.html", lang="fr")
+    window = tab(tmp_path / "page.html")
+    window.run(_OPENED)
+    assert window.run("window.hit === undefined && document.querySelectorAll('img').length === 0")
+    assert window.run("document.body.innerText.includes('onerror')")
+
+
+# ---------------------------------------------------------------- the commands
+
+def test_commands_write_the_same_files_in_every_language(granule, tmp_path, monkeypatch, capsys):
+    granule.iloc[:800].to_csv(tmp_path / "a.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    said, files = {}, {}
+    for code in LANGUAGES:
+        assert main(["isolate", "a.csv", "--eps", "3", "--min-samples", "5", "--out", code, "--lang", code]) == 0
+        said[code] = capsys.readouterr().out
+        files[code] = {file.name: file.read_bytes() for file in (tmp_path / code).iterdir() if file.name != "run.yaml"}
+        assert main(["explore", code, "--out", f"{code}.html", "--lang", code]) == 0
+        assert main(["report", code, "--out", f"r_{code}.html", "--lang", code]) == 0
+        capsys.readouterr()
+    assert files["en"] == files["fr"] == files["es"] and len(files["en"]) == 7
+    assert "ensuite\u00a0: oco2-outliers explore fr --lang fr" in said["fr"] and "a continuación" in said["es"]
+    numbers = [re.findall(r"20\d{14}", said[code]) for code in LANGUAGES]
+    assert numbers[0] == numbers[1] == numbers[2] and numbers[0]
+
+
+@pytest.mark.parametrize("command", ["isolate a.csv", "explore a", "report a", "peaks a.csv"])
+def test_language_that_is_not_there_is_refused_first(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command.split(), "--lang", "xx"]) == 2
+    told = capsys.readouterr().err.strip()
+    assert told.endswith("lang must be one of en, fr, es, not 'xx'") and "\n" not in told
+
+
+# ---------------------------------------------------------------- several results, and series
+
+def test_linked_results(tab, judged, peaks, tmp_path, untranslated):
+    page = explore([judged[0], peaks], tmp_path / "linked.html", lang="fr")
+    assert untranslated == []
+    window = tab(page.path)
+    assert window.run("document.documentElement.lang") == "fr"
+    text = window.run("document.body.innerText")
+    assert "Résultats côte à côte" in text and "Sélectionnez des lignes dans un résultat" in text
+    window.run("linked.explorers[0].setSelected([0, 1])")
+    assert "2 sélectionnées dans 1" in window.run("document.querySelector('.lk-said').textContent")
+    for english in ("Select rows", "Light / dark", "Along the track", "Of the odd rows", "selected in", "Previous"):
+        assert english not in window.run("document.body.innerText")
+
+
+def test_the_page_of_series_is_english(judged, tmp_path, monkeypatch):
+    monkeypatch.setattr("oco2_outliers.explorer.series_view", lambda result: object())
+    with pytest.raises(InputError, match="series is English: leave out lang"):
+        explore(judged[0], tmp_path / "page.html", lang="fr")
+    assert not (tmp_path / "page.html").exists()
