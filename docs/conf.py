@@ -44,7 +44,7 @@ exclude_patterns = ["_ext", "images", "README.md", "**.ipynb_checkpoints"]
 # --- notebooks to pages ---
 nbsite_nbs = "../nbs"
 nbsite_package = "../" + _meta["lib_path"]
-nbsite_pages = [page for page in ["methods", "coming_from_notebooks", "coming_from_libraries", "glossary",
+nbsite_pages = [page for page in ["methods", "coming_from_notebooks", "coming_from_libraries", "gpu", "glossary",
                                  "architecture", "contributing", "changelog"] if (HERE / f"{page}.md").is_file()]
 nb_execution_mode = "cache"
 nb_execution_timeout = 600

@@ -5,6 +5,7 @@
 # %% ../../nbs/isolation/01_checks.ipynb #22a11541
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,16 +13,49 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from ..ground.errors import InputError, one_line
 from ..ground.numbers import real_number, whole_number
 from .features import refuse_missing
 
 # %% auto #0
 __all__ = []
 
+# %% ../../nbs/isolation/01_checks.ipynb #01a00001
+_HOST = {1, 3, 11, 13}  # of DLPack: the processor's memory, pinned by CUDA or ROCm, or shared with a device by CUDA
+_DEVICES = {2: "CUDA", 8: "Metal", 10: "ROCm", 14: "oneAPI"}
+
+
+def _copied(X: Any) -> np.ndarray:
+    """A copy of an array that lies on a device; by DLPack, or in the words of CuPy and PyTorch."""
+    try:
+        return np.from_dlpack(X, device="cpu", copy=True)
+    except (TypeError, BufferError, RuntimeError, ValueError, NotImplementedError):
+        for name in ("get", "cpu"):
+            if callable(copy := getattr(X, name, None)):
+                return np.asarray(copy())
+    raise InputError(f"X lies on a device, and {type(X).__module__} cannot copy it: hand over an array of NumPy")
+
+
+def _in_memory(X: Any) -> np.ndarray:
+    """An array that speaks DLPack as one of NumPy; where that takes a copy, a warning says so."""
+    X = X.detach() if hasattr(X, "detach") else X  # PyTorch hands over nothing that learns
+    kind = int(X.__dlpack_device__()[0])
+    if kind in _HOST:
+        try:
+            return np.from_dlpack(X)
+        except (BufferError, RuntimeError) as error:
+            raise InputError(f"NumPy cannot read X ({one_line(error)}): hand over float32 or float64") from None
+    shape, device = " x ".join(f"{size:,}" for size in X.shape), _DEVICES.get(kind, "another")
+    warnings.warn(f"X lies on a {device} device: its {shape} numbers were copied to the memory of the processor, where "
+                  "rows are judged", stacklevel=5)
+    return _copied(X)
+
 # %% ../../nbs/isolation/01_checks.ipynb #71580bce
 def unmasked(X: Any) -> Any:
-    """A masked array as floats with NaN where it is masked; anything else as it is."""
-    return np.ma.filled(X.astype(np.float64), np.nan) if isinstance(X, np.ma.MaskedArray) else X
+    """A masked array as floats with NaN where it is masked, one of another library as one of NumPy; else as it is."""
+    if isinstance(X, np.ma.MaskedArray):
+        return np.ma.filled(X.astype(np.float64), np.nan)
+    return X if isinstance(X, np.ndarray) or not hasattr(X, "__dlpack_device__") else _in_memory(X)
 
 # %% ../../nbs/isolation/01_checks.ipynb #3b6f1515
 def _kept(dtypes: Iterable[Any]) -> type:
