@@ -5,9 +5,6 @@
 # %% ../nbs/90_cli.ipynb #34f26689
 from __future__ import annotations
 
-import copy
-import functools
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -40,6 +37,7 @@ from .shell.embedding_commands import embeddings_app
 from .shell.export_commands import export_commands
 from .shell.fetch_commands import fetch_commands
 from .shell.gallery_commands import gallery_commands
+from .shell.one_command import program_for
 from oco2_outliers.shell.options import (
     Decimal,
     Encoding,
@@ -105,27 +103,6 @@ def _common(
     LOG.setLevel(level_asked(quiet, verbose))
     context.with_resource(step(f"all of {context.invoked_subcommand}"))
 
-# %% ../nbs/90_cli.ipynb #90c00002
-def _with_only(program: typer.Typer, command: str) -> typer.Typer | None:
-    """A program with this one of its commands or groups, or None where it has none of that name."""
-    commands = [each for each in program.registered_commands if each.name == command]
-    groups = [each for each in program.registered_groups if each.name == command]
-    for group in program.registered_groups:
-        if not isinstance(group.name, str) and group.typer_instance:  # its commands are those of the program
-            commands += [each for each in group.typer_instance.registered_commands if each.name == command]
-    if len(commands) + len(groups) != 1:
-        return None
-    only = copy.copy(program)
-    only.registered_commands, only.registered_groups = commands, groups
-    return only
-
-
-@functools.cache
-def _program_for(command: str) -> typer.Typer:
-    """The program that is asked for a command."""
-    completing = any(name.endswith("_COMPLETE") for name in os.environ)
-    return (None if completing else _with_only(app, command)) or app
-
 # %% ../nbs/90_cli.ipynb #668c8940
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
@@ -147,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    program = _program_for(next((each for each in arguments if not each.startswith("-")), ""))
+    program = program_for(app, next((each for each in arguments if not each.startswith("-")), ""))
     return within_boundary(lambda: program(args=arguments, prog_name="oco2-outliers", standalone_mode=False))
 
 # %% ../nbs/90_cli.ipynb #c2042359
