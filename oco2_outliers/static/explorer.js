@@ -738,7 +738,7 @@ class MapView extends View {
     const { lat, lon, unroll } = app.table.meta.view;
     const longitude = app.table.columns.get(lon);
     const filled = app.table.meta.footprints && !app.table.meta.view.plane; // by a column, as a mosaic is read
-    this.controls(...(filled ? [element("label", {}, element("span", { text: "colour" }), app.buildColours())] : []));
+    this.controls(...(filled ? [element("label", {}, element("span", { text: tr("colour") }), app.buildColours())] : []));
     if (filled) this.panel.append(app.legend);
     const east = Float64Array.from(longitude.plot, (value) => (value < unroll ? value + 360 : value));
     const degrees = (values, positive, negative) => values.map((value) => {

@@ -100,8 +100,14 @@ def texts_of(name: str) -> set[str]:
     return found
 
 
-SPOKEN = ("languages.js", "filter.js", "columns.js", "peaks.js", "runs.js", "facets.js", "clusterings.js",
-          "explorer.js", "links.js")
+SPOKEN = ("languages.js", "filter.js", "columns.js", "peaks.js", "runs.js", "facets.js", "footprints.js",
+          "clusterings.js", "explorer.js", "links.js")
+_BARE = re.compile(r'(?:text|title|"aria-label"|placeholder): "([^"]*[a-z]{3}[^"]*)"')
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_no_word_of_a_page_passes_the_catalogue_by(name):
+    assert set(_BARE.findall((STATIC / name).read_text("utf-8"))) <= {"min_samples"}
 
 
 @cache
