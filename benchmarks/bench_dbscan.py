@@ -213,7 +213,7 @@ CASES = {  # name: (goal, data, options, peers)
                    ["sklearn", "sklearn -1", "hdbscan", "fast_hdbscan", "dbscan", "pyod"]),
     "10k silhouettes": ("60x", ("oco", 10_000, 13), {"eps": SEVEN}, ["sklearn silhouettes"]),
     "100k labels": ("300x", ("oco", 100_000, 13), {"eps": SEVEN, "silhouette": False},
-                    ["sklearn share", "sklearn one eps", "fast_hdbscan", "dbscan", "pyod"]),
+                    ["sklearn share", "sklearn one eps", "sklearn -1", "fast_hdbscan", "dbscan", "pyod"]),
     "100k silhouettes": ("120x", ("oco", 100_000, 13), {"eps": SEVEN}, ["sklearn silhouettes"]),
     "1M labels": ("250x, < 1 GB", ("oco", 1_000_000, 13), {"eps": SEVEN, "silhouette": False}, ["sklearn share"]),
     "10M labels": ("finishes, < 6 GB", ("oco", 10_000_000, 13), {"eps": SEVEN, "silhouette": False}, []),
