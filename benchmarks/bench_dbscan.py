@@ -68,8 +68,8 @@ def ours(kind, n, d, eps, silhouette, warm=0, save=None):
     from oco2_outliers.dbscan import sweep
 
     X = data(kind, n, d)
-    if n > 2000 or warm:  # warm: an earlier table has loaded the engine; compiling is timed apart
-        sweep(oco_like(2500, d), eps=eps, silhouette=silhouette)
+    if n > 4000 or warm:  # warm: an earlier table has loaded the engine; compiling is timed apart
+        sweep(oco_like(4500, d), eps=eps, silhouette=silhouette)
     return _timed(lambda: _ours(sweep, X, eps, silhouette), warm, save)
 
 
@@ -116,7 +116,7 @@ def ours_silhouettes(kind, n, d, eps):
 
     X = data(kind, n, d)
     labels = sweep(X, eps=eps, silhouette=False)._labels
-    silhouettes(X[:2500], [each[:2500] for each in labels])
+    silhouettes(X[:4500], [each[:4500] for each in labels])
     start = time.perf_counter()
     silhouettes(X, labels, max_rows=None)
     return {"seconds": time.perf_counter() - start}
@@ -181,7 +181,7 @@ def first_compile():
     import subprocess
 
     code = ("import time, numpy as np; from oco2_outliers.dbscan import sweep, IsolatedSoundings\n"
-            "X = np.random.default_rng(0).normal(size=(2500, 3)); t = time.perf_counter(); sweep(X)\n"
+            "X = np.random.default_rng(0).normal(size=(4500, 3)); t = time.perf_counter(); sweep(X)\n"
             "m = IsolatedSoundings().fit(X); m.explain(X[:5]); print(time.perf_counter() - t)")
     with tempfile.TemporaryDirectory() as folder:
         spent = [float(subprocess.run([sys.executable, "-c", code], env={**os.environ, "NUMBA_CACHE_DIR": folder},

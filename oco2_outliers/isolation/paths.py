@@ -55,9 +55,24 @@ def _engine_works() -> bool:
     return True
 
 # %% ../../nbs/isolation/13_paths.ipynb #8e34398c
-_SMALL, _SERIAL = 4_000, 20_000  # rows up to which the full matrix, and one core, are quicker
+_TINY, _SMALL, _SERIAL = 2_000, 4_000, 20_000  # rows up to which the full matrix, and one core, are quicker
 _SMALL_WIDE, _SERIAL_WIDE = 1_000, 2_000  # with many columns each pair costs more
 FEW_COLUMNS = 32
+
+
+_pairs = 0  # of rows that this process compared without compiled code, in tables above the tiny ones
+_LOADING = 64_000_000  # pairs that take as long as loading the compiled code
+
+
+def _worth_waiting() -> bool:
+    """Whether a table that is small, and not tiny, is still better off without compiled code."""
+    return _pairs < _LOADING
+
+
+def note_pairs(n_rows: int) -> None:
+    """Count the pairs of a table that is compared without compiled code."""
+    global _pairs
+    _pairs += n_rows**2 if n_rows > _TINY else 0
 
 
 def path_of_size(n_rows: int, n_columns: int = 1) -> str:
@@ -65,7 +80,8 @@ def path_of_size(n_rows: int, n_columns: int = 1) -> str:
     if _forced is not None:
         return _forced
     many = n_columns > FEW_COLUMNS
-    if n_rows <= (_SMALL_WIDE if many else _SMALL) and "oco2_outliers.isolation.compiling" not in sys.modules:
+    small = _SMALL_WIDE if many else _SMALL if _worth_waiting() else _TINY
+    if n_rows <= small and "oco2_outliers.isolation.compiling" not in sys.modules:
         return "numpy"
     if not _engine_works():
         return "numpy" if n_rows <= _SMALL else "library"
@@ -120,5 +136,6 @@ def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None, eps: Sequ
         return ManyColumns(X, m, threads, eps, metric)
     X = in_metric(X, metric)
     if path == "numpy":
+        note_pairs(len(X))
         return FullMatrix(X, m)
     return Library(X, m) if path == "library" else Engine(X, m, threads, eps)

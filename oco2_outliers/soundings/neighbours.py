@@ -94,7 +94,7 @@ def neighbours_on_pass(along: np.ndarray, across: np.ndarray, values: np.ndarray
                        width: float) -> Neighbours:
     """As `neighbours_of`, on one pass whose places along the track ascend."""
     windows = _windows(along, reach)
-    if len(along) * windows.width <= _SORTED_SOONER and "oco2_outliers.soundings.sliding" not in sys.modules:
+    if len(along) * windows.width <= _SORTED_SOONER and "numba" not in sys.modules:
         return _sorted_windows(along, across, values, reach, width, windows)
     if np.ptp(across) <= width:
         return _in_pieces(along, values, reach, windows.width)

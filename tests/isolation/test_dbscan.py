@@ -456,6 +456,16 @@ def test_small_tables_never_load_the_compiler():
     assert done.returncode == 0, done.stderr
 
 
+def test_many_small_tables_load_the_compiler_once():
+    code = ("import sys, numpy as np; from oco2_outliers.dbscan import isolation_radius\n"
+            "X = np.random.default_rng(0).normal(size=(3_900, 5)); first = isolation_radius(X)\n"
+            "assert 'numba' not in sys.modules\n"
+            "later = [isolation_radius(X) for _ in range(5)]\n"
+            "assert 'numba' in sys.modules and all((each == first).all() for each in later)")
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_without_numba_the_library_answers_and_says_so():
     code = ("import sys, numpy as np; sys.modules['numba'] = None\n"
             "from oco2_outliers.dbscan import sweep; from sklearn.cluster import DBSCAN\n"
