@@ -221,3 +221,9 @@ def test_a_skip_says_what_is_tested_without(root):
                       for name in wrong_names(text, known[path.name], known)]
     assert bare == []
     assert wrong == [], "reasons name what is not there"
+
+
+def test_no_two_files_of_tests_have_one_name(root):
+    """Folders of tests are no packages: pytest would take the second file for the first, and run neither."""
+    names = [path.name for path in (root / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
