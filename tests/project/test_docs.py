@@ -131,7 +131,7 @@ def project(root):
     """Everything that the real project's site is made of, but small."""
     shutil.copytree(ROOT / "docs", root / "docs",
                     ignore=shutil.ignore_patterns("*.ipynb", "api.md", "__pycache__", "methods.md", "architecture.md",
-                                                  "coming_from_*.md"))
+                                                  "coming_from_*.md", "gpu.md"))
     (root / "tiny" / "deep").mkdir(parents=True)
     for name, text in {"__init__": FACE, "deep/__init__": "", "deep/inner": INNER,
                        "rows": f"{MODULE}\n\nfrom .deep.inner import depth"}.items():
