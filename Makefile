@@ -96,7 +96,7 @@ $(VENV)/.torch: $(VENV)/.dev
 run: $(VENV)/.base
 ifeq ($(strip $(DATA)),)
 	@$(BIN)/oco2-outliers soundings simulate granule.nc4
-	@echo; echo "Looking for its isolated soundings"; echo
+	@echo; echo "Looking for its isolated soundings (the first time the search engine is compiled: some 20 s)"; echo
 	@$(BIN)/oco2-outliers isolate granule.nc4 --store "$$OCO2_STORE" --out "$(OUT)" $(ARGS)
 else
 	@$(BIN)/oco2-outliers isolate "$(DATA)" --out "$(OUT)" $(ARGS)
