@@ -194,8 +194,7 @@ def _isolate_command(
                      random_state=random_state, progress=bars_wanted(), encoding=encoding, separator=separator,
                      decimal=decimal, **_rows_asked(box, dates, quality, mode))
     print(result.told(lang))
-    made = [name for name in result.FILES if figures or name not in result.FIGURES]
-    print("\n" + tell(f"wrote {', '.join(made)} and run.yaml to {out}"))
+    print("\n" + tell(f"wrote {', '.join(result.files(figures))} and run.yaml to {out}"))
     print(tell(f"next: oco2-outliers explore {shlex.quote(str(out))}") + _asked_for(lang))
 
 # %% ../nbs/90_cli.ipynb #558ab0f7

@@ -279,7 +279,13 @@ class IsolationResult(_Asked):
         """
         with whole_folder(out, "summary.json") as scratch:
             _write(self, scratch, figures)
-        return _made(out, figures)
+        _remove_figures(out, but=self.files(figures))
+        return [Path(out) / name for name in self.files(figures)]
+
+    @classmethod
+    def files(cls, figures: bool = True) -> tuple[str, ...]:
+        """The names of the files that a result is saved as, with its figures or without."""
+        return tuple(name for name in cls.FILES if figures or name not in cls.FIGURES)
 
     def told(self, lang: str = "en") -> str:
         """The report in a language, "en", "fr" or "es"; names of columns and numbers are those of the files."""
@@ -315,12 +321,10 @@ def _draw(result: IsolationResult, table: pd.DataFrame, folder: Path) -> None:
     figure.savefig(folder / "sweep.png", dpi=120)
 
 
-def _made(out: str | os.PathLike, figures: bool) -> list[Path]:
-    """The files of a finished run. Without figures those of an earlier run go: they show another result."""
-    if not figures:
-        for name in IsolationResult.FIGURES:
-            (Path(out) / name).unlink(missing_ok=True)
-    return [Path(out) / name for name in IsolationResult.FILES if figures or name not in IsolationResult.FIGURES]
+def _remove_figures(out: str | os.PathLike, but: Sequence[str]) -> None:
+    """Remove the figures of an earlier run that this one did not draw: they show another result."""
+    for name in set(IsolationResult.FIGURES).difference(but):
+        (Path(out) / name).unlink(missing_ok=True)
 
 # %% ../nbs/04a_isolate.ipynb #72e03e0c
 def _with_row_names(isolated: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -501,7 +505,7 @@ def isolate(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLike |
         if scratch is not None:
             _write(result, scratch, figures)
     if out is not None:
-        _made(out, figures)
+        _remove_figures(out, but=result.files(figures))
     return result
 
 # %% ../nbs/04a_isolate.ipynb #6d0c9dd0

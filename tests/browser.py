@@ -200,6 +200,18 @@ class Page:
         self.send("Input.dispatchTouchEvent", type=kind,
                   touchPoints=[{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(fingers)])
 
+    def spread(self, x: float, y: float, *reaches: float) -> None:
+        """Two fingers on both sides of a place, 20 pixels from it, then as far as the reaches say; they stay down."""
+        self.touch("touchStart", (x - 20, y))
+        self.touch("touchStart", (x - 20, y), (x + 20, y))
+        for reach in reaches:
+            self.touch("touchMove", (x - reach, y), (x + reach, y))
+
+    def lift(self, x: float, y: float) -> None:
+        """Take two fingers off, one of them from this place, one after the other."""
+        self.touch("touchEnd", (x, y))
+        self.touch("touchEnd")
+
     def screenshot(self, path: str | os.PathLike, full: bool = False) -> Path:
         """A PNG of the window, or of the whole page."""
         clip = {}

@@ -198,3 +198,7 @@ def language(code: Any) -> Language:
     if not isinstance(code, str) or code not in LANGUAGES:
         raise InputError(f"lang must be one of {', '.join(LANGUAGES)}, not {shown(code)}")
     return Language(_catalogue(code))
+
+
+#: What rooms speak where no language is asked for.
+PLAIN = language("en")

@@ -64,12 +64,12 @@ _pairs = 0  # of rows that this process compared without compiled code, in table
 _LOADING = 64_000_000  # pairs that take as long as loading the compiled code
 
 
-def _worth_waiting() -> bool:
-    """Whether a table that is small, and not tiny, is still better off without compiled code."""
-    return _pairs < _LOADING
+def _small() -> int:
+    """Up to how many rows a table is better off without compiled code, as long as that is not loaded."""
+    return _SMALL if _pairs < _LOADING else _TINY
 
 
-def note_pairs(n_rows: int) -> None:
+def _note_pairs(n_rows: int) -> None:
     """Count the pairs of a table that is compared without compiled code."""
     global _pairs
     _pairs += n_rows**2 if n_rows > _TINY else 0
@@ -80,8 +80,7 @@ def path_of_size(n_rows: int, n_columns: int = 1) -> str:
     if _forced is not None:
         return _forced
     many = n_columns > FEW_COLUMNS
-    small = _SMALL_WIDE if many else _SMALL if _worth_waiting() else _TINY
-    if n_rows <= small and "oco2_outliers.isolation.compiling" not in sys.modules:
+    if n_rows <= (_SMALL_WIDE if many else _small()) and "oco2_outliers.isolation.compiling" not in sys.modules:
         return "numpy"
     if not _engine_works():
         return "numpy" if n_rows <= _SMALL else "library"
@@ -136,6 +135,6 @@ def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None, eps: Sequ
         return ManyColumns(X, m, threads, eps, metric)
     X = in_metric(X, metric)
     if path == "numpy":
-        note_pairs(len(X))
+        _note_pairs(len(X))
         return FullMatrix(X, m)
     return Library(X, m) if path == "library" else Engine(X, m, threads, eps)

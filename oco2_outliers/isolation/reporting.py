@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..ground.languages import Language, language
+from ..ground.languages import PLAIN, Language
 from ..ground.tables import text_table
 from ..ground.words import counted
 from .features import unit_of_scale
@@ -147,10 +147,7 @@ def isolated_flagged(table: pd.DataFrame) -> pd.Series:
     return table["isolated"] & flags.notna() & (flags != 0)
 
 # %% ../../nbs/isolation/83_reporting.ipynb #efd5b860
-_ENGLISH = language("en")
-
-
-def oddest_text(table: pd.DataFrame, top: int = 10, eps: float = np.nan, tell: Language = _ENGLISH) -> list[str]:
+def oddest_text(table: pd.DataFrame, top: int = 10, eps: float = np.nan, tell: Language = PLAIN) -> list[str]:
     """Lines on the isolated rows of a result, oddest first; where there are none, on the three oddest."""
     shown = table.sort_values("score", ascending=False, kind="stable")
     n = int(table["isolated"].sum())

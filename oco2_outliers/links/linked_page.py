@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
-from ..ground.languages import Language, language
+from ..ground.languages import PLAIN, Language
 from ..ground.words import counted
 from .matching import MatchResult, TooManyPairs, matched_places, pairs_within
 from .places import Places, places_in, with_places
@@ -100,11 +100,8 @@ class LinkedHtml:
     pictures: list[str]  # files that it shows
 
 
-_ENGLISH = language("en")
-
-
 def linked_html(results: Sequence[Any], options: Options, within_km: float = 50.0,
-                within_hours: float | None = 24.0, tell: Language = _ENGLISH) -> LinkedHtml:
+                within_hours: float | None = 24.0, tell: Language = PLAIN) -> LinkedHtml:
     """Several results as one page; what lies within so many km and hours is linked."""
     if not 2 <= len(results) <= 6:
         raise InputError(f"a page links two to six results, not {len(results)}")

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_file
-from ..ground.languages import Language, language
+from ..ground.languages import PLAIN, Language
 from ..ground.words import counted
 
 # %% auto #0
@@ -71,10 +71,7 @@ def _policy(page: str) -> str:
             "img-src data: blob:; base-uri 'none'; form-action 'none'")
 
 # %% ../../nbs/page/04_html.ipynb #48dc307e
-_ENGLISH = language("en")
-
-
-def page_head(title: str, doing: str, page: str = "explorer", tell: Language = _ENGLISH) -> str:
+def page_head(title: str, doing: str, page: str = "explorer", tell: Language = PLAIN) -> str:
     """The beginning of a page: policy, style, and what stands there until the program has started."""
     needs = tell("This page needs JavaScript, which is in the file itself.")
     return f"""<!doctype html>
@@ -107,7 +104,7 @@ def page_end(page: str = "explorer") -> str:
     return f'<script type="module">{program(page)}</script>\n</body>\n</html>\n'
 
 # %% ../../nbs/page/04_html.ipynb #720e9e36
-def page_html(meta: dict[str, Any], data: bytes, tell: Language = _ENGLISH) -> str:
+def page_html(meta: dict[str, Any], data: bytes, tell: Language = PLAIN) -> str:
     """The whole explorer as text, from what it shows as JSON and the packed columns."""
     doing = f"Unpacking {counted(meta['n'], meta.get('words', {}).get('row', 'row'))} ..."
     parts = page_json("explorer-meta", meta), page_bytes("explorer-data", data), page_end()

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import printable
-from ..ground.languages import Language, language
+from ..ground.languages import PLAIN, Language
 from ..ground.shown_results import FIRST_COLUMNS
 from ..ground.words import counted
 from .html import hash_of
 from .report_facts import CARDS, Card, Facts, InputFile
 from .report_figures import Drawn, flagged_rows
-from ..soundings.areas import observed_areas
+from ..soundings.areas import most_isolated_first, observed_areas
 
 # %% auto #0
 __all__ = []
@@ -87,11 +87,10 @@ def _cell(value: Any, name: str) -> str:
     return text if len(text) <= 400 else text[:396] + " ..."
 
 
-_ENGLISH = language("en")
 _SAID = ("reason", "suspect", "local_reason", "global_reason")
 
 
-def oddest_html(facts: Facts, tell: Language = _ENGLISH) -> str:
+def oddest_html(facts: Facts, tell: Language = PLAIN) -> str:
     """The table of the oddest rows, and how many more there are."""
     odd = oddest_rows(facts.table)
     if odd.empty:
@@ -115,13 +114,12 @@ _AREA_COLUMNS = ("mode", "target_id", "target_name", "start", "latitude", "longi
                  "isolated", "footprints", "km2")
 
 
-def areas_html(facts: Facts, tell: Language = _ENGLISH) -> dict[str, str]:
+def areas_html(facts: Facts, tell: Language = PLAIN) -> dict[str, str]:
     """The section about areas; none where the result has no areas."""
     areas = observed_areas(facts.table) if facts.series is None else pd.DataFrame()
     if areas.empty:
         return {}
-    by = areas.sort_values("isolated", ascending=False, kind="stable") if "isolated" in areas else areas
-    shown = by.head(MOST_SHOWN)
+    shown = most_isolated_first(areas).head(MOST_SHOWN)
     names = [name for name in _AREA_COLUMNS if name in shown and (shown[name].astype(str) != "").any()]
     rows = [[_cell(value, name) for name, value in zip(names, row)] for row in shown[names].itertuples(index=False)]
     numeric = [name for name in names if pd.api.types.is_numeric_dtype(shown[name])]
@@ -140,7 +138,7 @@ def _input_row(each: InputFile, tell: Language) -> list[str]:
             each.sha256 or tell("not written down")]
 
 # %% ../../nbs/page/16_report_parts.ipynb #24da6e55
-def data_html(facts: Facts, tell: Language = _ENGLISH) -> str:
+def data_html(facts: Facts, tell: Language = PLAIN) -> str:
     """The inputs with rows and hashes, and the files of the result."""
     head = (tell("input"), tell("rows"), tell("size"), "SHA-256")
     shown = facts.inputs[:_MOST_INPUTS]
@@ -155,13 +153,13 @@ def data_html(facts: Facts, tell: Language = _ENGLISH) -> str:
     return "".join(parts)
 
 
-def method_html(card: Card, tell: Language = _ENGLISH) -> str:
+def method_html(card: Card, tell: Language = PLAIN) -> str:
     """A method in three sentences, with references."""
     said = f"<p><strong>{safe(tell(card.name))}.</strong> {safe(' '.join(map(tell, card.sentences)))}</p>\n"
     return said + (f"<h3>{safe(tell('References'))}</h3>\n" + list_html(card.references, "") if card.references else "")
 
 
-def figures_html(figures: Sequence[Drawn], left_out: int, tell: Language = _ENGLISH) -> str:
+def figures_html(figures: Sequence[Drawn], left_out: int, tell: Language = PLAIN) -> str:
     """The figures with their captions."""
     made = [f'<figure><img src="{each.address()}" alt="{safe(tell(each.alt))}">'
             f"<figcaption>{safe(tell(each.caption))}</figcaption></figure>\n" for each in figures]
@@ -218,7 +216,7 @@ _PAPER = """@page { size: A4; margin: 15mm 14mm }
 STYLE = _SCREEN + _PAPER
 
 # %% ../../nbs/page/16_report_parts.ipynb #116ceca9
-def page_text(title: str, lead: str, sections: Mapping[str, str], tell: Language = _ENGLISH) -> str:
+def page_text(title: str, lead: str, sections: Mapping[str, str], tell: Language = PLAIN) -> str:
     """The whole page: a heading, a sentence, and sections by their headings."""
     policy = f"default-src 'none'; style-src {hash_of(STYLE)}; img-src data:; base-uri 'none'; form-action 'none'"
     body = "".join(f"<section>\n<h2>{safe(tell(name))}</h2>\n{text}</section>\n" for name, text in sections.items())
@@ -255,7 +253,7 @@ def _pairs(pairs: Mapping[str, str], head: tuple[str, str], name: str, empty: st
     return pairs_html(pairs, told, tell(name)) if pairs else f"<p>{safe(tell(empty))}</p>\n"
 
 # %% ../../nbs/page/16_report_parts.ipynb #6b7b52d4
-def sections_of(facts: Facts, figures: Sequence[Drawn], left_out: int, tell: Language = _ENGLISH) -> dict[str, str]:
+def sections_of(facts: Facts, figures: Sequence[Drawn], left_out: int, tell: Language = PLAIN) -> dict[str, str]:
     """All sections of a report by their headings, in their order."""
     card, counts = CARDS[facts.kind], {tell(what): tell.number(n) for what, n in facts.counts.items()}
     versions = {tell(what): version for what, version in facts.versions.items()}

@@ -165,10 +165,15 @@ def area_lines(areas: pd.DataFrame, most: int = 12) -> list[str]:
     return lines + ([f"... and {counted(len(areas) - most, 'more area')}"] if len(areas) > most else [])
 
 # %% ../../nbs/soundings/59_areas.ipynb #bce4a2c9
+def most_isolated_first(areas: pd.DataFrame) -> pd.DataFrame:
+    """Areas in the order of their isolated soundings, where these are counted; else as they were observed."""
+    return areas.sort_values("isolated", ascending=False, kind="stable") if "isolated" in areas else areas
+
+
 def areas_text(table: pd.DataFrame) -> list[str]:
     """Lines on the areas of a result, those with the most isolated soundings first; none where there are none."""
     areas = observed_areas(table)
     if areas.empty:
         return []
-    by = areas.sort_values("isolated", ascending=False, kind="stable") if "isolated" in areas else areas
+    by = most_isolated_first(areas)
     return ["", *area_lines(by, most=5)]

@@ -90,7 +90,7 @@ def _in_pieces(along: np.ndarray, values: np.ndarray, reach: float, widest: int)
 _SORTED_SOONER = 2_000_000  # numbers in all windows
 
 
-def neighbours_on_pass(along: np.ndarray, across: np.ndarray, values: np.ndarray, reach: float,
+def _on_pass(along: np.ndarray, across: np.ndarray, values: np.ndarray, reach: float,
                        width: float) -> Neighbours:
     """As `neighbours_of`, on one pass whose places along the track ascend."""
     windows = _windows(along, reach)
@@ -115,7 +115,7 @@ def neighbours_of(passes: np.ndarray, along: np.ndarray, across: np.ndarray, val
     order = np.lexsort([along, passes])
     found = _nothing(len(order))
     for rows in np.split(order, np.flatnonzero(np.diff(passes[order])) + 1) if len(order) else ():
-        part = neighbours_on_pass(along[rows], across[rows], values[rows], reach, width)
+        part = _on_pass(along[rows], across[rows], values[rows], reach, width)
         for whole, piece in zip(found, part):
             whole[rows] = piece
     return found

@@ -445,11 +445,7 @@ def test_two_fingers_zoom_the_stage(tab, pages):
     box = window.run("(() => { const b = gallery.stage.area.getBoundingClientRect(); return [b.left, b.top]; })()")
     x, y = box[0] + 300, box[1] + 200
     before = window.run("gallery.stage.scale")
-    window.touch("touchStart", (x - 20, y))
-    window.touch("touchStart", (x - 20, y), (x + 20, y))
-    for reach in (30, 40):
-        window.touch("touchMove", (x - reach, y), (x + reach, y))
-    window.touch("touchEnd", (x - 40, y))
-    window.touch("touchEnd")
+    window.spread(x, y, 30, 40)
+    window.lift(x - 40, y)
     assert window.run("gallery.stage.scale") == pytest.approx(2 * before, rel=0.05)
     assert window.run("[gallery.current, gallery.nSelected]") == [-1, 0]

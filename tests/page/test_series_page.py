@@ -175,12 +175,8 @@ def test_two_fingers_zoom_the_time(tab, page):
     box = window.run("(() => { const b = series.plot.getBoundingClientRect(); return [b.left, b.top, b.width]; })()")
     x, y = box[0] + 300, box[1] + 80
     before = window.run("series.view")
-    window.touch("touchStart", (x - 20, y))
-    window.touch("touchStart", (x - 20, y), (x + 20, y))
-    for reach in (30, 40):
-        window.touch("touchMove", (x - reach, y), (x + reach, y))
-    window.touch("touchEnd", (x - 40, y))
-    window.touch("touchEnd")
+    window.spread(x, y, 30, 40)
+    window.lift(x - 40, y)
     settled(window)
     after = window.run("series.view")
     under = [a + (300 - 62) / (box[2] - 72) * (b - a) for a, b in (before, after)]

@@ -38,10 +38,7 @@ def test_fingers_that_spread_zoom_in_and_fingers_that_move_pan(tab, page):
     box = place_of(window)
     x, y = box[0] + 200, box[1] + 100
     before, below = window.run(f"{VIEW}.fitted()"), middle_of(window, box, x, y)
-    window.touch("touchStart", (x - 20, y))
-    window.touch("touchStart", (x - 20, y), (x + 20, y))
-    for reach in (30, 40, 60):
-        window.touch("touchMove", (x - reach, y), (x + reach, y))
+    window.spread(x, y, 30, 40, 60)
     after = window.run(f"{VIEW}.fitted()")
     assert (before[1] - before[0]) / (after[1] - after[0]) == pytest.approx(3, rel=0.05)
     assert (before[3] - before[2]) / (after[3] - after[2]) == pytest.approx(3, rel=0.05)
