@@ -55,7 +55,7 @@ def template_of(text: str) -> Template:
 # %% ../../nbs/ground/10a_languages.ipynb #664b008b
 @dataclass(frozen=True)
 class Catalogue:
-    """The texts of a language: those of the programs of pages, those that Python shows, and the reasons of rows."""
+    """The texts of a language: of the pages' programs, of Python, reasons of rows, and of stretches of series."""
 
     code: str
     name: str
@@ -67,6 +67,7 @@ class Catalogue:
     program: Mapping[str, Any] = field(default_factory=dict)
     told: Mapping[str, Any] = field(default_factory=dict)
     reasons: Mapping[str, Any] = field(default_factory=dict)
+    stretches: Mapping[str, Any] = field(default_factory=dict)
 
     def form(self, found: Any, n: int) -> str:
         """The singular or the plural, where a text has both."""
@@ -103,7 +104,7 @@ class Templates:
     @cached_property
     def _templates(self) -> dict[str, list[tuple[Template, Any]]]:
         """The texts with places of each part of the catalogue, those with the most letters first."""
-        parts = {"told": self.catalogue.told, "reasons": self.catalogue.reasons}
+        parts = {name: getattr(self.catalogue, name) for name in ("told", "reasons", "stretches")}
         return {name: sorted(((template_of(text), found) for text, found in part.items() if "{" in text),
                              key=lambda each: -each[0].told) for name, part in parts.items()}
 

@@ -26,7 +26,6 @@ from oco2_outliers.page.field_summaries import (
     remarks_on,
 )
 from .packing import Pack, encode
-from .translating import told_column
 from .views import finite_column, is_plain_number
 
 # %% auto #0
@@ -176,7 +175,7 @@ def fields_content(album: AlbumTable, title: str) -> dict[str, Any]:
             "subtitle": f"{counted(len(fields), 'field')} of {counted(len(table), 'picture')}; "
                         f"{counted(odd, 'field')} with a remark"}
 
-# %% ../../nbs/page/13_gallery_content.ipynb #ad03d86f
+# %% ../../nbs/page/13_gallery_content.ipynb #043311eb
 def _told_head(meta: Mapping[str, Any], tell: Language, titled: bool) -> dict[str, Any]:
     """What both pages have: title, subtitle, notes and the words of their programs."""
     return {**meta, "title": meta["title"] if titled else tell(meta["title"]), "subtitle": tell(meta["subtitle"]),
@@ -188,10 +187,9 @@ def gallery_in_language(meta: Mapping[str, Any], tell: Language, titled: bool = 
     if tell.code == "en":
         return dict(meta)
     maps = [each | {"label": tell.tried(each["label"]) or each["label"]} for each in meta["maps"]]
-    return _told_head(meta, tell, titled) | {
-        "columns": [told_column(info, tell) | {"label": info["label"]} for info in meta["columns"]], "maps": maps}
+    return _told_head(meta, tell, titled) | {"maps": maps}
 
-# %% ../../nbs/page/13_gallery_content.ipynb #2e9ee8ba
+# %% ../../nbs/page/13_gallery_content.ipynb #4d45a6de
 def _told_field(each: Mapping[str, Any], tell: Language) -> dict[str, Any]:
     """One card of the overview in a language."""
     told = {**each, "kind": tell(each["kind"]), "remarks": [tell(remark) for remark in each["remarks"]],

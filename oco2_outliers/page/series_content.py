@@ -175,12 +175,30 @@ def series_content(view: SeriesView, title: str = "Sensor series") -> tuple[dict
             "notes": [printable(note) for note in [*view.notes, *notes]]}
     return meta, pack.compressed()
 
-# %% ../../nbs/page/08_series_content.ipynb #9622704d
+# %% ../../nbs/page/08_series_content.ipynb #9604c184
+def said_in(tell: Language, reason: str) -> str:
+    """The reason of a stretch in a language; in English where a part of it has no translation."""
+    part, texts = "stretches", tell.catalogue.stretches
+    body, _, others = reason.partition(" (also found here: ")
+    kind, mark, why = body.partition(": ")
+    if not mark or kind not in texts:
+        kind, why = "", body
+    told = tell.tried(why, part)
+    if told is None:
+        return reason
+    said = texts["{what}: {why}"].replace("{what}", texts[kind]).replace("{why}", told) if kind else told
+    if not others:
+        return said
+    named = [each.rpartition(" ") for each in others.removesuffix(")").split(", ")]
+    also = ", ".join(f"{texts.get(name, name)} {tell.number(n)}" for name, _, n in named)
+    return str(texts["{why} (also found here: {what})"]).replace("{why}", said).replace("{what}", also)
+
+# %% ../../nbs/page/08_series_content.ipynb #8e8ce7f7
 def series_in_language(meta: Mapping[str, Any], tell: Language, titled: bool = False) -> dict[str, Any]:
     """The description of a page of series in a language; `titled` where somebody gave the title."""
     if tell.code == "en":
         return dict(meta)
-    windows = [info | {"said": [tell.reason(word) for word in info["words"]]} if info["name"] == "reason" else info
+    windows = [info | {"said": [said_in(tell, word) for word in info["words"]]} if info["name"] == "reason" else info
                for info in meta["windows"]]
     return {**meta, "title": meta["title"] if titled else tell(meta["title"]), "subtitle": tell(meta["subtitle"]),
             "alpha_words": tell(meta["alpha_words"]), "windows": windows,

@@ -153,7 +153,7 @@ def _by_shape(usual: Usual, place: int, times: pd.DatetimeIndex) -> tuple[str, s
     told = f"odd shape: nearest {what} is {times[near]:%Y-%m-%d %H:%M}"
     if ratio == 0:
         return "odd shape", f"{told}, {far:.3g} apart"
-    return "odd shape", f"{told}, {ratio:.1f} times {'farther than' if ratio >= 1 else 'as far as'} usual"
+    return "odd shape", f"{told}, {ratio:.1f} times " + ("farther than usual" if ratio >= 1 else "as far as usual")
 
 # %% ../../nbs/series/72_reasons.ipynb #db9e107e
 def _window_at(usual: Usual, place: int) -> tuple[int, np.ndarray]:

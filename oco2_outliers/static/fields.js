@@ -94,8 +94,9 @@ export class Fields extends Page {
 
   cardOf(field) {
     const { n } = this.meta;
+    const gone = field.missing ? tr("{n_missing} of {n} missing", { n_missing: field.missing, n }) : tr("none missing");
     const card = element("section", { class: "ox-panel gx-field", "aria-label": field.name }, element("div", {}, element("h2", { text: field.name }),
-      element("p", { class: "ox-sub", text: `${field.kind}; ${field.missing ? tr("{n_missing} of {n} missing", { n_missing: field.missing, n }) : tr("none missing")}` })));
+      element("p", { class: "ox-sub", text: tr("{kind}; {gone}", { kind: field.kind, gone }) })));
     const bar = element("span");
     bar.style.width = `${(100 * field.missing) / n}%`;
     card.append(element("div", { class: "gx-missing", title: tr("{n} missing", { n: field.missing }) }, bar));

@@ -604,7 +604,8 @@ export class SeriesPage extends Page {
     const over = this.here.find((each) => each.start <= x[i] && x[i] <= each.end);
     const numbers = [score && !Number.isNaN(score[i]) ? tr("score {value}", { value: brief(score[i]) }) : tr("no score"), p && !Number.isNaN(p[i]) ? `p ${brief(p[i])}` : ""].filter(Boolean).join(", ");
     const told = { time: this.clock.text(x[i]), value: Number.isNaN(y[i]) ? tr("missing") : brief(y[i]), numbers };
-    this.tip.textContent = tr("{time}: {value}; {numbers}", told) + (over ? tr("; {kind}: {why}", { kind: kindText(over.kind), why: this.why(over) }) : "");
+    const said = tr("{time}: {value}; {numbers}", told);
+    this.tip.textContent = over ? tr("{told}; {kind}: {why}", { told: said, kind: kindText(over.kind), why: this.why(over) }) : said;
   }
 
   key(event) {

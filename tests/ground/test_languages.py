@@ -19,19 +19,21 @@ from oco2_outliers.ground.languages import LANGUAGES, Catalogue, Language, langu
 from oco2_outliers.page.html import page_html, program
 
 PACKAGE = Path(importlib.util.find_spec("oco2_outliers").origin).parent
-STATIC, OTHERS, PARTS = PACKAGE / "static", LANGUAGES[1:], ("program", "told", "reasons")
+STATIC, OTHERS, PARTS = PACKAGE / "static", LANGUAGES[1:], ("program", "told", "reasons", "stretches")
 NOUNS = ("row", "peak", "tile", "picture")  # what one row of a page is
 AGREEING = {"isolated", "flagged", "selected", "flagged [peak]", "selected [peak]"}
 # Rooms whose texts are shown by the pages and commands that speak all languages.
 SHOWN = ("isolation/reporting", "isolation/choosing", "isolation/tails", "isolation/contexts", "page/digests",
          "page/content", "page/verdict", "page/tiles", "page/thumbnails", "page/peak_tracks", "page/report_facts",
-         "page/report_parts", "page/report_figures", "plumes/screening", "plumes/describing", "soundings/surroundings")
+         "page/report_parts", "page/report_figures", "plumes/screening", "plumes/describing", "soundings/surroundings",
+         "page/series_content", "page/gallery_content", "page/field_summaries", "page/album_tables",
+         "picture_gallery", "series/readings", "series/deciding")
 # Texts there that stand in files or errors, or that Python never shows in words.
 NOT_SHOWN = re.compile(r"silhouette is|^(sounding_id|xco2|score)\b|KDD|PAKDD|Chevallier|Hoaglin|Physica|ICDM|"
                        r"Bréon|column-averaged dry|coronavirus|Theiler|surrogate data|[{}<>=]|;.*:|"
                        r"spreads off the neighbours|"
                        r"^odd soundings$|^index |must be|latitude|or place not drawn|^factor on eps$|"
-                       r"rows that were drawn|"
+                       r"rows that were drawn|contains \"a\"|^time of the index$|"
                        r"^each against its neighbours on the track; the run used eps$")
 
 
@@ -95,19 +97,28 @@ def texts_of(name: str) -> set[str]:
         found |= set(NOUNS) if re.fullmatch(r"\w+\.noun", code) else literals(code)
     for match in re.finditer(r"const (?:HELD|POINTS) = \[([^\]]*)\]", text):
         found |= literals(match[1])
+    if name == "series.js":
+        found |= kinds_of_series()
     if name == "filter.js":
         found |= literals(text[text.index("const hint"):text.index("const values = {")]) - {"text"}
     return found
 
 
+def kinds_of_series() -> set[str]:
+    """The kinds of stretches that have a colour of their own on the page of series."""
+    text = (STATIC / "series.js").read_text("utf-8")
+    told = text[text.index("const KIND_COLOURS"):text.index("const LOWER")]
+    return {quoted or plain for quoted, plain in re.findall(r'(?:"([a-z ]+)"|([a-z]+)): "#', told)}
+
+
 SPOKEN = ("languages.js", "filter.js", "columns.js", "peaks.js", "runs.js", "facets.js", "footprints.js",
-          "clusterings.js", "explorer.js", "links.js")
+          "clusterings.js", "explorer.js", "links.js", "gallery.js", "fields.js", "series.js")
 _BARE = re.compile(r'(?:text|title|"aria-label"|placeholder): "([^"]*[a-z]{3}[^"]*)"')
 
 
 @pytest.mark.parametrize("name", SPOKEN)
 def test_no_word_of_a_page_passes_the_catalogue_by(name):
-    assert set(_BARE.findall((STATIC / name).read_text("utf-8"))) <= {"min_samples"}
+    assert set(_BARE.findall((STATIC / name).read_text("utf-8"))) <= {"min_samples", "alpha"}
 
 
 @cache
@@ -154,7 +165,7 @@ def pieces_of(path: Path) -> set[str]:
 def templates() -> str:
     """All English texts of Python in one, with their places."""
     told = catalogue("fr")
-    return "\n".join([*told["told"], *told["reasons"]])
+    return "\n".join(key for part in PARTS[1:] for key in told[part])
 
 
 @pytest.mark.parametrize("room", SHOWN)
@@ -183,11 +194,20 @@ def is_written(key: str) -> bool:
 
 def test_no_text_of_python_is_stale():
     told = catalogue("fr")
-    stale = {key for key in (*told["told"], *told["reasons"]) if not is_written(key)}
+    stale = {key for part in PARTS[1:] for key in told[part] if not is_written(key)}
     assert stale == set()
 
 
 # ---------------------------------------------------------------- the catalogues beside one another
+
+def test_kinds_of_stretches_are_called_alike_by_the_page_and_its_reasons():
+    for code in OTHERS:
+        told = catalogue(code)
+        kinds = kinds_of_series()
+        assert len(kinds) > 15
+        assert {kind: told["program"][kind] for kind in kinds} == {kind: told["stretches"][kind] for kind in kinds}
+        assert told["program"]["{kind}: {why}"].replace("{kind}", "{what}") == told["stretches"]["{what}: {why}"]
+
 
 def test_all_catalogues_have_the_same_keys():
     one, *others = map(catalogue, OTHERS)
@@ -249,7 +269,7 @@ def test_a_template_fits_its_own_text(text):
 def test_numbers_and_names_stay(n, name):
     for code in OTHERS:
         told = language(code)(f"{name}: dropped {n:,} rows with a fill or missing feature" if n != 1 else "1 row")
-        assert re.sub(r"\D", "", told.replace(name, "", 1)) == str(n)
+        assert re.sub(r"\D", "", told.replace(name, "", 1) if n != 1 else told) == str(n)
 
 
 def test_hostile_catalogue_stays_text():

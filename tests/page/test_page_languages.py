@@ -12,12 +12,18 @@ import pytest
 
 from oco2_outliers.cli import main
 from oco2_outliers.explorer import explore
-from oco2_outliers.ground.errors import InputError
 from oco2_outliers.ground.languages import LANGUAGES, language
 from oco2_outliers.ground.telling import LOG
+from oco2_outliers.image_clusters import cluster_pictures, odd_pictures, picture_vectors
 from oco2_outliers.main_job import isolate
 from oco2_outliers.page.report_page import report
+from oco2_outliers.page.series_content import said_in
 from oco2_outliers.peaks import find_peaks
+from oco2_outliers.picture_gallery import gallery
+from oco2_outliers.pictures.simulated import simulate_pictures
+from oco2_outliers.series.checks import check_stretches
+from oco2_outliers.series.judging import judge
+from oco2_outliers.series.simulated import FAULTS, simulate_series
 from oco2_outliers.soundings import simulate_granule
 
 OTHERS = LANGUAGES[1:]
@@ -230,7 +236,8 @@ def test_commands_write_the_same_files_in_every_language(granule, tmp_path, monk
     assert numbers[0] == numbers[1] == numbers[2] and numbers[0]
 
 
-@pytest.mark.parametrize("command", ["isolate a.csv", "explore a", "report a", "peaks a.csv"])
+@pytest.mark.parametrize("command", ["isolate a.csv", "explore a", "report a", "peaks a.csv", "images gallery a",
+                                     "series judge a.csv"])
 def test_language_that_is_not_there_is_refused_first(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([*command.split(), "--lang", "xx"]) == 2
@@ -253,8 +260,137 @@ def test_linked_results(tab, judged, peaks, tmp_path, untranslated):
         assert english not in window.run("document.body.innerText")
 
 
-def test_the_page_of_series_is_english(judged, tmp_path, monkeypatch):
-    monkeypatch.setattr("oco2_outliers.explorer.series_view", lambda result: object())
-    with pytest.raises(InputError, match="series is English: leave out lang"):
-        explore(judged[0], tmp_path / "page.html", lang="fr")
-    assert not (tmp_path / "page.html").exists()
+@pytest.fixture(scope="module")
+def readings():
+    table = simulate_series(days=10, faults=FAULTS, random_state=3).drop(columns="fault")
+    return judge(table, "energy", "3 h")
+
+
+def test_every_reason_of_a_stretch_has_a_translation(readings):
+    checked = check_stretches(readings.points[["time", "site", "channel", "value"]])
+    found = [*readings.windows["reason"], *checked["reason"]]
+    others = ["level shift of 0.5 from 1 to 1.5 m/s, medians of 1 d (limit 0.4)",
+              "drift of 0.1 per day over 2 d (limit 0.05)",
+              "out of range: 5 is below 6", "duplicate: another reading has this time, and says 5",
+              "missing: a row without a value", "missing: a reading without a time",
+              "flat line: 9 readings within 0.1 of each other, at 5 m, 2020-01-01 08:00 to 2020-01-02 09:00 "
+              "(longest ordinary run 3)",
+              "odd level: mean of 5 where 1 to 2 is usual (mean 50%, max 30%, largest step 20%)",
+              "odd spread: sd of 5 where 1 is usual (sd 100%)",
+              "odd shape: nearest window is 2020-01-01 08:00, 2.1 times farther than usual",
+              "odd shape: nearest stretch of two windows is 2020-01-01 08:00, 0.9 times as far as usual",
+              "odd shape: nearest window is 2020-01-01 08:00, 0.1 apart",
+              "odd shape: there is no other whole window to compare it with",
+              "odd mixture: its ten numbers are ordinary one by one, and seldom come together; the least ordinary is "
+              "net change, 5 (1 to 2 is usual)"]
+    assert len(set(readings.windows["kind"])) > 8
+    for code in OTHERS:
+        for reason in {*found, *others}:
+            told = said_in(language(code), reason)
+            assert told != reason and not re.search(r"\b(the|is|of|usual|reading|times|where|both)\b", told), told
+            assert re.findall(r"\d[\d.:]*", told) == re.findall(r"\d[\d.:]*", reason)
+
+
+_ENGLISH = re.compile(r"\b(the|of|with|without|pictures?|readings?|stretch(es)?|rows?|fields?|files?|usual|times)\b")
+
+
+def _half_english(seen: set[str]) -> set[str]:
+    """Texts of which a part was left; filters, errors and the reasons of pictures are English, and paths are data."""
+    return {text for text in seen if _ENGLISH.search(text) and "not_read is not missing" not in text
+            and not re.search(r"^nearest ordinary picture|No such file|not a picture|^/", text)}
+
+
+_SERIES_OPENED = """(() => { const app = window.series;
+  for (const each of document.querySelectorAll("details")) each.open = true;
+  app.setEverywhere(true); app.setAlpha(app.meta.alpha * 50); app.open(app.shown[0]);
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0))); })()"""
+_PAGE_WORDS = _ALL_WORDS.replace("for (const view of window.explorer.views) for (const axis of view.uplot.axes) "
+                                 "found.add(axis.label ?? \"\");", "")
+
+
+def test_no_english_is_left_on_the_page_of_series(tab, readings, tmp_path, untranslated):
+    seen, files = {}, {}
+    for code in LANGUAGES:
+        page = explore(readings, tmp_path / f"{code}.html", lang=code)
+        for width in (1300, 400):
+            window = tab(page.path, width, 900)
+            window.run(_SERIES_OPENED)
+            assert window.run("document.documentElement.scrollWidth <= innerWidth"), (code, width)
+        assert window.run("document.documentElement.lang") == code
+        seen[code], files[code] = set(window.run(_PAGE_WORDS)), window.run("series.csv()")
+    assert files["en"] == files["fr"] == files["es"] and files["en"].count("with p up to this alpha") > 0
+    data = {*readings.points["channel"], *readings.points["site"], "alpha", "Site"}
+    for code in OTHERS:
+        left = {text for text in _english_left(seen[code], seen["en"], data) if not text.startswith("site_1, ")}
+        assert left <= {"irregular", "irregular (1)"} and untranslated == []
+        assert _half_english(seen[code]) == set() and _half_english(seen["en"])
+
+
+def album_pages(folder, code):
+    """A gallery with every kind of remark, in a language."""
+    if not (folder / "album").exists():
+        simulate_pictures(folder / "album", n_pictures=30, odd_kinds=["desert"] * 9 + ["night"], random_state=4)
+        (folder / "album" / "notes.txt").write_text("no picture")
+    table = odd_pictures(picture_vectors(folder / "album"))
+    groups = [cluster_pictures(picture_vectors(folder / "album"), "ward", k=3, version=1)]
+    table = table.assign(latitude=12.0, brightness=range(len(table)), good=[True] * len(table), kind_of=None,
+                         note="n/a")
+    table["when"] = pd.Timestamp("2019-01-01")
+    table.loc[[3, 4], "latitude"], table.loc[5, "latitude"], table.loc[6, "when"] = -999.0, 95.0, pd.Timestamp(0)
+    table["brightness"] = table["brightness"].astype(float)
+    table.loc[2, "brightness"], table.loc[7, "brightness"], table.loc[8, "brightness"] = float("inf"), 9e5, None
+    table = pd.concat([table, table.iloc[:1].assign(path="/absent/x.jpg")], ignore_index=True)
+    return gallery(table, folder / code, clusterings=groups, lang=code)
+
+
+_GALLERY_OPENED = """(() => { const app = window.gallery;
+  for (const each of document.querySelectorAll("details")) each.open = true;
+  app.setBins("v1_label", "good"); app.setFilter("latitude > 3 and"); app.open(0); app.setSelected([0, 1]);
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0))); })()"""
+
+
+def test_no_english_is_left_in_the_gallery(tab, tmp_path, untranslated):
+    seen, files = {}, {}
+    for code in LANGUAGES:
+        made = album_pages(tmp_path, code)
+        made.told(code)
+        for width in (400, 1300):
+            window = tab(made.dive, width, 900)
+            window.run(_GALLERY_OPENED)
+            assert window.run("document.documentElement.scrollWidth <= innerWidth"), (code, width)
+        seen[code], files[code] = set(window.run(_PAGE_WORDS)), window.run("gallery.csv()")
+        window = tab(made.fields, 400, 900)
+        window.run("document.querySelector('details').open = true")
+        assert window.run("document.documentElement.scrollWidth <= innerWidth"), code
+        seen[code] |= set(window.run(_PAGE_WORDS))
+        assert window.run("document.documentElement.lang") == code
+    assert files["en"] == files["fr"] == files["es"] and untranslated == []
+    columns = set(odd_pictures(picture_vectors(tmp_path / "album")))
+    data = columns | {"v1", "v1_x", "latitude", "brightness", "good", "kind_of", "note", "when", "not_read", "n/a"}
+    for code in OTHERS:
+        left = {text for text in _english_left(seen[code], seen["en"], data)
+                if not re.search(r"^(v1_|picture_|/)|nearest ordinary picture|\.(jpg|png)\b", text)}
+        assert left <= {"No such file or directory"}, left  # the words of the system
+        assert _half_english(seen[code]) == set() and _half_english(seen["en"])
+
+
+def test_hostile_texts_stay_texts_on_the_other_pages(tab, readings, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    import oco2_outliers.explorer
+    import oco2_outliers.picture_gallery
+    from oco2_outliers.ground.languages import Language
+
+    catalogue = language("fr").catalogue
+    bad = '<img src=x onerror="window.hit=1"></script><script>window.hit=1</script>'
+    program = {key: bad if isinstance(found, str) else [bad, bad] for key, found in catalogue.program.items()}
+    parts = {part: dict.fromkeys(getattr(catalogue, part), bad) for part in ("told", "stretches")}
+    for room in (oco2_outliers.explorer, oco2_outliers.picture_gallery):
+        monkeypatch.setattr(room, "language",
+                            lambda code: Language(replace(catalogue, note=bad, program=program, **parts)))
+    made = album_pages(tmp_path, "fr")
+    explore(readings, tmp_path / "series.html", lang="fr")
+    for path in (tmp_path / "series.html", made.dive, made.fields):
+        window = tab(path)
+        assert window.run("window.hit === undefined && document.querySelectorAll('img').length === 0")
+        assert window.run("document.body.innerText.includes('onerror')")
