@@ -229,7 +229,7 @@ def _exact_sum(values: np.ndarray) -> ExactSum:
     values = values if finite.all() else values[finite]
     return ExactSum(sum(_whole(values[at : at + _CHUNK]) for at in range(0, len(values), _CHUNK)), infinite)
 
-
+# %% ../../nbs/ground/04c_order_statistics.ipynb #0b7c39b6
 def exact_sum(parts: Parts) -> ExactSum:
     """The exact sum of all values."""
     whole, infinite = 0, 0.0
