@@ -269,7 +269,8 @@ def _smallest_moves(begin, end, new, X, core2, eps2, units, first, last, boxes, 
                     gap2[j] = (new[i, j] - X[q, j]) ** 2
                     total += gap2[j]
                     most_of = max(most_of, gap2[j])
-                if core2[q] == np.inf or total * (1 - 1e-12) - most_of > eps2 * _HAIR:  # quick, and safe whatever is lost in it
+                # Quick, and safe whatever is lost in it.
+                if core2[q] == np.inf or total * (1 - 1e-12) - most_of > eps2 * _HAIR:
                     continue
                 widest, others = _widest_apart(gap2)
                 if others > eps2 * _HAIR:

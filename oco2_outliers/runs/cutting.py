@@ -24,7 +24,7 @@ def along_axis(X: np.ndarray, frame: Frame, side: int) -> np.ndarray:
 
 # %% ../../nbs/runs/12a_cutting.ipynb #2e7659e1
 class Cuts(NamedTuple):
-    """Cuts, each with two sides: below `at` along axis `side` lies `below`, else `above`. -1, -2, … are regions 0, 1, …"""
+    """Cuts: below `at` along axis `side` lies cut `below`, else cut `above`; -1, -2, … stand for regions 0, 1, …"""
 
     side: np.ndarray
     at: np.ndarray

@@ -61,7 +61,7 @@ def _own_lists(tree: RowTree, number: int, m: int, threads: int) -> tuple[np.nda
 
 
 def _search_block(shelf: Shelf, number: int, own: Any, m: int, threads: int) -> dict:
-    """Keep lists and core distances of a block; the record tells which blocks are in its lists, and how many it read."""
+    """Keep lists and core distances of a block; the record tells whose rows are in its lists, and how many it read."""
     tree, boxes = tree_on(shelf, number), boxes_on(shelf)
     index, squares = _own_lists(tree, number, m, threads)
     read = 0

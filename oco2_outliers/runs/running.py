@@ -398,7 +398,8 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
         For isolate, the same as among `parameters`. "run" and "orbit", the former values, are understood as
         `scale_over` with scope "orbit".
     memory_limit : float, optional
-        Bytes that scope "all" may take; half of what is free by default. More rows than that are searched in slabs.
+        Bytes that scope "all" may take; half of what is free by default. More rows than that are searched in blocks; on
+        a cluster it is what each task of a worker may take, 60 % of its limit by default.
     storage_options : mapping, optional
         For the filesystems, on the workers too. Better leave it out: then each process finds its own credentials.
     progress : bool, default False

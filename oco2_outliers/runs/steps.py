@@ -155,7 +155,8 @@ def _found(line: Mapping, shelf: Shelf) -> dict:
     if "error" in line:
         raise InputError(f"{line['name']}: {line['error']}")
     if line["version"] != VERSION:
-        raise InputError(f"a worker has oco2_outliers {line['version']}, this process {VERSION}: install the same on all")
+        raise InputError(f"a worker has oco2_outliers {line['version']}, this process {VERSION}: install the same on "
+                         "all")
     return line["found"]
 
 
