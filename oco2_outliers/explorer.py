@@ -84,9 +84,9 @@ class ExplorerPage:
         return self.told()
 
 # %% ../nbs/07_explorer.ipynb #44988069
-def _series_page(view: SeriesView, path: Path, title: str, max_mb: float) -> ExplorerPage:
+def _series_page(view: SeriesView, path: Path, title: str | None, max_mb: float, tell: Language) -> ExplorerPage:
     """Write the page of a judged series."""
-    text = series_html(view, title)
+    text = series_html(view, title, tell)
     if len(text) > max_mb * 1e6:
         raise InputError(f"{counted(len(view.points), 'reading')} make a page of {len(text) / 1e6:.0f} MB, and max_mb "
                          f"is {max_mb:g}: allow more (--max-mb), or show fewer channels or a shorter time")
@@ -201,9 +201,7 @@ def explore(result: Any, out: str | os.PathLike = "explorer.html", *, title: str
     if readings is not None:
         if columns is not None or xy is not None:
             raise InputError("a result of sensor series has no columns to choose and no plane: leave out columns, xy")
-        if tell.code != "en":
-            raise InputError("the page of sensor series is English: leave out lang (--lang)")
-        return _series_page(readings, Path(out), title or "Sensor series", max_mb)
+        return _series_page(readings, Path(out), title, max_mb, tell)
     source, content = content_of(result, options)
     if "path" in source.table:
         refuse_overwriting([os.path.join(picture_root, str(path)) for path in source.table["path"]], out)

@@ -16,13 +16,14 @@ import numpy as np
 
 from .ground.errors import InputError, printable
 from .ground.files import whole_folder
+from .ground.languages import Language, language
 from .ground.numbers import whole_number
 from .ground.overwriting import refuse_overwriting
 from .ground.words import counted
 from .page.album_sheets import album_sheets, tiling_of
 from .page.album_tables import AlbumTable, album_table, with_paths, with_versions
 from .page.field_summaries import describe_fields
-from .page.gallery_content import fields_content, gallery_content
+from .page.gallery_content import fields_content, fields_in_language, gallery_content, gallery_in_language
 from .page.html import page_bytes, page_end, page_head, page_json
 from .pictures.reading import MAX_PIXELS, check_max_pixels
 
@@ -81,9 +82,15 @@ class GalleryPages:
         return (f'<iframe title="Gallery" srcdoc="{page}" style="width: 100%; height: {height}px; border: 0" '
                 'loading="lazy"></iframe>')
 
+    def told(self, lang: str = "en") -> str:
+        """What was written, in one line of a language."""
+        tell = language(lang)
+        gone = tell(f", {len(self.not_read):,} of them grey") if self.not_read else ""
+        many = tell(counted(self.n_pictures, "picture"))
+        return f"{self.dive}: {many}{gone}, {self.n_bytes / 1e6:.2g} MB; {self.fields}"
+
     def __str__(self) -> str:
-        gone = f", {len(self.not_read):,} of them grey" if self.not_read else ""
-        return f"{self.dive}: {counted(self.n_pictures, 'picture')}{gone}, {self.n_bytes / 1e6:.2g} MB; {self.fields}"
+        return self.told()
 
 # %% ../nbs/12_gallery.ipynb #33caf04d
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ class _Choices:
     """What the caller of `gallery` may choose about reading and drawing."""
 
     title: str
+    tell: Language
     tile: tuple[int, int] | None
     quality: int
     n_jobs: int | None
@@ -128,14 +136,15 @@ def _write_pages(scratch: Path, album: AlbumTable, choices: _Choices) -> AlbumTa
     """Write both pages into a folder; gives the table as they show it."""
     with open(scratch / DIVE, "w", encoding="utf-8") as file:
         doing = f"Unpacking {counted(len(album.table), 'picture')} ..."
-        file.write(page_head(choices.title, doing, "gallery"))
+        file.write(page_head(choices.title, doing, "gallery", choices.tell))
         tiling, reasons = _write_sheets(file, album.table["path"].tolist(), choices)
         album = _with_reasons(album, reasons)
-        meta, data = gallery_content(album, tiling, choices.title)
+        content, data = gallery_content(album, tiling, choices.title)
+        meta = gallery_in_language(content, choices.tell, titled=True)
         file.write(page_json("gallery-meta", meta) + page_bytes("gallery-data", data) + page_end("gallery"))
-    title = f"{choices.title}: fields"
-    (scratch / FIELDS).write_text(page_head(title, "Reading ...", "fields") +
-                                  page_json("fields-meta", fields_content(album, title)) + page_end("fields"), "utf-8")
+    told = fields_in_language(fields_content(album, f"{choices.title}: fields"), choices.tell)
+    (scratch / FIELDS).write_text(page_head(told["title"], "Reading ...", "fields", choices.tell) +
+                                  page_json("fields-meta", told) + page_end("fields"), "utf-8")
     return album
 
 # %% ../nbs/12_gallery.ipynb #33caf069
@@ -148,7 +157,7 @@ def _sources_of(table: Any, album: AlbumTable) -> list[Any]:
 def gallery(table: Any, out: str | os.PathLike, source: str | os.PathLike | None = None,
             clusterings: Sequence[Any] = (), *, title: str = "Gallery", tile: tuple[int, int] | None = None,
             quality: int = 75, n_jobs: int | None = -1, progress: bool = False,
-            max_pixels: int = MAX_PIXELS) -> GalleryPages:
+            max_pixels: int = MAX_PIXELS, lang: str = "en") -> GalleryPages:
     """Write all pictures of a table as two pages for a browser with no network.
 
     Parameters
@@ -177,6 +186,9 @@ def gallery(table: Any, out: str | os.PathLike, source: str | os.PathLike | None
         Show a progress bar.
     max_pixels : int, default 100,000,000
         A larger picture is not unfolded and becomes a grey tile.
+    lang : str, default "en"
+        Language of the words: "en", "fr" or "es". Names of fields, ids, values and the exported file are the same in
+        each.
 
     Returns
     -------
@@ -204,8 +216,9 @@ def gallery(table: Any, out: str | os.PathLike, source: str | os.PathLike | None
     >>> print(gallery(table, place / "pages").n_pictures)
     4
     """
-    choices = _Choices(str(title), tile, whole_number("quality", quality, 1, 100), n_jobs, progress,
-                       check_max_pixels(max_pixels))
+    tell = language(lang)
+    choices = _Choices(tell(title) if title == "Gallery" else str(title), tell, tile,
+                       whole_number("quality", quality, 1, 100), n_jobs, progress, check_max_pixels(max_pixels))
     album = album_table(table, n_jobs, progress, choices.max_pixels)
     album = with_versions(AlbumTable(with_paths(album.table, source), album.notes), clusterings)
     refuse_overwriting(_sources_of(table, album), out, [DIVE, FIELDS])

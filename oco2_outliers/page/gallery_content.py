@@ -5,13 +5,14 @@
 # %% ../../nbs/page/13_gallery_content.ipynb #d8d82007
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..albums.reading import names_in
+from ..ground.languages import Language
 from ..ground.words import counted
 from .album_sheets import Tiling
 from .album_tables import AlbumTable, texts_of
@@ -25,6 +26,7 @@ from oco2_outliers.page.field_summaries import (
     remarks_on,
 )
 from .packing import Pack, encode
+from .translating import told_column
 from .views import finite_column, is_plain_number
 
 # %% auto #0
@@ -173,3 +175,34 @@ def fields_content(album: AlbumTable, title: str) -> dict[str, Any]:
     return {"n": len(table), "title": title, "fields": fields, "flagged": "outlier" in table, "notes": album.notes,
             "subtitle": f"{counted(len(fields), 'field')} of {counted(len(table), 'picture')}; "
                         f"{counted(odd, 'field')} with a remark"}
+
+# %% ../../nbs/page/13_gallery_content.ipynb #ad03d86f
+def _told_head(meta: Mapping[str, Any], tell: Language, titled: bool) -> dict[str, Any]:
+    """What both pages have: title, subtitle, notes and the words of their programs."""
+    return {**meta, "title": meta["title"] if titled else tell(meta["title"]), "subtitle": tell(meta["subtitle"]),
+            "notes": [*map(tell, meta["notes"]), tell.catalogue.note], "language": tell.for_page()}
+
+
+def gallery_in_language(meta: Mapping[str, Any], tell: Language, titled: bool = False) -> dict[str, Any]:
+    """The description of a gallery in a language; `titled` where somebody gave the title."""
+    if tell.code == "en":
+        return dict(meta)
+    maps = [each | {"label": tell.tried(each["label"]) or each["label"]} for each in meta["maps"]]
+    return _told_head(meta, tell, titled) | {
+        "columns": [told_column(info, tell) | {"label": info["label"]} for info in meta["columns"]], "maps": maps}
+
+# %% ../../nbs/page/13_gallery_content.ipynb #2e9ee8ba
+def _told_field(each: Mapping[str, Any], tell: Language) -> dict[str, Any]:
+    """One card of the overview in a language."""
+    told = {**each, "kind": tell(each["kind"]), "remarks": [tell(remark) for remark in each["remarks"]],
+            "facts": [[tell(name), tell.number(value)] for name, value in each["facts"]]}
+    if each["kind"] != "yes or no" or "words" not in each:
+        return told
+    return told | {"words": each["words"] | {"words": [tell(word) for word in each["words"]["words"]]}}
+
+
+def fields_in_language(meta: Mapping[str, Any], tell: Language) -> dict[str, Any]:
+    """The description of the overview in a language; the title is that of the gallery, in its language already."""
+    if tell.code == "en":
+        return dict(meta)
+    return _told_head(meta, tell, False) | {"fields": [_told_field(each, tell) for each in meta["fields"]]}

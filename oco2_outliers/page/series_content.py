@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError, printable
+from ..ground.languages import PLAIN, Language
 from ..ground.words import counted
 from .html import page_bytes, page_end, page_head, page_json
 from .packing import Pack, encode
@@ -174,13 +175,25 @@ def series_content(view: SeriesView, title: str = "Sensor series") -> tuple[dict
             "notes": [printable(note) for note in [*view.notes, *notes]]}
     return meta, pack.compressed()
 
+# %% ../../nbs/page/08_series_content.ipynb #9622704d
+def series_in_language(meta: Mapping[str, Any], tell: Language, titled: bool = False) -> dict[str, Any]:
+    """The description of a page of series in a language; `titled` where somebody gave the title."""
+    if tell.code == "en":
+        return dict(meta)
+    windows = [info | {"said": [tell.reason(word) for word in info["words"]]} if info["name"] == "reason" else info
+               for info in meta["windows"]]
+    return {**meta, "title": meta["title"] if titled else tell(meta["title"]), "subtitle": tell(meta["subtitle"]),
+            "alpha_words": tell(meta["alpha_words"]), "windows": windows,
+            "notes": [*map(tell, meta["notes"]), tell.catalogue.note], "language": tell.for_page()}
+
 # %% ../../nbs/page/08_series_content.ipynb #7cbfe077
-def series_html(view: SeriesView, title: str = "Sensor series") -> str:
+def series_html(view: SeriesView, title: str | None = None, tell: Language = PLAIN) -> str:
     """The whole page as text."""
-    meta, data = series_content(view, title)
+    content, data = series_content(view) if title is None else series_content(view, title)
+    meta = series_in_language(content, tell, title is not None)
     doing = f"Unpacking {counted(meta['n'], 'reading')} ..."
-    return (page_head(title, doing, "series") + page_json("series-meta", meta) + page_bytes("series-data", data)
-            + page_end("series"))
+    return (page_head(meta["title"], doing, "series", tell) + page_json("series-meta", meta)
+            + page_bytes("series-data", data) + page_end("series"))
 
 # %% ../../nbs/page/08_series_content.ipynb #7cbfe085
 _RATE = "false alarms for each channel and month"

@@ -17,7 +17,7 @@ __all__ = []
 _REASONS = ("reason", "local_reason", "global_reason", "suspect", "sentence")
 
 
-def _column(info: dict[str, Any], tell: Language) -> dict[str, Any]:
+def told_column(info: dict[str, Any], tell: Language) -> dict[str, Any]:
     """A column with its label, and beside the words of reasons what is shown for them."""
     told = info | {"label": tell.tried(info["label"]) or info["label"]}
     if info["name"] in _REASONS and "words" in info:
@@ -54,5 +54,5 @@ def in_language(meta: Mapping[str, Any], tell: Language, titled: bool = False) -
     notes = [*map(tell, meta["notes"]), tell.catalogue.note]
     return {**meta, **_parts(meta, tell), "title": meta["title"] if titled else tell(meta["title"]),
             "subtitle": tell(meta["subtitle"]), "notes": notes, "words": _words(meta["words"], tell),
-            "view": _view(meta["view"], tell), "columns": [_column(info, tell) for info in meta["columns"]],
+            "view": _view(meta["view"], tell), "columns": [told_column(info, tell) for info in meta["columns"]],
             "language": tell.for_page()}

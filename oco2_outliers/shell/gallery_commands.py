@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from ..ground.errors import printable
-from .options import width_and_height
+from ..ground.languages import language
+from .options import Lang, width_and_height
 from .projects import Mode, ProjectCommand, ProjectDir
 from .run_files import CommandApp
 from .tables import local_path, say_notes
@@ -37,15 +38,16 @@ def _gallery_command(
                                              "pictures, 48 to 192 wide by their number.")] = None,
     quality: Annotated[int, typer.Option(help="Of the small pictures.", min=1, max=100)] = 75,
     jobs: Annotated[int, typer.Option(help="Threads that read pictures; -1 is one a core.")] = -1,
-    project_dir: ProjectDir = None, mode: Mode = None,
+    lang: Lang = "en", project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Write all pictures as one offline page (bins, map, filter, lasso), and all fields as another."""
     from oco2_outliers.albums.clusterings import load_clustering
     from oco2_outliers.picture_gallery import gallery
 
+    tell = language(lang)
     folder, size = local_path(out), None if tile is None else width_and_height("tile", tile)
     versions = [load_clustering(path) for path in clustering or ()]
     pages = gallery(table, folder, source, versions, title=title, tile=size, quality=quality, n_jobs=jobs,
-                    progress=True)
-    say_notes(pages.notes)
-    print(f"wrote {printable(str(pages))}")
+                    progress=True, lang=lang)
+    say_notes(list(map(tell, pages.notes)))
+    print(tell(f"wrote {printable(pages.told(lang))}"))

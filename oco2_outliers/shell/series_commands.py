@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..ground.errors import InputError, printable
+from ..ground.languages import language
 from ..ground.numbers import shown
 from ..ground.words import counted
 from ..runs.tasks import names_from
@@ -248,6 +249,8 @@ def _check_command(
 _FolderOut = Annotated[str, typer.Option("--out", help="Folder for the result; or a table of its stretches: .csv, "
                                          ".json or .parquet.")]
 _Page = Annotated[str | None, typer.Option("--page", help="Write it as an HTML page, too, which works offline.")]
+_PageLang = Annotated[str, typer.Option("--lang", help="Language of the page: en, fr or es; files and what is printed "
+                                        "stay English.")]
 _Alpha = Annotated[float, typer.Option(help="False alarms for each channel and month that are put up with.")]
 _Calibrate = Annotated[str, typer.Option(help="Where p-values come from: surrogates (chance series like the readings), "
                                          "clean (readings in order, see --history), or none.")]
@@ -286,7 +289,7 @@ def _judge_command(
     inputs: _Inputs, out: _FolderOut = "judged", page: _Page = None, detector: _Detector = "forest",
     window: _Window = "auto", k: _K = 5, alpha: _Alpha = 0.01, causal: _Causal = False, config: _Config = None,
     model: _Model = None, calibrate: _Calibrate = "surrogates", history: _History = None, random_state: Seed = 0,
-    sort: _Sort = "auto",
+    sort: _Sort = "auto", lang: _PageLang = "en",
     time: _Time = None, value: _Value = None, site: _Site = None, channel: _Channel = None, step: _Step = None,
     timezone: _Zone = None, time_format: _TimeFormat = None, only_site: _OnlySite = None,
     only_channel: _OnlyChannel = None, encoding: Encoding = None, separator: Separator = None,
@@ -300,6 +303,7 @@ def _judge_command(
 
     asked = _asked(inputs, time, value, site, channel, step, timezone, time_format, (only_site, only_channel),
                    (encoding, separator, decimal))
+    language(lang)  # a wrong one is refused before the work
     if sort not in ("auto", "oddest", "time"):
         raise InputError(f"--sort must be oddest or time, not {shown(printable(sort))}")
     target, html = _target_of(asked, out), _page_of(asked, page)
@@ -315,7 +319,7 @@ def _judge_command(
         print(f"next: oco2-outliers explore {shlex.quote(out)}")
     keep_table(found.windows, target)
     if html is not None:
-        print(explore(found, html))
+        print(explore(found, html, lang=lang))
 
 # %% ../../nbs/shell/28_series_commands.ipynb #4888809a
 @series_app.command("learn")

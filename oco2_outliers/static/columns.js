@@ -163,7 +163,8 @@ const rgba = (text) => {
 };
 const packed = ([r, g, b], alpha = 255) => ((alpha << 24) | (b << 16) | (g << 8) | r) >>> 0;
 const count = grouped;
-const plural = (n, word) => (SPEECH.code === "en" ? `${count(n)} ${word}${n === 1 ? "" : "s"}` : tr(`{n} ${word}`, { n }));
+const manyOf = (word) => (word.endsWith("ch") ? `${word}es` : word.replace(/([^aeiou])y$/, "$1ie") + "s");
+const plural = (n, word) => (SPEECH.code === "en" ? `${count(n)} ${n === 1 ? word : manyOf(word)}` : tr(`{n} ${word}`, { n }));
 
 const DAY = 86400000;
 

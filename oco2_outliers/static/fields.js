@@ -1,5 +1,5 @@
-// The overview of fields: what is in every column of a table, as bars and in words. It stands below columns.js in one
-// module. Text reaches the document through textContent only.
+// The overview of fields: what is in every column of a table, as bars and in words. It stands below languages.js
+// and columns.js in one module. Text reaches the document through textContent only.
 
 export class Fields extends Page {
   constructor(root, meta) {
@@ -16,7 +16,7 @@ export class Fields extends Page {
   build() {
     const { meta } = this;
     this.root.className = "ox gx";
-    const theme = element("button", { type: "button", class: "ox-button", text: "Light / dark", onclick: () => this.turn() });
+    const theme = element("button", { type: "button", class: "ox-button", text: tr("Light / dark"), onclick: () => this.turn() });
     this.list = element("div", { class: "gx-fields" });
     this.counted = element("output", { class: "ox-count", "aria-live": "polite" });
     this.root.append(
@@ -26,30 +26,30 @@ export class Fields extends Page {
   }
 
   buildControls() {
-    this.search = element("input", { type: "text", spellcheck: "false", autocomplete: "off", placeholder: "part of a name", "aria-label": "Fields whose name contains" });
+    this.search = element("input", { type: "text", spellcheck: "false", autocomplete: "off", placeholder: tr("part of a name"), "aria-label": tr("Fields whose name contains") });
     this.search.addEventListener("input", () => this.setSearch(this.search.value));
-    const sorts = [["table", "as in the table"], ["remarks", "with remarks first"], ["missing", "most missing first"], ["name", "by name"]];
-    const sort = choice("Order", sorts.map(([name, label]) => ({ name, label })), "table", (value) => this.setSorting(value));
-    const marks = [{ name: "odd", label: "values far from the rest" }, ...(this.meta.flagged ? [{ name: "flag", label: "odd pictures" }] : [])];
-    const mark = choice("In orange", marks, "odd", (value) => this.setMark(value));
+    const sorts = [["table", tr("as in the table")], ["remarks", tr("with remarks first")], ["missing", tr("most missing first")], ["name", tr("by name")]];
+    const sort = choice(tr("Order"), sorts.map(([name, label]) => ({ name, label })), "table", (value) => this.setSorting(value));
+    const marks = [{ name: "odd", label: tr("values far from the rest") }, ...(this.meta.flagged ? [{ name: "flag", label: tr("odd pictures") }] : [])];
+    const mark = choice(tr("In orange"), marks, "odd", (value) => this.setMark(value));
     const steep = element("input", { type: "checkbox" });
     steep.addEventListener("change", () => this.setSteep(steep.checked));
-    return element("div", { class: "ox-controls gx-controls" }, element("div", { class: "gx-choices" }, this.labelled("Name", this.search), this.labelled("Order", sort),
-      this.labelled("In orange", mark), element("label", { class: "ox-item" }, steep, "small bars taller (logarithm)"), this.counted));
+    return element("div", { class: "ox-controls gx-controls" }, element("div", { class: "gx-choices" }, this.labelled(tr("Name"), this.search), this.labelled(tr("Order"), sort),
+      this.labelled(tr("In orange"), mark), element("label", { class: "ox-item" }, steep, tr("small bars taller (logarithm)")), this.counted));
   }
 
   buildLegend() {
     const item = (kind, text) => element("span", { class: "ox-item" }, element("span", { class: `ox-swatch gx-swatch ${kind}` }), text);
     this.orange = element("span", { text: "" });
-    return element("div", { class: "ox-legend" }, item("ox-rest", "pictures with such a value"), element("span", { class: "ox-item" },
+    return element("div", { class: "ox-legend" }, item("ox-rest", tr("pictures with such a value")), element("span", { class: "ox-item" },
       element("span", { class: "ox-swatch gx-swatch ox-odd" }), this.orange));
   }
 
   buildHelp() {
-    const lines = ["Each card is a column of the table. A bar says how many pictures have such a value; the line above it says how many have none.",
-      "Remarks in orange boxes name what looks wrong: marks for missing such as -999, infinite values, values far from the rest, ids that are there twice. Nothing was mended.",
-      "A value is far from the rest when it lies beyond the quartiles by more than three times their distance. Marks for missing and infinite values have no bar; a line below the bars counts them."];
-    return element("details", { class: "ox-panel gx-help" }, element("summary", { text: "Help" }), ...lines.map((text) => element("p", { text })));
+    const lines = [tr("Each card is a column of the table. A bar says how many pictures have such a value; the line above it says how many have none."),
+      tr("Remarks in orange boxes name what looks wrong: marks for missing such as -999, infinite values, values far from the rest, ids that are there twice. Nothing was mended."),
+      tr("A value is far from the rest when it lies beyond the quartiles by more than three times their distance. Marks for missing and infinite values have no bar; a line below the bars counts them.")];
+    return element("details", { class: "ox-panel gx-help" }, element("summary", { text: tr("Help") }), ...lines.map((text) => element("p", { text })));
   }
 
   // ------------------------------------------------ choices
@@ -86,19 +86,19 @@ export class Fields extends Page {
   fill() {
     const fields = this.chosen();
     this.charts = [];
-    this.orange.textContent = this.mark === "odd" ? "values far from the rest" : "odd pictures";
+    this.orange.textContent = this.mark === "odd" ? tr("values far from the rest") : tr("odd pictures");
     this.list.replaceChildren(...fields.map((field) => this.cardOf(field)));
-    this.counted.textContent = `${count(fields.length)} of ${plural(this.meta.fields.length, "field")}`;
+    this.counted.textContent = tr("{n} of {rows}", { n: fields.length, rows: plural(this.meta.fields.length, "field") });
     this.drawAll();
   }
 
   cardOf(field) {
     const { n } = this.meta;
     const card = element("section", { class: "ox-panel gx-field", "aria-label": field.name }, element("div", {}, element("h2", { text: field.name }),
-      element("p", { class: "ox-sub", text: `${field.kind}; ${field.missing ? `${count(field.missing)} of ${count(n)} missing` : "none missing"}` })));
+      element("p", { class: "ox-sub", text: `${field.kind}; ${field.missing ? tr("{n_missing} of {n} missing", { n_missing: field.missing, n }) : tr("none missing")}` })));
     const bar = element("span");
     bar.style.width = `${(100 * field.missing) / n}%`;
-    card.append(element("div", { class: "gx-missing", title: `${count(field.missing)} missing` }, bar));
+    card.append(element("div", { class: "gx-missing", title: tr("{n} missing", { n: field.missing }) }, bar));
     if (field.bars) card.append(...this.barsOf(field));
     else if (field.words) card.append(this.wordsOf(field.words));
     card.append(element("dl", {}, ...field.facts.map(([name, value]) => element("div", {}, element("dt", { text: name }), element("dd", { text: value })))));
@@ -108,17 +108,17 @@ export class Fields extends Page {
 
   barsOf(field) {
     const { bars, ends } = field;
-    const canvas = element("canvas", { class: "gx-chart", role: "img", "aria-label": `Bars of ${field.name} from ${ends[0]} to ${ends[1]}` });
+    const canvas = element("canvas", { class: "gx-chart", role: "img", "aria-label": tr("Bars of {name} from {low} to {high}", { name: field.name, low: ends[0], high: ends[1] }) });
     this.charts.push([canvas, bars]);
     const parts = [canvas, element("div", { class: "gx-ends" }, ...(ends[0] === ends[1] ? [element("span", { text: ends[0] })] : ends.map((text) => element("span", { text }))))];
-    if (bars.aside.all) parts.push(element("p", { class: "ox-sub", text: `${plural(bars.aside.all, "value")} without a bar: marks for missing, or infinite` }));
+    if (bars.aside.all) parts.push(element("p", { class: "ox-sub", text: tr("{rows} without a bar: marks for missing, or infinite", { rows: plural(bars.aside.all, "value") }) }));
     return parts;
   }
 
   wordsOf(words) {
     if (words.all[0] === 1 && words.others) {
-      const some = words.words.slice(0, 3).map((word) => element("div", {}, element("span", { class: "gx-long", text: word || "(empty)", title: word })));
-      return element("div", { class: "gx-words" }, element("p", { class: "ox-sub", text: "all different, such as" }), ...some);
+      const some = words.words.slice(0, 3).map((word) => element("div", {}, element("span", { class: "gx-long", text: word || tr("(empty)"), title: word })));
+      return element("div", { class: "gx-words" }, element("p", { class: "ox-sub", text: tr("all different, such as") }), ...some);
     }
     const most = Math.max(...words.all, 1);
     const lines = words.words.map((word, k) => {
@@ -126,9 +126,9 @@ export class Fields extends Page {
       bar.style.width = `${(100 * words.all[k]) / most}%`;
       const share = (100 * words.flag[k]) / words.all[k];
       if (this.mark === "flag" && share) bar.style.background = `linear-gradient(to right, ${this.colours?.["--odd"] ?? "#d55e00"} ${share}%, ${this.colours?.["--rest"] ?? "#56b4e9"} ${share}%)`;
-      return element("div", {}, element("span", { text: word || "(empty)", title: word }), bar, element("span", { text: count(words.all[k]) }));
+      return element("div", {}, element("span", { text: word || tr("(empty)"), title: word }), bar, element("span", { text: count(words.all[k]) }));
     });
-    if (words.others) lines.push(element("p", { class: "ox-sub", text: `and ${plural(words.others, "other value")} of ${plural(words.other_rows, "picture")}` }));
+    if (words.others) lines.push(element("p", { class: "ox-sub", text: tr("and {values} of {rows}", { values: plural(words.others, "other value"), rows: plural(words.other_rows, "picture") }) }));
     return element("div", { class: "gx-words" }, ...lines);
   }
 
@@ -179,11 +179,12 @@ function startFields() {
   const place = document.getElementById("fields");
   try {
     const meta = JSON.parse(document.getElementById("fields-meta").textContent);
+    speak(meta.language);
     place.replaceChildren();
     window.fields = new Fields(place, meta);
     noteFirstPicture();
   } catch (error) {
-    place.textContent = `The overview could not start: ${error.message}`;
+    place.textContent = tr("The overview could not start: {why}", { why: error.message });
     throw error;
   }
 }

@@ -1,5 +1,5 @@
-// The gallery: every picture of a table as a tile, in bins of two fields or on a map. It stands below filter.js and
-// columns.js in one module. Text reaches the document through textContent only.
+// The gallery: every picture of a table as a tile, in bins of two fields or on a map. It stands below languages.js,
+// filter.js and columns.js in one module. Text reaches the document through textContent only.
 
 const BOLD = '600 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const SMALL_FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
@@ -92,24 +92,24 @@ function binsOfKinds(column, n) {
   const sizes = new Map();
   for (let i = 0; i < n; i++) if (!gone(key(i))) sizes.set(key(i), (sizes.get(key(i)) ?? 0) + 1);
   const bySize = [...sizes.keys()].sort((a, b) => sizes.get(b) - sizes.get(a) || a - b);
-  const nameOf = (value) => (column.kind === "text" ? column.words[value - 1] : column.kind === "bool" ? (value ? "yes" : "no")
-    : groups && value === -1 ? "none" : String(value));
+  const nameOf = (value) => (column.kind === "text" ? column.words[value - 1] : column.kind === "bool" ? (value ? tr("yes") : tr("no"))
+    : groups && value === -1 ? tr("none") : String(value));
   const compare = column.kind === "text" ? (a, b) => nameOf(a).localeCompare(nameOf(b), "en", { numeric: true })
     : column.kind === "bool" ? (a, b) => b - a : (a, b) => (groups && (a === -1) !== (b === -1) ? (a === -1 ? 1 : -1) : a - b);
   const own = bySize.slice(0, bySize.length > MOST_BINS ? MOST_BINS - 1 : MOST_BINS).sort(compare);
   const names = own.map(nameOf);
   const place = new Map(own.map((value, k) => [value, k]));
   const others = bySize.length - own.length;
-  if (others) names.push(`${count(others)} others`);
+  if (others) names.push(tr("{n} others", { n: others }));
   const of = Int32Array.from({ length: n }, (_, i) => (gone(key(i)) ? names.length : place.get(key(i)) ?? own.length));
   const plain = column.kind === "text" ? names : names.map((name) => `${column.name} ${name}`);
-  return { of, names: [...names, "missing"], full: [...plain, `${column.name} missing`], kept: false };
+  return { of, names: [...names, tr("missing")], full: [...plain, tr("{name} missing", { name: column.name })], kept: false };
 }
 
 function binsOfNumbers(column, n, asked) {
   const values = column.plot;
   const sorted = Float64Array.from(values.filter((value) => Number.isFinite(value))).sort();
-  if (!sorted.length) return { of: new Int32Array(n), names: ["missing"], kept: false };
+  if (!sorted.length) return { of: new Int32Array(n), names: [tr("missing")], kept: false };
   const at = (share) => sorted[Math.min(sorted.length - 1, Math.round(share * (sorted.length - 1)))];
   let [low, high] = [at(0.01), at(0.99)];
   if (high <= low) [low, high] = [sorted[0], sorted.at(-1)];
@@ -121,12 +121,12 @@ function binsOfNumbers(column, n, asked) {
   const told = column.kind === "time" ? (value) => iso(value).slice(0, step >= DAY ? 10 : step >= 60000 ? 16 : 19)
     : (value) => brief(Number(value.toPrecision(12)));
   const edge = (k) => told((first + k) * step);
-  const names = Array.from({ length: size }, (_, k) => (column.kind === "time" ? edge(k) : `${edge(k)} to ${edge(k + 1)}`));
-  if (sorted[0] < first * step) names[0] = `below ${edge(1)}`;
-  if (sorted.at(-1) >= (first + size) * step) names[size - 1] = `${edge(size - 1)} or more`;
+  const names = Array.from({ length: size }, (_, k) => (column.kind === "time" ? edge(k) : tr("{from} to {to}", { from: edge(k), to: edge(k + 1) })));
+  if (sorted[0] < first * step) names[0] = tr("below {edge}", { edge: edge(1) });
+  if (sorted.at(-1) >= (first + size) * step) names[size - 1] = tr("{edge} or more", { edge: edge(size - 1) });
   const of = Int32Array.from(values, (value) => (Number.isNaN(value) ? size
     : Math.max(0, Math.min(size - 1, Math.floor(value / step + 1e-9) - first))));
-  return { of, names: [...names, "missing"], kept: true };
+  return { of, names: [...names, tr("missing")], kept: true };
 }
 
 // ---------------------------------------------------------------- where the tiles lie, in units of a tile's width
@@ -206,8 +206,7 @@ class Stage {
     this.app = app;
     this.canvas = element("canvas", { class: "gx-canvas", "aria-hidden": "true" });
     this.marks = element("canvas", { class: "gx-canvas", "aria-hidden": "true" });
-    this.area = element("div", { class: "gx-stage", tabindex: "0", role: "application", "aria-label": "All pictures. Arrows go from picture to picture, "
-      + "Enter selects, plus and minus zoom, 0 shows all, L is the lasso." }, this.canvas, this.marks);
+    this.area = element("div", { class: "gx-stage", tabindex: "0", role: "application", "aria-label": tr("All pictures. Arrows go from picture to picture, Enter selects, plus and minus zoom, 0 shows all, L is the lasso.") }, this.canvas, this.marks);
     this.hover = -1;
     this.listen();
   }
@@ -716,7 +715,7 @@ export class Gallery extends RowPage {
   }
 
   nameOf(i) {
-    return this.idColumn?.text(i) || `picture ${i}`;
+    return this.idColumn?.text(i) || tr("picture {k}", { k: i });
   }
 
   isOdd(i) {
@@ -730,15 +729,15 @@ export class Gallery extends RowPage {
     const id = `gx${(serial += 1)}`;
     this.root.className = "ox gx";
     this.stage = new Stage(this);
-    const theme = element("button", { type: "button", class: "ox-button", text: "Light / dark", onclick: () => this.turn() });
+    const theme = element("button", { type: "button", class: "ox-button", text: tr("Light / dark"), onclick: () => this.turn() });
     this.tip = element("p", { class: "ox-tip", "aria-live": "polite" });
     this.legend = element("div", { class: "ox-legend" });
-    this.card = element("section", { class: "ox-panel gx-card", "aria-label": "The picture that is open" });
+    this.card = element("section", { class: "ox-panel gx-card", "aria-label": tr("The picture that is open") });
     this.root.append(
       element("header", { class: "ox-top" }, element("div", {}, element("h1", { text: meta.title }), element("p", { class: "ox-sub", text: meta.subtitle })), theme),
       this.buildControls(id),
       element("div", { class: "gx-main" },
-        element("section", { class: "ox-panel gx-tiles", "aria-label": "Pictures" }, this.buildTools(), this.stage.area, this.legend, this.tip),
+        element("section", { class: "ox-panel gx-tiles", "aria-label": tr("Pictures") }, this.buildTools(), this.stage.area, this.legend, this.tip),
         element("div", { class: "gx-side" }, ...(meta.maps.length ? [this.buildMini()] : []), this.card)),
       this.buildHelp(),
       element("footer", { class: "ox-notes" }, ...meta.notes.map((text) => element("p", { text }))));
@@ -756,23 +755,23 @@ export class Gallery extends RowPage {
       this[name] = value;
       this.arrange();
     };
-    const places = [{ name: "", label: "in bins" }, ...maps.map(({ name, label }) => ({ name, label: `on a map: ${label}` }))];
-    this.placeChoice = choice("Position by", places, "", (value) => this.setMap(value));
-    this.columnChoice = choice("Columns", this.fields("nothing"), view.columns, change("columnField"));
-    this.rowChoice = choice("Rows", this.fields("nothing"), view.rows, change("rowField"));
-    this.binChoice = choice("Bins", [6, 12, 25, 50].map((n) => ({ name: String(n), label: `about ${n}` })), "12", (value) => {
+    const places = [{ name: "", label: tr("in bins") }, ...maps.map(({ name, label }) => ({ name, label: tr("on a map: {label}", { label }) }))];
+    this.placeChoice = choice(tr("Position by"), places, "", (value) => this.setMap(value));
+    this.columnChoice = choice(tr("Columns"), this.fields(tr("nothing")), view.columns, change("columnField"));
+    this.rowChoice = choice(tr("Rows"), this.fields(tr("nothing")), view.rows, change("rowField"));
+    this.binChoice = choice(tr("Bins"), [6, 12, 25, 50].map((n) => ({ name: String(n), label: tr("about {n}", { n }) })), "12", (value) => {
       this.nBins = Number(value);
       this.arrange();
     });
-    const names = [...this.columns.values()].flatMap((column) => [{ name: `-${column.name}`, label: `${column.label}, highest first` },
-      { name: `+${column.name}`, label: `${column.label}, lowest first` }]);
-    this.orderChoice = choice("Order", [{ name: "", label: "as in the table" }, ...names], view.order, change("orderField"));
-    this.colourChoice = choice("Colour", [...(this.flag ? [{ name: "", label: "odd or not" }] : [{ name: "", label: "none" }]), ...this.fields("").slice(1)], view.colour,
+    const names = [...this.columns.values()].flatMap((column) => [{ name: `-${column.name}`, label: tr("{name}, highest first", { name: column.label }) },
+      { name: `+${column.name}`, label: tr("{name}, lowest first", { name: column.label }) }]);
+    this.orderChoice = choice(tr("Order"), [{ name: "", label: tr("as in the table") }, ...names], view.order, change("orderField"));
+    this.colourChoice = choice(tr("Colour"), [...(this.flag ? [{ name: "", label: tr("odd or not") }] : [{ name: "", label: tr("none") }]), ...this.fields("").slice(1)], view.colour,
       (value) => this.setColour(value));
-    const bins = [this.labelled("Columns", this.columnChoice), this.labelled("Rows", this.rowChoice), this.labelled("Bins of numbers", this.binChoice), this.labelled("Order in a bin", this.orderChoice)];
+    const bins = [this.labelled(tr("Columns"), this.columnChoice), this.labelled(tr("Rows"), this.rowChoice), this.labelled(tr("Bins of numbers"), this.binChoice), this.labelled(tr("Order in a bin"), this.orderChoice)];
     this.binControls = bins;
     return element("div", { class: "ox-controls gx-controls" },
-      element("div", { class: "gx-choices" }, ...(maps.length ? [this.labelled("Position", this.placeChoice)] : []), ...bins, this.labelled("Colour", this.colourChoice)),
+      element("div", { class: "gx-choices" }, ...(maps.length ? [this.labelled(tr("Position"), this.placeChoice)] : []), ...bins, this.labelled(tr("Colour"), this.colourChoice)),
       this.buildFilter(id));
   }
 
@@ -785,43 +784,43 @@ export class Gallery extends RowPage {
     this.filterBox.addEventListener("keydown", (event) => event.key === "Enter" && apply());
     this.filterBox.addEventListener("change", apply);
     this.counted = element("output", { class: "ox-count", "aria-live": "polite", "aria-atomic": "true" });
-    return element("div", { class: "ox-filter" }, element("label", { for: `${id}f`, text: "Filter" }), this.filterBox, this.filterError);
+    return element("div", { class: "ox-filter" }, element("label", { for: `${id}f`, text: tr("Filter") }), this.filterBox, this.filterError);
   }
 
   buildTools() {
     const button = (text, act, more = {}) => element("button", { type: "button", class: "ox-button", text, onclick: act, ...more });
-    this.lassoButton = button("Lasso", () => this.setLasso(!this.lassoing), { "aria-pressed": "false", title: "Draw around pictures; Shift adds, Alt takes away" });
-    this.allButton = button("Select all shown", () => this.selectWhere(() => true));
-    this.clearButton = button("Clear selection", () => this.setSelected([]));
-    this.exportButton = button("Export ids", () => this.download());
+    this.lassoButton = button(tr("Lasso"), () => this.setLasso(!this.lassoing), { "aria-pressed": "false", title: tr("Draw around pictures; Shift adds, Alt takes away") });
+    this.allButton = button(tr("Select all shown"), () => this.selectWhere(() => true));
+    this.clearButton = button(tr("Clear selection"), () => this.setSelected([]));
+    this.exportButton = button(tr("Export ids"), () => this.download());
     const tool = (text, label, act) => element("button", { type: "button", class: "ox-tool", text, "aria-label": label, title: label, onclick: act });
     return element("div", { class: "ox-head" }, this.counted,
       element("div", { class: "ox-buttons gx-buttons" }, this.lassoButton, this.allButton, this.clearButton, this.exportButton,
-        element("span", { class: "ox-tools" }, tool("+", "Zoom in", () => this.stage.zoom(1.5)), tool("−", "Zoom out", () => this.stage.zoom(1 / 1.5)),
-          tool("All", "Show all", () => this.stage.reset()))));
+        element("span", { class: "ox-tools" }, tool("+", tr("Zoom in"), () => this.stage.zoom(1.5)), tool("−", tr("Zoom out"), () => this.stage.zoom(1 / 1.5)),
+          tool(tr("All"), tr("Show all"), () => this.stage.reset()))));
   }
 
   buildMini() {
-    this.mini = element("canvas", { class: "gx-mini", role: "img", "aria-label": "A map of the pictures; the open one has a ring" });
+    this.mini = element("canvas", { class: "gx-mini", role: "img", "aria-label": tr("A map of the pictures; the open one has a ring") });
     const { maps } = this.meta;
     [this.miniName] = [maps[0].name];
-    this.miniChoice = choice("Small map", maps, this.miniName, (value) => {
+    this.miniChoice = choice(tr("Small map"), maps, this.miniName, (value) => {
       this.miniName = value;
       this.drawMini();
     });
     this.mini.addEventListener("click", (event) => this.openNearest(event));
-    return element("section", { class: "ox-panel", "aria-label": "Small map" }, element("div", { class: "ox-head" }, element("h2", { text: "Map" }), this.miniChoice), this.mini);
+    return element("section", { class: "ox-panel", "aria-label": tr("Small map") }, element("div", { class: "ox-head" }, element("h2", { text: tr("Map") }), this.miniChoice), this.mini);
   }
 
   buildHelp() {
-    const lines = ["A tile is a picture. Click one to see what is known of it; its nearest pictures get a green frame.",
-      "Drag to move, wheel or + and − to zoom (click the pictures first), two fingers on a touch screen. All (key 0) shows everything again.",
-      "Choose what makes columns and rows. Numbers are cut into about as many bins as you ask for; the first and the last take what lies far out.",
-      "Lasso (key L): draw around pictures to select them. Shift adds to the selection, Alt takes away. Shift and a click select one.",
-      "Export ids writes the selected pictures, or all that are shown, as CSV: number of the row in the table (from 0), id, path.",
-      `Filter, for example: ${this.meta.view.example}   or   reason contains "dark"   or   score > 2 and not copies > 0   or   not_read is not missing   or   selected`,
-      "Keys, when the pictures have the focus: arrows go to the next picture, Shift and arrows move all, Enter selects, Escape closes."];
-    return element("details", { class: "ox-panel gx-help" }, element("summary", { text: "Help" }), ...lines.map((text) => element("p", { text })));
+    const lines = [tr("A tile is a picture. Click one to see what is known of it; its nearest pictures get a green frame."),
+      tr("Drag to move, wheel or + and − to zoom (click the pictures first), two fingers on a touch screen. All (key 0) shows everything again."),
+      tr("Choose what makes columns and rows. Numbers are cut into about as many bins as you ask for; the first and the last take what lies far out."),
+      tr("Lasso (key L): draw around pictures to select them. Shift adds to the selection, Alt takes away. Shift and a click select one."),
+      tr("Export ids writes the selected pictures, or all that are shown, as CSV: number of the row in the table (from 0), id, path."),
+      tr("Filter, for example: {examples}", { examples: `${this.meta.view.example}   ${tr("or")}   reason contains "dark"   ${tr("or")}   score > 2 and not copies > 0   ${tr("or")}   not_read is not missing   ${tr("or")}   selected` }),
+      tr("Keys, when the pictures have the focus: arrows go to the next picture, Shift and arrows move all, Enter selects, Escape closes.")];
+    return element("details", { class: "ox-panel gx-help" }, element("summary", { text: tr("Help") }), ...lines.map((text) => element("p", { text })));
   }
 
   // ------------------------------------------------ arranging
@@ -895,16 +894,16 @@ export class Gallery extends RowPage {
     };
     const item = (...parts) => element("span", { class: "ox-item" }, ...parts);
     const parts = [];
-    if (this.tint && !this.tint.column) parts.push(item(swatch(this.colours["--odd"]), "odd: far from all other pictures"));
+    if (this.tint && !this.tint.column) parts.push(item(swatch(this.colours["--odd"]), tr("odd: far from all other pictures")));
     if (this.tint?.ends) {
       const bar = element("span", { class: "ox-swatch ox-bar" });
       bar.style.background = `linear-gradient(to right, ${RAMP.join()})`;
       parts.push(item(this.tint.ends[0], bar, this.tint.ends[1]));
     }
     for (const [colour, text] of this.tint?.legend ?? []) parts.push(item(...(colour ? [swatch(`rgb(${colour.join()})`)] : []), text));
-    if (this.nSelected) parts.push(item(swatch(this.colours["--pick"]), "selected"));
-    if (this.near && this.current >= 0) parts.push(item(swatch(this.colours["--near"]), "nearest to the open picture"));
-    if (this.meta.n_unread) parts.push(item(swatch(this.colours["--none"]), "could not be read"));
+    if (this.nSelected) parts.push(item(swatch(this.colours["--pick"]), agreed("selected", "picture", this.nSelected)));
+    if (this.near && this.current >= 0) parts.push(item(swatch(this.colours["--near"]), tr("nearest to the open picture")));
+    if (this.meta.n_unread) parts.push(item(swatch(this.colours["--none"]), tr("could not be read")));
     this.legend.replaceChildren(...parts);
   }
 
@@ -942,17 +941,17 @@ export class Gallery extends RowPage {
 
   refresh() {
     this.drawMini();
-    const parts = [this.nShown === this.n ? plural(this.n, "picture") : `${count(this.nShown)} of ${plural(this.n, "picture")} shown`];
+    const parts = [this.nShown === this.n ? plural(this.n, "picture") : tr("{n_shown} of {rows} shown", { n_shown: this.nShown, rows: plural(this.n, "picture") })];
     if (this.flag) {
       let odd = 0;
       for (let i = 0; i < this.n; i++) if (this.shown[i] && this.isOdd(i)) odd += 1;
-      parts.push(`${count(odd)} odd`);
+      parts.push(tr("{n} odd", { n: odd }));
     }
-    if (this.unplaced) parts.push(`${count(this.unplaced)} without a place on this map`);
-    if (this.nSelected) parts.push(`${count(this.nSelected)} selected`);
+    if (this.unplaced) parts.push(tr("{n} without a place on this map", { n: this.unplaced }));
+    if (this.nSelected) parts.push(tr("{n} selected", { n: this.nSelected }));
     this.counted.textContent = parts.join(", ");
     this.clearButton.disabled = !this.nSelected;
-    this.exportButton.textContent = `Export ${plural(this.nSelected || this.nShown, "id")}`;
+    this.exportButton.textContent = tr("Export {what}", { what: plural(this.nSelected || this.nShown, "id") });
     this.exportButton.disabled = !(this.nSelected || this.nShown);
   }
 
@@ -986,8 +985,8 @@ export class Gallery extends RowPage {
 
   say(i) {
     const score = this.columns.get("score");
-    const radius = i >= 0 && score?.kind === "number" && !Number.isNaN(score.plot[i]) ? `, score ${brief(score.plot[i])}` : "";
-    this.tip.textContent = i < 0 ? "" : `${this.nameOf(i)}${radius}${this.isOdd(i) ? ", odd" : ""}${this.unread[i] ? ", could not be read" : ""}`;
+    const radius = i >= 0 && score?.kind === "number" && !Number.isNaN(score.plot[i]) ? `, ${tr("score {value}", { value: brief(score.plot[i]) })}` : "";
+    this.tip.textContent = i < 0 ? "" : `${this.nameOf(i)}${radius}${this.isOdd(i) ? `, ${tr("odd")}` : ""}${this.unread[i] ? `, ${tr("could not be read")}` : ""}`;
   }
 
   open(i) {
@@ -1001,7 +1000,7 @@ export class Gallery extends RowPage {
 
   picture(i, width) {
     const ratio = Math.min(2, window.devicePixelRatio || 1);
-    const canvas = element("canvas", { class: "gx-picture", role: "img", "aria-label": `${this.unread[i] ? "no picture" : "picture"} of ${this.nameOf(i)}` });
+    const canvas = element("canvas", { class: "gx-picture", role: "img", "aria-label": this.unread[i] ? tr("no picture of {name}", { name: this.nameOf(i) }) : tr("picture of {name}", { name: this.nameOf(i) }) });
     [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(width * ratio * this.sheets.aspect)];
     canvas.style.width = `${width}px`;
     const context = canvas.getContext("2d");
@@ -1014,12 +1013,12 @@ export class Gallery extends RowPage {
   showCard() {
     const i = this.current;
     if (i < 0) {
-      this.card.replaceChildren(element("h2", { text: "One picture" }), element("p", { class: "ox-sub", text: "Click a picture: how far it is from the others, why, what is nearest, and its group in every version." }));
+      this.card.replaceChildren(element("h2", { text: tr("One picture") }), element("p", { class: "ox-sub", text: tr("Click a picture: how far it is from the others, why, what is nearest, and its group in every version.") }));
       return;
     }
     const parts = [element("h2", { text: this.nameOf(i) }), this.picture(i, Math.min(308, Math.max(160, this.card.clientWidth - 26)))];
-    if (this.unread[i]) parts.push(element("p", { class: "ox-verdict", text: `Could not be read: ${this.columns.get("not_read").text(i)}` }));
-    parts.push(...this.verdict(i), ...this.groups(i), ...this.neighbours(i), element("h3", { text: "Values" }), this.values(i));
+    if (this.unread[i]) parts.push(element("p", { class: "ox-verdict", text: tr("Could not be read: {why}", { why: this.columns.get("not_read").shown(i) }) }));
+    parts.push(...this.verdict(i), ...this.groups(i), ...this.neighbours(i), element("h3", { text: tr("Values") }), this.values(i));
     this.card.replaceChildren(...parts);
   }
 
@@ -1028,12 +1027,12 @@ export class Gallery extends RowPage {
     const number = (name) => told(name) && brief(told(name).plot[i]);
     const parts = [];
     if (told("score")) {
-      const ratio = told("ratio") ? `, ${number("ratio")} x the limit` : "";
-      const word = this.flag ? (this.isOdd(i) ? "odd: " : "not odd: ") : "";
-      parts.push(element("p", { class: this.isOdd(i) ? "ox-verdict ox-is" : "ox-verdict", text: `${word}radius ${number("score")}${ratio}` }));
+      const radius = tr("radius {value}", { value: number("score") }) + (told("ratio") ? tr(", {ratio} x the limit", { ratio: number("ratio") }) : "");
+      const text = !this.flag ? radius : this.isOdd(i) ? tr("odd: {radius}", { radius }) : tr("not odd: {radius}", { radius });
+      parts.push(element("p", { class: this.isOdd(i) ? "ox-verdict ox-is" : "ox-verdict", text }));
     }
-    if (told("reason")) parts.push(element("p", { text: told("reason").text(i) }));
-    if (told("copies")) parts.push(element("p", { text: told("copies").plot[i] ? plural(told("copies").plot[i], "near copy").replace(/copys$/, "copies") : "no near copies" }));
+    if (told("reason")) parts.push(element("p", { text: told("reason").shown(i) }));
+    if (told("copies")) parts.push(element("p", { text: told("copies").plot[i] ? plural(told("copies").plot[i], "near copy") : tr("no near copies") }));
     return parts;
   }
 
@@ -1041,8 +1040,8 @@ export class Gallery extends RowPage {
   groups(i) {
     const labels = [...this.columns.values()].filter((column) => /(^|_)label$/.test(column.name));
     if (!labels.length) return [];
-    const told = (column) => (column.text(i) === "-1" ? "in no group" : column.text(i) ? `group ${column.text(i)}` : "not known to this version");
-    return [element("h3", { text: "Groups" }), element("dl", {}, ...labels.map((column) => element("div", {}, element("dt", { text: column.name }), element("dd", { text: told(column) }))))];
+    const told = (column) => (column.text(i) === "-1" ? tr("in no group") : column.text(i) ? tr("group {name}", { name: column.text(i) }) : tr("not known to this version"));
+    return [element("h3", { text: tr("Groups") }), element("dl", {}, ...labels.map((column) => element("div", {}, element("dt", { text: column.name }), element("dd", { text: told(column) }))))];
   }
 
   neighbours(i) {
@@ -1052,14 +1051,14 @@ export class Gallery extends RowPage {
       this.open(row);
       if (this.stage.at[row] >= 0) this.stage.bring(this.stage.at[row]);
     } }, this.picture(row, 84), element("span", { text: this.nameOf(row) }))));
-    return [element("h3", { text: "Nearest" }), box];
+    return [element("h3", { text: tr("Nearest") }), box];
   }
 
   values(i) {
     const list = element("dl");
     for (const column of this.columns.values()) {
       if (["reason", "not_read"].includes(column.name) || /(^|_)label$/.test(column.name)) continue;
-      list.append(element("div", {}, element("dt", { text: column.label }), element("dd", { text: column.text(i) || "missing" })));
+      list.append(element("div", {}, element("dt", { text: column.label }), element("dd", { text: column.shown(i) || tr("missing") })));
     }
     return list;
   }
@@ -1165,6 +1164,7 @@ async function startGallery() {
   const place = document.getElementById("gallery");
   try {
     const meta = JSON.parse(document.getElementById("gallery-meta").textContent);
+    speak(meta.language);
     const sheets = new Sheets(meta.sheets, meta.n);
     const [bytes] = await Promise.all([decode(document.getElementById("gallery-data").textContent), sheets.load()]);
     document.getElementById("gallery-data").remove();
@@ -1172,7 +1172,7 @@ async function startGallery() {
     window.gallery = new Gallery(place, meta, bytes, sheets);
     noteFirstPicture();
   } catch (error) {
-    place.textContent = `The gallery could not start: ${error.message}`;
+    place.textContent = tr("The gallery could not start: {why}", { why: error.message });
     throw error;
   }
 }

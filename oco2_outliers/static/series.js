@@ -1,5 +1,5 @@
 // The page of sensor series: readings and scores of a channel over time, odd stretches by their kind, and a slider for
-// alpha. It stands below columns.js in one module. Text reaches the document through textContent only.
+// alpha. It stands below languages.js and columns.js in one module. Text reaches the document through textContent only.
 
 const [LEFT, RIGHT, LANE, FOOT] = [62, 10, 20, 20]; // pixels around what is drawn; the lane names the kinds
 const LIST = 50; // stretches on one page of the list
@@ -11,8 +11,12 @@ const STEPS_OF_TIME = [SECOND, 5 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE, 15 *
 // Kinds keep their colour from page to page; one that is not here takes a hue by its place. A text always says the same.
 const KIND_COLOURS = { "odd shape": "#d55e00", "odd level": "#b8860b", "odd spread": "#e8590c", "odd steps": "#c2255c", "odd slope": "#a0522d",
   "odd repeats": "#7b6cd9", "flat line": "#009e73", spike: "#cc79a7", "level shift": "#e69f00", gap: "#8c6bb1", missing: "#9c8f6b", jump: "#d6336c",
-  rate: "#9775fa", "out of range": "#e03131", drift: "#6a9a1b", noisy: "#1098ad", duplicate: "#868e96" };
+  rate: "#9775fa", "out of range": "#e03131", drift: "#6a9a1b", noisy: "#1098ad", duplicate: "#868e96",
+  irregular: "#748ffc", "odd mixture": "#a61e4d" };
 const LOWER = "below the run's alpha";
+
+// A kind in the language of the page; the data and files keep the English one. One that no check here gives stays.
+const kindText = (kind) => (kind === LOWER ? tr("below the run's alpha") : tr(kind));
 
 // ---------------------------------------------------------------- what is drawn
 
@@ -190,7 +194,7 @@ export class SeriesPage extends Page {
     const w = columnsOf(this.meta.windows);
     const n = this.meta.n_windows;
     const number = (name, i) => (w[name] ? w[name].plot[i] : NaN);
-    this.named = Array.from({ length: n }, (_, i) => ({ named: true, k: w.place.plot[i], start: w.start.plot[i], end: w.end.plot[i], kind: w.kind.text(i), reason: w.reason.text(i),
+    this.named = Array.from({ length: n }, (_, i) => ({ named: true, k: w.place.plot[i], start: w.start.plot[i], end: w.end.plot[i], kind: w.kind.text(i), reason: w.reason.text(i), said: w.reason.shown(i),
       score: number("score", i), p: number("p_value", i), texts: { start: w.start_text.text(i), end: w.end_text.text(i), score: w.score?.text(i) ?? "",
         p_value: w.p_value?.text(i) ?? "", source: w.source?.text(i) ?? "" } }));
     for (const each of this.named) each.byScore = each.kind.startsWith("odd ");
@@ -249,9 +253,17 @@ export class SeriesPage extends Page {
     return start === end ? start : `${start} – ${start.slice(0, 10) === end.slice(0, 10) ? end.slice(11) : end}`;
   }
 
+  // Why it is listed, as it is shown, without the kind that stands before it.
   why(each) {
-    each.reason ??= `${plural(each.n, "reading")} with p up to this alpha; the run, with ${shortest(this.meta.alpha)}, let them pass and sought no reason`;
-    return each.reason.startsWith(`${each.kind}: `) ? each.reason.slice(each.kind.length + 2) : each.reason;
+    each.said ??= tr("{rows} with p up to this alpha; the run, with {alpha}, let them pass and sought no reason", { rows: plural(each.n, "reading"), alpha: shortest(this.meta.alpha) });
+    const kind = tr("{kind}: {why}", { kind: kindText(each.kind), why: "" });
+    return each.said.startsWith(kind) ? each.said.slice(kind.length) : each.said;
+  }
+
+  // The same as files have it: in English, whatever the page speaks.
+  reasonOf(each) {
+    const many = `${each.n?.toLocaleString("en-US")} reading${each.n === 1 ? "" : "s"}`;
+    return each.reason ?? `${many} with p up to this alpha; the run, with ${shortest(this.meta.alpha)}, let them pass and sought no reason`;
   }
 
   choose() {
@@ -364,7 +376,7 @@ export class SeriesPage extends Page {
   }
 
   sentence(each) {
-    return `${each.kind}, ${this.when(each)}: ${this.why(each)}`;
+    return tr("{kind}, {time}: {why}", { kind: kindText(each.kind), time: this.when(each), why: this.why(each) });
   }
 
   // ------------------------------------------------ the document
@@ -372,10 +384,10 @@ export class SeriesPage extends Page {
   build() {
     const { meta } = this;
     this.root.className = "ox sx";
-    const theme = element("button", { type: "button", class: "ox-button", text: "Light / dark", onclick: () => this.turn() });
-    this.plot = element("canvas", { class: "sx-plot", tabindex: "0", role: "img", "aria-label": "Readings over time. Keys: left and right move, + and - zoom, 0 shows all, n and p go to the next and the previous odd stretch." });
-    this.scores = element("canvas", { class: "sx-scores", role: "img", "aria-label": "Scores over time, with the threshold" });
-    this.strip = element("canvas", { class: "sx-strip", role: "img", "aria-label": "The whole channel; a click goes there" });
+    const theme = element("button", { type: "button", class: "ox-button", text: tr("Light / dark"), onclick: () => this.turn() });
+    this.plot = element("canvas", { class: "sx-plot", tabindex: "0", role: "img", "aria-label": tr("Readings over time. Keys: left and right move, + and - zoom, 0 shows all, n and p go to the next and the previous odd stretch.") });
+    this.scores = element("canvas", { class: "sx-scores", role: "img", "aria-label": tr("Scores over time, with the threshold") });
+    this.strip = element("canvas", { class: "sx-strip", role: "img", "aria-label": tr("The whole channel; a click goes there") });
     this.caption = element("p", { class: "ox-sub" });
     this.tip = element("div", { class: "ox-tip", "aria-live": "polite" });
     this.legend = element("div", { class: "ox-legend" });
@@ -387,21 +399,21 @@ export class SeriesPage extends Page {
       this.buildControls(),
       element("div", { class: "sx-main" },
         element("section", { class: "ox-panel" }, this.buildTools(), this.plot, this.scores, this.strip, this.tip, this.legend),
-        element("section", { class: "ox-panel", "aria-label": "Odd stretches" }, this.heading, this.buildScope(), this.list, this.pager)),
+        element("section", { class: "ox-panel", "aria-label": tr("Odd stretches") }, this.heading, this.buildScope(), this.list, this.pager)),
       this.buildHelp(), element("footer", { class: "ox-notes" }, ...meta.notes.map((text) => element("p", { text }))));
     this.listen();
   }
 
   buildControls() {
     const sites = [...new Set(this.channels.map((each) => each.site))];
-    this.siteChoice = choice("Site", sites.map((name) => ({ name, label: name })), sites[0], (site) => this.setChannel(this.channels.findIndex((each) => each.site === site)));
-    this.channelChoice = element("select", { "aria-label": "Channel" });
+    this.siteChoice = choice(tr("Site"), sites.map((name) => ({ name, label: name })), sites[0], (site) => this.setChannel(this.channels.findIndex((each) => each.site === site)));
+    this.channelChoice = element("select", { "aria-label": tr("Channel") });
     this.channelChoice.addEventListener("change", () => this.setChannel(Number(this.channelChoice.value)));
     const labelled = (text, control) => element("label", { class: "sx-choice" }, element("span", { text }), control);
     this.counted = element("output", { class: "ox-count", "aria-live": "polite" });
     this.exportButton = element("button", { type: "button", class: "ox-button", onclick: () => offer(this.csv(), "odd_stretches.csv") });
     return element("div", { class: "ox-controls sx-controls" },
-      element("div", { class: "sx-choices" }, labelled("Site", this.siteChoice), labelled("Channel", this.channelChoice), this.buildAlpha(), this.exportButton), this.counted);
+      element("div", { class: "sx-choices" }, labelled(tr("Site"), this.siteChoice), labelled(tr("Channel"), this.channelChoice), this.buildAlpha(), this.exportButton), this.counted);
   }
 
   fillChannels() {
@@ -418,30 +430,30 @@ export class SeriesPage extends Page {
     const box = element("label", { class: "sx-choice" }, element("span", { text: this.meta.alpha_words }), this.alphaBox);
     if (!this.hasP()) {
       this.alphaBox.disabled = true;
-      return element("div", { class: "sx-alpha" }, box, element("span", { class: "ox-sub", text: "no p-values, so no slider" }));
+      return element("div", { class: "sx-alpha" }, box, element("span", { class: "ox-sub", text: tr("no p-values, so no slider") }));
     }
     let least = Infinity;
     for (const { p } of this.channels) for (const value of p) if (value > 0 && value < least) least = value;
     for (const { p } of this.named) if (p > 0 && p < least) least = p;
     const ends = [Math.log10(Math.min(least, this.alpha || 1)) - 0.02, Math.log10(Math.max(this.meta.is_rate ? 30 : 1, this.alpha))];
     this.toSlider = (alpha) => Math.round((1000 * (Math.log10(Math.max(alpha, 1e-300)) - ends[0])) / (ends[1] - ends[0]));
-    this.alphaSlider = element("input", { type: "range", min: "0", max: "1000", value: String(this.toSlider(this.alpha)), "aria-label": "alpha, as a slider" });
+    this.alphaSlider = element("input", { type: "range", min: "0", max: "1000", value: String(this.toSlider(this.alpha)), "aria-label": tr("alpha, as a slider") });
     this.alphaSlider.addEventListener("input", () => this.setAlpha(Number((10 ** (ends[0] + (Number(this.alphaSlider.value) / 1000) * (ends[1] - ends[0]))).toPrecision(3))));
-    const back = element("button", { type: "button", class: "ox-button", text: "As run", onclick: () => this.setAlpha(this.meta.alpha) });
+    const back = element("button", { type: "button", class: "ox-button", text: tr("As in the run"), onclick: () => this.setAlpha(this.meta.alpha) });
     return element("div", { class: "sx-alpha" }, box, this.alphaSlider, back);
   }
 
   buildTools() {
     const tool = (text, label, act) => element("button", { type: "button", class: "ox-tool", text, "aria-label": label, title: label, onclick: act });
     return element("div", { class: "ox-head" }, this.caption, element("div", { class: "ox-tools sx-tools" },
-      tool("‹", "previous odd stretch (p)", () => this.step(-1)), tool("›", "next odd stretch (n)", () => this.step(1)),
-      tool("+", "zoom in (+)", () => this.zoom(0.5)), tool("−", "zoom out (-)", () => this.zoom(2)), tool("all", "whole channel (0)", () => this.look(...this.whole))));
+      tool("‹", tr("previous odd stretch (p)"), () => this.step(-1)), tool("›", tr("next odd stretch (n)"), () => this.step(1)),
+      tool("+", tr("zoom in (+)"), () => this.zoom(0.5)), tool("−", tr("zoom out (-)"), () => this.zoom(2)), tool(tr("all"), tr("whole channel (0)"), () => this.look(...this.whole))));
   }
 
   buildScope() {
     const box = element("input", { type: "checkbox" });
     box.addEventListener("change", () => this.setEverywhere(box.checked));
-    return this.channels.length > 1 ? element("label", { class: "ox-item" }, box, "of all sites and channels") : null;
+    return this.channels.length > 1 ? element("label", { class: "ox-item" }, box, tr("of all sites and channels")) : null;
   }
 
   setEverywhere(on) {
@@ -451,11 +463,11 @@ export class SeriesPage extends Page {
   }
 
   buildHelp() {
-    const lines = ["Drag to move, turn the wheel to zoom, click the strip at the bottom to go there. Keys: left and right move, + and - zoom, 0 shows the whole channel, n and p open the next and the previous odd stretch.",
-      "Where many readings share a pixel, the line goes from their lowest to their highest, so no spike is lost. A line that stops is a gap or a missing reading; a reading alone is a dot.",
-      "Stretches that the score found (odd shape, odd level ...) are shown as long as alpha allows it; what a check found (a gap, a flat line) is shown at any alpha. Below the readings stands the score, higher is odder, with the threshold that belongs to alpha.",
-      "With alpha above that of the run, readings appear that the run let pass: they are grey, and no reason was sought for them."];
-    return element("details", { class: "ox-panel sx-help" }, element("summary", { text: "Help" }), ...lines.map((text) => element("p", { text })));
+    const lines = [tr("Drag to move, turn the wheel to zoom, click the strip at the bottom to go there. Keys: left and right move, + and - zoom, 0 shows the whole channel, n and p open the next and the previous odd stretch."),
+      tr("Where many readings share a pixel, the line goes from their lowest to their highest, so no spike is lost. A line that stops is a gap or a missing reading; a reading alone is a dot."),
+      tr("Stretches that the score found (odd shape, odd level ...) are shown as long as alpha allows it; what a check found (a gap, a flat line) is shown at any alpha. Below the readings stands the score, higher is odder, with the threshold that belongs to alpha."),
+      tr("With alpha above that of the run, readings appear that the run let pass: they are grey, and no reason was sought for them.")];
+    return element("details", { class: "ox-panel sx-help" }, element("summary", { text: tr("Help") }), ...lines.map((text) => element("p", { text })));
   }
 
   swatch(kind) {
@@ -466,11 +478,13 @@ export class SeriesPage extends Page {
 
   fill() {
     const all = this.listed();
-    const where = this.everywhere ? "all channels" : this.channels[this.k].channel;
-    this.heading.textContent = `${plural(all.length, "odd stretch").replace(/stretchs$/, "stretches")} of ${where}`;
-    this.counted.textContent = `${count(this.shown.length)} of ${plural(this.named.length, "stretch").replace(/stretchs$/, "stretches")} of the run shown${this.channels.length > 1 ? `, ${count(this.here.length)} here` : ""}`
-      .replace(/^(\S+) of/, (_, n) => `${this.shown.some((each) => each.kind === LOWER) ? `${n}, more than the run found: of` : `${n} of`}`);
-    this.exportButton.textContent = `Export CSV (${count(all.length)})`;
+    const where = this.everywhere ? tr("all channels") : this.channels[this.k].channel;
+    this.heading.textContent = tr("{rows} of {where}", { rows: plural(all.length, "odd stretch"), where });
+    const told = { n_shown: this.shown.length, rows: plural(this.named.length, "stretch") };
+    const more = this.shown.some((each) => each.kind === LOWER);
+    const here = this.channels.length > 1 ? tr(", {n} here", { n: this.here.length }) : "";
+    this.counted.textContent = (more ? tr("{n_shown}, more than the run found: of {rows} of the run shown", told) : tr("{n_shown} of {rows} of the run shown", told)) + here;
+    this.exportButton.textContent = tr("Export CSV ({n})", { n: all.length });
     this.exportButton.disabled = !all.length;
     const pages = Math.max(1, Math.ceil(all.length / LIST));
     this.page = Math.min(Math.max(this.page, 0), pages - 1);
@@ -480,7 +494,7 @@ export class SeriesPage extends Page {
       this.page += by;
       this.fill();
     } });
-    this.pager.replaceChildren(...(pages > 1 ? [turn("Earlier", -1), element("span", { text: `page ${this.page + 1} of ${pages}` }), turn("Later", 1)] : []));
+    this.pager.replaceChildren(...(pages > 1 ? [turn(tr("Earlier"), -1), element("span", { text: tr("page {k} of {n}", { k: this.page + 1, n: pages }) }), turn(tr("Later"), 1)] : []));
     const open = this.list.querySelector('[aria-current="true"]');
     if (open && focused) open.focus({ preventScroll: true });
     if (open) this.list.scrollTop = open.offsetTop - this.list.offsetTop - 60;
@@ -490,10 +504,10 @@ export class SeriesPage extends Page {
   entry(each) {
     const { site, channel } = this.channels[each.k];
     const judged = each.byScore !== false; // a check has no score, and no p
-    const numbers = [this.everywhere ? `${site}, ${channel}` : "", judged && !Number.isNaN(each.score) ? `score ${brief(each.score)}` : "",
+    const numbers = [this.everywhere ? `${site}, ${channel}` : "", judged && !Number.isNaN(each.score) ? tr("score {value}", { value: brief(each.score) }) : "",
       judged && !Number.isNaN(each.p) ? `p ${brief(each.p)}` : ""].filter(Boolean);
     return element("li", {}, element("button", { type: "button", class: "sx-entry", "aria-current": each === this.current ? "true" : null, onclick: () => this.open(each) },
-      element("span", { class: "sx-first" }, this.swatch(each.kind), element("b", { text: each.kind }), element("span", { text: this.when(each) })),
+      element("span", { class: "sx-first" }, this.swatch(each.kind), element("b", { text: kindText(each.kind) }), element("span", { text: this.when(each) })),
       element("span", { text: this.why(each) }), numbers.length ? element("span", { class: "ox-sub", text: numbers.join(", ") }) : null));
   }
 
@@ -502,7 +516,7 @@ export class SeriesPage extends Page {
       const box = element("input", { type: "checkbox" });
       box.checked = !this.hidden.has(kind);
       box.addEventListener("change", () => this.setKind(kind, box.checked));
-      return element("label", { class: "ox-item" }, box, this.swatch(kind), `${kind} (${count(this.counts.get(kind))})`);
+      return element("label", { class: "ox-item" }, box, this.swatch(kind), `${kindText(kind)} (${count(this.counts.get(kind))})`);
     }));
   }
 
@@ -511,7 +525,7 @@ export class SeriesPage extends Page {
     for (const each of this.listed()) {
       const { site, channel } = this.channels[each.k];
       const { start, end, score, p_value, source } = this.textsOf(each);
-      lines.push([cell(site), cell(channel), cell(each.kind), start, end, score, p_value, cell(each.named ? each.reason : this.why(each)), cell(source), shortest(this.alpha)].join(","));
+      lines.push([cell(site), cell(channel), cell(each.kind), start, end, score, p_value, cell(this.reasonOf(each)), cell(source), shortest(this.alpha)].join(","));
     }
     return `${lines.join("\r\n")}\r\n`;
   }
@@ -588,8 +602,9 @@ export class SeriesPage extends Page {
     if (i > 0 && (i === n || ms - x[i - 1] < x[i] - ms)) i -= 1;
     if (i >= n) return;
     const over = this.here.find((each) => each.start <= x[i] && x[i] <= each.end);
-    const numbers = [score && !Number.isNaN(score[i]) ? `score ${brief(score[i])}` : "no score", p && !Number.isNaN(p[i]) ? `p ${brief(p[i])}` : ""].filter(Boolean).join(", ");
-    this.tip.textContent = `${this.clock.text(x[i])}: ${Number.isNaN(y[i]) ? "missing" : brief(y[i])}; ${numbers}${over ? `; ${over.kind}: ${this.why(over)}` : ""}`;
+    const numbers = [score && !Number.isNaN(score[i]) ? tr("score {value}", { value: brief(score[i]) }) : tr("no score"), p && !Number.isNaN(p[i]) ? `p ${brief(p[i])}` : ""].filter(Boolean).join(", ");
+    const told = { time: this.clock.text(x[i]), value: Number.isNaN(y[i]) ? tr("missing") : brief(y[i]), numbers };
+    this.tip.textContent = tr("{time}: {value}; {numbers}", told) + (over ? tr("; {kind}: {why}", { kind: kindText(over.kind), why: this.why(over) }) : "");
   }
 
   key(event) {
@@ -614,7 +629,7 @@ export class SeriesPage extends Page {
 
   paint() {
     const [from, to] = this.view;
-    this.caption.textContent = `${this.clock.text(from, 16)} to ${this.clock.text(to, 16)}${this.clock.zone ? ` (${this.clock.zone})` : ""}`;
+    this.caption.textContent = tr("{from} to {to}", { from: this.clock.text(from, 16), to: this.clock.text(to, 16) }) + (this.clock.zone ? ` (${this.clock.zone})` : "");
     const channel = this.channels[this.k];
     const seen = [Math.max(0, placeOf(channel.x, from) - 1), Math.min(channel.n, placeOf(channel.x, to) + 1)];
     this.paintPlot(this.plot, channel, channel.y, seen, LANE);
@@ -660,7 +675,7 @@ export class SeriesPage extends Page {
     context.restore();
     context.fillStyle = this.colours["--ink2"];
     context.textAlign = "left";
-    context.fillText(isScore ? "score" : channel.channel.slice(0, 60), 2, 12);
+    context.fillText(isScore ? tr("score") : channel.channel.slice(0, 60), 2, 12);
   }
 
   // The readings of odd stretches in the colour of their kind. Thousands of them become bars, which are quick to draw.
@@ -693,7 +708,7 @@ export class SeriesPage extends Page {
     context.setLineDash([]);
     context.fillStyle = this.colours["--odd"];
     context.textAlign = "right";
-    context.fillText(`threshold ${brief(limit)}`, w - RIGHT - 4, toY(limit) - 4);
+    context.fillText(tr("threshold {value}", { value: brief(limit) }), w - RIGHT - 4, toY(limit) - 4);
   }
 
   paintAxes(context, w, h, top, ends, toX, toY) {
@@ -734,7 +749,7 @@ export class SeriesPage extends Page {
       context.globalAlpha = 1;
       if (bare) continue;
       context.fillRect(left, top - 4, width, 4);
-      const text = each.kind;
+      const text = kindText(each.kind);
       const from = Math.max(left, LEFT);
       if (from < free) continue;
       const wide = this.widthOf(context, text);
@@ -801,13 +816,14 @@ async function startSeries() {
   const place = document.getElementById("series");
   try {
     const meta = JSON.parse(document.getElementById("series-meta").textContent);
+    speak(meta.language);
     const bytes = await decode(document.getElementById("series-data").textContent);
     document.getElementById("series-data").remove();
     place.replaceChildren();
     window.series = new SeriesPage(place, meta, bytes);
     noteFirstPicture();
   } catch (error) {
-    place.textContent = `The page could not start: ${error.message}`;
+    place.textContent = tr("The page could not start: {why}", { why: error.message });
     throw error;
   }
 }
