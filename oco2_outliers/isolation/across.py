@@ -133,7 +133,7 @@ def _leaves_reached(worst, lows, highs, my_slack, box_lows, box_highs, box_slack
                 reached[b] = box_gap(lows[leaf], highs[leaf], box_lows, box_highs, b) <= far
 
 
-def blocks_in_reach(tree: RowTree, within2: np.ndarray, boxes: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+def blocks_in_reach(tree: RowTree, within2: np.ndarray, boxes: tuple[np.ndarray, ...]) -> np.ndarray:
     """Which boxes (lows, highs, slack; shadow of the same frame) rows may reach within their squares, by the tree."""
     at, stretch = _leaves(tree), tree.unit * (1 + 1e-12)
     widest = np.maximum.reduceat(within2, np.arange(0, tree.n, LEAF))

@@ -137,8 +137,8 @@ def _keep_members(shelf: Shelf) -> None:
 def label_blocks(site: Site, shelf: Shelf, near: Sequence[Sequence[int]], eps: float, threads: int) -> int:
     """Find the cluster of every piece; how many clusters there are."""
     n_blocks, here = len(near), site._replace(execute=in_this_process)
-    given = {"eps": eps, "threads": threads}
-    pieces = run_step(site, shelf, Step("pieces", _pieces_of_block, given), [None] * n_blocks)
+    found = Step("pieces", _pieces_of_block, {"eps": eps, "threads": threads})
+    pieces = run_step(site, shelf, found, [None] * n_blocks)
     counts = np.array([each["pieces"] for each in pieces], np.int64)
     shelf.put("first-piece", np.cumsum(counts) - counts)
     run_step(site, shelf, Step("ties", _ties_of_lists, {"eps": eps}), list(near))
@@ -146,8 +146,8 @@ def label_blocks(site: Site, shelf: Shelf, near: Sequence[Sequence[int]], eps: f
     (told,) = run_step(here, shelf, Step("unite", _unite, united), [None])
     if told["sets"] > 1:
         _keep_members(shelf)
-        given = {"eps": eps, "largest": told["largest"]}
-        run_step(site, shelf, Step("touch", _touching, given), [None] * n_blocks)
+        touch = Step("touch", _touching, {"eps": eps, "largest": told["largest"]})
+        run_step(site, shelf, touch, [None] * n_blocks)
         again = united | {"names": ["ties", "touches"], "kept": "sets"}
         run_step(here, shelf, Step("unite-again", _unite, again), [None])
     given = {"n_blocks": n_blocks, "kept": "sets" if told["sets"] > 1 else "tied-sets"}

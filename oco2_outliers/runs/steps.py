@@ -30,6 +30,13 @@ from .threads import one_thread
 __all__ = []
 
 # %% ../../nbs/runs/12_steps.ipynb #cb88548a
+def _this_boot() -> str:
+    """What tells this start of the machine from others; empty where nothing does."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
 @dataclass(frozen=True)
 class _Files:
     """A folder in the folder of a run, which a worker finds by its address."""
@@ -49,7 +56,7 @@ class _Files:
         """Write a file, whole."""
         if self.folder.local:
             Path(self.folder.path(name)).parent.mkdir(parents=True, exist_ok=True)
-        self.folder.write(name, data, durable=True)
+        self.folder.write(name, data, durable=not _this_boot())
 
     def told(self, name: str) -> Any:
         """What a small file of JSON tells, or None where there is none that is whole."""
@@ -63,7 +70,7 @@ class Shelf(_Files):
     """Arrays by name. Names hold no more than letters, digits, ``-``, ``.`` and ``/``: they are made here."""
 
     def put(self, name: str, array: np.ndarray) -> None:
-        """Keep an array, whole and on the disk."""
+        """Keep an array, whole."""
         if not self.folder.local:
             data = io.BytesIO()
             np.save(data, array)
@@ -71,7 +78,7 @@ class Shelf(_Files):
             return
         path = Path(self.folder.path(f"{name}.npy"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_path(path, durable=True) as part, open(part, "wb") as file:
+        with whole_path(path, durable=not _this_boot()) as part, open(part, "wb") as file:
             np.save(file, array)
 
     def get(self, name: str) -> np.ndarray:
@@ -104,6 +111,13 @@ class Shelf(_Files):
         if self.folder.fs.exists(self.folder.root):
             self.folder.fs.rm(self.folder.root, recursive=True)
 
+    def forget_other_boots(self) -> None:
+        """Remove what was kept before the machine was started anew."""
+        if self.folder.local and _this_boot():
+            if self.told("boot.json") != _this_boot():
+                self.clear()
+            self.put_bytes("boot.json", json.dumps(_this_boot()).encode())
+
 # %% ../../nbs/runs/12_steps.ipynb #87721771
 @dataclass(frozen=True)
 class Step:
@@ -123,7 +137,7 @@ class _Task(NamedTuple):
     number: int
     own: Any
 
-
+# %% ../../nbs/runs/12_steps.ipynb #0e9da6a1
 def _record(step: str, number: int) -> str:
     """Where the record of a task is kept."""
     return f"done/{step}/{number}.json"
@@ -214,4 +228,5 @@ def shelf_of(out: RunFolder, question: str) -> Shelf:
     if shelf.folder.local and Path(shelf.folder.root).exists():
         for place in (Path(shelf.folder.root), *Path(shelf.folder.root).rglob("*/")):
             remove_temporary(place)
+    shelf.forget_other_boots()
     return shelf
