@@ -62,7 +62,8 @@ def test_a_plain_job_needs_no_library_for_its_options(tmp_path):
     Path(tmp_path, "t.csv").write_text("a,b\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(60)))
     asked = ["isolate", str(tmp_path / "t.csv"), "--out", str(tmp_path / "out"), "--no-figures", "--jobs", "1"]
     done = subprocess.run([sys.executable, "-c", LOADED.format(asked)], capture_output=True, text=True, check=True)
-    heavy = {"pydantic", "matplotlib", "numba", "scipy", "sklearn", "requests"}
+    heavy = {"pydantic", "matplotlib", "numba", "scipy", "sklearn", "requests", "fsspec", "tqdm",
+             "oco2_outliers.datasets"}
     assert sorted({*done.stderr.split()} & heavy) == []
 
 
