@@ -93,9 +93,9 @@ def sklearn(kind, n, d, eps, silhouette, warm=0, save=None, n_jobs=None):
     return _timed(work, warm, save)
 
 
-def sklearn_one_eps(kind, n, d, eps, silhouette=False, warm=0, save=None):
+def sklearn_one_eps(kind, n, d, eps, silhouette=False, warm=0, save=None, n_jobs=None):
     """scikit-learn's DBSCAN at the middle eps in full, times their number."""
-    done = sklearn(kind, n, d, [eps[len(eps) // 2]], False, save=save)
+    done = sklearn(kind, n, d, [eps[len(eps) // 2]], False, save=save, n_jobs=n_jobs)
     return {"seconds": done["seconds"] * len(eps)}
 
 
@@ -122,14 +122,14 @@ def ours_silhouettes(kind, n, d, eps):
     return {"seconds": time.perf_counter() - start}
 
 
-def sklearn_share(kind, n, d, eps, queried=500):
+def sklearn_share(kind, n, d, eps, queried=500, n_jobs=None):
     """scikit-learn's radius queries for some of the rows, scaled up: a lower bound of its DBSCAN."""
     from sklearn.neighbors import NearestNeighbors
 
     X = data(kind, n, d)
     rows = X[np.random.default_rng(0).choice(n, queried, replace=False)]
     start = time.perf_counter()
-    search = NearestNeighbors(algorithm="kd_tree").fit(X)
+    search = NearestNeighbors(algorithm="kd_tree", n_jobs=n_jobs).fit(X)
     built = time.perf_counter() - start
     start = time.perf_counter()
     for e in eps:
@@ -213,9 +213,11 @@ CASES = {  # name: (goal, data, options, peers)
                    ["sklearn", "sklearn -1", "hdbscan", "fast_hdbscan", "dbscan", "pyod"]),
     "10k silhouettes": ("60x", ("oco", 10_000, 13), {"eps": SEVEN}, ["sklearn silhouettes"]),
     "100k labels": ("300x", ("oco", 100_000, 13), {"eps": SEVEN, "silhouette": False},
-                    ["sklearn share", "sklearn one eps", "sklearn -1", "fast_hdbscan", "dbscan", "pyod"]),
+                    ["sklearn share", "sklearn share -1", "sklearn one eps", "sklearn one eps -1", "sklearn -1",
+                     "fast_hdbscan", "dbscan", "pyod"]),
     "100k silhouettes": ("120x", ("oco", 100_000, 13), {"eps": SEVEN}, ["sklearn silhouettes"]),
-    "1M labels": ("250x, < 1 GB", ("oco", 1_000_000, 13), {"eps": SEVEN, "silhouette": False}, ["sklearn share"]),
+    "1M labels": ("250x, < 1 GB", ("oco", 1_000_000, 13), {"eps": SEVEN, "silhouette": False},
+                  ["sklearn share", "sklearn share -1"]),
     "10M labels": ("finishes, < 6 GB", ("oco", 10_000_000, 13), {"eps": SEVEN, "silhouette": False}, []),
     "1M dense": ("finishes, < 1 GB", ("dense", 1_000_000, 13), {"eps": [0.3], "silhouette": False}, ["sklearn"]),
     "100k blobs 2": ("1.2x of dbscan", ("blobs", 100_000, 2), {"eps": [0.1], "silhouette": False},
@@ -227,10 +229,19 @@ CASES = {  # name: (goal, data, options, peers)
 PEERS = {"sklearn": ("sklearn", "scikit-learn", {}), "sklearn -1": ("sklearn", "scikit-learn", {"n_jobs": -1}),
          "sklearn silhouettes": ("sklearn_silhouettes", "scikit-learn", {}),
          "sklearn share": ("sklearn_share", "scikit-learn", {}),
+         "sklearn share -1": ("sklearn_share", "scikit-learn", {"n_jobs": -1}),
          "sklearn one eps": ("sklearn_one_eps", "scikit-learn", {}),
+         "sklearn one eps -1": ("sklearn_one_eps", "scikit-learn", {"n_jobs": -1}),
          "hdbscan": ("hdbscan_tree", "hdbscan", {}), "fast_hdbscan": ("fast_hdbscan_tree", "fast_hdbscan", {}),
          "dbscan": ("pypi_dbscan", "dbscan", {}), "pyod": ("pyod_knn", "pyod", {})}
-TIMED_ALONE = {"sklearn silhouettes", "sklearn share"}
+TIMED_ALONE = {"sklearn silhouettes": {}, "sklearn share": {}, "sklearn share -1": {"n_jobs": -1}}
+
+
+def named(peer):
+    """A peer as the table names it: scikit-learn searches on one core unless `n_jobs` asks for more."""
+    if not peer.startswith("sklearn") or peer == "sklearn silhouettes":
+        return peer
+    return f"{peer.removesuffix(' -1')}, {'all cores' if peer.endswith(' -1') else 'one core'}"
 
 
 def run(name, repeat, timeout, folder):
@@ -247,21 +258,21 @@ def run(name, repeat, timeout, folder):
     for peer in peers:
         function, package, more = PEERS[peer]
         if not installed(package):
-            yield [name, "", peer, "", "", "", "not installed", ""]
+            yield [name, "", named(peer), "", "", "", "not installed", ""]
             continue
         theirs = Path(folder, "theirs.npy")
         theirs.unlink(missing_ok=True)
         given = dict(arguments) | more
         if peer in TIMED_ALONE:
-            given = {key: given[key] for key in ("kind", "n", "d", "eps")}
+            given = {key: given[key] for key in ("kind", "n", "d", "eps")} | TIMED_ALONE[peer]
         else:
             given["save"] = str(theirs)
         other = measure(HERE + function, given, 1 if n >= 100_000 or peer == "sklearn silhouettes" else repeat, timeout,
                         memory)
         stopped = other.ending.startswith("stopped")
         ratio = (timeout if stopped else other.seconds) / done.seconds
-        least = "at least " if stopped or peer == "sklearn share" else ""
-        yield [name, "", peer, seconds(other.seconds), f"{least}{ratio:.1f}x" if ratio == ratio else "",
+        least = "at least " if stopped or peer.startswith("sklearn share") else ""
+        yield [name, "", named(peer), seconds(other.seconds), f"{least}{ratio:.1f}x" if ratio == ratio else "",
                f"{other.peak_mb:.0f} MB", other.ending + limited, _differences(mine, theirs)]
 
 

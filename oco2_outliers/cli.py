@@ -15,8 +15,6 @@ import typer
 
 from .ground.errors import InputError, printable
 from .ground.languages import language
-from .ground.telling import LOG, step
-from .ground.version import VERSION
 from .ground.words import counted
 from oco2_outliers.runs.tasks import (
     ROWS,
@@ -29,15 +27,9 @@ from oco2_outliers.runs.tasks import (
     names_from,
     task_named,
 )
-from .shell.album_commands import album_commands
 from .shell.boundary import within_boundary
-from .shell.catalog_commands import catalog_app, sync_commands
-from .shell.doctor import doctor_commands
-from .shell.embedding_commands import embeddings_app
-from .shell.export_commands import export_commands
-from .shell.fetch_commands import fetch_commands
-from .shell.gallery_commands import gallery_commands
-from .shell.one_command import program_for
+from .shell.front import command_in, new_program, told_itself, wants_commands
+from .shell.one_command import Part, program_for
 from oco2_outliers.shell.options import (
     Decimal,
     Encoding,
@@ -48,60 +40,38 @@ from oco2_outliers.shell.options import (
     Separator,
     store_of,
 )
-from .shell.link_commands import WithinHours, hours_or_any, link_commands
-from .shell.poster_commands import poster_commands
-from .shell.report_commands import report_commands
+from .shell.link_commands import WithinHours, hours_or_any
 from .shell.run_files import CommandApp, KeptCommand
-from .shell.saying import bars_wanted, level_asked
-from .shell.series_commands import series_app
-from .shell.stream_commands import stream_commands
-from .shell.training_commands import training_commands
+from .shell.saying import bars_wanted
 
 # %% auto #0
 __all__ = ['app', 'soundings_app', 'images_app', 'main']
 
 # %% ../nbs/90_cli.ipynb #47bee029
-app = CommandApp(name="oco2-outliers", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
-                 rich_markup_mode=None, help="Find what does not belong in Earth-observation data, and say why.")
+app = new_program(CommandApp)
 soundings_app = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="Get, make and look at OCO-2 soundings.")
 images_app = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="Odd pictures of a folder, copies, groups.")
-soundings_app.add_typer(fetch_commands)
-app.add_typer(soundings_app, name="soundings")
-images_app.add_typer(album_commands)
-images_app.add_typer(training_commands)
-images_app.add_typer(gallery_commands)
-images_app.add_typer(poster_commands)
-images_app.add_typer(sync_commands)
-app.add_typer(images_app, name="images")
-app.add_typer(embeddings_app, name="embeddings")
-app.add_typer(report_commands)
-app.add_typer(catalog_app, name="catalog")
-series_app.add_typer(stream_commands)
-app.add_typer(series_app, name="series")
-app.add_typer(link_commands)
-app.add_typer(export_commands)
-app.add_typer(doctor_commands)
+soundings_app.add_part(Part(("shell.fetch_commands:fetch_commands",)))
+for _room in ("album_commands:album_commands", "training_commands:training_commands",
+              "gallery_commands:gallery_commands", "poster_commands:poster_commands",
+              "catalog_commands:sync_commands"):
+    images_app.add_part(Part((f"shell.{_room}",)))
 
-# %% ../nbs/90_cli.ipynb #f3f1a3a2
-def _print_version(asked: bool) -> None:
-    """Print the version and stop, if asked."""
-    if asked:
-        print(f"oco2-outliers {VERSION}")
-        raise typer.Exit()
-
-# %% ../nbs/90_cli.ipynb #67929cc5
-@app.callback()
-def _common(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True,
-                                          help="Print the version and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors beside the report.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on standard error what is read, and how long "
-                                          "each step takes. OCO2_LOG=verbose does the same.")] = False,
-) -> None:
-    """Options of the program itself."""
-    LOG.setLevel(level_asked(quiet, verbose))
-    context.with_resource(step(f"all of {context.invoked_subcommand}"))
+# %% ../nbs/90_cli.ipynb #199c8125
+store_app = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")
+for _part in (
+    Part((), ("soundings",), "soundings", soundings_app),
+    Part((), ("images",), "images", images_app),
+    Part(("shell.embedding_commands:embeddings_app",), ("embeddings",), "embeddings"),
+    Part(("shell.report_commands:report_commands",), ("report",)),
+    Part(("shell.catalog_commands:catalog_app",), ("catalog",), "catalog"),
+    Part(("shell.series_commands:series_app", "shell.stream_commands:stream_commands"), ("series",), "series"),
+    Part(("shell.link_commands:link_commands",), ("match", "compare")),
+    Part(("shell.export_commands:export_commands",), ("export",)),
+    Part(("shell.doctor:doctor_commands",), ("doctor",)),
+    Part((), ("store",), "store", store_app),
+):
+    app.add_part(_part)
 
 # %% ../nbs/90_cli.ipynb #668c8940
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,7 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    program = program_for(app, next((each for each in arguments if not each.startswith("-")), ""))
+    if not wants_commands(arguments):
+        return told_itself(arguments)
+    program = program_for(app, command_in(arguments))
     return within_boundary(lambda: program(args=arguments, prog_name="oco2-outliers", standalone_mode=False))
 
 # %% ../nbs/90_cli.ipynb #c2042359
@@ -471,9 +443,6 @@ def _evaluate_command(
         print(f"\nwrote {', '.join(Evaluation.FILES)} to {out}")
 
 # %% ../nbs/90_cli.ipynb #cc065d95
-store_app = CommandApp(no_args_is_help=True, rich_markup_mode=None, help="List, send, fetch and delete objects.")
-app.add_typer(store_app, name="store")
-
 _Store = Annotated[str | None, typer.Option(help="A folder or a URL (swift://container, file:///...). Default: "
                                             "OCO2_STORE, or the user data folder.")]
 _Config = Annotated[str | None, typer.Option(help="A configuration file, see configs/.")]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
-from .datasets import Datasets
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.foreign_tables import TableLike
@@ -81,6 +80,8 @@ from .soundings.surroundings import LocalScores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from oco2_outliers.datasets import Datasets
 
 # %% auto #0
 __all__ = ['IsolationResult', 'isolate', 'evaluate', 'Evaluation', 'group_isolated', 'Groups']

@@ -9,15 +9,16 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import fsspec
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import InputError, one_line, printable
 from .limits import limited, refuse_beyond, refuse_odd_file
 from .names import names_drive
 from .tables import GRANULES
 from .words import counted
+
+if TYPE_CHECKING:
+    import fsspec
 
 # %% auto #0
 __all__ = []
@@ -38,6 +39,8 @@ class ListedFile(NamedTuple):
 # %% ../../nbs/ground/08_addresses.ipynb #d9e42d6d
 def place_of(address: str | os.PathLike, options: Mapping | None = None) -> tuple[fsspec.AbstractFileSystem, str]:
     """Filesystem and path of an address; what is no URL is a local path, made absolute."""
+    import fsspec  # here: who is told no address need not wait for it
+
     text = os.fspath(address)
     if not text.strip():
         raise InputError("an empty name is no address; give a path or a URL")

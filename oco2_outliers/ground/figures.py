@@ -61,9 +61,11 @@ CLUSTER_MARKS = ("o", "s", "^", "D", "v", "P", "X")
 # %% ../../nbs/ground/07_figures.ipynb #1f5321b2
 def new_axes(ax: Axes | None, figsize: tuple[float, float] = (8, 3.5)) -> Axes:
     """The axes that were given, or those of a new figure."""
-    import matplotlib.pyplot as plt  # here: units and labels are read by jobs that draw nothing
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt  # here: jobs draw on axes of their own, or nothing
 
-    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+    return plt.subplots(figsize=figsize, layout="constrained")[1]
 
 # %% ../../nbs/ground/07_figures.ipynb #631ba8d1
 def plain_text(text: object) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,7 +23,9 @@ def _plain_address(address: str | os.PathLike) -> str | Path:
     """What an address means: a path of this disk, or for what lies elsewhere the address in its usual form."""
     text = os.fspath(address)
     if text.startswith("file:"):
-        return Path(urllib.request.url2pathname(urllib.parse.urlsplit(text).path))
+        from urllib.request import url2pathname  # a fiftieth of a second, and most paths are plain
+
+        return Path(url2pathname(urllib.parse.urlsplit(text).path))
     if "://" not in text:
         return Path(text)
     kind, _, rest = text.partition("://")

@@ -62,6 +62,9 @@ T = TypeVar("T")
 def progress(items: Iterable[T], what: str, unit: str = "file", shown: bool | None = None,
              total: int | None = None) -> Iterator[T]:
     """Go through `items` with a progress bar."""
+    if not (is_watched() if shown is None else shown):
+        yield from items  # nobody looks on, so the bar need not be loaded
+        return
     if total is None and isinstance(items, Sized):
         total = len(items)
     with progress_bar(what, total, unit, shown) as bar:

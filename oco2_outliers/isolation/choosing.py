@@ -12,9 +12,11 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.numbers import shown
+from ..ground.order_statistics import InMemory, Parts, largest_not_above
 from .company import AUTO
-from .radii import choose_eps
-from .tails import TailEps, tail_eps
+from .radii import fence_of
+from .samples import Counted
+from .tails import TailEps, tail_of
 
 # %% auto #0
 __all__ = []
@@ -48,18 +50,19 @@ def _three_digits(value: float) -> float:
     return float(f"{value:.3g}")
 
 # %% ../../nbs/isolation/81_choosing.ipynb #464f1472
-def _printable(radius: np.ndarray, eps: float) -> float:
+def _printable(radii: Parts, eps: float) -> float:
     """An eps in three digits, which isolates no row that the exact one would not."""
     rounded = _three_digits(eps)
-    if ((radius > rounded) & (radius <= eps)).any():  # rounding down would isolate rows on the near side
+    # Rounding down would isolate rows on the near side.
+    if rounded < eps and largest_not_above(radii, eps) > rounded:
         step = 10.0 ** (np.floor(np.log10(eps)) - 2)
         rounded = _three_digits(np.ceil(eps / step) * step)
     return rounded
 
 # %% ../../nbs/isolation/81_choosing.ipynb #e22d0c02
-def printable_fence(radius: np.ndarray) -> float:
-    """The fence of the isolation radii in three digits, which isolates no row that the exact fence would not."""
-    return _printable(radius, choose_eps(radius))
+def printable_fence(radii: Counted) -> float:
+    """The fence of isolation radii in three digits, which isolates no row that the exact fence would not."""
+    return _printable(radii.parts, fence_of(radii))
 
 # %% ../../nbs/isolation/81_choosing.ipynb #7f032c2d
 _AUTO_STEPS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
@@ -82,14 +85,20 @@ def eps_steps(radius: np.ndarray, eps: float, min_samples: int | str) -> list[fl
     return sorted({eps, *(step for step in steps if step > 0)})
 
 # %% ../../nbs/isolation/81_choosing.ipynb #774c4fdd
-def printable_eps(radius: np.ndarray, n_features: int, min_samples: int | str) -> TailEps:
+def printable_eps_of(parts: Parts, n_features: int, min_samples: int | str) -> TailEps:
     """The eps that a job takes when none was asked for, in three digits, with its rule and what is to be said of it."""
-    if not (radius[np.isfinite(radius)] > 0).any():
+    radii = Counted(parts)
+    if radii.tally.largest < 0:
         return TailEps(1.0, "every row has copies")
     if min_samples != AUTO:
-        return TailEps(printable_fence(radius), "fence of the radii")
-    chosen = tail_eps(radius, n_features)
-    return chosen._replace(eps=_printable(radius, chosen.eps))
+        return TailEps(printable_fence(radii), "fence of the radii")
+    chosen = tail_of(radii, n_features)
+    return chosen._replace(eps=_printable(parts, chosen.eps))
+
+
+def printable_eps(radius: np.ndarray, n_features: int, min_samples: int | str) -> TailEps:
+    """The same of radii in one array."""
+    return printable_eps_of(InMemory([np.asarray(radius, np.float64)]), n_features, min_samples)
 
 # %% ../../nbs/isolation/81_choosing.ipynb #bd1e5c2f
 def best_by_silhouette(table: pd.DataFrame, fence: float) -> tuple[float, str]:

@@ -5,6 +5,7 @@
 # %% ../../nbs/isolation/00_features.ipynb #835e521c
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +16,7 @@ from ..ground.errors import InputError
 from ..ground.foreign_tables import plain_table
 from ..ground.headings import as_names
 from ..ground.numbers import shown
+from ..ground.order_statistics import InMemory, Parts, kth_smallest, mean_of, turned
 from ..ground.words import counted
 from oco2_outliers.isolation.columns import (
     Fate,
@@ -224,22 +226,38 @@ SCALES = ("standard", "robust")
 _AT_MOST = 2  # times the spread of the middle half
 
 
-def _spread_of_middle(values: pd.DataFrame, share: float, normal: float) -> pd.Series:
-    """The width of the middle `share` of each column, over that of a normal column with standard deviation 1."""
-    tail = (1 - share) / 2
-    inner = values.quantile(tail, interpolation="higher"), values.quantile(1 - tail, interpolation="lower")
-    return (inner[1] - inner[0]).clip(lower=0) / normal
+_MIDDLES = ((0.5, 1.3489795), (0.8, 2.5631031))  # shares of the rows, and the width of so many of a normal column
 
 
+def _ranks(n: int) -> list[int]:
+    """Of the two values in the middle of a column, and of the ends of the middle half and eight tenths."""
+    tails = [(1 - share) / 2 for share, _ in _MIDDLES]
+    ends = [rank for tail in tails for rank in (math.ceil((n - 1) * tail), math.floor((n - 1) * (1 - tail)))]
+    return [(n - 1) // 2, n // 2, *ends]
+
+
+def _squares(values: np.ndarray, centre: float) -> np.ndarray:
+    return (values - centre) ** 2
+
+
+def robust_scale(parts: Parts) -> tuple[float, float]:
+    """Median and robust spread of one column, wherever its values lie; none is missing."""
+    low, high, *ends = kth_smallest(parts, _ranks)
+    centre = (low + high) / 2 if low != high else low
+    half, most = (max(0.0, ends[2 * i + 1] - ends[2 * i]) / normal for i, (_, normal) in enumerate(_MIDDLES))
+    spread = most if half <= 0 or most <= _AT_MOST * half else _AT_MOST * half
+    if spread > 0:
+        return centre, spread
+    return centre, math.sqrt(mean_of(turned(parts, _squares, centre)))  # most values are equal
+
+# %% ../../nbs/isolation/00_features.ipynb #8fb31223
 def centre_and_spread(values: pd.DataFrame, scale: str) -> tuple[pd.Series, pd.Series]:
     """What is subtracted from each column, and divided by."""
     if scale == "standard":
         return values.mean(), _deviation(values)
-    centre = values.median()
-    half, most = _spread_of_middle(values, 0.5, 1.3489795), _spread_of_middle(values, 0.8, 2.5631031)
-    spread = most.where((half <= 0) | (most <= _AT_MOST * half), _AT_MOST * half)
-    about = np.sqrt(((values - centre) ** 2).mean())  # where most values are equal
-    return centre, spread.where(spread > 0, about)
+    found = [robust_scale(InMemory([values[name].to_numpy()])) for name in values.columns]
+    centre, spread = (pd.Series([each[i] for each in found], values.columns, np.float64) for i in (0, 1))
+    return centre, spread
 
 # %% ../../nbs/isolation/00_features.ipynb #3c7a6b64
 NO_UNIT = "spreads of the features"  # where the scale is not known

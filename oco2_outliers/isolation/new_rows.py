@@ -173,6 +173,22 @@ def _box_move(new, i, lows, highs, v, eps2, gap2):
             least = min(least, _move_of(gap2, j, widest, others, eps2))
     return least
 
+# %% ../../nbs/isolation/12h_new_rows.ipynb #13d4d927
+@compiled()
+def _bounds_of_box(new, lows, highs, eps2, squares, moves):
+    """Fill in the bounds for every row of `new`; the box is the only row of lows and highs."""
+    gap2 = np.empty(new.shape[1])
+    for i in range(len(new)):
+        squares[i] = _plain_gap(new, i, lows, highs, 0)
+        moves[i] = _box_move(new, i, lows, highs, 0, eps2, gap2)
+
+
+def bounds_of_box(new: np.ndarray, low: np.ndarray, high: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lower bounds: squared distance of each new row to rows in a box, and the least change towards one of them."""
+    squares, moves = np.empty(len(new)), np.empty(len(new))
+    _bounds_of_box(new, low[None], high[None], eps * eps, squares, moves)
+    return squares, moves
+
 # %% ../../nbs/isolation/12h_new_rows.ipynb #a8a8a803
 @compiled()
 def _square_with(new, i, X, q, j, value):
@@ -223,21 +239,23 @@ def _changes(new, i, X, q, j, unit, eps2):
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #445ed399
 @compiled()
-def _smallest_moves(begin, end, new, X, eps2, units, first, last, lows, highs, least, most, feature):
+def _smallest_moves(begin, end, new, X, core2, eps2, units, first, last, boxes, below, least, most, feature):
     """For new rows: the smallest change of a single feature that brings a row within eps of some row of X.
 
-    The same formula on the gaps to a box bounds it from below for all rows in the box. The changes carry the sign.
+    The same formula on the gaps to a box bounds it from below for all rows in the box. The changes carry the sign. Rows
+    with an infinite core distance are nobody's company; changes that are not `below` a bound are not looked for.
     """
+    lows, highs, nearest_core = boxes
     n, d = X.shape
     stack, away = np.empty(128, np.int64), np.empty(128)
     gap2 = np.empty(d)
     for i in range(begin, end):
-        best, feature[i], least[i], most[i] = np.inf, -1, np.nan, np.nan
+        best, feature[i], least[i], most[i] = below[i], -1, np.nan, np.nan
         stack[0], away[0], depth = 0, 0.0, 1
         while depth > 0:
             depth -= 1
             v = stack[depth]
-            if away[depth] >= best:
+            if away[depth] >= best or nearest_core[v] == np.inf:
                 continue
             leaves = last[v] - first[v]
             if leaves > 1:
@@ -251,7 +269,8 @@ def _smallest_moves(begin, end, new, X, eps2, units, first, last, lows, highs, l
                     gap2[j] = (new[i, j] - X[q, j]) ** 2
                     total += gap2[j]
                     most_of = max(most_of, gap2[j])
-                if total * (1 - 1e-12) - most_of > eps2 * _HAIR:  # quick, and safe whatever is lost in it
+                # Quick, and safe whatever is lost in it.
+                if core2[q] == np.inf or total * (1 - 1e-12) - most_of > eps2 * _HAIR:
                     continue
                 widest, others = _widest_apart(gap2)
                 if others > eps2 * _HAIR:
@@ -271,11 +290,10 @@ class _Fitted(NamedTuple):
     boxes: tuple[np.ndarray, np.ndarray, np.ndarray]  # lows, highs, smallest core distance (squared) of each node
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #35b381ab
-def _fitted(X: np.ndarray, core2: np.ndarray, threads: int) -> _Fitted:
-    """Grow the tree, and measure its boxes."""
-    tree = row_tree(X, threads)
-    shape = len(tree.first), X.shape[1]
-    fitted = _Fitted(tree, core2[tree.order], (np.empty(shape), np.empty(shape), np.empty(shape[0])))
+def _fitted(tree: RowTree, core2: np.ndarray) -> _Fitted:
+    """Measure the boxes of a tree, and the core distances (in its order) in them."""
+    shape = len(tree.first), tree.X.shape[1]
+    fitted = _Fitted(tree, core2, (np.empty(shape), np.empty(shape), np.empty(shape[0])))
     _plain_boxes(tree.X, fitted.core2, tree.first, tree.last, *fitted.boxes)
     return fitted
 
@@ -367,7 +385,18 @@ class NewRows:
 
     @cached_property
     def _fitted(self) -> _Fitted:
-        return _fitted(self._X.astype(np.float64, copy=False), self._core2, self._threads)
+        tree = row_tree(self._X.astype(np.float64, copy=False), self._threads)
+        return _fitted(tree, self._core2[tree.order])
+
+    @classmethod
+    def of_tree(cls, tree: RowTree, core2: np.ndarray, threads: int = 1) -> NewRows:
+        """Questions to the rows of a tree that is there already; `core2` in its order, infinite for nobody's company.
+
+        `order` of the tree is what its rows are called in answers.
+        """
+        asked = cls(tree.X, core2, threads)
+        asked.__dict__["_fitted"] = _fitted(tree, core2)  # where cached_property looks first
+        return asked
 
     @cached_property
     def _in_blocks(self) -> InBlocks:
@@ -405,8 +434,8 @@ class NewRows:
             best[far], where[far] = _best_of_all(self._fitted, new[far], self._threads)
         return best, where
 
-    def smallest_moves(self, new: np.ndarray, eps: float,
-                       units: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def smallest_moves(self, new: np.ndarray, eps: float, units: np.ndarray | None = None,
+                       below: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The smallest change of a single feature that brings a new row within eps of a fitted one.
 
         Parameters
@@ -417,6 +446,8 @@ class NewRows:
             Radius.
         units : ndarray of float64, shape (d,), optional
             Units of each feature per unit of the rows; changes are told in them. 1 by default.
+        below : ndarray of float64, shape (n_new,), optional
+            Changes, in the units of the rows, that are known already: only smaller ones are looked for.
 
         Returns
         -------
@@ -431,8 +462,9 @@ class NewRows:
         _refuse_large(new)
         new = new.astype(np.float64, copy=False)
         least, most, feature = np.empty(len(new)), np.empty(len(new)), np.empty(len(new), np.int64)
-        t, (lows, highs, _) = self._fitted.tree, self._fitted.boxes
+        t, fitted = self._fitted.tree, self._fitted
         per_row = np.ones(new.shape[1]) if units is None else units
-        _each(lambda a, b: _smallest_moves(a, b, new, t.X, eps * eps, per_row, t.first, t.last, lows, highs, least,
-                                           most, feature), len(new), self._threads)
+        known = np.full(len(new), np.inf) if below is None else below
+        _each(lambda a, b: _smallest_moves(a, b, new, t.X, fitted.core2, eps * eps, per_row, t.first, t.last,
+                                           fitted.boxes, known, least, most, feature), len(new), self._threads)
         return least, most, feature

@@ -19,6 +19,7 @@ from .asking import checked_metric, refuse_no_direction
 from .checks import checked_group, checked_min_samples, checked_rows
 from .company import AUTO, company_search
 from .paths import neighbour_search
+from .samples import Radii, radii_of
 from .squares import power_for, radius_of, times_power
 
 # %% auto #0
@@ -149,14 +150,30 @@ def eps_profile(radius: ArrayLike, min_samples: Sequence[int] | None = None) -> 
         steps, counts = np.r_[0.0, steps], np.r_[0, counts]
     return pd.DataFrame({"eps": steps, "n_isolated": counts.sum() - np.cumsum(counts)})
 
-# %% ../../nbs/isolation/14_radii.ipynb #c2b901c3
-def weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
-    """Median of values that count `weight` times; the mean of the middle two where two are in the middle."""
-    order = np.argsort(values)
-    share = np.cumsum(weight[order])
-    half = share[-1] / 2
-    low, high = np.searchsorted(share, half, "left"), np.searchsorted(share, half, "right")
-    return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2)
+# %% ../../nbs/isolation/14_radii.ipynb #4d046ba9
+def _away(values: np.ndarray, centre: float) -> np.ndarray:
+    return np.abs(values - centre)
+
+
+def _up_to(radius: np.ndarray, limit: float) -> np.ndarray:
+    """Radii up to a limit of their logarithms; minus infinity in place of the others."""
+    return np.where(np.log(radius) <= limit, radius, -np.inf)
+
+
+def fence_of(radii: Radii, cutoff: float = 3.5) -> float:
+    """The fence above the logarithms of radii, wherever they lie."""
+    if radii.tally.wrong:
+        raise InputError("radius must hold numbers of at least 0, and none missing")
+    if radii.tally.largest < 0:
+        raise InputError("no eps to choose: fewer rows than min_samples, or every row has copies")
+    usable = radii.usable()
+    log = usable.turned(np.log)
+    centre = log.median()
+    away = log.turned(_away, centre)
+    # 1.4826 and 1.2533 make both deviations equal the standard deviation on normal data.
+    spread = 1.4826 * away.median() or 1.2533 * away.mean()
+    fence = centre + cutoff * spread
+    return max(float(np.exp(fence)), usable.turned(_up_to, fence + 1e-9).largest())
 
 # %% ../../nbs/isolation/14_radii.ipynb #bd5f3d4a
 def choose_eps(radius: ArrayLike, cutoff: float = 3.5, sample_weight: ArrayLike | None = None) -> float:
@@ -200,17 +217,7 @@ def choose_eps(radius: ArrayLike, cutoff: float = 3.5, sample_weight: ArrayLike 
     radius = _numbers("radius", radius)
     if radius.ndim != 1:
         raise InputError(f"radius must be one number a row, not an array of shape {radius.shape}")
-    weight = np.ones(len(radius)) if sample_weight is None else _numbers("sample_weight", sample_weight)
-    if weight.shape != radius.shape or not np.isfinite(weight).all() or (weight < 0).any():
+    weight = None if sample_weight is None else _numbers("sample_weight", sample_weight)
+    if weight is not None and (weight.shape != radius.shape or not np.isfinite(weight).all()):
         raise InputError(f"sample_weight must be {len(radius)} finite numbers of at least 0, one a row")
-    usable = np.isfinite(radius) & (radius > 0) & (weight > 0)
-    if not usable.any():
-        raise InputError("no eps to choose: fewer rows than min_samples, or every row has copies")
-    log, weight = np.log(radius[usable]), weight[usable]
-    centre = weighted_median(log, weight)
-    away = np.abs(log - centre)
-    # 1.4826 and 1.2533 make both deviations equal the standard deviation on normal data.
-    spread = 1.4826 * weighted_median(away, weight) or 1.2533 * np.average(away, weights=weight)
-    fence = centre + cutoff * spread
-    on_fence = log <= fence + 1e-9
-    return max(float(np.exp(fence)), float(radius[usable][on_fence].max()))
+    return fence_of(radii_of(radius, weight), cutoff)

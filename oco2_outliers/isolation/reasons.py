@@ -18,7 +18,7 @@ from .squares import power_for, squared_distance, times_power
 __all__ = []
 
 # %% ../../nbs/isolation/17_reasons.ipynb #fefebd0b
-def _reason(gap2, names):
+def reason_of(gap2, names):
     """Features by their share of a squared distance, largest first: "xco2 92%, albedo 7%"."""
     total = gap2.sum()
     if total == 0:
@@ -138,6 +138,6 @@ def explanations(X, fitted, core_indices, eps, names, scale, n_jobs):
     X, core, eps = (times_power(each, power) for each in (X, fitted[core_indices], eps))
     d2, nearest, least, most, feature = _nearest_and_moves(X, core, eps, np.where(known, scale, 1.0), n_jobs)
     told = np.where((feature >= 0) & known[feature], [_unscaled(least, power), _unscaled(most, power, 0)], np.nan)
-    return [(core_indices[q], times_power(np.sqrt(square), -power), _reason((core[q] - x) ** 2, names),
+    return [(core_indices[q], times_power(np.sqrt(square), -power), reason_of((core[q] - x) ** 2, names),
              None if j < 0 else str(names[j]), *two)
             for x, square, q, j, two in zip(X, d2, nearest, feature, told.T)]

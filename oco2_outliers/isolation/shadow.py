@@ -5,6 +5,8 @@
 # %% ../../nbs/isolation/04_shadow.ipynb #29e09d14
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..ground.errors import InputError
@@ -26,17 +28,29 @@ def _rotation(centred):
     return axes if np.abs(axes.T @ axes - np.eye(d)).max() < 1e-13 * d else np.eye(d)
 
 # %% ../../nbs/isolation/04_shadow.ipynb #12b4f40f
-def frame_of(X, threads):
-    """Centre, unit and rotation of the shadow of these rows; after them no row is longer than 1."""
-    sample = X[:: max(1, len(X) // 20_000)]
+class Frame(NamedTuple):
+    """What rows are shifted by, multiplied by and turned by before they are rounded."""
+
+    centre: np.ndarray
+    unit: float
+    rotation: np.ndarray
+
+
+def frame_between(sample, ends):
+    """The frame of rows of which some are a sample, and whose features lie between these ends, shape (k, d)."""
     centre = np.median(sample, axis=0)
-    ends = in_threads(lambda part: (X[part].max(axis=0), X[part].min(axis=0)), row_slices(len(X)), threads)
-    widest = np.abs(np.reshape(ends, (-1, X.shape[1])) - centre).max()
+    widest = np.abs(ends - centre).max()
     if widest >= 1e141 or 0 < widest < 1e-138:  # `power_for` tells what to multiply such rows by
         raise InputError(f"rows spread over {widest:.3g}: their squares leave the range of numbers")
     exponent = np.frexp(widest)[1] if widest > 0 else 0
-    unit = float(np.ldexp(1.0, -int(exponent))) / 2 ** int(np.ceil(np.log2(X.shape[1]) / 2))
-    return centre, unit, _rotation((sample - centre) * unit)
+    unit = float(np.ldexp(1.0, -int(exponent))) / 2 ** int(np.ceil(np.log2(sample.shape[1]) / 2))
+    return Frame(centre, unit, _rotation((sample - centre) * unit))
+
+# %% ../../nbs/isolation/04_shadow.ipynb #4381f6ba
+def frame_of(X, threads):
+    """The frame of these rows; in it no row is longer than 1."""
+    ends = in_threads(lambda part: (X[part].max(axis=0), X[part].min(axis=0)), row_slices(len(X)), threads)
+    return frame_between(X[:: max(1, len(X) // 20_000)], np.reshape(ends, (-1, X.shape[1])))
 
 # %% ../../nbs/isolation/04_shadow.ipynb #0a1da2c9
 @compiled(fastmath=LOOSE)

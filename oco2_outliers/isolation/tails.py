@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..ground.errors import InputError
+from ..ground.order_statistics import Bins, InMemory, Parts, ends_of, finer, first_bins
 from ..ground.words import counted
 from .company import group_size
 from .paths import neighbour_search
-from .radii import weighted_median
+from .samples import Radii, radii_of
 
 # %% auto #0
 __all__ = ['TailEps', 'tail_eps']
@@ -52,11 +53,53 @@ def tail_factor(n_rows: int, n_features: int) -> float:
     return float(np.exp(np.quantile(_log_radii(_like_measured(n_rows), n_features), 1 - TAIL_SHARE)))
 
 # %% ../../nbs/isolation/14a_tails.ipynb #db2c8140
+class _Line(NamedTuple):
+    """The straight line from the smallest to the largest of n radii."""
+
+    low: float
+    high: float
+    n: int
+
+    def at(self, rank: np.ndarray) -> np.ndarray:
+        """The line at some ranks, rounded as `np.linspace` does."""
+        step = (self.high - self.low) / max(1, self.n - 1)
+        run = rank * step if step else rank / max(1, self.n - 1) * (self.high - self.low)
+        return np.where(rank == self.n - 1, self.high, run + self.low)
+
+    def gaps(self, bins: Bins) -> tuple[np.ndarray, np.ndarray]:
+        """How far the farthest radius in each bin is below the line, at least and at most; the same for one radius."""
+        last = bins.rank + bins.size - 1
+        before = np.maximum(bins.rank, last - (last == self.n - 1))  # by rounding it may lie above the end of the line
+        top = np.maximum(self.at(last), self.at(before))
+        return self.at(last) - bins.high, top - bins.low
+
+# %% ../../nbs/isolation/14a_tails.ipynb #858e829b
+_AT_A_TIME = 4_096  # bins that are cut at once
+
+
+def knee_of(parts: Parts) -> float:
+    """The radius at the knee, of finite radii in parts: the smallest of those farthest below the line."""
+    waiting = [first_bins(parts)]
+    line = _Line(*ends_of(parts), int(waiting[0].size.sum()))
+    least, found = -np.inf, (-np.inf, -np.inf)
+    while waiting:
+        bins = waiting.pop()
+        at_least, at_most = line.gaps(bins)
+        least = max(least, float(at_least.max()))
+        bins, at_most = bins.some(at_most >= least), at_most[at_most >= least]
+        if bins.bits == 64 and len(at_most):
+            found = max(found, (float(at_most.max()), -float(bins.low[at_most.argmax()])))
+        elif len(at_most) > _AT_A_TIME:
+            half = np.arange(len(at_most)) < len(at_most) // 2
+            waiting += [bins.some(~half), bins.some(half)]
+        elif len(at_most):
+            waiting.append(finer(parts, bins))
+    return -found[1]
+
+
 def knee_eps(radius: np.ndarray) -> float:
     """The radius at the knee: farthest below the straight line from the smallest to the largest, when sorted."""
-    steps = np.sort(radius[np.isfinite(radius)])
-    line = np.linspace(steps[0], steps[-1], len(steps))
-    return float(steps[np.argmax(line - steps)])
+    return knee_of(InMemory([radius[np.isfinite(radius)]]))
 
 # %% ../../nbs/isolation/14a_tails.ipynb #a777542b
 class TailEps(NamedTuple):
@@ -84,6 +127,25 @@ class TailEps(NamedTuple):
 # %% ../../nbs/isolation/14a_tails.ipynb #ed82a4a4
 LEAST_ROWS = 50  # fewer say nothing of what is ordinary
 _MOSTLY = 1 / 3
+
+# %% ../../nbs/isolation/14a_tails.ipynb #979e6aa1
+def tail_of(radii: Radii, n_features: int) -> TailEps:
+    """The threshold of radii, wherever they lie; see `tail_eps`."""
+    n_rows, largest = round(radii.tally.total), radii.tally.largest
+    if largest < 0:
+        raise InputError("no eps to choose: fewer rows than min_samples, or every row has copies")
+    if n_rows < LEAST_ROWS:
+        few = f"{counted(n_rows, 'row')}, too few to say what is ordinary ({LEAST_ROWS} are needed)"
+        return TailEps(largest, "the largest radius", f"{few}: none is called isolated; the scores rank them, and eps "
+                       "may be given")
+    factor, usable = tail_factor(n_rows, n_features), radii.usable()
+    eps = factor * usable.median()
+    share = radii.share_above(eps)
+    if share > _MOSTLY:
+        return TailEps(knee_of(usable.parts), "knee of the radii", f"{share:.0%} of the rows lie beyond "
+                       f"{factor:.2g} times the median radius: the table has no one ordinary group; split it, or look "
+                       "at the sweep")
+    return TailEps(min(eps, largest), f"{factor:.2g} times the median radius")
 
 # %% ../../nbs/isolation/14a_tails.ipynb #306622d3
 def tail_eps(radius: ArrayLike, n_features: int, sample_weight: ArrayLike | None = None) -> TailEps:
@@ -131,21 +193,5 @@ def tail_eps(radius: ArrayLike, n_features: int, sample_weight: ArrayLike | None
     >>> np.flatnonzero(radius > chosen.eps).tolist(), chosen.rule
     ([500], '5.2 times the median radius')
     """
-    radius = np.asarray(radius, np.float64)
-    weight = np.ones(len(radius)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    usable, n_rows = np.isfinite(radius) & (radius > 0) & (weight > 0), round(weight.sum())
-    if not usable.any():
-        raise InputError("no eps to choose: fewer rows than min_samples, or every row has copies")
-    largest = float(radius[usable].max())
-    if n_rows < LEAST_ROWS:
-        few = f"{counted(n_rows, 'row')}, too few to say what is ordinary ({LEAST_ROWS} are needed)"
-        return TailEps(largest, "the largest radius", f"{few}: none is called isolated; the scores rank them, and eps "
-                       "may be given")
-    factor = tail_factor(n_rows, n_features)
-    eps = factor * weighted_median(radius[usable], weight[usable])
-    share = float(np.average(radius > eps, weights=weight))
-    if share > _MOSTLY:
-        return TailEps(knee_eps(radius[usable]), "knee of the radii", f"{share:.0%} of the rows lie beyond "
-                       f"{factor:.2g} times the median radius: the table has no one ordinary group; split it, or look "
-                       "at the sweep")
-    return TailEps(min(eps, largest), f"{factor:.2g} times the median radius")
+    weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+    return tail_of(radii_of(np.asarray(radius, np.float64), weight), n_features)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..ground.compiling import compiled
 from .compiling import LOOSE, in_threads, row_slices, useful_threads
-from .shadow import cast_shadow, frame_of
+from .shadow import Frame, cast_shadow, frame_of
 
 # %% auto #0
 __all__ = ['RowTree', 'row_tree']
@@ -215,7 +215,12 @@ class RowTree:
         return len(self.X)
 
 # %% ../../nbs/isolation/05_tree.ipynb #de3f79f9
-def row_tree(X: np.ndarray, threads: int = 1, like: RowTree | None = None) -> RowTree:
+def _swell(d):
+    """Factor that covers the rounding of a float32 sum of the squares of d features, twice over."""
+    return np.float32(1 + (2 * d + 48) * 2.0**-24)
+
+# %% ../../nbs/isolation/05_tree.ipynb #24f00feb
+def row_tree(X: np.ndarray, threads: int = 1, like: RowTree | Frame | None = None) -> RowTree:
     """Build the tree.
 
     Parameters
@@ -224,7 +229,7 @@ def row_tree(X: np.ndarray, threads: int = 1, like: RowTree | None = None) -> Ro
         Finite rows, C-contiguous, n >= 1.
     threads : int
         Cores to use.
-    like : RowTree, optional
+    like : RowTree or Frame, optional
         Take its centre, unit and rotation, so that the shadows of both trees can be compared. No row may be longer
         than 8 in them.
 
@@ -258,7 +263,16 @@ def row_tree(X: np.ndarray, threads: int = 1, like: RowTree | None = None) -> Ro
     _fill_blocks(Y, blocks)
     _measure(Y, first, last, lows, highs, slack)
     return RowTree(X[order], order, blocks, lows, highs, first, last, parent, slack, unit,
-                   np.float32(1 + (2 * d + 48) * 2.0**-24), centre, axes)
+                   _swell(d), centre, axes)
+
+# %% ../../nbs/isolation/05_tree.ipynb #6732dbeb
+KEPT = "X", "order", "blocks", "lows", "highs", "slack"
+
+
+def kept_tree(arrays: dict[str, np.ndarray], frame: Frame) -> RowTree:
+    """The tree whose arrays of the names `KEPT` were kept."""
+    return RowTree(**arrays, **dict(zip(("first", "last", "parent"), _nodes(len(arrays["blocks"])))),
+                   unit=frame.unit, swell=_swell(arrays["X"].shape[1]), centre=frame.centre, rotation=frame.rotation)
 
 # %% ../../nbs/isolation/05_tree.ipynb #c444ddb9
 def leaf_nodes(tree):

@@ -253,6 +253,19 @@ def _unite_apart(tree, root, core2, limit, status, threads):
             _unite_roots(root, other)
         flatten_sets(root)
 
+# %% ../../nbs/isolation/08_uniting.ipynb #50fdd87a
+def pieces_at(tree: RowTree, index: np.ndarray, core2: np.ndarray, eps: float, threads: int = 1) -> np.ndarray:
+    """For every core row the first place of its connected piece, and -1 for the others; all in the order of the tree.
+
+    `index` (n, m) lists near rows by their places, and the row's own place where it has none to list.
+    """
+    limit, root = eps * eps, np.arange(tree.n, dtype=np.int32)
+    join_listed(root, index, core2, index.shape[1], limit)
+    flatten_sets(root)
+    _unite_apart(tree, root, core2, limit, np.empty(len(tree.first), np.int64), useful_threads(threads))
+    flatten_sets(root)
+    return np.where(core2 <= limit, root, -1)
+
 # %% ../../nbs/isolation/08_uniting.ipynb #ca3f9060
 @compiled()
 def number_clusters(root, index, squares, core2, m, limit, place, labels):
@@ -341,7 +354,6 @@ def _first_within(rows, X, limit, core, label_of_core, place_label):
                 place_label[p] = label_of_core[c]
                 break
 
-
 # %% ../../nbs/isolation/08_uniting.ipynb #a75701f1
 def _numbered(tree: RowTree, root: np.ndarray, core2: np.ndarray, reach2: np.ndarray, limit: float) -> np.ndarray:
     """Labels in input order, from the sets of core rows, core distances and radii; all in the order of the tree."""
@@ -359,7 +371,6 @@ def _numbered(tree: RowTree, root: np.ndarray, core2: np.ndarray, reach2: np.nda
     out[tree.order] = labels
     return out
 
-
 # %% ../../nbs/isolation/08_uniting.ipynb #b25c6fba
 def labels_of_core(tree: RowTree, core2: np.ndarray, reach2: np.ndarray, eps: Sequence[float],
                    threads: int = 1) -> list[np.ndarray]:
@@ -373,4 +384,3 @@ def labels_of_core(tree: RowTree, core2: np.ndarray, reach2: np.ndarray, eps: Se
         flatten_sets(root)
         labels[i] = _numbered(tree, root, core2, reach2, limit)
     return [labels[i] for i in range(len(eps))]
-

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,11 +18,11 @@ import numpy as np
 import pandas as pd
 
 from ..ground.addresses import ChangedInput
-from ..ground.errors import InputError
+from ..ground.errors import InputError, error_line
 from ..ground.files import scratch_folder
 from ..ground.words import counted
-from ..ground.work import progress
-from ..isolation.choosing import printable_eps
+from ..ground.work import n_cores, progress
+from ..isolation.choosing import printable_eps, printable_eps_of
 from ..isolation.company import AUTO, DRAWN_ROWS, EXACT_ROWS, DrawnCompany, group_size
 from ..isolation.grouping import with_groups
 from ..isolation.reasons import explanations
@@ -28,12 +30,16 @@ from ..isolation.results import ratio_of, words_of_changes
 from ..isolation.squares import exact_root
 from ..isolation.tails import TailEps
 from .judging import by_pass, fates_of_file, fates_on_scale, fitted_model, on_scale, soundings_of
+from .pooled_labels import label_blocks
+from .pooled_results import Found, finish_blocks, found_of_file
+from .pooled_rows import Rows, rows_in_blocks
+from .pooled_search import search_blocks
 from .resuming import Site, missing_items, run_items
-from .slabs import Slabs
+from .steps import Shelf, shelf_of
 from .tasks import READING, task_named
 from .units import Unit
-from .workers import in_this_process
-from .working import Item, fetch_item, make_job
+from .workers import in_this_process, room_of
+from .working import Item, Job, fetch_item, make_job
 from ..soundings.track import orbit_numbers
 
 # %% auto #0
@@ -97,23 +103,12 @@ def _pool_among_drawn(X: np.ndarray, eps: Any, names: Sequence[str], scale: np.n
 
 # %% ../../nbs/runs/13_pooling.ipynb #3d3256d0
 def pool_rows(X: np.ndarray, eps: Any, min_samples: int | str, names: Sequence[str], scale: np.ndarray, limit: int,
-              scratch: Path, random_state: int = 0) -> Pool:
-    """Isolated rows of one pool: in memory when they fit, in slabs when not."""
+              random_state: int = 0) -> Pool:
+    """Isolated rows of one pool: in memory when they fit, and some rows at a time where a few are drawn."""
     n, d = X.shape
-    m, drawn = _group_of(n, min_samples)
-    if _needed(n, d, 0 if drawn else m) <= limit:
+    if not _group_of(n, min_samples)[1] or _needed(n, d, 0) <= limit:
         return _pool_in_memory(X, eps, min_samples, names, scale, random_state)
-    if drawn:
-        return _pool_among_drawn(X, eps, names, scale, limit, random_state)
-    most = int(limit / _needed(1, d, m))
-    if most < 10 * m:
-        raise InputError(f"memory_limit {limit:,} bytes holds {most} rows, too few to search; give more")
-    slabs = Slabs(X, m, max(m, most // 3), most, scratch)
-    slabs.search()
-    score = slabs.radii()
-    chosen = printable_eps(score, d, min_samples) if eps == "auto" else TailEps(eps, "as asked")
-    cluster = slabs.labels(chosen.eps)
-    return Pool(score, cluster, chosen, m, slabs.explain(np.flatnonzero(cluster == -1), chosen.eps, names, scale))
+    return _pool_among_drawn(X, eps, names, scale, limit, random_state)
 
 # %% ../../nbs/runs/13_pooling.ipynb #d871018b
 def _features_of_table(table: pd.DataFrame, scaling: Mapping, over: str, scale: str) -> pd.DataFrame:
@@ -153,27 +148,20 @@ class _Gathered:
 class _PoolTask(_Gathered):
     """The task of a pooled run: the rows of one file, with what the pool says of them."""
 
-    pool: Pool
-    isolated: np.ndarray
+    eps: TailEps
+    min_samples: int
 
-    def judge(self, X: np.ndarray, limit: int, scratch: Path) -> None:
-        """Judge all rows together."""
-        names = self.scaling["features"]
-        unit_scale = np.array(self.scaling["scale"]) if self.over == "run" else np.full(len(names), np.nan)
-        self.pool = pool_rows(X, self.parameters["eps"], self.parameters["min_samples"], names, unit_scale, limit,
-                              scratch, self.parameters["random_state"])
-        self.isolated = np.flatnonzero(self.pool.cluster == -1)
+    def found(self, name: str, n: int) -> Found:
+        """What was found of the n rows of a file."""
+        raise NotImplementedError
 
     def __call__(self, unit: Unit) -> pd.DataFrame:
         table, X = self.features(unit)
-        at = slice(self.start[unit.name], self.start[unit.name] + len(X))
-        isolated = self.pool.cluster[at] == -1
-        score, eps = self.pool.score[at], self.pool.eps
+        score, cluster, why = self.found(unit.name, len(X))
+        isolated, eps = cluster == -1, self.eps
         columns = pd.DataFrame({"score": score, "ratio": ratio_of(score, eps.eps), "isolated": isolated,
-                                "outlier": isolated, "reason": "", "change": "", "cluster": self.pool.cluster[at],
+                                "outlier": isolated, "reason": "", "change": "", "cluster": cluster,
                                 "eps": eps.eps}, index=X.index)
-        first = int(np.searchsorted(self.isolated, at.start))
-        why = self.pool.why.iloc[first: first + int(isolated.sum())]
         columns.loc[isolated, "reason"] = why["reason"].to_numpy()
         mean, unit_scale = (dict(zip(self.scaling["features"], self.scaling[what])) for what in ("mean", "scale"))
         columns.loc[isolated, "change"] = words_of_changes(why, X[isolated], mean, unit_scale)
@@ -182,43 +170,169 @@ class _PoolTask(_Gathered):
         fates = fates_on_scale(table, matrix, self.scaling, self.parameters["features"])
         result.attrs = {"counts": {"rows_read": len(table), "dropped": len(table) - len(X),
                                    "isolated": int(isolated.sum()), "groups": len(groups), "eps": eps.eps,
-                                   "min_samples": self.pool.min_samples},
+                                   "min_samples": self.min_samples},
                         "notes": {eps.rule: eps.note} if eps.note else {},
                         "columns": fates_of_file(table, fates) if len(table) else {}}
         return result
 
+# %% ../../nbs/runs/13_pooling.ipynb #eec18c46
+class _TaskHere(_PoolTask):
+    """The task of a pool that was judged in this process."""
+
+    pool: Pool
+    isolated: np.ndarray
+
+    def unit_scale(self) -> np.ndarray:
+        """Units of the features; not known where each pass or file has its own."""
+        names = self.scaling["features"]
+        return np.array(self.scaling["scale"]) if self.over == "run" else np.full(len(names), np.nan)
+
+    def judge(self, X: np.ndarray, limit: int) -> None:
+        """Judge all rows together."""
+        self.pool = pool_rows(X, self.parameters["eps"], self.parameters["min_samples"], self.scaling["features"],
+                              self.unit_scale(), limit, self.parameters["random_state"])
+        self.isolated = np.flatnonzero(self.pool.cluster == -1)
+        self.eps, self.min_samples = self.pool.eps, self.pool.min_samples
+
+    def found(self, name: str, n: int) -> Found:
+        """What was found of the rows of a file."""
+        at = slice(self.start[name], self.start[name] + n)
+        cluster, first = self.pool.cluster[at], int(np.searchsorted(self.isolated, at.start))
+        why = self.pool.why.iloc[first: first + int((cluster == -1).sum())]
+        return Found(self.pool.score[at], cluster, why)
+
+# %% ../../nbs/runs/13_pooling.ipynb #f47d2e74
+class _TaskOnShelf(_PoolTask):
+    """The task of a pool that was searched in blocks."""
+
+    shelf: Shelf
+
+    def keep(self, shelf: Shelf, rows: Rows, names: Sequence[str], eps: TailEps, min_samples: int) -> None:
+        """Keep where the rows of each file are."""
+        self.shelf, self.eps, self.min_samples = shelf, eps, min_samples
+        shelf.put_bytes("files.json", json.dumps({"names": list(names), "rows": list(rows)}).encode())
+
+    def found(self, name: str, n: int) -> Found:
+        """What was found of the rows of a file."""
+        told = self.shelf.told("files.json")
+        return found_of_file(self.shelf, Rows(*told["rows"]), told["names"].index(name))
+
+# %% ../../nbs/runs/13_pooling.ipynb #149318f2
+def _ask_radii(shelf: Shelf, function: Callable, args: tuple, item: Item) -> dict:
+    """What a function says of the radii of a block, or what went wrong."""
+    try:
+        return {"told": function(np.array(shelf.get(f"radius/{item.key}")), *args)}
+    except Exception as error:  # noqa: BLE001 - it is told, and ends the run
+        return {"error": error_line(error)}
+
+
+@dataclass(frozen=True)
+class _RadiiInBlocks:
+    """The radii of all blocks, asked by whoever does the work."""
+
+    site: Site
+    shelf: Shelf
+    n_blocks: int
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> Iterator[Any]:
+        """What ``function(radii, *args)`` says of each block."""
+        blocks = [Item(str(number), f"radii of block {number}", ()) for number in range(self.n_blocks)]
+        for line in self.site.execute(partial(_ask_radii, self.shelf, function, args), blocks):
+            if "error" in line:
+                raise InputError(line["error"])
+            yield line["told"]
+
+# %% ../../nbs/runs/13_pooling.ipynb #b94d5482
+_BLOCKS_FROM = 200_000  # rows that a cluster is worth asking for
+_MOST_IN_BLOCK = 2_000_000
+
+
+def _bytes_of_row(n_features: int, m: int) -> int:
+    """Bytes that a task takes for each row of a block."""
+    wide = 8 * n_features + 4 * (-(-n_features // 4) * 4) + 40
+    return 2 * wide + 8 * n_features + 32 * m + 100
+
+
+def _block_rows(rows: int, n_features: int, m: int, limit: int, tasks: int) -> int:
+    """Rows of a block: as many as there is room for, and so few that each task at a time gets four blocks or more."""
+    most = limit // _bytes_of_row(n_features, m)
+    if most < 10 * m:
+        raise InputError(f"memory_limit {limit:,} bytes holds {most} rows, too few to search; give more")
+    share = -(-rows // (4 * tasks)) if tasks > 1 else rows
+    return int(min(most, max(share, 1_000), _MOST_IN_BLOCK))
+
+# %% ../../nbs/runs/13_pooling.ipynb #0e5069c1
+def _search_in_blocks(site: Site, shelf: Shelf, items: Sequence[Item], task: _TaskOnShelf, block_rows: int) -> None:
+    """Search all rows in blocks, and keep what was found; the task knows where."""
+    asked, scaling = task.parameters, task.scaling
+    threads, m = n_cores() if site.execute is in_this_process else 1, int(asked["min_samples"])
+    rows = rows_in_blocks(site, shelf, items, task.features, scaling["rows"], block_rows, threads)
+    near = search_blocks(site, shelf, len(rows.blocks), m, threads)
+    radii, names = _RadiiInBlocks(site, shelf, len(near)), scaling["features"]
+    eps = printable_eps_of(radii, len(names), m) if asked["eps"] == "auto" else TailEps(asked["eps"], "as asked")
+    label_blocks(site, shelf, near, eps.eps, threads)
+    units = np.array(scaling["scale"]) if task.over == "run" else np.full(len(names), np.nan)
+    finish_blocks(site, shelf, near, eps.eps, names, units, threads)
+    task.keep(shelf, rows, [item.name for item in items], eps, m)
+
 # %% ../../nbs/runs/13_pooling.ipynb #3b48bdfe
-def _announce(needed: int, rows: int, n_features: int, limit: int) -> str:
+def _announce(needed: int, rows: int, n_features: int, limit: int, way: str) -> str:
     """What a pooled run needs, and whether it is done in memory; printed at once."""
-    way = "in memory" if needed <= limit else "in slabs, the rows on disk"
     said = (f"pool: {rows:,} rows x {n_features} features x 8 bytes, about {needed / 1e9:.3g} GB to search at "
             f"once; limit {limit / 1e9:.3g} GB: {way}")
     print(said, flush=True)
     return said
 
-# %% ../../nbs/runs/13_pooling.ipynb #c2bbc517
-def run_pooled(site: Site, items: Sequence[Item], parameters: Mapping, scaling: Mapping, over: str,
-               limit: float | None, notes: list[str]) -> int:
-    """Scope all: gather the rows of all files, judge them together, write a part for each file; how many were done."""
-    rows, names = scaling["rows"], scaling["features"]
-    m, drawn = _group_of(rows, parameters["min_samples"])
-    task = _PoolTask(parameters, scaling, over)
+# %% ../../nbs/runs/13_pooling.ipynb #7a75df1b
+def _job_of(site: Site, items: Sequence[Item], task: _PoolTask) -> Job:
+    """The job that writes a part for each file."""
     files = [[file.name, file.size, file.stamp] for item in items for file in item.files]
-    asked = {"asked": parameters, "scaling": scaling, "scale_over": over, "files": files}
+    asked = {"asked": task.parameters, "scaling": task.scaling, "scale_over": task.over, "files": files}
     job = make_job(task, asked, "file", site.out, site.options, "oco2_outliers.scale._run_pooled.<locals>.judged",
                    task_named("isolate").declared_columns())
-    job = replace(job, parameters={})
-    if not missing_items(site, items, job):
-        return 0
-    if rows < m:
-        raise InputError(f"{counted(rows, 'row')}, fewer than min_samples={m}: none can be core; lower min_samples")
-    limit = int(limit or _available() // 2)
-    needed = _needed(rows, len(names), 0 if drawn else m)
-    notes.append(_announce(needed, rows, len(names), limit))
+    return replace(job, parameters={})
+
+# %% ../../nbs/runs/13_pooling.ipynb #f8af3839
+def _pool_here(site: Site, items: Sequence[Item], task: _TaskHere, needed: int, limit: int) -> int:
+    """Gather all rows in one array, judge them here, and write the parts; how many were done."""
+    shape = task.scaling["rows"], len(task.scaling["features"])
     with scratch_folder("oco2-pool") as place:
-        shape = rows, len(names)
         X = np.empty(shape) if needed <= limit else np.lib.format.open_memmap(
             Path(place) / "rows.npy", "w+", np.float64, shape)
         task.gather(site, items, X)
-        task.judge(X, limit, Path(place))
-        return run_items(site._replace(execute=in_this_process), job, items, "isolate")
+        task.judge(X, limit)
+        return run_items(site._replace(execute=in_this_process), _job_of(site, items, task), items, "isolate")
+
+
+def _pool_in_blocks(site: Site, items: Sequence[Item], task: _TaskOnShelf, block_rows: int) -> int:
+    """Search in blocks, write the parts, and take the shelf away; how many were done."""
+    job = _job_of(site, items, task)
+    shelf = shelf_of(site.out, job.fingerprint)
+    _search_in_blocks(site, shelf, items, task, block_rows)
+    done = run_items(site, replace(job, task=task), items, "isolate")
+    shelf.clear()
+    return done
+
+# %% ../../nbs/runs/13_pooling.ipynb #c2bbc517
+def run_pooled(site: Site, items: Sequence[Item], parameters: Mapping, scaling: Mapping, over: str,
+               limit: float | None, notes: list[str]) -> int:
+    """Scope all: judge the rows of all files together, write a part for each file; how many were done."""
+    rows, names = scaling["rows"], scaling["features"]
+    m, drawn = _group_of(rows, parameters["min_samples"])
+    here = _TaskHere(parameters, scaling, over)
+    if not missing_items(site, items, _job_of(site, items, here)):
+        return 0
+    if rows < m:
+        raise InputError(f"{counted(rows, 'row')}, fewer than min_samples={m}: none can be core; lower min_samples")
+    room, needed = room_of(site.execute), _needed(rows, len(names), 0 if drawn else m)
+    far = room.far and rows >= _BLOCKS_FROM and not drawn
+    limit = int(limit or far and room.bytes or _available() // (2 * room.tasks if far else 2))
+    if drawn or (needed <= limit and not far):
+        way = "in memory" if needed <= limit else "some rows at a time, the rows on disk"
+        notes.append(_announce(needed, rows, len(names), limit, way))
+        return _pool_here(site, items, here, needed, limit)
+    each = limit if far else limit // room.tasks
+    block_rows = _block_rows(rows, len(names), m, each, room.tasks)
+    way = f"in blocks of up to {block_rows:,} rows, two of them in the memory of a task"
+    notes.append(_announce(needed, rows, len(names), limit, way))
+    return _pool_in_blocks(site, items, _TaskOnShelf(parameters, scaling, over), block_rows)

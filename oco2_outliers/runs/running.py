@@ -398,7 +398,8 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
         For isolate, the same as among `parameters`. "run" and "orbit", the former values, are understood as
         `scale_over` with scope "orbit".
     memory_limit : float, optional
-        Bytes that scope "all" may take; half of what is free by default. More rows than that are searched in slabs.
+        Bytes that scope "all" may take; half of what is free by default. More rows than that are searched in blocks; on
+        a cluster it is what each task of a worker may take, 60 % of its limit by default.
     storage_options : mapping, optional
         For the filesystems, on the workers too. Better leave it out: then each process finds its own credentials.
     progress : bool, default False
@@ -422,8 +423,10 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
 
     Notes
     -----
-    For isolate on a robust scale of the run the first pass also writes the features of all files, and holds 8 bytes a
-    row of one feature: a median needs all values.
+    For isolate on a robust scale of the run the first pass also writes the features of all files; medians are counted
+    from them, file by file. On a cluster scope "all" with a whole number for min_samples is searched in blocks of rows
+    by the workers, from 200,000 rows on; some 400 bytes a row of 13 features lie in ``out/pool`` until the parts are
+    written. What is done of it is kept when a worker, the scheduler or this process dies.
     Parts are the same to the byte whatever does the work, on the same kind of processor and with the same versions of
     this package, numpy, scipy, pandas, pyarrow and numba. Linear algebra runs on one thread while a unit is done.
     Memory: one unit per worker; in the coordinator one manifest line per unit (about 1 kB, and 100 bytes per column of

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.hashes import hash_of
-from ..isolation.features import centre_and_spread, power_of_small
-from .folder import Manifest, part_name
+from ..ground.order_statistics import InMemory, Parts
+from ..isolation.features import power_of_small, robust_scale
+from .folder import Manifest, RunFolder, part_name
 from .judging import on_scale, run_features, soundings_of
 from .resuming import Site, run_items
 from .tasks import READING
@@ -192,13 +194,9 @@ class _Looks:
         parts = self.site.out.each(self.site.out.read, [part_name(line["key"]) for line in lines])
         return [pd.read_parquet(io.BytesIO(part)) for part in parts]
 
-    def columns(self, lines: Iterable[Mapping], names: list[str]) -> list[pd.DataFrame]:
-        """Some columns of what the files wrote down."""
-        found, out = [], self.site.out
-        for line in self._readable(lines):
-            with out.fs.open(out.path(part_name(line["key"])), "rb") as file:
-                found.append(pd.read_parquet(file, columns=names))
-        return found
+    def written(self, lines: Iterable[Mapping]) -> list[str]:
+        """Names of the parts that the files wrote down."""
+        return [part_name(line["key"]) for line in self._readable(lines)]
 
 # %% ../../nbs/runs/11_scaling.ipynb #c1a5517f
 class _FirstPass(_Looks):
@@ -238,20 +236,54 @@ def _values_unit(unit: Unit, *, complete: list[str], features: Sequence[str] | N
     seen = soundings_of(unit, features, drop_missing, asked)[complete].astype(np.float64)
     return seen[np.isfinite(seen.to_numpy()).all(axis=1)].reset_index(drop=True)
 
+# %% ../../nbs/runs/11_scaling.ipynb #2acd66d3
+def _columns_of(out: RunFolder, part: str, names: list[str]) -> dict[str, np.ndarray]:
+    """Some columns of a part."""
+    with out.fs.open(out.path(part), "rb") as file:
+        found = pd.read_parquet(file, columns=names)
+    return {name: found[name].to_numpy(np.float64) for name in names}
+
+
+def _asked(out: RunFolder, part: str, name: str, function: Callable, args: tuple) -> Any:
+    """What a function says of a column of a part."""
+    return function(_columns_of(out, part, [name])[name], *args)
+
+
+@dataclass(frozen=True)
+class _InFiles:
+    """A column that lies in the parts of a folder, each of which is read whenever it is asked."""
+
+    out: RunFolder
+    parts: list[str]
+    name: str
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> Iterator[Any]:
+        """What ``function(values, *args)`` says of each part, one after the other."""
+        return (_asked(self.out, part, self.name, function, args) for part in self.parts)
+
+# %% ../../nbs/runs/11_scaling.ipynb #1fb59c83
+_AT_ONCE = 64_000_000  # bytes of values that are kept at a time
+
+
+def _each_column(out: RunFolder, parts: list[str], names: list[str], rows: int) -> Iterator[tuple[str, Parts]]:
+    """Columns by name: in memory, as many at a time as may be kept, or in their files."""
+    wide = int(_AT_ONCE / (8 * max(1, rows)))
+    if not wide:
+        yield from ((name, _InFiles(out, parts, name)) for name in names)
+        return
+    for start in range(0, len(names), wide):
+        some = names[start: start + wide]
+        read = [_columns_of(out, part, some) for part in parts]
+        yield from ((name, InMemory([each[name] for each in read])) for name in some)
+
 # %% ../../nbs/runs/11_scaling.ipynb #c6e61f8e
-_AT_ONCE = 500_000_000  # bytes of values that are put together at a time
-
-
 def _robust(first: _FirstPass, items: Sequence[Item], scaling: Mapping) -> dict:
     """The scale of the run with medians for means and robust spreads for deviations; constants stay what they are."""
     lines = first.look(_values_unit, items, {"complete": scaling["complete"]}, "first pass, values")
     names = [name for name in scaling["features"] if name not in scaling["constant"]]
-    wide = max(1, int(_AT_ONCE / (8 * max(1, scaling["rows"]))))
     centre, spread = (dict(zip(scaling["features"], scaling[what])) for what in ("mean", "scale"))
-    for start in range(0, len(names), wide):
-        values = pd.concat(first.columns(lines.values(), names[start: start + wide]), ignore_index=True)
-        for found, into in zip(centre_and_spread(values, "robust"), (centre, spread)):
-            into |= {name: float(number) for name, number in found.items()}
+    for name, column in _each_column(first.site.out, first.written(lines.values()), names, scaling["rows"]):
+        centre[name], spread[name] = robust_scale(column)
     return dict(scaling) | {"mean": [centre[name] for name in scaling["features"]],
                             "scale": [spread[name] for name in scaling["features"]]}
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..ground.errors import InputError, error_line, one_line
@@ -332,6 +332,25 @@ def _cluster(address: Any) -> Iterator[Callable]:
         if ours:
             with contextlib.suppress(Exception):
                 client.close(timeout=5)
+
+# %% ../../nbs/runs/09_workers.ipynb #498c716d
+class Room(NamedTuple):
+    """How many tasks run at a time, how many bytes each may take (none where nobody tells), and whether elsewhere."""
+
+    tasks: int
+    bytes: float | None = None
+    far: bool = False
+
+
+def room_of(execute: Callable) -> Room:
+    """The room of whoever does the work."""
+    if isinstance(execute, Processes):
+        return Room(execute.n)
+    if isinstance(execute, functools.partial) and execute.func is on_cluster:
+        workers = execute.args[0].scheduler_info()["workers"].values()
+        shares = [one["memory_limit"] / max(1, one["nthreads"]) for one in workers if one.get("memory_limit")]
+        return Room(max(1, sum(one["nthreads"] for one in workers)), 0.6 * min(shares) if shares else None, True)
+    return Room(1)
 
 # %% ../../nbs/runs/09_workers.ipynb #ab66bd60
 @contextlib.contextmanager

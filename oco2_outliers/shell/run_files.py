@@ -22,6 +22,8 @@ from ..ground.files import RUN_FILE, write_whole
 from ..ground.numbers import shown
 from ..ground.telling import LOG
 from ..ground.version import VERSION
+from .one_command import LateApp
+from .plain_values import reading_plainly
 
 # %% auto #0
 __all__ = []
@@ -278,6 +280,10 @@ class KeptCommand(TyperCommand):
         if self.writes:
             self.params += _run_options(self.has_config or any("--config" in each.opts for each in self.params))
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All parameters; what they are given is read here where it is plain."""
+        return [reading_plainly(each) for each in super().get_params(ctx)]
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse, and remember what every parameter was given."""
         try:
@@ -329,7 +335,7 @@ def keep_text(text: str, place: str, target: Path | None, read: str | None) -> N
     LOG.info("wrote %s", printable(target))
 
 # %% ../../nbs/shell/08_run_files.ipynb #a633f048
-class CommandApp(typer.Typer):
+class CommandApp(LateApp):
     """Commands that can be asked the same again; `writes` is the parameter that says where the results of one are."""
 
     def command(self, name: str | None = None, *, cls: Any = None, writes: str | None = "out",  # type: ignore[override]

@@ -8,22 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..ground.lazy import lazy_names
-from .above_background import background, enhancement
-from .areas import observed_areas
-from .converting import convert_soundings, to_parquet
-from .corner_polygons import Footprints, footprints, with_corners
-from .describing import describe_soundings, soundings_per_day
-from .lite_reading import read_lite
-from .lite_writing import write_lite
-from .simulated import Granule, simulate_granule
-from .simulated_areas import simulate_area
-from .sounding_ids import make_sounding_id, sounding_footprint, sounding_time
-from .surroundings import LocalScores, local_scores
-from .tables_in import read_soundings
-from .track import track_distance
 
 if TYPE_CHECKING:
+    from oco2_outliers.soundings.above_background import background, enhancement
+    from oco2_outliers.soundings.areas import observed_areas
+    from oco2_outliers.soundings.converting import convert_soundings, to_parquet
+    from oco2_outliers.soundings.corner_polygons import Footprints, footprints, with_corners
+    from oco2_outliers.soundings.describing import describe_soundings, soundings_per_day
     from oco2_outliers.soundings.fetching import Fetched, fetch_soundings
+    from oco2_outliers.soundings.lite_reading import read_lite
+    from oco2_outliers.soundings.lite_writing import write_lite
+    from oco2_outliers.soundings.simulated import Granule, simulate_granule
+    from oco2_outliers.soundings.simulated_areas import simulate_area
+    from oco2_outliers.soundings.sounding_ids import make_sounding_id, sounding_footprint, sounding_time
+    from oco2_outliers.soundings.surroundings import LocalScores, local_scores
+    from oco2_outliers.soundings.tables_in import read_soundings
+    from oco2_outliers.soundings.track import track_distance
 
 # %% auto #0
 __all__ = ['sounding_time', 'sounding_footprint', 'make_sounding_id', 'Granule', 'simulate_granule', 'write_lite', 'read_lite',
@@ -38,5 +38,17 @@ _all_ = ["sounding_time", "sounding_footprint", "make_sounding_id", "Granule", "
          "fetch_soundings", "Fetched", "footprints", "Footprints", "with_corners", "observed_areas", "simulate_area"]
 
 # %% ../../nbs/04_soundings.ipynb #5ba27c7b
-# Loaded when they are first used: most who read soundings fetch none, and clients of servers take a fifth of a second.
-__getattr__, __dir__ = lazy_names(__name__, {"fetch_soundings": "soundings.fetching", "Fetched": "soundings.fetching"})
+# The room of each name, loaded when the name is first used: a small job waits for no room that it does not need.
+__getattr__, __dir__ = lazy_names(__name__, {
+    "background": "soundings.above_background", "enhancement": "soundings.above_background",
+    "observed_areas": "soundings.areas", "convert_soundings": "soundings.converting",
+    "to_parquet": "soundings.converting", "Footprints": "soundings.corner_polygons",
+    "footprints": "soundings.corner_polygons", "with_corners": "soundings.corner_polygons",
+    "describe_soundings": "soundings.describing", "soundings_per_day": "soundings.describing",
+    "read_lite": "soundings.lite_reading", "write_lite": "soundings.lite_writing", "Granule": "soundings.simulated",
+    "simulate_granule": "soundings.simulated", "simulate_area": "soundings.simulated_areas",
+    "make_sounding_id": "soundings.sounding_ids", "sounding_footprint": "soundings.sounding_ids",
+    "sounding_time": "soundings.sounding_ids", "LocalScores": "soundings.surroundings",
+    "local_scores": "soundings.surroundings", "read_soundings": "soundings.tables_in",
+    "track_distance": "soundings.track", "Fetched": "soundings.fetching", "fetch_soundings": "soundings.fetching",
+})

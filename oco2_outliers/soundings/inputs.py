@@ -11,13 +11,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from fsspec.utils import glob_translate
 
-from ..datasets import Datasets
 from ..ground.addresses import READABLE, list_files, open_address
 from ..ground.disguises import undisguised
 from ..ground.errors import InputError, error_line, printable
@@ -30,7 +28,9 @@ from ..ground.words import counted
 from ..ground.work import progress
 from .selections import AskedTable, asked_rows
 from .tables_in import read_soundings
-from ..store.transfers import fixed_part
+
+if TYPE_CHECKING:
+    from oco2_outliers.datasets import Datasets
 
 # %% auto #0
 __all__ = []
@@ -79,6 +79,10 @@ def as_list(inputs: Any) -> list:
 # %% ../../nbs/soundings/80_inputs.ipynb #24d9ba6c
 def _objects_meant(name: str, store: Datasets) -> list[str]:
     """The objects of a store that a name means: itself, the readable ones of a folder, or those that fit a glob."""
+    from fsspec.utils import glob_translate  # here, as all of stores: who reads a file of the disk need not wait
+
+    from oco2_outliers.store.transfers import fixed_part
+
     if not name.strip("/") or name.endswith("/") or not store.exists(name):
         lead = name.strip("/") and f"{name.rstrip('/')}/"
         listed = [each["name"] for each in store.list_objects(prefix=fixed_part(name))]
@@ -201,7 +205,11 @@ def read_input(source: str | os.PathLike | pd.DataFrame, store: Datasets | None,
 # %% ../../nbs/soundings/80_inputs.ipynb #1fe7dbee
 def opened_store(store: Datasets | str | None) -> Datasets | None:
     """The store that a job was given: None for local files, a `Datasets`, or the folder or address of one."""
-    return store if store is None or isinstance(store, Datasets) else Datasets(store)
+    if store is None:
+        return None
+    from oco2_outliers.datasets import Datasets
+
+    return store if isinstance(store, Datasets) else Datasets(store)
 
 # %% ../../nbs/soundings/80_inputs.ipynb #6d321722
 def refuse_empty(summaries: Sequence[Mapping]) -> None:

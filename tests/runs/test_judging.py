@@ -50,7 +50,7 @@ def test_columns_are_left_out_by_the_rule_of_the_whole_run(tmp_path, scale):
 def test_scope_all_is_isolate_on_all_files_together(days, tmp_path, limit, capsys):
     original = {"parameters": {"preset": "original"}}
     result = map_files(days, "isolate", out=tmp_path / "out", scope="all", memory_limit=limit, **original)
-    assert "rows x" in capsys.readouterr().out and any("slabs" in note for note in result.notes) == bool(limit)
+    assert "rows x" in capsys.readouterr().out and any("in blocks" in note for note in result.notes) == bool(limit)
     together = isolate(pooled(days), preset="original")
     got = everything(tmp_path / "out")
     np.testing.assert_allclose(got["score"], together.table["score"], rtol=1e-9)
