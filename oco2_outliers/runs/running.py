@@ -425,7 +425,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     -----
     For isolate on a robust scale of the run the first pass also writes the features of all files; medians are counted
     from them, file by file. On a cluster scope "all" with a whole number for min_samples is searched in blocks of rows
-    by the workers, from 200,000 rows on; some 400 bytes a row of 13 features lie in ``out/pool`` until the parts are
+    by the workers, from 200,000 rows on; some 300 bytes a row of 13 features lie in ``out/pool`` until the parts are
     written. What is done of it is kept when a worker, the scheduler or this process dies.
     Parts are the same to the byte whatever does the work, on the same kind of processor and with the same versions of
     this package, numpy, scipy, pandas, pyarrow and numba. Linear algebra runs on one thread while a unit is done.
