@@ -15,8 +15,7 @@ from oco2_outliers.runs import pooling
 from oco2_outliers.runs.steps import Shelf
 from oco2_outliers.scale import map_files
 
-pytest.importorskip("distributed", reason="no dask (extra scale); other test: "
-                    "test_a_run_in_blocks_goes_on_where_it_was_stopped")
+pytest.importorskip("distributed", reason="no dask (extra scale); other test: test_pooled_blocks")
 ASKED = {"scope": "all", "parameters": {"min_samples": 5}, "memory_limit": 500_000}
 
 
