@@ -24,22 +24,13 @@ from oco2_outliers.isolation.lanes import (
     which_within,
 )
 from .tree import LEAF, RowTree, children, leaf_nodes
-from .uniting import find_set, join_sets
+from .uniting import MIXED, NONE, find_set, join_sets, merged_status
+from .walking import insert_sorted
 
 # %% auto #0
 __all__ = []
 
 # %% ../../nbs/isolation/12j_across.ipynb #05815cad
-@compiled()
-def _list(index, squares, q, d2):
-    """Put a nearer row into a list that is sorted; the farthest falls off."""
-    k = len(squares) - 1
-    while k > 0 and squares[k - 1] > d2:
-        squares[k], index[k] = squares[k - 1], index[k - 1]
-        k -= 1
-    squares[k], index[k] = d2, q
-
-
 @compiled()
 def _list_nearer(k, rows, lanes, start, other, mine, X, base, stretch, slack, index, squares, roots):
     """Measure k candidates exactly, list those that are nearer; returns the largest radius left."""
@@ -48,7 +39,7 @@ def _list_nearer(k, rows, lanes, start, other, mine, X, base, stretch, slack, in
         p, q = start + rows[c], other + lanes[c]
         d2 = exact_square(mine, p, X, q)
         if d2 < squares[p, m - 1]:
-            _list(index[p], squares[p], base + q, d2)
+            insert_sorted(index[p], squares[p], base + q, d2)
             if squares[p, m - 1] < np.inf:
                 roots[rows[c]] = min(roots[rows[c]], root32(squares[p, m - 1], stretch, slack))
     return roots.max()
@@ -144,20 +135,17 @@ def blocks_in_reach(tree: RowTree, within2: np.ndarray, boxes: tuple[np.ndarray,
     return reached
 
 # %% ../../nbs/isolation/12j_across.ipynb #e5df9617
-_NONE, _MIXED = -2, -1  # a node without core rows; one whose core rows lie in several sets
-
-
 @compiled()
 def _one_set(parent, sets, begin, end):
     """The set of the core rows begin..end (set -1: not core), or that there is none or several."""
-    status = _NONE
+    status = NONE
     for p in range(begin, end):
         if sets[p] >= 0:
             mine = find_set(parent, sets[p])
-            if status == _NONE:
+            if status == NONE:
                 status = mine
             elif status != mine:
-                return _MIXED
+                return MIXED
     return status
 
 
@@ -170,11 +158,7 @@ def _set_of_nodes(parent, sets, first, last, status):
             status[v] = _one_set(parent, sets, first[v] * LEAF, min(last[v] * LEAF, len(sets)))
             continue
         left, right = children(v, leaves)
-        a, b = status[left], status[right]
-        if a == _NONE or b == _NONE:
-            status[v] = max(a, b) if a != _MIXED and b != _MIXED else _MIXED
-        else:
-            status[v] = a if a == b else _MIXED
+        status[v] = merged_status(parent, status[left], status[right])
 
 # %% ../../nbs/isolation/12j_across.ipynb #6f64a7d1
 @compiled()
@@ -212,13 +196,13 @@ def _touching(mine, at, my_sets, X, there, sets, status, unit, swell, limit, par
     for leaf in range(len(my_blocks)):
         start, stop = leaf * LEAF, min(leaf * LEAF + LEAF, len(mine))
         own = _one_set(parent, my_sets, start, stop)
-        if own == _NONE:
+        if own == NONE:
             continue
         stack[0], depth = 0, 1
         while depth > 0:
             depth -= 1
             v = stack[depth]
-            if status[v] == _NONE or (own >= 0 and status[v] >= 0 and find_set(parent, status[v]) == own):
+            if status[v] == NONE or (own >= 0 and status[v] >= 0 and find_set(parent, status[v]) == own):
                 continue
             far = reach(radius, my_slack[leaf] + slack[v], swell)
             if box_gap(my_lows[leaf], my_highs[leaf], lows, highs, v) > far:

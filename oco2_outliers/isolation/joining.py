@@ -14,7 +14,7 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 from ..ground.compiling import compiled
 from .blocks import Terms, bounds_of_pair, near_bits, pair_bounds, terms_of, way_between, way_of
 from .compiling import LOOSE
-from .uniting import find_set, flatten_sets, join_listed, join_sets, number_clusters
+from .uniting import MIXED, NONE, find_set, flatten_sets, join_listed, join_sets, number_clusters
 from .prefixes import BLOCK, WideRows
 from .shortlists import exact_square_of
 from .sightings import LANES, box_gap2, limit_of, sightings, up32, visits
@@ -33,20 +33,18 @@ class _Sets(NamedTuple):
     limits: np.ndarray
 
 
-_NONE, _MIXED = -2, -1
-
 
 @compiled()
 def _status(root, level, e, order, begin, end):
     """Status at eps number e of the rows at places begin..end."""
-    status = _NONE
+    status = NONE
     for p in range(begin, end):
         if level[order[p]] <= e:
             mine = find_set(root, order[p])
-            if status == _NONE:
+            if status == NONE:
                 status = mine
             elif status != mine:
-                return _MIXED
+                return MIXED
     return status
 
 # %% ../../nbs/isolation/12e_joining.ipynb #34556d4a
@@ -61,7 +59,7 @@ def _statuses(sets, order, status):
 @compiled()
 def _settled(a, b):
     """Whether two blocks with these statuses have nothing to join."""
-    return a == _NONE or b == _NONE or (a >= 0 and a == b)
+    return a == NONE or b == NONE or (a >= 0 and a == b)
 
 # %% ../../nbs/isolation/12e_joining.ipynb #0e749d06
 @compiled()

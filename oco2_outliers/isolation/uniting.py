@@ -66,33 +66,33 @@ def flatten_sets(root):
         root[p] = root[root[p]]
 
 # %% ../../nbs/isolation/08_uniting.ipynb #d6680c41
-_NONE, _MIXED = -2, -1  # a node without core rows; one whose core rows lie in several sets
+NONE, MIXED = -2, -1  # a node without core rows; one whose core rows lie in several sets
 
 
 @compiled()
 def _leaf_status(root, core2, limit, begin, end):
     """Status of the rows begin..end."""
-    status = _NONE
+    status = NONE
     for p in range(begin, end):
         if core2[p] <= limit:
             r = find_set(root, p)
-            if status == _NONE:
+            if status == NONE:
                 status = r
             elif status != r:
-                return _MIXED
+                return MIXED
     return status
 
 # %% ../../nbs/isolation/08_uniting.ipynb #514466d4
 @compiled()
-def _merged_status(root, a, b):
+def merged_status(root, a, b):
     """Status of a node whose children have the statuses a and b."""
-    if a == _MIXED or b == _MIXED:
-        return _MIXED
-    if a == _NONE:
+    if a == MIXED or b == MIXED:
+        return MIXED
+    if a == NONE:
         return b
-    if b == _NONE or a == b:
+    if b == NONE or a == b:
         return a
-    return a if find_set(root, a) == find_set(root, b) else _MIXED
+    return a if find_set(root, a) == find_set(root, b) else MIXED
 
 # %% ../../nbs/isolation/08_uniting.ipynb #650135e2
 @compiled()
@@ -105,15 +105,15 @@ def _statuses(root, core2, limit, first, last, status):
             status[v] = _leaf_status(root, core2, limit, first[v] * LEAF, min(last[v] * LEAF, n))
         else:
             left, right = children(v, leaves)
-            status[v] = _merged_status(root, status[left], status[right])
+            status[v] = merged_status(root, status[left], status[right])
 
 # %% ../../nbs/isolation/08_uniting.ipynb #2e57e91f
 @compiled()
 def _fresh_status(root, status, first, last, v):
     """Status of node v, brought up to date from its children: sets only grow, so only `mixed` can be out of date."""
-    if status[v] == _MIXED and last[v] - first[v] > 1:
+    if status[v] == MIXED and last[v] - first[v] > 1:
         left, right = children(v, last[v] - first[v])
-        status[v] = _merged_status(root, status[left], status[right])
+        status[v] = merged_status(root, status[left], status[right])
     if status[v] >= 0:
         status[v] = find_set(root, status[v])
     return status[v]
@@ -178,7 +178,7 @@ def _unite_pair(a, b, root, status, core2, limit, X, blocks, lows, highs, first,
         a, b = stack[depth, 0], stack[depth, 1]
         of_a = _fresh_status(root, status, first, last, a)
         of_b = _fresh_status(root, status, first, last, b)
-        if of_a == _NONE or of_b == _NONE or (of_a >= 0 and of_a == of_b):
+        if of_a == NONE or of_b == NONE or (of_a >= 0 and of_a == of_b):
             continue
         doubt = slack[a] + slack[b]
         far = reach(radius, doubt, swell)
@@ -194,7 +194,7 @@ def _unite_pair(a, b, root, status, core2, limit, X, blocks, lows, highs, first,
             status[a] = status[b] = mine
         elif last[a] - first[a] == 1 and last[b] - first[b] == 1:
             leaf_a, leaf_b = first[a], first[b]
-            if of_b == _MIXED and of_a >= 0:  # few rows of b can be new to a; many rows of a to b
+            if of_b == MIXED and of_a >= 0:  # few rows of b can be new to a; many rows of a to b
                 leaf_a, leaf_b, a, b, of_b = leaf_b, leaf_a, b, a, of_a
             _unite_leaves(root, core2, limit, X, blocks, lows[b], highs[b], leaf_a, leaf_b, of_b, near, far, limits,
                           gaps, found)

@@ -26,7 +26,7 @@ __all__ = ['nearest_rows', 'squared_radii']
 
 # %% ../../nbs/isolation/07_walking.ipynb #a84d1dd2
 @compiled()
-def _insert(index, squares, q, d2):
+def insert_sorted(index, squares, q, d2):
     """Keep the list of nearest rows sorted; the farthest falls off."""
     k = len(squares) - 1
     while k > 0 and squares[k - 1] > d2:
@@ -65,7 +65,7 @@ def _keep_nearest(k, rows, lanes, start, other, X, enough, within, stretch, slac
         p, q = start + rows[c], other + lanes[c]
         d2 = exact_square(X, p, X, q)
         if d2 < squares[p, m - 1] and d2 <= within:
-            _insert(index[p], squares[p], q, d2)
+            insert_sorted(index[p], squares[p], q, d2)
             if squares[p, m - 1] <= enough:
                 roots[rows[c]] = -1
             elif squares[p, m - 1] < np.inf:

@@ -57,13 +57,18 @@ def _plan(shelf: Shelf, number: int, own: Any, rows: Sequence[int], block_rows: 
     sample = np.vstack([each[2:] for each in samples])
     sample = sample if len(sample) else ends
     frame = frame_between(sample[:: max(1, len(sample) // 20_000)], ends)
-    shelf.put("frame", np.vstack([frame.centre, np.full(len(frame.centre), frame.unit), frame.rotation]))
+    keep_frame(shelf, frame)
     cuts, regions = cut_evenly(sample, frame, math.ceil(1.1 * sum(rows) / block_rows) if sum(rows) > block_rows else 1)
     for name, values in cuts._asdict().items():
         shelf.put(f"cuts/{name}", values)
     starts = np.concatenate([[0], np.cumsum(rows)])
     return {"starts": starts.tolist(), "batches": _batches(rows, block_rows), "regions": regions,
             "block_rows": block_rows}
+
+# %% ../../nbs/runs/12b_pooled_rows.ipynb #20450842
+def keep_frame(shelf: Shelf, frame: Frame) -> None:
+    """Keep the frame of all trees."""
+    shelf.put("frame", np.vstack([frame.centre, np.full(len(frame.centre), frame.unit), frame.rotation]))
 
 
 def frame_on(shelf: Shelf) -> Frame:
@@ -118,18 +123,22 @@ def stretches(before: np.ndarray, counts: np.ndarray, block: Block) -> list[tupl
     return found
 
 
-def _grow_tree(shelf: Shelf, number: int, block: Sequence[int], threads: int) -> dict:
-    """Keep the tree of a block; the record tells its boxes."""
-    asked = stretches(shelf.get("before"), shelf.get("counts"), Block(*block))
-    X = np.concatenate([shelf.rows(f"piece/{piece}", low, high) for piece, low, high in asked])
-    numbers = np.concatenate([shelf.rows(f"piece/{piece}-number", low, high) for piece, low, high in asked])
-    tree = row_tree(X, threads, frame_on(shelf))
+def keep_tree(shelf: Shelf, number: int, tree: RowTree, numbers: np.ndarray) -> dict:
+    """Keep the tree of a block, and the numbers of its rows as they were gathered; the record tells its boxes."""
     for name in KEPT:
         shelf.put(f"tree/{number}-{name}", getattr(tree, name))
     shelf.put(f"tree/{number}-number", numbers[tree.order])
-    plain = [X.min(axis=0).tolist(), X.max(axis=0).tolist()]
+    plain = [tree.X.min(axis=0).tolist(), tree.X.max(axis=0).tolist()]
     return {"low": tree.lows[0].tolist(), "high": tree.highs[0].tolist(), "slack": float(tree.slack[0]),
-            "plain": plain, "rows": len(X)}
+            "plain": plain}
+
+
+def _grow_tree(shelf: Shelf, number: int, block: Sequence[int], threads: int) -> dict:
+    """Grow the tree of a block, and keep it."""
+    asked = stretches(shelf.get("before"), shelf.get("counts"), Block(*block))
+    X = np.concatenate([shelf.rows(f"piece/{piece}", low, high) for piece, low, high in asked])
+    numbers = np.concatenate([shelf.rows(f"piece/{piece}-number", low, high) for piece, low, high in asked])
+    return keep_tree(shelf, number, row_tree(X, threads, frame_on(shelf)), numbers)
 
 # %% ../../nbs/runs/12b_pooled_rows.ipynb #0ab8e2f7
 def tree_on(shelf: Shelf, number: int) -> RowTree:
@@ -153,7 +162,6 @@ class Rows(NamedTuple):
     starts: list[int]
     batches: list[list[int]]
     blocks: list[Block]
-    sizes: list[int]
 
 
 def read_all(site: Site, shelf: Shelf, items: Sequence[Item], features: Callable, rows: int) -> list[int]:
@@ -166,7 +174,7 @@ def read_all(site: Site, shelf: Shelf, items: Sequence[Item], features: Callable
     return read
 
 # %% ../../nbs/runs/12b_pooled_rows.ipynb #d87f8957
-def _keep_boxes(shelf: Shelf, grown: Sequence[Mapping]) -> None:
+def keep_boxes(shelf: Shelf, grown: Sequence[Mapping]) -> None:
     """Keep the boxes of all blocks together."""
     for name in ("low", "high", "slack"):
         shelf.put(f"box/{name}", np.array([each[name] for each in grown], np.float32))
@@ -187,6 +195,6 @@ def rows_in_blocks(site: Site, shelf: Shelf, items: Sequence[Item], features: Ca
     shelf.put("counts", counts)
     shelf.put("before", np.cumsum(counts, axis=0) - counts)
     grown = run_step(site, shelf, Step("grow", _grow_tree, {"threads": threads}), [list(block) for block in blocks])
-    _keep_boxes(shelf, grown)
+    keep_boxes(shelf, grown)
     shelf.free(f"piece/{i}" for i in range(len(sorted_)))
-    return Rows(plan["starts"], plan["batches"], blocks, [each["rows"] for each in grown])
+    return Rows(plan["starts"], plan["batches"], blocks)

@@ -35,7 +35,7 @@ from .pooled_results import Found, finish_blocks, found_of_file
 from .pooled_rows import Rows, rows_in_blocks
 from .pooled_search import search_blocks
 from .resuming import Site, missing_items, run_items
-from .steps import Shelf, shelf_of
+from .steps import Shelf, clear_shelves, shelf_of
 from .tasks import READING, task_named
 from .units import Unit
 from .workers import in_this_process, room_of
@@ -151,6 +151,11 @@ class _PoolTask(_Gathered):
     eps: TailEps
     min_samples: int
 
+    def unit_scale(self) -> np.ndarray:
+        """Units of the features; not known where each pass or file has its own."""
+        names = self.scaling["features"]
+        return np.array(self.scaling["scale"]) if self.over == "run" else np.full(len(names), np.nan)
+
     def found(self, name: str, n: int) -> Found:
         """What was found of the n rows of a file."""
         raise NotImplementedError
@@ -181,11 +186,6 @@ class _TaskHere(_PoolTask):
 
     pool: Pool
     isolated: np.ndarray
-
-    def unit_scale(self) -> np.ndarray:
-        """Units of the features; not known where each pass or file has its own."""
-        names = self.scaling["features"]
-        return np.array(self.scaling["scale"]) if self.over == "run" else np.full(len(names), np.nan)
 
     def judge(self, X: np.ndarray, limit: int) -> None:
         """Judge all rows together."""
@@ -271,8 +271,7 @@ def _search_in_blocks(site: Site, shelf: Shelf, items: Sequence[Item], task: _Ta
     radii, names = _RadiiInBlocks(site, shelf, len(near)), scaling["features"]
     eps = printable_eps_of(radii, len(names), m) if asked["eps"] == "auto" else TailEps(asked["eps"], "as asked")
     label_blocks(site, shelf, near, eps.eps, threads)
-    units = np.array(scaling["scale"]) if task.over == "run" else np.full(len(names), np.nan)
-    finish_blocks(site, shelf, near, eps.eps, names, units, threads)
+    finish_blocks(site, shelf, near, eps.eps, names, task.unit_scale(), threads)
     task.keep(shelf, rows, [item.name for item in items], eps, m)
 
 # %% ../../nbs/runs/13_pooling.ipynb #3b48bdfe
@@ -310,7 +309,7 @@ def _pool_in_blocks(site: Site, items: Sequence[Item], task: _TaskOnShelf, block
     shelf = shelf_of(site.out, job.fingerprint)
     _search_in_blocks(site, shelf, items, task, block_rows)
     done = run_items(site, replace(job, task=task), items, "isolate")
-    shelf.clear()
+    clear_shelves(site.out)
     return done
 
 # %% ../../nbs/runs/13_pooling.ipynb #c2bbc517

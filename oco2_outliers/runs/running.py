@@ -39,6 +39,7 @@ from .plan import add_to_plan, read_described
 from .pooling import run_pooled
 from .resuming import Site, run_items
 from .scaling import TOLD, find_scaling, look_again, scaling_in_words
+from .steps import clear_shelves
 from .tasks import Task, load_function, task_named, tells_tasks
 from .workers import executor, scheduler_address
 from .working import Item, make_job, name_of
@@ -219,6 +220,7 @@ def _forget_all(out: RunFolder) -> None:
             keys = {name.removesuffix(".parquet") for name in place.listing("parts")}
             manifest.forget(keys | set(manifest.entries))
     out.remove(["plan.json", "scaling.json"])
+    clear_shelves(out)
 
 # %% ../../nbs/runs/14_running.ipynb #37980559
 def _clear_or_check(out: RunFolder, run: Run, resume: bool) -> None:

@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from .threads import one_thread
 __all__ = []
 
 # %% ../../nbs/runs/12_steps.ipynb #cb88548a
+@cache
 def _this_boot() -> str:
     """What tells this start of the machine from others; empty where nothing does."""
     with contextlib.suppress(OSError):
@@ -126,7 +127,6 @@ class Step:
     name: str
     function: Callable[..., dict]
     given: Mapping[str, Any]
-    shown: str = ""
 
 
 class _Task(NamedTuple):
@@ -196,15 +196,15 @@ def _records(shelf: Shelf, step: Step, count: int) -> dict[int, dict]:
 # %% ../../nbs/runs/12_steps.ipynb #42f8b16a
 def run_step(site: Site, shelf: Shelf, step: Step, own: Sequence[Any]) -> list[dict]:
     """Do those tasks that are not done, one for each of `own`; the records of all."""
-    count, shown = len(own), step.shown or step.name
+    count = len(own)
     done = shelf.told(f"done/{step.name}.json")
     if isinstance(done, list) and len(done) == count:
         return done
     found = _records(shelf, step, count)
-    todo = [_Task(f"{step.name}-{number}", f"{shown} {number}", number, own[number]) for number in range(count)
+    todo = [_Task(f"{step.name}-{number}", f"{step.name} {number}", number, own[number]) for number in range(count)
             if number not in found]
     do, seen = functools.partial(_step_work, shelf, step), False
-    with progress_bar(shown, count, unit="task", shown=site.progress, initial=count - len(todo)) as bar, \
+    with progress_bar(step.name, count, unit="task", shown=site.progress, initial=count - len(todo)) as bar, \
             contextlib.closing(site.execute(do, todo)) as lines:
         for line in lines:
             found[line["number"]] = _found(line, shelf)
@@ -216,6 +216,11 @@ def run_step(site: Site, shelf: Shelf, step: Step, own: Sequence[Any]) -> list[d
     return records
 
 # %% ../../nbs/runs/12_steps.ipynb #d105822a
+def clear_shelves(out: RunFolder) -> None:
+    """Remove the arrays of all questions."""
+    Shelf(out.below("pool").address, out.options).clear()
+
+
 def shelf_of(out: RunFolder, question: str) -> Shelf:
     """The shelf of a question in the folder of a run; what was left of other questions is removed."""
     pool = out.below("pool")

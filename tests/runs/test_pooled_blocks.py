@@ -86,6 +86,14 @@ def test_reasons_are_those_of_memory(tmp_path):
     np.testing.assert_array_equal(why["change"], told["change"])
 
 
+def test_twenty_features_in_which_every_block_meets_every_other(tmp_path):
+    X = np.random.default_rng(2).normal(size=(1500, 20))
+    score, cluster, _, _ = blocks_of_cloud(X, tmp_path, 2, 200, 4.5, 5)
+    model = IsolatedSoundings(4.5, 5).fit(X)
+    assert (score == model.radius_).all() and (cluster == model.labels_).all()
+    assert 0 < (model.labels_ == -1).sum() < len(X)
+
+
 @pytest.fixture
 def days(tmp_path):
     """Five files of soundings."""
@@ -105,7 +113,7 @@ def test_a_run_in_blocks_writes_the_parts_of_memory(days, tmp_path):
     result = map_files(days, "isolate", out=tmp_path / "blocks", memory_limit=1_000_000, **asked)
     assert any("in blocks of up to" in note for note in result.notes), result.notes
     assert parts_of(tmp_path / "memory") == parts_of(tmp_path / "blocks")
-    assert not list((tmp_path / "blocks" / "pool").glob("*"))
+    assert not (tmp_path / "blocks" / "pool").exists()
 
 
 def test_a_run_in_blocks_goes_on_where_it_was_stopped(days, tmp_path, monkeypatch):
@@ -131,6 +139,25 @@ def test_a_run_in_blocks_goes_on_where_it_was_stopped(days, tmp_path, monkeypatc
                 continue
         break
     assert stopped > 3 and parts_of(tmp_path / "whole") == parts_of(tmp_path / "stopped")
+
+
+def test_who_starts_over_uses_nothing_of_the_run_that_was_stopped(days, tmp_path, monkeypatch):
+    asked, out = {"scope": "all", "parameters": {"min_samples": 5}, "memory_limit": 1_000_000}, tmp_path / "out"
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pooling, "label_blocks", full)
+        with pytest.raises(OSError, match="No space left"):
+            map_files(days, "isolate", out=out, **asked)
+    (records,) = (out / "pool").glob("*/done/search.json")
+    records.write_text("not what was found")
+    for path in (out / "pool").glob("*/core2/*.npy"):
+        np.save(path, np.zeros(len(np.load(path))))
+    map_files(days, "isolate", out=out, resume=False, **asked)
+    map_files(days, "isolate", out=tmp_path / "whole", **asked)
+    assert parts_of(out) == parts_of(tmp_path / "whole")
 
 
 def test_too_little_room_is_told(days, tmp_path):
