@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -15,12 +16,14 @@ from many_files import lines_of, meanwhile, parts, parts_by_name, wait_for
 
 from oco2_outliers.cli import main
 from oco2_outliers.ground.errors import InputError
+from oco2_outliers.ground.languages import language
 from oco2_outliers.isolation.choosing import printable_eps
 from oco2_outliers.isolation.squares import exact_root, squared_distance
+from oco2_outliers.page.sources import source_of
 from oco2_outliers.runs import referencing
 from oco2_outliers.runs.referencing import fit_reference, judge_rows, note_of_reference, radii2_without, why_isolated
 from oco2_outliers.runs.steps import Shelf
-from oco2_outliers.scale import map_files
+from oco2_outliers.scale import combine, map_files
 from oco2_outliers.soundings import simulate_granule
 
 ASKED = {"scope": "reference", "reference_rows": 500, "parameters": {"min_samples": 5}}
@@ -151,6 +154,17 @@ def test_a_whole_run_is_the_obvious_way(days, here):
     assert "the rows of all files with a reference drawn from them, in robust spreads of the run" in str(result)
     told = json.loads((out / "run.json").read_text())
     assert (told["scope"], told["reference_rows"]) == ("reference", 500)
+
+
+def test_the_page_of_a_run_says_what_was_compared(here, tmp_path):
+    shutil.copytree(here[0], tmp_path / "out")
+    combine(tmp_path / "out", progress=False)
+    source = source_of(tmp_path / "out")
+    assert source.compared == ("compared: the rows of all files with a reference drawn from them, in robust spreads of "
+                               "the run; eps auto, min_samples 5")
+    assert source.min_samples is None  # of a sample: nothing to compute again on the page
+    said = language("fr")(source.compared.split(";")[0])
+    assert said.startswith("comparaison\xa0: les lignes de tous les fichiers avec une référence")
 
 
 def test_processes_the_order_of_files_and_their_folder_do_not_matter(days, here, own_days, tmp_path):
