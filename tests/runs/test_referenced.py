@@ -122,6 +122,14 @@ def test_a_copy_is_company_and_a_row_is_not_its_own():
     assert radius2.tolist() == [25, 0] and cluster[0] == -1 and cluster[1] >= 0  # the drawn row, and a copy of it
 
 
+def test_every_row_of_every_file_has_the_same_chance():
+    drawn = np.zeros(90)
+    for seed in range(900):
+        numbers = np.concatenate([referencing._numbers(seed, place, n) for place, n in (("a", 20), ("b", 70))])
+        drawn[np.argsort(numbers)[:30]] += 1
+    assert (abs(drawn - 300) < 5 * np.sqrt(900 * 2 / 9)).all()
+
+
 def table_of(out):
     """All parts of a run, by the names of the files and in the order of their rows."""
     return {line["name"].rsplit("/", 1)[1]: pd.read_parquet(out / "parts" / f"{line['key']}.parquet")
