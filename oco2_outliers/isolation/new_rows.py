@@ -73,24 +73,41 @@ def _best_of_new(begin, end, new, new_blocks, new_lows, new_highs, new_slack, X,
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #4ce8936b
 @compiled()
-def _plain_boxes(X, core2, first, last, lows, highs, least):
-    """Boxes of all nodes in the coordinates of X, float64, and the smallest core distance (squared) below each."""
+def _plain_boxes(X, first, last, lows, highs):
+    """Boxes of all nodes in the coordinates of X, float64."""
     n, d = X.shape
     for v in range(len(first) - 1, -1, -1):
         leaves = last[v] - first[v]
         if leaves == 1:
             begin = first[v] * LEAF
-            lows[v], highs[v], least[v] = X[begin], X[begin], core2[begin]
+            lows[v], highs[v] = X[begin], X[begin]
             for p in range(begin + 1, min(begin + LEAF, n)):
-                least[v] = min(least[v], core2[p])
                 for j in range(d):
                     lows[v, j], highs[v, j] = min(lows[v, j], X[p, j]), max(highs[v, j], X[p, j])
         else:
             left, right = children(v, leaves)
-            least[v] = min(least[left], least[right])
             for j in range(d):
                 lows[v, j] = min(lows[left, j], lows[right, j])
                 highs[v, j] = max(highs[left, j], highs[right, j])
+
+
+@compiled()
+def _least_below(core2, first, last, least):
+    """The smallest core distance (squared) below each node."""
+    for v in range(len(first) - 1, -1, -1):
+        leaves = last[v] - first[v]
+        if leaves == 1:
+            least[v] = core2[first[v] * LEAF: min(first[v] * LEAF + LEAF, len(core2))].min()
+        else:
+            left, right = children(v, leaves)
+            least[v] = min(least[left], least[right])
+
+
+def plain_boxes(tree: RowTree) -> np.ndarray:
+    """Lows and highs of all nodes of a tree in the coordinates of its rows: float64, shape (2, n_nodes, d)."""
+    boxes = np.empty((2, len(tree.first), tree.X.shape[1]))
+    _plain_boxes(tree.X, tree.first, tree.last, boxes[0], boxes[1])
+    return boxes
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #d2f15140
 @compiled()
@@ -290,12 +307,12 @@ class _Fitted(NamedTuple):
     boxes: tuple[np.ndarray, np.ndarray, np.ndarray]  # lows, highs, smallest core distance (squared) of each node
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #35b381ab
-def _fitted(tree: RowTree, core2: np.ndarray) -> _Fitted:
-    """Measure the boxes of a tree, and the core distances (in its order) in them."""
-    shape = len(tree.first), tree.X.shape[1]
-    fitted = _Fitted(tree, core2, (np.empty(shape), np.empty(shape), np.empty(shape[0])))
-    _plain_boxes(tree.X, fitted.core2, tree.first, tree.last, *fitted.boxes)
-    return fitted
+def _fitted(tree: RowTree, core2: np.ndarray, boxes: np.ndarray | None = None) -> _Fitted:
+    """A tree with its boxes, measured where they are not given, and the core distances (in its order) in them."""
+    lows, highs = plain_boxes(tree) if boxes is None else boxes
+    least = np.empty(len(tree.first))
+    _least_below(core2, tree.first, tree.last, least)
+    return _Fitted(tree, core2, (lows, highs, least))
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #29a4fb42
 def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: float,
@@ -389,13 +406,13 @@ class NewRows:
         return _fitted(tree, self._core2[tree.order])
 
     @classmethod
-    def of_tree(cls, tree: RowTree, core2: np.ndarray, threads: int = 1) -> NewRows:
+    def of_tree(cls, tree: RowTree, core2: np.ndarray, threads: int = 1, boxes: np.ndarray | None = None) -> NewRows:
         """Questions to the rows of a tree that is there already; `core2` in its order, infinite for nobody's company.
 
-        `order` of the tree is what its rows are called in answers.
+        `order` of the tree is what its rows are called in answers; `boxes` its `plain_boxes`, where they were kept.
         """
         asked = cls(tree.X, core2, threads)
-        asked.__dict__["_fitted"] = _fitted(tree, core2)  # where cached_property looks first
+        asked.__dict__["_fitted"] = _fitted(tree, core2, boxes)  # where cached_property looks first
         return asked
 
     @cached_property
