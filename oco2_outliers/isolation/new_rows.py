@@ -42,7 +42,7 @@ def _keep_best(k, rows, lanes, start, other, new, X, core2, order, enough, stret
 @compiled()
 def _best_of_new(begin, end, new, new_blocks, new_lows, new_highs, new_slack, X, core2, order, blocks, lows, highs,
                  first, last, slack, least, unit, swell, enough, within, best, where):
-    """For the new rows in leaves begin..end: the least max(core2(q), d2(x, q)) over all rows q of X, and that q."""
+    """For the new rows in leaves begin..end: the least max(core2(q), d2(x, q)) up to `within`, and that row q of X."""
     roots, limits = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
     gaps, found = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
     rows, lanes = np.empty(LEAF * LEAF, np.int32), np.empty(LEAF * LEAF, np.int32)
@@ -52,7 +52,9 @@ def _best_of_new(begin, end, new, new_blocks, new_lows, new_highs, new_slack, X,
         low, high, mine = new_lows[leaf], new_highs[leaf], new_slack[leaf]
         start, stop = leaf * LEAF, min(leaf * LEAF + LEAF, len(new))
         roots[:] = -1
-        roots[: stop - start] = worst = root32(within, stretch, mine)
+        for i in range(start, stop):
+            best[i], roots[i - start] = np.nextafter(within[i], np.inf), root32(within[i], stretch, mine)
+        worst = roots.max()
         stack[0], away[0], depth = 0, np.float32(0), 1
         while depth > 0:
             depth -= 1
@@ -315,27 +317,29 @@ def _fitted(tree: RowTree, core2: np.ndarray, boxes: np.ndarray | None = None) -
     return _Fitted(tree, core2, (lows, highs, least))
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #29a4fb42
-def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: float,
+def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: np.ndarray,
                    threads: int) -> tuple[np.ndarray, np.ndarray]:
     """For new rows within the range of the shadow: the least max(core2(q), d2(x, q)), and that row q."""
     t, asked = fitted.tree, row_tree(new, threads, fitted.tree)
-    best, where = np.full(len(new), np.inf), np.full(len(new), -1)
+    best, where, within = np.empty(len(new)), np.full(len(new), -1), within[asked.order]
     at = leaf_nodes(asked)
     boxes = asked.lows[at], asked.highs[at], asked.slack[at]
     step = max(1, min(64, len(at) // (4 * threads)))
     in_threads(lambda a: _best_of_new(a, min(a + step, len(at)), asked.X, asked.blocks, *boxes, t.X, fitted.core2,
                                       t.order, t.blocks, t.lows, t.highs, t.first, t.last, t.slack, fitted.boxes[2],
-                                      t.unit, t.swell, float(enough), float(within), best, where),
+                                      t.unit, t.swell, float(enough), within, best, where),
                range(0, len(at), step), threads)
+    best[where < 0] = np.inf
     out = np.empty_like(best), np.empty_like(where)
     out[0][asked.order], out[1][asked.order] = best, where
     return out
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #a32e5c2d
-def _refuse_large(new: np.ndarray) -> None:
-    """Refuse new rows whose squares leave the range; `power_for` tells what to multiply such rows by."""
+def _not_large(new: np.ndarray) -> np.ndarray:
+    """New rows as float64; refused where squares leave the range: `power_for` tells what to multiply such rows by."""
     if extent_of(new)[0] >= 1e141:
         raise InputError(f"new rows reach {extent_of(new)[0]:.3g}: their squares leave the range of numbers")
+    return new.astype(np.float64, copy=False)
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #a9a9a921
 def _each(task: Callable[[int, int], None], n: int, threads: int) -> None:
@@ -419,7 +423,8 @@ class NewRows:
     def _in_blocks(self) -> InBlocks:
         return InBlocks(self._X, self._core2, self._metric, self._threads)
 
-    def nearest(self, new: np.ndarray, enough: float = -1, within: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
+    def nearest(self, new: np.ndarray, enough: float = -1,
+                within: float | np.ndarray = np.inf) -> tuple[np.ndarray, np.ndarray]:
         """For each new row x the minimum over fitted rows q of max(core2(q), d2(x, q)), and where it is taken.
 
         Parameters
@@ -428,7 +433,7 @@ class NewRows:
             Rows.
         enough, within : float
             Squared bounds: any value up to `enough` will do for a minimum that is not above it, and any above
-            `within` (or infinity and -1) for one that is.
+            `within` (or infinity and -1) for one that is. `within` may be one number for each new row.
 
         Returns
         -------
@@ -437,16 +442,16 @@ class NewRows:
         where : ndarray of int64, shape (n_new,)
             The row q, in the order of the fitted rows.
         """
-        _refuse_large(new)
+        new = _not_large(new)
         if self._metric == "cosine" or self._X.shape[1] > _FEW_COLUMNS:
-            return self._in_blocks.nearest(new, within)
-        new = new.astype(np.float64, copy=False)
+            return self._in_blocks.nearest(new, float(np.max(within, initial=0)))
         best, where = np.full(len(new), np.inf), np.full(len(new), -1)
         t = self._fitted.tree
         with np.errstate(over="ignore"):
             far = np.abs((new - t.centre) * t.unit).max(axis=1) > 4 / np.sqrt(new.shape[1])
         if not far.all():
-            best[~far], where[~far] = _best_of_close(self._fitted, new[~far], enough, within, self._threads)
+            below = np.broadcast_to(np.float64(within), len(new))[~far]
+            best[~far], where[~far] = _best_of_close(self._fitted, new[~far], enough, below, self._threads)
         if far.any():
             best[far], where[far] = _best_of_all(self._fitted, new[far], self._threads)
         return best, where
@@ -476,8 +481,7 @@ class NewRows:
         feature : ndarray of int64, shape (n_new,)
             The feature, -1 where none is enough.
         """
-        _refuse_large(new)
-        new = new.astype(np.float64, copy=False)
+        new = _not_large(new)
         least, most, feature = np.empty(len(new)), np.empty(len(new)), np.empty(len(new), np.int64)
         t, fitted = self._fitted.tree, self._fitted
         per_row = np.ones(new.shape[1]) if units is None else units

@@ -41,7 +41,7 @@ class _Best:
 
     def ask_nearest(self, rows: np.ndarray, asked: NewRows, tree: RowTree, numbers: np.ndarray) -> None:
         """Ask the core rows of a block, with these numbers in the run as its tree has them, which is nearest."""
-        square, gathered = asked.nearest(np.ascontiguousarray(self.X[rows]), within=float(self.square[rows].max()))
+        square, gathered = asked.nearest(np.ascontiguousarray(self.X[rows]), within=self.square[rows])
         place = np.empty(tree.n, np.int64)
         place[tree.order] = np.arange(tree.n)
         rows, square, place = rows[gathered >= 0], square[gathered >= 0], place[gathered[gathered >= 0]]
