@@ -19,15 +19,15 @@ def tab(browser):
     opened = []
 
     def open_page(path, *args, **kwargs):
-        window = browser.page(*args, **kwargs)
+        window = browser.tab(*args, **kwargs)
         opened.append(window)
         window.open(path).wait("Boolean(window.firstPicture)")
         return window
 
     yield open_page
     for window in opened:
-        said = window.console
+        said = list(window.console)
         asked = [url for url in window.requests if not url.startswith(("file://", "data:", "blob:"))]
         files = [url for url in window.requests if url.startswith("file://")]
-        window.close()
+        browser.give_back(window)
         assert said == [] and asked == [] and len(files) == 1
