@@ -126,7 +126,7 @@ def _english_left(here: set[str], english: set[str], data: set[str]) -> set[str]
     return {text for text in here & english if re.search(r"[A-Za-z]{3}", text) and text not in data | SAME}
 
 
-@pytest.mark.parametrize("code", OTHERS)
+@pytest.mark.parametrize("code", [pytest.param(OTHERS[0], marks=pytest.mark.figures), *OTHERS[1:]])
 def test_report(judged, tmp_path, code):
     result, out = judged
     report(out, tmp_path / "en.html")
@@ -168,10 +168,10 @@ _OPENED = """(() => { const app = window.explorer;
 @pytest.mark.parametrize("kind", ["run", "peaks", "judged"])
 def test_no_english_is_left_on_the_page(tab, run, peaks, judged, tmp_path, kind):
     result = {"run": run, "peaks": peaks, "judged": judged[0]}[kind]
-    seen = {}
+    seen, window = {}, None
     for code in LANGUAGES:
         explore(result, tmp_path / f"{code}.html", lang=code)
-        window = tab(tmp_path / f"{code}.html")
+        window = tab(tmp_path / f"{code}.html", instead_of=window)
         window.run(_OPENED)
         seen[code] = set(window.run(_ALL_WORDS))
         assert window.run("document.documentElement.lang") == code
@@ -188,10 +188,10 @@ def test_no_english_is_left_on_the_page(tab, run, peaks, judged, tmp_path, kind)
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_numbers_ids_and_csv_are_the_same(tab, judged, tmp_path, code):
-    told = []
+    told, window = [], None
     for each in ("en", code):
         explore(judged[1], tmp_path / f"{each}.html", lang=each)
-        window = tab(tmp_path / f"{each}.html", 400, 800)
+        window = tab(tmp_path / f"{each}.html", 400, 800, instead_of=window)
         told.append(window.run("({csv: explorer.csv(), eps: explorer.eps, n: explorer.nFlag, "
                                "scores: explorer.top.slice(0, 50).map((i) => explorer.scores[i])})"))
         assert window.run("document.documentElement.scrollWidth <= innerWidth"), each
@@ -309,11 +309,11 @@ _PAGE_WORDS = _ALL_WORDS.replace("for (const view of window.explorer.views) for 
 
 
 def test_no_english_is_left_on_the_page_of_series(tab, readings, tmp_path, untranslated):
-    seen, files = {}, {}
+    seen, files, window = {}, {}, None
     for code in LANGUAGES:
         page = explore(readings, tmp_path / f"{code}.html", lang=code)
         for width in (1300, 400):
-            window = tab(page.path, width, 900)
+            window = tab(page.path, width, 900, instead_of=window)
             window.run(_SERIES_OPENED)
             assert window.run("document.documentElement.scrollWidth <= innerWidth"), (code, width)
         assert window.run("document.documentElement.lang") == code
@@ -350,16 +350,16 @@ _GALLERY_OPENED = """(() => { const app = window.gallery;
 
 
 def test_no_english_is_left_in_the_gallery(tab, tmp_path, untranslated):
-    seen, files = {}, {}
+    seen, files, window = {}, {}, None
     for code in LANGUAGES:
         made = album_pages(tmp_path, code)
         made.told(code)
         for width in (400, 1300):
-            window = tab(made.dive, width, 900)
+            window = tab(made.dive, width, 900, instead_of=window)
             window.run(_GALLERY_OPENED)
             assert window.run("document.documentElement.scrollWidth <= innerWidth"), (code, width)
         seen[code], files[code] = set(window.run(_PAGE_WORDS)), window.run("gallery.csv()")
-        window = tab(made.fields, 400, 900)
+        window = tab(made.fields, 400, 900, instead_of=window)
         window.run("document.querySelector('details').open = true")
         assert window.run("document.documentElement.scrollWidth <= innerWidth"), code
         seen[code] |= set(window.run(_PAGE_WORDS))
@@ -390,7 +390,8 @@ def test_hostile_texts_stay_texts_on_the_other_pages(tab, readings, tmp_path, mo
                             lambda code: Language(replace(catalogue, note=bad, program=program, **parts)))
     made = album_pages(tmp_path, "fr")
     explore(readings, tmp_path / "series.html", lang="fr")
+    window = None
     for path in (tmp_path / "series.html", made.dive, made.fields):
-        window = tab(path)
+        window = tab(path, instead_of=window)
         assert window.run("window.hit === undefined && document.querySelectorAll('img').length === 0")
         assert window.run("document.body.innerText.includes('onerror')")
