@@ -111,7 +111,7 @@ def kinds_of_series() -> set[str]:
     return {quoted or plain for quoted, plain in re.findall(r'(?:"([a-z ]+)"|([a-z]+)): "#', told)}
 
 
-SPOKEN = ("languages.js", "filter.js", "columns.js", "peaks.js", "runs.js", "facets.js", "footprints.js",
+SPOKEN = ("languages.js", "filter.js", "columns.js", "peaks.js", "runs.js", "shades.js", "facets.js", "footprints.js",
           "clusterings.js", "explorer.js", "links.js", "gallery.js", "fields.js", "series.js")
 _BARE = re.compile(r'(?:text|title|"aria-label"|placeholder): "([^"]*[a-z]{3}[^"]*)"')
 
