@@ -323,6 +323,9 @@ def content_of(result: Any, options: Options) -> tuple[Source, Content]:
     extras = _packed_extras(source, table, geometry, view, pack, options)
     options = _without_corner_columns(table, options) if extras["footprints"] else options
     columns, left_out = _packed_columns(table, view, features, pack, options)
+    if source.tiles is not None and source.tiles.row != "tile":  # what is nearest to a picture is a picture
+        columns = [each | {"label": each["label"].replace("ordinary tile", f"ordinary {source.tiles.row}")}
+                   for each in columns]
     meta = {"n": len(table), **verdict, "columns": columns, "view": view, **extras, "left_out": left_out}
     if meta["digest"]:
         meta["digest"]["floor"] = _floor(source, meta)

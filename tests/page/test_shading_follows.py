@@ -112,13 +112,15 @@ def test_what_is_sure_of_many_rows_is_true_of_each(tmp_path):
       const of = (name, type) => [name, {{ type, value: (i) => rows[i][name] }}];
       const columns = new Map([of("a", "number"), of("t", "text"), of("b", "bool")]);
       const known = (some, hidden) => (name) => {{
-        const values = some.map((i) => rows[i][name]), there = values.filter((v) => v !== null).sort((p, q) => (p < q ? -1 : 1));
+        const values = some.map((i) => rows[i][name]);
+        const there = values.filter((v) => v !== null).sort((p, q) => (p < q ? -1 : 1));
         if (name === hidden) return null;
         const gone = there.length === values.length ? 0 : there.length ? 2 : 1;
         return {{ low: there[0], high: there.at(-1), gone }}; }};
       console.log(JSON.stringify({json.dumps(texts)}.map((text) => {{
         const filter = compileFilter(text, columns);
-        return sets.map((some, k) => [filter.says(known(some, [null, "a", "t", "b"][k % 4])), some.map((i) => filter.test(i))]); }})));"""
+        return sets.map((some, k) => [filter.says(known(some, [null, "a", "t", "b"][k % 4])),
+          some.map((i) => filter.test(i))]); }})));"""
     done = subprocess.run([node, "--input-type=module", "-e", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     sure = 0
@@ -173,17 +175,21 @@ def test_the_shading_follows_files_days_and_months(tab, page, table):
         follows(window, table, (day >= low) & (day <= high))
     window.run(f"explorer.run.choose({{ file: 1, range: [{first + 2}, {first + 9}] }})")
     follows(window, table, (table["source"] == names[1]).to_numpy() & (day >= first + 2) & (day <= first + 9))
-    window.run("explorer.run.timeline.unit.value = 'month'; explorer.run.timeline.unit.dispatchEvent(new Event('change'))")
-    window.run("(() => { const b = explorer.run.timeline.bins[1]; explorer.run.choose({ file: -1, range: [b.from, b.to] }); })()")
+    window.run("""(() => { const { run } = explorer, { unit } = run.timeline;
+      unit.value = 'month'; unit.dispatchEvent(new Event('change'));
+      run.choose({ file: -1, range: [run.timeline.bins[1].from, run.timeline.bins[1].to] }); })()""")
     follows(window, table, (table["time"].dt.month == 2).to_numpy())
     window.run("explorer.run.choose({ file: -1, range: null })")
     assert all("Shading: all 40,000 rows" in view["told"] for view in window.run(SEEN))
 
 
 EXACT = [('source == "f2.nc4"', lambda t: t["source"] == "f2.nc4"), ("outlier", lambda t: t["outlier"]),
-         ('source in ("f1.nc4", "f3.nc4") and not outlier', lambda t: t["source"].isin(["f1.nc4", "f3.nc4"]) & ~t["outlier"]),
-         ("time >= 2019-01-30 and time < 2019-02-10", lambda t: t["time"].between("2019-01-30", "2019-02-09 23:59:59.999")),
-         ('source contains "F7" or outlier and xco2 > 411', lambda t: (t["source"] == "f7.nc4") | t["outlier"] & (t["xco2"] > 411)),
+         ('source in ("f1.nc4", "f3.nc4") and not outlier',
+          lambda t: t["source"].isin(["f1.nc4", "f3.nc4"]) & ~t["outlier"]),
+         ("time >= 2019-01-30 and time < 2019-02-10",
+          lambda t: t["time"].between("2019-01-30", "2019-02-09 23:59:59.999")),
+         ('source contains "F7" or outlier and xco2 > 411',
+          lambda t: (t["source"] == "f7.nc4") | t["outlier"] & (t["xco2"] > 411)),
          ("score > 1e6", lambda t: t["score"] > 1e6), ("score > 2.9", lambda t: t["score"] > 2.9)]
 
 
@@ -198,12 +204,15 @@ def test_a_filter_is_followed_where_cells_can(tab, page, table):
     follows(window, table, (table["score"] > window.run("explorer.floor")).to_numpy())
 
 
+CUT = [("xco2 > 411.03", lambda t: t["xco2"] > 411.03), ("windspeed > 1", lambda t: t["windspeed"] > 1),
+       ("latitude < 41.7 and longitude > 2", lambda t: (t["latitude"] < 41.7) & (t["longitude"] > 2)),
+       ('source == "f2.nc4" and xco2 < 410.9', lambda t: (t["source"] == "f2.nc4") & (t["xco2"] < 410.9)),
+       ("time > 2019-01-30T05:00", lambda t: t["time"] > "2019-01-30 05:00")]
+
+
 def test_a_filter_that_cuts_cells_is_bounded_and_told(tab, page, table):
     window = tab(page)
-    for text, rule in (("xco2 > 411.03", lambda t: t["xco2"] > 411.03), ("windspeed > 1", lambda t: t["windspeed"] > 1),
-                       ("latitude < 41.7 and longitude > 2", lambda t: (t["latitude"] < 41.7) & (t["longitude"] > 2)),
-                       ('source == "f2.nc4" and xco2 < 410.9', lambda t: (t["source"] == "f2.nc4") & (t["xco2"] < 410.9)),
-                       ("time > 2019-01-30T05:00", lambda t: t["time"] > "2019-01-30 05:00")):
+    for text, rule in CUT:
         assert window.run(f"explorer.setFilter({json.dumps(text)})")
         seen = follows(window, table, rule(table).to_numpy(), exact=False)
         assert all(view["unclear"] for view in seen if text.startswith("windspeed"))
