@@ -469,7 +469,7 @@ class Stage {
     let [named, counted] = [left - 12, left - 12]; // how far names and counts reach
     const put = (text, font, colour, middle, y, most, reach) => {
       const size = Math.min(most, wide(text, font));
-      const x = Math.max(left - 10 + size / 2, Math.min(this.w - 3 - size / 2, middle));
+      const x = Math.max(Math.max(left - 10, 3) + size / 2, Math.min(this.w - 3 - size / 2, middle));
       if (x - size / 2 < reach) return reach;
       context.fillStyle = this.app.colour(colour);
       context.fillText(fitText(context, text, most + 1), x, y);
