@@ -275,7 +275,7 @@ class View {
     });
     const { width, height } = this.size();
     this.uplot = new uPlot({
-      width, height, ms: 1, padding: [8, 18, 2, 0], legend: { show: false }, cursor: { show: false }, select: { show: false },
+      width, height, ms: 1, padding: [8, time(this.x) ? 38 : 18, 2, 0], legend: { show: false }, cursor: { show: false }, select: { show: false },
       tzDate: (ms) => uPlot.tzDate(new Date(ms), "Etc/UTC"),
       scales: { x: { time: time(this.x), auto: false, range: () => this.fitted().slice(0, 2) },
         y: { time: false, auto: false, range: () => this.fitted().slice(2) } },

@@ -232,7 +232,7 @@ class Stage {
     const context = this.canvas.getContext("2d", { alpha: false, ...IN_MEMORY });
     context.font = BOLD;
     const widest = names.reduce((most, name) => Math.max(most, context.measureText(name.slice(0, 60)).width), 30);
-    this.side = Math.min(SIDE, this.w * 0.25, widest + 24);
+    this.side = Math.min(SIDE, Math.max(110, this.w * 0.25), widest + 24); // a date has room at any width
   }
 
   // The room that tiles have, in the pixels of the page.

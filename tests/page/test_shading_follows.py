@@ -228,3 +228,24 @@ def test_it_is_said_in_french_and_spanish(tab, table, tmp_path):
         for text, word in zip(("outlier", "windspeed > 1"), words):
             window.run(f"explorer.setFilter({json.dumps(text)})")
             assert all(word in view["told"] for view in window.run(SEEN))
+
+
+@pytest.mark.parametrize(("numbers", "level"), [(500, "day"), (160, "month"), (3, None)])
+def test_in_little_room_groups_are_larger_and_the_page_says_so(tab, table, tmp_path, monkeypatch, numbers, level):
+    monkeypatch.setattr("oco2_outliers.page.shadings._NUMBERS", numbers)
+    monkeypatch.setattr("oco2_outliers.page.shadings._OF_MAP", 1)
+    monkeypatch.setattr("oco2_outliers.page.shadings._FEWEST", {"pair": 10, "map": 10})
+    page = explore(table, tmp_path / "page.html", max_rows=2000).path
+    found = {(pair["groups"] or {}).get("level") for pair in read_back(page)[0]["digest"]["pairs"]}
+    assert level in found
+    window = tab(page)
+    names, day = window.run("explorer.run.names"), ((table["time"] - pd.Timestamp(0)) // pd.Timedelta("1D")).to_numpy()
+    for k in (1, 4):
+        window.run(f"explorer.run.choose({{ file: {k}, range: null }})")
+        follows(window, table, (table["source"] == names[k]).to_numpy(), exact=False)
+    months = table["time"].dt.month.to_numpy()
+    low, high = int(day[months == 2].min()), int(day[months == 2].max())
+    window.run(f"explorer.run.choose({{ file: -1, range: [{low}, {high}] }})")
+    follows(window, table, months == 2, exact=level is not None)
+    window.run(f"explorer.run.choose({{ file: -1, range: [{low + 1}, {high}] }})")
+    follows(window, table, (months == 2) & (day > low), exact=False)
