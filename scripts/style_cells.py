@@ -35,10 +35,20 @@ Definition = Function | ast.ClassDef
 
 # ---------------------------------------------------------------- notebooks
 
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """A tree and every statement in it, at any depth; expressions, nine nodes of ten, are not looked at."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            todo += getattr(node, part, [])
+
+
 def docstring_lines(tree: ast.AST) -> set[int]:
     """Numbers of the lines that docstrings fill."""
     found: set[int] = set()
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.Module | Definition) and ast.get_docstring(node, clean=False) is not None:
             found |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
     return found
@@ -63,8 +73,12 @@ class Cell:
         return ast.parse(self.source)
 
     @cached_property
+    def code_lines(self) -> set[int]:
+        return code_lines(self.source, self.tree)
+
+    @property
     def n_lines(self) -> int:
-        return len(code_lines(self.source, self.tree))
+        return len(self.code_lines)
 
     @cached_property
     def definitions(self) -> list[str]:
@@ -73,7 +87,7 @@ class Cell:
     @property
     def name(self) -> str:
         """What people call the cell: the first name that it defines, or its first line of code."""
-        first = min(code_lines(self.source, self.tree), default=1)
+        first = min(self.code_lines, default=1)
         return self.definitions[0] if self.definitions else self.source.split("\n")[first - 1].strip()[:40]
 
     @property
@@ -171,11 +185,10 @@ def function_sizes(notebooks: Iterable[Notebook]) -> Iterator[tuple[str, int]]:
     """Full name and code lines of every function that is no kernel."""
     for notebook in notebooks:
         for cell in notebook.code:
-            lines = code_lines(cell.source, cell.tree)
             for name, node in functions(cell.tree):
                 if not is_kernel(node):
                     inside = range(node.lineno, (node.end_lineno or 0) + 1)
-                    yield f"{notebook.module}.{name}", len(lines & set(inside))
+                    yield f"{notebook.module}.{name}", len(cell.code_lines & set(inside))
 
 
 def is_private(name: str) -> bool:
@@ -185,5 +198,5 @@ def is_private(name: str) -> bool:
 
 def private_imports(notebook: Notebook) -> set[tuple[str, str]]:
     """Module and private name of every import that takes one."""
-    imports = (node for node in ast.walk(notebook.tree) if isinstance(node, ast.ImportFrom))
+    imports = (node for node in statements(notebook.tree) if isinstance(node, ast.ImportFrom))
     return {(node.module or "", name.name) for node in imports for name in node.names if is_private(name.name)}

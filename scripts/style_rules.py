@@ -23,6 +23,7 @@ from style_cells import (
     is_private,
     private_imports,
     read_notebooks,
+    statements,
 )
 
 sys.path.append(str(ROOT / "docs" / "_ext"))
@@ -95,7 +96,7 @@ def is_self(node: ast.expr) -> bool:
 
 def module_aliases(tree: ast.AST) -> set[str]:
     """Names that an import binds."""
-    return {(name.asname or name.name).split(".")[0] for node in ast.walk(tree)
+    return {(name.asname or name.name).split(".")[0] for node in statements(tree)
             if isinstance(node, ast.Import | ast.ImportFrom) for name in node.names}
 
 
@@ -157,7 +158,7 @@ def ambiguous_names() -> Iterator[str]:
 
 def imported(tree: ast.AST) -> Iterator[str]:
     """Everything of the package that code imports, with dots; also inside a function. Not all of it is a module."""
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):

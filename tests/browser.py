@@ -22,6 +22,10 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable
 # what draws by WebGL needs one in software.
 NO_GPU = ("--disable-gpu",)
 GPU_IN_SOFTWARE = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+# What leaves nothing in a tab once it went to an empty page and got its size: a mouse would still hover.
+LEAVES_NOTHING = {"Page.navigate", "Page.resetNavigationHistory", "Page.captureScreenshot", "Page.getLayoutMetrics",
+                  "Runtime.evaluate", "Runtime.getHeapUsage", "Emulation.setDeviceMetricsOverride",
+                  "Emulation.setEmulatedMedia", "Input.dispatchKeyEvent", "Input.insertText"}
 
 
 def find_browser() -> str | None:
@@ -47,6 +51,7 @@ class Browser:
                         f"--user-data-dir={self._home}/profile", "about:blank"]
         self._process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=self._log)
         self.address = self._wait_for_port()
+        self._idle: list[Page] = []
 
     def _wait_for_port(self) -> str:
         port = Path(self._home) / "profile" / "DevToolsActivePort"
@@ -65,6 +70,22 @@ class Browser:
         """A new empty page of this size."""
         return Page(self._websocket.create_connection(self.address, timeout=120, suppress_origin=True), width, height,
                     dark)
+
+    def tab(self, width: int = 1300, height: int = 900, dark: bool = False) -> Page:
+        """A tab that was given back, or a new one: a new one costs as much as most pages that it shows."""
+        if not self._idle:
+            return self.page(width, height, dark)
+        page = self._idle.pop()
+        page.resize(width, height, dark)
+        return page
+
+    def give_back(self, page: Page) -> None:
+        """Keep an emptied tab for the next who asks; close one that was used in a way that leaves something."""
+        if page.sent <= LEAVES_NOTHING:
+            page.empty()
+            self._idle.append(page)
+        else:
+            page.close()
 
     def version(self) -> str:
         """What the browser calls itself."""
@@ -97,6 +118,7 @@ class Page:
 
     def __init__(self, socket: Any, width: int, height: int, dark: bool):
         self._socket, self._number, self._session = socket, itertools.count(1), None
+        self.sent: set[str] = set()
         self.console: list[str] = []
         self.requests: list[str] = []
         self.events: list[dict] = []
@@ -105,10 +127,12 @@ class Page:
         self._session = self.send("Target.attachToTarget", targetId=self._target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
+        self.sent.clear()
         self.resize(width, height, dark)
 
     def send(self, method: str, **parameters: Any) -> dict:
         """Call the protocol and wait for the answer."""
+        self.sent.add(method)
         number = next(self._number)
         message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
         if self._session:
@@ -167,7 +191,7 @@ class Page:
                     return value
             except BrowserError:
                 pass  # the page is changing under us
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise BrowserError(f"waited {timeout} s in vain for {script}; console: {self.console}")
 
     def key(self, key: str, code: int = 0, modifiers: int = 0) -> None:
@@ -228,6 +252,14 @@ class Page:
         self.send("Performance.enable")
         told = self.send("Runtime.getHeapUsage")
         return (told["usedSize"] + told.get("backingStorageSize", 0) + told.get("embedderHeapUsedSize", 0)) / 2**20
+
+    def empty(self) -> None:
+        """Leave the page, its history and all that was heard of it."""
+        self.send("Page.navigate", url="about:blank")
+        self.wait("location.href == 'about:blank' && document.readyState == 'complete'")
+        self.send("Page.resetNavigationHistory")
+        for heard in (self.console, self.requests, self.events):
+            heard.clear()
 
     def close(self) -> None:
         """Close the tab and forget its profile."""

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import itertools
 import os
 import signal
 import threading
@@ -26,6 +27,7 @@ from layout import ROOT, SHARED_DATA, module_files  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 matplotlib.use("Agg")
+NUMBERS = itertools.count()
 # A picture of one dot.
 DOT = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
                     "0000000a49444154789c6360000000020001e221bc330000000049454e44ae426082")
@@ -70,9 +72,9 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_real_store(tmp_path, monkeypatch):
-    """Tests never touch the user's own store or credentials."""
-    monkeypatch.setenv("OCO2_STORE", str(tmp_path / "store"))
+def no_real_store(tmp_path_factory, monkeypatch):
+    """Tests never touch the user's own store or credentials; the store of each is a folder that is not there yet."""
+    monkeypatch.setenv("OCO2_STORE", str(tmp_path_factory.getbasetemp() / f"store_{next(NUMBERS)}"))
     for name in list(os.environ):
         if name.startswith("OS_"):
             monkeypatch.delenv(name)
@@ -82,12 +84,21 @@ def no_real_store(tmp_path, monkeypatch):
 def figures_left_blank(request, monkeypatch):
     """The two figures of a result take four times as long as its search: only tests marked `figures` draw them.
 
-    Programs that tests start as processes of their own draw theirs.
+    So do the figures of a report, which are drawn into memory. Programs that tests start as processes of their own
+    draw theirs.
     """
     draw = Figure.savefig
+
+    def blank(figure, file, **options):
+        if options.get("format") == "png" and hasattr(file, "write"):
+            file.write(DOT)
+        elif str(file).endswith(".png"):
+            Path(file).write_bytes(DOT)
+        else:
+            draw(figure, file, **options)
+
     if request.node.get_closest_marker("figures") is None:
-        monkeypatch.setattr(Figure, "savefig", lambda self, file, **options: (
-            Path(file).write_bytes(DOT) if str(file).endswith(".png") else draw(self, file, **options)))
+        monkeypatch.setattr(Figure, "savefig", blank)
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def _keep_best(k, rows, lanes, start, other, new, X, core2, order, enough, stret
 @compiled()
 def _best_of_new(begin, end, new, new_blocks, new_lows, new_highs, new_slack, X, core2, order, blocks, lows, highs,
                  first, last, slack, least, unit, swell, enough, within, best, where):
-    """For the new rows in leaves begin..end: the least max(core2(q), d2(x, q)) over all rows q of X, and that q."""
+    """For the new rows in leaves begin..end: the least max(core2(q), d2(x, q)) up to `within`, and that row q of X."""
     roots, limits = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
     gaps, found = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
     rows, lanes = np.empty(LEAF * LEAF, np.int32), np.empty(LEAF * LEAF, np.int32)
@@ -52,7 +52,9 @@ def _best_of_new(begin, end, new, new_blocks, new_lows, new_highs, new_slack, X,
         low, high, mine = new_lows[leaf], new_highs[leaf], new_slack[leaf]
         start, stop = leaf * LEAF, min(leaf * LEAF + LEAF, len(new))
         roots[:] = -1
-        roots[: stop - start] = worst = root32(within, stretch, mine)
+        for i in range(start, stop):
+            best[i], roots[i - start] = np.nextafter(within[i], np.inf), root32(within[i], stretch, mine)
+        worst = roots.max()
         stack[0], away[0], depth = 0, np.float32(0), 1
         while depth > 0:
             depth -= 1
@@ -73,24 +75,41 @@ def _best_of_new(begin, end, new, new_blocks, new_lows, new_highs, new_slack, X,
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #4ce8936b
 @compiled()
-def _plain_boxes(X, core2, first, last, lows, highs, least):
-    """Boxes of all nodes in the coordinates of X, float64, and the smallest core distance (squared) below each."""
+def _plain_boxes(X, first, last, lows, highs):
+    """Boxes of all nodes in the coordinates of X, float64."""
     n, d = X.shape
     for v in range(len(first) - 1, -1, -1):
         leaves = last[v] - first[v]
         if leaves == 1:
             begin = first[v] * LEAF
-            lows[v], highs[v], least[v] = X[begin], X[begin], core2[begin]
+            lows[v], highs[v] = X[begin], X[begin]
             for p in range(begin + 1, min(begin + LEAF, n)):
-                least[v] = min(least[v], core2[p])
                 for j in range(d):
                     lows[v, j], highs[v, j] = min(lows[v, j], X[p, j]), max(highs[v, j], X[p, j])
         else:
             left, right = children(v, leaves)
-            least[v] = min(least[left], least[right])
             for j in range(d):
                 lows[v, j] = min(lows[left, j], lows[right, j])
                 highs[v, j] = max(highs[left, j], highs[right, j])
+
+
+@compiled()
+def _least_below(core2, first, last, least):
+    """The smallest core distance (squared) below each node."""
+    for v in range(len(first) - 1, -1, -1):
+        leaves = last[v] - first[v]
+        if leaves == 1:
+            least[v] = core2[first[v] * LEAF: min(first[v] * LEAF + LEAF, len(core2))].min()
+        else:
+            left, right = children(v, leaves)
+            least[v] = min(least[left], least[right])
+
+
+def plain_boxes(tree: RowTree) -> np.ndarray:
+    """Lows and highs of all nodes of a tree in the coordinates of its rows: float64, shape (2, n_nodes, d)."""
+    boxes = np.empty((2, len(tree.first), tree.X.shape[1]))
+    _plain_boxes(tree.X, tree.first, tree.last, boxes[0], boxes[1])
+    return boxes
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #d2f15140
 @compiled()
@@ -290,35 +309,37 @@ class _Fitted(NamedTuple):
     boxes: tuple[np.ndarray, np.ndarray, np.ndarray]  # lows, highs, smallest core distance (squared) of each node
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #35b381ab
-def _fitted(tree: RowTree, core2: np.ndarray) -> _Fitted:
-    """Measure the boxes of a tree, and the core distances (in its order) in them."""
-    shape = len(tree.first), tree.X.shape[1]
-    fitted = _Fitted(tree, core2, (np.empty(shape), np.empty(shape), np.empty(shape[0])))
-    _plain_boxes(tree.X, fitted.core2, tree.first, tree.last, *fitted.boxes)
-    return fitted
+def _fitted(tree: RowTree, core2: np.ndarray, boxes: np.ndarray | None = None) -> _Fitted:
+    """A tree with its boxes, measured where they are not given, and the core distances (in its order) in them."""
+    lows, highs = plain_boxes(tree) if boxes is None else boxes
+    least = np.empty(len(tree.first))
+    _least_below(core2, tree.first, tree.last, least)
+    return _Fitted(tree, core2, (lows, highs, least))
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #29a4fb42
-def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: float,
+def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: np.ndarray,
                    threads: int) -> tuple[np.ndarray, np.ndarray]:
     """For new rows within the range of the shadow: the least max(core2(q), d2(x, q)), and that row q."""
     t, asked = fitted.tree, row_tree(new, threads, fitted.tree)
-    best, where = np.full(len(new), np.inf), np.full(len(new), -1)
+    best, where, within = np.empty(len(new)), np.full(len(new), -1), within[asked.order]
     at = leaf_nodes(asked)
     boxes = asked.lows[at], asked.highs[at], asked.slack[at]
     step = max(1, min(64, len(at) // (4 * threads)))
     in_threads(lambda a: _best_of_new(a, min(a + step, len(at)), asked.X, asked.blocks, *boxes, t.X, fitted.core2,
                                       t.order, t.blocks, t.lows, t.highs, t.first, t.last, t.slack, fitted.boxes[2],
-                                      t.unit, t.swell, float(enough), float(within), best, where),
+                                      t.unit, t.swell, float(enough), within, best, where),
                range(0, len(at), step), threads)
+    best[where < 0] = np.inf
     out = np.empty_like(best), np.empty_like(where)
     out[0][asked.order], out[1][asked.order] = best, where
     return out
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #a32e5c2d
-def _refuse_large(new: np.ndarray) -> None:
-    """Refuse new rows whose squares leave the range; `power_for` tells what to multiply such rows by."""
+def _not_large(new: np.ndarray) -> np.ndarray:
+    """New rows as float64; refused where squares leave the range: `power_for` tells what to multiply such rows by."""
     if extent_of(new)[0] >= 1e141:
         raise InputError(f"new rows reach {extent_of(new)[0]:.3g}: their squares leave the range of numbers")
+    return new.astype(np.float64, copy=False)
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #a9a9a921
 def _each(task: Callable[[int, int], None], n: int, threads: int) -> None:
@@ -389,20 +410,21 @@ class NewRows:
         return _fitted(tree, self._core2[tree.order])
 
     @classmethod
-    def of_tree(cls, tree: RowTree, core2: np.ndarray, threads: int = 1) -> NewRows:
+    def of_tree(cls, tree: RowTree, core2: np.ndarray, threads: int = 1, boxes: np.ndarray | None = None) -> NewRows:
         """Questions to the rows of a tree that is there already; `core2` in its order, infinite for nobody's company.
 
-        `order` of the tree is what its rows are called in answers.
+        `order` of the tree is what its rows are called in answers; `boxes` its `plain_boxes`, where they were kept.
         """
         asked = cls(tree.X, core2, threads)
-        asked.__dict__["_fitted"] = _fitted(tree, core2)  # where cached_property looks first
+        asked.__dict__["_fitted"] = _fitted(tree, core2, boxes)  # where cached_property looks first
         return asked
 
     @cached_property
     def _in_blocks(self) -> InBlocks:
         return InBlocks(self._X, self._core2, self._metric, self._threads)
 
-    def nearest(self, new: np.ndarray, enough: float = -1, within: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
+    def nearest(self, new: np.ndarray, enough: float = -1,
+                within: float | np.ndarray = np.inf) -> tuple[np.ndarray, np.ndarray]:
         """For each new row x the minimum over fitted rows q of max(core2(q), d2(x, q)), and where it is taken.
 
         Parameters
@@ -411,7 +433,7 @@ class NewRows:
             Rows.
         enough, within : float
             Squared bounds: any value up to `enough` will do for a minimum that is not above it, and any above
-            `within` (or infinity and -1) for one that is.
+            `within` (or infinity and -1) for one that is. `within` may be one number for each new row.
 
         Returns
         -------
@@ -420,16 +442,16 @@ class NewRows:
         where : ndarray of int64, shape (n_new,)
             The row q, in the order of the fitted rows.
         """
-        _refuse_large(new)
+        new = _not_large(new)
         if self._metric == "cosine" or self._X.shape[1] > _FEW_COLUMNS:
-            return self._in_blocks.nearest(new, within)
-        new = new.astype(np.float64, copy=False)
+            return self._in_blocks.nearest(new, float(np.max(within, initial=0)))
         best, where = np.full(len(new), np.inf), np.full(len(new), -1)
         t = self._fitted.tree
         with np.errstate(over="ignore"):
             far = np.abs((new - t.centre) * t.unit).max(axis=1) > 4 / np.sqrt(new.shape[1])
         if not far.all():
-            best[~far], where[~far] = _best_of_close(self._fitted, new[~far], enough, within, self._threads)
+            below = np.broadcast_to(np.float64(within), len(new))[~far]
+            best[~far], where[~far] = _best_of_close(self._fitted, new[~far], enough, below, self._threads)
         if far.any():
             best[far], where[far] = _best_of_all(self._fitted, new[far], self._threads)
         return best, where
@@ -459,8 +481,7 @@ class NewRows:
         feature : ndarray of int64, shape (n_new,)
             The feature, -1 where none is enough.
         """
-        _refuse_large(new)
-        new = new.astype(np.float64, copy=False)
+        new = _not_large(new)
         least, most, feature = np.empty(len(new)), np.empty(len(new)), np.empty(len(new), np.int64)
         t, fitted = self._fitted.tree, self._fitted
         per_row = np.ones(new.shape[1]) if units is None else units

@@ -252,13 +252,13 @@ def _packed_run(source: Source, table: pd.DataFrame, pack: Pack) -> dict[str, An
     return packed_overview(seen, table, pack, source.names) if seen.of_many else None
 
 # %% ../../nbs/page/06_content.ipynb #5818f24e
-def _packed_digest(source: Source, pack: Pack) -> dict[str, Any] | None:
-    """The shading of a table that is shown in brief."""
+def _packed_digest(source: Source, pack: Pack, room: float) -> dict[str, Any] | None:
+    """The shading of a table that is shown in brief; what it tells of files and days within so many bytes."""
     if (digest := source.digest) is None:
         return None
     source.notes.insert(0, digest.told())
-    shades = packed_shadings(digest.shades, pack) if digest.shades else {"pairs": [], "map": None}
-    return {"total": digest.n, "odd": digest.n_odd, **shades}
+    shades = packed_shadings(digest.shades, pack, room) if digest.shades else {"pairs": [], "map": None, "levels": {}}
+    return {"total": digest.n, "odd": digest.n_odd, "timed": digest.timed, **shades}
 
 
 def _floor(source: Source, meta: dict[str, Any]) -> float | None:
@@ -297,7 +297,7 @@ def _packed_extras(source: Source, table: pd.DataFrame, geometry: np.ndarray | N
             if geometry is not None or tiles else None,
             "footprints": packed_footprints(table, pack, quarter, source.notes)
             if geometry is None and not tiles else None,
-            "run": _packed_run(source, table, pack), "digest": _packed_digest(source, pack),
+            "run": _packed_run(source, table, pack), "digest": _packed_digest(source, pack, 1.6 * quarter),
             "peaks": packed_tracks(source, table, pack, quarter),
             "neighbours": packed_nearest(source.tiles.near, pack) if source.tiles is not None else None}
 
@@ -323,9 +323,13 @@ def content_of(result: Any, options: Options) -> tuple[Source, Content]:
     extras = _packed_extras(source, table, geometry, view, pack, options)
     options = _without_corner_columns(table, options) if extras["footprints"] else options
     columns, left_out = _packed_columns(table, view, features, pack, options)
+    if source.tiles is not None and source.tiles.row != "tile":  # what is nearest to a picture is a picture
+        columns = [each | {"label": each["label"].replace("ordinary tile", f"ordinary {source.tiles.row}")}
+                   for each in columns]
     meta = {"n": len(table), **verdict, "columns": columns, "view": view, **extras, "left_out": left_out}
     if meta["digest"]:
         meta["digest"]["floor"] = _floor(source, meta)
+        meta["digest"]["ranked"] = source.digest.by == ("ratio" if meta.get("by_factor") else "score")
     if source.tiles is None:
         meta["neighbours"] = packed_neighbours(source, features, set(left_out), pack)
     return source, Content({**meta, **_all_words(source, table, meta, options.title)}, pack.compressed())

@@ -17,8 +17,9 @@ from ..ground.errors import InputError
 from ..ground.verdicts import VERDICT_COLUMNS, odd_rows
 from ..ground.words import counted
 from ..isolation.results import ratio_of
-from .overviews import Overview, OverviewTally
-from .shadings import Shadings, axis_of, map_axes
+from .grouped_cells import unit_of
+from .overviews import UNKNOWN, Overview, OverviewTally, days_of, files_of
+from .shadings import Axis, Shadings, axis_of, map_axes
 from .views import first_view, is_plain_number, named_in_reasons, page_table
 from ..soundings.sounding_ids import parse_times
 
@@ -149,6 +150,7 @@ class Digest:
     floor: float  # every row above it is kept
     overview: Overview
     shades: Shadings | None
+    timed: bool = False  # whether every row that has a day has it from its time
 
     def told(self) -> str:
         """What is left out, and by what rule."""
@@ -203,19 +205,30 @@ def _sample(rows: Rows, names: Sequence[str], by: str) -> dict[str, np.ndarray]:
     return {name: _as_floats(whole, name, by) for name in names}
 
 
-def _shadings(rows: Rows, kept: pd.DataFrame, by: str) -> Shadings | None:
-    """The shading of all rows, for each pair of the wanted columns and for the map."""
-    names = _axis_names(kept, by)
-    if not names:
-        return None
+def _axes(rows: Rows, kept: pd.DataFrame, by: str, names: Sequence[str]) -> tuple[list[Axis], Any]:
+    """The axes of pairs, and those of the map where there is one."""
     sample, view = _sample(rows, names, by), first_view(kept, [])
     axes = [axis for name in names if (axis := axis_of(name, sample[name])) is not None]
     placed = bool(view["lat"]) and {"latitude", "longitude"} <= set(names)
-    world = map_axes(sample["longitude"], sample["latitude"], view["unroll"]) if placed else None
-    shades = Shadings(axes, world)
-    for block in rows.blocks(_needed(names, by)):
-        shades.add({name: _as_floats(block, name, by) for name in names}, view["unroll"])
-    return shades
+    return axes, map_axes(sample["longitude"], sample["latitude"], view["unroll"]) if placed else None
+
+# %% ../../nbs/page/02c_digests.ipynb #b330c726
+def _shadings(rows: Rows, kept: pd.DataFrame, by: str, seen: Overview) -> tuple[Shadings | None, bool]:
+    """The shading of all rows, for each pair of the wanted columns and for the map; whether times say the days."""
+    names = _axis_names(kept, by)
+    if not names:
+        return None, False
+    axes, world = _axes(rows, kept, by, names)
+    units = tuple(seen.cells[name].to_numpy() for name in ("file", "day")) if seen.of_many else None
+    shades, unroll = Shadings(axes, world, units), first_view(kept, [])["unroll"]
+    dated = [name for name in ("source", "time", "sounding_id") if name in rows.names] if units else []
+    known, timed = {name: k for k, name in enumerate(seen.names)}, "time" in dated
+    for block in rows.blocks(list(dict.fromkeys([*_needed(names, by), *dated]))):
+        file, day = files_of(block, known), days_of(block)
+        unit = unit_of(seen.cells, file, day) if units else None
+        shades.add({name: _as_floats(block, name, by) for name in names}, unroll, unit)
+        timed = timed and bool((block["time"].isna().to_numpy() == (day == UNKNOWN)).all())
+    return shades, timed
 
 # %% ../../nbs/page/02c_digests.ipynb #8cd879b4
 def _judged(rows: Rows, most: int) -> _Judged:
@@ -248,5 +261,5 @@ def digest_of(rows: Rows, most: int, points: int = _POINTS) -> Digest:
     by = "ratio" if len(found.eps) > 1 else "score"
     wanted = max(min(max(points, n_odd + n_odd // 4), most), n_odd + 1)  # one more: the floor is no odd row's score
     floor = (found.ratio if by == "ratio" else found.score).floor(wanted)
-    kept = page_table(_kept(rows, found, by, floor))
-    return Digest(rows.n, n_odd, kept, by, floor, found.tally.overview(), _shadings(rows, kept, by))
+    kept, seen = page_table(_kept(rows, found, by, floor)), found.tally.overview()
+    return Digest(rows.n, n_odd, kept, by, floor, seen, *_shadings(rows, kept, by, seen))

@@ -26,6 +26,7 @@ from oco2_outliers.page.field_summaries import (
     remarks_on,
 )
 from .packing import Pack, encode
+from .translating import REASONS, said_of_column
 from .views import finite_column, is_plain_number
 
 # %% auto #0
@@ -187,16 +188,18 @@ def gallery_in_language(meta: Mapping[str, Any], tell: Language, titled: bool = 
     if tell.code == "en":
         return dict(meta)
     maps = [each | {"label": tell.tried(each["label"]) or each["label"]} for each in meta["maps"]]
-    return _told_head(meta, tell, titled) | {"maps": maps}
+    columns = [said_of_column(each, tell) for each in meta["columns"]]
+    return _told_head(meta, tell, titled) | {"maps": maps, "columns": columns}
 
 # %% ../../nbs/page/13_gallery_content.ipynb #4d45a6de
 def _told_field(each: Mapping[str, Any], tell: Language) -> dict[str, Any]:
     """One card of the overview in a language."""
     told = {**each, "kind": tell(each["kind"]), "remarks": [tell(remark) for remark in each["remarks"]],
             "facts": [[tell(name), tell.number(value)] for name, value in each["facts"]]}
-    if each["kind"] != "yes or no" or "words" not in each:
+    say = tell if each["kind"] == "yes or no" else tell.reason if each["name"] in REASONS else None
+    if say is None or "words" not in each:
         return told
-    return told | {"words": each["words"] | {"words": [tell(word) for word in each["words"]["words"]]}}
+    return told | {"words": each["words"] | {"words": [say(word) for word in each["words"]["words"]]}}
 
 
 def fields_in_language(meta: Mapping[str, Any], tell: Language) -> dict[str, Any]:

@@ -31,12 +31,13 @@ def _static(name: str) -> str:
 
 # %% ../../nbs/page/04_html.ipynb #48dc3031
 _PROGRAMS = {"explorer": ("uPlot.iife.min.js", "languages.js", "filter.js", "columns.js", "peaks.js",
-                           "runs.js", "facets.js", "footprints.js", "clusterings.js", "explorer.js"),
+                           "runs.js", "shades.js", "facets.js", "footprints.js", "clusterings.js", "explorer.js"),
              "gallery": ("languages.js", "filter.js", "columns.js", "gallery.js"),
              "fields": ("languages.js", "columns.js", "fields.js"),
              "series": ("languages.js", "columns.js", "series.js"),
              "linked": ("uPlot.iife.min.js", "languages.js", "filter.js", "columns.js", "peaks.js",
-                           "runs.js", "facets.js", "footprints.js", "clusterings.js", "explorer.js", "links.js")}
+                           "runs.js", "shades.js", "facets.js", "footprints.js", "clusterings.js", "explorer.js",
+                           "links.js")}
 _STYLES = {"explorer": ("uPlot.min.css", "explorer.css"), "gallery": ("explorer.css", "gallery.css"),
            "fields": ("explorer.css", "gallery.css"), "series": ("explorer.css", "series.css"),
            "linked": ("uPlot.min.css", "explorer.css", "links.css")}

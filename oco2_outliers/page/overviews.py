@@ -116,7 +116,7 @@ def packed_overview(seen: Overview, rows: pd.DataFrame, pack: Pack, unnamed: Seq
     known = {name: k for k, name in enumerate(seen.names)}
     names = [name or (unnamed[0] if len(seen.names) == 1 and unnamed else "file not known") for name in seen.names]
     ways = seen.ways
-    return {"files": names,
+    return {"files": names, "unnamed": known.get("", -1),
             "cells": {name: pack.add(seen.cells[name].to_numpy().astype(np.int32)) for name in ("file", "day", "rows")},
             "of": {"file": pack.add(files_of(rows, known)), "day": pack.add(days_of(rows))},
             "ways": {"lat": pack.add(np.round(ways["lat"].to_numpy() * 360).astype(np.int16)),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .grouped_cells import LEVELS, GroupedCells, group_levels, packed_groups
 from .packing import Pack
 
 # %% auto #0
@@ -45,16 +46,30 @@ def axis_of(name: str, sample: np.ndarray, n: int = _CELLS) -> Axis | None:
     margin = 0.02 * (high - low)
     return Axis(name, float(low - margin), float(high + margin), n) if high > low else None
 
+# %% ../../nbs/page/02b_shadings.ipynb #44e28da0
+_NUMBERS, _FEWEST = 360_000, {"pair": 50, "map": 160}  # counts by file and day: how many at most, and cells on a side
+_OF_MAP = 6  # the map has as much room as so many pairs
+
+
+def _grouped(x: Axis, y: Axis, levels: Sequence[np.ndarray], kind: str) -> GroupedCells:
+    """Counts by file and day for a plane."""
+    return GroupedCells((x.n, y.n), levels, _NUMBERS * (_OF_MAP if kind == "map" else 1), _FEWEST[kind])
+
 # %% ../../nbs/page/02b_shadings.ipynb #4dd6f868
 class Shadings:
     """Counts of rows in cells, for every pair of some axes and for a map, while blocks of rows go by."""
 
-    def __init__(self, axes: Sequence[Axis], world: tuple[Axis, Axis] | None = None):
+    def __init__(self, axes: Sequence[Axis], world: tuple[Axis, Axis] | None = None,
+                 units: tuple[np.ndarray, np.ndarray] | None = None):
         self.axes, self.world, self.beyond = axes, world, dict.fromkeys([*(axis.name for axis in axes), "place"], 0)
         self.counts = {(a.name, b.name): np.zeros(a.n * b.n, np.uint32) for a, b in combinations(axes, 2)}
         self.on_map = np.zeros(world[0].n * world[1].n, np.uint32) if world else None
+        self.levels = group_levels(*units) if units else []  # units: file and day of each
+        self.grouped = {(a.name, b.name): _grouped(a, b, self.levels, "pair")
+                        for a, b in combinations(axes, 2) if self.levels}
+        self.grouped_map = _grouped(*world, self.levels, "map") if world and self.levels else None
 
-    def add(self, values: Mapping[str, np.ndarray], unroll: float = -180.0) -> None:
+    def add(self, values: Mapping[str, np.ndarray], unroll: float = -180.0, unit: np.ndarray | None = None) -> None:
         """Take in a block: the values of each axis; longitudes below `unroll` are drawn 360 degrees further east."""
         cells = {axis.name: axis.cells(values[axis.name]) for axis in self.axes}
         for name, at in cells.items():
@@ -62,11 +77,15 @@ class Shadings:
         width = {axis.name: axis.n for axis in self.axes}
         for (a, b), counts in self.counts.items():
             counts += _counted(cells[a], cells[b], width[a], len(counts))
+        for (a, b), held in self.grouped.items():
+            held.add(cells[a], cells[b], unit)
         if self.world is not None and self.on_map is not None:
             east, north = values["longitude"], values["latitude"]
             lon, lat = self.world[0].cells(np.where(east < unroll, east + 360, east)), self.world[1].cells(north)
             self.beyond["place"] += int((((lon < 0) | (lat < 0)) & np.isfinite(east + north)).sum())
             self.on_map += _counted(lon, lat, self.world[0].n, len(self.on_map))
+            if self.grouped_map is not None:
+                self.grouped_map.add(lon, lat, unit)
 
 # %% ../../nbs/page/02b_shadings.ipynb #8c42bd4a
 def _counted(x: np.ndarray, y: np.ndarray, width: int, n: int) -> np.ndarray:
@@ -82,13 +101,19 @@ def _packed_cells(counts: np.ndarray, x: Axis, y: Axis, pack: Pack) -> dict[str,
     return {"x": x._asdict(), "y": y._asdict(), "steps": pack.add(steps), "counts": pack.add(counts[full])}
 
 
-def packed_shadings(shades: Shadings, pack: Pack) -> dict[str, Any]:
-    """All shadings, put into the pack."""
+def packed_shadings(shades: Shadings, pack: Pack, room: float = 1e7) -> dict[str, Any]:
+    """All shadings, put into the pack; what is told of files and days within so many bytes."""
     axes = {axis.name: axis for axis in shades.axes}
-    pairs = [_packed_cells(counts, axes[a], axes[b], pack) for (a, b), counts in shades.counts.items()]
+    share = room / (len(shades.counts) + _OF_MAP)
+    pairs = [_packed_cells(counts, axes[a], axes[b], pack)
+             | {"groups": packed_groups(shades.grouped[a, b], pack, share) if shades.grouped else None}
+             for (a, b), counts in shades.counts.items()]
+    levels = {name: pack.add(level.astype(np.int32)) for name, level in zip(LEVELS, shades.levels)}
     if shades.world is None or shades.on_map is None:
-        return {"pairs": pairs, "map": None}
-    return {"pairs": pairs, "map": _packed_cells(shades.on_map, *shades.world, pack)}
+        return {"pairs": pairs, "map": None, "levels": levels}
+    groups = packed_groups(shades.grouped_map, pack, share * _OF_MAP) if shades.grouped_map is not None else None
+    return {"pairs": pairs, "map": _packed_cells(shades.on_map, *shades.world, pack) | {"groups": groups},
+            "levels": levels}
 
 # %% ../../nbs/page/02b_shadings.ipynb #76526f99
 _MAP_CELLS = 1200

@@ -14,15 +14,19 @@ from ..ground.languages import Language
 __all__ = []
 
 # %% ../../nbs/page/06a_translating.ipynb #a559107a
-_REASONS = ("reason", "local_reason", "global_reason", "suspect", "sentence")
+REASONS = ("reason", "local_reason", "global_reason", "suspect", "sentence", "not_read")
+
+
+def said_of_column(info: dict[str, Any], tell: Language) -> dict[str, Any]:
+    """A column, and beside the words of reasons what is shown for them."""
+    if info["name"] in REASONS and "words" in info:
+        return info | {"said": [tell.reason(word) for word in info["words"]]}
+    return info
 
 
 def _column(info: dict[str, Any], tell: Language) -> dict[str, Any]:
-    """A column with its label, and beside the words of reasons what is shown for them."""
-    told = info | {"label": tell.tried(info["label"]) or info["label"]}
-    if info["name"] in _REASONS and "words" in info:
-        told["said"] = [tell.reason(word) for word in info["words"]]
-    return told
+    """A column with its label in the language, too."""
+    return said_of_column(info, tell) | {"label": tell.tried(info["label"]) or info["label"]}
 
 # %% ../../nbs/page/06a_translating.ipynb #46a2e3c4
 def _view(view: dict[str, Any], tell: Language) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -35,22 +34,25 @@ class _Best:
         self.nearest, self.size = np.full(X.shape, np.nan), np.full(n, np.inf)
         self.least, self.most, self.feature = np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1)
 
-    def open_to(self, low: np.ndarray, high: np.ndarray, eps: float) -> np.ndarray:
-        """Which rows may find something better in a box."""
+    def open_to(self, low: np.ndarray, high: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows may find a nearer row in a box, and which a smaller change."""
         squares, moves = bounds_of_box(self.X, low, high, eps)
-        return np.flatnonzero((squares <= self.square) | (moves < self.size))
+        return np.flatnonzero(squares <= self.square), np.flatnonzero(moves < self.size)
 
-    def ask(self, rows: np.ndarray, asked: NewRows, tree: RowTree, eps: float, units: np.ndarray) -> None:
-        """Ask the core rows of a block for these rows. `order` of its tree are numbers in the run."""
-        new = np.ascontiguousarray(self.X[rows])
-        square, number = asked.nearest(new)
-        old = self.square[rows], self.number[rows]
-        nearer = (number >= 0) & ((square < old[0]) | ((square == old[0]) & (number < old[1])))
+    def ask_nearest(self, rows: np.ndarray, asked: NewRows, tree: RowTree, numbers: np.ndarray) -> None:
+        """Ask the core rows of a block, with these numbers in the run as its tree has them, which is nearest."""
+        square, gathered = asked.nearest(np.ascontiguousarray(self.X[rows]), within=self.square[rows])
+        place = np.empty(tree.n, np.int64)
+        place[tree.order] = np.arange(tree.n)
+        rows, square, place = rows[gathered >= 0], square[gathered >= 0], place[gathered[gathered >= 0]]
+        number, old = numbers[place], self.square[rows]
+        nearer = (square < old) | ((square == old) & (number < self.number[rows]))
         at = rows[nearer]
-        self.square[at], self.number[at] = square[nearer], number[nearer]
-        if len(at):
-            by_number = np.argsort(tree.order)
-            self.nearest[at] = tree.X[by_number[np.searchsorted(tree.order[by_number], number[nearer])]]
+        self.square[at], self.number[at], self.nearest[at] = square[nearer], number[nearer], tree.X[place[nearer]]
+
+    def ask_moves(self, rows: np.ndarray, asked: NewRows, eps: float, units: np.ndarray) -> None:
+        """Ask the core rows of a block for smaller changes."""
+        new = np.ascontiguousarray(self.X[rows])
         least, most, feature = asked.smallest_moves(new, eps, units, self.size[rows])
         found = feature >= 0
         at = rows[found]
@@ -85,13 +87,17 @@ def _explained(shelf: Shelf, number: int, X: np.ndarray, eps: float, names: Sequ
     best, boxes, known = _Best(X), shelf.get("box/plain"), ~np.isnan(scale)
     units = np.where(known, scale, 1.0)
     for other in _asked_blocks(boxes, number) if len(X) else ():
-        rows = best.open_to(boxes[other, 0], boxes[other, 1], eps)
-        if not len(rows):
+        nearer, moved = best.open_to(boxes[other, 0], boxes[other, 1], eps)
+        if not len(nearer) and not len(moved):
             continue
         core2 = np.where(np.asarray(shelf.get(f"core2/{other}")) <= eps * eps, 0.0, np.inf)
         if np.isfinite(core2).any():
-            tree = replace(tree_on(shelf, other), order=np.array(numbers_on(shelf, other)))
-            best.ask(rows, NewRows.of_tree(tree, core2, threads), tree, eps, units)
+            tree = tree_on(shelf, other)
+            asked = NewRows.of_tree(tree, core2, threads, shelf.get(f"tree/{other}-boxes"))
+            if len(nearer):
+                best.ask_nearest(nearer, asked, tree, numbers_on(shelf, other))
+            if len(moved):
+                best.ask_moves(moved, asked, eps, units)
     return _in_words(best, names, known)
 
 # %% ../../nbs/runs/12e_pooled_results.ipynb #407fe377

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..ground.addresses import ChangedInput
+from ..isolation.new_rows import plain_boxes
 from ..isolation.shadow import Frame, frame_between
 from ..isolation.tree import KEPT, RowTree, kept_tree, row_tree
 from .cutting import Cuts, cut_evenly, region_of
@@ -128,6 +129,7 @@ def keep_tree(shelf: Shelf, number: int, tree: RowTree, numbers: np.ndarray) -> 
     for name in KEPT:
         shelf.put(f"tree/{number}-{name}", getattr(tree, name))
     shelf.put(f"tree/{number}-number", numbers[tree.order])
+    shelf.put(f"tree/{number}-boxes", plain_boxes(tree))
     plain = [tree.X.min(axis=0).tolist(), tree.X.max(axis=0).tolist()]
     return {"low": tree.lows[0].tolist(), "high": tree.highs[0].tolist(), "slack": float(tree.slack[0]),
             "plain": plain}

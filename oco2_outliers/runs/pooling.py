@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from ..ground.addresses import ChangedInput
-from ..ground.errors import InputError, error_line
+from ..ground.errors import InputError
 from ..ground.files import scratch_folder
+from ..ground.order_statistics import Parts
 from ..ground.words import counted
 from ..ground.work import n_cores, progress
 from ..isolation.choosing import printable_eps, printable_eps_of
@@ -38,7 +39,7 @@ from .resuming import Site, missing_items, run_items
 from .steps import Shelf, clear_shelves, shelf_of
 from .tasks import READING, task_named
 from .units import Unit
-from .workers import in_this_process, room_of
+from .workers import PartsElsewhere, in_this_process, room_of
 from .working import Item, Job, fetch_item, make_job
 from ..soundings.track import orbit_numbers
 
@@ -218,29 +219,14 @@ class _TaskOnShelf(PoolTask):
         return found_of_file(self.shelf, Rows(*told["rows"]), told["names"].index(name))
 
 # %% ../../nbs/runs/13_pooling.ipynb #149318f2
-def _ask_radii(shelf: Shelf, function: Callable, args: tuple, item: Item) -> dict:
-    """What a function says of the radii of a block, or what went wrong."""
-    try:
-        return {"told": function(np.array(shelf.get(f"radius/{item.key}")), *args)}
-    except Exception as error:  # noqa: BLE001 - it is told, and ends the run
-        return {"error": error_line(error)}
+def _radii_on(shelf: Shelf, name: str) -> np.ndarray:
+    """The radii of a block."""
+    return np.array(shelf.get(name))
 
 
-@dataclass(frozen=True)
-class _RadiiInBlocks:
+def _radii_in_blocks(site: Site, shelf: Shelf, n_blocks: int) -> Parts:
     """The radii of all blocks, asked by whoever does the work."""
-
-    site: Site
-    shelf: Shelf
-    n_blocks: int
-
-    def ask(self, function: Callable[..., Any], *args: Any) -> Iterator[Any]:
-        """What ``function(radii, *args)`` says of each block."""
-        blocks = [Item(str(number), f"radii of block {number}", ()) for number in range(self.n_blocks)]
-        for line in self.site.execute(partial(_ask_radii, self.shelf, function, args), blocks):
-            if "error" in line:
-                raise InputError(line["error"])
-            yield line["told"]
+    return PartsElsewhere(site.execute, partial(_radii_on, shelf), [f"radius/{i}" for i in range(n_blocks)])
 
 # %% ../../nbs/runs/13_pooling.ipynb #b94d5482
 _BLOCKS_FROM = 200_000  # rows that a cluster is worth asking for
@@ -268,7 +254,7 @@ def _search_in_blocks(site: Site, shelf: Shelf, items: Sequence[Item], task: _Ta
     threads, m = n_cores() if site.execute is in_this_process else 1, int(asked["min_samples"])
     rows = rows_in_blocks(site, shelf, items, task.features, scaling["rows"], block_rows, threads)
     near = search_blocks(site, shelf, len(rows.blocks), m, threads)
-    radii, names = _RadiiInBlocks(site, shelf, len(near)), scaling["features"]
+    radii, names = _radii_in_blocks(site, shelf, len(near)), scaling["features"]
     eps = printable_eps_of(radii, len(names), m) if asked["eps"] == "auto" else TailEps(asked["eps"], "as asked")
     label_blocks(site, shelf, near, eps.eps, threads)
     finish_blocks(site, shelf, near, eps.eps, names, task.unit_scale(), threads)

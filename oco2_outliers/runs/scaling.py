@@ -9,7 +9,7 @@ import contextlib
 import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from .judging import on_scale, run_features, soundings_of
 from .resuming import Site, run_items
 from .tasks import READING
 from .units import Unit
+from .workers import PartsElsewhere
 from .working import Item, make_job
 
 # %% auto #0
@@ -244,32 +245,20 @@ def _columns_of(out: RunFolder, part: str, names: list[str]) -> dict[str, np.nda
     return {name: found[name].to_numpy(np.float64) for name in names}
 
 
-def _asked(out: RunFolder, part: str, name: str, function: Callable, args: tuple) -> Any:
-    """What a function says of a column of a part."""
-    return function(_columns_of(out, part, [name])[name], *args)
-
-
-@dataclass(frozen=True)
-class _InFiles:
-    """A column that lies in the parts of a folder, each of which is read whenever it is asked."""
-
-    out: RunFolder
-    parts: list[str]
-    name: str
-
-    def ask(self, function: Callable[..., Any], *args: Any) -> Iterator[Any]:
-        """What ``function(values, *args)`` says of each part, one after the other."""
-        return (_asked(self.out, part, self.name, function, args) for part in self.parts)
+def _column_of(out: RunFolder, name: str, part: str) -> np.ndarray:
+    """A column of a part."""
+    return _columns_of(out, part, [name])[name]
 
 # %% ../../nbs/runs/11_scaling.ipynb #1fb59c83
 _AT_ONCE = 64_000_000  # bytes of values that are kept at a time
 
 
-def _each_column(out: RunFolder, parts: list[str], names: list[str], rows: int) -> Iterator[tuple[str, Parts]]:
+def _each_column(execute: Callable, out: RunFolder, parts: list[str], names: list[str],
+                 rows: int) -> Iterator[tuple[str, Parts]]:
     """Columns by name: in memory, as many at a time as may be kept, or in their files."""
     wide = int(_AT_ONCE / (8 * max(1, rows)))
     if not wide:
-        yield from ((name, _InFiles(out, parts, name)) for name in names)
+        yield from ((name, PartsElsewhere(execute, partial(_column_of, out, name), parts)) for name in names)
         return
     for start in range(0, len(names), wide):
         some = names[start: start + wide]
@@ -282,7 +271,8 @@ def _robust(first: _FirstPass, items: Sequence[Item], scaling: Mapping) -> dict:
     lines = first.look(_values_unit, items, {"complete": scaling["complete"]}, "first pass, values")
     names = [name for name in scaling["features"] if name not in scaling["constant"]]
     centre, spread = (dict(zip(scaling["features"], scaling[what])) for what in ("mean", "scale"))
-    for name, column in _each_column(first.site.out, first.written(lines.values()), names, scaling["rows"]):
+    parts, site = first.written(lines.values()), first.site
+    for name, column in _each_column(site.execute, site.out, parts, names, scaling["rows"]):
         centre[name], spread[name] = robust_scale(column)
     return dict(scaling) | {"mean": [centre[name] for name in scaling["features"]],
                             "scale": [spread[name] for name in scaling["features"]]}

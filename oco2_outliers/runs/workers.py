@@ -22,9 +22,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+import numpy as np
 
 from ..ground.errors import InputError, error_line, one_line
 from ..ground.work import count_processes
@@ -351,6 +354,32 @@ def room_of(execute: Callable) -> Room:
         shares = [one["memory_limit"] / max(1, one["nthreads"]) for one in workers if one.get("memory_limit")]
         return Room(max(1, sum(one["nthreads"] for one in workers)), 0.6 * min(shares) if shares else None, True)
     return Room(1)
+
+# %% ../../nbs/runs/09_workers.ipynb #35cf7bad
+def _told(read: Callable[[str], np.ndarray], function: Callable, args: tuple, item: Item) -> dict:
+    """What a function says of the values of a part, or what went wrong."""
+    try:
+        return {"told": function(read(item.key), *args)}
+    except Exception as error:  # noqa: BLE001 - it is told, and ends the run
+        return {"error": f"{item.name}: {error_line(error)}"}
+
+
+@dataclass(frozen=True)
+class PartsElsewhere:
+    """Values in parts; ``read(part)``, done by whoever does the work, gives those of one."""
+
+    execute: Callable
+    read: Callable[[str], np.ndarray]
+    parts: Sequence[str]
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> Iterator[Any]:
+        """What ``function(values, *args)`` says of each part, in the order in which they are done."""
+        items = [Item(part, f"values {part}", ()) for part in self.parts]
+        with contextlib.closing(self.execute(functools.partial(_told, self.read, function, args), items)) as lines:
+            for line in lines:
+                if "error" in line:
+                    raise InputError(line["error"])
+                yield line["told"]
 
 # %% ../../nbs/runs/09_workers.ipynb #ab66bd60
 @contextlib.contextmanager

@@ -275,7 +275,7 @@ class View {
     });
     const { width, height } = this.size();
     this.uplot = new uPlot({
-      width, height, ms: 1, padding: [8, 18, 2, 0], legend: { show: false }, cursor: { show: false }, select: { show: false },
+      width, height, ms: 1, padding: [8, time(this.x) ? 38 : 18, 2, 0], legend: { show: false }, cursor: { show: false }, select: { show: false },
       tzDate: (ms) => uPlot.tzDate(new Date(ms), "Etc/UTC"),
       scales: { x: { time: time(this.x), auto: false, range: () => this.fitted().slice(0, 2) },
         y: { time: false, auto: false, range: () => this.fitted().slice(2) } },
@@ -332,21 +332,33 @@ class View {
   }
 
   shade({ ctx, bbox, scales }) {
-    const found = this.app.shading ? this.cells() : null;
-    if (this.shadeNote) this.shadeNote.textContent = !found ? tr("No shading is in the page for these two columns: only points are shown.") : tr("Shading: all {rows}, the fuller the more.", { rows: plural(this.app.total, "row") });
-    if (!found) return;
+    const { shading } = this.app;
+    const found = shading ? this.cells() : null;
+    if (!found) {
+      if (this.shadeNote) this.shadeNote.textContent = tr("No shading is in the page for these two columns: only points are shown.");
+      return;
+    }
     const [w, h] = [Math.max(1, Math.round(bbox.width)), Math.max(1, Math.round(bbox.height))];
     const { x, y } = scales;
     const colour = this.app.colour("--shade");
-    const key = [w, h, x.min, x.max, y.min, y.max, this.x.name, this.y.name, colour].join();
+    const passing = [this.x.name, this.y.name, this.app.sieved].join();
+    if (passing !== this.passing) {
+      this.passing = passing;
+      this.cellsSeen = shading.seen(found, this.xs, this.ys, this.unroll);
+      this.shadeNote.textContent = shading.told(this.cellsSeen);
+    }
+    const key = [w, h, x.min, x.max, y.min, y.max, passing, colour].join();
     if (key !== this.shadeKey) {
       this.shadeKey = key;
       this.shadow ??= document.createElement("canvas");
       [this.shadow.width, this.shadow.height] = [w, h];
       const place = { x0: x.min, kx: w / (x.max - x.min), y1: y.max, ky: h / (y.max - y.min) };
-      this.shadow.getContext("2d").putImageData(found.cells.picture(w, h, place, rgba(colour), found.swap), 0, 0);
+      this.shadow.getContext("2d").putImageData(found.cells.picture(w, h, place, rgba(colour), found.swap, this.cellsSeen), 0, 0);
     }
+    const { passing: n, unclear, points } = this.cellsSeen;
+    ctx.globalAlpha = unclear && n === points ? 0.4 : 1; // rows of which nothing is known but that they may pass
     ctx.drawImage(this.shadow, bbox.left, bbox.top);
+    ctx.globalAlpha = 1;
   }
 
   // uPlot has drawn its axes: the plotting area and the scales are known.
@@ -736,6 +748,7 @@ class MapView extends View {
   constructor(app) {
     super(app, "map", tr("Map"));
     const { lat, lon, unroll } = app.table.meta.view;
+    this.unroll = unroll;
     const longitude = app.table.columns.get(lon);
     const filled = app.table.meta.footprints && !app.table.meta.view.plane; // by a column, as a mosaic is read
     this.controls(...(filled ? [element("label", {}, element("span", { text: tr("colour") }), app.buildColours())] : []));
@@ -968,7 +981,7 @@ export class Explorer extends RowPage {
     this.table = new Table(meta, bytes);
     this.bytes = bytes;
     this.peaks = meta.peaks ? new PeakPanel(this, bytes) : null;
-    this.shading = meta.digest ? new Shades(meta.digest, bytes) : null;
+    this.sieved = 0; // how often what is shown was chosen anew
     this.total = meta.digest?.total ?? meta.n; // rows that the page tells of; n of them are points
     this.floor = meta.digest?.floor ?? -Infinity; // every row with a higher score is a point
     this.fixed = Boolean(this.table.fixed);
@@ -1033,7 +1046,7 @@ export class Explorer extends RowPage {
     this.eps = Math.max(eps, this.floor);
     this.judge();
     if (this.filter?.uses.has(this.word)) this.sieve();
-    for (const view of this.views) view.paint();
+    this.repaint();
     this.refresh();
     if (!quiet) this.onchange({ eps: this.eps });
   }
@@ -1115,17 +1128,24 @@ export class Explorer extends RowPage {
     if (!this.takeFilter(text)) return false;
     this.sieve();
     this.judge();
-    for (const view of this.views) view.paint();
+    this.repaint();
     this.page = 0;
     this.refresh();
     return true;
+  }
+
+  // The points anew, and what is shaded below them where other rows pass.
+  repaint() {
+    const moved = this.shading && this.drawnSieve !== this.sieved;
+    this.drawnSieve = this.sieved;
+    for (const view of this.views) view[moved ? "show" : "paint"]();
   }
 
   // Another file or time is to be shown alone.
   limit() {
     this.sieve();
     this.judge();
-    for (const view of this.views) view.paint();
+    this.repaint();
     this.page = 0;
     this.refresh();
   }
@@ -1150,6 +1170,7 @@ export class Explorer extends RowPage {
       n += shown[i];
     }
     this.nShown = n;
+    this.sieved += 1;
     this.nFlagShown = this.flag.reduce((sum, value, i) => sum + (value & shown[i]), 0);
   }
 
@@ -1159,7 +1180,7 @@ export class Explorer extends RowPage {
       this.sieve();
       this.judge();
     }
-    for (const view of this.views) view.paint();
+    this.repaint();
     this.page = 0;
     this.refresh();
     if (!quiet) this.onchange({ selected: this.selectedRows() });
@@ -1201,6 +1222,7 @@ export class Explorer extends RowPage {
     this.idColumn = [...this.table.columns.values()].find((column) => column.id) ?? null;
     this.views = [];
     this.run = meta.run ? new RunPanel(this, this.bytes) : null;
+    this.shading = meta.digest ? new Shades(this, this.bytes) : null;
     this.bytes = null;
     if (meta.view.lat) this.views.push(new MapView(this));
     if (meta.view.plane) this.views.push(new PlaneView(this));

@@ -87,6 +87,32 @@ const COMPARE = {
   "!=": (a, b) => a != b, // eslint-disable-line eqeqeq
 };
 
+// What can be said of many rows at once, of which only ends are known: all pass, none does, or that is not known.
+// A value is known as { low, high, gone }: gone is NO where none is missing, YES where all are, else PERHAPS.
+export const [NO, YES, PERHAPS] = [0, 1, 2];
+export const sureOf = { not: (a) => (a === PERHAPS ? a : 1 - a), and: (a, b) => (a === NO || b === NO ? NO : Math.max(a, b)),
+  or: (a, b) => (a === YES || b === YES ? YES : Math.max(a, b)) };
+const unknown = () => null;
+const SURE = {
+  "<": (a, b) => (a.high < b.low ? YES : a.low >= b.high ? NO : PERHAPS),
+  "<=": (a, b) => (a.high <= b.low ? YES : a.low > b.high ? NO : PERHAPS),
+  ">": (a, b) => SURE["<"](b, a),
+  ">=": (a, b) => SURE["<="](b, a),
+  "==": (a, b) => (a.high < b.low || b.high < a.low ? NO // eslint-disable-next-line eqeqeq
+    : a.low == a.high && b.low == b.high && a.low == b.low ? YES : PERHAPS),
+  "!=": (a, b) => sureOf.not(SURE["=="](a, b)),
+};
+
+function sureTest(sign, f, g) {
+  return (facts) => {
+    const [a, b] = [f(facts), g(facts)];
+    if (a?.gone === YES || b?.gone === YES) return NO;
+    if (!a || !b) return PERHAPS;
+    const sure = SURE[sign](a, b);
+    return sure === YES && (a.gone || b.gone) ? PERHAPS : sure;
+  };
+}
+
 class Parser {
   constructor(text, columns) {
     this.tokens = tokens(text);
@@ -140,11 +166,23 @@ class Parser {
     return node.of;
   }
 
+  // The same of many rows: YES, NO or PERHAPS.
+  sure(node) {
+    if (node.says) return node.says;
+    const known = node.known ?? unknown;
+    return (facts) => {
+      const value = known(facts);
+      if (value?.gone === YES) return NO;
+      return !value || value.gone || value.low !== value.high ? PERHAPS : value.low ? YES : NO;
+    };
+  }
+
   or() {
     let left = this.and();
     while (this.take("or")) {
-      const [a, b] = [this.truth(left), this.truth(this.and())];
-      left = { type: "bool", at: left.at, of: (i) => a(i) === true || b(i) === true };
+      const right = this.and();
+      const [a, b, f, g] = [this.truth(left), this.truth(right), this.sure(left), this.sure(right)];
+      left = { type: "bool", at: left.at, of: (i) => a(i) === true || b(i) === true, says: (facts) => sureOf.or(f(facts), g(facts)) };
     }
     return left;
   }
@@ -152,8 +190,9 @@ class Parser {
   and() {
     let left = this.not();
     while (this.take("and")) {
-      const [a, b] = [this.truth(left), this.truth(this.not())];
-      left = { type: "bool", at: left.at, of: (i) => a(i) === true && b(i) === true };
+      const right = this.not();
+      const [a, b, f, g] = [this.truth(left), this.truth(right), this.sure(left), this.sure(right)];
+      left = { type: "bool", at: left.at, of: (i) => a(i) === true && b(i) === true, says: (facts) => sureOf.and(f(facts), g(facts)) };
     }
     return left;
   }
@@ -161,8 +200,9 @@ class Parser {
   not() {
     const sign = this.take("not");
     if (!sign) return this.comparison();
-    const a = this.truth(this.deeper(() => this.not()));
-    return { type: "bool", at: sign.at, of: (i) => a(i) !== true };
+    const inner = this.deeper(() => this.not());
+    const [a, f] = [this.truth(inner), this.sure(inner)];
+    return { type: "bool", at: sign.at, of: (i) => a(i) !== true, says: (facts) => sureOf.not(f(facts)) };
   }
 
   comparison() {
@@ -182,8 +222,9 @@ class Parser {
       return special;
     }
     const at = tests[0].at;
-    if (tests.length === 1) return { type: "bool", at, of: tests[0].of };
-    return { type: "bool", at, of: (i) => tests.every((test) => test.of(i)) };
+    const says = (facts) => tests.reduce((sure, test) => sureOf.and(sure, test.says(facts)), YES);
+    if (tests.length === 1) return { type: "bool", at, of: tests[0].of, says };
+    return { type: "bool", at, of: (i) => tests.every((test) => test.of(i)), says };
   }
 
   // Both sides brought to one type, or a message that says what to write.
@@ -210,6 +251,7 @@ class Parser {
         const [x, y] = [f(i), g(i)];
         return !missing(x) && !missing(y) && test(x, y);
       },
+      says: sureTest(sign.value, a.known ?? unknown, b.known ?? unknown),
     };
   }
 
@@ -221,7 +263,7 @@ class Parser {
       const text = String(node.value).trim();
       const value = moment(text);
       if (Number.isNaN(value)) throw new FilterError("{what} is no time like 2019-07-15T18:30", node.at, { what: JSON.stringify(text) });
-      return { type: "time", at: node.at, of: () => value };
+      return { type: "time", at: node.at, of: () => value, known: () => ({ low: value, high: value, gone: NO }) };
     };
     if (left.type === "time") return [left, asTime(right)];
     if (right.type === "time") return [asTime(left), right];
@@ -238,13 +280,24 @@ class Parser {
     }
     if (sign.value === "is") return this.isMissing(left);
     const test = sign.value === "in" ? this.member(left, sign) : this.contains(left, sign);
-    return { type: "bool", at: left.at, of: negated ? (i) => !missing(left.of(i)) && !test(i) : test };
+    const known = left.known ?? unknown;
+    const says = (facts) => {
+      const [value, sure] = [known(facts), test.says(facts)];
+      if (!negated) return sure;
+      return value?.gone === YES ? NO : sure === NO && value?.gone !== NO ? PERHAPS : sureOf.not(sure);
+    };
+    return { type: "bool", at: left.at, of: negated ? (i) => !missing(left.of(i)) && !test(i) : test, says };
   }
 
   isMissing(left) {
     const negated = this.take("not");
     if (!this.take("missing", "null", "nan")) throw new FilterError("expected missing after is", this.next.at);
-    return { type: "bool", at: left.at, of: (i) => missing(left.of(i)) !== Boolean(negated) };
+    const known = left.known ?? unknown;
+    const says = (facts) => {
+      const gone = known(facts)?.gone ?? PERHAPS;
+      return negated ? sureOf.not(gone) : gone;
+    };
+    return { type: "bool", at: left.at, of: (i) => missing(left.of(i)) !== Boolean(negated), says };
   }
 
   member(left, sign) {
@@ -252,10 +305,11 @@ class Parser {
     if (!open) throw new FilterError("expected a list after in, like in (1, 2)", this.next.at);
     const tests = [];
     do {
-      tests.push(this.compared(left, { value: "==", at: sign.at }, this.unary()).of);
+      tests.push(this.compared(left, { value: "==", at: sign.at }, this.unary()));
     } while (this.take(","));
     this.need(open.value === "(" ? ")" : "]");
-    return (i) => tests.some((test) => test(i));
+    return Object.assign((i) => tests.some((test) => test.of(i)),
+      { says: (facts) => tests.reduce((sure, test) => sureOf.or(sure, test.says(facts)), NO) });
   }
 
   contains(left, sign) {
@@ -264,10 +318,17 @@ class Parser {
       throw new FilterError("contains wants a text column before it and a text in quotes after it", sign.at);
     this.position += 1;
     const wanted = token.value.toLowerCase();
-    return (i) => {
+    const known = left.known ?? unknown;
+    const says = (facts) => {
+      const value = known(facts);
+      if (!value) return PERHAPS;
+      const sure = value.gone === YES ? NO : value.low !== value.high ? PERHAPS : value.low.toLowerCase().includes(wanted) ? YES : NO;
+      return sure === YES && value.gone ? PERHAPS : sure;
+    };
+    return Object.assign((i) => {
       const value = left.of(i);
       return !missing(value) && value.toLowerCase().includes(wanted);
-    };
+    }, { says });
   }
 
   number(node, sign) {
@@ -309,7 +370,7 @@ class Parser {
   }
 
   literal(type, value, at) {
-    return { type, at, literal: true, value, of: () => value };
+    return { type, at, literal: true, value, of: () => value, known: () => ({ low: value, high: value, gone: NO }) };
   }
 
   primary() {
@@ -343,7 +404,7 @@ class Parser {
     const column = this.columns.get(token.value);
     if (!column) throw new FilterError(this.suggestion(token.value) ? "no column {name}; there is {some}" : "no column {name}", token.at, { name: token.value, some: this.suggestion(token.value) });
     this.uses.add(token.value);
-    return { type: column.type, at: token.at, name: token.value, of: column.value };
+    return { type: column.type, at: token.at, name: token.value, of: column.value, known: (facts) => facts(token.value) };
   }
 
   suggestion(name) {
@@ -357,12 +418,13 @@ class Parser {
  * Turn text into a test of row numbers.
  * @param {string} text
  * @param {Map<string, {type: "number"|"text"|"time"|"bool", value: (row: number) => any}>} columns
- * @returns {{test: (row: number) => boolean, uses: Set<string>} | null} null for an empty filter
+ * @returns {{test: (row: number) => boolean, says: (facts: (name: string) => object | null) => number, uses: Set<string>} | null}
+ * null for an empty filter; `says` answers for all rows of which the facts are true
  * @throws {FilterError} whose message says what is wrong, and where
  */
 export function compileFilter(text, columns) {
   if (!text.trim()) return null;
   const parser = new Parser(text, columns);
   const node = parser.all();
-  return { test: (i) => node.of(i) === true, uses: parser.uses };
+  return { test: (i) => node.of(i) === true, says: parser.sure(node), uses: parser.uses };
 }

@@ -232,7 +232,7 @@ class Stage {
     const context = this.canvas.getContext("2d", { alpha: false, ...IN_MEMORY });
     context.font = BOLD;
     const widest = names.reduce((most, name) => Math.max(most, context.measureText(name.slice(0, 60)).width), 30);
-    this.side = Math.min(SIDE, this.w * 0.25, widest + 24);
+    this.side = Math.min(SIDE, Math.max(110, this.w * 0.25), widest + 24); // a date has room at any width
   }
 
   // The room that tiles have, in the pixels of the page.
@@ -459,21 +459,30 @@ class Stage {
     }
   }
 
+  // A head stands whole or not at all: where columns are narrow, some go without a name, and keep their count.
   drawColumnHeads(context, columns, left) {
     const wide = (text, font) => {
       context.font = font;
       return context.measureText(text).width;
     };
     const step = columns.length > 1 ? (columns[1].from - columns[0].from) * this.scale : this.w;
-    let last = left - 12;
+    let [named, counted] = [left - 12, left - 12]; // how far names and counts reach
+    const put = (text, font, colour, middle, y, most, reach) => {
+      const size = Math.min(most, wide(text, font));
+      const x = Math.max(Math.max(left - 10, 3) + size / 2, Math.min(this.w - 3 - size / 2, middle));
+      if (x - size / 2 < reach) return reach;
+      context.fillStyle = this.app.colour(colour);
+      context.fillText(fitText(context, text, most + 1), x, y);
+      return x + size / 2 + 6;
+    };
     for (const column of columns) {
       const [from, to] = [this.x + column.from * this.scale, this.x + column.to * this.scale];
+      if (to < left || from > this.w) continue;
       const middle = Math.max(left, from) / 2 + Math.min(this.w, to) / 2;
-      const room = Math.max(34, Math.max(step, to - from) - 4);
-      const needed = Math.max(Math.min(room, wide(column.name, BOLD)), wide(count(column.size), SMALL_FONT));
-      if (to < left || from > this.w || middle - needed / 2 < last) continue;
-      last = middle + needed / 2 + 4;
-      this.drawHead(context, column, middle, 15, room, true);
+      const room = Math.max(step, to - from) - 4;
+      const name = column.full && wide(column.full, BOLD) <= room ? column.full : column.name;
+      named = put(name, BOLD, "--ink", middle, 9, Math.max(room, 150), named);
+      counted = put(count(column.size), SMALL_FONT, "--ink2", middle, 23, Math.max(room, 60), counted);
     }
   }
 

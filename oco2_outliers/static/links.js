@@ -80,7 +80,7 @@ class LinkedResults {
         onclick: () => this.show(a, i, b, j) })),
       element("td", { text: this.explorers[a].inBrief(i) }), element("td", { text: this.explorers[b].inBrief(j) }),
       element("td", { class: "lk-number", text: km.toFixed(1) }),
-      element("td", { class: "lk-number", text: hours === null ? "" : hours.toFixed(1) })));
+      element("td", { class: "lk-number", text: hours === null ? "" : (Math.abs(hours) < 0.05 ? 0 : hours).toFixed(1) })));
     const body = element("tbody", {}, ...rows.slice(0, SHOWN_PAIRS));
     const more = element("button", { class: "ox-button", type: "button", text: tr("Show {n} more", { n: rows.length - SHOWN_PAIRS }), onclick: () => {
       body.append(...rows.slice(SHOWN_PAIRS));
@@ -89,7 +89,7 @@ class LinkedResults {
     return element("section", { class: "ox-panel lk-list" },
       element("h2", { text: tr("{title} and {other}", { title: names[0], other: names[1] }) }), element("p", { text: told }),
       rows.length ? element("div", { class: "lk-scroll" }, element("table", {},
-        element("thead", {}, element("tr", {}, ...[tr("show"), names[0], names[1], "km", tr("hours")].map((text) => element("th", { scope: "col", text })))),
+        element("thead", {}, element("tr", {}, ...[tr("show"), names[0], names[1], "km", tr("hours")].map((text, k) => element("th", { scope: "col", class: k > 2 ? "lk-number" : "", text })))),
         body)) : null,
       rows.length > SHOWN_PAIRS ? more : null);
   }

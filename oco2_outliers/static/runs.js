@@ -1,5 +1,4 @@
-// Many files on one page: the shading of rows that are no points, a timeline, the ways of the passes, and files one after
-// the other. It stands below columns.js in one module. Text reaches the document through textContent only.
+// Many files on one page: a timeline, the ways of the passes, and files one after the other. It stands below columns.js in one module. Text reaches the document through textContent only.
 
 const NO_DAY = -2147483648;
 const MOST_DAYS = 366; // more days are shown as months
@@ -8,61 +7,6 @@ const MOST_LINES = 500;
 const dayText = (day) => (day === NO_DAY ? tr("day not known") : new Date(day * DAY).toISOString().slice(0, 10));
 const monthOf = (day) => Number(new Date(day * DAY).toISOString().slice(0, 7).replace("-", "")); // 201907
 const monthText = (month) => `${Math.floor(month / 100)}-${String(month % 100).padStart(2, "0")}`;
-
-// ---------------------------------------------------------------- shading
-
-// How many rows lie in each cell of a plane.
-class Cells {
-  constructor({ x, y, steps, counts }, bytes) {
-    [this.x, this.y] = [x, y];
-    this.counts = unpack(bytes, counts);
-    this.at = new Uint32Array(this.counts.length);
-    let at = 0;
-    unpack(bytes, steps).forEach((step, k) => { this.at[k] = at += step; });
-  }
-
-  // Rows on each pixel, as a picture of w by h in one colour: the more, the fuller. `swap` turns the plane over.
-  picture(w, h, { x0, kx, y1, ky }, colour, swap) {
-    const image = new ImageData(w, h);
-    const seen = new Float64Array(w * h);
-    const { x, y, at, counts } = this;
-    const [dx, dy] = [(x.high - x.low) / x.n, (y.high - y.low) / y.n];
-    const clip = (value, most) => Math.max(0, Math.min(most, value));
-    for (let k = 0; k < at.length; k++) {
-      const [u, v] = [x.low + (at[k] % x.n) * dx, y.low + Math.floor(at[k] / x.n) * dy];
-      const [left, right, low, high] = swap ? [v, v + dy, u, u + dx] : [u, u + dx, v, v + dy];
-      const from = Math.floor((left - x0) * kx);
-      const to = Math.max(from + 1, Math.floor((right - x0) * kx));
-      const top = Math.floor((y1 - high) * ky);
-      const bottom = Math.max(top + 1, Math.floor((y1 - low) * ky));
-      if (to <= 0 || from >= w || bottom <= 0 || top >= h) continue;
-      for (let py = clip(top, h); py < clip(bottom, h); py++) for (let px = clip(from, w); px < clip(to, w); px++) seen[py * w + px] += counts[k];
-    }
-    let most = 1;
-    for (const value of seen) if (value > most) most = value;
-    const pixels = new Uint32Array(image.data.buffer);
-    const scale = 1 / Math.log1p(most);
-    for (let p = 0; p < seen.length; p++) if (seen[p]) pixels[p] = packed(colour, Math.round(45 + 165 * Math.log1p(seen[p]) * scale));
-    return image;
-  }
-}
-
-export class Shades {
-  constructor({ pairs, map }, bytes) {
-    this.map = map ? new Cells(map, bytes) : null;
-    this.pairs = new Map();
-    for (const info of pairs) this.pairs.set(JSON.stringify([info.x.name, info.y.name]), { info, bytes, cells: null });
-  }
-
-  // The cells of a pair of columns, and whether they lie the other way round; null where there are none.
-  of(x, y) {
-    for (const swap of [false, true]) {
-      const found = this.pairs.get(JSON.stringify(swap ? [y, x] : [x, y]));
-      if (found) return { cells: (found.cells ??= new Cells(found.info, found.bytes)), swap };
-    }
-    return null;
-  }
-}
 
 // ---------------------------------------------------------------- counts by day or month
 

@@ -709,7 +709,8 @@ export class SeriesPage extends Page {
     context.setLineDash([]);
     context.fillStyle = this.colours["--odd"];
     context.textAlign = "right";
-    context.fillText(tr("threshold {value}", { value: brief(limit) }), w - RIGHT - 4, toY(limit) - 4);
+    [context.strokeStyle, context.lineWidth] = [this.colours["--paper"], 3]; // it stays legible across a line
+    for (const draw of ["strokeText", "fillText"]) context[draw](tr("threshold {value}", { value: brief(limit) }), w - RIGHT - 4, toY(limit) - 4);
   }
 
   paintAxes(context, w, h, top, ends, toX, toY) {
@@ -725,11 +726,16 @@ export class SeriesPage extends Page {
       context.fillText(brief(Math.abs(value) < step / 1e6 ? 0 : value), LEFT - 5, y + 4);
     }
     context.textAlign = "center";
+    let free = 0;
     for (const [ms, text] of this.clock.ticks(...this.view, (w - LEFT - RIGHT) / 92)) {
       const x = Math.round(toX(ms)) + 0.5;
       context.moveTo(x, top);
       context.lineTo(x, h - FOOT);
-      context.fillText(text, x, h - 6);
+      const half = context.measureText(text).width / 2;
+      const middle = Math.max(half, Math.min(w - half, x)); // the last one ends with the picture
+      if (middle - half < free) continue;
+      context.fillText(text, middle, h - 6);
+      free = middle + half + 8;
     }
     context.stroke();
   }
@@ -801,7 +807,7 @@ export class SeriesPage extends Page {
 
   readColours() {
     const computed = getComputedStyle(this.root);
-    const names = ["--ink", "--ink2", "--grid", "--odd", "--focus", "--line-of"];
+    const names = ["--ink", "--ink2", "--paper", "--grid", "--odd", "--focus", "--line-of"];
     this.colours = Object.fromEntries(names.map((name) => [name, computed.getPropertyValue(name).trim()]));
   }
 

@@ -13,21 +13,29 @@ def browser():
         yield started
 
 
+def put_away(browser, window):
+    """Give a tab back; it may not have complained, nor asked for anything but its own file."""
+    said = list(window.console)
+    asked = [url for url in window.requests if not url.startswith(("file://", "data:", "blob:"))]
+    files = [url for url in window.requests if url.startswith("file://")]
+    browser.give_back(window)
+    assert said == [] and asked == [] and len(files) == 1
+
+
 @pytest.fixture
 def tab(browser):
-    """Opens pages; afterwards none may have complained or asked for anything but its own file."""
+    """Opens pages, each in a tab, or instead of one that the test is done with."""
     opened = []
 
-    def open_page(path, *args, **kwargs):
-        window = browser.page(*args, **kwargs)
+    def open_page(path, *args, instead_of=None, **kwargs):
+        if instead_of is not None:
+            opened.remove(instead_of)
+            put_away(browser, instead_of)
+        window = browser.tab(*args, **kwargs)
         opened.append(window)
         window.open(path).wait("Boolean(window.firstPicture)")
         return window
 
     yield open_page
     for window in opened:
-        said = window.console
-        asked = [url for url in window.requests if not url.startswith(("file://", "data:", "blob:"))]
-        files = [url for url in window.requests if url.startswith("file://")]
-        window.close()
-        assert said == [] and asked == [] and len(files) == 1
+        put_away(browser, window)

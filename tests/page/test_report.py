@@ -61,6 +61,7 @@ def page_of(result, place, **options):
     return text
 
 
+@pytest.mark.figures
 def test_every_kind_of_result_in_memory_and_from_its_folder(isolated, peaks, strays, series, tmp_path):
     for kind, result, said in (("isolated", isolated, "Isolation radius"), ("peaks", peaks, "1 peak found"),
                                ("strays", strays, "Strays among embeddings"),
@@ -150,6 +151,7 @@ def test_a_hostile_result_in_a_notebook(strays):
 
 # ---------------------------------------------------------------- in a browser
 
+@pytest.mark.figures
 def test_print_makes_a_pdf(tmp_path):
     if chromium.find_browser() is None:
         pytest.skip("no Chromium (set OCO2_CHROMIUM to one); other test: test_nothing_from_outside_becomes_html")
@@ -163,6 +165,7 @@ def test_print_makes_a_pdf(tmp_path):
     assert made.startswith(b"%PDF") and made.count(b"/Type /Page\n") + made.count(b"/Type /Page ") >= 1
 
 
+@pytest.mark.figures
 def test_the_page_asks_for_nothing_and_fits(browser, strays, tmp_path):
     report(strays, tmp_path / "report.html")
     for width in (1300, 400):

@@ -161,9 +161,10 @@ def test_the_robust_scale_of_a_run_is_exact_however_many_columns_fit(folder, tmp
     features = {"features": ["xco2", "psurf"]}
     whole = feature_matrix(pd.concat([read_soundings(name) for name in files], ignore_index=True), ["xco2", "psurf"],
                            "drop", "robust")
-    for at_once in (500_000_000, 1):
+    for at_once, jobs in ((500_000_000, 1), (1, 1), (1, 2)):  # in memory, asked here, asked in processes
         monkeypatch.setattr(scaling, "_AT_ONCE", at_once)
-        result = map_files(files, "isolate", out=tmp_path / str(at_once), scale_over="run", parameters=features)
+        result = map_files(files, "isolate", out=tmp_path / f"{at_once}-{jobs}", scale_over="run", jobs=jobs,
+                           parameters=features)
         assert result.scaling["mean"] == whole.mean.tolist() and result.scaling["scale"] == whole.scale.tolist()
     assert "in robust spreads of the run; eps auto" in str(result)
 

@@ -64,7 +64,8 @@ def blocks_of_cloud(X, place, n_files, block_rows, eps, m):
 @given(X=clouds(), m=st.integers(1, 6), block_rows=st.integers(1, 120), n_files=st.integers(1, 4),
        eps=st.sampled_from([0.3, 0.5, 1.0, 2**0.5, 2.0, 50.0, "auto"]))
 def test_blocks_are_the_method_in_memory(tmp_path_factory, X, m, block_rows, n_files, eps):
-    m = min(m, len(X))
+    """Blocks of a row where there are few rows; a dozen blocks meet each other as hundreds would."""
+    m, block_rows = min(m, len(X)), max(block_rows, len(X) // 12)
     score, cluster, _, task = blocks_of_cloud(X, tmp_path_factory.mktemp("blocks"), n_files, block_rows, eps, m)
     asked = eps
     if eps == "auto":

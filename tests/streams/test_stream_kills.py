@@ -61,11 +61,16 @@ def asserted(scene: Scene, name: str, moment: int):
 
 
 @pytest.mark.parametrize("name", [
-    "worker -9 within the transaction", "worker -9 after the transaction, before the ack", "worker -9 at any time",
-    "broker and worker -9 at once", "file at its longest (RLIMIT_FSIZE), then the limit lifted",
-    "two workers, one frozen within its batch and woken"])
+    "worker -9 within the transaction", "worker -9 after the transaction, before the ack",
+    "file at its longest (RLIMIT_FSIZE), then the limit lifted",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in (
+        "worker -9 at any time", "broker and worker -9 at once",
+        "two workers, one frozen within its batch and woken"))])
 def test_files(files, name):
-    """Two of them may miss: a worker may end before it is killed, and a store may end below the limit of its file."""
+    """Two of them may miss: a worker may end before it is killed, and a store may end below the limit of its file.
+
+    Of the slow ones the first is quicker at two moments of its own, the others with the server of `test_redis`.
+    """
     assert +asserted(files, name, 0).happened or name in MAY_MISS
 
 
