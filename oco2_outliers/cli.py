@@ -354,11 +354,13 @@ _Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tc
 _Processes = Annotated[int, typer.Option(help="Processes of this machine, at most one per core; 0 for "
                                             "as many.", min=0)]
 _Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what is in OUT, or start over.")]
-_Scope = Annotated[str | None, typer.Option(help="isolate: compare a sounding with those of its file, its orbit, or "
-                                            "all. Default: file.")]
+_Scope = Annotated[str | None, typer.Option(help="isolate: compare a sounding with those of its file, its orbit, "
+                                            "all, or a reference drawn from all. Default: file.")]
 _ScaleOver = Annotated[str | None, typer.Option("--scale-over", help="isolate: take the scale over each file, each "
                                                 "orbit, or the run. Default: over what is compared.")]
 _MemoryLimit = Annotated[float | None, typer.Option(help="isolate --scope all: GB that may be used.")]
+_ReferenceRows = Annotated[int | None, typer.Option("--reference-rows", help="isolate --scope reference: rows drawn "
+                                                    "from all files. Default: 100000.")]
 _Combine = Annotated[bool, typer.Option("--combine", help="Put the parts into one table at the end.")]
 
 # %% ../nbs/90_cli.ipynb #a934911a
@@ -367,20 +369,22 @@ def _run_command(
     ctx: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK", help="What to do, see below.")],
     files: _Files, out: _RunOut, dask: _Dask = None, jobs: _Processes = 1, resume: _Resume = True,
-    scope: _Scope = None, scale_over: _ScaleOver = None, memory_limit: _MemoryLimit = None, combined: _Combine = False,
+    scope: _Scope = None, scale_over: _ScaleOver = None, memory_limit: _MemoryLimit = None,
+    reference_rows: _ReferenceRows = None, combined: _Combine = False,
 ) -> None:
     """Do one task for many files: resumable, on many cores, on a cluster."""
     declared = task_named(task)
     settings = declared.from_options(ctx.obj)
-    if not declared.over_run and (scope or scale_over or memory_limit):
+    if not declared.over_run and (scope or scale_over or memory_limit or reference_rows is not None):
         over_run = " and ".join(each.name for each in TASKS.values() if each.over_run)
-        raise InputError(f"{task} has no --scope, --scale-over or --memory-limit: these are for {over_run}")
+        raise InputError(f"{task} has no --scope, --scale-over, --memory-limit or --reference-rows: these are for "
+                         f"{over_run}")
     from oco2_outliers.scale import combine, map_files
 
     bars = bars_wanted()
     try:
         result = map_files(files, task, client=dask, out=out, resume=resume, jobs=jobs, parameters=settings,
-                           scope=scope, scale_over=scale_over, progress=bars,
+                           scope=scope, scale_over=scale_over, progress=bars, reference_rows=reference_rows,
                            memory_limit=None if memory_limit is None else memory_limit * 1e9)
     except KeyboardInterrupt as stopped:
         print(f"oco2-outliers: {stopped or 'stopped'}", file=sys.stderr)

@@ -252,7 +252,7 @@ def _kind_of(table: pd.DataFrame, tiles: Any) -> tuple[str, str]:
 def _settings_of(summary: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, str]:
     """What was asked for, setting by setting; what was not asked for is left out."""
     asked = part(summary, "parameters") or part(summary, "settings") or part(run, "parameters")
-    asked |= {name: run[name] for name in ("task", "scope", "scale_over") if run.get(name)}
+    asked |= {name: run[name] for name in ("task", "scope", "scale_over", "reference_rows") if run.get(name)}
     return {told(name, 60): told(value) for name, value in asked.items() if value not in (None, "", [], {})}
 
 

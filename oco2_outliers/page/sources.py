@@ -144,7 +144,7 @@ def _with_settings(source: Source, path: Path) -> Source:
         if asked.get("context") == "track":  # scores that no feature of the table tells
             source.compared = (f"each sounding with those of its pass around it; eps {asked['eps']}; global_score: "
                                f"{said}")
-        elif source.eps is not None and m != AUTO:
+        elif source.eps is not None and m != AUTO and run.get("scope") != "reference":  # there it is one of a sample
             source.min_samples = int(m)
     except (ValueError, KeyError, TypeError, AttributeError):
         if source.eps is not None:

@@ -17,8 +17,10 @@ from ..isolation.results import compared_text
 __all__ = []
 
 # %% ../../nbs/runs/04a_comparing.ipynb #f5cb4429
-SCOPES = {"file": "file", "orbit": "orbit", "all": "run"}  # and over what the scale is taken then
-OVER = tuple(SCOPES.values())
+SCOPES = {"file": "file", "orbit": "orbit", "all": "run", "reference": "run"}  # and over what the scale is taken
+OVER = tuple(dict.fromkeys(SCOPES.values()))
+POOLED = ("all", "reference")  # a row is compared with rows of all files
+REFERENCE_ROWS = 100_000
 
 
 class Compared(NamedTuple):
@@ -59,10 +61,12 @@ def compared_by(scope: str | None, scale_over: str | None, scale: str | None) ->
 # %% ../../nbs/runs/04a_comparing.ipynb #faa2e298
 def compared_in_words(scope: str, scale_over: str, scale: str) -> str:
     """What was compared with what, and in which units."""
-    whom = {"file": "the rows of each file", "orbit": "the rows of each pass", "all": "the rows of all files"}
+    whom = {"file": "the rows of each file", "orbit": "the rows of each pass", "all": "the rows of all files",
+            "reference": "the rows of all files"}
     whose = {"file": "the file", "orbit": "the pass", "run": "the run"}
     alike = {("file", "file"): ", as isolate does with one file", ("all", "run"): ", as isolate does with several"}
-    return compared_text(whom[scope], whose[scale_over], scale) + alike.get((scope, scale_over), "")
+    said = compared_text(whom[scope], whose[scale_over], scale) + alike.get((scope, scale_over), "")
+    return said.replace("with each other", "with a reference drawn from them") if scope == "reference" else said
 
 # %% ../../nbs/runs/04a_comparing.ipynb #8436088f
 def _values_of(lines: Iterable[Mapping], name: str) -> list[float]:

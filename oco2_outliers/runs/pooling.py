@@ -52,7 +52,7 @@ def _needed(rows: int, n_features: int, m: int) -> int:
     return rows * (22 * n_features + 14 * m + 120)
 
 
-def _group_of(rows: int, min_samples: int | str) -> tuple[int, bool]:
+def group_of(rows: int, min_samples: int | str) -> tuple[int, bool]:
     """How many rows make a group in a pool, and whether its rows are compared with a few that are drawn."""
     if min_samples != AUTO:
         return int(min_samples), False
@@ -107,7 +107,7 @@ def pool_rows(X: np.ndarray, eps: Any, min_samples: int | str, names: Sequence[s
               random_state: int = 0) -> Pool:
     """Isolated rows of one pool: in memory when they fit, and some rows at a time where a few are drawn."""
     n, d = X.shape
-    if not _group_of(n, min_samples)[1] or _needed(n, d, 0) <= limit:
+    if not group_of(n, min_samples)[1] or _needed(n, d, 0) <= limit:
         return _pool_in_memory(X, eps, min_samples, names, scale, random_state)
     return _pool_among_drawn(X, eps, names, scale, limit, random_state)
 
@@ -146,7 +146,7 @@ class _Gathered:
             at += len(found)
 
 # %% ../../nbs/runs/13_pooling.ipynb #6f122b62
-class _PoolTask(_Gathered):
+class PoolTask(_Gathered):
     """The task of a pooled run: the rows of one file, with what the pool says of them."""
 
     eps: TailEps
@@ -157,13 +157,13 @@ class _PoolTask(_Gathered):
         names = self.scaling["features"]
         return np.array(self.scaling["scale"]) if self.over == "run" else np.full(len(names), np.nan)
 
-    def found(self, name: str, n: int) -> Found:
-        """What was found of the n rows of a file."""
+    def found(self, name: str, X: pd.DataFrame) -> Found:
+        """What was found of the rows of a file, whose features are X."""
         raise NotImplementedError
 
     def __call__(self, unit: Unit) -> pd.DataFrame:
         table, X = self.features(unit)
-        score, cluster, why = self.found(unit.name, len(X))
+        score, cluster, why = self.found(unit.name, X)
         isolated, eps = cluster == -1, self.eps
         columns = pd.DataFrame({"score": score, "ratio": ratio_of(score, eps.eps), "isolated": isolated,
                                 "outlier": isolated, "reason": "", "change": "", "cluster": cluster,
@@ -182,7 +182,7 @@ class _PoolTask(_Gathered):
         return result
 
 # %% ../../nbs/runs/13_pooling.ipynb #eec18c46
-class _TaskHere(_PoolTask):
+class _TaskHere(PoolTask):
     """The task of a pool that was judged in this process."""
 
     pool: Pool
@@ -195,15 +195,15 @@ class _TaskHere(_PoolTask):
         self.isolated = np.flatnonzero(self.pool.cluster == -1)
         self.eps, self.min_samples = self.pool.eps, self.pool.min_samples
 
-    def found(self, name: str, n: int) -> Found:
+    def found(self, name: str, X: pd.DataFrame) -> Found:
         """What was found of the rows of a file."""
-        at = slice(self.start[name], self.start[name] + n)
+        at = slice(self.start[name], self.start[name] + len(X))
         cluster, first = self.pool.cluster[at], int(np.searchsorted(self.isolated, at.start))
         why = self.pool.why.iloc[first: first + int((cluster == -1).sum())]
         return Found(self.pool.score[at], cluster, why)
 
 # %% ../../nbs/runs/13_pooling.ipynb #f47d2e74
-class _TaskOnShelf(_PoolTask):
+class _TaskOnShelf(PoolTask):
     """The task of a pool that was searched in blocks."""
 
     shelf: Shelf
@@ -213,7 +213,7 @@ class _TaskOnShelf(_PoolTask):
         self.shelf, self.eps, self.min_samples = shelf, eps, min_samples
         shelf.put_bytes("files.json", json.dumps({"names": list(names), "rows": list(rows)}).encode())
 
-    def found(self, name: str, n: int) -> Found:
+    def found(self, name: str, X: pd.DataFrame) -> Found:
         """What was found of the rows of a file."""
         told = self.shelf.told("files.json")
         return found_of_file(self.shelf, Rows(*told["rows"]), told["names"].index(name))
@@ -269,12 +269,12 @@ def _announce(needed: int, rows: int, n_features: int, limit: int, way: str) -> 
     return said
 
 # %% ../../nbs/runs/13_pooling.ipynb #7a75df1b
-def _job_of(site: Site, items: Sequence[Item], task: _PoolTask) -> Job:
-    """The job that writes a part for each file."""
+def job_of(site: Site, items: Sequence[Item], task: PoolTask,
+           called: str = "oco2_outliers.scale._run_pooled.<locals>.judged", **more: Any) -> Job:
+    """The job that writes a part for each file; `more` is asked of it than of others."""
     files = [[file.name, file.size, file.stamp] for item in items for file in item.files]
-    asked = {"asked": task.parameters, "scaling": task.scaling, "scale_over": task.over, "files": files}
-    job = make_job(task, asked, "file", site.out, site.options, "oco2_outliers.scale._run_pooled.<locals>.judged",
-                   task_named("isolate").declared_columns())
+    asked = {"asked": task.parameters, "scaling": task.scaling, "scale_over": task.over, "files": files} | more
+    job = make_job(task, asked, "file", site.out, site.options, called, task_named("isolate").declared_columns())
     return replace(job, parameters={})
 
 # %% ../../nbs/runs/13_pooling.ipynb #f8af3839
@@ -286,12 +286,12 @@ def _pool_here(site: Site, items: Sequence[Item], task: _TaskHere, needed: int, 
             Path(place) / "rows.npy", "w+", np.float64, shape)
         task.gather(site, items, X)
         task.judge(X, limit)
-        return run_items(site._replace(execute=in_this_process), _job_of(site, items, task), items, "isolate")
+        return run_items(site._replace(execute=in_this_process), job_of(site, items, task), items, "isolate")
 
 
 def _pool_in_blocks(site: Site, items: Sequence[Item], task: _TaskOnShelf, block_rows: int) -> int:
     """Search in blocks, write the parts, and take the shelf away; how many were done."""
-    job = _job_of(site, items, task)
+    job = job_of(site, items, task)
     shelf = shelf_of(site.out, job.fingerprint)
     _search_in_blocks(site, shelf, items, task, block_rows)
     done = run_items(site, replace(job, task=task), items, "isolate")
@@ -303,9 +303,9 @@ def run_pooled(site: Site, items: Sequence[Item], parameters: Mapping, scaling: 
                limit: float | None, notes: list[str]) -> int:
     """Scope all: judge the rows of all files together, write a part for each file; how many were done."""
     rows, names = scaling["rows"], scaling["features"]
-    m, drawn = _group_of(rows, parameters["min_samples"])
+    m, drawn = group_of(rows, parameters["min_samples"])
     here = _TaskHere(parameters, scaling, over)
-    if not missing_items(site, items, _job_of(site, items, here)):
+    if not missing_items(site, items, job_of(site, items, here)):
         return 0
     if rows < m:
         raise InputError(f"{counted(rows, 'row')}, fewer than min_samples={m}: none can be core; lower min_samples")

@@ -19,12 +19,14 @@ import pandas as pd
 from ..ground.addresses import PICTURES, READABLE, ChangedInput, ListedFile, list_files
 from ..ground.errors import InputError, one_line, printable, shown_record
 from ..ground.hashes import hash_of, sha256_of
-from ..ground.numbers import shown
+from ..ground.numbers import shown, whole_number
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from ..ground.work import count_processes
 from ..isolation.columns import Fate
 from oco2_outliers.runs.comparing import (
+    POOLED,
+    REFERENCE_ROWS,
     Compared,
     compared_by,
     compared_in_words,
@@ -37,6 +39,7 @@ from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
 from .plan import add_to_plan, read_described
 from .pooling import run_pooled
+from .referencing import run_referenced
 from .resuming import Site, run_items
 from .scaling import TOLD, find_scaling, look_again, scaling_in_words
 from .steps import clear_shelves
@@ -139,11 +142,13 @@ class Run:
     compared: Compared
     options: Mapping | None
     notes: tuple[str, ...] = ()
+    reference_rows: int | None = None  # with scope reference
 
     def described(self) -> dict:
         """What `run.json` holds, and what must be the same to go on."""
         known = {k: f"sha256 {sha256_of(v)}" if isinstance(v, bytes) else v for k, v in self.parameters.items()}
         compared = self.compared._asdict() if self.task.over_run else {"scope": "", "scale": ""}
+        compared |= {} if self.reference_rows is None else {"reference_rows": self.reference_rows}
         # Through JSON and back, so that a tuple is what it will be read as.
         return json.loads(json.dumps({"package": "oco2_outliers", "task": self.task.name, "parameters": known,
                                       "each": self.task.each, **compared}, default=str))
@@ -159,7 +164,7 @@ class Run:
     @property
     def one_scale(self) -> bool:
         """Whether a part depends on all files of the run."""
-        return self.task.over_run and (self.compared.scale_over == "run" or self.compared.scope == "all")
+        return self.task.over_run and (self.compared.scale_over == "run" or self.compared.scope in POOLED)
 
 # %% ../../nbs/runs/14_running.ipynb #c600c5a6
 def _with_scale(parameters: Mapping, scale: str | None) -> dict:
@@ -169,22 +174,35 @@ def _with_scale(parameters: Mapping, scale: str | None) -> dict:
     return dict(parameters) | ({} if scale is None else {"scale": scale})
 
 
+def _checked_rows(reference_rows: int | None, scope: str) -> int | None:
+    """How many rows a reference has, where there is one."""
+    if scope == "reference":
+        return whole_number("reference_rows", REFERENCE_ROWS if reference_rows is None else reference_rows, least=2)
+    if reference_rows is not None:
+        raise InputError(f"reference_rows is how many rows scope 'reference' draws, and scope is {scope!r}: leave it "
+                         "out")
+    return None
+
+
 def checked_run(task: str | Callable, parameters: Mapping | None, each: str = "file", scope: str | None = None,
-                scale_over: str | None = None, scale: str | None = None, options: Mapping | None = None) -> Run:
+                scale_over: str | None = None, scale: str | None = None, options: Mapping | None = None,
+                reference_rows: int | None = None) -> Run:
     """What is asked, or an error that names what is wrong with it."""
     if each not in ("file", "orbit", "folder"):
         raise InputError(f"each must be file, orbit or folder, not {shown(each)}")
     declared, given = _task_of(task, each), dict(parameters or {})
     if not declared.over_run:
         compared, _, _ = compared_by(scope, scale_over, scale)
+        _checked_rows(reference_rows, compared.scope)
         return Run(declared, load_function(declared.function), declared.checked(given, options), compared, options)
     given = _with_scale(given, scale)
     compared, scale, notes = compared_by(scope, scale_over, given.pop("scale", None))
     complete = declared.checked(given if scale is None else given | {"scale": scale}, options)
-    if compared.scope == "all" and complete.get("context") == "track":
-        raise InputError("context 'track' compares soundings with those of their own pass, scope 'all' with those of "
-                         "all files: leave one of them out")
-    return Run(declared, load_function(declared.function), complete, compared, options, tuple(notes))
+    if compared.scope in POOLED and complete.get("context") == "track":
+        raise InputError(f"context 'track' compares soundings with those of their own pass, scope {compared.scope!r} "
+                         "with those of all files: leave one of them out")
+    return Run(declared, load_function(declared.function), complete, compared, options, tuple(notes),
+               _checked_rows(reference_rows, compared.scope))
 
 # %% ../../nbs/runs/14_running.ipynb #209daff9
 _RUN_FILES = ("*.json", "*.jsonl", "failures.csv", "skipped.csv", "combined.parquet", "monthly.csv", "top.csv",
@@ -267,8 +285,10 @@ def _go(run: Run, site: Site, items: Sequence[Item], limit: float | None, notes:
     n_bad = len(items) - len(good)
     if not good:
         return scaling, n_bad
-    if run.compared.scope == "all" and scaling:  # else no file has a row, and there is no pool
-        return scaling, n_bad + run_pooled(site, good, run.parameters, scaling, run.compared.scale_over, limit, notes)
+    if run.compared.scope in POOLED and scaling:  # else no file has a row, and there is no pool
+        given = site, good, run.parameters, scaling, run.compared.scale_over
+        return scaling, n_bad + (run_pooled(*given, limit, notes) if run.reference_rows is None else
+                                 run_referenced(*given, run.reference_rows, notes))
     more = run.compared._asdict() if run.task.over_run else {}
     job = make_job(run.function, run.parameters | more | ({"scaling": scaling} if scaling else {}), run.task.each,
                    site.out, run.options, columns=run.task.declared_columns())
@@ -346,7 +366,7 @@ def _result(run: Run, site: Site, items: Sequence[Item], n_done: int, started: f
     notes = notes + notes_of_columns(lines, fates, TOLD if scaling else ())
     notes += _note_of_skipped(lines)
     if run.task.over_run:
-        notes += notes_of_eps(lines, run.compared.scope == "all") + notes_of_context(run.parameters)
+        notes += notes_of_eps(lines, run.compared.scope in POOLED) + notes_of_context(run.parameters)
         notes.append(f"{compared_in_words(*run.compared, run.parameters['scale'])}; "
                      f"{settings_in_words(lines, run.parameters)}")
     return RunResult(site.out.address, run.task.name, len(items), n_done, len(items) - n_done,
@@ -366,7 +386,7 @@ def _note_of_processes(client: Any, jobs: int) -> list[str]:
 def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str | Callable[..., pd.DataFrame], *,
               client: Any = None, out: str | os.PathLike, resume: bool = True, jobs: int = 1, each: str = "file",
               parameters: Mapping[str, Any] | None = None, scope: str | None = None, scale_over: str | None = None,
-              scale: str | None = None, memory_limit: float | None = None,
+              scale: str | None = None, memory_limit: float | None = None, reference_rows: int | None = None,
               storage_options: Mapping[str, Any] | None = None, progress: bool = False) -> RunResult:
     """Do one task for many files: here, in processes, or on a Dask cluster; stopped and started as you like.
 
@@ -390,18 +410,21 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     parameters : mapping, optional
         Of the task.
         PARAMETERS
-    scope : {"file", "orbit", "all"}, default "file"
+    scope : {"file", "orbit", "all", "reference"}, default "file"
         For isolate: what a sounding is compared with, the rows of its file (then each file is judged as `isolate`
-        judges it), of its pass, or of all files.
+        judges it), of its pass, of all files, or some that are drawn from all files.
     scale_over : {"file", "orbit", "run"}, optional
         For isolate: over what the centre and the spread of a feature are taken, those of the run in a first pass over
-        the files. By default over what is compared: the file, the pass, or for scope "all" the run.
+        the files. By default over what is compared: the file, the pass, else the run.
     scale : {"robust", "standard"}, optional
         For isolate, the same as among `parameters`. "run" and "orbit", the former values, are understood as
         `scale_over` with scope "orbit".
     memory_limit : float, optional
         Bytes that scope "all" may take; half of what is free by default. More rows than that are searched in blocks; on
         a cluster it is what each task of a worker may take, 60 % of its limit by default.
+    reference_rows : int, optional
+        How many rows scope "reference" draws from all files, with the `random_state` among the parameters; 100,000 by
+        default.
     storage_options : mapping, optional
         For the filesystems, on the workers too. Better leave it out: then each process finds its own credentials.
     progress : bool, default False
@@ -429,6 +452,9 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     from them, file by file. On a cluster scope "all" with a whole number for min_samples is searched in blocks of rows
     by the workers, from 200,000 rows on; some 300 bytes a row of 13 features lie in ``out/pool`` until the parts are
     written. What is done of it is kept when a worker, the scheduler or this process dies.
+    Scope "reference" stands for more rows than can be compared with each other. With a share f of the rows drawn, a
+    group needs some min_samples / f rows of all files to be company: smaller ones are isolated too, and eps is larger.
+    Every file is a task of its own; a row that was drawn is judged as if it had not been.
     Parts are the same to the byte whatever does the work, on the same kind of processor and with the same versions of
     this package, numpy, scipy, pandas, pyarrow and numba. Linear algebra runs on one thread while a unit is done.
     Memory: one unit per worker; in the coordinator one manifest line per unit (about 1 kB, and 100 bytes per column of
@@ -449,7 +475,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     notes = _note_of_processes(client, jobs)
     if isinstance(client, str):
         scheduler_address(client)
-    run = checked_run(task, parameters, each, scope, scale_over, scale, storage_options)
+    run = checked_run(task, parameters, each, scope, scale_over, scale, storage_options, reference_rows)
     notes += run.notes
     place = RunFolder(out, storage_options)
     items = items_of(run, files, place)

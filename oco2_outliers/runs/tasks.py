@@ -155,7 +155,8 @@ class Task:
 
 # %% ../../nbs/runs/06_tasks.ipynb #2cf03daa
 TASKS: dict[str, Task] = {}
-_OF_RUN = {"out", "dask", "jobs", "resume", "no-resume", "scope", "scale-over", "memory-limit", "combine", "help"}
+_OF_RUN = {"out", "dask", "jobs", "resume", "no-resume", "scope", "scale-over", "memory-limit", "combine", "help",
+           "reference-rows"}
 
 
 def _same_option(one: Parameter, other: Parameter) -> bool:

@@ -114,7 +114,7 @@ def test_former_values_of_scale_are_understood_and_named_anew(folder, tmp_path, 
     for options, why in ((["--scale", "wide"], "scale must be robust or standard, not 'wide'"),
                          (["--scale", "run", "--scale-over", "file"], "give scale_over alone"),
                          (["--scale-over", "pass"], "scale_over must be file, orbit or run"),
-                         (["--scope", "run"], "scope must be file, orbit or all"),
+                         (["--scope", "run"], "scope must be file, orbit, all or reference"),
                          (["--min-samples", "0"], "min_samples must be"),
                          (["--min-samples", "few"], "or auto, not 'few'"),
                          (["--preset", "chevallier2020"], "preset must be 'original'")):

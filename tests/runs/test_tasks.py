@@ -55,7 +55,8 @@ def test_the_command_line_runs_a_new_task(spread, day, tmp_path, capsys):
 
 def test_a_new_task_is_checked(spread, day, tmp_path, capsys):
     for arguments, why in ((["--eps", "2"], "spread has no option --eps"), (["--factor", "wide"], "factor"),
-                           (["--scope", "all"], "no --scope, --scale-over or --memory-limit: these are for isolate")):
+                           (["--scope", "all"], "no --scope, --scale-over, --memory-limit or --reference-rows: these "
+                                                "are for isolate")):
         assert main(["run", "spread", str(day), "--out", str(tmp_path / "out"), *arguments]) == 2
         assert why in capsys.readouterr().err
     assert main(["run", "isolate", str(day), "--out", str(tmp_path / "out"), "--factor", "2"]) == 2

@@ -261,6 +261,7 @@ COMMANDS: dict[str, tuple[list[str], list[tuple[str, str | None]]]] = {
             ("--scope", "all"),
             ("--scale", "orbit"),
             ("--memory-limit", TEXT),
+            ("--reference-rows", TEXT),
             ("--combine", None),
             ("--no-resume", None),
         ],
