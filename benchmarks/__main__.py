@@ -16,6 +16,9 @@ def main(arguments: list[str]) -> int:
         arguments, options = arguments[:at], arguments[at + 1 :]
     else:
         options = []
+    if {"-h", "--help"} & set(arguments):
+        print(f"{__doc__}\n\nSuites: {', '.join(SUITES)}.\n`-- --help` after a suite tells its options.")
+        return 0
     unknown = set(arguments) - set(SUITES)
     if unknown:
         print(f"no suite {', '.join(sorted(unknown))}; there are: {', '.join(SUITES)}", file=sys.stderr)

@@ -179,8 +179,8 @@ def test_groups_hidden_among_others_are_found_on_real_stills(shared_data):
         assert np.mean(areas) >= 0.90, (n, areas)
 
 
-def test_the_program_knows_the_commands(album, tmp_path, capsys):
-    os.chdir(tmp_path)
+def test_the_program_knows_the_commands(album, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert main(["images", "encode", str(album), "--out", "v"]) == 0
     assert main(["images", "odd", "v", "--out", "odd.parquet"]) == 0
     assert "flatter than usual" in capsys.readouterr().out
