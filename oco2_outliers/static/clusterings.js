@@ -43,7 +43,7 @@ export class ClusteringPanel {
   start() {
     if (this.columns) return;
     const { table } = this.app;
-    const several = (column) => (column.kind === "text" ? column.words.length > 1 && column.words.length <= MOST_KINDS
+    const several = (column) => (column.kind === "text" ? column.words.length > 1 && column.words.length <= MOST_KINDS && column.words.length < table.n
       : column.numeric && column.plot.some((value) => value !== column.plot[0] && !Number.isNaN(value)));
     this.columns = [...table.columns.values()].filter((column) => !column.id && !["reason", "change", "nearest"].includes(column.name)
       && several(column) && areKinds(column));

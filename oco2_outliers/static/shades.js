@@ -118,9 +118,8 @@ class Cells {
     const both = uses.some((name) => groups[0] && this.units.fact(groups[0], name));
     const sure = (g, cell) => {
       if (chosen[g] === NO || ofGroup[g] !== PERHAPS) return sureOf.and(chosen[g], ofGroup[g]);
-      if (both) return sureOf.and(chosen[g], says(groups[g], cell));
-      if (ofCell[cell] < 0) ofCell[cell] = says(groups[0], cell);
-      return sureOf.and(chosen[g], ofCell[cell]);
+      if (ofCell[cell] < 0) ofCell[cell] = says(null, cell); // what the cell alone decides, it decides for every group
+      return sureOf.and(chosen[g], both && ofCell[cell] === PERHAPS ? says(groups[g], cell) : ofCell[cell]);
     };
     const sums = [null, new Float64Array(x.n * y.n), new Float64Array(x.n * y.n)]; // by YES and PERHAPS
     const take = (g, cell, n) => {

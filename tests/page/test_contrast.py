@@ -49,3 +49,11 @@ def test_what_is_odd_stands_out(scheme):
     for mark in ("odd", "pick", "near", "shade", "focus"):
         for ground in ("paper", "sea"):
             assert contrast(colours[mark], colours[ground]) >= 3, (mark, ground)
+
+
+def test_kinds_stand_out_from_dark_paper():
+    text = files("oco2_outliers").joinpath("static", "columns.js").read_text("utf-8")
+    kinds = re.findall(r"#[0-9a-f]{6}", re.search(r"const KINDS = \[(.*)\]", text)[1])
+    assert len(set(kinds)) == 8
+    for kind in kinds:
+        assert contrast(kind, schemes()["dark"]["paper"]) >= 3, kind
