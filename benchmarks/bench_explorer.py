@@ -55,7 +55,7 @@ def make_result(n: int):
                          reason=np.where(odd, "xco2 60%, psurf 30%", ""), change=np.where(odd, "xco2 1.3 ppm lower",
                              ""))
     return IsolationResult(scored, pd.DataFrame(), eps, 5, "fence of the radii", matrix,
-        {"inputs": [{"name": "generated"}]})
+        {"inputs": [{"name": "generated"}], "parameters": {}})
 
 
 def page_row(browser: chromium.Browser, n: int, repeat: int, folder: Path) -> list[str]:
