@@ -92,7 +92,7 @@ def _catalogue(code: str) -> Catalogue:
     return Catalogue(**{**told, "singular": tuple(told["singular"])})
 
 # %% ../../nbs/ground/10a_languages.ipynb #ad8874d8
-_MOST_PARTS = 12
+_MOST_PARTS, _LONGEST = 12, 200
 
 
 class Templates:
@@ -112,6 +112,8 @@ class Templates:
         """The text of the language with its values; None where one that is to be translated has no translation."""
         given = dict(zip(template.places, values))
         for name, value in given.items():
+            if name in _IN_TURN and part == "reasons" and len(value) > _LONGEST:
+                return None  # a reason is somebody's text: one that nests without end would take for ever
             if name in _IN_TURN:
                 told = self.tried(value, part) if any(map(str.isalpha, value)) else None
                 if told is None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.ground.languages import LANGUAGES, Catalogue, Language, language, template_of
 from oco2_outliers.page.html import page_html, program
-from oco2_outliers.pictures.reasons import _bin_names
+from oco2_outliers.pictures.reasons import _bin_names, column_names
 
 PACKAGE = Path(importlib.util.find_spec("oco2_outliers").origin).parent
 STATIC, OTHERS, PARTS = PACKAGE / "static", LANGUAGES[1:], ("program", "told", "reasons", "stretches")
@@ -198,7 +198,8 @@ def test_no_text_of_python_is_stale():
     stale = {key for part in PARTS[1:] for key in told[part] if not is_written(key)}
     hues = {name for n in range(2, 6) for name in _bin_names((n, 1, 1))}  # put together of the names of three hues
     of_the_system = {"No such file or directory", "Permission denied"}
-    assert stale <= {key for key in told["reasons"] if is_raised(key)} | hues | of_the_system
+    named = set(column_names("light", (4, 6, 3)))
+    assert stale <= {key for key in told["reasons"] if is_raised(key)} | hues | named | of_the_system
 
 
 @cache

@@ -24,6 +24,7 @@ from oco2_outliers.picture_gallery import gallery
 from oco2_outliers.pictures.reading import NO_MEMORY
 from oco2_outliers.pictures.reasons import NOTHING_UNUSUAL, _departure, column_names
 from oco2_outliers.pictures.simulated import simulate_pictures
+from oco2_outliers.runs.comparing import compared_in_words, settings_in_words
 from oco2_outliers.series.checks import check_stretches
 from oco2_outliers.series.judging import judge
 from oco2_outliers.series.simulated import FAULTS, simulate_series
@@ -90,6 +91,18 @@ def test_nothing_is_left_without_a_translation(granule, judged, run, peaks, code
     for number, each in enumerate([result, out, on_track, run, peaks]):
         report(each, tmp_path / f"r{number}.html", lang=code).told(code)
     assert untranslated == []
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_what_a_run_was_judged_by_is_translated(code):
+    tell = language(code)
+    asked = {"eps": "auto", "min_samples": "auto"}
+    for eps, few in (([], []), ([2.0], [5]), ([1.0, 2.5], [3, 1200])):
+        lines = [{"counts": {"eps": one, "min_samples": m}} for one, m in zip(eps, few)]
+        told = tell.tried(f"2,000 rows of a.nc4 and 186 more; {compared_in_words('file', 'file', 'robust')}; "
+                          f"{settings_in_words(lines, asked)}")
+        assert told is not None and not re.search(r"\b(the|rows|more|compared|to)\b", told), told
+    assert tell.tried(settings_in_words([], {"eps": 2.5, "min_samples": 5})) is not None
 
 
 def test_english_is_what_it_was(judged, peaks, tmp_path):
