@@ -5,7 +5,7 @@
 # %% ../../nbs/isolation/18b_judged_rows.ipynb #00b1a002
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -263,7 +263,7 @@ class OneSearch:
         self._model, self._rows = JudgedRows(names, min_samples, n_jobs, random_state or 0), plain_rows(X)
         self._found = self._model._search(self._rows, None)
         self._drawn = checked_draw(10_000, random_state, n_jobs)
-        self._labels: dict[float, np.ndarray] = {}
+        self._labels: dict[Any, np.ndarray] = {}
 
     @property
     def radius(self) -> np.ndarray:
@@ -279,8 +279,8 @@ class OneSearch:
                                  getattr(self._found, "squares", None))
         return sweep_table(eps, [m], labels, scores)
 
-    def model(self, eps: float) -> JudgedRows:
-        """The model at this eps, as an estimator that was fitted to the rows would be."""
+    def model(self, eps: float | str | Callable[[np.ndarray], float]) -> JudgedRows:
+        """The model at this eps, or this choice of one, as an estimator that was fitted to the rows would be."""
         self._model.eps = eps
         self._model._learn(self._rows, None, self._found, self._labels.get(eps))
         return self._model

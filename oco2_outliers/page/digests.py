@@ -219,7 +219,7 @@ def _shadings(rows: Rows, kept: pd.DataFrame, by: str, seen: Overview) -> tuple[
     if not names:
         return None, False
     axes, world = _axes(rows, kept, by, names)
-    units = tuple(seen.cells[name].to_numpy() for name in ("file", "day")) if seen.of_many else None
+    units = (seen.cells["file"].to_numpy(), seen.cells["day"].to_numpy()) if seen.of_many else None
     shades, unroll = Shadings(axes, world, units), first_view(kept, [])["unroll"]
     dated = [name for name in ("source", "time", "sounding_id") if name in rows.names] if units else []
     known, timed = {name: k for k, name in enumerate(seen.names)}, "time" in dated

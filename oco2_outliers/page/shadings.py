@@ -77,14 +77,14 @@ class Shadings:
         width = {axis.name: axis.n for axis in self.axes}
         for (a, b), counts in self.counts.items():
             counts += _counted(cells[a], cells[b], width[a], len(counts))
-        for (a, b), held in self.grouped.items():
+        for (a, b), held in self.grouped.items() if unit is not None else ():
             held.add(cells[a], cells[b], unit)
         if self.world is not None and self.on_map is not None:
             east, north = values["longitude"], values["latitude"]
             lon, lat = self.world[0].cells(np.where(east < unroll, east + 360, east)), self.world[1].cells(north)
             self.beyond["place"] += int((((lon < 0) | (lat < 0)) & np.isfinite(east + north)).sum())
             self.on_map += _counted(lon, lat, self.world[0].n, len(self.on_map))
-            if self.grouped_map is not None:
+            if self.grouped_map is not None and unit is not None:
                 self.grouped_map.add(lon, lat, unit)
 
 # %% ../../nbs/page/02b_shadings.ipynb #8c42bd4a

@@ -21,9 +21,9 @@ from ..isolation.choosing import eps_values, printable_eps, settings_of_preset
 from ..isolation.columns import Fate, column_fates, compared_columns, no_features, refuse_text, with_numbers
 from ..isolation.company import AUTO
 from ..isolation.contexts import Context, checked_context, leading_context, local_features
-from ..isolation.estimator import IsolatedSoundings
 from ..isolation.features import SCALES, FeatureMatrix, TooLarge, asked_columns, feature_matrix, final_fates
 from ..isolation.grouping import with_groups
+from ..isolation.judged_rows import JudgedRows, OneSearch
 from ..isolation.preparing import features_to_judge, refuse_undeclared, without_earlier_results
 from ..isolation.results import result_columns
 from ..isolation.tails import TailEps
@@ -175,7 +175,7 @@ def _not_judged(rows: pd.DataFrame, why: str) -> pd.DataFrame:
 
 # %% ../../nbs/runs/04_judging.ipynb #6110bf06
 def fitted_model(X: pd.DataFrame, eps: Any, min_samples: int | str, n_jobs: int | None = 1,
-                 random_state: int = 0) -> tuple[IsolatedSoundings, TailEps]:
+                 random_state: int = 0) -> tuple[JudgedRows, TailEps]:
     """The judged rows, and which eps was taken by which rule: for auto the one that `isolate` takes."""
     told = [TailEps(1.0, "every row has copies") if eps == "auto" else TailEps(eps, "as asked")]
 
@@ -183,8 +183,8 @@ def fitted_model(X: pd.DataFrame, eps: Any, min_samples: int | str, n_jobs: int 
         told[0] = printable_eps(radius, X.shape[1], min_samples)
         return told[0].eps
 
-    model = IsolatedSoundings(chosen if eps == "auto" else eps, min_samples, n_jobs, random_state=random_state)
-    return model.fit(X), told[0]
+    search = OneSearch(X, min_samples, n_jobs, random_state)
+    return search.model(chosen if eps == "auto" else eps), told[0]
 
 # %% ../../nbs/runs/04_judging.ipynb #9275e43d
 class Judged(NamedTuple):

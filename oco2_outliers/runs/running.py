@@ -38,8 +38,6 @@ from .fates import fates_of_run, notes_of_columns
 from .folder import Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
 from .plan import add_to_plan, read_described
-from .pooling import run_pooled
-from .referencing import run_referenced
 from .resuming import Site, run_items
 from .scaling import TOLD, find_scaling, look_again, scaling_in_words
 from .steps import clear_shelves
@@ -286,6 +284,10 @@ def _go(run: Run, site: Site, items: Sequence[Item], limit: float | None, notes:
     if not good:
         return scaling, n_bad
     if run.compared.scope in POOLED and scaling:  # else no file has a row, and there is no pool
+        # The compiler that they need takes half a second to load, which most runs and their workers do without.
+        from oco2_outliers.runs.pooling import run_pooled
+        from oco2_outliers.runs.referencing import run_referenced
+
         given = site, good, run.parameters, scaling, run.compared.scale_over
         return scaling, n_bad + (run_pooled(*given, limit, notes) if run.reference_rows is None else
                                  run_referenced(*given, run.reference_rows, notes))
