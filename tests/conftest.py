@@ -4,7 +4,9 @@ import functools
 import gc
 import itertools
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from pathlib import Path
 
@@ -55,6 +57,23 @@ def pytest_collection_finish():
     """Modules and tests stay until the end: looking through them again and again for garbage costs a twentieth."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind(tmp_path_factory):
+    """Temporary folders of notebooks, examples and servers lie in one, which goes when the tests end.
+
+    The user's own temporary folder grew by a hundred of them with each `make test`.
+    """
+    tmp_path_factory.getbasetemp()  # pytest's own folders stay where they are: those of failed tests are to be seen
+    place, before = Path(tempfile.mkdtemp(prefix="tests-")), tempfile.gettempdir()
+    place.chmod(0o755)  # some servers run as another user
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(place))
+        patch.setattr(tempfile, "tempdir", str(place))
+        yield
+    assert tempfile.gettempdir() == before
+    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,8 @@ def cores() -> int:
 @contextlib.contextmanager
 def running_nursery(modules: list[str]) -> Iterator[None]:
     """A nursery, and a kernel of the name `KERNEL` that Jupyter finds."""
-    with tempfile.TemporaryDirectory(prefix="nursery-") as place:
+    with (tempfile.TemporaryDirectory(prefix="nursery-") as place,
+          tempfile.TemporaryDirectory(prefix="pages-", ignore_cleanup_errors=True) as left):  # what notebooks leave
         door, spec = str(Path(place) / "door"), Path(place) / "kernels" / KERNEL / "kernel.json"
         spec.parent.mkdir(parents=True)
         command = [sys.executable, str(Path(__file__).resolve())]
@@ -120,7 +121,7 @@ def running_nursery(modules: list[str]) -> Iterator[None]:
         before = os.environ.get("JUPYTER_PATH")
         os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [place, before]))
         process = subprocess.Popen([*command, "nursery", door, *modules], stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE)
+                                   stdout=subprocess.PIPE, env=os.environ | {"TMPDIR": left})
         try:
             if process.stdout.readline() != b"ready\n":
                 raise OSError("the process that kernels are copied from did not start")

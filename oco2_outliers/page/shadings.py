@@ -77,8 +77,9 @@ class Shadings:
         width = {axis.name: axis.n for axis in self.axes}
         for (a, b), counts in self.counts.items():
             counts += _counted(cells[a], cells[b], width[a], len(counts))
-        for (a, b), held in self.grouped.items() if unit is not None else ():
-            held.add(cells[a], cells[b], unit)
+        if unit is not None:
+            for (a, b), held in self.grouped.items():
+                held.add(cells[a], cells[b], unit)
         if self.world is not None and self.on_map is not None:
             east, north = values["longitude"], values["latitude"]
             lon, lat = self.world[0].cells(np.where(east < unroll, east + 360, east)), self.world[1].cells(north)
