@@ -1,5 +1,6 @@
 """A pool that is searched on a real cluster: a worker, the scheduler or the coordinator dies, and the bytes stay."""
 
+import contextlib
 import os
 import random
 import subprocess
@@ -65,9 +66,10 @@ def test_the_same_bytes_whoever_dies_at_any_moment(days, in_memory, tmp_path, fe
     moments, in_the_middle = random.Random(victim), 0
     (tmp_path / "warm").mkdir()
     with Cluster(tmp_path / "warm", 2) as cluster:
-        started = time.monotonic()
-        map_files(days, "isolate", out=tmp_path / "once", client=cluster.address, **ASKED)
-        lasts = time.monotonic() - started
+        for name in ("first", "second"):  # the first loads compiled code, which the next runs find in the page cache
+            started = time.monotonic()
+            map_files(days, "isolate", out=tmp_path / name, client=cluster.address, **ASKED)
+            lasts = time.monotonic() - started
     for n in range(int(os.environ.get("OCO2_KILLS", "5"))):
         place, out = tmp_path / f"cluster-{n}", tmp_path / f"out-{n}"
         place.mkdir()
@@ -77,18 +79,20 @@ def test_the_same_bytes_whoever_dies_at_any_moment(days, in_memory, tmp_path, fe
             else:
                 process = cluster.scheduler if victim == "scheduler" else cluster.workers[0]
 
-            def kill(process=process):
+            goes_on = []
+
+            def kill(process=process, out=out, goes_on=goes_on):
                 time.sleep(moments.uniform(0.1, 1.0) * (lasts + 2 * (victim == "coordinator")))
+                goes_on.append(not (out / "manifest.jsonl").exists() or (out / "pool").exists())
                 process.kill()
 
             with meanwhile(kill):
                 if victim == "coordinator":
-                    in_the_middle += process.wait() != 0
+                    process.wait()
                 else:
-                    try:
+                    with contextlib.suppress(ConnectionError):
                         map_files(days, "isolate", out=out, client=cluster.address, **ASKED)
-                    except ConnectionError:
-                        in_the_middle += 1
+            in_the_middle += goes_on == [True]
             if victim != "scheduler":
                 map_files(days, "isolate", out=out, client=cluster.address, **ASKED)
         if victim == "scheduler":
@@ -96,4 +100,4 @@ def test_the_same_bytes_whoever_dies_at_any_moment(days, in_memory, tmp_path, fe
             with Cluster(tmp_path / f"next-{n}", 2) as cluster:
                 map_files(days, "isolate", out=out, client=cluster.address, **ASKED)
         assert parts_by_name(out) == in_memory
-    print(f"{victim}: {in_the_middle} runs ended in the middle, and went on to the same bytes")
+    print(f"{victim}: killed {in_the_middle} times in the middle of a run, and always the same bytes")
