@@ -92,7 +92,7 @@ def _catalogue(code: str) -> Catalogue:
     return Catalogue(**{**told, "singular": tuple(told["singular"])})
 
 # %% ../../nbs/ground/10a_languages.ipynb #ad8874d8
-_MOST_PARTS, _LONGEST = 12, 200
+_MOST_PARTS, _LONGEST, _NO_REASON = 12, 200, 2_000
 
 
 class Templates:
@@ -127,7 +127,8 @@ class Templates:
 
     def _whole(self, text: str, part: str) -> str | None:
         """The translation of a text that one template fits."""
-        for template, found in self._templates[part]:
+        too_long = part == "reasons" and len(text) > _NO_REASON  # templates go through a text again and again
+        for template, found in () if too_long else self._templates[part]:
             if match := template.pattern.fullmatch(text):
                 told = self._put(template, found, match.groups(), part)
                 if told is not None:
