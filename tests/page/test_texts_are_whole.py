@@ -29,10 +29,14 @@ def cut(window):
     return {text for text, left, right, wide in drawn if left < -1.5 or right > wide + 1.5}
 
 
+@pytest.fixture(scope="module")
+def judged():
+    return judge(simulate_series(days=30, faults=FAULTS, random_state=3).drop(columns="fault"), "energy", "3 h")
+
+
 @pytest.mark.parametrize("width", [1300, 400])
-def test_dates_of_a_series(tab, tmp_path, width):
-    readings = simulate_series(days=30, faults=FAULTS, random_state=3).drop(columns="fault")
-    window = tab(explore(judge(readings, "energy", "3 h"), tmp_path / "page.html").path, width, 900)
+def test_dates_of_a_series(tab, tmp_path, width, judged):
+    window = tab(explore(judged, tmp_path / "page.html").path, width, 900)
     window.run(LISTEN)
     for move in ("+", "›", "›", "−", "all"):  # any tick may be the last
         window.run(f"[...document.querySelectorAll('button')].find((b) => b.textContent === '{move}').click()")
