@@ -257,6 +257,18 @@ def _check_alive(client: Any) -> None:
     if client.status != "running":
         raise _lost(client)
 
+
+@contextlib.contextmanager
+def _asking_scheduler(client: Any) -> Iterator[None]:
+    """Say so where the scheduler is gone by now: between two looks at files nobody hears of its end."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - a scheduler that went away has many names
+        if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+            raise _lost(client) from None
+        _check_alive(client)
+        raise
+
 # %% ../../nbs/runs/09_workers.ipynb #3c1cecd5
 class _Submitted:
     """Items under way on a cluster."""
@@ -305,7 +317,8 @@ class _Submitted:
 def on_cluster(client: Any, work: Callable, items: Sequence[Item]) -> Iterator[dict]:
     """On the workers of a Dask cluster."""
     try:
-        client.wait_for_workers(1, timeout=60)
+        with _asking_scheduler(client):
+            client.wait_for_workers(1, timeout=60)
     except TimeoutError:
         raise InputError("the cluster has no worker; start some with: dask worker ADDRESS") from None
     submitted = _Submitted(client, work, items)
@@ -350,7 +363,8 @@ def room_of(execute: Callable) -> Room:
     if isinstance(execute, Processes):
         return Room(execute.n)
     if isinstance(execute, functools.partial) and execute.func is on_cluster:
-        workers = execute.args[0].scheduler_info()["workers"].values()
+        with _asking_scheduler(execute.args[0]):
+            workers = execute.args[0].scheduler_info()["workers"].values()
         shares = [one["memory_limit"] / max(1, one["nthreads"]) for one in workers if one.get("memory_limit")]
         return Room(max(1, sum(one["nthreads"] for one in workers)), 0.6 * min(shares) if shares else None, True)
     return Room(1)
