@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import os
 import re
 import signal
@@ -281,3 +282,22 @@ def test_without_dask_the_error_says_what_to_install(days, tmp_path, monkeypatch
     assert main(["run", "isolate", str(days), "--out", str(tmp_path / "out"), "--dask", "tcp://127.0.0.1:8786"]) == 2
     assert 'pip install "oco2_outliers[scale]"' in capsys.readouterr().err
     assert main(["run", "isolate", str(days), "--out", str(tmp_path / "out")]) == 0
+
+
+class GoneScheduler:
+    """Stands for a client whose scheduler is gone: a real one is missed after 15 seconds, in `test_pooled_kills`."""
+
+    status, scheduler = "connecting", None
+
+    def wait_for_workers(self, n, timeout):
+        raise OSError("Timed out trying to connect to tcp://127.0.0.1:8786 after 15 s")
+
+    def scheduler_info(self):
+        return self.wait_for_workers(1, 60)
+
+
+def test_a_scheduler_that_went_between_two_looks_is_told_in_one_line():
+    with pytest.raises(ConnectionError, match="the Dask scheduler at its address is gone. What is done is safe"):
+        list(workers.on_cluster(GoneScheduler(), len, []))
+    with pytest.raises(ConnectionError, match="is gone"):
+        workers.room_of(functools.partial(workers.on_cluster, GoneScheduler()))
