@@ -26,6 +26,7 @@ import pandas as pd
 
 from benchmarks.bench_dbscan import oco_like
 from benchmarks.harness import ROOT, machine, measure, table
+from oco2_outliers.ground.words import counted
 from oco2_outliers.scale import map_files
 
 PACKAGES = ("oco2_outliers", "dask", "distributed", "pyarrow", "pandas", "numba")
@@ -195,7 +196,7 @@ def draw(kept: list[tuple[int, str]], to: Path) -> None:
 def mission(rows: int, cpu: float, workers: tuple[int, ...] = (1, 10, 100)) -> str:
     """What the whole mission would take at the measured rate."""
     per_row = cpu / rows
-    told = ", ".join(f"{n} workers {MISSION * per_row / n / 3600:,.1f} h" for n in workers)
+    told = ", ".join(f"{counted(n, 'worker')} {MISSION * per_row / n / 3600:,.1f} h" for n in workers)
     return (f"seconds = rows x {per_row * 1e6:.1f} µs / workers, so for {MISSION:,} rows: {told}. This takes the cost "
             "of a row for constant, and disk and network for no limit.")
 

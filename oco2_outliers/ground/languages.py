@@ -127,8 +127,9 @@ class Templates:
 
     def _whole(self, text: str, part: str) -> str | None:
         """The translation of a text that one template fits."""
-        too_long = part == "reasons" and len(text) > _NO_REASON  # templates go through a text again and again
-        for template, found in () if too_long else self._templates[part]:
+        if part == "reasons" and len(text) > _NO_REASON:  # templates go through a text again and again
+            return None
+        for template, found in self._templates[part]:
             if match := template.pattern.fullmatch(text):
                 told = self._put(template, found, match.groups(), part)
                 if told is not None:

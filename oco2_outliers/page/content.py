@@ -327,7 +327,7 @@ def content_of(result: Any, options: Options) -> tuple[Source, Content]:
         columns = [each | {"label": each["label"].replace("ordinary tile", f"ordinary {source.tiles.row}")}
                    for each in columns]
     meta = {"n": len(table), **verdict, "columns": columns, "view": view, **extras, "left_out": left_out}
-    if meta["digest"] and source.digest is not None:
+    if source.digest is not None:
         meta["digest"]["floor"] = _floor(source, meta)
         meta["digest"]["ranked"] = source.digest.by == ("ratio" if meta.get("by_factor") else "score")
     if source.tiles is None:

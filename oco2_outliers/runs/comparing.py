@@ -65,8 +65,8 @@ def compared_in_words(scope: str, scale_over: str, scale: str) -> str:
             "reference": "the rows of all files"}
     whose = {"file": "the file", "orbit": "the pass", "run": "the run"}
     alike = {("file", "file"): ", as isolate does with one file", ("all", "run"): ", as isolate does with several"}
-    said = compared_text(whom[scope], whose[scale_over], scale) + alike.get((scope, scale_over), "")
-    return said.replace("with each other", "with a reference drawn from them") if scope == "reference" else said
+    with_what = "a reference drawn from them" if scope == "reference" else "each other"
+    return compared_text(whom[scope], whose[scale_over], scale, with_what) + alike.get((scope, scale_over), "")
 
 # %% ../../nbs/runs/04a_comparing.ipynb #8436088f
 def _values_of(lines: Iterable[Mapping], name: str) -> list[float]:

@@ -17,7 +17,7 @@ from ..isolation.new_rows import NewRows, bounds_of_box
 from ..isolation.reasons import reason_of
 from ..isolation.tree import RowTree
 from .pooled_labels import labels_of_block
-from .pooled_rows import Block, Rows, numbers_on, tree_on
+from .pooled_rows import Block, Rows, node_boxes_on, numbers_on, tree_on
 from .resuming import Site
 from .steps import Shelf, Step, run_step
 
@@ -42,6 +42,8 @@ class _Best:
     def ask_nearest(self, rows: np.ndarray, asked: NewRows, tree: RowTree, numbers: np.ndarray) -> None:
         """Ask the core rows of a block, with these numbers in the run as its tree has them, which is nearest."""
         square, gathered = asked.nearest(np.ascontiguousarray(self.X[rows]), within=self.square[rows])
+        if (gathered < 0).all():
+            return
         place = np.empty(tree.n, np.int64)
         place[tree.order] = np.arange(tree.n)
         rows, square, place = rows[gathered >= 0], square[gathered >= 0], place[gathered[gathered >= 0]]
@@ -93,7 +95,7 @@ def _explained(shelf: Shelf, number: int, X: np.ndarray, eps: float, names: Sequ
         core2 = np.where(np.asarray(shelf.get(f"core2/{other}")) <= eps * eps, 0.0, np.inf)
         if np.isfinite(core2).any():
             tree = tree_on(shelf, other)
-            asked = NewRows.of_tree(tree, core2, threads, shelf.get(f"tree/{other}-boxes"))
+            asked = NewRows.of_tree(tree, core2, threads, node_boxes_on(shelf, other))
             if len(nearer):
                 best.ask_nearest(nearer, asked, tree, numbers_on(shelf, other))
             if len(moved):

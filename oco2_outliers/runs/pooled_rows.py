@@ -157,6 +157,11 @@ def numbers_on(shelf: Shelf, number: int) -> np.ndarray:
     """Numbers in the run of the rows of a block, in the order of its tree."""
     return shelf.get(f"tree/{number}-number")
 
+# %% ../../nbs/runs/12b_pooled_rows.ipynb #e36e1422
+def node_boxes_on(shelf: Shelf, number: int) -> np.ndarray:
+    """The boxes of all nodes of the tree of a block, in the coordinates of its rows."""
+    return shelf.get(f"tree/{number}-boxes")
+
 # %% ../../nbs/runs/12b_pooled_rows.ipynb #78969599
 class Rows(NamedTuple):
     """What the coordinator knows of the rows: where files begin, their batches, and the blocks."""

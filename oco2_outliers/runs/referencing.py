@@ -30,7 +30,7 @@ from ..isolation.squares import exact_root, squared_distance
 from ..isolation.tails import TailEps
 from ..isolation.tree import RowTree, row_tree
 from .pooled_results import Found
-from .pooled_rows import keep_frame, keep_tree, tree_on
+from .pooled_rows import keep_frame, keep_tree, node_boxes_on, tree_on
 from .pooling import PoolTask, group_of, job_of
 from .resuming import Site, missing_items, run_items
 from .steps import Shelf, Step, clear_shelves, run_step, shelf_of
@@ -107,31 +107,31 @@ def fit_reference(X: np.ndarray, numbers: np.ndarray, min_samples: int | str, ep
     fitted = np.sort(np.argsort(numbers, kind="stable")[:DRAWN_ROWS]) if few else np.arange(len(X))
     search, own2 = company_search(X[fitted], m, threads)[0], radii2_without(X[fitted], m, threads)
     core2 = search.core2(m)
-    radii2 = NewRows(X[fitted], core2, threads).nearest(X)[0] if few else own2.copy()
+    radii2 = NewRows(X[fitted], core2, threads).nearest(X)[0] if few else np.empty(len(X))
     radii2[fitted] = own2
     chosen = printable_eps(exact_root(radii2), X.shape[1], min_samples) if eps == "auto" else TailEps(eps, "as asked")
     return fitted, Reference(X[fitted], core2, own2, search.labels([chosen.eps], m)[0], chosen, m)
 
 # %% ../../nbs/runs/13a_referencing.ipynb #37418497
-def _asked(reference: Reference, core2: np.ndarray, tree: RowTree | None, threads: int) -> NewRows:
-    """Questions to the reference, with these core distances; in few columns by the tree that was kept."""
-    if tree is None or reference.X.shape[1] > FEW_COLUMNS:
+def _asked(reference: Reference, core2: np.ndarray, kept: tuple[RowTree, np.ndarray] | None, threads: int) -> NewRows:
+    """Questions to the reference, with these core distances; by its tree and boxes, where they were kept."""
+    if kept is None:
         return NewRows(reference.X, core2, threads)
-    return NewRows.of_tree(tree, core2[tree.order], threads)
+    return NewRows.of_tree(kept[0], core2[kept[0].order], threads, kept[1])
 
 
-def judge_rows(reference: Reference, X: np.ndarray, own: tuple[np.ndarray, np.ndarray], tree: RowTree | None = None,
-               threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Squared radius and cluster of each row."""
+def judge_rows(reference: Reference, X: np.ndarray, own: tuple[np.ndarray, np.ndarray],
+               kept: tuple[RowTree, np.ndarray] | None = None, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Squared radius and cluster of each row; `kept` are the tree of the reference and its boxes."""
     at, which = own
     eps2 = reference.eps.eps**2
-    radius2 = _asked(reference, reference.core2, tree, threads).nearest(X)[0]
+    radius2 = _asked(reference, reference.core2, kept, threads).nearest(X)[0]
     radius2[at] = reference.own2[which]
     cluster = np.where(radius2 <= eps2, 0, -1).astype(np.int32)
     near = np.flatnonzero(cluster == 0)
     if len(near) and reference.label.max() > 0:  # else there is one cluster
         core = np.where(reference.core2 <= eps2, 0.0, np.inf)
-        where = _asked(reference, core, tree, threads).nearest(X[near], within=eps2)[1]
+        where = _asked(reference, core, kept, threads).nearest(X[near], within=eps2)[1]
         cluster[near] = reference.label[where]
     return radius2, cluster
 
@@ -192,8 +192,8 @@ class _TaskByReference(PoolTask):
         rows, own = np.ascontiguousarray(X.to_numpy(np.float64)), np.flatnonzero(which >= 0)
         if not len(rows):
             return Found(np.empty(0), np.empty(0, np.int32), pd.DataFrame(columns=_TOLD))
-        tree = tree_on(self.shelf, 0) if rows.shape[1] <= FEW_COLUMNS else None
-        radius2, cluster = judge_rows(reference, rows, (own, which[own]), tree, self.threads)
+        kept = (tree_on(self.shelf, 0), node_boxes_on(self.shelf, 0)) if rows.shape[1] <= FEW_COLUMNS else None
+        radius2, cluster = judge_rows(reference, rows, (own, which[own]), kept, self.threads)
         odd = np.flatnonzero(cluster == -1)
         why = why_isolated(reference, rows[odd], which[odd], self.scaling["features"], self.unit_scale())
         return Found(exact_root(radius2), cluster, why)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from oco2_outliers.ground.errors import InputError
+from oco2_outliers.runs.steps import Shelf
 from oco2_outliers.soundings import read_soundings, simulate_granule, to_parquet, write_lite
 
 
@@ -88,6 +91,32 @@ def small_table(n=60, seed=0):
 def parts_by_name(out):
     """Bytes of the part of each input."""
     return {line["name"]: Path(out, "parts", f"{line['key']}.parquet").read_bytes() for line in lines_of(out)}
+
+
+def stopped_by_a_full_disk(run, most, times=None):
+    """Run until it ends, on a disk that is full after so many arrays of a shelf; how often it was stopped.
+
+    Every attempt does some more. After so many `times` there is room for all.
+    """
+    stopped, put, kept = 0, Shelf.put, []
+
+    def failing(self, name, array):
+        kept.append(name)
+        if len(kept) > most:
+            raise OSError(28, "No space left on device")
+        put(self, name, array)
+
+    while True:
+        kept.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            if times is None or stopped < times:
+                patch.setattr(Shelf, "put", failing)
+            try:
+                run()
+                return stopped
+            except (OSError, InputError) as error:
+                assert "No space left" in str(error)
+                stopped += 1
 
 
 @contextlib.contextmanager

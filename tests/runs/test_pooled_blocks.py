@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from many_files import stopped_by_a_full_disk
 
 from oco2_outliers.dbscan import IsolatedSoundings
 from oco2_outliers.ground.addresses import list_files
@@ -117,28 +118,10 @@ def test_a_run_in_blocks_writes_the_parts_of_memory(days, tmp_path):
     assert not (tmp_path / "blocks" / "pool").exists()
 
 
-def test_a_run_in_blocks_goes_on_where_it_was_stopped(days, tmp_path, monkeypatch):
+def test_a_run_in_blocks_goes_on_where_it_was_stopped(days, tmp_path):
     asked = {"scope": "all", "parameters": {"min_samples": 5}, "memory_limit": 1_000_000}
     map_files(days, "isolate", out=tmp_path / "whole", **asked)
-    stopped, put, calls = 0, Shelf.put, []
-
-    def failing(self, name, array):
-        calls.append(name)
-        if len(calls) > 25:
-            raise OSError(28, "No space left on device")
-        put(self, name, array)
-
-    while True:  # every attempt does some more, and then the disk is full
-        calls.clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(Shelf, "put", failing)
-            try:
-                map_files(days, "isolate", out=tmp_path / "stopped", **asked)
-            except (OSError, InputError) as error:
-                assert "No space left" in str(error)
-                stopped += 1
-                continue
-        break
+    stopped = stopped_by_a_full_disk(lambda: map_files(days, "isolate", out=tmp_path / "stopped", **asked), 25)
     assert stopped > 3 and parts_of(tmp_path / "whole") == parts_of(tmp_path / "stopped")
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layout import ROOT
-from many_files import lines_of, meanwhile, parts, parts_by_name, wait_for
+from many_files import lines_of, meanwhile, parts, parts_by_name, stopped_by_a_full_disk, wait_for
 
 from oco2_outliers.cli import main
 from oco2_outliers.ground.errors import InputError
@@ -206,27 +206,8 @@ def test_incomplete_rows_are_left_out_and_counted(tmp_path):
     assert (result.manifest["dropped"] > 0).all()
 
 
-def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(days, here, tmp_path, monkeypatch):
-    stopped, put, calls = 0, Shelf.put, []
-
-    def failing(self, name, array):
-        calls.append(name)
-        if len(calls) > 7:
-            raise OSError(28, "No space left on device")
-        put(self, name, array)
-
-    while True:  # every attempt does some more, and then the disk is full
-        calls.clear()
-        with monkeypatch.context() as patch:
-            if stopped < 6:
-                patch.setattr(Shelf, "put", failing)
-            try:
-                map_files(days, "isolate", out=tmp_path / "out", **ASKED)
-            except OSError as error:
-                assert "No space left" in str(error)
-                stopped += 1
-                continue
-        break
+def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(days, here, tmp_path):
+    stopped = stopped_by_a_full_disk(lambda: map_files(days, "isolate", out=tmp_path / "out", **ASKED), 7, times=6)
     assert stopped == 6 and parts(tmp_path / "out") == parts(here[0])
     assert map_files(days, "isolate", out=tmp_path / "out", **ASKED).n_done == 0
 
