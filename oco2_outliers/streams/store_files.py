@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,9 +155,21 @@ def _make_tables(base: sqlite3.Connection, about: Mapping[str, str]) -> None:
         raise
 
 
+def _switched_to_log(base: sqlite3.Connection) -> str:
+    """How a file keeps its log now. Here SQLite waits for nobody, so we do, and not all for the same time."""
+    end = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            return base.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(random.uniform(0.005, 0.02))
+
+
 def _keep_log(base: sqlite3.Connection, name: str) -> None:
     """Have a file keep a write-ahead log."""
-    (mode,) = base.execute("PRAGMA journal_mode = WAL").fetchone()
+    mode = _switched_to_log(base)
     if mode != "wal":
         raise InputError(f"{name}: no write-ahead log can be kept there ({printable(mode)}); put the store on a disk "
                          "of this machine")

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -403,6 +404,20 @@ def test_workers_that_start_at_once_make_one_store(tmp_path):
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
     with open_store(tmp_path / "r.db") as store:
         assert store.partitions()["epoch"].tolist() == [2, 2] and store.about["topic"] == "sewers"
+
+
+def test_a_worker_waits_for_another_that_has_just_opened_the_store(tmp_path):
+    """SQLite waits for others nearly everywhere, but not where a file gets its write-ahead log."""
+    open_store(tmp_path / "r.db", ABOUT).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "r.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM about").fetchone()
+        ended = threading.Timer(0.3, other.execute, ["COMMIT"])
+        ended.start()
+        with open_store(tmp_path / "r.db", ABOUT) as store:
+            assert store.claim("0", "worker") == 1
+        ended.join()
 
 
 # ---------------------------------------------------------------- a disk that is full
