@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits
 
 from ..ground.errors import InputError, one_line, printable
 from ..ground.files import whole_file
+from ..ground.threads import one_thread
 
 # %% auto #0
 __all__ = []
@@ -60,7 +60,7 @@ class PixelAxes:
         p = max(1, min(p, len(rows) - 1, rows.shape[1]))
         solver = "randomized" if min(rows.shape) > 10 * p else "full"
         # On one thread sums come in one order; one picture spreads over 0 degrees of freedom.
-        with threadpool_limits(1), np.errstate(invalid="ignore"):
+        with one_thread(), np.errstate(invalid="ignore"):
             found = PCA(p, svd_solver=solver, random_state=0).fit(rows.astype(np.float32) / 255)
         axes = np.nan_to_num(found.components_)  # equal pictures have no direction
         return cls(size, _rounded(255 * found.mean_.astype(np.float64), 2**8), _rounded(axes, 2**24))
@@ -70,7 +70,7 @@ class PixelAxes:
         rows = _rows_of(pictures, self.size)
         found = np.empty((len(rows), len(self.axes)), np.float32)
         axes = self.axes.T.astype(np.float64)
-        with threadpool_limits(1):
+        with one_thread():
             for begin in range(0, len(rows), 1024):
                 found[begin : begin + 1024] = (rows[begin : begin + 1024] - self.middle.astype(np.float64)) @ axes / 255
         return found

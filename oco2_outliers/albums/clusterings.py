@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.metrics import silhouette_samples
-from threadpoolctl import threadpool_limits
 
 from ..ground.errors import InputError, one_line, printable
 from ..ground.files import whole_file
 from ..ground.names import safe_name
 from ..ground.numbers import real_number, shown, whole_number
+from ..ground.threads import one_thread
 from ..ground.words import counted
 from ..maps.vectors import names_of, neighbours, table_of, vectors_of
 
@@ -83,7 +83,7 @@ def silhouettes_of(X: np.ndarray, labels: np.ndarray) -> np.ndarray:
     found, members = np.full(len(X), np.nan), labels >= 0
     n_groups = len(np.unique(labels[members]))
     if 2 <= n_groups < members.sum():
-        with threadpool_limits(1):
+        with one_thread():
             found[members] = silhouette_samples(X[members], labels[members])
     return found
 

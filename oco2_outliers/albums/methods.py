@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering, KMeans
 from sklearn.metrics import silhouette_score
-from threadpoolctl import threadpool_limits
 
 from .clusterings import Clustering, Fitted, clustering_of
 from ..ground.errors import InputError
 from ..ground.numbers import shown, whole_number
+from ..ground.threads import one_thread
 from ..ground.words import counted
 from ..ground.work import count_threads
 from ..maps.principal import principal_axes
@@ -69,7 +69,7 @@ def _chosen_k(rows: np.ndarray, k: int | None, labels_for: Callable[[int], np.nd
 # %% ../../nbs/albums/35_methods.ipynb #a4fca496
 def _means(rows: np.ndarray, k: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Labels and centres of k-means."""
-    with threadpool_limits(1):  # sums come in one order
+    with one_thread():  # sums come in one order
         found = KMeans(k, random_state=seed, n_init=10).fit(rows)
     return found.labels_.astype(np.int64), found.cluster_centers_
 
@@ -178,7 +178,7 @@ def by_advanced(rows: np.ndarray, asked: Asked) -> Fitted:
     if not cores:
         return by_kmeans(rows, asked)._replace(notes=["the runs agree on no core: k-means alone"])
     middles = np.stack([rows[core].mean(axis=0) for core in cores])
-    with threadpool_limits(1):
+    with one_thread():
         found = KMeans(len(cores), init=middles, n_init=1, random_state=asked.seed).fit(rows)
     eps = float(np.median(neighbours(found.cluster_centers_, k=1)[1])) if len(cores) > 1 else 1.0
     joined = DBSCAN(eps=eps or 1.0, min_samples=1).fit_predict(found.cluster_centers_)

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits
 
 from .layers import Layer, run_layers, shapes_of, weight_shapes, weights_of_layer
 from ..ground.errors import InputError
 from ..ground.numbers import shown, whole_number
+from ..ground.threads import one_thread
 
 # %% auto #0
 __all__ = ['AutoEncoder', 'StridedAutoEncoder', 'SimpleConvAutoEncoder', 'SimpleAutoEncoder', 'VarAutoEncoder',
@@ -122,7 +122,7 @@ def as_planes(pictures: np.ndarray) -> np.ndarray:
 # %% ../../nbs/albums/07_nets.ipynb #7b6c6062
 def _in_batches(rows: np.ndarray, layers: list[Layer], weights: dict[str, np.ndarray]) -> np.ndarray:
     """Rows through some layers, a few at a time; on one thread, so that sums come in one order."""
-    with threadpool_limits(1):
+    with one_thread():
         return np.concatenate([run_layers(rows[at : at + _BATCH], layers, weights)
                                for at in range(0, len(rows), _BATCH)])
 

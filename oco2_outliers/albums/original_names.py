@@ -17,11 +17,11 @@ import pandas as pd
 from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering, KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
 
 from .clusterings import Fitted, clustering_of, load_clustering
 from ..ground.errors import InputError, one_line
 from ..ground.names import safe_name
+from ..ground.threads import one_thread
 from ..ground.words import counted
 from ..maps.recipes import library
 
@@ -183,7 +183,7 @@ class SavedClustering(OriginalClustering):
 # %% ../../nbs/albums/92_original_names.ipynb #7beb003f
 def on_one_thread(fitter: Any, rows: np.ndarray) -> Any:
     """Fit with sums in one order, so that two runs give the same."""
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_jobs value")  # UMAP says that a seed means one thread
         return fitter.fit(rows)
 
@@ -289,7 +289,7 @@ class ClassicalClustering(OnDirections):
         if made.perplexity >= len(self.pca_reduction):
             raise InputError(f"TSNE of the configuration: perplexity {made.perplexity:g} is too large for "
                              f"{counted(len(self.pca_reduction), 'picture')}")
-        with threadpool_limits(1):
+        with one_thread():
             self.tsne_embedding = np.asarray(made.fit_transform(self.pca_reduction), np.float64)
         labels = self.clustering.labels
         self._keep(labels, self.tsne_embedding, "centre", means_of(self._given(), labels), {"map": "tsne"})

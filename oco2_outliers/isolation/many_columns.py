@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ground.compiling import compiled
+from ..ground.threads import one_thread
 from .blocks import square_of_rows
 from .compiling import in_threads, row_slices
 from .copies import copies_of, core2_of, nearest_members, radii2_of, worth_grouping
@@ -17,7 +18,7 @@ from .joining import wide_labels
 from .prefixes import Frame, Given, as_compared, frame_of_many, lengths_of, wide_rows
 from .shortlists import exact_squares, replace_root, sort_pairs
 from .tree import LEAF
-from .wide import nearest_among, nearest_of_new, one_product_thread
+from .wide import nearest_among, nearest_of_new
 
 # %% auto #0
 __all__ = []
@@ -105,7 +106,7 @@ class Fitted:
         if core2 is not None:  # of equal rows the least value counts
             np.minimum.at(self._core2, self.copies.group, core2)
         self._lengths = lengths_for(self._X, metric)
-        with one_product_thread():
+        with one_thread():
             frame = frame_of_many(self._X, self._lengths, threads)
             self.rows = wide_rows(self._X, self._lengths, frame, threads)
 
@@ -124,7 +125,7 @@ class Fitted:
         return nearest_of_few(new, lengths, self._X, self._lengths, k, self._core2, self._threads)
 
     def _in_blocks(self, new, lengths, k, within):
-        with one_product_thread():
+        with one_thread():
             asked = wide_rows(new, lengths, self.rows.frame, self._threads)
             return nearest_of_new(asked, self.rows, k, self._core2, within, self._threads)
 
@@ -141,7 +142,7 @@ class ManyColumns:
         self._fitted = Fitted(X, metric=metric, threads=threads)
         self._copies, self._rows = self._fitted.copies, self._fitted.rows
         within = np.inf if eps is None else max(eps) * max(eps)
-        with one_product_thread():
+        with one_thread():
             self._index, self._squares = nearest_among(self._rows, min(m, self._rows.n), within, threads=threads)
 
     def nearest(self) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +166,7 @@ class ManyColumns:
 
     def labels(self, eps: Sequence[float], m: int) -> list[np.ndarray]:
         """Labels at every eps."""
-        with one_product_thread():
+        with one_thread():
             core2 = core2_of(self._index, self._squares, self._copies.counts, m)
             of_groups = wide_labels(self._rows, self._index, self._squares, core2, eps)
         return [labels[self._copies.group] for labels in of_groups]

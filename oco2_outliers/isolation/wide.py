@@ -5,12 +5,7 @@
 # %% ../../nbs/isolation/12d_wide.ipynb #4cc03dbf
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Lock
-
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..ground.compiling import compiled
 from .blocks import Meeting, offer_few
@@ -96,28 +91,6 @@ def _glances(pairs, r, rows, lists, core2, apart, narrow, crowded):
 def rounds(n_blocks: int) -> range:
     """Numbers r of the rounds in which all pairs of so many blocks meet once."""
     return range(1, 1 << (n_blocks - 1).bit_length())
-
-# %% ../../nbs/isolation/12d_wide.ipynb #7daa5c66
-_callers: list[threadpool_limits] = []
-_calling = Lock()
-_inside = 0
-
-
-@contextmanager
-def one_product_thread() -> Iterator[None]:
-    """Inside a `with` block matrix products run on one thread."""
-    global _inside
-    with _calling:
-        if _inside == 0:
-            _callers.append(threadpool_limits(1, user_api="blas"))
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _calling:
-            _inside -= 1
-            if _inside == 0:
-                _callers.pop().restore_original_limits()
 
 # %% ../../nbs/isolation/12d_wide.ipynb #d5bd03a8
 def _meet(meeting: Meeting, a: tuple[int, int], b: tuple[int, int], of_a: int, of_b: int) -> None:

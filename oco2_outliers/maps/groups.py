@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.metrics import adjusted_rand_score
-from threadpoolctl import threadpool_limits
 
 from ..ground.errors import InputError
 from ..ground.figures import finite_values
 from ..ground.numbers import whole_number
+from ..ground.threads import one_thread
 from ..ground.words import counted
 from .principal import principal_axes
 from .recipes import is_there, library
@@ -49,7 +49,7 @@ def _kmeans(rows: np.ndarray, ks: Sequence[int], random_state: int | None) -> tu
         used = min(k, distinct)
         if used < k:
             notes.append(f"{k} clusters asked for, but there are only {counted(distinct, 'distinct row')}: {used} made")
-        with threadpool_limits(1):  # sums come in one order
+        with one_thread():  # sums come in one order
             found[f"{k}_clusters"] = KMeans(used, random_state=random_state, n_init="auto").fit_predict(rows)
     return pd.DataFrame(found), notes
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from ..ground.threads import one_thread
 
 # %% auto #0
 __all__ = []
@@ -22,14 +23,14 @@ class Principal(NamedTuple):
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """Coordinates (n, p) of rows."""
-        with threadpool_limits(1):
+        with one_thread():
             return (rows - self.middle) @ self.axes
 
 
 def principal_axes(rows: np.ndarray, p: int) -> Principal:
     """The p directions along which rows spread most; fewer where the rows have no more columns."""
     middle = rows.mean(axis=0)
-    with threadpool_limits(1):
+    with one_thread():
         covariance = sum((part.T @ part for part in (rows[i : i + 5000] - middle for i in range(0, len(rows), 5000))),
                          start=np.zeros((rows.shape[1],) * 2))
         axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :p]

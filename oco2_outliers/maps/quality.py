@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
-from threadpoolctl import threadpool_limits
 
 from ..ground.errors import InputError
 from ..ground.figures import finite_values
 from ..ground.numbers import whole_number
+from ..ground.threads import one_thread
 from ..ground.words import counted
 from .recipes import pca_map
 from .vectors import directions, neighbours, vectors_of
@@ -43,7 +43,7 @@ def _ranks(truth: _Truth, shown: np.ndarray) -> np.ndarray:
     """The place of each shown tile in the order of true distances from the asked one; 1 is the nearest."""
     rows, found = truth.rows, np.empty(shown.shape, np.int64)
     squares = np.einsum("ij,ij->i", rows, rows)
-    with threadpool_limits(1):
+    with one_thread():
         for begin in range(0, len(shown), 200):
             asked = truth.asked[begin : begin + 200]
             rough = squares - 2 * rows[asked] @ rows.T  # the square of the asked tile is the same for all

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..ground.errors import InputError
+from ..ground.threads import one_thread
 from .principal import principal_axes
 from .vectors import neighbours
 
@@ -79,7 +79,7 @@ LEAST_TILES = 5  # below, the pulls of t-SNE and UMAP mean nothing
 def tsne_map(rows: np.ndarray, random_state: int | None = 0, n_jobs: int = 1, perplexity: float = 30) -> Drawn:
     """openTSNE on exact neighbours, from the main directions."""
     package = library("openTSNE", "a map by t-SNE")
-    with threadpool_limits(1):
+    with one_thread():
         pulls, used = _with_neighbours(rows, perplexity, n_jobs, package)
         xy = package.TSNE(n_jobs=n_jobs, random_state=random_state).fit(affinities=pulls, initialization=_start(rows))
     return Drawn(np.asarray(xy, np.float64), {"perplexity": used, "openTSNE": package.__version__})
@@ -100,7 +100,7 @@ def clay_map(rows: np.ndarray, random_state: int | None = 0, n_jobs: int = 1) ->
     """The recipe of Clay's notebook, with a seed and exact neighbours."""
     package = library("openTSNE", "the map of Clay's recipe")
     chosen = np.random.default_rng(random_state).permutation(len(rows))[: max(LEAST_TILES, len(rows) // 10)]
-    with threadpool_limits(1):
+    with one_thread():
         first, used = _first_tenth(rows, chosen, random_state, n_jobs, package)
         xy = first[neighbours(rows[chosen], rows, 1, n_jobs=n_jobs)[0][:, 0]]
         xy[chosen] = first
@@ -122,7 +122,7 @@ def umap_map(rows: np.ndarray, random_state: int | None = 0, n_jobs: int = 1, n_
     index = np.column_stack([np.arange(len(rows)), index])
     distance = np.column_stack([np.zeros(len(rows)), distance]).astype(np.float32)
     widest = np.abs(start).max() or 1
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that it cannot place new rows, which `Layout.place` does, and more
         made = package.UMAP(n_neighbors=k, min_dist=min_dist, precomputed_knn=(index, distance), n_jobs=1,
                             init=10 / widest * start, random_state=random_state,

@@ -20,11 +20,11 @@ import numpy as np
 from ..ground.addresses import ChangedInput
 from ..ground.errors import InputError, error_line, one_line
 from ..ground.files import remove_temporary, whole_path
+from ..ground.threads import one_thread
 from ..ground.version import VERSION
 from ..ground.work import progress_bar
 from .folder import RunFolder, parsed, writing_to
 from .resuming import Site
-from .threads import one_thread
 
 # %% auto #0
 __all__ = []

@@ -30,8 +30,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ..ground.errors import InputError, error_line, one_line
+from ..ground.threads import always_one_thread
 from ..ground.work import count_processes
-from .threads import always_one_thread
 from .working import Item
 
 # %% auto #0

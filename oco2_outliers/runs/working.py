@@ -20,10 +20,10 @@ from ..ground.addresses import ChangedInput, ListedFile, check_unchanged, fetch,
 from ..ground.errors import error_line, one_line
 from ..ground.files import scratch_folder
 from ..ground.hashes import hash_of, md5_of, sha256_of
+from ..ground.threads import one_thread
 from ..ground.version import VERSION
 from .columns import Columns
 from .folder import RunFolder, part_name
-from .threads import one_thread
 from .units import Unit, parquet_bytes, ready_part
 
 # %% auto #0

@@ -16,11 +16,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_file
 from ..ground.numbers import real_number, seed_of, shown, whole_number
+from ..ground.threads import openmp_threads
 from ..ground.version import VERSION
 from ..ground.work import count_threads
 from ..pictures.arrays import read_arrays
@@ -187,7 +187,7 @@ class WindowClassifier(_Kept):
             raise InputError(f"there is {told} of windows to learn from: labelled ones and others are needed. "
                              "Only binary classification is supported.")
         self.model_ = _trees_of(self)
-        with threadpool_limits(count_threads(self.n_jobs)):
+        with openmp_threads(count_threads(self.n_jobs)):
             self.model_.fit(features, y)
         self.n_iter_ = self.model_.n_iter_
         return self
@@ -196,14 +196,14 @@ class WindowClassifier(_Kept):
         """Chances (n, 2) of each window to be of each class."""
         check_is_fitted(self)
         features = _judged_features(self, X)
-        with threadpool_limits(count_threads(self.n_jobs)):
+        with openmp_threads(count_threads(self.n_jobs)):
             return self.model_.predict_proba(features)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score (n,) of each window, higher for the labelled kind; above 0 is flagged."""
         check_is_fitted(self)
         features = _judged_features(self, X)
-        with threadpool_limits(count_threads(self.n_jobs)):
+        with openmp_threads(count_threads(self.n_jobs)):
             return self.model_.decision_function(features)
 
     def predict(self, X: Any) -> np.ndarray:

@@ -154,9 +154,9 @@ def _make_tables(base: sqlite3.Connection, about: Mapping[str, str]) -> None:
             base.execute("ROLLBACK")
         raise
 
-
+# %% ../../nbs/streams/39a_store_files.ipynb #6c6a8f6d
 def _switched_to_log(base: sqlite3.Connection) -> str:
-    """How a file keeps its log now. Here SQLite waits for nobody, so we do, and not all for the same time."""
+    """How a file keeps its log from now on."""
     end = time.monotonic() + LOCK_WAIT
     while True:
         try:

@@ -22,8 +22,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from oco2_outliers.cli import main
 from oco2_outliers.datasets import SwiftFileSystem
+from oco2_outliers.ground.threads import one_thread
 from oco2_outliers.runs import workers
-from oco2_outliers.runs.threads import one_thread
 from oco2_outliers.scale import combine, map_files
 
 
