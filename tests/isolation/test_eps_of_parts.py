@@ -18,7 +18,7 @@ from oco2_outliers.isolation.company import AUTO
 from oco2_outliers.isolation.features import centre_and_spread, robust_scale
 from oco2_outliers.isolation.radii import choose_eps, fence_of
 from oco2_outliers.isolation.samples import Counted, weighted_median
-from oco2_outliers.isolation.tails import knee_eps, knee_of, tail_eps, tail_factor, tail_of
+from oco2_outliers.isolation.tails import knee_eps, knee_of, measured_factor, tail_eps, tail_factor, tail_of
 
 
 class Elsewhere:
@@ -178,3 +178,14 @@ def test_the_ranks_are_those_of_pandas(n):
     found = robust_scale(InMemory(np.array_split(column, 3)))
     median, usual, _ = robust_by_pandas(pd.DataFrame({"a": column}))
     assert found == (median["a"], usual["a"] or found[1])
+
+
+@pytest.mark.parametrize("n_features", [1, 3, 8, 21, 40, 41])
+def test_factors_that_are_written_down_are_those_measured(n_features):
+    assert tail_factor(2_400, n_features) == pytest.approx(measured_factor(1_000, n_features), rel=1e-12)
+
+
+@pytest.mark.slow
+def test_all_factors_that_are_written_down_are_those_measured():
+    found = [tail_factor(10**6, d) for d in range(1, 42)]
+    assert found == pytest.approx([measured_factor(1_000, d) for d in range(1, 42)], rel=1e-12)
