@@ -54,8 +54,8 @@ def axis_label(column: str) -> str:
     return f"{column} ({UNITS[column]})" if column in UNITS else str(column)
 
 # %% ../../nbs/ground/07_figures.ipynb #7f010f81
-# The palette of Okabe and Ito without vermilion, and a mark for each: clusters differ in both.
-CLUSTER_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
+# The palette of Okabe and Ito without vermilion, olive for a yellow that paper swallows; a mark for each, too.
+CLUSTER_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#9C8400", "#000000")
 CLUSTER_MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 # %% ../../nbs/ground/07_figures.ipynb #1f5321b2

@@ -119,8 +119,8 @@ class Templates:
                 if told is None:
                     return None
                 given[name] = told
-        if "error" in given:  # the words of a library or a system, unless they are known
-            given["error"] = self.tried(given["error"], "reasons") or given["error"]
+        for name in (name for name in given if name.partition("_")[0] == "error"):
+            given[name] = self.tried(given[name], "reasons") or given[name]  # else the words of a library or a system
         n = int(given["n"].replace(",", "")) if "n" in given else 0
         counts = {name: self.catalogue.number(value) for name, value in given.items() if name.partition("_")[0] == "n"}
         return _PLACE.sub(lambda match: (given | counts).get(match[1], match[0]), self.catalogue.form(found, n))

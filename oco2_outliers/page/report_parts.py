@@ -161,7 +161,7 @@ def method_html(card: Card, tell: Language = PLAIN) -> str:
 
 def figures_html(figures: Sequence[Drawn], left_out: int, tell: Language = PLAIN) -> str:
     """The figures with their captions."""
-    made = [f'<figure><img src="{each.address()}" alt="{safe(tell(each.alt))}">'
+    made = [f'<figure><div class="scroll" tabindex="0"><img src="{each.address()}" alt="{safe(tell(each.alt))}"></div>'
             f"<figcaption>{safe(tell(each.caption))}</figcaption></figure>\n" for each in figures]
     lost = tell(f"{counted(left_out, 'figure')} left out to keep the page small.")
     made += [f"<p>{safe(lost)}</p>\n"] if left_out else []
@@ -169,18 +169,25 @@ def figures_html(figures: Sequence[Drawn], left_out: int, tell: Language = PLAIN
 
 # %% ../../nbs/page/16_report_parts.ipynb #e0e42cd4
 _SCREEN = """
-:root { color-scheme: light }
-body { margin: 0; background: #fff; color: #1b1f24; font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif }
+:root { color-scheme: light; --paper: #fff; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --faint: #e3e7eb;
+  --head: #8c959f; --focus: #0072b2 }
+@media screen and (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; --paper: #14191f; --ink: #e6eaee; --soft: #a9b4be; --line: #3a4550; --faint: #2a333c;
+    --head: #6b7885; --focus: #6cb6ff }
+  img { background: #fff; border-radius: 4px }
+}
+body { margin: 0; background: var(--paper); color: var(--ink) }
+body { font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif }
 main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem }
 h1 { font-size: 1.8rem; line-height: 1.2; margin: .5rem 0; overflow-wrap: anywhere }
-h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; padding-top: .8rem; border-top: 1px solid #d0d7de }
+h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; padding-top: .8rem; border-top: 1px solid var(--line) }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem }
 p, li, figcaption { max-width: 46rem; overflow-wrap: anywhere }
 .lead { font-size: 1.1rem }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-size: .85rem; line-height: 1.35 }
-th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid #e3e7eb }
-th { border-bottom: 2px solid #8c959f; white-space: nowrap }
+th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--faint) }
+th { border-bottom: 2px solid var(--head); white-space: nowrap }
 td { overflow-wrap: anywhere; min-width: 4.5rem }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; min-width: 0 }
 td.n, td.id { white-space: nowrap }
@@ -188,11 +195,12 @@ th:first-child:nth-last-child(2) { width: 34% }
 td.long { min-width: 11rem }
 figure { margin: 1.2rem 0 }
 img { max-width: 100%; height: auto }
-figcaption { color: #57606a; font-size: .9rem }
-:focus-visible { outline: 2px solid #0072b2 }
+figcaption { color: var(--soft); font-size: .9rem }
+:focus-visible { outline: 2px solid var(--focus) }
 @media (max-width: 600px) {
   main { padding: 1rem .9rem 3rem }
   table { font-size: .8rem } td { min-width: 3.6rem } td.long { min-width: 7.5rem }
+  figure img { max-width: none; max-height: 20rem }
 }
 """
 
@@ -209,7 +217,7 @@ _PAPER = """@page { size: A4; margin: 15mm 14mm }
   td.long { min-width: 24mm } td:first-child:nth-last-child(2) { min-width: 30mm }
   thead { display: table-header-group }
   tr, figure { break-inside: avoid }
-  figure { max-height: 240mm } img { max-height: 220mm }
+  figure { max-height: 240mm } figure img { max-width: 100%; max-height: 220mm }
 }
 """
 

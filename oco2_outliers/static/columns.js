@@ -224,9 +224,10 @@ function pinchable(area, zoom, giveUp) {
 
 // ---------------------------------------------------------------- colours by a column
 
-// Colours of a column: number 0 is for rows without a value. Okabe and Ito's for the largest kinds, hues for the others;
-// each stands out from dark paper, too.
-const KINDS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#a5682a", "#8a63c9"];
+// Colours of a column: number 0 is for rows without a value. Okabe and Ito's for the largest kinds, but for their yellow,
+// which white paper swallows; hues for the others. Each stands out from dark paper, too, and two of them can be told
+// apart by who sees no red or no green.
+const KINDS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#9c8400", "#a5682a", "#961eff"];
 const RAMP = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"]; // viridis
 const STEPS = 60;
 const MOST_KINDS = 250;

@@ -1,8 +1,10 @@
 """Text of the pages can be read: its contrast with what lies below it, in both colour schemes."""
 
+import itertools
 import re
 from importlib.resources import files
 
+import numpy as np
 import pytest
 
 CSS = files("oco2_outliers").joinpath("static", "explorer.css").read_text("utf-8")
@@ -51,9 +53,34 @@ def test_what_is_odd_stands_out(scheme):
             assert contrast(colours[mark], colours[ground]) >= 3, (mark, ground)
 
 
-def test_kinds_stand_out_from_dark_paper():
-    text = files("oco2_outliers").joinpath("static", "columns.js").read_text("utf-8")
-    kinds = re.findall(r"#[0-9a-f]{6}", re.search(r"const KINDS = \[(.*)\]", text)[1])
-    assert len(set(kinds)) == 8
-    for kind in kinds:
+KINDS = re.findall(r"#[0-9a-f]{6}", re.search(r"const KINDS = \[(.*)\]", files("oco2_outliers").joinpath(
+    "static", "columns.js").read_text("utf-8"))[1])
+# What is seen of linear red, green and blue: by all, and without cones for red or green (Machado and others, 2009).
+EYES = {"all": np.eye(3),
+        "no red": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+                            [-0.003882, -0.048116, 1.051998]]),
+        "no green": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                              [-0.011820, 0.042940, 0.968881]])}
+
+
+def test_kinds_stand_out_from_paper():
+    """Orange and sky blue of Okabe and Ito are the palest on white paper: their marks are whole, and large enough."""
+    assert len(set(KINDS)) == 8
+    for kind in KINDS:
         assert contrast(kind, schemes()["dark"]["paper"]) >= 3, kind
+        assert contrast(kind, schemes()["light"]["paper"]) >= 2.2, kind
+
+
+def seen(colour, eyes):
+    """A colour as L*, a* and b* of CIE 1976."""
+    parts = np.array([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    whole = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    part = np.cbrt(whole @ np.clip(eyes @ linear, 0, 1) / whole.sum(axis=1))
+    return np.array([116 * part[1] - 16, 500 * (part[0] - part[1]), 200 * (part[1] - part[2])])
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_two_kinds_can_be_told_apart_by_everybody(eyes):
+    for a, b in itertools.combinations(KINDS, 2):
+        assert np.linalg.norm(seen(a, EYES[eyes]) - seen(b, EYES[eyes])) > 12, (a, b)

@@ -18,6 +18,7 @@ from layout import SHARED_DATA
 from PIL import Image
 
 from oco2_outliers.datasets import InputError
+from oco2_outliers.ground.languages import language
 from oco2_outliers.image_clusters import cluster_pictures, odd_pictures, picture_vectors
 from oco2_outliers.image_forest import simulate_pictures
 from oco2_outliers.page.album_sheets import Tiling
@@ -137,6 +138,11 @@ def test_a_folder_with_strange_pictures(album, tmp_path):
     table = json.loads(part(made.fields, "fields-meta"))
     (told,) = [field for field in table["fields"] if field["name"] == "not_read"]
     assert told["remarks"] == ["3 pictures could not be read"]
+    (note,) = [note for note in made.notes if "grey tiles" in note]
+    english = re.findall(r"[\w.]+ \((.+?)\)(?:, |$)", note)
+    assert len(english) == 3, "each with its reason"
+    for lang in ("fr", "es"):
+        assert not [why for why in english if why in language(lang)(note)], language(lang)(note)
     tiles = dict(zip(ids_of(made.dive), tiles_of(made.dive)))
     for name in ("turned", "cmyk", "deep", "a <b> & c"):
         assert np.abs(tiles[name].astype(int) - tiles["alpha"]).mean() < (30 if name == "cmyk" else 8), name
