@@ -234,14 +234,18 @@ def _top_pairs(tree, parts):
         pairs += [(int(c), int(e)) for c, e in stack[:depth]]
     return sorted(pairs, key=lambda pair: pair[1] - pair[0])
 
+
+def _shared_out(tree, threads):
+    """Pairs of nodes for so many threads, the same at every eps."""
+    return _top_pairs(tree, 64 * threads) if threads > 1 else [(0, 0)]
+
 # %% ../../nbs/isolation/08_uniting.ipynb #5fd7fcd2
-def _unite_apart(tree, root, core2, limit, status, threads):
-    """Join all core rows within eps of each other."""
+def _unite_apart(tree, root, core2, limit, status, pairs, threads):
+    """Join all core rows within eps of each other; `pairs` of nodes are those of `_shared_out`."""
     if threads == 1:
         _statuses(root, core2, limit, tree.first, tree.last, status)
-        _unite_pairs([(0, 0)], root, status, tree, core2, limit)
+        _unite_pairs(pairs, root, status, tree, core2, limit)
         return
-    pairs = _top_pairs(tree, 64 * threads)
     for part in ([(a, b) for a, b in pairs if a == b], [(a, b) for a, b in pairs if a != b]):
         _statuses(root, core2, limit, tree.first, tree.last, status)
         # Each thread joins in a copy, and takes the next pair from a common list: next() on an iterator is atomic.
@@ -259,10 +263,10 @@ def pieces_at(tree: RowTree, index: np.ndarray, core2: np.ndarray, eps: float, t
 
     `index` (n, m) lists near rows by their places, and the row's own place where it has none to list.
     """
-    limit, root = eps * eps, np.arange(tree.n, dtype=np.int32)
+    limit, root, threads = eps * eps, np.arange(tree.n, dtype=np.int32), useful_threads(threads)
     join_listed(root, index, core2, index.shape[1], limit)
     flatten_sets(root)
-    _unite_apart(tree, root, core2, limit, np.empty(len(tree.first), np.int64), useful_threads(threads))
+    _unite_apart(tree, root, core2, limit, np.empty(len(tree.first), np.int64), _shared_out(tree, threads), threads)
     flatten_sets(root)
     return np.where(core2 <= limit, root, -1)
 
@@ -335,11 +339,12 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps: Sequen
     core2 = np.ascontiguousarray(squares[:, m - 1])
     place = np.empty(tree.n, np.int32)
     place[tree.order] = np.arange(tree.n, dtype=np.int32)
+    pairs = _shared_out(tree, threads)
     for i in sorted(range(len(radii)), key=radii.__getitem__):
         limit = radii[i] * radii[i]
         join_listed(root, index, core2, m, limit)
         flatten_sets(root)
-        _unite_apart(tree, root, core2, limit, status, threads)
+        _unite_apart(tree, root, core2, limit, status, pairs, threads)
         flatten_sets(root)
         number_clusters(root, index, squares, core2, m, limit, place, labels[i])
     return labels
@@ -378,9 +383,11 @@ def labels_of_core(tree: RowTree, core2: np.ndarray, reach2: np.ndarray, eps: Se
     core2, reach2 = core2[tree.order], reach2[tree.order]
     root, status = np.arange(tree.n, dtype=np.int32), np.empty(len(tree.first), np.int64)
     labels: dict[int, np.ndarray] = {}
+    threads = useful_threads(threads)
+    pairs = _shared_out(tree, threads)
     for i in sorted(range(len(eps)), key=eps.__getitem__):
         limit = float(eps[i]) * float(eps[i])
-        _unite_apart(tree, root, core2, limit, status, useful_threads(threads))
+        _unite_apart(tree, root, core2, limit, status, pairs, threads)
         flatten_sets(root)
         labels[i] = _numbered(tree, root, core2, reach2, limit)
     return [labels[i] for i in range(len(eps))]
