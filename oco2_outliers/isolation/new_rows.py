@@ -10,17 +10,62 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 from ..ground.compiling import compiled
 from ..ground.errors import InputError
 from .compiling import in_threads, useful_threads
-from .lanes import box_gap, candidates, exact_square, push_nearer_on_top, reach, root32
+from oco2_outliers.isolation.lanes import (
+    box_gap,
+    candidates,
+    exact_square,
+    near_lanes,
+    push_nearer_on_top,
+    reach,
+    root32,
+)
 from .many_columns import Fitted
 from .squares import extent_of
 from .tree import LEAF, RowTree, children, leaf_nodes, row_tree
 
 # %% auto #0
 __all__ = ['NewRows']
+
+# %% ../../nbs/isolation/12h_new_rows.ipynb #c6e24687
+@compiled()
+def _best_alone(begin, end, new, new_blocks, new_slack, X, core2, order, blocks, lows, highs, first, last, slack, least,
+                unit, swell, enough, within, most, best, where, done):
+    """For each new row: the least max(core2(q), d2(x, q)) up to `within`, and q; `done` if `most` leaves will do."""
+    stack, away = np.empty(128, np.int64), np.empty(128, np.float32)
+    found, point = np.empty(LEAF, np.float32), np.empty(new_blocks.shape[1], np.float32)
+    stretch = unit * (1 + 1e-12)
+    for i in range(begin, end):
+        leaf, lane, mine = new_blocks[i // LEAF], i % LEAF, new_slack[i // LEAF]
+        point[:] = leaf[:, lane]
+        best[i], where[i], root = np.nextafter(within[i], np.inf), -1, root32(within[i], stretch, mine)
+        stack[0], away[0], depth, seen = 0, np.float32(0), 1, 0
+        while depth > 0 and seen < most:
+            depth -= 1
+            v = stack[depth]
+            far = reach(root, slack[v], swell)
+            if away[depth] > far or least[v] > best[i]:
+                continue
+            if last[v] - first[v] > 1:
+                left, right = children(v, last[v] - first[v])
+                depth = push_nearer_on_top(stack, away, depth, left, box_gap(point, point, lows, highs, left),
+                                           right, box_gap(point, point, lows, highs, right))
+                continue
+            near, seen = near_lanes(leaf, lane, blocks[first[v]], far, found), seen + 1
+            while near:
+                q = first[v] * LEAF + trailing_zeros(near)
+                near &= near - np.uint64(1)
+                if core2[q] <= best[i]:
+                    reach2 = max(core2[q], exact_square(new, i, X, q))
+                    if reach2 < best[i] or (reach2 == best[i] and order[q] < where[i]):
+                        best[i], where[i], root = reach2, order[q], min(root, root32(reach2, stretch, mine))
+                        if reach2 <= enough:
+                            depth, near = 0, np.uint64(0)
+        done[i] = depth == 0
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #c6e24686
 @compiled()
@@ -316,10 +361,29 @@ def _fitted(tree: RowTree, core2: np.ndarray, boxes: np.ndarray | None = None) -
     _least_below(core2, tree.first, tree.last, least)
     return _Fitted(tree, core2, (lows, highs, least))
 
+# %% ../../nbs/isolation/12h_new_rows.ipynb #a9a9a921
+def _each(task: Callable[[int, int], None], n: int, threads: int) -> None:
+    """Call task(begin, end) for all of n rows, 256 at a time."""
+    in_threads(lambda a: task(a, min(a + 256, n)), range(0, n, 256), threads)
+
 # %% ../../nbs/isolation/12h_new_rows.ipynb #29a4fb42
-def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: np.ndarray,
-                   threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """For new rows within the range of the shadow: the least max(core2(q), d2(x, q)), and that row q."""
+_MOST_LEAVES = 128  # that a row asks alone
+
+
+def _alone(fitted: _Fitted, asked: RowTree, enough: float, within: np.ndarray,
+           threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The least max(core2(q), d2(x, q)), that row q, and whether that is the answer, of rows that walk alone."""
+    t, n, slack = fitted.tree, asked.n, asked.slack[leaf_nodes(asked)]
+    best, where, done = np.empty(n), np.empty(n, np.int64), np.empty(n, np.bool_)
+    _each(lambda a, b: _best_alone(a, b, asked.X, asked.blocks, slack, t.X, fitted.core2, t.order, t.blocks, t.lows,
+                                   t.highs, t.first, t.last, t.slack, fitted.boxes[2], t.unit, t.swell, enough, within,
+                                   _MOST_LEAVES, best, where, done), n, threads)
+    return best, where, done
+
+
+def _together(fitted: _Fitted, new: np.ndarray, enough: float, within: np.ndarray,
+              threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same in company, to the end; a value above `within` where there is no answer."""
     t, asked = fitted.tree, row_tree(new, threads, fitted.tree)
     best, where, within = np.empty(len(new)), np.full(len(new), -1), within[asked.order]
     at = leaf_nodes(asked)
@@ -327,11 +391,25 @@ def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: np.n
     step = max(1, min(64, len(at) // (4 * threads)))
     in_threads(lambda a: _best_of_new(a, min(a + step, len(at)), asked.X, asked.blocks, *boxes, t.X, fitted.core2,
                                       t.order, t.blocks, t.lows, t.highs, t.first, t.last, t.slack, fitted.boxes[2],
-                                      t.unit, t.swell, float(enough), within, best, where),
+                                      t.unit, t.swell, enough, within, best, where),
                range(0, len(at), step), threads)
-    best[where < 0] = np.inf
     out = np.empty_like(best), np.empty_like(where)
     out[0][asked.order], out[1][asked.order] = best, where
+    return out
+
+# %% ../../nbs/isolation/12h_new_rows.ipynb #29a4fb43
+def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: np.ndarray,
+                   threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """For new rows within the range of the shadow: the least max(core2(q), d2(x, q)), and that row q."""
+    asked = row_tree(new, threads, fitted.tree)
+    best, where, done = _alone(fitted, asked, float(enough), within[asked.order], threads)
+    out = np.empty_like(best), np.empty_like(where)
+    out[0][asked.order], out[1][asked.order] = best, where
+    rest = asked.order[~done]
+    if len(rest):
+        known = np.minimum(within[rest], out[0][rest])
+        out[0][rest], out[1][rest] = _together(fitted, new[rest], float(enough), known, threads)
+    out[0][out[1] < 0] = np.inf
     return out
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #a32e5c2d
@@ -340,11 +418,6 @@ def _not_large(new: np.ndarray) -> np.ndarray:
     if extent_of(new)[0] >= 1e141:
         raise InputError(f"new rows reach {extent_of(new)[0]:.3g}: their squares leave the range of numbers")
     return new.astype(np.float64, copy=False)
-
-# %% ../../nbs/isolation/12h_new_rows.ipynb #a9a9a921
-def _each(task: Callable[[int, int], None], n: int, threads: int) -> None:
-    """Call task(begin, end) for all of n rows, 256 at a time."""
-    in_threads(lambda a: task(a, min(a + 256, n)), range(0, n, 256), threads)
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #de390233
 def _best_of_all(fitted: _Fitted, new: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,53 @@
+"""New rows give the same answers whether they walk alone, in company, or first alone and then in company."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oco2_outliers.isolation import new_rows
+from oco2_outliers.isolation.new_rows import NewRows
+
+
+def brute(new, X, core2, within):
+    """Word for word: features are added in their order, ties go to the lowest row."""
+    best, where = np.full(len(new), np.inf), np.full(len(new), -1)
+    for i, x in enumerate(new):
+        square = np.zeros(len(X))
+        for j in range(X.shape[1]):
+            square += (x[j] - X[:, j]) ** 2
+        reach = np.maximum(core2, square)
+        if reach.min() <= within[i]:
+            best[i], where[i] = reach.min(), reach.argmin()
+    return best, where
+
+
+@st.composite
+def tables(draw):
+    seed, n, d = draw(st.integers(0, 10**6)), draw(st.integers(1, 700)), draw(st.integers(1, 14))
+    rng = np.random.default_rng(seed)
+    X = rng.standard_t(3, size=(n, d)) if draw(st.booleans()) else rng.integers(0, 4, (n, d)).astype(float)
+    new = X[rng.integers(0, n, 80)] + draw(st.sampled_from([0.0, 0.1, 5.0])) * rng.normal(size=(80, d))
+    core2 = rng.choice([0.0, 1.0, np.inf], n) if draw(st.booleans()) else rng.random(n)
+    within = rng.choice([np.inf, 0.0, 0.5, 4.0], 80)
+    return new, X, core2, within
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 128])
+@settings(max_examples=15, deadline=None)
+@given(tables())
+def test_the_obvious_way(most, table):
+    new, X, core2, within = table
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(new_rows, "_MOST_LEAVES", most)
+        best, where = NewRows(X, core2, 2).nearest(new, within=within)
+        enough = 1.0
+        some = NewRows(X, core2).nearest(new, enough, within)[0]
+    told, there = brute(new, X, core2, within)
+    known = told < np.inf
+    assert np.array_equal(best[known], told[known]) and np.array_equal(where[known], there[known])
+    for found in (best, some):
+        assert ((found > within) | np.isinf(found))[~known].all(), "any value above will do"
+    close = known & (told <= enough)
+    assert (some[close] <= np.minimum(enough, within[close])).all(), "any value up to `enough` will do"
+    assert np.array_equal(some[known & ~close], told[known & ~close])
