@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..ground.numbers import seed_of, whole_number
-from .paths import neighbour_search, path_for, threads_for
-from .squares import in_metric, squared_distance
+from .paths import neighbour_search, path_for, path_of_size, threads_for
+from .squares import in_metric, is_usual, squared_distance
+
+if TYPE_CHECKING:
+    from oco2_outliers.isolation.new_rows import NewRows
 
 # %% auto #0
 __all__ = ['group_size']
@@ -86,6 +90,36 @@ def nearest_company(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray, n_jobs
         bounds = () if eps is None else (eps * eps, eps * eps)
         return NewRows(fitted, core2, threads_for(path, n_jobs), metric).nearest(X, *bounds)
     return _nearest_in_batches(in_metric(X, metric), in_metric(fitted, metric), core2)
+
+# %% ../../nbs/isolation/13a_company.ipynb #64e4aec4
+class FittedRows:
+    """Fitted rows that new ones are compared with again and again: what takes long to find out is kept."""
+
+    def __init__(self, rows: np.ndarray, core2: np.ndarray):
+        self.rows, self.core2 = rows, core2
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"rows": self.rows, "core2": self.core2}
+
+    @cached_property
+    def usual(self) -> bool:
+        """Whether the rows can be searched as they are."""
+        return is_usual(self.rows)
+
+    @cached_property
+    def _asked(self) -> NewRows:
+        from oco2_outliers.isolation.new_rows import NewRows
+
+        return NewRows(self.rows, self.core2)
+
+    def nearest(self, X: np.ndarray, n_jobs: int | None = None,
+                eps: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """What `nearest_company` gives; for usual rows, fitted ones and new ones."""
+        path = path_of_size(max(len(self.rows), len(X)), X.shape[1])
+        if path not in ("serial", "parallel"):
+            return nearest_company(X, self.rows, self.core2, n_jobs, eps)
+        self._asked.use_threads(threads_for(path, n_jobs))
+        return self._asked.nearest(X, *(() if eps is None else (eps * eps, eps * eps)))
 
 # %% ../../nbs/isolation/13a_company.ipynb #f5c77dc3
 AUTO = "auto"

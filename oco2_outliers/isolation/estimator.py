@@ -79,12 +79,13 @@ class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
     Notes
     -----
     Scores of the fitted rows are exact. A new row is judged against the fitted rows only: it never makes others core.
-    Memory is O(n min_samples). With `sample_weight` or another metric all pairs of rows are looked at: O(n^2) time on
-    one core, O(n) memory. Cosine distances are half the square of the chord, see `nearest`, within 1e-15 of those of
-    scikit-learn, which are one minus a product; with a row of zeros, which is 1 away from all others, or with weights
-    they are scikit-learn's. Weights are added in the order of distance, in extended precision where the machine has it;
-    scikit-learn adds them in another order, so where fractional weights add up to `min_samples` but for a rounding,
-    it may decide otherwise.
+    The first call of `predict` or `score_samples` sorts the fitted rows into a tree, which the model keeps: about as
+    much memory again as the rows. Memory of a fit is O(n min_samples). With `sample_weight` or another metric all pairs
+    of rows are looked at: O(n^2) time on one core, O(n) memory. Cosine distances are half the square of the chord, see
+    `nearest`, within 1e-15 of those of scikit-learn, which are one minus a product; with a row of zeros, which is 1
+    away from all others, or with weights they are scikit-learn's. Weights are added in the order of distance, in
+    extended precision where the machine has it; scikit-learn adds them in another order, so where fractional weights
+    add up to `min_samples` but for a rounding, it may decide otherwise.
 
     Examples
     --------
@@ -133,7 +134,7 @@ class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Minus the isolation radius of each row against the fitted rows; higher = more normal; shape (n_rows,)."""
-        return -self._measure().radius_of_new(self._new_rows(X), self._fit_X, self._core)
+        return -self._measure().radius_of_new(self._new_rows(X), self._fitted)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """``score_samples(X) - offset_``: below 0 for isolated rows; shape (n_rows,)."""
@@ -147,7 +148,7 @@ class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
         if self.metric != "euclidean":
             return np.where(self.decision_function(X) < 0, -1, 1)
         rows = self._new_rows(X)
-        return np.where(self._measure().reach2_of_new(rows, self._fit_X, self._core, self.eps_)[1], 1, -1)
+        return np.where(self._measure().reach2_of_new(rows, self._fitted, self.eps_)[1], 1, -1)
 
     @property
     def components_(self) -> np.ndarray:

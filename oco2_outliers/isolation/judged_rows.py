@@ -18,12 +18,12 @@ from ..ground.numbers import shown
 from ..ground.work import count_threads
 from .all_pairs import AllPairs, TooFew, radius_of_new_any_metric
 from .checks import checked_eps, checked_group
-from .company import AUTO, company_search, group_size, nearest_company
+from .company import AUTO, FittedRows, company_search, group_size, nearest_company
 from .features import require_columns
 from .radii import choose_eps
 from .reasons import explanations
 from .scores import checked_draw, score_labelings, silhouettes
-from .squares import chord_of, half_square, power_for, radius_of, times_power
+from .squares import chord_of, half_square, is_usual, power_for, radius_of, times_power
 from .sweeps import sweep_table
 from .tails import tail_eps
 
@@ -92,23 +92,24 @@ class Measure(Units):
         """Labels at every eps."""
         return search.labels([self.searched_eps(e) for e in eps], min_samples)
 
-    def radius_of_new(self, X, fitted, core):
+    def radius_of_new(self, X, fitted: FittedRows):
         """Isolation radius of rows against the fitted ones."""
         if self.chords:
-            return _cosine_radius_of_new(X, fitted, core, self.n_jobs)
+            return _cosine_radius_of_new(X, fitted.rows, fitted.core2, self.n_jobs)
         if not self.squared:
-            return radius_of_new_any_metric(X, fitted, core, self.metric, self.params)
-        return self.reach2_of_new(X, fitted, core)[0]
+            return radius_of_new_any_metric(X, fitted.rows, fitted.core2, self.metric, self.params)
+        return self.reach2_of_new(X, fitted)[0]
 
-
-
-    def reach2_of_new(self, X, fitted, core, eps=None):
+    def reach2_of_new(self, X, fitted: FittedRows, eps=None):
         """Isolation radius of rows against the fitted ones, and whether it is within eps."""
-        power = power_for(X, fitted)  # new rows may be larger or smaller than the fitted ones
-        X, fitted = times_power(X, power), times_power(fitted, power)
-        core2 = times_power(core, 2 * (power - self.power))
-        limit: float | None = None if eps is None else float(times_power(eps, power))
-        reach2, _ = nearest_company(X, fitted, core2, self.n_jobs, limit)
+        power, limit = 0, None if eps is None else float(eps)
+        if self.power == 0 and fitted.usual and is_usual(X):
+            reach2, _ = fitted.nearest(X, self.n_jobs, limit)
+        else:
+            power = power_for(X, fitted.rows)  # new rows may be larger or smaller than the fitted ones
+            limit = None if limit is None else float(times_power(limit, power))
+            reach2, _ = nearest_company(times_power(X, power), times_power(fitted.rows, power),
+                                        times_power(fitted.core2, 2 * (power - self.power)), self.n_jobs, limit)
         return radius_of(reach2, power), None if limit is None else reach2 <= limit * limit
 
 # %% ../../nbs/isolation/18b_judged_rows.ipynb #763b1d14
@@ -222,6 +223,7 @@ class Judge(Searcher):
         if weight is not None:
             self._core[weight == 0] = np.inf
         self.offset_, self._fit_X = -self.eps_, rows if len(drawn) == len(rows) else rows[drawn]
+        self._fitted = FittedRows(self._fit_X, self._core)
 
     def _explained(self, rows: np.ndarray, scale: ArrayLike | None, index: pd.Index | None) -> pd.DataFrame:
         """Nearest core row, distance, reason, feature, change and largest change of each row."""

@@ -475,7 +475,8 @@ class NewRows:
     """
 
     def __init__(self, X: np.ndarray, core2: np.ndarray, threads: int = 1, metric: str = "euclidean"):
-        self._X, self._core2, self._threads, self._metric = X, core2, useful_threads(threads), metric
+        self._X, self._core2, self._metric = X, core2, metric
+        self._threads = useful_threads(threads)
 
     @cached_property
     def _fitted(self) -> _Fitted:
@@ -491,6 +492,10 @@ class NewRows:
         asked = cls(tree.X, core2, threads)
         asked.__dict__["_fitted"] = _fitted(tree, core2, boxes)  # where cached_property looks first
         return asked
+
+    def use_threads(self, threads: int) -> None:
+        """Take so many cores from now on."""
+        self._threads = useful_threads(threads)
 
     @cached_property
     def _in_blocks(self) -> InBlocks:

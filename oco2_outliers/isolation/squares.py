@@ -123,6 +123,12 @@ def power_for(*tables: np.ndarray, names: Iterable[Hashable] | None = None) -> i
         _refuse(tables, names, smallest, f"small to compare with others, of which the largest is {largest:.3g}")
     return 460 - int(np.frexp(largest)[1])
 
+# %% ../../nbs/isolation/02_squares.ipynb #a9a9a907
+def is_usual(rows: np.ndarray) -> bool:
+    """Whether squares of such rows stay in the range, so that they can be searched as they are."""
+    largest, smallest = extent_of(rows)
+    return largest == 0 or (smallest == _SMALL and _SMALL < largest < _LARGE)
+
 # %% ../../nbs/isolation/02_squares.ipynb #a9a9a906
 def times_power(values: Any, power: int) -> Any:
     """Values times a power of two; where that leaves the range, infinite or 0."""
@@ -131,7 +137,7 @@ def times_power(values: Any, power: int) -> Any:
     with np.errstate(over="ignore", under="ignore"):
         return np.ldexp(values, power)
 
-# %% ../../nbs/isolation/02_squares.ipynb #a9a9a907
+# %% ../../nbs/isolation/02_squares.ipynb #e40c91c7
 def radius_of(square: np.ndarray, power: int) -> np.ndarray:
     """Radii of rows that were multiplied by a power of two: rounded up, so that ``eps < r`` decides as before."""
     root = exact_root(square)

@@ -1,10 +1,13 @@
 """New rows give the same answers whether they walk alone, in company, or first alone and then in company."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oco2_outliers.dbscan import IsolatedSoundings
 from oco2_outliers.isolation import new_rows
 from oco2_outliers.isolation.new_rows import NewRows
 
@@ -51,3 +54,33 @@ def test_the_obvious_way(most, table):
     close = known & (told <= enough)
     assert (some[close] <= np.minimum(enough, within[close])).all(), "any value up to `enough` will do"
     assert np.array_equal(some[known & ~close], told[known & ~close])
+
+
+def test_a_model_keeps_its_tree_and_a_saved_one_leaves_it_out(monkeypatch):
+    grown = []
+    real = new_rows.row_tree
+    monkeypatch.setattr(new_rows, "row_tree", lambda rows, *rest: grown.append(len(rows)) or real(rows, *rest))
+    rng = np.random.default_rng(0)
+    X, new = rng.normal(size=(5_000, 4)), rng.normal(size=(7, 4)) * 2
+    model = IsolatedSoundings(0.5, 5).fit(X)
+    empty = len(pickle.dumps(model))
+    first = model.predict(new), model.score_samples(new)
+    grown.clear()
+    again = model.predict(new), model.score_samples(new)
+    assert np.array_equal(first, again) and max(grown) == len(new), "the fitted rows are sorted once"
+    assert len(pickle.dumps(model)) <= empty
+    there = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(there.score_samples(new), again[1])
+    model.fit(X[:2_500] + 100)
+    assert (model.predict(new) == -1).all(), "fitted anew, the model forgets the former rows"
+    assert np.array_equal(model.set_params(n_jobs=1).score_samples(new), model.set_params(n_jobs=2).score_samples(new))
+
+
+def test_numbers_without_plain_squares_beside_a_kept_tree():
+    """Rows of 1e-200 or 1e150 are compared in another unit, before and after usual ones were asked."""
+    X = np.random.default_rng(0).normal(size=(4_500, 3))
+    model = IsolatedSoundings(0.5, 5).fit(X)
+    for new in ([[0.0, 0.0, 1e-200]], [[0.1, 0.2, 0.3]], [[1e145, 0.0, 0.0]], [[0.0, 0.0, 0.0]]):
+        alone = IsolatedSoundings(0.5, 5).fit(X)
+        assert model.score_samples(new) == alone.score_samples(new), new
+        assert model.predict(new) == alone.predict(new) == (1 if max(new[0]) < 1 else -1)
