@@ -313,9 +313,14 @@ class TidyEntries(SphinxPostTransform):
 
 NUMBER = re.compile(r"[-+\d.,:%]*|-?inf|NaN|NaT|True|False|None|<NA>|&lt;NA&gt;|[-+\d.]+e[-+]?\d+", re.I)
 
+LONG = 50  # letters of a cell that may wrap
+
 
 def words_left(html: str) -> str:
-    """Mark the columns of a pandas table that hold words, which read better from the left; numbers stay right."""
+    """Mark the columns of a pandas table that hold words, which read better from the left; numbers stay right.
+
+    Sentences are marked as long: they wrap, where names and numbers stay on one line.
+    """
     if "span=" in html:
         return html  # merged cells: the place in the row does not tell the column
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in re.findall(r"<tr.*?</tr>", html, re.S)]
@@ -323,7 +328,13 @@ def words_left(html: str) -> str:
 
     def mark_row(row: re.Match) -> str:
         place = count()
-        return re.sub(r"<t[hd](?=>)", lambda cell: cell[0] + ' class="words"' * (next(place) in words), row[0])
+
+        def mark(cell: re.Match) -> str:
+            tag, text = cell[1], cell[2]
+            long = " long" if len(text) > LONG else ""
+            return f'<{tag} class="words{long}">{text}</{tag}>' if next(place) in words else cell[0]
+
+        return re.sub(r"<(t[hd])>(.*?)</\1>", mark, row[0], flags=re.S)
 
     return re.sub(r"<tr.*?</tr>", mark_row, html, flags=re.S)
 

@@ -459,6 +459,16 @@ def test_words_of_a_table_stand_left(site):
     assert "<th>value</th>" in text and "<td>1.5</td>" in text
 
 
+def test_sentences_of_a_table_wrap():
+    """A name or a number stays on one line; a reason is read to its end without moving the table."""
+    why = "xco2 14.5 ppm above its 140 neighbours within 20 km of its own pass"
+    rows = "".join(f"<tr><th>{k}</th><td>near</td><td>{why}</td><td>1.5</td></tr>" for k in range(2))
+    head = "<tr><th></th><th>kind</th><th>reason</th><th>score</th></tr>"
+    told = nbsite.words_left(f'<table class="dataframe">{head}{rows}</table>')
+    assert f'<td class="words long">{why}</td>' in told and '<td class="words">near</td>' in told
+    assert "<td>1.5</td>" in told and '<th class="words">reason</th>' in told
+
+
 def test_picture_has_words(site):
     text = html(site)
     assert 'alt="A falling line"' in text and "It falls" in text

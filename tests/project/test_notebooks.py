@@ -7,6 +7,7 @@ import sys
 from typing import ClassVar
 
 import nbdev.test
+import pandas as pd
 import pytest
 from execnb.shell import CaptureShell
 from IPython.core import pylabtools
@@ -48,7 +49,8 @@ def closing_shells():
     A shell keeps the variables of its notebook until the process ends, and then clears them: a third of a second each.
     It also takes the place of `__main__`, which a process that is started later looks at.
     """
-    with pytest.MonkeyPatch.context() as patch:
+    # A notebook may say how tables are shown; the next one is shown as always.
+    with pytest.MonkeyPatch.context() as patch, pd.option_context("display.max_colwidth", 50):
         patch.setattr(nbdev.test, "CaptureShell", ShellWithoutHistory)
         patch.setitem(sys.modules, "__main__", sys.modules["__main__"])
         yield
