@@ -222,6 +222,13 @@ function pinchable(area, zoom, giveUp) {
   for (const type of ["touchstart", "touchmove"]) area.addEventListener(type, keep, { passive: false });
 }
 
+// ---------------------------------------------------------------- canvases
+
+// Pixels are computed here and put on a canvas. One that the browser keeps with its graphics card, or in software that
+// plays one, has to be fetched for that: among a million rows the next file took twenty seconds to show, and takes half
+// a second from memory.
+const IN_MEMORY = { willReadFrequently: true };
+
 // ---------------------------------------------------------------- colours by a column
 
 // Colours of a column: number 0 is for rows without a value. Okabe and Ito's for the largest kinds, but for their yellow,

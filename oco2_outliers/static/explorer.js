@@ -353,7 +353,7 @@ class View {
       this.shadow ??= document.createElement("canvas");
       [this.shadow.width, this.shadow.height] = [w, h];
       const place = { x0: x.min, kx: w / (x.max - x.min), y1: y.max, ky: h / (y.max - y.min) };
-      this.shadow.getContext("2d").putImageData(found.cells.picture(w, h, place, rgba(colour), found.swap, this.cellsSeen), 0, 0);
+      this.shadow.getContext("2d", IN_MEMORY).putImageData(found.cells.picture(w, h, place, rgba(colour), found.swap, this.cellsSeen), 0, 0);
     }
     const { passing: n, unclear, points } = this.cellsSeen;
     ctx.globalAlpha = unclear && n === points ? 0.4 : 1; // rows of which nothing is known but that they may pass
@@ -407,7 +407,7 @@ class View {
     if (!this.scale) return;
     const { w, h, ratio, wide } = this.scale;
     const { flag, shown, selected, table, nShown } = this.app;
-    const context = this.points.getContext("2d");
+    const context = this.points.getContext("2d", IN_MEMORY);
     if (!this.image || this.image.width !== wide || this.image.height !== h + MARGIN) {
       this.image = context.createImageData(wide, h + MARGIN);
       this.pixels = new Uint32Array(this.image.data.buffer);
@@ -531,7 +531,7 @@ class View {
   mark() {
     if (!this.scale) return;
     const { w, h, ratio, wide } = this.scale;
-    const context = this.marks.getContext("2d");
+    const context = this.marks.getContext("2d", IN_MEMORY);
     context.clearRect(0, 0, w, h);
     const ring = (i, colour, radius, width) => {
       const place = i >= 0 ? this.at[i] : -1;
@@ -818,7 +818,7 @@ class MapView extends View {
       this.trace(paths.get(key).path, i);
       this.drawn += 1;
     }
-    const context = this.points.getContext("2d");
+    const context = this.points.getContext("2d", IN_MEMORY);
     context.save();
     context.globalCompositeOperation = "destination-over"; // points stay above, and what is drawn first above the rest
     for (const { look, path, colour } of [...paths.values()].sort((a, b) => a.look - b.look)) {
@@ -838,7 +838,7 @@ class MapView extends View {
   mark() {
     super.mark();
     if (!this.near()) return;
-    const context = this.marks.getContext("2d");
+    const context = this.marks.getContext("2d", IN_MEMORY);
     const line = (i, colour, width) => {
       if (i < 0 || !this.inSight(i)) return;
       const path = this.trace(new Path2D(), i);
@@ -858,7 +858,7 @@ class MapView extends View {
     const found = super.nearest(x, y);
     if (found >= 0 || !this.near()) return found;
     const { ratio } = this.scale;
-    const pen = this.marks.getContext("2d");
+    const pen = this.marks.getContext("2d", IN_MEMORY);
     let best = -1;
     for (const i of this.seen) {
       if (!this.app.shown[i] || (best >= 0 && !this.app.flag[i])) continue;
@@ -1365,7 +1365,7 @@ export class Explorer extends RowPage {
       total += 1;
       bins[Math.max(0, Math.min(w, Math.round((this.positionOf(value) / 1000) * w)))] += 1;
     }
-    const context = this.profile.getContext("2d");
+    const context = this.profile.getContext("2d", IN_MEMORY);
     context.fillStyle = this.colour("--curve");
     context.beginPath();
     context.moveTo(0, h);

@@ -143,7 +143,7 @@ export class Fields extends Page {
     const [w, h] = [canvas.clientWidth, canvas.clientHeight];
     if (!w) return;
     [canvas.width, canvas.height] = [Math.round(w * ratio), Math.round(h * ratio)];
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", IN_MEMORY);
     context.scale(ratio, ratio);
     const tall = this.steep ? (value) => Math.log1p(value) : (value) => value;
     const most = tall(Math.max(...bars.all, 1));

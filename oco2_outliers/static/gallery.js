@@ -9,9 +9,6 @@ const GAP = 0.6; // tiles between two bins
 const MOST_BINS = 60; // kinds that get a bin each; the smaller ones share one
 const MOST_ZOOM = 400; // pixels of a tile
 const SMALL = 24; // pixels of a tile below which tiles are copied by hand
-// Drawn by the processor at once: thousands of small tiles take it less time than sending them to a graphics card, and
-// far less than a card that is imitated in software.
-const IN_MEMORY = { willReadFrequently: true };
 let serial = 0;
 
 // ---------------------------------------------------------------- sheets of tiles
@@ -499,7 +496,7 @@ class Stage {
 
   // What changes with the mouse: the lasso, the tile below it, the tile that is open.
   drawMarks() {
-    const context = this.marks.getContext("2d");
+    const context = this.marks.getContext("2d", IN_MEMORY);
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, this.w, this.h);
     const { w, h } = this.inner();
@@ -1012,7 +1009,7 @@ export class Gallery extends RowPage {
     const canvas = element("canvas", { class: "gx-picture", role: "img", "aria-label": this.unread[i] ? tr("no picture of {name}", { name: this.nameOf(i) }) : tr("picture of {name}", { name: this.nameOf(i) }) });
     [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(width * ratio * this.sheets.aspect)];
     canvas.style.width = `${width}px`;
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", IN_MEMORY);
     context.imageSmoothingQuality = "high";
     if (this.unread[i]) this.stage.drawUnread(context, i, 0, 0, canvas.width, canvas.height);
     else this.sheets.draw(context, i, 0, 0, canvas.width, canvas.height, canvas.width);

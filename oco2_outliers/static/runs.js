@@ -83,7 +83,7 @@ class Timeline {
     const [w, h] = [canvas.clientWidth, canvas.clientHeight];
     if (!w || !h) return;
     [canvas.width, canvas.height] = [Math.round(w * ratio), Math.round(h * ratio)];
-    const ctx = canvas.getContext("2d");
+    const ctx = canvas.getContext("2d", IN_MEMORY);
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     const { app, range } = this.panel;
     const [left, right] = [4, w - 4];
@@ -219,7 +219,7 @@ class Ways {
     const box = (this.whole ??= this.box());
     if (!w || !h || !box) return;
     [canvas.width, canvas.height] = [Math.round(w * ratio), Math.round(h * ratio)];
-    const ctx = canvas.getContext("2d");
+    const ctx = canvas.getContext("2d", IN_MEMORY);
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     const [x0, x1, y0, y1] = box;
     const stretch = Math.cos((Math.max(-60, Math.min(60, (y0 + y1) / 2)) * Math.PI) / 180);

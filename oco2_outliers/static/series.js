@@ -644,7 +644,7 @@ export class SeriesPage extends Page {
     const [w, h] = [canvas.clientWidth, canvas.clientHeight];
     [canvas.width, canvas.height] = [Math.round(w * ratio), Math.round(h * ratio)];
     // Drawn by the processor: a card that is imitated in software takes longer for thousands of bars.
-    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const context = canvas.getContext("2d", IN_MEMORY);
     context.scale(ratio, ratio);
     context.lineJoin = "round";
     context.font = SMALL;

@@ -1,8 +1,10 @@
 """The shading of a table in brief follows files, days and filters: counted by cells and groups, and counted again."""
 
 import json
+import re
 import shutil
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +251,15 @@ def test_in_little_room_groups_are_larger_and_the_page_says_so(tab, table, tmp_p
     follows(window, table, months == 2, exact=level is not None)
     window.run(f"explorer.run.choose({{ file: -1, range: [{low + 1}, {high}] }})")
     follows(window, table, (months == 2) & (day > low), exact=False)
+
+
+def test_canvases_are_kept_in_memory():
+    """What is drawn pixel by pixel must not lie with a graphics card that is played in software.
+
+    There a choice of a file among a million rows took twenty seconds, and half a second in memory.
+    """
+    folder = files("oco2_outliers").joinpath("static")
+    drawn = {script.name: re.findall(r"getContext\([^)]*\)", script.read_text("utf-8")) for script in folder.iterdir()
+             if script.name.endswith(".js") and "uPlot" not in script.name}
+    assert sum(map(len, drawn.values())) > 10
+    assert [(name, call) for name, calls in drawn.items() for call in calls if "IN_MEMORY" not in call] == []
