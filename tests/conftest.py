@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+import hypothesis  # noqa: E402
 import matplotlib  # noqa: E402
 import pytest  # noqa: E402
 import typer.main  # noqa: E402
@@ -29,6 +30,10 @@ from layout import ROOT, SHARED_DATA, module_files  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 matplotlib.use("Agg")
+# How long an example takes says nothing on a machine that does other work, too.
+hypothesis.settings.register_profile("no clock", deadline=None,
+                                     suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("no clock")
 NUMBERS = itertools.count()
 # A picture of one dot.
 DOT = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"

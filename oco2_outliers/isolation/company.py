@@ -118,7 +118,7 @@ class FittedRows:
         path = path_of_size(max(len(self.rows), len(X)), X.shape[1])
         if path not in ("serial", "parallel"):
             return nearest_company(X, self.rows, self.core2, n_jobs, eps)
-        self._asked.use_threads(threads_for(path, n_jobs))
+        self._asked.threads = threads_for(path, n_jobs)
         return self._asked.nearest(X, *(() if eps is None else (eps * eps, eps * eps)))
 
 # %% ../../nbs/isolation/13a_company.ipynb #f5c77dc3

@@ -380,7 +380,7 @@ def _alone(fitted: _Fitted, asked: RowTree, enough: float, within: np.ndarray,
                                    _MOST_LEAVES, best, where, done), n, threads)
     return best, where, done
 
-
+# %% ../../nbs/isolation/12h_new_rows.ipynb #29a4fb45
 def _together(fitted: _Fitted, new: np.ndarray, enough: float, within: np.ndarray,
               threads: int) -> tuple[np.ndarray, np.ndarray]:
     """The same in company, to the end; a value above `within` where there is no answer."""
@@ -458,7 +458,7 @@ class NewRows:
     core2 : ndarray of float64, shape (n,)
         Their squared core distances.
     threads : int
-        Cores to use.
+        Cores to use; an attribute, too, that may be set anew.
     metric : {"euclidean", "cosine"}
         ``"cosine"`` divides rows by their lengths; `smallest_moves` knows euclidean distances only.
 
@@ -475,12 +475,11 @@ class NewRows:
     """
 
     def __init__(self, X: np.ndarray, core2: np.ndarray, threads: int = 1, metric: str = "euclidean"):
-        self._X, self._core2, self._metric = X, core2, metric
-        self._threads = useful_threads(threads)
+        self._X, self._core2, self.threads, self._metric = X, core2, threads, metric
 
     @cached_property
     def _fitted(self) -> _Fitted:
-        tree = row_tree(self._X.astype(np.float64, copy=False), self._threads)
+        tree = row_tree(self._X.astype(np.float64, copy=False), useful_threads(self.threads))
         return _fitted(tree, self._core2[tree.order])
 
     @classmethod
@@ -493,13 +492,9 @@ class NewRows:
         asked.__dict__["_fitted"] = _fitted(tree, core2, boxes)  # where cached_property looks first
         return asked
 
-    def use_threads(self, threads: int) -> None:
-        """Take so many cores from now on."""
-        self._threads = useful_threads(threads)
-
     @cached_property
     def _in_blocks(self) -> InBlocks:
-        return InBlocks(self._X, self._core2, self._metric, self._threads)
+        return InBlocks(self._X, self._core2, self._metric, useful_threads(self.threads))
 
     def nearest(self, new: np.ndarray, enough: float = -1,
                 within: float | np.ndarray = np.inf) -> tuple[np.ndarray, np.ndarray]:
@@ -524,14 +519,14 @@ class NewRows:
         if self._metric == "cosine" or self._X.shape[1] > _FEW_COLUMNS:
             return self._in_blocks.nearest(new, float(np.max(within, initial=0)))
         best, where = np.full(len(new), np.inf), np.full(len(new), -1)
-        t = self._fitted.tree
+        t, threads = self._fitted.tree, useful_threads(self.threads)
         with np.errstate(over="ignore"):
             far = np.abs((new - t.centre) * t.unit).max(axis=1) > 4 / np.sqrt(new.shape[1])
         if not far.all():
             below = np.broadcast_to(np.float64(within), len(new))[~far]
-            best[~far], where[~far] = _best_of_close(self._fitted, new[~far], enough, below, self._threads)
+            best[~far], where[~far] = _best_of_close(self._fitted, new[~far], enough, below, threads)
         if far.any():
-            best[far], where[far] = _best_of_all(self._fitted, new[far], self._threads)
+            best[far], where[far] = _best_of_all(self._fitted, new[far], threads)
         return best, where
 
     def smallest_moves(self, new: np.ndarray, eps: float, units: np.ndarray | None = None,
@@ -561,9 +556,9 @@ class NewRows:
         """
         new = _not_large(new)
         least, most, feature = np.empty(len(new)), np.empty(len(new)), np.empty(len(new), np.int64)
-        t, fitted = self._fitted.tree, self._fitted
+        t, fitted, threads = self._fitted.tree, self._fitted, useful_threads(self.threads)
         per_row = np.ones(new.shape[1]) if units is None else units
         known = np.full(len(new), np.inf) if below is None else below
         _each(lambda a, b: _smallest_moves(a, b, new, t.X, fitted.core2, eps * eps, per_row, t.first, t.last,
-                                           fitted.boxes, known, least, most, feature), len(new), self._threads)
+                                           fitted.boxes, known, least, most, feature), len(new), threads)
         return least, most, feature
