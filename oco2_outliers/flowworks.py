@@ -302,5 +302,6 @@ utils = SimpleNamespace(
 LSTMv1 = FlowNet(LSTMClassifier, units=48)
 LSTMv2 = FlowNet(LSTMClassifier, units=32, n_layers=2)
 BiLSTMv1 = FlowNet(BiLSTMClassifier, units=32)
+# Three convolutions and their mean, as the script of the original calls it.
 FCN = FlowNet(FCNClassifier, units=32)
 models = SimpleNamespace(load_model=load_model)

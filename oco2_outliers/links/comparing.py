@@ -66,6 +66,7 @@ def _side(table: pd.DataFrame, which: str) -> pd.DataFrame:
                          "reason": reasons.fillna("").astype(str)})
 
 # %% ../../nbs/links/20_comparing.ipynb #3a3cbdf2
+# What may have become of a row, in the order of the table.
 CHANGES = ("became odd", "ceased to be odd", "odd, only in the second", "odd, only in the first", "odd in both",
            "ordinary, only in the second", "ordinary, only in the first", "ordinary in both")
 

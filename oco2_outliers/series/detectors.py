@@ -109,6 +109,7 @@ _CARDS = _OWN_CARDS | {
 }
 
 # %% ../../nbs/series/38_detectors.ipynb #54b9f031
+# What each detector does, by its name.
 PRESETS: dict[str, str] = {name: card.does for name, card in _CARDS.items()}
 
 

@@ -19,6 +19,7 @@ from .sliding import checked_window, in_blocks, joined, plain_values, sliding_su
 __all__ = ['SUMMARIES', 'window_summaries']
 
 # %% ../../nbs/series/32_summaries.ipynb #dd60501c
+# What is told of a window, in the order of the columns.
 SUMMARIES = ("mean", "sd", "min", "max", "median", "slope", "mean step", "largest step", "repeats", "net change")
 
 # %% ../../nbs/series/32_summaries.ipynb #dd60502a
