@@ -153,7 +153,7 @@ class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
     @property
     def components_(self) -> np.ndarray:
         """The core rows among the fitted ones, shape (n_core, n_features)."""
-        return self._fit_X[self.core_sample_indices_]
+        return self._fitted.rows[self.core_sample_indices_]
 
     def explain(self, X: ArrayLike, scale: ArrayLike | None = None) -> pd.DataFrame:
         """Say why rows are isolated, against the fitted rows.

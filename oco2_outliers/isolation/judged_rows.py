@@ -222,15 +222,15 @@ class Judge(Searcher):
         self.core_sample_indices_ = drawn[np.flatnonzero(self._core <= measure.limit(self.eps_))]
         if weight is not None:
             self._core[weight == 0] = np.inf
-        self.offset_, self._fit_X = -self.eps_, rows if len(drawn) == len(rows) else rows[drawn]
-        self._fitted = FittedRows(self._fit_X, self._core)
+        self.offset_ = -self.eps_
+        self._fitted = FittedRows(rows if len(drawn) == len(rows) else rows[drawn], self._core)
 
     def _explained(self, rows: np.ndarray, scale: ArrayLike | None, index: pd.Index | None) -> pd.DataFrame:
         """Nearest core row, distance, reason, feature, change and largest change of each row."""
         names = getattr(self, "feature_names_in_", [f"feature {j}" for j in range(rows.shape[1])])
         units = _units(scale, names, hasattr(self, "feature_names_in_"))
         core = np.flatnonzero(self._core <= self._measure().limit(self.eps_))  # weight 0 does not count here
-        reasons = explanations(rows, self._fit_X, core, self.eps_, names, units, self.n_jobs)
+        reasons = explanations(rows, self._fitted.rows, core, self.eps_, names, units, self.n_jobs)
         return pd.DataFrame(reasons, index=index,
                             columns=["nearest_core", "distance", "reason", "feature", "change", "change_most"])
 

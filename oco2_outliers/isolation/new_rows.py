@@ -370,14 +370,14 @@ def _each(task: Callable[[int, int], None], n: int, threads: int) -> None:
 _MOST_LEAVES = 128  # that a row asks alone
 
 
-def _alone(fitted: _Fitted, asked: RowTree, enough: float, within: np.ndarray,
-           threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _alone(fitted: _Fitted, asked: RowTree, enough: float, within: np.ndarray, threads: int,
+           most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The least max(core2(q), d2(x, q)), that row q, and whether that is the answer, of rows that walk alone."""
     t, n, slack = fitted.tree, asked.n, asked.slack[leaf_nodes(asked)]
     best, where, done = np.empty(n), np.empty(n, np.int64), np.empty(n, np.bool_)
     _each(lambda a, b: _best_alone(a, b, asked.X, asked.blocks, slack, t.X, fitted.core2, t.order, t.blocks, t.lows,
                                    t.highs, t.first, t.last, t.slack, fitted.boxes[2], t.unit, t.swell, enough, within,
-                                   _MOST_LEAVES, best, where, done), n, threads)
+                                   most, best, where, done), n, threads)
     return best, where, done
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #29a4fb45
@@ -402,7 +402,7 @@ def _best_of_close(fitted: _Fitted, new: np.ndarray, enough: float, within: np.n
                    threads: int) -> tuple[np.ndarray, np.ndarray]:
     """For new rows within the range of the shadow: the least max(core2(q), d2(x, q)), and that row q."""
     asked = row_tree(new, threads, fitted.tree)
-    best, where, done = _alone(fitted, asked, float(enough), within[asked.order], threads)
+    best, where, done = _alone(fitted, asked, float(enough), within[asked.order], threads, _MOST_LEAVES)
     out = np.empty_like(best), np.empty_like(where)
     out[0][asked.order], out[1][asked.order] = best, where
     rest = asked.order[~done]

@@ -103,6 +103,11 @@ def extent_of(rows: np.ndarray) -> tuple[float, float]:
             smallest = min(smallest, float(some[some > 0].min()))
     return largest, smallest
 
+
+def _plain(largest: float, smallest: float) -> bool:
+    """Whether numbers of this extent have plain squares, and so have their differences."""
+    return largest == 0 or (smallest == _SMALL and _SMALL < largest < _LARGE)
+
 # %% ../../nbs/isolation/02_squares.ipynb #a9a9a904
 def _refuse(tables: Iterable[np.ndarray], names: Iterable[Hashable] | None, number: float, fault: str) -> None:
     """Refuse a number of these tables, with its column."""
@@ -117,7 +122,7 @@ def power_for(*tables: np.ndarray, names: Iterable[Hashable] | None = None) -> i
     largest, smallest = max(each[0] for each in extents), min(each[1] for each in extents)
     if largest > np.sqrt(np.finfo(np.float64).max / (4 * max(1, tables[0].shape[1]))):
         _refuse(tables, names, largest, "large to compare with others")
-    if largest == 0 or (smallest == _SMALL and _SMALL < largest < _LARGE):
+    if _plain(largest, smallest):
         return 0
     if smallest < min(_SMALL, 1e-260 * largest):
         _refuse(tables, names, smallest, f"small to compare with others, of which the largest is {largest:.3g}")
@@ -126,8 +131,7 @@ def power_for(*tables: np.ndarray, names: Iterable[Hashable] | None = None) -> i
 # %% ../../nbs/isolation/02_squares.ipynb #a9a9a907
 def is_usual(rows: np.ndarray) -> bool:
     """Whether squares of such rows stay in the range, so that they can be searched as they are."""
-    largest, smallest = extent_of(rows)
-    return largest == 0 or (smallest == _SMALL and _SMALL < largest < _LARGE)
+    return _plain(*extent_of(rows))
 
 # %% ../../nbs/isolation/02_squares.ipynb #a9a9a906
 def times_power(values: Any, power: int) -> Any:
