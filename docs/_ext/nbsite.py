@@ -22,7 +22,7 @@ import nbformat
 from docutils import nodes
 from nborder import disagreements, notebooks, reading, sections
 from nbpages import Cell, Page, constant, face, fingerprint, origins, parse, read_page
-from offline import external_resources, images_without_alt
+from offline import external_resources, images_without_alt, warnings_shown
 from sphinx.addnodes import desc_content, pending_xref
 from sphinx.application import Sphinx
 from sphinx.errors import ConfigError
@@ -81,15 +81,27 @@ def only_checks(code: str) -> bool:
     return bool(body) and all(map(checks, body))
 
 
+def folded(what: str) -> dict:
+    """The metadata of a cell whose source a reader opens."""
+    return {"tags": ["hide-input"], "mystnb": {"code_prompt_show": f"Show {what}", "code_prompt_hide": f"Hide {what}"}}
+
+
+def names_in_words(names: list[str]) -> str:
+    """The first three names, and how many more there are."""
+    more = len(names) - 3
+    return " and ".join(filter(None, [", ".join(names[:3]), f"{more} more" if more > 0 else ""]))
+
+
 def code_cell(cell: Cell):
     """A running cell with myst-nb's tags for what is shown of it."""
     made = nbformat.v4.new_code_cell(cell.source)
     tags = {(False, False): ["remove-cell"], (False, True): ["remove-input"], (True, False): ["remove-output"]}
-    if hidden := tags.get((cell.show_source, cell.show_output)):
+    if cell.private:
+        made.metadata |= folded(f"the code of {names_in_words(cell.private)}")
+    elif hidden := tags.get((cell.show_source, cell.show_output)):
         made.metadata["tags"] = hidden
     elif only_checks(cell.source):
-        made.metadata |= {"tags": ["hide-input"], "mystnb": {"code_prompt_show": "Show what the tests check here",
-                                                            "code_prompt_hide": "Hide what the tests check here"}}
+        made.metadata |= folded("what the tests check here")
     if alt := cell.alt or cell.caption:
         made.metadata["mystnb"] = {"image": {"alt": alt}}
         if cell.caption:
@@ -401,13 +413,15 @@ def copy_mathjax(app: Sphinx) -> None:
 
 
 def check_site(app: Sphinx, exception: Exception | None) -> None:
-    """The last word of a build: nothing from another host, no picture without words."""
+    """The last word of a build: nothing from another host, no picture without words, no warning of a library."""
     if exception or app.builder.format != "html":
         return
     for found in external_resources(app.outdir):
         LOG.warning("fetched from another host: %s", found)
     for found in images_without_alt(app.outdir):
         LOG.warning("no words for a picture: %s (add `#| fig-alt: what it shows` to the cell that draws it)", found)
+    for found in warnings_shown(app.outdir):
+        LOG.warning("a warning stands on a page: %s (mend its cause, or expect it in the cell)", found)
 
 
 def setup(app: Sphinx) -> dict:

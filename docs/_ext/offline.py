@@ -16,6 +16,8 @@ INERT_LINKS = {"canonical", "author", "license", "next", "prev", "search", "inde
 FILE_NAME = re.compile(r"^\S+\.(png|svg|jpe?g|gif|webp)$", re.I)  # what docutils says where nobody said anything
 REMOTE = re.compile(r"^\s*(?:https?:)?//", re.I)
 CSS_REMOTE = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])\s*((?:https?:)?//[^"')\s]+)""", re.I)
+ERRORS_OF_A_CELL = re.compile(r'<div class="output stderr.*?</pre>', re.S)
+WARNING, TAG = re.compile(r"\b\w*Warning: [^\n<]*"), re.compile(r"<[^>]+>")
 
 
 class _Fetches(HTMLParser):
@@ -79,6 +81,15 @@ def images_without_alt(folder: str | Path) -> list[str]:
     folder = Path(folder)
     return [f"{page.relative_to(folder)}: {src}"
             for page in sorted(folder.rglob("*.html")) for src in _read(page).images_without_alt]
+
+
+def warnings_shown(folder: str | Path) -> list[str]:
+    """Every warning that a cell printed onto a page, as `file: RuntimeWarning: overflow`."""
+    folder, found = Path(folder), []
+    for page in sorted(folder.rglob("*.html")):
+        for printed in ERRORS_OF_A_CELL.findall(page.read_text(encoding="utf-8")):
+            found += [f"{page.relative_to(folder)}: {told}" for told in WARNING.findall(TAG.sub("", printed))]
+    return found
 
 
 if __name__ == "__main__":

@@ -77,8 +77,9 @@ def exact_root(square: np.ndarray) -> np.ndarray:
 
 # %% ../../nbs/isolation/02_squares.ipynb #2b852f14
 def chord_of(distance: Any) -> Any:
-    """The chord at a cosine distance, never rounded down."""
-    return exact_root(2 * np.asarray(distance, np.float64))
+    """The chord at a cosine distance, never rounded down; infinite where twice the distance is beyond all numbers."""
+    with np.errstate(over="ignore"):
+        return exact_root(2 * np.asarray(distance, np.float64))
 
 
 def half_square(square: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@
 # %% ../../nbs/series/61_splits.ipynb #c21ef007
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -249,7 +250,8 @@ def score_splits(classifier: Any, w: LabelledWindows, cv: Any = None) -> pd.Data
     w : LabelledWindows
         Windows with labels.
     cv : TimeSplit, SiteSplit, or another splitter of scikit-learn, optional
-        Default: `SiteSplit()` where there are several sites, else `TimeSplit()`.
+        Default: `SiteSplit()` where there are several sites, else `TimeSplit()`. One of scikit-learn gets the sites as
+        its groups.
 
     Returns
     -------
@@ -282,10 +284,18 @@ def score_splits(classifier: Any, w: LabelledWindows, cv: Any = None) -> pd.Data
     if cv is None:
         cv = SiteSplit() if w.table["site"].nunique() > 1 else TimeSplit()
     rng, rows = np.random.default_rng(0), []
-    for train, test in cv.split(w.X.reshape(len(w), -1), w.y, w.table):
+    for train, test in _splits(cv, w):
         refuse_shared_readings(w.table, train, test)
         rows.append(_judged(classifier, w[train], w[test], rng))
     return pd.DataFrame(rows)
+
+# %% ../../nbs/series/61_splits.ipynb #5b1d7a20
+def _splits(cv: Any, w: LabelledWindows) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Row numbers of both sides of each split. Splitters of other makers know groups as one value for each row."""
+    groups = w.table if isinstance(cv, (TimeSplit, SiteSplit)) else w.table["site"].to_numpy()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The groups parameter is ignored")  # not every splitter has a use for them
+        return list(cv.split(w.X.reshape(len(w), -1), w.y, groups))
 
 # %% ../../nbs/series/61_splits.ipynb #c21ef069
 def _chances(classifier: Any, learnt: LabelledWindows, y: np.ndarray, judged: LabelledWindows) -> np.ndarray:

@@ -181,7 +181,6 @@ def _tell_left_out(noun: str, names: list[str], why: str, plural: str = "") -> N
         what = f"{counted(len(names), noun, plural)} {'is' if len(names) == 1 else 'are'} left out{why}"
         warnings.warn(f"{what}: {shown}{', ...' if len(names) > 3 else ''}", stacklevel=5)
 
-
 # %% ../../nbs/store/06_transfers.ipynb #3274e6bb
 def _files_of(mask: str, recursive: bool) -> tuple[list[str], str]:
     """The files of a mask, and the folder that does not belong to their names; what is left out is told."""

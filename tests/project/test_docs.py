@@ -148,6 +148,7 @@ def project(root):
         ("md", "# Deep inside\n\n> A room of a family.\n\nUsed by [rows](../00_rows.ipynb#rows-apart), `rows.depth`; "
                "[licence](../../LICENSE), [what changed](../../CHANGELOG.md)."),
         "#| export\n" + INNER,
+        "#| exporti\ndef _halved(x):\n    return x / 2",
         "import os\nprint('ran in', os.path.basename(os.getcwd()), depth(1))",
     )
     notebook(
@@ -385,7 +386,10 @@ def test_api_entries_and_links(site):
     assert 'href="#tiny.rows.spread"' in text and 'href="#tiny.rows.Ruler.measure"' in text
     assert re.search(r"not <code [^>]*><span [^>]*>len</span></code>", text)  # not ours: no link
     assert 'href="00_rows.html#tiny.rows.spread"' in html(site, "api")
-    assert 'id="tiny.deep.inner.depth"' in html(site, "deep/00_inner")
+    inner = html(site, "deep/00_inner")
+    assert 'id="tiny.deep.inner.depth"' in inner
+    opened = re.search(r'<details class="[^"]*\bhide\b.*?</details>', inner, re.S)[0]
+    assert "Show the code of _halved" in opened and inner.count("_halved") == opened.count("_halved")
     twice = html(site, "api").count('href="deep/00_inner.html#tiny.deep.inner.depth"')
     assert twice == 3, "under the package itself, the room, and the headline"
     assert len(re.findall('href="00_rows.html#tiny.rows.Ruler"', html(site, "api"))) == 2
@@ -433,6 +437,22 @@ def test_entries_are_folded_and_constants_are_not(site):
     ("np.testing.assert_allclose(1, 1)\nassert 1", True), ("print(1)", False), ("", False), ("%time assert 1", False)])
 def test_a_cell_that_only_checks_is_folded(code, yes):
     assert nbsite.only_checks(code) is yes
+
+
+@pytest.mark.parametrize("head, code, private", [
+    ("#| exporti", "def _one(): pass\nclass _Two: pass", ["_one", "_Two"]),
+    ("#| export", "_LEAST, _MOST = 1, 2\n_kept: dict = {}", ["_LEAST", "_MOST", "_kept"]),
+    ("#| export", "def _one(): pass\ndef spread(): pass", []), ("#| export", "import os", []),
+    ("#| export", "_all_ = [spread]", []), ("", "def _one(): pass", []), ("#| hide", "def _one(): pass", [])])
+def test_private_definitions_of_a_room(tmp_path, head, code, private):
+    assert only_cell(tmp_path, f"{head}\n{code}").private == private
+
+
+def test_a_room_shows_its_private_code_folded(tmp_path):
+    nbsite = pytest.importorskip("nbsite", reason="no Sphinx (extra docs); the names are tested above")
+    made = nbsite.code_cell(only_cell(tmp_path, "#| exporti\ndef _a(): pass\ndef _b(): pass\n_C = 1\n_D = 2\n_E = 3"))
+    assert made.metadata["tags"] == ["hide-input"]
+    assert made.metadata["mystnb"]["code_prompt_show"] == "Show the code of _a, _b, _C and 2 more"
 
 
 def test_every_figure_stands_on_one_page(site):
@@ -536,8 +556,9 @@ def test_pages_run_in_copies_of_one_process(tmp_path):
     pytest.param(["1 / 0"], ["ZeroDivisionError"], marks=pytest.mark.slow),
     pytest.param(["#| hide\nassert 1 == 2, 'a hidden test fails'"], ["a hidden test fails"], marks=pytest.mark.slow),
     (["import matplotlib.pyplot as plt\nplt.plot([2, 1]);", ("md", "See [nothing](01_absent.ipynb)."),
-      ("md", "![a mark](https://example.org/mark.svg)")],
-     ["no words for a picture: 00_rows.html: picture 1, after 'plt.plot([2, 1]);'", "01_absent.ipynb",
+      ("md", "![a mark](https://example.org/mark.svg)"), "import warnings\nwarnings.warn('a column is constant')"],
+     ["a warning stands on a page: 00_rows.html: UserWarning: a column is constant", "01_absent.ipynb",
+      "no words for a picture: 00_rows.html: picture 1, after 'plt.plot([2, 1]);'",
       "fetched from another host: 00_rows.html: https://example.org/mark.svg"]),
 ])
 def test_failing_page_fails_the_build(site, tmp_path, cells, told):
