@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -287,6 +286,8 @@ def _checked_pair_names(table: pd.DataFrame, features: str | Sequence[str] | Non
 def _checked_pair_axes(axes: np.ndarray | None, n: int) -> np.ndarray:
     """The axes that were given, or a new figure with a matrix of them."""
     if axes is None:
+        import matplotlib.pyplot as plt  # here: jobs draw on axes of their own, or nothing
+
         _, axes = plt.subplots(n, n, figsize=(1.2 + 1.7 * n, 0.8 + 1.5 * n), layout="constrained", squeeze=False)
     if np.shape(axes) != (n, n):
         raise InputError(f"axes must be {n} by {n}, not of shape {np.shape(axes)}")

@@ -5,16 +5,17 @@
 # %% ../../nbs/links/20_comparing.ipynb #0ec56113
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from ..ground.errors import InputError
+from ..ground.figures import new_axes
 from ..ground.numbers import shown
 from ..ground.verdicts import odd_rows
 from ..ground.words import counted
@@ -132,14 +133,15 @@ class ComparedResults:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The ranks of both scores, 0 to 1, with the rows that changed in colour."""
-        ax = plt.gca() if ax is None else ax
+        ax = new_axes(ax, (6, 5))
         ranks = self.table[["score_1", "score_2"]].rank(pct=True)
         for change, colour, size in ((None, "0.8", 4), ("odd in both", "0.3", 8), ("ceased to be odd", "C0", 16),
                                      ("became odd", "C3", 16)):
             rows = ranks if change is None else ranks[self.table["change"] == change]
             ax.scatter(rows["score_1"], rows["score_2"], s=size, color=colour,
                        label=f"{change} ({len(rows):,})" if change else None)
-        ax.set(xlabel="rank of the score, first result", ylabel="rank of the score, second result", title=str(self))
+        ax.set(xlabel="rank of the score, first result", ylabel="rank of the score, second result",
+               title=textwrap.fill(str(self), 60))
         ax.legend()
         return ax
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from scipy.spatial import cKDTree
 
 from ..ground.errors import InputError
+from ..ground.figures import new_axes
 from ..ground.numbers import real_number, seed_of, whole_number
 from ..ground.verdicts import row_names
 from ..ground.work import progress
@@ -209,7 +209,7 @@ class MatchResult:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The counts of the random shifts, and the count that was found."""
-        ax = plt.gca() if ax is None else ax
+        ax = new_axes(ax)
         edges = np.arange(self.chance.min(initial=0), self.chance.max(initial=1) + 2) - 0.5
         ax.hist(self.chance, bins=edges.tolist(), color="0.75", label="after random shifts")
         ax.axvline(self.n_matched, color="C3", label="found")

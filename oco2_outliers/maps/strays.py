@@ -24,7 +24,6 @@ from ..ground.words import counted
 from ..isolation.asking import checked_metric, refuse_no_direction
 from ..isolation.checks import checked_group
 from ..isolation.company import company_search
-from ..isolation.many_columns import ManyColumns
 from ..isolation.radii import choose_eps
 from ..isolation.results import at_eps
 from ..isolation.squares import power_for, radius_of, times_power
@@ -258,6 +257,8 @@ class _Judged(NamedTuple):
 
 def _nearest(search: Any, X: np.ndarray, metric: str, m: int, power: int) -> tuple[np.ndarray, np.ndarray]:
     """The nearest others of every tile; from the search for the radii, where that has listed so many."""
+    from oco2_outliers.isolation.many_columns import ManyColumns  # here: who reads strays alone waits for no compiler
+
     if isinstance(search, ManyColumns) and N_NEIGHBOURS < m <= len(X):
         index, squares = search.rows_near(N_NEIGHBOURS, True)
         return index, times_power(np.sqrt(squares), -power)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import OptimizeWarning, curve_fit
 
 from .emissions import met_of
 from .gaussians import ROOT_2PI, WINDOW, peak_correlation, peak_model
@@ -25,6 +24,8 @@ __all__ = []
 # %% ../../nbs/plumes/55_published.ipynb #00ec448d
 def _published_fit(x: np.ndarray, y: np.ndarray, error: np.ndarray | None, enhancement: float) -> np.ndarray:
     """(slope, intercept, amplitude, sigma) as the published search gets them; RuntimeError when it gives up."""
+    from scipy.optimize import OptimizeWarning, curve_fit  # here: who reads peaks alone does not wait for it
+
     start = (0.0, np.median(y), 30 * enhancement, 10.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OptimizeWarning)  # of the covariance, which it does not use

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from .gaussians import LEAST_SUPPORT, peak_model
-from .scanning import scan_track
 from .tracks import Track
 from ..soundings.sounding_ids import sounding_footprint
 from ..soundings.sphere import sphere_distance
@@ -24,6 +23,8 @@ __all__ = []
 # %% ../../nbs/plumes/45_screening.ipynb #8a04dd36
 def _rarity(x: np.ndarray, values: np.ndarray, peak: Mapping[str, Any]) -> float:
     """Share of the track where `values` has a bump of the peak's width as strong as at the peak."""
+    from oco2_outliers.plumes.scanning import scan_track  # here: who reads peaks alone waits for no compiler
+
     centres = np.arange(np.ceil(x[0]), x[-1], max(peak["sigma"] / 2, 1.0))
     width = [peak["sigma"]]
     elsewhere = scan_track(x, values, centres=centres, widths=width)

@@ -105,19 +105,21 @@ def test_the_help_does_not_wait_for_what_commands_need():
 
 
 def test_a_process_imports_what_its_own_task_needs():
-    """A worker that converts or isolates waits neither for scikit-learn nor for what draws.
+    """A worker that converts or isolates small files waits neither for scikit-learn, nor numba, nor what draws.
 
-    Figures need no OpenCV, and PyTorch is loaded where something is trained. All in one process: starting one for each
-    question costs more than the answers.
+    Nor does who reads a result to hand it on. Figures need no OpenCV, and PyTorch is loaded where something is trained.
+    All in one process: starting one for each question costs more than the answers.
     """
     code = ("import sys; from oco2_outliers.runs.tasks import TASKS, load_function\n"
             "import oco2_outliers.runs.working\n"
             "for task in 'convert', 'isolate':\n"
             "    load_function(TASKS[task].function)\n"
-            "    print([m for m in ('cv2', 'sklearn', 'matplotlib.pyplot') if m in sys.modules])\n"
+            "    print([m for m in ('cv2', 'sklearn', 'matplotlib.pyplot', 'numba') if m in sys.modules])\n"
+            "import oco2_outliers.exports, oco2_outliers.links, oco2_outliers.page.report_page\n"
+            "print([m for m in ('sklearn', 'matplotlib.pyplot', 'numba') if m in sys.modules])\n"
             "import oco2_outliers.plots\n"
             "print('cv2' in sys.modules)\n"
             "import oco2_outliers.autoencoders, oco2_outliers.shell.training_commands\n"
             "print('torch' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
-    assert done.stdout.splitlines() == ["[]", "[]", "False", "False"], done.stdout + done.stderr
+    assert done.stdout.splitlines() == ["[]", "[]", "[]", "False", "False"], done.stdout + done.stderr
