@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.spatial import cKDTree
 
 from ..ground.errors import InputError
 from ..ground.figures import new_axes
@@ -55,6 +54,8 @@ def _bins(a: np.ndarray, b: np.ndarray, width: int) -> Iterator[tuple[np.ndarray
 # %% ../../nbs/links/10_matching.ipynb #b24b6df0
 def _near(a: np.ndarray, b: np.ndarray, km: float, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of points of the unit sphere, (n, 3) and (m, 3), whose chord is short enough."""
+    from scipy.spatial import cKDTree  # here: who only opens a page does not wait for it
+
     trees, chord = (cKDTree(a), cKDTree(b)), _chord(km)
     if trees[0].count_neighbors(trees[1], chord) > most:
         raise TooManyPairs(f"too many pairs are within {km:g} km of each other: ask for a shorter distance or fewer "

@@ -18,7 +18,6 @@ from ..maps.picture_folders import called_once
 from ..maps.tiles import picture_name
 from ..maps.vectors import names_of
 from .packing import Pack
-from ..pictures.reading import limit_of_scored, read_picture
 
 # %% auto #0
 __all__ = []
@@ -39,12 +38,14 @@ def _square(picture: np.ndarray, size: int) -> np.ndarray:
 # %% ../../nbs/page/03_thumbnails.ipynb #ca265473
 def _oddest_squares(table: pd.DataFrame, size: int, limit: int, root: Path) -> tuple[list[np.ndarray], np.ndarray]:
     """Thumbnails of the oddest pictures that can be read, and the number of its thumbnail for each row (-1: none)."""
+    from oco2_outliers.pictures.reading import limit_of_scored, read_picture
+
     tiles: list[np.ndarray] = []
     of = np.full(len(table), -1, np.int32)
     for row in table["score"].sort_values(ascending=False, kind="stable").index[:limit]:
         try:
-            limit = limit_of_scored(*(table[side][row] if side in table else None for side in ("width", "height")))
-            picture = read_picture(root / os.fspath(table["path"][row]), max_pixels=limit)
+            most = limit_of_scored(*(table[side][row] if side in table else None for side in ("width", "height")))
+            picture = read_picture(root / os.fspath(table["path"][row]), max_pixels=most)
         except (InputError, OSError, ValueError, TypeError, MemoryError):
             continue
         of[row] = len(tiles)
