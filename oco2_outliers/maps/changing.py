@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.spatial import cKDTree
 
 from ..ground.errors import InputError
 from ..ground.numbers import real_number, whole_number
@@ -38,6 +37,8 @@ def _pairs(first: np.ndarray, second: np.ndarray, place_km: float) -> tuple[np.n
     known = [np.flatnonzero(np.isfinite(each).all(axis=1)) for each in (first, second)]
     if not len(known[0]) or not len(known[1]):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    from scipy.spatial import cKDTree  # here: who asks nothing else of tiles does not wait for it
+
     trees = [cKDTree(each[rows]) for each, rows in zip((first, second), known)]
     far, there = trees[1].query(first[known[0]])
     back = trees[0].query(second[known[1]])[1]

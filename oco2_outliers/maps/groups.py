@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.cluster import HDBSCAN, KMeans
-from sklearn.metrics import adjusted_rand_score
 
 from ..ground.errors import InputError
 from ..ground.figures import finite_values
@@ -44,6 +42,8 @@ def _distinct(rows: np.ndarray, most: int) -> int:
 
 def _kmeans(rows: np.ndarray, ks: Sequence[int], random_state: int | None) -> tuple[pd.DataFrame, list[str]]:
     """A column of labels for each k, and what is to be said of them."""
+    from sklearn.cluster import KMeans  # here: who looks for strays or copies does not wait for it
+
     distinct, found, notes = _distinct(rows, max(ks)), {}, []
     for k in ks:
         used = min(k, distinct)
@@ -59,6 +59,8 @@ def _hdbscan(rows: np.ndarray, size: int) -> tuple[np.ndarray, str]:
     if len(rows) > FAST_ROWS and is_there("fast_hdbscan"):
         fast = library("fast_hdbscan", "clusters by density")
         return np.asarray(fast.HDBSCAN(min_cluster_size=size, min_samples=5).fit_predict(rows)), "fast_hdbscan"
+    from sklearn.cluster import HDBSCAN
+
     return HDBSCAN(min_cluster_size=size, min_samples=5, copy=True).fit_predict(rows), "scikit-learn"
 
 
@@ -164,6 +166,8 @@ def rand_interval(truth: np.ndarray, labels: np.ndarray, random_state: int = 0, 
 
     Halves without replacement spread as much as tiles drawn anew do; those would count copies, which always agree.
     """
+    from sklearn.metrics import adjusted_rand_score
+
     rng, n = np.random.default_rng(random_state), len(truth)
     halves = [rng.permutation(n)[: (n + 1) // 2] for _ in range(n_draws)]
     drawn = [adjusted_rand_score(truth[some], labels[some]) for some in halves]

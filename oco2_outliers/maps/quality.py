@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from ..ground.errors import InputError
 from ..ground.figures import finite_values
@@ -80,6 +79,8 @@ def _correlation(ranks: np.ndarray) -> float:
 # %% ../../nbs/maps/84_quality.ipynb #b9ce1fc5
 def _figures(truth: _Truth, xy: np.ndarray, pairs: np.ndarray, seed: int | None) -> list[float]:
     """The three figures of a map, each with its interval."""
+    from scipy.stats import rankdata  # here: who asks nothing of a map does not wait for it
+
     rng = np.random.default_rng(seed)
     apart = [np.linalg.norm(each[pairs[0]] - each[pairs[1]], axis=1) for each in (truth.rows, xy)]
     ranks = np.column_stack([rankdata(each) for each in apart])

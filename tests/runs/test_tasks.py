@@ -116,6 +116,7 @@ def test_a_process_imports_what_its_own_task_needs():
             "    load_function(TASKS[task].function)\n"
             "    print([m for m in ('cv2', 'sklearn', 'matplotlib.pyplot', 'numba') if m in sys.modules])\n"
             "import oco2_outliers.exports, oco2_outliers.links, oco2_outliers.page.report_page\n"
+            "import oco2_outliers.embeddings\n"
             "print([m for m in ('sklearn', 'scipy', 'matplotlib.pyplot', 'numba', 'cv2') if m in sys.modules])\n"
             "import oco2_outliers.plots\n"
             "print('cv2' in sys.modules)\n"
