@@ -11,6 +11,7 @@ import gzip
 import json
 import lzma
 import os
+import re
 import textwrap
 import urllib.parse
 import warnings
@@ -20,7 +21,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .dialects import csv_dialect, dialect_in_words, read_head
+from .dialects import CsvDialect, csv_dialect, dialect_in_words, read_head
 from .disguises import beyond_floats, exact_integers, rounded_columns, undisguised, whole_numbers
 from .errors import InputError, one_line
 from .first_bytes import not_what_its_name_says
@@ -82,9 +83,11 @@ def _read_csv(file: IO[bytes], texts: Collection[str] = (), **given: str | None)
         table = pd.read_csv(file, dtype=ids, low_memory=False, **how)
     refuse_beyond(len(table), "OCO2_MAX_ROWS")
     table = _with_exact_gaps(table, file, how)
+    codes = _with_codes(table, file, how, dialect)
     table, remarks = _without_remarks(table, dialect.names)
     table, numbers = undisguised(table, given.get("decimal"), texts)
-    return _told(table, "; ".join(filter(None, [dialect_in_words(dialect), remarks])), numbers)
+    zeros = f"text, for its leading zeros: {', '.join(map(str, codes))}" if codes else ""
+    return _told(table, "; ".join(filter(None, [dialect_in_words(dialect), remarks, zeros])), numbers)
 
 # %% ../../nbs/ground/06_tables.ipynb #e7c20b42
 def _told(table: pd.DataFrame, how: str, numbers: dict[Any, str]) -> pd.DataFrame:
@@ -111,6 +114,44 @@ def _with_exact_gaps(table: pd.DataFrame, file: IO[bytes], how: dict[str, Any]) 
     for name in objects:  # whole numbers that need more than 64 bits
         table[name] = table[name].map(str, na_action="ignore")
     return table
+
+# %% ../../nbs/ground/06_tables.ipynb #a70c4be1
+_PARTS_OF_TIME = frozenset({"year", "month", "day", "hour", "minute", "second", "mon", "min", "sec", "doy", "yyyy",
+                            "mm", "dd", "hh", "mi", "ss", "hhmm", "hhmmss", "mmdd", "yymmdd"})
+
+
+def _zeros_in_front(file: IO[bytes], dialect: CsvDialect) -> bool:
+    """Whether a cell may begin with 0 and a digit: a quick look at the bytes, which may say so in vain."""
+    if len(dialect.separator) != 1 or not dialect.encoding.startswith(("utf-8", "ascii", "cp125", "latin")):
+        return True
+    before = (dialect.separator, dialect.separator + " ", "\n", "\r", dialect.quote or '"')
+    # One search for each beginning: Python looks for a fixed one ten times as quickly as for one of several.
+    begins = [re.compile(re.escape(each.encode()) + rb"[ ]*0[0-9]") for each in before]
+    file.seek(0)
+    last = b""
+    while piece := file.read(1 << 24):
+        if any(begin.search(last + piece) for begin in begins):
+            return True
+        last = piece[-8:]
+    return False
+
+# %% ../../nbs/ground/06_tables.ipynb #3e9b5d27
+def _with_codes(table: pd.DataFrame, file: IO[bytes], how: dict[str, Any], dialect: CsvDialect) -> list[Any]:
+    """Put columns of whole numbers of which a cell begins with a zero into the table as text; their names."""
+    import pandas as pd
+
+    def whole(column: pd.Series) -> bool:
+        return column.dtype.kind in "iu" or (column.dtype.kind == "f" and bool((column.dropna() % 1 == 0).all()))
+
+    maybe = [name for name, column in table.items() if plain_name(str(name)) not in _PARTS_OF_TIME and whole(column)]
+    if not maybe or not _zeros_in_front(file, dialect):
+        return []
+    file.seek(0)
+    texts = pd.read_csv(file, usecols=maybe, dtype=str, **how)
+    codes = [name for name in maybe if texts[name].str.strip().str.fullmatch(r"[+-]?0\d+", na=False).any()]
+    for name in codes:
+        table[name] = texts[name].str.strip()
+    return codes
 
 # %% ../../nbs/ground/06_tables.ipynb #a4e05cfc
 def _without_remarks(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, str]:

@@ -33,7 +33,9 @@ class Fate(NamedTuple):
     why: str = ""
 
 
-_ROLES = {"identifier": ("orbit", "file_index", "sounding_id", *ALIASES["sounding_id"], "granule_id", "uuid", "guid"),
+_ROLES = {"identifier": ("orbit", "file_index", "sounding_id", *ALIASES["sounding_id"], "granule_id", "uuid", "guid",
+                         "site_no", "site_number", "station", "station_no", "station_number", "wmo", "zip", "zipcode",
+                         "postcode", "plz", "fips", "huc", "orbit_number", "orbit_no", "scene", "tile"),
           "place": ("latitude", "longitude", *ALIASES["latitude"], *ALIASES["longitude"],
                     *(f"vertex_{what}_{k}" for what in ("latitude", "longitude") for k in (1, 2, 3, 4))),
           "time": ("time", *ALIASES["time"], "date", "year", "month", "day", "hour", "minute", "second", "millisecond",
@@ -129,13 +131,16 @@ def _fate_of_numbers(name: Hashable, column: pd.Series, names: frozenset) -> Fat
     return Fate("feature")
 
 
-_EARLIER = re.compile(r".+_orig|y_class_.+|cluster_\d+|label_.+|.+_cluster|.+_label")
+_ENDINGS = {"earlier work": re.compile(r".+_orig|y_class_.+|cluster_\d+|label_.+|.+_cluster|.+_label"),
+            "identifier": re.compile(r".+_(id|ids|uuid|guid)"), "code": re.compile(r".+_codes?")}
 
 
 def _role_of(name: Hashable) -> str | None:
     """What a column is by its name alone: an identifier, a place, ..., the label of earlier work; None for a number."""
     plain = plain_name(name)
-    return _ROLE_OF.get(plain) or ("earlier work" if _EARLIER.fullmatch(plain) else None)
+    if plain in _ROLE_OF or plain in _COUNTING:
+        return _ROLE_OF.get(plain)
+    return next((role for role, like in _ENDINGS.items() if like.fullmatch(plain)), None)
 
 
 def column_fates(table: pd.DataFrame, numbers_in_text: Mapping[str, str] | None = None) -> dict[Hashable, Fate]:

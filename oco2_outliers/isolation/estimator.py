@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from ..ground.errors import InputError, one_line
 from .checks import unmasked
+from .company import FittedRows
 from .judged_rows import Judge
 
 # %% auto #0
@@ -32,6 +33,13 @@ def _weights(sample_weight: ArrayLike, rows: np.ndarray) -> np.ndarray:
     if not np.isfinite(weight).all():
         raise InputError("sample_weight must hold finite numbers")
     return weight
+
+# %% ../../nbs/isolation/19_estimator.ipynb #1d52c0fe
+def _apart_from(fitted: FittedRows, given: object) -> FittedRows:
+    """The fitted rows, copied where they are an array that somebody else may write into."""
+    rows = fitted.rows
+    theirs = rows is given or not rows.flags.owndata
+    return FittedRows(rows.copy(), fitted.core2) if theirs and rows.flags.writeable else fitted
 
 # %% ../../nbs/isolation/19_estimator.ipynb #a55d2afa
 class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
@@ -80,12 +88,13 @@ class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
     -----
     Scores of the fitted rows are exact. A new row is judged against the fitted rows only: it never makes others core.
     The first call of `predict` or `score_samples` sorts the fitted rows into a tree, which the model keeps: about as
-    much memory again as the rows. Memory of a fit is O(n min_samples). With `sample_weight` or another metric all pairs
-    of rows are looked at: O(n^2) time on one core, O(n) memory. Cosine distances are half the square of the chord, see
-    `nearest`, within 1e-15 of those of scikit-learn, which are one minus a product; with a row of zeros, which is 1
-    away from all others, or with weights they are scikit-learn's. Weights are added in the order of distance, in
-    extended precision where the machine has it; scikit-learn adds them in another order, so where fractional weights
-    add up to `min_samples` but for a rounding, it may decide otherwise.
+    much memory again as the rows. An array that is the caller's own is copied, so it may be written into later. Memory
+    of a fit is O(n min_samples). With `sample_weight` or another metric all pairs of rows are looked at: O(n^2) time
+    on one core, O(n) memory. Cosine distances are half the square of the chord, see `nearest`, within 1e-15 of those of
+    scikit-learn, which are one minus a product; with a row of zeros, which is 1 away from all others, or with weights
+    they are scikit-learn's. Weights are added in the order of distance, in extended precision where the machine has it;
+    scikit-learn adds them in another order, so where fractional weights add up to `min_samples` but for a rounding, it
+    may decide otherwise.
 
     Examples
     --------
@@ -114,7 +123,10 @@ class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
         """
         rows: np.ndarray = validate_data(self, unmasked(X), dtype=np.float64, order="C")
         weight = None if sample_weight is None else _weights(sample_weight, rows)
-        self._learn(rows, weight, self._search(rows, weight))
+        search = self._search(rows, weight)
+        self._learn(rows, weight, search)
+        if self.metric != "precomputed":
+            self._fitted = _apart_from(self._fitted, X)
         return self
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> np.ndarray:
@@ -153,7 +165,7 @@ class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
     @property
     def components_(self) -> np.ndarray:
         """The core rows among the fitted ones, shape (n_core, n_features)."""
-        return self._fitted.rows[self.core_sample_indices_]
+        return self._fitted.rows[np.searchsorted(self._numbers, self.core_sample_indices_)]
 
     def explain(self, X: ArrayLike, scale: ArrayLike | None = None) -> pd.DataFrame:
         """Say why rows are isolated, against the fitted rows.

@@ -71,9 +71,20 @@ def _cosine_radius_of_new(X, fitted, core2, n_jobs):
         reach2[known] = nearest_company(new, fitted, core2, n_jobs, metric="cosine")[0]
     return half_square(reach2)
 
+# %% ../../nbs/isolation/18b_judged_rows.ipynb #90d3c5f1
+def _near_one(X: np.ndarray) -> np.ndarray:
+    """Every row times the power of two that brings its largest number between a half and 1; zeros stay zeros."""
+    exponents = np.frexp(np.abs(X).max(axis=1, initial=0.0))[1]
+    return np.ldexp(X, -exponents[:, None])
+
 # %% ../../nbs/isolation/18b_judged_rows.ipynb #0eef5e5e
 class Measure(Units):
     """The metric of a model, with the search that answers for it."""
+
+    @property
+    def _directions(self) -> bool:
+        """Whether scikit-learn measures the cosine."""
+        return isinstance(self.metric, str) and self.metric == "cosine" and not self.chords
 
     def searched(self, X, min_samples, weight, random_state=0):
         """What answers `core2`, `radii2` and `labels` for these rows, and how many rows make a group."""
@@ -83,6 +94,7 @@ class Measure(Units):
         if not self.squared or weight is not None:
             n_rows = len(X) if weight is None else max(1, round(weight.sum()))
             m = group_size(n_rows) if min_samples == AUTO else min_samples
+            X = _near_one(X) if self._directions else X
             return AllPairs(X, np.ones(len(X)) if weight is None else weight, self.metric, self.params), m
         if min_samples != AUTO and len(X) < min_samples:
             return TooFew(len(X)), min_samples
@@ -97,7 +109,10 @@ class Measure(Units):
         if self.chords:
             return _cosine_radius_of_new(X, fitted.rows, fitted.core2, self.n_jobs)
         if not self.squared:
-            return radius_of_new_any_metric(X, fitted.rows, fitted.core2, self.metric, self.params)
+            rows = fitted.rows
+            if self._directions:
+                X, rows = _near_one(X), _near_one(rows)
+            return radius_of_new_any_metric(X, rows, fitted.core2, self.metric, self.params)
         return self.reach2_of_new(X, fitted)[0]
 
     def reach2_of_new(self, X, fitted: FittedRows, eps=None):
@@ -223,6 +238,7 @@ class Judge(Searcher):
         if weight is not None:
             self._core[weight == 0] = np.inf
         self.offset_ = -self.eps_
+        self._numbers = drawn  # of the rows that are kept, among those that were fitted
         self._fitted = FittedRows(rows if len(drawn) == len(rows) else rows[drawn], self._core)
 
     def _explained(self, rows: np.ndarray, scale: ArrayLike | None, index: pd.Index | None) -> pd.DataFrame:
@@ -231,8 +247,11 @@ class Judge(Searcher):
         units = _units(scale, names, hasattr(self, "feature_names_in_"))
         core = np.flatnonzero(self._core <= self._measure().limit(self.eps_))  # weight 0 does not count here
         reasons = explanations(rows, self._fitted.rows, core, self.eps_, names, units, self.n_jobs)
-        return pd.DataFrame(reasons, index=index,
+        told = pd.DataFrame(reasons, index=index,
                             columns=["nearest_core", "distance", "reason", "feature", "change", "change_most"])
+        if len(core):
+            told["nearest_core"] = self._numbers[told["nearest_core"].to_numpy(np.intp)]
+        return told
 
 # %% ../../nbs/isolation/18b_judged_rows.ipynb #00b1a005
 class JudgedRows(Judge):

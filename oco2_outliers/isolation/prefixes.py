@@ -68,6 +68,8 @@ def frame_of_many(X: np.ndarray, lengths: np.ndarray, threads: int = 1) -> Frame
     sample = as_compared(X[::step][:_DRAWN], lengths[::step][:_DRAWN], slice(None))
     centre = np.median(sample[:: max(1, len(sample) // _FOR_MEDIAN)], axis=0)
     widest = max(in_threads(lambda part: _widest(X, lengths, centre, part), row_slices(n, 1024), threads))
+    # Equal rows differ from their mean by its rounding: small beside the rows, which may be large themselves.
+    widest = widest or float(np.abs(centre).max(initial=0.0))
     exponent = int(np.frexp(widest)[1]) if widest > 0 else 0
     unit = float(np.ldexp(1.0, -exponent)) / 2 ** int(np.ceil(np.log2(d) / 2))
     k = WIDTH * max(1, (d + 2 * WIDTH) // (4 * WIDTH)) - 1  # and the length of the rest: full vectors

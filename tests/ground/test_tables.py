@@ -382,3 +382,35 @@ def test_a_time_that_is_not_used_for_the_groups_is_told(time):
     table = pd.DataFrame({"time": [time] * 60, "latitude": 45.0, "longitude": 8.0, "xco2": np.sin(np.arange(60))})
     assert "the groups take all rows as one pass" in "\n".join(isolate(table).notes)
     assert "one pass" not in "\n".join(isolate(table.assign(orbit=11522)).notes)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(["7", "07", "007", "1646500", "01646500", "0", "00", "", "-3", "12.0"]),
+                          st.sampled_from(["1", "0", "0.5", "00.5", "", "2019-07-01 00:03"])), min_size=1, max_size=8),
+       st.sampled_from(",;\t|"), st.sampled_from(["", " ", "  "]), st.booleans(), st.sampled_from(["\n", "\r\n"]),
+       st.sampled_from(["utf-8", "utf-16", "cp1252"]))
+def test_a_column_with_a_leading_zero_is_one_of_codes(rows, separator, blank, quoted, end, encoding):
+    cells = [(f'"{code}"' if quoted else code, other, "x") for code, other in rows]
+    text = end.join(f"{separator}{blank}".join(row) for row in [("gauge", "flow", "note"), *cells]) + end
+    found = read(text.encode(encoding), separator=separator, encoding=encoding)["gauge"]
+    codes = [code for code, _ in rows]
+    if any(len(code) > 1 and code.isdigit() and code[0] == "0" for code in codes):
+        assert [None if pd.isna(cell) else cell for cell in found] == [code or None for code in codes]
+    else:
+        assert found.isna().all() or pd.api.types.is_numeric_dtype(found)
+
+
+
+def test_parts_of_a_date_stay_numbers_and_codes_are_told():
+    table = read("month,day,zip\n07,01,01234\n12,31,99999\n")
+    assert table["month"].tolist() == [7, 12] and table["day"].tolist() == [1, 31]
+    assert table.attrs["read_as"] == "text, for its leading zeros: zip"
+
+
+@pytest.mark.parametrize("name", ["site_no", "zip", "station_id", "USGS_ID", "land_code", "orbit_number"])
+def test_a_code_of_whole_numbers_is_no_feature(name):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({name: rng.choice([1646500, 1646501, 1666000], 300, p=[0.49, 0.5, 0.01]),
+                          "flow": rng.normal(size=300), "temp": rng.normal(size=300)})
+    assert list(isolate(table).matrix.X.columns) == ["flow", "temp"]
+    assert name in isolate(table, features=[name, "flow"]).matrix.X.columns
