@@ -61,10 +61,24 @@ def blocks_of_cloud(X, place, n_files, block_rows, eps, m):
     return np.concatenate([each.score for each in found]), np.concatenate([each.cluster for each in found]), why, task
 
 
-@settings(max_examples=25, deadline=None)
-@given(X=clouds(), m=st.integers(1, 6), block_rows=st.integers(1, 120), n_files=st.integers(1, 4),
-       eps=st.sampled_from([0.3, 0.5, 1.0, 2**0.5, 2.0, 50.0, "auto"]))
+of_clouds = given(X=clouds(), m=st.integers(1, 6), block_rows=st.integers(1, 120), n_files=st.integers(1, 4),
+                  eps=st.sampled_from([0.3, 0.5, 1.0, 2**0.5, 2.0, 50.0, "auto"]))
+
+
+@settings(max_examples=12, deadline=None)
+@of_clouds
 def test_blocks_are_the_method_in_memory(tmp_path_factory, X, m, block_rows, n_files, eps):
+    assert_blocks_are_the_method(tmp_path_factory, X, m, block_rows, n_files, eps)
+
+
+@pytest.mark.slow
+@settings(max_examples=50, deadline=None)
+@of_clouds
+def test_blocks_are_the_method_in_memory_on_more_clouds(tmp_path_factory, X, m, block_rows, n_files, eps):
+    assert_blocks_are_the_method(tmp_path_factory, X, m, block_rows, n_files, eps)
+
+
+def assert_blocks_are_the_method(tmp_path_factory, X, m, block_rows, n_files, eps):
     """Blocks of a row where there are few rows; a dozen blocks meet each other as hundreds would."""
     m, block_rows = min(m, len(X)), max(block_rows, len(X) // 12)
     score, cluster, _, task = blocks_of_cloud(X, tmp_path_factory.mktemp("blocks"), n_files, block_rows, eps, m)
