@@ -35,7 +35,10 @@ def is_warm():
     """Whether all is as the last warm-up left it; more kernels may have come since."""
     if "NUMBA_CACHE_DIR" in os.environ or not STAMP.exists():  # elsewhere they may come and go
         return False
-    now, then = state(), json.loads(STAMP.read_text("utf-8"))
+    try:
+        now, then = state(), json.loads(STAMP.read_text("utf-8"))
+    except ValueError:  # somebody stopped it while it was written
+        return False
     return set(then.pop("kernels")) <= set(now.pop("kernels")) and now == then
 
 
