@@ -210,9 +210,9 @@ def imports_from_below() -> Iterator[str]:
 
 
 def all_code(path: Path) -> Iterator[ast.Module]:
-    """The syntax trees of all code cells of a notebook."""
+    """The syntax trees of the code cells of a notebook that may import something."""
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "code":
+        if cell["cell_type"] == "code" and any("import" in line for line in cell["source"]):
             lines = "".join(cell["source"]).split("\n")
             yield ast.parse("\n".join("" if line.lstrip()[:1] in ("%", "!") else line for line in lines))
 

@@ -22,10 +22,11 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable
 # what draws by WebGL needs one in software.
 NO_GPU = ("--disable-gpu",)
 GPU_IN_SOFTWARE = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-# What leaves nothing in a tab once it went to an empty page and got its size: a mouse would still hover.
+# What leaves nothing in a tab once it went to an empty page, where its mouse left the window, and got its size.
 LEAVES_NOTHING = {"Page.navigate", "Page.resetNavigationHistory", "Page.captureScreenshot", "Page.getLayoutMetrics",
                   "Runtime.evaluate", "Runtime.getHeapUsage", "Emulation.setDeviceMetricsOverride",
-                  "Emulation.setEmulatedMedia", "Input.dispatchKeyEvent", "Input.insertText"}
+                  "Emulation.setEmulatedMedia", "Input.dispatchKeyEvent", "Input.dispatchMouseEvent",
+                  "Input.insertText"}
 
 
 def find_browser() -> str | None:
@@ -257,6 +258,9 @@ class Page:
         """Leave the page, its history and all that was heard of it."""
         self.send("Page.navigate", url="about:blank")
         self.wait("location.href == 'about:blank' && document.readyState == 'complete'")
+        if "Input.dispatchMouseEvent" in self.sent:
+            self.mouse("mouseMoved", -1, -1)
+            self.sent.discard("Input.dispatchMouseEvent")
         self.send("Page.resetNavigationHistory")
         for heard in (self.console, self.requests, self.events):
             heard.clear()

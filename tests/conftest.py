@@ -64,6 +64,13 @@ def pytest_collection_finish():
     gc.set_threshold(20_000, 20, 20)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish():
+    """Garbage is looked for once more, and what is left stays: pytest looks twice, a second or more each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_behind(tmp_path_factory):
     """Temporary folders of notebooks, examples and servers lie in one, which goes when the tests end.

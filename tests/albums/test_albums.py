@@ -166,17 +166,17 @@ def test_an_interval_of_the_rand_index_holds_its_figure():
         assert low <= index <= high and index == adjusted_rand_score(truth, other)
 
 
-def test_groups_hidden_among_others_are_found_on_real_stills(shared_data):
+@pytest.mark.parametrize("n", [1, pytest.param(7, marks=pytest.mark.slow)])
+def test_groups_hidden_among_others_are_found_on_real_stills(shared_data, n):
     folders = sorted((shared_data / "images" / "iss_hdev").iterdir())
     groups = [sorted(folder.iterdir()) for folder in folders]
-    for n in (1, 7):
-        areas = []
-        for odd, own in enumerate(groups):
-            chosen = [own[:n] if i == odd else each for i, each in enumerate(groups)]
-            v = picture_vectors([path for each in chosen for path in each])
-            truth = np.repeat(np.arange(4) == odd, [len(each) for each in chosen])
-            areas.append(roc_auc_score(truth, odd_pictures(v, looks=False)["score"]))
-        assert np.mean(areas) >= 0.90, (n, areas)
+    areas = []
+    for odd, own in enumerate(groups):
+        chosen = [own[:n] if i == odd else each for i, each in enumerate(groups)]
+        v = picture_vectors([path for each in chosen for path in each])
+        truth = np.repeat(np.arange(4) == odd, [len(each) for each in chosen])
+        areas.append(roc_auc_score(truth, odd_pictures(v, looks=False)["score"]))
+    assert np.mean(areas) >= 0.90, (n, areas)
 
 
 def test_the_program_knows_the_commands(album, tmp_path, capsys, monkeypatch):

@@ -76,12 +76,23 @@ def untranslated(monkeypatch):
 
 # ---------------------------------------------------------------- what Python says
 
+@pytest.fixture(scope="module")
+def odd():
+    """Sixteen rows of columns of every kind."""
+    return pd.DataFrame({"xco2": [400.0, 401.0, 430.0, 402.0] * 4, "k": 1.0, "note": "a", "albedo": [0.1, 99999.0] * 8})
+
+
+@pytest.fixture(scope="module")
+def more_judged(granule, odd):
+    """On the track, by default, and few rows: each says other things of itself."""
+    return isolate(granule, context="track"), isolate(granule), isolate(odd, eps=0.5)
+
+
 @pytest.mark.parametrize("code", OTHERS)
-def test_nothing_is_left_without_a_translation(granule, judged, run, peaks, code, untranslated, tmp_path):
+def test_nothing_is_left_without_a_translation(judged, more_judged, odd, run, peaks, code, untranslated, tmp_path):
     result, out = judged
-    on_track = isolate(granule, context="track")
-    odd = pd.DataFrame({"xco2": [400.0, 401.0, 430.0, 402.0] * 4, "k": 1.0, "note": "a", "albedo": [0.1, 99999.0] * 8})
-    for each in (result, on_track, isolate(granule), isolate(odd, eps=0.5), peaks):
+    on_track = more_judged[0]
+    for each in (result, *more_judged, peaks):
         assert each.told(code) != each.told("en")
     odd.assign(score=1.0, reason="far").to_csv(tmp_path / "odd.csv", index=False)
     for number, (each, options) in enumerate([
@@ -279,7 +290,7 @@ def test_linked_results(tab, judged, peaks, tmp_path, untranslated):
 @pytest.fixture(scope="module")
 def readings():
     table = simulate_series(days=10, faults=FAULTS, random_state=3).drop(columns="fault")
-    return judge(table, "energy", "3 h")
+    return judge(table, "energy", "3 h", n_surrogates=9)
 
 
 def test_every_reason_of_a_stretch_has_a_translation(readings):

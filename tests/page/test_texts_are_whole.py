@@ -31,7 +31,8 @@ def cut(window):
 
 @pytest.fixture(scope="module")
 def judged():
-    return judge(simulate_series(days=12, faults=FAULTS, random_state=3).drop(columns="fault"), "energy", "3 h")
+    readings = simulate_series(days=12, faults=FAULTS, random_state=3).drop(columns="fault")
+    return judge(readings, "energy", "3 h", n_surrogates=9)
 
 
 @pytest.mark.parametrize("width", [1300, 400])

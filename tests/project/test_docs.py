@@ -1,6 +1,7 @@
 """The site: what each directive does to a page, and a whole small site built as the real one is."""
 
 import asyncio
+import functools
 import json
 import os
 import re
@@ -335,8 +336,14 @@ def test_fingerprint_follows_names_that_a_family_loads_late(tmp_path):
         assert seen[0] == seen[1] and len(set(seen)) == 3, code
 
 
+@functools.cache
+def pages_of_this_project():
+    """Every notebook as a page; to read them takes seconds."""
+    return [nbpages.read_page(path) for path in NOTEBOOKS]
+
+
 def test_notebooks_of_this_project_are_pages():
-    pages = [nbpages.read_page(path) for path in NOTEBOOKS]
+    pages = pages_of_this_project()
     assert all(made.lead for made in pages), "each notebook has a `> subtitle` under its title"
     assert len({made.title for made in pages}) == len(pages)
 
@@ -344,7 +351,7 @@ def test_notebooks_of_this_project_are_pages():
 def test_a_cell_that_draws_says_what_it_draws():
     """The site refuses a picture without words; most are found here, without building it."""
     draws = re.compile(r"\bplt\.(show|subplots|figure|plot|imshow|gca|hist|scatter)\(")
-    cells = [(path.name, cell) for path in NOTEBOOKS for cell in nbpages.read_page(path).cells
+    cells = [(page.path.name, cell) for page in pages_of_this_project() for cell in page.cells
              if cell.kind == "code" and cell.runs and cell.show_output and draws.search(cell.source)]
     assert len(cells) > 30 and [name for name, cell in cells if not (cell.alt or cell.caption)] == []
 

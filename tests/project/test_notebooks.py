@@ -41,6 +41,15 @@ class ShellWithoutHistory(CaptureShell):
         self.config.HistoryManager.enabled = False
         super().init_history()
 
+    def transform_cell(self, raw_cell):
+        """Lines that are Python already hold no magic; looking for some takes longer than running most cells."""
+        try:
+            ast.parse(raw_cell)
+        except SyntaxError:
+            return super().transform_cell(raw_cell)
+        # A single word may be a magic without its sign.
+        return raw_cell + "\n" if "\n" in raw_cell else super().transform_cell(raw_cell)
+
 
 @contextlib.contextmanager
 def closing_shells():

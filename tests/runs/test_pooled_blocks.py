@@ -61,10 +61,24 @@ def blocks_of_cloud(X, place, n_files, block_rows, eps, m):
     return np.concatenate([each.score for each in found]), np.concatenate([each.cluster for each in found]), why, task
 
 
-@settings(max_examples=25, deadline=None)
-@given(X=clouds(), m=st.integers(1, 6), block_rows=st.integers(1, 120), n_files=st.integers(1, 4),
-       eps=st.sampled_from([0.3, 0.5, 1.0, 2**0.5, 2.0, 50.0, "auto"]))
+of_clouds = given(X=clouds(), m=st.integers(1, 6), block_rows=st.integers(1, 120), n_files=st.integers(1, 4),
+                  eps=st.sampled_from([0.3, 0.5, 1.0, 2**0.5, 2.0, 50.0, "auto"]))
+
+
+@settings(max_examples=12, deadline=None)
+@of_clouds
 def test_blocks_are_the_method_in_memory(tmp_path_factory, X, m, block_rows, n_files, eps):
+    assert_blocks_are_the_method(tmp_path_factory, X, m, block_rows, n_files, eps)
+
+
+@pytest.mark.slow
+@settings(max_examples=50, deadline=None)
+@of_clouds
+def test_blocks_are_the_method_in_memory_on_more_clouds(tmp_path_factory, X, m, block_rows, n_files, eps):
+    assert_blocks_are_the_method(tmp_path_factory, X, m, block_rows, n_files, eps)
+
+
+def assert_blocks_are_the_method(tmp_path_factory, X, m, block_rows, n_files, eps):
     """Blocks of a row where there are few rows; a dozen blocks meet each other as hundreds would."""
     m, block_rows = min(m, len(X)), max(block_rows, len(X) // 12)
     score, cluster, _, task = blocks_of_cloud(X, tmp_path_factory.mktemp("blocks"), n_files, block_rows, eps, m)
@@ -96,37 +110,45 @@ def test_twenty_features_in_which_every_block_meets_every_other(tmp_path):
     assert 0 < (model.labels_ == -1).sum() < len(X)
 
 
-@pytest.fixture
-def days(tmp_path):
+ASKED = {"scope": "all", "parameters": {"min_samples": 5}}
+IN_BLOCKS = ASKED | {"memory_limit": 400_000}
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory):
     """Five files of soundings."""
-    (tmp_path / "days").mkdir()
+    place = tmp_path_factory.mktemp("days")
     for day in range(5):
-        simulate_granule(day, n_seconds=40)[0].to_csv(tmp_path / "days" / f"{day}.csv", index=False)
-    return tmp_path / "days"
+        simulate_granule(day, n_seconds=16)[0].to_csv(place / f"{day}.csv", index=False)
+    return place
+
+
+@pytest.fixture(scope="module")
+def whole(days, tmp_path_factory):
+    """A run in blocks that nothing befell, and where it is."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    return map_files(days, "isolate", out=out, **IN_BLOCKS), out
 
 
 def parts_of(out):
     return {path.name: path.read_bytes() for path in sorted((out / "parts").iterdir())}
 
 
-def test_a_run_in_blocks_writes_the_parts_of_memory(days, tmp_path):
-    asked = {"scope": "all", "parameters": {"min_samples": 5}}
-    map_files(days, "isolate", out=tmp_path / "memory", **asked)
-    result = map_files(days, "isolate", out=tmp_path / "blocks", memory_limit=1_000_000, **asked)
+def test_a_run_in_blocks_writes_the_parts_of_memory(days, whole, tmp_path):
+    map_files(days, "isolate", out=tmp_path / "memory", **ASKED)
+    result, out = whole
     assert any("in blocks of up to" in note for note in result.notes), result.notes
-    assert parts_of(tmp_path / "memory") == parts_of(tmp_path / "blocks")
-    assert not (tmp_path / "blocks" / "pool").exists()
+    assert parts_of(tmp_path / "memory") == parts_of(out)
+    assert not (out / "pool").exists()
 
 
-def test_a_run_in_blocks_goes_on_where_it_was_stopped(days, tmp_path):
-    asked = {"scope": "all", "parameters": {"min_samples": 5}, "memory_limit": 1_000_000}
-    map_files(days, "isolate", out=tmp_path / "whole", **asked)
-    stopped = stopped_by_a_full_disk(lambda: map_files(days, "isolate", out=tmp_path / "stopped", **asked), 25)
-    assert stopped > 3 and parts_of(tmp_path / "whole") == parts_of(tmp_path / "stopped")
+def test_a_run_in_blocks_goes_on_where_it_was_stopped(days, whole, tmp_path):
+    stopped = stopped_by_a_full_disk(lambda: map_files(days, "isolate", out=tmp_path / "stopped", **IN_BLOCKS), 25)
+    assert stopped > 3 and parts_of(whole[1]) == parts_of(tmp_path / "stopped")
 
 
-def test_who_starts_over_uses_nothing_of_the_run_that_was_stopped(days, tmp_path, monkeypatch):
-    asked, out = {"scope": "all", "parameters": {"min_samples": 5}, "memory_limit": 1_000_000}, tmp_path / "out"
+def test_who_starts_over_uses_nothing_of_the_run_that_was_stopped(days, whole, tmp_path, monkeypatch):
+    out = tmp_path / "out"
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -134,17 +156,15 @@ def test_who_starts_over_uses_nothing_of_the_run_that_was_stopped(days, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(pooling, "label_blocks", full)
         with pytest.raises(OSError, match="No space left"):
-            map_files(days, "isolate", out=out, **asked)
+            map_files(days, "isolate", out=out, **IN_BLOCKS)
     (records,) = (out / "pool").glob("*/done/search.json")
     records.write_text("not what was found")
     for path in (out / "pool").glob("*/core2/*.npy"):
         np.save(path, np.zeros(len(np.load(path))))
-    map_files(days, "isolate", out=out, resume=False, **asked)
-    map_files(days, "isolate", out=tmp_path / "whole", **asked)
-    assert parts_of(out) == parts_of(tmp_path / "whole")
+    map_files(days, "isolate", out=out, resume=False, **IN_BLOCKS)
+    assert parts_of(out) == parts_of(whole[1])
 
 
 def test_too_little_room_is_told(days, tmp_path):
     with pytest.raises(InputError, match="too few to search; give more"):
-        map_files(days, "isolate", out=tmp_path / "out", scope="all", parameters={"min_samples": 5},
-                  memory_limit=10_000)
+        map_files(days, "isolate", out=tmp_path / "out", memory_limit=10_000, **ASKED)

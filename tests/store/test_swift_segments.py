@@ -39,7 +39,7 @@ for line in sys.stdin:
 @pytest.fixture
 def small(server, container):
     """A store that cuts at 1,000 bytes."""
-    made = Datasets(server.settings, container=container, segment_size=1000, **QUICK)
+    made = Datasets(server.settings_of_large, container=container, segment_size=1000, **QUICK)
     made.fs.ensure_container(container)
     return made
 
@@ -154,7 +154,7 @@ def test_a_server_that_takes_a_manifest_and_has_it_not_is_told(small, tmp_path, 
 @pytest.mark.parametrize("verb", ["rm of fs", "delete_files"])
 def test_deleting_a_large_object_fails_while_the_object_server_is_down(server, small, tmp_path, verb):
     put(small, tmp_path, b"a" * 3500)
-    hasty = Datasets(server.settings, container=small.root, backoff=0.01, retries=1, timeout=5)
+    hasty = Datasets(server.settings_of_large, container=small.root, backoff=0.01, retries=1, timeout=5)
     server.kill("object")
     try:
         with pytest.raises(OSError, match="503|cannot|answers"):
@@ -275,7 +275,7 @@ def test_a_check_wants_hours(small):
 def test_a_file_that_changes_while_it_is_sent_is_refused(request, tmp_path, kind, how, monkeypatch):
     if kind in ("plain", "segments"):
         base = request.getfixturevalue("server")
-        store = Datasets(base.settings, container=request.getfixturevalue("container"), **QUICK,
+        store = Datasets(base.settings_of_large, container=request.getfixturevalue("container"), **QUICK,
                          segment_size=2**19 if kind == "segments" else 2**30)
     else:
         store = Datasets(str(tmp_path / "store") if kind == "folder" else f"memory://{tmp_path.name}")
@@ -312,7 +312,7 @@ def test_a_file_that_changes_while_it_is_sent_is_refused(request, tmp_path, kind
 @pytest.fixture
 def nursery(server, container):
     """A process that has imported all it needs; each of its children is one writer."""
-    run = subprocess.Popen([sys.executable, "-c", NURSERY, json.dumps(server.settings), container, "50000"],
+    run = subprocess.Popen([sys.executable, "-c", NURSERY, json.dumps(server.settings_of_large), container, "50000"],
                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     yield run
     run.communicate()

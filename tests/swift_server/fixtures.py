@@ -13,23 +13,31 @@ from .launch import SwiftServer
 QUICK = {"backoff": 0.05, "timeout": 20}
 
 
+FAILED: list[str] = []  # why there is no server: one failed installation is enough
+
+
+def new_server(**limits):
+    """A server that runs; the test skips where there is none."""
+    if not FAILED:
+        server = SwiftServer(**limits)
+        try:
+            return server.start()
+        except (OSError, subprocess.CalledProcessError, RuntimeError) as e:
+            server.stop()
+            FAILED.append(f"no Swift server here: {e}")
+    pytest.skip(f"{FAILED[0]}; test_datasets takes the same calls to a folder and to memory")
+
+
 @functools.cache
 def the_server(**limits):
-    """The server, or the reason why there is none."""
-    if limits and not the_server()[0]:
-        return the_server()  # one failed installation is enough
-    try:
-        server = SwiftServer(**limits).start()
-    except (OSError, subprocess.CalledProcessError, RuntimeError) as e:
-        return None, f"no Swift server here: {e}"
+    """The one server with these limits, which ends when the tests do."""
+    server = new_server(**limits)
     atexit.register(server.stop)
-    return server, ""
+    return server
 
 
 def running_server(**limits):
-    running, reason = the_server(**limits)
-    if running is None:
-        pytest.skip(f"{reason}; test_datasets takes the same calls to a folder and to memory")
+    running = the_server(**limits)
     for kind, daemon in running.daemons.items():
         assert daemon.poll() is None, f"{kind} has ended: {(running.folder / f'{kind}.log').read_text()[-500:]}"
     return running

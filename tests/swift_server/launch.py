@@ -116,6 +116,7 @@ use = egg:swift#tempauth
 user_test_tester = testing .admin
 user_test_reader = reading
 user_other_user = other .admin
+user_large_tester = testing .admin
 [filter:container-quotas]
 use = egg:swift#container_quotas
 [filter:copy]
@@ -168,6 +169,11 @@ class SwiftServer:
     def settings(self) -> dict:
         """A configuration for Datasets."""
         return {"swift_storage": {"user": self.user, "key": self.key, "auth_url": self.auth_url, "auth_version": "1"}}
+
+    @property
+    def settings_of_large(self) -> dict:
+        """A configuration for another account: who looks for segments reads all containers of an account."""
+        return {"swift_storage": self.settings["swift_storage"] | {"user": "large:tester"}}
 
     def __enter__(self):
         return self.start()
