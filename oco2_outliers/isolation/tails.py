@@ -147,7 +147,7 @@ class TailEps(NamedTuple):
 
 # %% ../../nbs/isolation/14a_tails.ipynb #ed82a4a4
 LEAST_ROWS = 50  # fewer say nothing of what is ordinary
-_MOSTLY = 1 / 3
+_MOSTLY, _MANY = 1 / 3, 0.08
 
 # %% ../../nbs/isolation/14a_tails.ipynb #979e6aa1
 def tail_of(radii: Radii, n_features: int) -> TailEps:
@@ -166,7 +166,9 @@ def tail_of(radii: Radii, n_features: int) -> TailEps:
         return TailEps(knee_of(usable.parts), "knee of the radii", f"{share:.0%} of the rows lie beyond "
                        f"{factor:.2g} times the median radius: the table has no one ordinary group; split it, or look "
                        "at the sweep")
-    return TailEps(min(eps, largest), f"{factor:.2g} times the median radius")
+    many = (f"{share:.0%} of the rows are beyond the threshold, which clean data seldom exceeds in more than 2%: whole "
+            "groups stand apart, or a feature has a long arm, as rain has; look at its values, or take its logarithm")
+    return TailEps(min(eps, largest), f"{factor:.2g} times the median radius", many if share > _MANY else "")
 
 # %% ../../nbs/isolation/14a_tails.ipynb #306622d3
 def tail_eps(radius: ArrayLike, n_features: int, sample_weight: ArrayLike | None = None) -> TailEps:
