@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.words import counted
 from .attributes import text_of
 
 # %% auto #0
@@ -88,6 +89,18 @@ def _give_away(name: str, middle: float) -> str | None:
     return next((unit for low, high, unit in rules if low <= middle <= high), None)
 
 # %% ../../nbs/soundings/48_quantities.ipynb #0c621ff6
+def _refuse_two_units(name: str, values: Any, label: str) -> None:
+    """Refuse a column of which one value in a hundred, and more than two, are those of another unit."""
+    known = pd.Series(values).to_numpy(np.float64, na_value=np.nan)
+    known = known[np.isfinite(known)]
+    for low, high, unit in _GIVEN_AWAY.get(_WHOLE.get(name, ""), []):
+        others = known[(known >= low) & (known <= high)]
+        if len(others) > 2 and 100 * len(others) >= len(known):
+            raise InputError(f"{label}: {len(others):,} of {counted(len(known), 'value')} of {name} are those of "
+                             f"{unit} (around {np.median(others):.3g}), the others of {_WHOLE[name]}: bring all to "
+                             f"{_WHOLE[name]}")
+
+
 def check_quantity(name: str, values: Any, label: str, said: str = "") -> None:
     """Refuse a column whose numbers are those of another unit than the one that tables have here."""
     middle = _middle(values)
@@ -96,6 +109,7 @@ def check_quantity(name: str, values: Any, label: str, said: str = "") -> None:
         declared = f"says that {name} is in {said}" if said else f"does not say the units of {name}"
         raise InputError(f"{label}: {declared}, and its values around {middle:.3g} are those of {other}; {unit} is "
                          f"needed: convert them, or declare their units")
+    _refuse_two_units(name, values, label)
 
 
 def check_quantities(table: pd.DataFrame, label: str) -> None:
