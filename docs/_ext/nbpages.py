@@ -6,8 +6,8 @@ What a directive does to a page
 
 ================================  ============================================================================
 ``default_exp``                   names the module; the cell is dropped
-``export``, ``exporti``           runs; ``export``: API entries of its public names follow; a cell of private
-                                  definitions alone is folded, any other is not shown
+``export``, ``exporti``           runs; ``export``: API entries of its public names follow; a cell of which no
+                                  definition has one is folded, any other is not shown
 ``exports``                       runs, shown; API entries follow
 ``hide``, ``include: false``      runs, not shown
 ``echo: false``, ``hide_input``   runs, its output alone is shown
@@ -51,7 +51,7 @@ class Cell:
     show_output: bool = True
     names: dict[str, str] = field(default_factory=dict)  # public names it exports -> "function", "class" or "data"
     passed_on: list[str] = field(default_factory=list)  # names of other modules that it exports too, by `_all_`
-    private: list[str] = field(default_factory=list)  # what an exported cell defines, where none of it is public
+    folded: list[str] = field(default_factory=list)  # what an exported cell defines, where none of it has an API entry
     alt: str = ""
     caption: str = ""
     label: str = ""
@@ -121,15 +121,18 @@ def public_names(code: str) -> dict[str, str]:
             if not name.startswith("_") and (kind != "data" or name.isupper())}
 
 
-def private_names(code: str) -> list[str]:
-    """What a cell defines for its own module: nothing where it defines a public name, too."""
+def told_nowhere(code: str, shared: bool) -> list[str]:
+    """What an exported cell defines that has no API entry: nothing where it defines a name that has one, too.
+
+    `shared` cells (``exporti``) have names for other rooms, and none for users.
+    """
     names = []
     for node in parse(code).body:
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
         names += [node.name] if hasattr(node, "name") else [part.id for target in targets for part in ast.walk(target)
                                                             if isinstance(part, ast.Name)]
-    private = [name for name in names if name.startswith("_") and not name.startswith("__") and name != "_all_"]
-    return private if private == names else []
+    names = [name for name in names if not name.startswith("__") and name != "_all_"]
+    return names if shared or all(name.startswith("_") for name in names) else []
 
 
 def passed_on(code: str) -> list[str]:
@@ -193,7 +196,7 @@ def read_code(source: str) -> Cell | None:
         show_source=not (hidden or _is_false(found, "echo") or "hide_input" in found),
         show_output=not (hidden or _is_false(found, "output") or "hide_output" in found),
         names=public_names(code) if {"export", "exports"} & found.keys() else {},
-        private=private_names(code) if {"export", "exporti"} & found.keys() else [],
+        folded=told_nowhere(code, "exporti" in found) if {"export", "exporti"} & found.keys() else [],
         passed_on=passed_on(code) if {"export", "exports"} & found.keys() else [],
         alt=found.get("fig-alt", "").strip("\"'"),
         caption=found.get("fig-cap", "").strip("\"'"),

@@ -96,8 +96,8 @@ def code_cell(cell: Cell):
     """A running cell with myst-nb's tags for what is shown of it."""
     made = nbformat.v4.new_code_cell(cell.source)
     tags = {(False, False): ["remove-cell"], (False, True): ["remove-input"], (True, False): ["remove-output"]}
-    if cell.private:
-        made.metadata |= folded(f"the code of {names_in_words(cell.private)}")
+    if cell.folded:
+        made.metadata |= folded(f"the code of {names_in_words(cell.folded)}")
     elif hidden := tags.get((cell.show_source, cell.show_output)):
         made.metadata["tags"] = hidden
     elif only_checks(cell.source):

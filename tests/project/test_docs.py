@@ -446,16 +446,16 @@ def test_a_cell_that_only_checks_is_folded(code, yes):
     assert nbsite.only_checks(code) is yes
 
 
-@pytest.mark.parametrize("head, code, private", [
-    ("#| exporti", "def _one(): pass\nclass _Two: pass", ["_one", "_Two"]),
+@pytest.mark.parametrize("head, code, folded", [
+    ("#| exporti", "def one(): pass\nclass _Two: pass", ["one", "_Two"]),
     ("#| export", "_LEAST, _MOST = 1, 2\n_kept: dict = {}", ["_LEAST", "_MOST", "_kept"]),
     ("#| export", "def _one(): pass\ndef spread(): pass", []), ("#| export", "import os", []),
     ("#| export", "_all_ = [spread]", []), ("", "def _one(): pass", []), ("#| hide", "def _one(): pass", [])])
-def test_private_definitions_of_a_room(tmp_path, head, code, private):
-    assert only_cell(tmp_path, f"{head}\n{code}").private == private
+def test_definitions_without_an_api_entry(tmp_path, head, code, folded):
+    assert only_cell(tmp_path, f"{head}\n{code}").folded == folded
 
 
-def test_a_room_shows_its_private_code_folded(tmp_path):
+def test_a_room_shows_such_code_folded(tmp_path):
     nbsite = pytest.importorskip("nbsite", reason="no Sphinx (extra docs); the names are tested above")
     made = nbsite.code_cell(only_cell(tmp_path, "#| exporti\ndef _a(): pass\ndef _b(): pass\n_C = 1\n_D = 2\n_E = 3"))
     assert made.metadata["tags"] == ["hide-input"]
