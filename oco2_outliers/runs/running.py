@@ -212,7 +212,8 @@ def items_of(run: Run, files: Any, out: RunFolder) -> list[Item]:
     in_folders = run.task.each == "folder"
     endings = run.task.endings or (PICTURES if in_folders else READABLE)
     groups: dict[str, list[ListedFile]] = {}
-    for file in list_files(files, run.options, endings, out.address):
+    # A link that leads nowhere is a file that fails, as other bad ones are; of a folder of pictures it is left out.
+    for file in list_files(files, run.options, endings, out.address, keep_links=not in_folders):
         groups.setdefault(file.name.rsplit("/", 1)[0] if in_folders else file.name, []).append(file)
     described = hash_of(run.described())
     return [Item(hash_of([described, name])[:32], printable(name), tuple(group))
