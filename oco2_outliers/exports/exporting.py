@@ -15,7 +15,7 @@ import numpy as np
 
 from .areas_of_rows import as_areas, check_shape
 from .comma_tables import write_csv
-from .features import Features, features_of
+from .features import Features, features_of, series_files
 from .geo_tables import write_geopackage, write_geoparquet
 from .geojson import write_geojson
 from .kml import write_kml
@@ -71,7 +71,7 @@ class Exported:
 
 def _placeless(features: Features, kind: str) -> list[str]:
     """How many rows have no place, for formats that draw."""
-    if kind == "csv" or not len(features):
+    if kind == "csv" or not len(features) or features.of_series:
         return []
     if features.outlines is None:
         n = int(np.isnan(features.lat).sum())
@@ -79,12 +79,20 @@ def _placeless(features: Features, kind: str) -> list[str]:
         n = sum(not parts for parts in features.all_parts())
     return [f"{counted(n, 'row')} without a place"] if n else []
 
+# %% ../../nbs/exports/60_exporting.ipynb #91e0a3c8
+def _refuse_map(features: Features, kind: str) -> None:
+    """Refuse a map of readings without places."""
+    if features.of_series and kind in ("geojson", "gpkg", "kml") and "latitude" not in features.table:
+        raise InputError(f"a result of sensor series has no places, and {kind} is a map: write csv, parquet or nc (or "
+                         "join latitude and longitude to its table, and export that)")
+
 # %% ../../nbs/exports/60_exporting.ipynb #ecd17191
 def _refuse_input(result: Any, path: Path) -> None:
     """Refuse to write over the result itself."""
     if isinstance(result, (str, os.PathLike)):
         place = Path(result)
-        refuse_overwriting([saved_table(place) if place.is_dir() else place], path)
+        read = series_files(place) or [saved_table(place) if place.is_dir() else place]
+        refuse_overwriting(read, path)
     if path.exists() and is_of_result(path):
         raise InputError(f"{printable(path)} belongs to a result, which would not be whole without it: give the output "
                          "another name")
@@ -116,13 +124,14 @@ def export(result: Any, path: str | os.PathLike, to: str | None = None, *, rows:
     Parameters
     ----------
     result : result, pandas.DataFrame, str or os.PathLike
-        What `isolate`, `find_peaks`, `isolate_embeddings` and the like returned, a table, or where one was saved.
+        What `isolate`, `find_peaks`, `isolate_embeddings`, `judge` and the like returned, a table, or where one was
+        saved.
     path : str or os.PathLike
         The file; it appears whole or not at all. An older one of that name is replaced, unless it is the input.
     to : {"geojson", "gpkg", "kml", "csv", "parquet", "nc"}, optional
         What to write. Default: what the ending says.
     rows : {"odd", "all"}, default "odd"
-        The rows that were judged odd, or all.
+        The rows that were judged odd, or all. Of sensor series: the odd stretches, or all readings.
     shape : {"point", "footprint"}, default "point"
         Soundings as points, or as the polygons of their footprints, where the result has the corners of a Lite file.
         Rows without a footprint stay points. Not for CSV and netCDF.
@@ -139,7 +148,8 @@ def export(result: Any, path: str | os.PathLike, to: str | None = None, *, rows:
     Raises
     ------
     InputError
-        When the input cannot be used, or the kind is unknown or needs geopandas, which is not there.
+        When the input cannot be used, or the kind is unknown or needs geopandas, which is not there; a map of sensor
+        series, which have no places.
 
     Notes
     -----
@@ -162,10 +172,12 @@ def export(result: Any, path: str | os.PathLike, to: str | None = None, *, rows:
     _refuse_input(result, target)
     refuse_overwriting(_paths(vertices), target)
     features = features_of(result, rows, encoding=encoding, separator=separator, decimal=decimal)
+    _refuse_map(features, kind)
     features = as_areas(features, vertices) if shape == "footprint" else features
     with whole_path(target) as part:
         told = _WRITERS[kind](features, part)
-    none = [] if len(features) or not features.n_all else ["no row is odd: ask for all of them (rows all)"]
+    bare = not len(features) and (features.n_all or features.of_series)
+    none = ["no row is odd: ask for all of them (rows all)"] if bare else []
     style = _write_style(features, target) if kind in ("geojson", "gpkg") and len(features) else []
     return Exported(target, kind, len(features), features.n_all,
                     [*none, *features.notes, *_placeless(features, kind), *told, *style])

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from ..ground.numbers import shown
 from ..ground.verdicts import ID_COLUMNS, odd_rows
 from ..ground.words import counted
 from ..page.sources import PageNote, source_of
+from ..series.results import SeriesResult, load_series_result
 
 # %% auto #0
 __all__ = []
@@ -158,6 +161,20 @@ def _degrees(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     lat, lon = degrees_of(table)
     return lon - 360 * np.round(lon / 360), lat
 
+# %% ../../nbs/exports/05_features.ipynb #7f3b8d21
+def series_files(folder: str | os.PathLike) -> list[Path]:
+    """The files in which a folder holds a result of series; none where it holds no such result."""
+    files = [Path(folder, name) for name in ("points.parquet", "windows.parquet", "summary.json")]
+    return files if all(each.is_file() for each in files) else []
+
+
+def _series_in(result: Any) -> SeriesResult | None:
+    """A result of series, in memory or saved; None where it is another one."""
+    if isinstance(result, SeriesResult):
+        return result
+    is_saved = isinstance(result, (str, os.PathLike)) and series_files(result)
+    return load_series_result(result) if is_saved else None
+
 # %% ../../nbs/exports/05_features.ipynb #468afd72
 @dataclass
 class Features:
@@ -169,6 +186,7 @@ class Features:
     outlines: np.ndarray | None = None  # WKB, or None where a row has none
     n_all: int = 0  # rows of the result
     names: list[str] = field(default_factory=list)  # of the inputs
+    of_series: bool = False  # readings or stretches of sensors
     unit: str = ""  # of the scores
     notes: list[str] = field(default_factory=list)
     cut: dict[int, list[Part]] = field(default_factory=dict, repr=False)  # places that were cut before, by row
@@ -196,6 +214,9 @@ class Features:
 # %% ../../nbs/exports/05_features.ipynb #cbc4729a
 def features_of(result: Any, rows: str = "odd", **dialect: str | None) -> Features:
     """The rows of a result in memory, of a table, or of a saved result; `dialect` is that of a CSV."""
+    series = _series_in(result)
+    if series is not None:
+        result = series.points if rows == "all" else series.windows
     source = source_of(result, **dialect)
     table = _named(source.table)
     chosen = _chosen(table, rows)
@@ -205,7 +226,7 @@ def features_of(result: Any, rows: str = "odd", **dialect: str | None) -> Featur
     notes = [note for note in source.notes if not isinstance(note, PageNote)]
     plain = _plain_table(pd.DataFrame(table).iloc[chosen].reset_index(drop=True), notes)
     lon, lat = _degrees(plain)
-    return Features(plain, lon, lat, outlines, len(table), list(source.names), source.unit, notes)
+    return Features(plain, lon, lat, outlines, len(table), list(source.names), series is not None, source.unit, notes)
 
 # %% ../../nbs/exports/05_features.ipynb #98629324
 def id_column(table: pd.DataFrame) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import InputError, one_line, printable
-from .limits import limited, refuse_beyond, refuse_odd_file
+from .limits import LINK_TO_NOTHING, leads_nowhere, limited, refuse_beyond, refuse_odd_file
 from .names import names_drive
 from .tables import GRANULES
 from .words import counted
@@ -135,28 +135,64 @@ def _within(folder: str, options: Mapping | None) -> Callable[[fsspec.AbstractFi
     lead = (os.path.realpath(path) if local else host + path if host else fs.unstrip_protocol(path)).rstrip("/") + "/"
     return lambda other, name: (os.path.realpath(name) if local and is_local(other) else name).startswith(lead)
 
+# %% ../../nbs/ground/08_addresses.ipynb #d7206e3b
+def _of_match(fs: fsspec.AbstractFileSystem, path: str, info: Mapping, lead: str) -> tuple[ListedFile, bool]:
+    """The entry of the list for a file that was found, and whether it is a link that leads nowhere."""
+    try:
+        return _file_of(fs, path, info, lead), False
+    except FileNotFoundError:
+        if not leads_nowhere(path):
+            raise
+        return ListedFile(path, 0, LINK_TO_NOTHING), True
+
+
+def _tell_of_links(links: Sequence[str], n_found: int) -> None:
+    """Warn of links that lead nowhere, or refuse them where nothing else is there."""
+    if not links:
+        return
+    told = f"{counted(len(links), 'link')} to files that are not there"
+    if not n_found:
+        raise InputError(f"no input given but {told}, such as {printable(links[0])}: fetch these files first")
+    warnings.warn(f"{told} left out, such as {printable(links[0])}", stacklevel=3)
+
+
+def _none_matches(fs: fsspec.AbstractFileSystem, path: str, one: Any, endings: Sequence[str]) -> Exception:
+    """What is wrong with an address that means no file."""
+    if is_local(fs) and leads_nowhere(path):
+        return InputError(f"{printable(one)} is {LINK_TO_NOTHING}")
+    if fs.isdir(path):
+        return InputError(f"{printable(one)} holds no file that can be read ({', '.join(endings[:8])}, ...)")
+    return FileNotFoundError(f"no such file: {printable(one)}")
+
 # %% ../../nbs/ground/08_addresses.ipynb #ae5fd2f9
 def list_files(files: Any, options: Mapping | None = None, endings: Sequence[str] = READABLE,
-               without: str = "") -> list[ListedFile]:
-    """All files that `files` means, by name, each once; nothing below the address `without`."""
+               without: str = "", keep_links: bool = False) -> list[ListedFile]:
+    """All files that `files` means, by name, each once; nothing below the address `without`.
+
+    Links that lead nowhere are warned of, or with `keep_links` listed, for a reader to fail at them one by one.
+    """
     found: dict[str, ListedFile] = {}
+    links: dict[str, None] = {}
     within = _within(without, options)
     for one in [files] if isinstance(files, (str, os.PathLike)) else list(files):
         fs, path = place_of(one, options)
         matches = _matches(fs, path, endings)
+        if not matches and keep_links and is_local(fs) and leads_nowhere(path):
+            matches = {path: {}}
         if not matches:
-            if fs.isdir(path):
-                raise InputError(f"{printable(one)} holds no file that can be read ({', '.join(endings[:8])}, ...)")
-            raise FileNotFoundError(f"no such file: {printable(one)}")
+            raise _none_matches(fs, path, one, endings)
         lead = _lead_of(one, fs, path)
         for match, info in matches.items():
-            each = _file_of(fs, match, info, lead)
-            if within(fs, each.name):
+            each, leads_to_nothing = _of_match(fs, match, info, lead)
+            if leads_to_nothing and not keep_links:
+                links[match] = None
+            elif within(fs, each.name):
                 if match == path:
                     raise InputError(f"{printable(one)} lies in the output folder {printable(without)}: give another "
                                      "--out")
             else:
                 found[each.name] = each
+    _tell_of_links(list(links), len(found))
     if not found:
         raise InputError("no input given")
     return [found[name] for name in sorted(found)]

@@ -90,11 +90,24 @@ def limited(file: IO[bytes], share: int = 1) -> IO[bytes]:
     return io.BufferedReader(LimitedFile(file, share), 2**20)  # type: ignore[return-value]
 
 # %% ../../nbs/ground/04a_limits.ipynb #dd101b6d
+LINK_TO_NOTHING = "a link to a file that is not there"
+
+
+def leads_nowhere(path: str | os.PathLike) -> bool:
+    """Whether a path is a link to a file that is not there."""
+    try:
+        return os.path.islink(path) and not os.path.exists(path)
+    except ValueError:
+        return False
+
+
 def refuse_odd_file(path: str | os.PathLike) -> None:
-    """Refuse a device, a pipe or a socket under the name of a file; what is absent is left to the reader."""
+    """Refuse a device, a pipe, a socket or a link to nothing under the name of a file; what is absent passes."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
+        if leads_nowhere(path):
+            raise InputError(f"{os.fspath(path)} is {LINK_TO_NOTHING}") from None
         return
     for is_kind, what in ((stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"), (stat.S_ISFIFO, "pipe"),
                           (stat.S_ISSOCK, "socket")):

@@ -47,9 +47,10 @@ class EmbeddingStrays(ShownResult):
     ----------
     table : DataFrame
         The table of the embeddings, and: `score` (isolation radius, higher = odder), `ratio` (score / eps), `isolated`
-        and `outlier` (the same boolean twice), `reason` (of strays), `nearest` (id of the nearest ordinary tile) and
-        `nearest_distance`, `nearest_km` (on the ground; missing where places are not known), `neighbours` (ids of the
-        five nearest tiles, nearest first), `cluster` (of DBSCAN at eps; -1 for strays).
+        and `outlier` (the same boolean twice), `reason` (of strays), `nearest` (id of the nearest ordinary tile; of a
+        stray, one with company of its own, which is more than eps away) and `nearest_distance`, `nearest_km` (on the
+        ground; missing where places are not known), `neighbours` (ids of the five nearest tiles, nearest first),
+        `cluster` (of DBSCAN at eps; -1 for strays).
     eps, min_samples, metric, rule
         What decided, and how eps was chosen.
     notes : list of str
@@ -217,15 +218,15 @@ N_NEIGHBOURS = 5  # that are told of every tile
 
 
 def _nearest_ordinary(X: np.ndarray, metric: str, index: np.ndarray, distance: np.ndarray,
-                      stray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each row the nearest one that is no stray, and its distance; -1 and NaN where there is none."""
+                      stray: np.ndarray, core: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row the nearest one that is no stray, for strays one of `core`, and its distance; else -1 and NaN."""
     where, apart = np.full(len(X), -1), np.full(len(X), np.nan)
     if index.shape[1]:
-        usable = ~stray[index]
+        usable = np.where(stray[:, None], core[index], ~stray[index])
         first, known = usable.argmax(axis=1), usable.any(axis=1)
         where[known] = index[known, first[known]]
         apart[known] = distance[known, first[known]]
-    todo, ordinary = np.flatnonzero((where < 0) & stray), np.flatnonzero(~stray)
+    todo, ordinary = np.flatnonzero((where < 0) & stray), np.flatnonzero(core)
     if len(todo) and len(ordinary):
         found, apart[todo] = (each[:, 0] for each in neighbours(X[ordinary], X[todo], 1, metric=metric))
         where[todo] = ordinary[found]
@@ -247,12 +248,13 @@ def _reasons(table: pd.DataFrame, eps: float) -> list[str]:
 
 # %% ../../nbs/maps/86_strays.ipynb #5c7006e5
 class _Judged(NamedTuple):
-    """Radius and cluster of every tile, and its nearest others: their rows, and how far they are."""
+    """Radius, cluster and nearest others of every tile, their rows and how far they are, and whether it is core."""
 
     radius: np.ndarray
     cluster: np.ndarray
     nearest: np.ndarray
     away: np.ndarray
+    core: np.ndarray  # whether a tile has company of its own within eps
 
 
 def _nearest(search: Any, X: np.ndarray, metric: str, m: int, power: int) -> tuple[np.ndarray, np.ndarray]:
@@ -268,12 +270,12 @@ def _nearest(search: Any, X: np.ndarray, metric: str, m: int, power: int) -> tup
 def _described(e: Any, X: np.ndarray, metric: str, judged: _Judged,
                eps: float) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     """The table of a result, the rows of the nearest tiles, and notes on the columns."""
-    radius, cluster, index, distance = judged
+    radius, cluster, index, distance, core = judged
     table, stray = table_of(e, len(X)).copy(), radius > eps
     if "id" not in table:
         table.insert(0, "id", names_of(table))
     names = names_of(table)
-    where, apart = _nearest_ordinary(X, metric, index, distance, stray)
+    where, apart = _nearest_ordinary(X, metric, index, distance, stray, core)
     told: dict[str, Any] = {"score": radius, "ratio": radius / eps, "isolated": stray, "outlier": stray, "reason": "",
             "nearest": [names[i] if i >= 0 else None for i in where], "nearest_distance": apart,
             "nearest_km": np.where(where >= 0, km_apart(table, np.arange(len(X)), table, where), np.nan),
@@ -283,6 +285,14 @@ def _described(e: Any, X: np.ndarray, metric: str, judged: _Judged,
     near = np.full((len(X), N_NEIGHBOURS), -1, np.int32)
     near[:, : index.shape[1]] = index
     return table.assign(reason=_reasons(table, eps)), near, notes
+
+# %% ../../nbs/maps/86_strays.ipynb #70c5d18b
+def _with_company(search: Any, m: int, n: int, power: int, eps: float) -> np.ndarray:
+    """Which tiles have company of their own within eps; of a large table that was drawn from, only those drawn."""
+    core = np.zeros(n, bool)
+    if m <= n:
+        core[getattr(search, "drawn", slice(None))] = radius_of(search.core2(m), power) <= eps
+    return core
 
 # %% ../../nbs/maps/86_strays.ipynb #aca2f928
 DEFAULT_GROUP = 10  # tiles that are company; see the measurements in the notebook
@@ -363,7 +373,8 @@ def isolate_embeddings(e: Any, eps: float | str = "auto", min_samples: int | str
         cluster = np.full(len(X), -1)
     else:
         cluster = np.asarray(search.labels([float(times_power(used, power))], m)[0])
-    judged = _Judged(radius, cluster, *_nearest(search, X, metric, m, power))
+    judged = _Judged(radius, cluster, *_nearest(search, X, metric, m, power),
+                     _with_company(search, m, len(X), power, used))
     table, near, clashes = _described(e, X, metric, judged, used)
     return EmbeddingStrays(table, float(used), m, metric, rule, [*notes, *clashes, *getattr(e, "notes", [])],
                            list(getattr(e, "inputs", [])), getattr(e, "geometry", None), near, X)

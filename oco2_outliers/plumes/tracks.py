@@ -83,10 +83,55 @@ def _lacking(table: pd.DataFrame) -> list[str]:
         said.append(f"{wrong}, so no emission")
     return said
 
+# %% ../../nbs/plumes/20_tracks.ipynb #b83d61f5
+def _ids_and_keys(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """The id of each sounding, and a number that is the same for equal soundings."""
+    ids = table["sounding_id"].to_numpy(np.int64) if "sounding_id" in table else np.zeros(len(table), np.int64)
+    names = [name for name in dict.fromkeys(["latitude", "longitude", column, "xco2_uncertainty"]) if name in table]
+    numbers = {name: table[name].to_numpy(np.float64, na_value=np.nan).astype(np.float32) for name in names}
+    return ids, pd.util.hash_pandas_object(pd.DataFrame({"id": ids, **numbers}), index=False).to_numpy()
+
+
+class Seen:
+    """The soundings of a search so far, 16 bytes for each, by which those that come again are known."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def again(self, table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows repeat an id, and which of these repeat all numbers; rows without one, see above."""
+        repeats, equal = np.zeros(len(table), bool), np.zeros(len(table), bool)
+        named = "sounding_id" in table
+        known = table["sounding_id"].notna().to_numpy(bool) if named else ~equal
+        if known.any():
+            ids, keys = _ids_and_keys(table[known], column)
+            repeats[known], equal[known] = pd.Series(ids).duplicated(), pd.Series(keys).duplicated()
+            for old_ids, old_keys in self._before:
+                if old_ids.min() <= ids.max() and ids.min() <= old_ids.max():  # most files are of days of their own
+                    repeats[known] |= np.isin(ids, old_ids)
+                    equal[known] |= np.isin(keys, old_keys)
+            self._before.append((ids, keys))
+        if not named:
+            repeats = equal if 2 * equal.sum() >= len(table) else np.zeros(len(table), bool)
+        return repeats, repeats & equal
+
+# %% ../../nbs/plumes/20_tracks.ipynb #2e94d07b
+def _of_copies(repeats: np.ndarray, equal: np.ndarray, named: bool) -> list[str]:
+    """What is said of soundings that are there more than once; `named` by an id or not."""
+    n_equal, n_other = int(equal.sum()), int((repeats & ~equal).sum())
+    what = "sounding_id" if named else "place"
+    said = [f"{counted(n_equal, 'row repeats', 'rows repeat')} a {what} with the same numbers: each sounding is "
+            "searched once"] if n_equal else []
+    return said + ([f"{counted(n_other, 'row repeats', 'rows repeat')} a sounding_id with other numbers: all of them "
+                    "are searched"] if n_other else [])
+
 # %% ../../nbs/plumes/20_tracks.ipynb #a7a63720
-def orbits_and_rest(one: InputTable, parameters: Mapping[str, Any]
+def orbits_and_rest(one: InputTable, parameters: Mapping[str, Any], seen: Seen | None = None
                     ) -> tuple[list[tuple[Any, pd.DataFrame]], list[str], pd.DataFrame]:
-    """The orbits of an input with the soundings a search may use, what is to be said, and the other soundings."""
+    """The orbits of an input with the soundings a search may use, what is to be said, and the other soundings.
+
+    `seen` holds the soundings of the inputs before, and takes in those of this one.
+    """
     table, notes = with_wind(_measured(one, parameters["column"]), parameters.get("wind")), []
     orbits = orbit_numbers(table)
     if "xco2_uncertainty" in table and not (table["xco2_uncertainty"] > 0).any():
@@ -94,7 +139,11 @@ def orbits_and_rest(one: InputTable, parameters: Mapping[str, Any]
     if "xco2_uncertainty" not in table:
         notes.append("no xco2_uncertainty, so every sounding weighs the same")
     keep, why, left_out = _passed(table, _rules(table, parameters, one.name))
-    notes += [*left_out, *_lacking(table), *([] if keep.any() else ["no sounding left to search"])]
+    repeats, equal = (Seen() if seen is None else seen).again(table[keep], parameters["column"])
+    why[np.flatnonzero(keep)[equal]] = "a copy of another"
+    keep[np.flatnonzero(keep)[equal]] = False
+    notes += [*left_out, *_of_copies(repeats, equal, "sounding_id" in table), *_lacking(table)]
+    notes += [] if keep.any() else ["no sounding left to search"]
     groups = [(_plain(orbit), table[keep & (orbits == orbit)]) for orbit in pd.unique(orbits[keep])]
     return groups, [f"{one.name}: {note}" for note in notes], table[~keep].assign(why=why[~keep])
 

@@ -113,13 +113,15 @@ class RunResult:
         """The report."""
         lines = [*self.notes]
         rate = f", {self.n_done / self.seconds:.3g} files/s" if self.n_done and self.seconds else ""
-        lines.append(f"{self.task}: {counted(self.n_units, 'file')}, {self.n_done:,} done now, "
+        n_failed = len(self.failures)
+        failed = f"{n_failed:,} failed, " if n_failed else ""
+        lines.append(f"{self.task}: {counted(self.n_units, 'file')}, {self.n_done - n_failed:,} done now, {failed}"
                      f"{self.n_kept:,} there already; {counted(self.rows, 'row')}; {self.seconds:.3g} s{rate}")
-        if len(self.failures):
-            lines.append(f"{len(self.failures):,} failed, see failures.csv:")
+        if n_failed:
+            lines.append(f"{n_failed:,} failed, see failures.csv:")
             lines += [f"  {name}: {error}" for name, error in self.failures.head(10).itertuples(index=False)]
-            if len(self.failures) > 10:
-                lines.append(f"  ... and {len(self.failures) - 10:,} more")
+            if n_failed > 10:
+                lines.append(f"  ... and {n_failed - 10:,} more")
         return "\n".join(lines)
 
 # %% ../../nbs/runs/14_running.ipynb #3eb5c361
@@ -212,7 +214,8 @@ def items_of(run: Run, files: Any, out: RunFolder) -> list[Item]:
     in_folders = run.task.each == "folder"
     endings = run.task.endings or (PICTURES if in_folders else READABLE)
     groups: dict[str, list[ListedFile]] = {}
-    for file in list_files(files, run.options, endings, out.address):
+    # A link that leads nowhere is a file that fails, as other bad ones are; of a folder of pictures it is left out.
+    for file in list_files(files, run.options, endings, out.address, keep_links=not in_folders):
         groups.setdefault(file.name.rsplit("/", 1)[0] if in_folders else file.name, []).append(file)
     described = hash_of(run.described())
     return [Item(hash_of([described, name])[:32], printable(name), tuple(group))
@@ -349,6 +352,22 @@ def _without_scraps(out: RunFolder) -> Iterator[None]:
     finally:
         out.remove_scraps()
 
+# %% ../../nbs/runs/14_running.ipynb #1e9b57d2
+_CHOICES = ("box", "dates", "quality", "mode")
+
+
+def _note_of_rowless(lines: Iterable[Mapping], run: Run) -> list[str]:
+    """Which files had no row, or none that was asked for; nothing of functions that make rows of their own."""
+    def n_read(line: Mapping) -> Any:
+        return line.get("counts", {}).get("rows_read", line["rows"] if run.task.name == "convert" else None)
+
+    bare = [str(line["name"]) for line in lines if "error" not in line and n_read(line) == 0]
+    if not bare:
+        return []
+    asked = " that was asked for" if any(run.parameters.get(name) is not None for name in _CHOICES) else ""
+    more = f" and {len(bare) - 5:,} more" if len(bare) > 5 else ""
+    return [f"{counted(len(bare), 'file')} without a row{asked}: {', '.join(bare[:5])}{more}"]
+
 # %% ../../nbs/runs/14_running.ipynb #f05b1b63
 def _manifest_table(lines: Sequence[Mapping]) -> pd.DataFrame:
     """One row per unit that has a part."""
@@ -366,7 +385,7 @@ def _result(run: Run, site: Site, items: Sequence[Item], n_done: int, started: f
     failures = pd.DataFrame([(e["name"], e["error"]) for e in lines if "error" in e], columns=["name", "error"])
     fates = fates_of_run(lines)
     notes = notes + notes_of_columns(lines, fates, TOLD if scaling else ())
-    notes += _note_of_skipped(lines)
+    notes += _note_of_skipped(lines) + _note_of_rowless(lines, run)
     if run.task.over_run:
         notes += notes_of_eps(lines, run.compared.scope in POOLED) + notes_of_context(run.parameters)
         notes.append(f"{compared_in_words(*run.compared, run.parameters['scale'])}; "

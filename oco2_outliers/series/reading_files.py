@@ -14,6 +14,7 @@ from typing import Any
 
 from ..ground.addresses import ListedFile, fetch, list_files
 from ..ground.errors import InputError, printable
+from ..ground.limits import LINK_TO_NOTHING
 from ..ground.tables import read_table
 from ..ground.words import counted
 from ..ground.work import progress
@@ -30,7 +31,8 @@ def _listed(path: Any, options: Mapping | None) -> tuple[list[ListedFile], list[
     """The files that are read, and the names of those of a folder that are no tables."""
     files = list_files(path, options, TABLES)
     read = {file.name for file in files}
-    others = [file.name for file in list_files(path, options, ("",)) if file.name not in read]
+    every = list_files(path, options, ("",), keep_links=True)  # of links that lead nowhere was told before
+    others = [file.name for file in every if file.name not in read and file.stamp != LINK_TO_NOTHING]
     return files, [printable(PurePosixPath(name).name) for name in others]
 
 

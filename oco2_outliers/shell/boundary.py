@@ -27,6 +27,10 @@ class NoOutput(Exception):
     """The report cannot be printed: its reader is gone, or the disk that it is written to is full."""
 
 
+class ReaderGone(NoOutput):
+    """Whoever read the report has seen enough: `| head` ends so, and nothing is wrong."""
+
+
 class EndsWith(Exception):
     """An end that is told in one line and has an exit code of its own."""
 
@@ -72,6 +76,12 @@ def told(error: BaseException) -> str:
     text = printable(" ".join(text.split()))
     return text if len(text) <= 1000 else f"{text[:990]} ..."
 
+# %% ../../nbs/shell/00_boundary.ipynb #4f1e9d3b
+def _unprinted(error: Exception) -> NoOutput:
+    """Why a report could not be printed."""
+    kind = ReaderGone if isinstance(error, BrokenPipeError) else NoOutput
+    return kind(f"the report cannot be printed: {getattr(error, 'strerror', error) or error}")
+
 # %% ../../nbs/shell/00_boundary.ipynb #968754e6
 class _Guarded:
     """A text stream on which only what is printable is written; that it fails is told from other failures."""
@@ -84,7 +94,7 @@ class _Guarded:
         try:
             self._stream.write(printable_lines(text))
         except OSError as error:
-            raise NoOutput(f"the report cannot be printed: {error.strerror or error}") from error
+            raise _unprinted(error) from error
         return len(text)
 
     def flush(self) -> None:
@@ -92,7 +102,7 @@ class _Guarded:
         try:
             self._stream.flush()
         except (OSError, ValueError) as error:  # ValueError: it is closed
-            raise NoOutput(f"the report cannot be printed: {getattr(error, 'strerror', error) or error}") from error
+            raise _unprinted(error) from error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -227,10 +237,13 @@ def _ended(end: SystemExit) -> int:
 def _worked(work: Callable[[], Any], stop: _Stop) -> int:
     """The exit code of some work, whatever happens in it."""
     stdout, stderr = sys.stdout, sys.stderr
+    code: Any = 0
     try:
         try:
             with _guarded_output():
                 code = work()
+        except ReaderGone:
+            pass  # the work is judged by its own code, not by who listened
         finally:
             stop.working = False
         return code if isinstance(code, int) else 0

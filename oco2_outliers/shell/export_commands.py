@@ -47,7 +47,8 @@ def _export_command(
     result: Annotated[str, typer.Argument(metavar="RESULT", help="Folder that isolate, peaks, embeddings isolate, "
                                           "series judge or combine wrote, or a table (Parquet, CSV, JSON).")],
     to: _To = None, out: _Out = None,
-    rows: Annotated[str, typer.Option(help="odd: what was judged odd; all: every row.")] = "odd",
+    rows: Annotated[str, typer.Option(help="odd: what was judged odd; all: every row. Of series: the "
+                                    "odd stretches; all readings.")] = "odd",
     shape: _Shape = "point", vertices: _Vertices = None,
     encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None,
 ) -> None:

@@ -10,9 +10,10 @@ import difflib
 import functools
 import os
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperCommand
@@ -22,6 +23,7 @@ from ..ground.files import RUN_FILE, write_whole
 from ..ground.numbers import shown
 from ..ground.telling import LOG
 from ..ground.version import VERSION
+from .boundary import NoOutput, ReaderGone
 from .one_command import LateApp
 from .plain_values import reading_plainly
 
@@ -267,6 +269,122 @@ def _keep_far(place: str, text: str) -> None:
     if folder.fs.exists(folder.path("manifest.jsonl")):
         folder.write(RUN_FILE, text.encode("utf-8", "surrogateescape"))
 
+# %% ../../nbs/shell/08_run_files.ipynb #6b92d4f0
+class _Report:
+    """What a command prints; it is held back while `waits` says so, and that it fails is told at the end."""
+
+    def __init__(self, stream: TextIO, waits: Callable[[], bool]) -> None:
+        self._stream, self._waits = stream, waits
+        self._held: list[str] = []
+        self._lost: NoOutput | None = None
+
+    def write(self, text: str) -> int:
+        """Hold a text back, or pass it on."""
+        if self._held or self._waits():
+            self._held.append(text)
+        else:
+            self._try(self._stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what is not held back."""
+        self._try(self._stream.flush)
+
+    def _try(self, step: Callable[..., Any], *what: str) -> None:
+        """Print, unless that failed before."""
+        if self._lost is None:
+            try:
+                step(*what)
+            except NoOutput as error:
+                self._lost = error
+
+    def release(self) -> None:
+        """Print what was held back; complain of what could not be printed, unless the reader only left early."""
+        held, self._held = "".join(self._held), []
+        self._try(self._stream.write, held)
+        if self._lost is not None and not isinstance(self._lost, ReaderGone):
+            raise self._lost
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+# %% ../../nbs/shell/08_run_files.ipynb #e4710b8d
+@contextlib.contextmanager
+def _report_last(waits: Callable[[], bool]) -> Iterator[None]:
+    """What is printed in the block comes when it is over, however it ends."""
+    report = _Report(sys.stdout, waits)
+    try:
+        with contextlib.redirect_stdout(report):  # type: ignore[type-var]
+            yield
+    except typer.Exit:
+        report.release()
+        raise
+    except BaseException:
+        with contextlib.suppress(NoOutput):  # what went wrong before counts more
+            report.release()
+        raise
+    report.release()
+
+# %% ../../nbs/shell/08_run_files.ipynb #f7d2a619
+def _looks(place: str) -> set[tuple]:
+    """Names, sizes and times of what lies in a folder, but for such files."""
+    with contextlib.suppress(OSError), os.scandir(place) as found:
+        looks = [(each.name, each.stat(follow_symlinks=False)) for each in found if not each.name.endswith(RUN_FILE)]
+        return {(name, how.st_size, how.st_mtime_ns) for name, how in looks}
+    return set()
+
+
+@contextlib.contextmanager
+def _nothing_false(place: str, command: str, read: str | None) -> Iterator[None]:
+    """Remove the file of an earlier run if the block fails when it has changed the results."""
+    target = target_in(place, command, False)
+    if target is None or not target.is_file() or _is_same(read, target):  # one that is read says what is being made
+        yield
+        return
+    before = _looks(place)
+    try:
+        yield
+    except BaseException as end:
+        if (not isinstance(end, typer.Exit) or end.exit_code) and _looks(place) != before:
+            target.unlink(missing_ok=True)
+        raise
+
+# %% ../../nbs/shell/08_run_files.ipynb #7a04d56b
+def _place_in(meta: Mapping[str, Any]) -> str:
+    """Where the results are; of inputs and outputs in one list, the last is meant."""
+    place = meta.get(_PLACE)
+    place = place[-1] if isinstance(place, (list, tuple)) and place else place
+    return str(place) if place else ""
+
+
+def keep_text(text: str, place: str, target: Path | None, read: str | None) -> None:
+    """Write how a command was asked, unless the file that was read says so already."""
+    if "://" in place:
+        return _keep_far(place, text)
+    if target is None or (_is_same(read, target) and _repeats(str(read), text)):
+        return
+    write_whole(target, text.encode("utf-8", "surrogateescape"))
+    LOG.info("wrote %s", printable(target))
+
+# %% ../../nbs/shell/08_run_files.ipynb #1d8b36fa
+def _see_before(ctx: Any) -> None:
+    """Before the work, see whether the file can be written."""
+    _refuse_before(_place_in(ctx.meta), command_of(ctx), ctx.meta.get(_BESIDE, False), ctx.meta.get(_READ),
+                   ctx.meta[_VALUES])
+
+
+def _will_keep(ctx: Any) -> bool:
+    """Whether there are results by now beside which the file will be written."""
+    place = _place_in(ctx.meta)
+    return "://" in place or target_in(place, command_of(ctx), ctx.meta.get(_BESIDE, False)) is not None
+
+
+def _keep(ctx: Any) -> None:
+    """Write the file."""
+    place, command, values = _place_in(ctx.meta), command_of(ctx), ctx.meta[_VALUES]
+    text = text_of(command, values, "--run-file" if "config" in values else "--config")
+    keep_text(text, place, target_in(place, command, ctx.meta.get(_BESIDE, False)), ctx.meta.get(_READ))
+
 # %% ../../nbs/shell/08_run_files.ipynb #87c1a00c
 class KeptCommand(TyperCommand):
     """A command that takes what it is not given from the file of an earlier run, and leaves such a file."""
@@ -298,41 +416,17 @@ class KeptCommand(TyperCommand):
         """Do what is asked, and keep how it was asked when it ended well."""
         if not self.writes:
             return super().invoke(ctx)
-        self._keep(ctx, before=True)
-        try:
-            result = super().invoke(ctx)
-        except typer.Exit as end:
-            if end.exit_code == 0:
-                self._keep(ctx)
-            raise
-        self._keep(ctx)
-        return result
-
-    def _keep(self, ctx: Any, before: bool = False) -> None:
-        """Write the file; before the work, see whether it can be written."""
-        place, command, values = _place_in(ctx.meta), command_of(ctx), ctx.meta[_VALUES]
-        beside, read = ctx.meta.get(_BESIDE, False), ctx.meta.get(_READ)
-        if before:
-            return _refuse_before(place, command, beside, read, values)
-        text = text_of(command, values, "--run-file" if "config" in values else "--config")
-        keep_text(text, place, target_in(place, command, beside), read)
-
-# %% ../../nbs/shell/08_run_files.ipynb #7a04d56b
-def _place_in(meta: Mapping[str, Any]) -> str:
-    """Where the results are; of inputs and outputs in one list, the last is meant."""
-    place = meta.get(_PLACE)
-    place = place[-1] if isinstance(place, (list, tuple)) and place else place
-    return str(place) if place else ""
-
-
-def keep_text(text: str, place: str, target: Path | None, read: str | None) -> None:
-    """Write how a command was asked, unless the file that was read says so already."""
-    if "://" in place:
-        return _keep_far(place, text)
-    if target is None or (_is_same(read, target) and _repeats(str(read), text)):
-        return
-    write_whole(target, text.encode("utf-8", "surrogateescape"))
-    LOG.info("wrote %s", printable(target))
+        _see_before(ctx)
+        before = _nothing_false(_place_in(ctx.meta), command_of(ctx), ctx.meta.get(_READ))
+        with _report_last(lambda: _will_keep(ctx)), before:
+            try:
+                result = super().invoke(ctx)
+            except typer.Exit as end:
+                if end.exit_code == 0:
+                    _keep(ctx)
+                raise
+            _keep(ctx)
+            return result
 
 # %% ../../nbs/shell/08_run_files.ipynb #a633f048
 class CommandApp(LateApp):

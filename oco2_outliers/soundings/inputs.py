@@ -142,7 +142,7 @@ def _read_bytes(name: str, store: Datasets | None) -> bytes:
     path = Path(name)
     if path.is_dir():
         raise InputError(f"{printable(name)} is a folder; name the files in it")
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():  # of a link that leads nowhere tells who opens it
         raise FileNotFoundError(f"no such file: {printable(name)} (for an object in a store, say which one with "
                                 "--store)")
     return file_bytes(path)

@@ -1,5 +1,6 @@
 """Every kind of file, opened by a library that did not write it: the ids are equal to the last digit."""
 
+import dataclasses
 import json
 import os
 
@@ -262,6 +263,49 @@ def test_files_of_a_result_are_not_written_over(table, tmp_path):
         export(tmp_path, tmp_path / "scores.parquet")
     with pytest.raises(InputError, match="written over"):
         export(tmp_path / "scores.parquet", tmp_path / "scores.parquet", "csv")
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Readings of a sewer, judged: a flat line and a spike are found."""
+    from oco2_outliers.series.judging import judge
+    from oco2_outliers.series.simulated import simulate_series
+
+    sewer = simulate_series(days=10, faults=["flat line", "spike"], random_state=3)
+    return judge(sewer[sewer["channel"] == "velocity"].drop(columns="fault"), "energy", "3h", calibrate=None)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_series_leave_as_odd_stretches_or_all_readings(judged, tmp_path, saved):
+    result = tmp_path / "sj" if saved else judged
+    judged.save(tmp_path / "sj")
+    odd = judged.windows[judged.windows["outlier"]]
+    assert len(odd)
+    done = export(result, tmp_path / "odd.csv")
+    assert (done.n_rows, done.n_all, done.notes) == (len(odd), len(judged.windows), [])
+    assert pd.read_csv(tmp_path / "odd.csv")["reason"].tolist() == odd["reason"].tolist()
+    assert export(result, tmp_path / "all.parquet", rows="all").n_rows == len(judged.points)
+    read = pd.read_parquet(tmp_path / "all.parquet")
+    assert read["value"].equals(judged.points["value"].reset_index(drop=True))
+    export(result, tmp_path / "odd.nc")
+    with xarray.open_dataset(tmp_path / "odd.nc", engine="h5netcdf") as read:
+        assert read["kind"].values.tolist() == odd["kind"].tolist()
+    assert judged.export(tmp_path / "again.csv").n_rows == len(odd)
+
+
+@pytest.mark.parametrize("kind", ["geojson", "kml", "gpkg"])
+def test_series_without_places_make_no_map(judged, tmp_path, kind):
+    with pytest.raises(InputError, match=f"no places, and {kind} is a map: write csv, parquet or nc"):
+        export(judged, tmp_path / f"a.{kind}")
+    assert os.listdir(tmp_path) == []
+    placed = dataclasses.replace(judged, windows=judged.windows.assign(latitude=48.5, longitude=2.5))
+    assert export(placed, tmp_path / f"a.{kind}").n_rows == judged.windows["outlier"].sum()
+
+
+def test_files_of_series_are_not_written_over(judged, tmp_path):
+    judged.save(tmp_path)
+    with pytest.raises(InputError, match="written over"):
+        export(tmp_path, tmp_path / "windows.parquet")
 
 
 def test_results_in_memory(tmp_path):

@@ -73,7 +73,7 @@ def test_one_search_gives_radii_and_nearest_tiles(metric):
     assert ten["neighbours"].tolist() == five["neighbours"].tolist()  # five lists too few, so these are looked for anew
     index, distance = neighbours(made.X, k=5, metric=metric)
     assert ten["neighbours"].tolist() == made.table["id"].to_numpy()[index].tolist()
-    ordinary = ~ten["isolated"].to_numpy()[index[:, 0]]
+    ordinary = ~ten["isolated"].to_numpy()[index[:, 0]] & ~ten["isolated"].to_numpy()
     np.testing.assert_array_equal(ten["nearest_distance"][ordinary], distance[ordinary, 0])
 
 
@@ -92,13 +92,48 @@ def test_scores_and_neighbours_are_those_of_the_definition(tiles):
     np.testing.assert_array_equal(found["score"], isolation_radius(unit, 10))
     apart = np.linalg.norm(unit[:, None] - unit, axis=2)
     np.fill_diagonal(apart, np.inf)
-    odd = found["isolated"].to_numpy()
+    odd, core = found["isolated"].to_numpy(), np.sort(apart, axis=1)[:, 8] <= isolate_embeddings(tiles).eps
     for i in range(0, len(tiles), 13):
         order = np.argsort(apart[i], kind="stable")
         assert found["neighbours"][i] == tiles.table["id"][order[:5]].tolist()
-        best = order[~odd[order]][0]
+        best = order[core[order] if odd[i] else ~odd[order]][0]
         assert found["nearest"][i] == tiles.table["id"][best]
         assert found["nearest_distance"][i] == pytest.approx(apart[i, best])
+
+
+def test_a_stray_beside_the_edge_of_a_group_names_a_tile_with_company():
+    """Four tiles close together, one at their edge, and one beyond it: that at the edge has no company to lend."""
+    rows = np.array([[0.0], [0.05], [0.08], [0.1], [1.09], [2.0]])
+    found = isolate_embeddings(rows, eps=1.0, min_samples=4, metric="euclidean").table
+    assert found["isolated"].tolist() == [False] * 5 + [True]
+    assert found["nearest"][5] == "3" and found["nearest_distance"][5] == pytest.approx(1.9)
+    assert found["reason"][5] == "nearest ordinary tile 3 at 1.90, 1.9 x eps"
+    assert found["neighbours"][5][0] == "4", "the tile at the edge is still told among the nearest"
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("min_samples", [3, 10, "auto"])
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
+def test_reasons_fit_the_verdict(tiles, metric, min_samples, share):
+    radii = isolate_embeddings(tiles, min_samples=min_samples, metric=metric).table["score"]
+    found = isolate_embeddings(tiles, float(radii.quantile(share)), min_samples, metric).strays
+    assert len(found) and (found["nearest_distance"] >= found["score"] * (1 - 1e-12)).all()
+    assert found["reason"].str.extract(r"([\d.]+) x eps$")[0].astype(float).min() >= 1
+
+
+def test_reasons_fit_the_verdict_in_a_large_table_that_is_drawn_from(tiles, monkeypatch):
+    from oco2_outliers.isolation import company
+
+    monkeypatch.setattr(company, "EXACT_ROWS", 100)
+    monkeypatch.setattr(company, "DRAWN_ROWS", 60)
+    found = isolate_embeddings(tiles, min_samples="auto")
+    found = isolate_embeddings(tiles, float(found.table["score"].quantile(0.9)), "auto")
+    assert len(found.strays) and (found.strays["nearest_distance"] >= found.eps).all()
+
+
+def test_reasons_fit_the_verdict_on_real_tiles(shared_data):
+    found = isolate_embeddings(read_embeddings(shared_data / "embeddings" / "03WVN_20220610_20220610_v001.gpq"), 0.12)
+    assert len(found.strays) == 7 and (found.strays["nearest_distance"] > 0.12).all()
 
 
 def test_strays_that_keep_company_name_an_ordinary_tile(tiles):

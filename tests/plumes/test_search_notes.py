@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.peaks import find_peaks
-from oco2_outliers.soundings import convert_soundings, simulate_granule
+from oco2_outliers.soundings import convert_soundings, simulate_granule, write_lite
 
 GRANULE = simulate_granule(0, 60).soundings
 
@@ -46,3 +49,76 @@ def test_a_dialect_may_be_given_to_every_reader(tmp_path):
     search = find_peaks(tmp_path / "a.csv", n_surrogates=39, **dialect)
     assert search.summary["parameters"]["separator"] == "|"
     assert len(convert_soundings(tmp_path / "a.csv", tmp_path / "b.parquet", **dialect)) == len(GRANULE)
+
+
+# ---------------------------------------------------------------- soundings that are there twice
+
+PLUME = simulate_granule(4, 90, delta=4.0).soundings
+
+
+@pytest.fixture(scope="module")
+def once():
+    """What a search finds in a pass, in which a plume is."""
+    found = find_peaks(PLUME, n_surrogates=39)
+    assert len(found.peaks) == 1
+    return found
+
+
+def numbers(search):
+    """The peaks of a search, without what says where they stood."""
+    return search.peaks.drop(columns=["source", "orbit"], errors="ignore")
+
+
+def test_a_copy_of_a_file_adds_no_plume(once, tmp_path):
+    write_lite(PLUME, tmp_path / "a.nc4")
+    PLUME.to_csv(tmp_path / "b.csv", index=False)
+    search = find_peaks([tmp_path / "a.nc4", tmp_path / "b.csv"], tmp_path / "out", n_surrogates=39, figures=False)
+    assert len(search.peaks) == 1 and search.peaks["p_value"].tolist() == once.peaks["p_value"].tolist()
+    n = once.orbits["n_soundings"].sum()
+    assert f"b.csv: {n:,} rows repeat a sounding_id with the same numbers: each sounding is searched once" in "\n".join(
+        search.notes)
+    left_out = pd.read_csv(tmp_path / "out" / "left_out.csv")
+    assert (left_out["why"] == "a copy of another").sum() == n
+
+
+@pytest.mark.parametrize("order", ["one after the other", "side by side"])
+@pytest.mark.parametrize("preset", [None, "chevallier2020"])
+def test_a_table_with_every_row_twice_is_the_table(order, preset):
+    twice = pd.concat([PLUME, PLUME], ignore_index=order == "one after the other")
+    twice = twice if order == "one after the other" else twice.sort_index(kind="stable").reset_index(drop=True)
+    found = find_peaks(twice, n_surrogates=39, preset=preset)
+    pd.testing.assert_frame_equal(numbers(found), numbers(find_peaks(PLUME, n_surrogates=39, preset=preset)))
+    assert any("rows repeat a sounding_id" in note for note in found.notes)
+
+
+def test_one_id_with_other_numbers_is_searched_and_told():
+    other = PLUME[PLUME["xco2_quality_flag"] == 0].head(3)
+    found = find_peaks([PLUME, other.assign(xco2=other["xco2"] + 0.5)], n_surrogates=39)
+    assert any("3 rows repeat a sounding_id with other numbers: all of them are searched" in note
+               for note in found.notes)
+    assert found.orbits["n_soundings"].sum() == find_peaks(PLUME, n_surrogates=39).orbits["n_soundings"].sum() + 3
+
+
+def test_nothing_is_said_where_nothing_is_twice(once, two_days):
+    assert not any("repeat" in note for note in [*once.notes, *find_peaks(two_days, n_surrogates=39).notes])
+    bare = PLUME[["latitude", "longitude", "xco2"]]
+    few = pd.concat([bare, bare.head(20)])
+    assert not any("repeat" in note for note in find_peaks(few, n_surrogates=39).notes), "rounded numbers may agree"
+
+
+def test_without_ids_a_whole_copy_is_seen(tmp_path):
+    bare = PLUME[["latitude", "longitude", "xco2"]]
+    for given in ([bare, bare.copy()], pd.concat([bare, bare])):
+        found = find_peaks(given, n_surrogates=39)
+        pd.testing.assert_frame_equal(numbers(found), numbers(find_peaks(bare, n_surrogates=39)))
+        assert any(f"{len(bare):,} rows repeat a place with the same numbers" in note for note in found.notes)
+
+
+def test_copies_of_a_real_pass_change_nothing(shared_data, tmp_path):
+    file = shared_data / "soundings" / "orbit11522_20160831_secunda.csv"
+    copied = Path(shutil.copy(file, tmp_path / "copy.csv"))
+    one, two = find_peaks(file), find_peaks([file, copied])
+    assert len(one.peaks) > 0
+    pd.testing.assert_frame_equal(one.peaks, two.peaks)
+    doubled = find_peaks(pd.concat([pd.read_csv(file)] * 2))
+    assert doubled.peaks["amplitude"].tolist() == pytest.approx(one.peaks["amplitude"].tolist(), rel=1e-9)

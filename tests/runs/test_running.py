@@ -50,6 +50,25 @@ def test_what_counts_as_input(days, tmp_path):
     assert map_files(tmp_path, "convert", out=tmp_path / "out").n_kept == result.n_units == 2
 
 
+def test_the_line_of_a_run_counts_what_failed_and_names_what_is_bare(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rows = "sounding_id,latitude,longitude,xco2\n"
+    for k in range(4):
+        (folder / f"good_{k}.csv").write_text(rows + "".join(f"{i},{i / 100},10,{400 + i % 3}\n" for i in range(1, 60)))
+    for k in range(3):
+        (folder / f"bad_{k}.csv").write_bytes(b"")
+    (folder / "heading.csv").write_text(rows)
+    for task in ("isolate", "convert", "peaks"):
+        result = map_files(folder, task, out=tmp_path / task)
+        assert f"{task}: 8 files, 5 done now, 3 failed, 0 there already; " in str(result), task
+        assert f"1 file without a row: {folder / 'heading.csv'}" in result.notes
+        again = map_files(folder, task, out=tmp_path / task)
+        assert f"{task}: 8 files, 0 done now, 3 failed, 5 there already; " in str(again), task
+    none = map_files(folder / "good_0.csv", "convert", out=tmp_path / "none", parameters={"box": (-90, -80, -80, -70)})
+    assert none.notes == [f"1 file without a row that was asked for: {folder / 'good_0.csv'}"]
+
+
 def test_bad_requests_are_refused_in_one_line(days, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "_CONNECT", 1)
     for bad, match in (({"task": "wash"}, "no task"), ({"parameters": {"epsilon": 1}}, "no parameter 'epsilon'"),

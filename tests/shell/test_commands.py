@@ -140,6 +140,53 @@ def test_folders_globs_and_stores_name_the_same_files(work, named):
     assert json.loads(Path("found/summary.json").read_text())["counts"]["rows"] == 210
 
 
+GONE = "a link to a file that is not there"
+
+
+@pytest.fixture
+def annexed(work):
+    """A folder as git-annex and datalad leave it: a file, and a link to one that was not fetched."""
+    Path("days").mkdir()
+    shutil.copy("good.csv", "days/a.csv")
+    os.symlink(".git/annex/objects/z.csv", "days/z.csv")
+    pd.DataFrame({"time": pd.date_range("2020-01-01", periods=300, freq="5min"),
+                  "flow": [i % 12 + 0.01 * i for i in range(300)]}).to_csv("sewer.csv", index=False)
+    Path("sewers").mkdir()
+    shutil.move("sewer.csv", "sewers/a.csv")
+    os.symlink("nowhere.csv", "sewers/z.csv")
+    return work
+
+
+@pytest.mark.parametrize("argv", [
+    ["isolate", "days", "--eps", "2", "--no-figures"], ["isolate", "days/*.csv", "--eps", "2", "--no-figures"],
+    ["peaks", "days", "--surrogates", "39", "--no-figures"], ["soundings", "info", "days"],
+    ["soundings", "convert", "days", "all.parquet"], ["series", "check", "sewers"],
+    ["series", "judge", "sewers", "--detector", "energy", "--window", "3h", "--calibrate", "none"]], ids=" ".join)
+def test_a_link_that_leads_nowhere_is_left_out_and_named(annexed, capsys, argv):
+    assert main(argv) == 0
+    printed, said = capsys.readouterr()
+    assert "z.csv" not in printed and said.count("\n") == 1, said
+    assert "1 link to files that are not there left out, such as " in said and "z.csv" in said
+
+
+@pytest.mark.parametrize("argv", [
+    ["isolate", "days/z.csv"], ["peaks", "days/z.csv"], ["soundings", "info", "days/z.csv"],
+    ["series", "check", "sewers/z.csv"], ["series", "judge", "sewers/z.csv"]], ids=" ".join)
+def test_a_link_that_leads_nowhere_is_refused_by_its_name(annexed, capsys, argv):
+    _refused(annexed, capsys, argv, f"z.csv is {GONE}")
+
+
+@pytest.mark.parametrize("named", [["days"], ["days/*.csv"], ["days/a.csv", "days/z.csv"]], ids=str)
+def test_a_run_counts_a_link_that_leads_nowhere_as_a_file_that_failed(annexed, capsys, named):
+    assert main(["run", "isolate", *named, "--out", "found"]) == 1
+    failed = pd.read_csv("found/failures.csv")
+    assert len(failed) == 1 and GONE in failed["error"][0] and failed["name"][0].endswith("z.csv")
+    assert f"is {GONE}" in capsys.readouterr().out
+    os.remove("days/z.csv")
+    shutil.copy("good.csv", "days/z.csv")
+    assert main(["run", "isolate", *named, "--out", "found"]) == 0, "fetched, it is done by the same command"
+
+
 def test_rows_are_chosen_alike_by_isolate_run_and_convert(work, capsys):
     rows = pd.read_csv("good.csv")
     good = int((rows["xco2_quality_flag"] == 0).sum())

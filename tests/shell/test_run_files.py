@@ -1,6 +1,9 @@
 """`run.yaml` says how a command was asked, and `--config` asks so again."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -111,6 +114,65 @@ def test_files_that_are_none_are_refused(work, capsys):
     assert "too large" in refused(capsys, "isolate", "--config", "big.yaml")
     Path("latin.yaml").write_bytes(b"eps: \xe9\n")
     assert "not UTF-8" in refused(capsys, "isolate", "--config", "latin.yaml")
+
+
+def without_a_reader(*argv, to=None):
+    """A command whose report goes to a file, or to a pipe that nobody reads; its exit code and its complaint."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as pipe, open(to or os.devnull, "wb") as file:
+        done = subprocess.run([sys.executable, "-m", "oco2_outliers", *argv], stdout=file if to else pipe,
+                              stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    return done.returncode, done.stderr
+
+
+def eps_kept(folder):
+    """The eps of the run file, and of the summary beside it."""
+    return (float(yaml.safe_load(Path(folder, "run.yaml").read_text())["eps"]),
+            json.loads(Path(folder, "summary.json").read_text())["parameters"]["eps"])
+
+
+def test_a_reader_that_leaves_early_loses_nothing(ran):
+    assert without_a_reader("isolate", "t.csv", "--eps", "2.5", "--out", "one", "--no-figures") == (0, "")
+    assert eps_kept("one") == (2.5, 2.5), "never an old run.yaml beside new results"
+    assert without_a_reader("isolate", "t.csv", "--eps", "2.5", "--out", "two", "--no-figures") == (0, "")
+    assert main(["isolate", "--config", "two/run.yaml", "--out", "three"]) == 0
+    assert Path("three/scores.parquet").read_bytes() == Path("two/scores.parquet").read_bytes()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
+def test_a_report_that_cannot_be_printed_is_told_and_loses_nothing(ran):
+    code, line = without_a_reader("isolate", "t.csv", "--eps", "2.5", "--out", "one", "--no-figures", to="/dev/full")
+    assert code == 2 and line.count("\n") == 1 and "No space left on device" in line
+    assert eps_kept("one") == (2.5, 2.5)
+
+
+def test_a_table_is_kept_though_nobody_reads_the_report(work):
+    """Some commands print first and write then: they go on."""
+    rows = pd.DataFrame({"time": pd.date_range("2020-01-01", periods=300, freq="5min"),
+                         "flow": [i % 12 + 0.01 * i for i in range(300)]})
+    rows.to_csv("s.csv", index=False)
+    code = without_a_reader("series", "judge", "s.csv", "--detector", "energy", "--window", "3h", "--calibrate", "none",
+                            "--out", "judged.csv", "--keep-run")
+    assert code == (0, "") and Path("judged.csv").exists() and Path("judged.csv.run.yaml").exists()
+
+
+def test_what_the_run_before_left_goes_when_the_results_do(ran, monkeypatch, capsys):
+    """A run that fails when it has written some of its results leaves no file that tells of others."""
+    from oco2_outliers import main_job
+
+    before = Path("one/run.yaml").read_bytes()
+    refused(capsys, "isolate", "absent.csv", "--out", "one")
+    assert Path("one/run.yaml").read_bytes() == before, "nothing was changed"
+
+    def stopped(*args, **settings):
+        Path("one/scores.parquet").write_bytes(b"of another eps")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main_job, "isolate", stopped)
+    assert main(["isolate", "--config", "one/run.yaml"]) == 130 and Path("one/run.yaml").read_bytes() == before
+    assert main(["isolate", "t.csv", "--eps", "2.5", "--out", "one"]) == 130
+    assert not Path("one/run.yaml").exists()
 
 
 def test_peaks_too(work, capsys):

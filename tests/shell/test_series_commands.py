@@ -88,6 +88,8 @@ def test_judge_writes_what_python_finds_and_a_page(work, capsys):
     assert "0.01 false alarms" in said and wanted.windows["reason"].iloc[0][:30] in said
     assert main(["explore", "judged", "--out", "again.html"]) == 0
     assert Path("again.html").read_text() == Path("sewer.html").read_text()
+    assert main(["export", "judged", "--to", "csv"]) == 0
+    assert len(pd.read_csv("judged.csv")) == wanted.windows["outlier"].sum() > 0
     only = ["--out", "odd.csv", "--only-channel", "velocity", "--calibrate", "none"]
     assert main(["series", "judge", "sewer.csv", *QUICK, *only]) == 0
     odd = pd.read_csv("odd.csv")
