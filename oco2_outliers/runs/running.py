@@ -109,6 +109,14 @@ class RunResult:
         """0, or 1 when a file failed."""
         return int(len(self.failures) > 0)
 
+    @property
+    def _odd_rows(self) -> str:
+        """How many rows are isolated, in words, where that was the question."""
+        if "isolated" not in self.manifest or not self.rows:
+            return ""
+        n = int(self.manifest["isolated"].sum())
+        return f", {n:,} isolated ({n / self.rows:.2%})"
+
     def __str__(self) -> str:
         """The report."""
         lines = [*self.notes]
@@ -116,7 +124,8 @@ class RunResult:
         n_failed = len(self.failures)
         failed = f"{n_failed:,} failed, " if n_failed else ""
         lines.append(f"{self.task}: {counted(self.n_units, 'file')}, {self.n_done - n_failed:,} done now, {failed}"
-                     f"{self.n_kept:,} there already; {counted(self.rows, 'row')}; {self.seconds:.3g} s{rate}")
+                     f"{self.n_kept:,} there already; {counted(self.rows, 'row')}{self._odd_rows}; "
+                     f"{self.seconds:.3g} s{rate}")
         if n_failed:
             lines.append(f"{n_failed:,} failed, see failures.csv:")
             lines += [f"  {name}: {error}" for name, error in self.failures.head(10).itertuples(index=False)]

@@ -62,6 +62,7 @@ def test_the_line_of_a_run_counts_what_failed_and_names_what_is_bare(tmp_path):
     for task in ("isolate", "convert", "peaks"):
         result = map_files(folder, task, out=tmp_path / task)
         assert f"{task}: 8 files, 5 done now, 3 failed, 0 there already; " in str(result), task
+        assert (", 0 isolated (0.00%); " in str(result)) == (task == "isolate"), str(result)
         assert f"1 file without a row: {folder / 'heading.csv'}" in result.notes
         again = map_files(folder, task, out=tmp_path / task)
         assert f"{task}: 8 files, 0 done now, 3 failed, 5 there already; " in str(again), task
