@@ -50,6 +50,20 @@ def _usage(error: Any) -> str:
     text = "give a command" if _asks_for_help(error) else error.format_message().rstrip(".")
     return text + (f" (see {command} --help)" if command else "")
 
+# %% ../../nbs/shell/00_boundary.ipynb #c18a2f5e
+def _holds_half_letters(error: BaseException) -> bool:
+    """Whether a name could not be written because it stands for bytes that are no letters here."""
+    return isinstance(error, UnicodeEncodeError) and any("\ud800" <= letter <= "\udfff" for letter in error.object)
+
+
+def _of_half_letters() -> str:
+    """What to do about a name with letters that are none here."""
+    known = sys.getfilesystemencoding()
+    if known.lower().replace("-", "") == "utf8":
+        return "the name of a file or folder is no UTF-8, and not every library takes such a name: give another one"
+    return (f"the name of a file or folder has letters beyond {known}, the character set of this session: set "
+            "PYTHONUTF8=1 or LC_ALL=C.UTF-8, or give another name")
+
 # %% ../../nbs/shell/00_boundary.ipynb #7e10667f
 def _here_is_gone() -> bool:
     """Whether the folder in which the process stands was removed."""
@@ -69,6 +83,8 @@ def told(error: BaseException) -> str:
         text = f"there is not enough memory for this{text and ': '}{text}; give less at a time"
     elif isinstance(error, FileNotFoundError) and error.filename is None and _here_is_gone():
         text = "the folder in which this was started is gone: go to another one (cd)"
+    elif _holds_half_letters(error):
+        text = _of_half_letters()
     elif isinstance(error, RecursionError):
         text = "the input is nested too deeply to be read"
     elif not isinstance(error, (InputError, OSError, NoOutput, EndsWith)) or not text:

@@ -344,6 +344,21 @@ def test_letters_that_a_terminal_lacks_are_written_out(work):
     assert done.returncode == 0 and done.stdout.endswith("to \\u03a9.csv\n") and not done.stderr, done
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are letters, whatever the locale says")
+@pytest.mark.parametrize(("name", "ascii_only", "words"), [
+    ("\u03a9", True, "set PYTHONUTF8=1 or LC_ALL=C.UTF-8, or give another name"),
+    (os.fsdecode(b"byte\xff"), False, "is no UTF-8")], ids=["beyond ASCII", "no UTF-8"])
+def test_a_name_that_a_library_cannot_write_is_one_line(work, name, ascii_only, words):
+    before = sorted(os.listdir())
+    environment = os.environ | {"PYTHONUTF8": "0" if ascii_only else "1"}
+    environment |= {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"} if ascii_only else {}
+    command = [sys.executable, "-m", "oco2_outliers", "isolate", "good.csv", "--eps", "2", "--no-figures", "--out", name]
+    done = subprocess.run(command, capture_output=True, env=environment)
+    line = done.stderr.decode()
+    assert done.returncode == 2 and line.count("\n") == 1 and words in line and "surrogate" not in line, line
+    assert sorted(os.listdir()) == before
+
+
 def test_of_a_traceback_in_the_words_of_a_library_the_last_line_is_told(capsys):
     def work():
         warnings.warn("it could not be parsed: Traceback (most recent call last):\n  File 'x', line 1\nValueError: bad",
