@@ -344,7 +344,8 @@ def test_letters_that_a_terminal_lacks_are_written_out(work):
     assert done.returncode == 0 and done.stdout.endswith("to \\u03a9.csv\n") and not done.stderr, done
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are letters, whatever the locale says")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are letters, whatever the locale says; shell/"
+                                                    "00_boundary asks for the words alone")
 @pytest.mark.parametrize(("name", "ascii_only", "words"), [
     ("\u03a9", True, "set PYTHONUTF8=1 or LC_ALL=C.UTF-8, or give another name"),
     (os.fsdecode(b"byte\xff"), False, "is no UTF-8")], ids=["beyond ASCII", "no UTF-8"])

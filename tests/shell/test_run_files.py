@@ -140,7 +140,8 @@ def test_a_reader_that_leaves_early_loses_nothing(ran):
     assert Path("three/scores.parquet").read_bytes() == Path("two/scores.parquet").read_bytes()
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
+@pytest.mark.skipif(not os.path.exists("/dev/full"),
+                    reason="no full device here; other test: test_a_reader_that_leaves_early_loses_nothing")
 def test_a_report_that_cannot_be_printed_is_told_and_loses_nothing(ran):
     code, line = without_a_reader("isolate", "t.csv", "--eps", "2.5", "--out", "one", "--no-figures", to="/dev/full")
     assert code == 2 and line.count("\n") == 1 and "No space left on device" in line
