@@ -175,7 +175,7 @@ def _tell_alone(task: Task, said: Verdicts) -> None:
                                flag, int(row[0])))
 
 # %% ../../nbs/series/10_checks.ipynb #56ef305b
-def _config_for(series: SensorSeries, config: Any) -> SeriesConfig:
+def config_for(series: SensorSeries, config: Any) -> SeriesConfig:
     """The limits to check by: those given, or those that the series itself teaches."""
     if config is None:
         return learn_limits(series) if series.steps else SeriesConfig()
@@ -226,7 +226,7 @@ def _checked_series(s: Any, config: Any, known: Mapping[tuple[str, str], Known] 
                     ) -> tuple[SensorSeries, Verdicts, list[Task]]:
     """All channels of a series, checked."""
     series = as_series(s)
-    limits = _config_for(series, config)
+    limits = config_for(series, config)
     said = Verdicts(len(series))
     pairs = series.channels()
     tasks = [_check(series, pair, limits.of(*pair) or ChannelLimits(), said, (known or {}).get(pair))

@@ -29,7 +29,7 @@ from .checks import check_series
 from .clocks import nanoseconds, span_in_words
 from .deciding import Asked, decide, window_in_readings
 from .grown import GrownForest, forest_bytes, forest_contents, grown_forest
-from .learning import Spans, learn_limits, ordinary_run, spans_of
+from .learning import Spans, flat_line_note, learn_limits, ordinary_run, spans_of
 from .limits import ChannelLimits, SeriesConfig, as_config, entry_for
 from .measures import roughness
 from .readings import Grid, SensorSeries, as_series, grid
@@ -302,6 +302,9 @@ def freeze(history: Any, window: Any = "auto", alpha: float = 0.01, config: Any 
         odd = np.zeros(len(view.rows), bool)
         odd[view.rows >= 0] = flagged[view.rows[view.rows >= 0]]
         found[pair] = _frozen_channel(view, odd, limits.limits[pair], wish, printable(" / ".join(pair)))
+        if config is None and "flat_line" not in leave_out:
+            told = flat_line_note(view, limits.limits[pair])
+            found[pair] = replace(found[pair], notes=(*found[pair].notes, *told))
     notes = [f"{printable(' / '.join(pair))}: {note}" for pair, known in found.items() for note in known.notes]
     return FrozenJudge(found, float(alpha), tuple(notes))
 

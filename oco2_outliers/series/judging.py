@@ -25,6 +25,7 @@ from oco2_outliers.series.checks import (
     check_series,
     check_stretches,
     checked_as_known,
+    config_for,
     moments,
     tell_all,
 )
@@ -32,6 +33,7 @@ from .clocks import nanoseconds, span_in_words
 from .deciding import Asked, Decided, decide
 from .freezing import BY_HISTORY, FrozenChannel, FrozenJudge
 from .grown import GrownForest
+from .learning import flat_line_note
 from .limits import SeriesConfig
 from .readings import Grid, SensorSeries, as_series, grid, instants, steady_grid
 from .reasons import Usual, runs_beyond, summary_reason, usual_of, window_reason
@@ -514,11 +516,14 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
     if calibrate == "clean" and history is None:
         raise InputError("calibrate='clean' needs history=: clean readings of the same channels")
     past = None if history is None or calibrate != "clean" else as_series(history)
-    checked, stretches = check_series(series, config), check_stretches(series, config)
+    limits = config_for(series, config) if series.steps else config
+    checked, stretches = check_series(series, limits), check_stretches(series, limits)
     said, readings, found, told = _said_in(checked), _readings_of(series), [], []
     pairs = series.channels()
     for pair in progress(pairs, "channels", "channel", bar if len(pairs) > 1 else False):
         one = _judged(series, pair, asked, checked, past)
+        if config is None and one.view is not None:  # who gave limits knows which checks are left out
+            one.decided.notes.extend(flat_line_note(one.view, limits.of(*pair)))
         own = stretches[(stretches["site"] == pair[0]) & (stretches["channel"] == pair[1])]
         rows = _rows_of(one, _named(own), readings)
         said.tell(one, rows)

@@ -59,19 +59,43 @@ def _usual_range(values: np.ndarray) -> RangeBound | None:
     return RangeBound((float(least), float(most)), (float(2 * least - middle), float(2 * most - middle)))
 
 
-def _repeating(values: np.ndarray, block: int) -> float:
+_FAR = 10  # times as long as any other line of its value is a line that is no habit
+
+
+def dead_places(values: np.ndarray, block: int, faulty: float = 0.05) -> np.ndarray:
+    """Which readings lie in lines of half a block or more, ten times as long as any other of the same value.
+
+    None where these are at most a share `faulty` of all: so much the most repetitive blocks bear. A missing reading
+    ends no line here, for a sensor that is dead drops readings, too.
+    """
+    found, known = np.zeros(len(values), bool), np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return found
+    line = values[known]
+    begins = np.flatnonzero(np.concatenate([[True], np.diff(line) != 0]))
+    lengths = np.diff(np.append(begins, len(line)))
+    for value in np.unique(line[begins[2 * lengths >= block]]).tolist():
+        own = np.flatnonzero(line[begins] == value)
+        longest = own[np.argmax(lengths[own])]
+        others = lengths[own[own != longest]]
+        if lengths[longest] >= _FAR * (others.max() if len(others) else 1):
+            found[known[begins[longest]:begins[longest] + lengths[longest]]] = True
+    return found if found.sum() > faulty * len(known) else np.zeros(len(values), bool)
+
+# %% ../../nbs/series/09_learning.ipynb #7d0e51c3
+def _repeating(values: np.ndarray, dead: np.ndarray, block: int) -> float:
     """How often a reading repeats the one before, on the most repetitive blocks but for one of ten."""
-    apart = changes(values)
-    n = max(len(values) // block, 1)
+    apart = changes(without_places(values, dead))[~dead]
+    n = max(len(apart) // block, 1)
     cut = np.array_split(apart, n)
     shares = [np.mean(each[np.isfinite(each)] == 0) for each in cut if np.isfinite(each).sum() > len(each) / 2]
     return float(np.quantile(shares, 0.9)) if shares else math.nan
 
 
-def _usual_flat(values: np.ndarray, step: pd.Timedelta, block: int) -> FlatBound | None:
-    """How long a line of equal readings chance makes."""
-    share = _repeating(values, block)
-    if not share < 0.99 or np.isfinite(values).sum() < _LEAST:
+def usual_flat(values: np.ndarray, dead: np.ndarray, step: pd.Timedelta, block: int) -> FlatBound | None:
+    """How long a line of equal readings chance makes, where the sensor is not dead."""
+    share = _repeating(values, dead, block)
+    if not share < 0.99 or np.isfinite(values[~dead]).sum() < _LEAST:
         return None
     n = 2 + math.ceil(math.log(len(values) / EXPECTED) / -math.log(max(share, 0.01)))
     return FlatBound((n - 1) * step, 2 * (n - 1) * step)
@@ -146,10 +170,38 @@ def _usual_noise(rough: np.ndarray, independent: float) -> float:
     above = np.maximum(np.log(np.maximum(rough, known.min())) - middle, 0)
     return float(math.exp(min(middle + usual_most(above, independent, 0.25), 700)))
 
+# %% ../../nbs/series/09_learning.ipynb #7d0e51c5
+_ALL_EQUAL = "all readings, or all but a few, are equal"
+_STANDS_STILL = ("on one day in ten or more its readings stand still, and no line of them is far longer than all "
+                 "others of its value")
+
+
+def _block_of(step: pd.Timedelta) -> int:
+    """Readings of a day, or so many that a share of them can be told."""
+    return max(100, spans_of(ChannelLimits(), step).level_shift)
+
+
+def why_no_flat_line(view: Grid) -> str:
+    """Why a channel has no bound for flat lines; nothing where it just has too few readings."""
+    known = np.isfinite(view.values)
+    if known.sum() < _LEAST:
+        return ""
+    dead = dead_places(view.values, _block_of(view.step))
+    return _ALL_EQUAL if (known & ~dead).sum() < _LEAST else _STANDS_STILL
+
+
+def flat_line_note(view: Grid, limits: ChannelLimits | None) -> list[str]:
+    """A note that flat lines are not looked for on a channel whose limits were learned; none where they are."""
+    why = "" if limits is None or limits.flat_line is not None else why_no_flat_line(view)
+    return [f"no flat line is looked for: {why}; give limits with flat_line where its bound is known"] if why else []
+
 # %% ../../nbs/series/09_learning.ipynb #b4f3f05b
 def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
     """The limits that one channel has shown; None for each check of which it shows too little."""
-    values, step = view.values, view.step
+    whole, step, block = view.values, view.step, _block_of(view.step)
+    dead = dead_places(whole, block, faulty) if faulty else np.zeros(len(whole), bool)
+    flat = usual_flat(whole, dead, step, block)
+    values = whole if flat is None else without_places(whole, dead)  # without a bound, nobody calls it dead
     n, hours = len(values), nanoseconds(step) / 3600e9
     spans, grain = spans_of(ChannelLimits(), step), grain_of(values)
     usual = _usual_range(values)
@@ -166,7 +218,7 @@ def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
     rough = roughness(inside, spans.noisy)
     long = 4 * spans.quarter
     return ChannelLimits(
-        usual, _usual_flat(values, step, max(100, spans.level_shift)), spike,
+        usual, flat, spike,
         _doubled(usual_most(step_up, n), hours, None, _largest(step_up, faulty), grain),
         _doubled(usual_most(slope, n), spans.rate * hours, spans.rate * step, _largest(slope, faulty), grain),
         _doubled(usual_most(moved, n / spans.level_shift, 0.25), 1, spans.level_shift * step,
@@ -204,7 +256,7 @@ def learn_limits(series: Any, clean: bool = False) -> SeriesConfig:
     -------
     SeriesConfig
         Limits by site and channel; `text()` and `save()` give YAML to edit. `notes` names the checks for which a
-        channel shows too little.
+        channel shows too little, and the channels in which a flat line cannot be told from their habit.
 
     Raises
     ------
@@ -213,8 +265,9 @@ def learn_limits(series: Any, clean: bool = False) -> SeriesConfig:
 
     Notes
     -----
-    O(n log w) time for spans of w readings, O(n) memory. Fails where faults are more than a share of one in twenty, and
-    where ordinary readings come in rare bursts (a storm each year): learn from a history that holds some.
+    O(n log w) time for spans of w readings, O(n) memory. Fails where faults are more than a share of one in twenty (a
+    sensor that is dead all the while aside), and where ordinary readings come in rare bursts (a storm each year): learn
+    from a history that holds some.
 
     Examples
     --------
@@ -228,12 +281,19 @@ def learn_limits(series: Any, clean: bool = False) -> SeriesConfig:
         raise InputError("no channel has two different times: nothing can be learned")
     found: dict[tuple[str, str], ChannelLimits] = {}
     lacking: dict[tuple[str, ...], list[str]] = {}
+    still: dict[str, list[str]] = {}
     pairs = [pair for pair in series.channels() if pair in series.steps]
     for site, channel in progress(pairs, "learning limits", "channel", None if len(pairs) > 20 else False):
-        limits = channel_limits(grid(series, site, channel), 0.0 if clean else 0.05)
-        found[site, channel] = limits
-        if missing := _missing_checks(limits):
-            lacking.setdefault(tuple(missing), []).append(printable(f"{channel} of {site}"))
+        view, name = grid(series, site, channel), printable(f"{channel} of {site}")
+        limits = found[site, channel] = channel_limits(view, 0.0 if clean else 0.05)
+        missing = _missing_checks(limits)
+        if limits.flat_line is None and (why := why_no_flat_line(view)):
+            missing.remove("flat line")
+            still.setdefault(why, []).append(name)
+        if missing:
+            lacking.setdefault(tuple(missing), []).append(name)
     notes = [f"{', '.join(checks)}: too little to learn from in {counted(len(names), 'channel')}, such as {names[0]}"
              for checks, names in lacking.items()]
+    notes += [f"flat line: not looked for in {counted(len(names), 'channel')}, such as {names[0]}: {why}"
+              for why, names in still.items()]
     return SeriesConfig(found, tuple(notes))

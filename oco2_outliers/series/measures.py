@@ -5,6 +5,8 @@
 # %% ../../nbs/series/07_measures.ipynb #d86b0007
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -32,31 +34,37 @@ def changes(values: np.ndarray, back: int = 1) -> np.ndarray:
     return found
 
 # %% ../../nbs/series/07_measures.ipynb #d86b0046
-def medians(values: np.ndarray, span: int) -> np.ndarray:
-    """The median of each value and the `span - 1` before it; NaN where there are fewer, or half of them are missing."""
-    found = pd.Series(values).rolling(span, min_periods=max(span // 2, 1)).median().to_numpy(copy=True)
-    found[:span - 1] = np.nan
-    return found
+_COMMON = 1 / 8  # of two spans that are compared: the share of places that both must have
 
 
-def _between(middle: np.ndarray, first: int, second: int) -> np.ndarray:
-    """Difference of the medians that end `second` and `first` places behind each value."""
-    n = len(middle)
-    found = np.full(n, np.nan)
-    begin, end = max(0, -first), n - second
-    if end > begin:
-        found[begin:end] = middle[begin + second:end + second] - middle[begin + first:end + first]
-    return found
+def levels(values: np.ndarray, span: int, first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
+    """Medians of the `span` values that end `first` and `second` places behind each, over the places that both have.
+
+    NaN where a span reaches beyond the series, and where too few places are shared.
+    """
+    n, apart, least = len(values), second - first, max(math.ceil(_COMMON * span), 1)
+    before, after = np.full(n, np.nan), np.full(n, np.nan)
+    if n < apart + span:
+        return before, after
+    one, other = values[:n - apart], values[apart:]
+    shared = np.isfinite(one) & np.isfinite(other)
+    places = np.arange(span - 1, n - apart) - first
+    for found, side in ((before, one), (after, other)):
+        sliding = pd.Series(np.where(shared, side, np.nan)).rolling(span, min_periods=least)
+        found[places] = sliding.median().to_numpy()[span - 1:]
+    return before, after
 
 # %% ../../nbs/series/07_measures.ipynb #d86b004d
 def shifts(values: np.ndarray, span: int) -> np.ndarray:
     """By how much the median of the `span` values from each on exceeds that of the `span` values before."""
-    return _between(medians(values, span), -1, span - 1)
+    before, after = levels(values, span, -1, span - 1)
+    return after - before
 
 
 def drifts(values: np.ndarray, quarter: int) -> np.ndarray:
     """By how much the median of the last quarter of the 4 `quarter` values from each on exceeds that of the first."""
-    return _between(medians(values, quarter), quarter - 1, 4 * quarter - 1)
+    first, last = levels(values, quarter, quarter - 1, 4 * quarter - 1)
+    return last - first
 
 # %% ../../nbs/series/07_measures.ipynb #d86b0062
 def roughness(values: np.ndarray, span: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from ..ground.words import counted
 from .clocks import nanoseconds, span_in_words
 from .learning import Spans, beyond, ordinary_run, without_places
 from .limits import Bound, ChannelLimits, FlatBound, RangeBound
-from .measures import changes, drifts, excursions, flat_places, medians, roughness, shifts
+from .measures import changes, drifts, excursions, flat_places, levels, roughness
 from .readings import Grid
 
 # %% auto #0
@@ -276,12 +276,12 @@ def check_shift(channel: Channel, values: np.ndarray) -> Found | None:
     bound, span = channel.limits.level_shift, channel.spans.level_shift
     if bound is None:
         return None
-    signed, middle = shifts(values, span), medians(values, span)
+    before, after = levels(values, span, -1, span - 1)
+    signed = after - before
     numbers = np.abs(signed)
 
     def tell(place: int, by: float) -> str:
-        end = min(place + span - 1, len(values) - 1)
-        return (f"level shift of {number(signed[place])} from {number(middle[place - 1])} to {number(middle[end])}"
+        return (f"level shift of {number(signed[place])} from {number(before[place])} to {number(after[place])}"
                 f"{channel.unit}, medians of {span_in_words(span * channel.view.step)} (limit {number(bound.suspect)})")
 
     def place(first: int, last: int) -> tuple[int, int]:

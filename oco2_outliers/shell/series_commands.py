@@ -230,6 +230,7 @@ def _check_command(
 ) -> None:
     """Find gaps, flat lines, spikes, jumps and other faults, by limits that are given or learnt."""
     from oco2_outliers.series.checks import check_series, check_stretches
+    from oco2_outliers.series.learning import learn_limits
 
     asked = _asked(inputs, time, value, site, channel, step, timezone, time_format, (only_site, only_channel),
                    (encoding, separator, decimal))
@@ -237,10 +238,13 @@ def _check_command(
     for target in targets:
         asked.refuse(target)
     limits, s = _limits_of(config), asked.chosen()
+    learned = learn_limits(s) if limits is None and s.steps else None
+    limits = learned if limits is None else limits
     found = check_stretches(s, limits)
     print(s)
     print(_kinds_in_words(found))
     _shown_stretches(found)
+    say_notes([] if learned is None else learned.notes)  # which checks were not made, and why
     keep_table(found, targets[0])
     if targets[1] is not None:
         keep_table(check_series(s, limits), targets[1])

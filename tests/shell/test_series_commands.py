@@ -59,6 +59,18 @@ def test_check_writes_what_python_finds(work, capsys):
     assert f"{len(wanted)} odd stretches: " in said and wanted["reason"].iloc[0][:30] in said
 
 
+def test_a_channel_that_stands_still_is_not_passed_in_silence(work, capsys):
+    day = pd.date_range("2020-01-01", periods=900, freq="5min")
+    pd.DataFrame({"time": day, "level": 5.0}).to_csv("still.csv", index=False)
+    said = ("note: flat line: not looked for in 1 channel, such as level of still: all readings, or all but a few, are "
+            "equal")
+    for words in (["check", "still.csv"], ["learn", "still.csv", "--out", "still.yaml"]):
+        assert main(["series", *words]) == 0
+        assert said in capsys.readouterr().out.splitlines()
+    assert main(["series", "check", "still.csv", "--config", "still.yaml"]) == 0  # whoever gives limits knows them
+    assert "note:" not in capsys.readouterr().out
+
+
 def test_learnt_limits_are_edited_and_used(work, capsys):
     assert main(["series", "learn", "sewer.csv"]) == 0
     printed = capsys.readouterr().out

@@ -139,7 +139,11 @@ def look_at_any_order(frozen, seed, cuts, eager, pack, restarts, random):
 
 def look_at_the_whole(frozen, seed, cuts, eager):
     """Settled verdicts and stretches of a stream beside `judge` on the table."""
-    readings = series_of(seed)
+    look_at(frozen, series_of(seed), cuts, eager)
+
+
+def look_at(frozen, readings, cuts, eager):
+    """The same of some readings."""
     rows, table = run(frozen, readings, cuts, eager), table_of(readings)
     whole = judge(table, model=frozen)
     settled = [rows["settled", "site_1", "value", each.time] for each in readings]
@@ -182,3 +186,18 @@ def test_many_orders(frozen, seed, cuts, eager, pack, restarts, random):
 def test_a_stretch_that_begins_with_a_part_is_held_back(frozen):
     """Found by the test of many orders: a run at the first slot of a part was settled before it ended."""
     look_at_the_whole(frozen, 593458, [136], True)
+
+
+@pytest.mark.parametrize("hours", [8, 13, 20])
+def test_a_level_that_moves_in_a_hole_is_settled_as_the_table_has_it(frozen, hours):
+    """Days with a hole are compared at the hours that both have, also where a piece of a stream is cut."""
+    rng = np.random.default_rng(hours)
+    values = 3 * np.sin(np.arange(300) * 2 * np.pi / 24) + rng.normal(0, 0.3, 300) - 4
+    values[160:] += 8
+    values[200:204] = np.nan
+    kept = [slot for slot in range(300) if not 155 <= slot < 155 + hours]
+    readings = [Reading("site_1", "value", slot * STEP + 10**18, float(values[slot])) for slot in kept]
+    whole = judge(table_of(readings), model=frozen)
+    assert "level shift" in " ".join(whole.windows["reason"])
+    for cuts in ([], list(range(0, 300, 7)), [150, 161, 170, 183]):
+        look_at(frozen, readings, cuts, False)
