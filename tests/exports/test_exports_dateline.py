@@ -50,7 +50,7 @@ def by_shapely(polygon):
 
 
 @given(star_polygons(), st.sampled_from(TURNS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_pieces_are_the_polygon(polygon, turn):
     cut = pieces_of(translate(polygon, turn))
     west, _, east, _ = cut.bounds
@@ -61,7 +61,7 @@ def test_pieces_are_the_polygon(polygon, turn):
 
 
 @given(star_polygons())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_pieces_are_the_polygon_as_files_write_it(polygon):
     assume(polygon.bounds[2] - polygon.bounds[0] < 170)
     cut = pieces_of(as_written(polygon))
@@ -70,7 +70,7 @@ def test_pieces_are_the_polygon_as_files_write_it(polygon):
 
 
 @given(star_polygons(), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rings_are_closed_and_follow_the_right_hand(polygon, backwards):
     turned = polygon.reverse() if backwards else polygon
     for kind, lines in within_map(parts_of(turned.wkb)):
@@ -79,7 +79,7 @@ def test_rings_are_closed_and_follow_the_right_hand(polygon, backwards):
 
 
 @given(st.lists(st.tuples(st.integers(100, 600), st.integers(-80, 80)), min_size=2, max_size=9, unique=True))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_pieces_of_a_line_have_its_length(corners):
     assume(max(abs(a[0] - b[0]) for a, b in zip(corners, corners[1:])) <= 180)
     line = LineString(corners)
@@ -90,7 +90,7 @@ def test_pieces_of_a_line_have_its_length(corners):
 
 
 @given(st.builds(box, *[st.floats(*pair) for pair in ((-179, -1), (-89, -1), (1, 179), (1, 89))]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_crosses_nothing_stays(polygon):
     assume(polygon.bounds[2] - polygon.bounds[0] <= 180)
     cut = pieces_of(polygon)

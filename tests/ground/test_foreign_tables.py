@@ -135,7 +135,7 @@ def test_ids_stay_exact(way):
     assert plain_table(way(frame))["sounding_id"].tolist() == IDS * 20
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.none() | st.integers(-2**63, 2**63 - 1), st.none() | st.integers(0, 2**64 - 1),
                           st.none() | st.floats(), st.none() | st.text(max_size=5), st.none() | st.booleans(),
                           st.none() | st.datetimes(datetime.datetime(1900, 1, 1), datetime.datetime(2200, 1, 1))),

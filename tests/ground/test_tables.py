@@ -113,7 +113,7 @@ def test_json_with_two_readings_is_refused(text, words):
     assert words in str(caught.value)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=30),
        st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["utf-8", "utf-16", "utf-8-sig"]), st.booleans())
 def test_numbers_keep_every_digit_in_every_dialect(values, separator, encoding, comma):

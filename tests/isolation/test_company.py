@@ -44,7 +44,7 @@ def test_groups_of_bad_soundings_are_found(seed):
 
 
 @given(st.integers(0, 10**6), st.integers(50, 400), st.integers(1, 6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_threshold_is_no_higher_than_the_largest_radius_and_moves_with_the_unit(seed, n, d):
     rows = np.random.default_rng(seed).standard_t(3, size=(n, d))
     radius = isolation_radius(rows, "auto")

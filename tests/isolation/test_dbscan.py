@@ -86,7 +86,7 @@ def check(case, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(case=cases())
 def test_labels_are_those_of_the_definition_and_of_scikit_learn(path, case):
     check(case, path)
@@ -94,7 +94,7 @@ def test_labels_are_those_of_the_definition_and_of_scikit_learn(path, case):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, suppress_health_check=list(HealthCheck))
 @given(case=cases())
 def test_labels_on_thousands_of_cases(path, case):
     check(case, path)
@@ -208,7 +208,7 @@ def test_check_estimator_with_silhouette_and_another_metric():
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(case=cases(most_rows=150))
 def test_new_rows_are_isolated_where_no_core_row_is_within_eps(path, case):
     X, square, eps, counts = case
@@ -509,7 +509,7 @@ def test_the_fence_never_falls_below_radii_that_lie_on_it(step, n):
     assert (IsolatedSoundings(min_samples=2).fit(standardised).labels_ >= 0).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
 def test_weights_give_one_answer_in_labels_radii_core_rows_and_predictions(seed, m, whole):
     rng = np.random.default_rng(seed)

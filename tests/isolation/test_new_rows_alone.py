@@ -37,7 +37,7 @@ def tables(draw):
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 128])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(tables())
 def test_the_obvious_way(most, table):
     new, X, core2, within = table

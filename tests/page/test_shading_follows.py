@@ -54,7 +54,7 @@ def units_of(meta, array):
 
 # ---------------------------------------------------------------- counts by group
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 400), st.integers(2, 70), st.integers(1, 5))
 def test_counts_by_group_are_those_of_counting_again(seed, most, side, parts):
     rng = np.random.default_rng(seed)

@@ -133,7 +133,7 @@ def test_published_months_can_be_read(shared_data):
 
 # --- the scan ---
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), n=st.integers(60, 900), widths=st.lists(st.floats(1.5, 34), min_size=1, max_size=4))
 def test_scan_equals_curve_fit(seed, n, widths):
     rng = np.random.default_rng(seed)

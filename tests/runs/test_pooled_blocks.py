@@ -65,14 +65,14 @@ of_clouds = given(X=clouds(), m=st.integers(1, 6), block_rows=st.integers(1, 120
                   eps=st.sampled_from([0.3, 0.5, 1.0, 2**0.5, 2.0, 50.0, "auto"]))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @of_clouds
 def test_blocks_are_the_method_in_memory(tmp_path_factory, X, m, block_rows, n_files, eps):
     assert_blocks_are_the_method(tmp_path_factory, X, m, block_rows, n_files, eps)
 
 
 @pytest.mark.slow
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @of_clouds
 def test_blocks_are_the_method_in_memory_on_more_clouds(tmp_path_factory, X, m, block_rows, n_files, eps):
     assert_blocks_are_the_method(tmp_path_factory, X, m, block_rows, n_files, eps)

@@ -69,7 +69,7 @@ def plain_clusters(X, eps2, m):
     return label
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(X=clouds(), m=st.integers(1, 6), share=st.integers(1, 100), eps=st.sampled_from([0.5, 1.0, 2.0, "auto"]))
 def test_radii_eps_and_clusters_are_those_of_the_obvious_way(X, m, share, eps):
     drawn = np.flatnonzero(np.random.default_rng(share).random(len(X)) <= share / 100)

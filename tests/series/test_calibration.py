@@ -28,7 +28,7 @@ def spread(values):
     return uniform_filter1d((values - np.median(values)) ** 2, 24)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.one_of(st.just(np.nan), st.integers(-50, 50)), min_size=4, max_size=60), st.integers(2, 9))
 def test_a_surrogate_has_the_values_and_the_gaps_of_its_series(values, window):
     values = np.array(values, float)
@@ -71,7 +71,7 @@ def test_clean_history_keeps_the_promise_too():
     assert 0.5 * low <= len(runs_beyond(later, known.threshold(alpha), 24)) <= 2 * high
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=30, max_size=80), st.floats(1e-3, 100))
 def test_thresholds_and_rates_agree_for_any_scores(largest, alpha):
     known = Calibration(np.sort(np.array(largest)), 0.1)

@@ -37,7 +37,7 @@ def model():
 @given(seed=st.integers(0, 10**6), n_rows=st.integers(40, 300), length=st.integers(2, 30),
        coarse=st.sampled_from([None, 0, 1]), missing=st.floats(0, 0.6), leaves=st.integers(2, 31),
        balanced=st.booleans(), names=st.sampled_from([(0, 1), (False, True), ("fine", "wrong"), (-1.0, 2.0)]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_answers_are_the_same_to_the_bit(tmp_path_factory, seed, n_rows, length, coarse, missing, leaves, balanced,
                                          names):
     rng = np.random.default_rng(seed)
@@ -148,7 +148,7 @@ def small(tmp_path_factory):
 
 
 @given(place=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_damaged_file_is_refused_or_answers(tmp_path_factory, small, place, byte, cut):
     folder, w, data = tmp_path_factory.mktemp("hurt"), small[0], bytearray(small[1])
     at = min(int(place * len(data)), len(data) - 1)

@@ -41,7 +41,7 @@ def test_noise_that_stands_still_is_found_whatever_its_share(share):
     assert not any("flat line" in note for note in learn_limits(series).notes)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(0.01, 0.8), st.booleans())
 def test_a_dead_stretch_anywhere_hides_no_other_flat_line(seed, share, drops):
     rng = np.random.default_rng(seed)

@@ -47,7 +47,7 @@ def forest(channel):
 
 # ---------------------------------------------------------------- windows, summaries, periods
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(values=series_of_readings, data=st.data())
 def test_summaries_are_those_of_the_definition(values, data):
     window = data.draw(st.integers(2, len(values)))
@@ -55,7 +55,7 @@ def test_summaries_are_those_of_the_definition(values, data):
                                rtol=1e-6, atol=1e-7 * max(1.0, np.nanmax(np.abs(np.nan_to_num(values)))))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scores=series_of_readings, window=st.integers(1, 9))
 def test_the_nearest_window_speaks(scores, window):
     np.testing.assert_array_equal(scores_of_readings(scores, window), spoken_for(scores, window))
@@ -63,7 +63,7 @@ def test_the_nearest_window_speaks(scores, window):
     assert np.isnan(trailing[: window - 1]).all() and np.array_equal(trailing[window - 1 :], scores, equal_nan=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scores=series_of_readings, window=st.integers(1, 9), causal=st.booleans())
 def test_averages_are_those_of_the_readings_there(scores, window, causal):
     found = averaged(scores, window, causal)

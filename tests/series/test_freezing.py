@@ -96,7 +96,7 @@ def test_a_changed_model_is_refused_in_one_line(arrays, change, words, tmp_path)
     assert words in str(told.value) and "\n" not in str(told.value)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_model_with_a_changed_byte_is_refused_or_whole(frozen, tmp_path_factory, where, mask):
     packed = bytearray(frozen_bytes(frozen))

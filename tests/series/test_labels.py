@@ -36,7 +36,7 @@ def readings_of(w, rows):
             for at in range(w.T)}
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.integers(2, 12), st.integers(1, 15), st.integers(1, 4), st.booleans())
 def test_no_reading_is_on_both_sides(T, step, n_splits, past_only):  # noqa: N803
     w = windows(sites(60), T=T, step=step)
@@ -50,7 +50,7 @@ def test_no_reading_is_on_both_sides(T, step, n_splits, past_only):  # noqa: N80
             refuse_shared_readings(w.table, train, test)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.data())
 def test_a_shared_reading_is_always_found(data):
     w = windows(sites(40, "ab"), T=5, step=data.draw(st.integers(1, 7)))

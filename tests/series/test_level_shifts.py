@@ -32,7 +32,7 @@ def slow_median(values, span, begin, other):
     return np.median(own[both]) if both.sum() >= span / 8 else np.nan
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.floats(0, 0.9))
 def test_levels_are_medians_of_what_both_spans_have(seed, span, lost):
     rng = np.random.default_rng(seed)
@@ -50,7 +50,7 @@ def test_levels_are_medians_of_what_both_spans_have(seed, span, lost):
         assert np.isclose(drifted[i], told, rtol=0, atol=1e-12, equal_nan=True)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_a_part_says_of_its_middle_what_the_whole_says(seed):
     """A stream holds parts: the same places must have the same numbers, bit for bit."""

@@ -76,7 +76,7 @@ def test_vus_pr_is_that_of_the_benchmark(name, window):
     assert abs(vus_pr(*case_of(name), window) - CASES[name, window]) < 1e-12
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.data())
 def test_vus_pr_is_that_of_the_slow_twin(data):
     n = data.draw(st.integers(1, 24))

@@ -14,7 +14,7 @@ from oco2_outliers.series.reaching import window_radii
 from oco2_outliers.series.recurrence import window_distances
 from oco2_outliers.series.window_estimator import WindowIsolation
 
-FEW = settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=50, derandomize=True, suppress_health_check=list(HealthCheck))
 # Whole numbers, so that squares are exact and equals are equal; constants, gaps and series that are too short occur.
 READINGS = st.one_of(
     st.lists(st.one_of(st.integers(-3, 3).map(float), st.just(np.nan)), min_size=4, max_size=60),

@@ -189,7 +189,6 @@ def test_no_secret_is_kept():
     assert values_of(told) == {"command": "isolate", "eps": "1"}
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(["\x85", "\u2028", "\ufeff", "\udcff"], 0.1, True)
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=4), st.floats(allow_nan=False), st.booleans())
 def test_what_is_written_is_read(inputs, along, flag):
@@ -200,7 +199,7 @@ def test_what_is_written_is_read(inputs, along, flag):
 
 
 def test_any_text_is_a_table_of_options_or_refused():
-    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(suppress_health_check=[HealthCheck.too_slow])
     @given(st.text(max_size=40))
     def tried(text):
         try:

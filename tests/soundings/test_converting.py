@@ -66,7 +66,7 @@ def test_conversion_to_every_kind_and_back_keeps_ids_times_and_values(granule, t
     assert list(target.parent.iterdir()) == [target], "a temporary file stayed"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(ids=st.lists(st.integers(1, 2**53 - 1), min_size=1, max_size=5), kind=st.sampled_from([".csv", ".json", ".nc4"]))
 def test_any_id_survives(tmp_path_factory, ids, kind):
     folder = tmp_path_factory.mktemp("ids")

@@ -89,7 +89,7 @@ def turned(longitude, latitude):
     return round(longitude % 360, 9) % 360, round(latitude, 9)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(places, ways, reaches)
 def test_a_footprint_is_simple_and_runs_counter_clockwise(place, bearings, km):
     ring = around(*place, [10 * each for each in bearings], km)
@@ -106,7 +106,7 @@ def test_a_footprint_is_simple_and_runs_counter_clockwise(place, bearings, km):
     assert np.abs(np.diff(polygon[:, 0])).max() <= 180 + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(-75, 75), st.floats(-180, 180), st.permutations(range(4)))
 def test_every_order_of_the_corners_is_the_same_footprint(lat, lon, order):
     ring = around(lat, lon, [40, 130, 220, 310], [1.4, 1.3, 1.5, 1.2])
@@ -117,7 +117,7 @@ def test_every_order_of_the_corners_is_the_same_footprint(lat, lon, order):
     assert np.abs(there.polygons[0, :, 0] - lon).max() < 1  # in one piece beside its place, also at the dateline
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(-80, 80), st.floats(-720, 720).map(lambda turn: round(turn, 3)))
 def test_longitude_does_not_matter(lat, turn):
     ring = around(lat, 0.0, [45, 135, 225, 315], [1.4] * 4)
@@ -128,7 +128,7 @@ def test_longitude_does_not_matter(lat, turn):
     assert there.known.all() and there.area[0] == pytest.approx(here.area[0], rel=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(-70, 70), st.floats(-180, 180), st.floats(0, 360), st.floats(1, 1000))
 def test_corners_away_from_their_sounding(lat, lon, way, km):
     there, east = (float(each) for each in destination(lat, lon, way, km))
@@ -302,7 +302,7 @@ def naive_areas(table):
     return numbers
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["a", "b", "none"]),
                           st.sampled_from([1, 60, 119, 120, 121, 900])), min_size=1, max_size=12))
 def test_areas_by_hand(rows):

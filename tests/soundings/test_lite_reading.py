@@ -280,7 +280,7 @@ def test_truncated_files_are_refused_in_one_line(lite_bytes, tmp_path):
             read_soundings(io.BytesIO(lite_bytes[:size]), name="cut.nc4")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=3000), st.booleans())
 def test_random_bytes_are_refused_in_one_line(data, with_signature):
     with pytest.raises(InputError) as error:

@@ -28,7 +28,7 @@ def test_granule_is_reproducible_and_names_its_bad_soundings(seed):
     assert off.min() >= pd.Timedelta("-0.140s") and off.max() <= pd.Timedelta("0.118s")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.floats(-40, 40), st.floats(-180, 180), st.integers(0, 364), st.floats(1, 60))
 def test_granule_is_plausible_anywhere(seed, lat, lon, day, n_seconds):
     date = str(np.datetime64("2015-01-01") + day)

@@ -41,7 +41,7 @@ def parts_of(table):
     return passes, along * EARTH_RADIUS, across * EARTH_RADIUS, table["footprint"].to_numpy()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 150), flags=st.tuples(*[st.booleans()] * 4),
        width=st.sampled_from([10.0, 4.0]), missing=st.sampled_from([0, 0.1]))
 def test_scores_are_those_of_the_naive_twin(seed, n, flags, width, missing):

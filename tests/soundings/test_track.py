@@ -24,7 +24,7 @@ def circle(pole_lat, pole_lon, degrees):
     return np.degrees(np.arcsin(np.clip(x[:, 2], -1, 1))), np.degrees(np.arctan2(x[:, 1], x[:, 0]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(-90, 90), st.floats(-180, 180), st.floats(0, 360), st.floats(0.05, 300), st.integers(2, 200),
        st.integers(0, 99))
 def test_distance_on_any_great_circle_is_the_arc(pole_lat, pole_lon, start, length, n, seed):

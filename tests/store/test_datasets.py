@@ -243,7 +243,7 @@ def test_hostile_names_are_refused(tmp_path, name, mode):
     assert sorted(os.listdir(tmp_path)) == ["outside", "store"] and os.listdir(tmp_path / "outside") == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(alphabet=st.sampled_from("ab./\\:~ \0\n"), max_size=12))
 def test_no_name_leaves_the_folder(name):
     import tempfile
@@ -276,7 +276,7 @@ def test_every_kind_of_table_comes_back_the_same(store, tmp_path):
             pd.testing.assert_frame_equal(got, df, rtol=0 if "json" not in name else 1e-14, atol=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 def test_floats_keep_their_last_digit(values):
     import io

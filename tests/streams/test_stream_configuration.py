@@ -145,7 +145,7 @@ REST = st.fixed_dictionaries({}, optional={
 
 
 @given(MATTERS, MATTERS, REST, REST)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_hash_tells_apart_what_changes_verdicts_and_nothing_else(one, other, rest, more):
     left, right = StreamConfig(**one, **rest), StreamConfig(**other, **more)
     assert (left.hash == right.hash) == (one == other)

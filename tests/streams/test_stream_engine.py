@@ -112,7 +112,7 @@ def table_of(readings):
 
 
 def asked(n):
-    return settings(max_examples=n, deadline=None, suppress_health_check=list(HealthCheck))
+    return settings(max_examples=n, suppress_health_check=list(HealthCheck))
 
 
 SEEDS, CUTS = st.integers(0, 10**6), st.lists(st.integers(0, 300), max_size=12)

@@ -180,13 +180,13 @@ class AnyOrder(RuleBasedStateMachine):
             self.place.cleanup()
 
 
-AnyOrder.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=30, stateful_step_count=20)
 test_any_order = AnyOrder.TestCase
 
 
 @pytest.mark.slow
 def test_any_order_longer():
-    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=200, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=200, stateful_step_count=40))
 
 
 # ---------------------------------------------------------------- several programs

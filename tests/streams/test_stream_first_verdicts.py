@@ -1,7 +1,7 @@
 """Checks that look back, beside an obvious twin: one reading and one rule at a time."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oco2_outliers.streams.first_verdicts import FLAT, JUMPED, RANGED, RATED, Rules, look_back
@@ -41,7 +41,6 @@ def some_rules(draw):
                  draw(st.integers(1, 5)), draw(st.sampled_from([1.0, 0.25])))
 
 
-@settings(deadline=None)  # the first call compiles
 @given(VALUES, some_rules(), st.data())
 def test_each_reading_gets_what_its_past_says(values, rules, data):
     values = np.array(values, np.float64)

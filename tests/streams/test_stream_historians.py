@@ -244,7 +244,7 @@ READINGS = st.lists(st.tuples(st.sampled_from(EDGES + list(range(20))), st.sampl
                     max_size=25)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(READINGS, st.data())
 @pytest.mark.parametrize("kind", [".db", ""], ids=["sqlite", "folder"])
 def test_any_cut_and_any_repetition_give_the_same(kind, readings, data):

@@ -23,7 +23,7 @@ NOON = 1_364_299_200_000_000_000
 FIRST, LAST = pd.Timestamp("1678-01-01").value, pd.Timestamp("2261-12-31T23:59:59.999999999").value
 SEEN = st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp"))
 NAMES = st.text(SEEN, min_size=1, max_size=200).map(str.strip).filter(bool)
-FEW, MANY = (settings(max_examples=n, deadline=None) for n in (50, 150))
+FEW, MANY = (settings(max_examples=n) for n in (50, 150))
 VALUES = st.floats(allow_infinity=False).map(lambda value: value + 0.0 if value == value else math.nan)
 READINGS = st.builds(Reading, NAMES, NAMES, st.integers(FIRST, LAST), VALUES, st.none() | NAMES)
 

@@ -35,7 +35,7 @@ class Memory:
 
 
 @given(SERIES, st.none() | st.integers(0, 50), st.none() | st.integers(51, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_channels_are_merged_in_the_order_of_time(times, first, last):
     start, end = (None if each is None else str(NOON + each * SECOND) for each in (first, last))
     out = from_historian(Memory(times), Asked(start=start, end=end))
@@ -47,7 +47,7 @@ def test_channels_are_merged_in_the_order_of_time(times, first, last):
 
 
 @given(SERIES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_table_and_its_historian_give_the_same(tmp_path_factory, times):
     path = tmp_path_factory.mktemp("moving") / "plant.csv"
     times = {pair: sorted({0, *seconds}) for pair, seconds in times.items()}  # each channel has a reading, none twice
@@ -59,7 +59,7 @@ def test_a_table_and_its_historian_give_the_same(tmp_path_factory, times):
 
 @given(st.lists(st.integers(0, 10_000), max_size=30), st.sampled_from([0.5, 1.0, 60.0]),
        st.lists(st.floats(0, 3), min_size=40, max_size=40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_reading_leaves_before_its_turn_and_none_stays(seconds, speed, delays):
     now, delays = [0.0], iter(delays)
 

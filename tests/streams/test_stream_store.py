@@ -139,7 +139,7 @@ rows = st.lists(st.tuples(names, names, times, numbers, numbers, st.booleans(), 
                 unique_by=lambda row: row[:3])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows, st.data())
 def test_any_cut_into_batches_leaves_the_same_rows_bit_for_bit(quick, rows, data):
     first = [FirstVerdict(*row, row[-1], 7) for row in rows]
@@ -297,7 +297,7 @@ def log(tmp_path_factory):
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_log_that_is_cut_or_spoilt_anywhere_holds_whole_batches(quick, prefixes, log, data):
     file, tail = log
