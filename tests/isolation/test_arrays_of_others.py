@@ -74,7 +74,8 @@ def test_rows_in_memory_are_read_where_they_lie(dtype):
 
 @pytest.mark.torch
 def test_tensors_of_pytorch():
-    torch = pytest.importorskip("torch", reason="no PyTorch (extra torch); other test: test_arrays_of_others.py")
+    torch = pytest.importorskip("torch", reason="no PyTorch (extra torch); other test: "
+                                                "test_rows_in_memory_are_read_where_they_lie")
     expected = IsolatedSoundings(eps=1.5, min_samples=5).fit(ROWS).labels_
     for tensor in (torch.tensor(ROWS), torch.tensor(ROWS, requires_grad=True)):
         assert (IsolatedSoundings(eps=1.5, min_samples=5).fit(tensor).labels_ == expected).all()

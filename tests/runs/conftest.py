@@ -42,6 +42,7 @@ def small_disk(tmp_path, days):
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={int(3.5 * part)}", "tmpfs", str(disk)],
                              capture_output=True) if os.geteuid() == 0 and shutil.which("mount") else None
     if mounted is None or mounted.returncode:
-        pytest.skip("mounting a small disk needs root; the test above fills up without")
+        pytest.skip("mounting a small disk needs root; other test: "
+                    "test_referenced.py::test_a_run_that_is_stopped_goes_on_to_the_same_bytes")
     yield disk, lambda: subprocess.run(["mount", "-o", f"remount,size={20 * part}", str(disk)], check=True)
     subprocess.run(["umount", str(disk)], check=True)
