@@ -90,12 +90,18 @@ def _give_away(name: str, middle: float) -> str | None:
 
 # %% ../../nbs/soundings/48_quantities.ipynb #0c621ff6
 def _refuse_two_units(name: str, values: Any, label: str) -> None:
-    """Refuse a column of which one value in a hundred, and more than two, are those of another unit."""
+    """Refuse a column of which one value in a hundred, and more than two, are those of another unit.
+
+    Nearly all others must be those of the right one: numbers that spread from one unit to the other are no mixture.
+    """
     known = pd.Series(values).to_numpy(np.float64, na_value=np.nan)
     known = known[np.isfinite(known)]
+    least, most = _EARTHLY.get(_WHOLE.get(name, ""), (-math.inf, math.inf))
+    n_right = ((known >= least) & (known <= most)).sum()
     for low, high, unit in _GIVEN_AWAY.get(_WHOLE.get(name, ""), []):
         others = known[(known >= low) & (known <= high)]
-        if len(others) > 2 and 100 * len(others) >= len(known):
+        mixed = 100 * (n_right + len(others)) >= 99 * len(known)
+        if mixed and len(others) > 2 and 100 * len(others) >= len(known):
             raise InputError(f"{label}: {len(others):,} of {counted(len(known), 'value')} of {name} are those of "
                              f"{unit} (around {np.median(others):.3g}), the others of {_WHOLE[name]}: bring all to "
                              f"{_WHOLE[name]}")

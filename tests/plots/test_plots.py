@@ -43,6 +43,7 @@ RNG = np.random.default_rng(11)
 
 @pytest.fixture(autouse=True)
 def close_figures():
+    plt.close("all")  # a test of another file, in the same process, may have left some
     yield
     plt.close("all")
 
