@@ -104,9 +104,14 @@ def parse(code: str) -> ast.Module:
         return ast.parse("")
 
 
+def _targets(node: ast.stmt) -> list[ast.expr]:
+    """What a statement assigns to."""
+    return [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+
+
 def _assigned(node: ast.stmt) -> str:
     """The one name that a statement assigns to, or an empty text."""
-    targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+    targets = _targets(node)
     return targets[0].id if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(targets[0], ast.Name) else ""
 
 
@@ -128,9 +133,8 @@ def told_nowhere(code: str, shared: bool) -> list[str]:
     """
     names = []
     for node in parse(code).body:
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-        names += [node.name] if hasattr(node, "name") else [part.id for target in targets for part in ast.walk(target)
-                                                            if isinstance(part, ast.Name)]
+        names += [node.name] if hasattr(node, "name") else [part.id for target in _targets(node)
+                                                            for part in ast.walk(target) if isinstance(part, ast.Name)]
     names = [name for name in names if not name.startswith("__") and name != "_all_"]
     return names if shared or all(name.startswith("_") for name in names) else []
 

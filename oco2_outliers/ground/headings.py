@@ -59,6 +59,17 @@ def matched_names(columns: Iterable[Any], aliases: Mapping[str, tuple[str, ...]]
         found[name] = column
     return {column: name for name, column in found.items()}
 
+# %% ../../nbs/ground/05d_headings.ipynb #52f7b8d0
+#: Usual names of columns that hold a part of a time, or a time as a number.
+PARTS_OF_TIME = (
+    "year", "month", "day", "hour", "minute", "second", "millisecond", "yyyymmdd", "yyyymm", "doy", "dayofyear",
+    "day_of_year", "day_of_month", "weekday", "day_of_week", "julian_day", "jd", "mjd", "decimal_year", "epoch",
+    "epoch_time", "unix_time", "unixtime", "tai93", "time_tai93", "tai_time", "obs_time", "retrieval_time",
+    "local_time", "solar_time", "gps_time", "sec", "secs", "seconds", "minutes", "mins", "hours", "hr", "hrs", "yr",
+    "yyyy", "mon", "months", "jday", "julday", "julian", "hhmmss", "hhmm", "hour_utc", "utc_seconds",
+    "seconds_of_day", "sod", "hour_of_day", "msec", "milliseconds", "microsecond", "epoch_ms", "timestamp_ms",
+    "unix", "ymd", "year_month", "date_utc", "utc_date", "sounding_date", "yymmdd", "unix_timestamp")
+
 # %% ../../nbs/ground/05d_headings.ipynb #143e255b
 def is_time_name(name: Hashable) -> bool:
     """Whether a column bears one of the usual names of a time."""

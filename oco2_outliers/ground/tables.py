@@ -25,7 +25,7 @@ from .dialects import CsvDialect, csv_dialect, dialect_in_words, read_head
 from .disguises import beyond_floats, exact_integers, rounded_columns, undisguised, whole_numbers
 from .errors import InputError, one_line
 from .first_bytes import not_what_its_name_says
-from .headings import ALIASES, plain_name
+from .headings import ALIASES, PARTS_OF_TIME, plain_name
 from .ids import exact_ids
 from .json_shapes import table_of_json
 from .limits import limit_of, limited, refuse_beyond, refuse_odd_file
@@ -116,8 +116,7 @@ def _with_exact_gaps(table: pd.DataFrame, file: IO[bytes], how: dict[str, Any]) 
     return table
 
 # %% ../../nbs/ground/06_tables.ipynb #a70c4be1
-_PARTS_OF_TIME = frozenset({"year", "month", "day", "hour", "minute", "second", "mon", "min", "sec", "doy", "yyyy",
-                            "mm", "dd", "hh", "mi", "ss", "hhmm", "hhmmss", "mmdd", "yymmdd"})
+_NUMBERS_WITH_ZEROS = frozenset({*PARTS_OF_TIME, "min", "mm", "dd", "hh", "mi", "ss", "mmdd"})
 
 
 def _zeros_in_front(file: IO[bytes], dialect: CsvDialect) -> bool:
@@ -146,7 +145,8 @@ def _with_codes(table: pd.DataFrame, file: IO[bytes], how: dict[str, Any], diale
             return column.dtype.kind in "iu"
         return all(bool((some.dropna() % 1 == 0).all()) for some in (column.head(50), column))
 
-    maybe = [name for name, column in table.items() if plain_name(str(name)) not in _PARTS_OF_TIME and whole(column)]
+    maybe = [name for name, column in table.items()
+             if plain_name(str(name)) not in _NUMBERS_WITH_ZEROS and whole(column)]
     if not maybe or not _zeros_in_front(file, dialect):
         return []
     file.seek(0)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..ground.disguises import is_texts, numbers_of, undisguised
 from ..ground.errors import InputError
-from ..ground.headings import ALIASES, plain_name
+from ..ground.headings import ALIASES, PARTS_OF_TIME, plain_name
 
 # %% auto #0
 __all__ = ['NOT_FEATURES']
@@ -38,14 +38,7 @@ _ROLES = {"identifier": ("orbit", "file_index", "sounding_id", *ALIASES["soundin
                          "postcode", "plz", "fips", "huc", "orbit_number", "orbit_no", "scene", "tile"),
           "place": ("latitude", "longitude", *ALIASES["latitude"], *ALIASES["longitude"],
                     *(f"vertex_{what}_{k}" for what in ("latitude", "longitude") for k in (1, 2, 3, 4))),
-          "time": ("time", *ALIASES["time"], "date", "year", "month", "day", "hour", "minute", "second", "millisecond",
-                   "yyyymmdd", "yyyymm", "doy", "dayofyear", "day_of_year", "day_of_month", "weekday", "day_of_week",
-                   "julian_day", "jd", "mjd", "decimal_year", "epoch", "epoch_time", "unix_time", "unixtime", "tai93",
-                   "time_tai93", "tai_time", "obs_time", "retrieval_time", "local_time", "solar_time", "gps_time",
-                   "sec", "secs", "seconds", "minutes", "mins", "hours", "hr", "hrs", "yr", "yyyy", "mon", "months",
-                   "jday", "julday", "julian", "hhmmss", "hhmm", "hour_utc", "utc_seconds", "seconds_of_day", "sod",
-                   "hour_of_day", "msec", "milliseconds", "microsecond", "epoch_ms", "timestamp_ms", "unix", "ymd",
-                   "year_month", "date_utc", "utc_date", "sounding_date", "yymmdd", "unix_timestamp"),
+          "time": ("time", *ALIASES["time"], "date", *PARTS_OF_TIME),
           "code": ("footprint", "operation_mode", "land_water_indicator", "xco2_quality_flag", "quality_flag",
                    "xco2_qf"),
           "no measurement": ("xco2_apriori",),  # what a model expected, the same for all soundings nearby
