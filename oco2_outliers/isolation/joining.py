@@ -277,7 +277,7 @@ def _sets_of_lists(rows: WideRows, core2: np.ndarray, eps: np.ndarray, listed: n
     limits, roots = eps * eps, np.empty((len(eps), rows.n), np.int32)
     for e, limit in enumerate(limits):
         roots[e] = roots[e - 1] if e else np.arange(rows.n)
-        join_listed(roots[e], listed, core2, listed.shape[1], limit)
+        join_listed(roots[e], listed, core2, listed.shape[1], -1.0, limit)
         flatten_sets(roots[e])
     return _Sets(roots, np.searchsorted(limits, core2), eps * rows.frame.unit, limits)
 

@@ -28,6 +28,9 @@ def _rotation(centred):
     return axes if np.abs(axes.T @ axes - np.eye(d)).max() < 1e-13 * d else np.eye(d)
 
 # %% ../../nbs/isolation/04_shadow.ipynb #12b4f40f
+SAMPLED = 5_000  # rows that tell centre and axes: with more of them no search is quicker
+
+
 class Frame(NamedTuple):
     """What rows are shifted by, multiplied by and turned by before they are rounded."""
 
@@ -47,10 +50,21 @@ def frame_between(sample, ends):
     return Frame(centre, unit, _rotation((sample - centre) * unit))
 
 # %% ../../nbs/isolation/04_shadow.ipynb #4381f6ba
+@compiled(fastmath=LOOSE)
+def _ends_of(X, begin, end):
+    """Largest and smallest number of each feature in the rows begin..end."""
+    ends = np.empty((2, X.shape[1]))
+    ends[0], ends[1] = X[begin], X[begin]
+    for i in range(begin + 1, end):
+        for j in range(X.shape[1]):
+            ends[0, j], ends[1, j] = max(ends[0, j], X[i, j]), min(ends[1, j], X[i, j])
+    return ends
+
+
 def frame_of(X, threads):
     """The frame of these rows; in it no row is longer than 1."""
-    ends = in_threads(lambda part: (X[part].max(axis=0), X[part].min(axis=0)), row_slices(len(X)), threads)
-    return frame_between(X[:: max(1, len(X) // 20_000)], np.reshape(ends, (-1, X.shape[1])))
+    ends = in_threads(lambda part: _ends_of(X, part.start, min(part.stop, len(X))), row_slices(len(X)), threads)
+    return frame_between(X[:: max(1, len(X) // SAMPLED)], np.reshape(ends, (-1, X.shape[1])))
 
 # %% ../../nbs/isolation/04_shadow.ipynb #0a1da2c9
 @compiled(fastmath=LOOSE)

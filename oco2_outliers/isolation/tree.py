@@ -110,26 +110,22 @@ def _grow(Y, order, first, last, begin, end):
         _split(Y, order, mean, away, first, last, v)
 
 # %% ../../nbs/isolation/05_tree.ipynb #a075be59
-def _tops(first, last, parts):
-    """Nodes to split one by one until there are `parts` subtrees, and the roots of those."""
-    tops: list[int] = []
-    roots = [0]
-    while len(roots) < parts:
-        roots.sort(key=lambda v: first[v] - last[v])
-        v = roots.pop(0)
-        leaves = last[v] - first[v]
-        if leaves < 64:
-            return tops, [v, *roots]
-        tops.append(v)
-        roots += [v + 1, v + 2 * int((leaves + 1) // 2)]
-    return tops, roots
+def _levels(first, last, parts):
+    """Levels of nodes, each to be split before the next, until there are `parts` subtrees; the last one is their roots.
+
+    The nodes of a level hold the same number of leaves, give or take one.
+    """
+    levels = [[0]]
+    while len(levels[-1]) < parts and all(last[v] - first[v] >= 64 for v in levels[-1]):
+        levels.append([int(child) for v in levels[-1] for child in children(v, last[v] - first[v])])
+    return levels
 
 # %% ../../nbs/isolation/05_tree.ipynb #1a2cf641
 @compiled()
-def _measure(Y, first, last, lows, highs, slack):
-    """Box of every node, and the largest rounding error of its rows; from the leaves upwards."""
+def _measure(Y, first, last, lows, highs, slack, begin, end):
+    """Boxes of the nodes begin..end, and the largest rounding error of their rows; from the leaves upwards."""
     n, d = Y.shape
-    for v in range(len(first) - 1, -1, -1):
+    for v in range(end - 1, begin - 1, -1):
         leaves = last[v] - first[v]
         if leaves > 1:
             left, right = children(v, leaves)
@@ -153,9 +149,11 @@ _PAD = np.float32(1e9)  # rows are scaled to lie within 2 of the centre
 
 
 @compiled()
-def _fill_blocks(Y, blocks):
-    """Lay leaves side by side, coordinate by coordinate."""
-    for leaf in range(len(blocks)):
+def _lay_out(X, Y, order, rows, blocks, begin, end):
+    """Put the rows of the leaves begin..end into the order of the tree, and lay those of Y side by side."""
+    for i in range(begin * LEAF, min(end * LEAF, len(Y))):
+        rows[i] = X[order[i]]
+    for leaf in range(begin, end):
         for i in range(LEAF):
             row = leaf * LEAF + i
             for j in range(Y.shape[1]):
@@ -253,16 +251,23 @@ def row_tree(X: np.ndarray, threads: int = 1, like: RowTree | Frame | None = Non
                threads)
     first, last, parent = _nodes(-(-n // LEAF))
     order = np.arange(n)
-    tops, roots = _tops(first, last, 1 if threads == 1 else 8 * threads)
-    for v in tops:
-        _grow(Y, order, first, last, v, v + 1)
-    in_threads(lambda v: _grow(Y, order, first, last, v, v + 2 * (last[v] - first[v]) - 1), roots, threads)
-    blocks = np.empty((-(-n // LEAF), wide, LEAF), np.float32)
+    blocks, rows = np.empty((-(-n // LEAF), wide, LEAF), np.float32), np.empty((n, d))
     lows, highs = np.empty((len(first), wide), np.float32), np.empty((len(first), wide), np.float32)
     slack = np.empty(len(first), np.float32)
-    _fill_blocks(Y, blocks)
-    _measure(Y, first, last, lows, highs, slack)
-    return RowTree(X[order], order, blocks, lows, highs, first, last, parent, slack, unit,
+
+    def finish(v):
+        end = v + 2 * (last[v] - first[v]) - 1
+        _grow(Y, order, first, last, v, end)
+        _lay_out(X, Y, order, rows, blocks, first[v], last[v])
+        _measure(Y, first, last, lows, highs, slack, v, end)
+
+    *levels, roots = _levels(first, last, 1 if threads == 1 else 8 * threads)
+    for level in levels:
+        in_threads(lambda v: _grow(Y, order, first, last, v, v + 1), level, threads)
+    in_threads(finish, roots, threads)
+    for v in (v for level in reversed(levels) for v in level):
+        _measure(Y, first, last, lows, highs, slack, v, v + 1)
+    return RowTree(rows, order, blocks, lows, highs, first, last, parent, slack, unit,
                    _swell(d), centre, axes)
 
 # %% ../../nbs/isolation/05_tree.ipynb #6732dbeb

@@ -5,7 +5,9 @@
 # %% ../../nbs/isolation/08_uniting.ipynb #2709283c
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
@@ -49,10 +51,10 @@ def join_sets(root, p, q):
 
 # %% ../../nbs/isolation/08_uniting.ipynb #9dd717d6
 @compiled()
-def join_listed(root, index, core2, m, limit):
-    """Join core rows with the core rows in their own lists of m, as far as `limit` (eps squared)."""
+def join_listed(root, index, core2, m, done, limit):
+    """Join rows that are core at `limit` (eps squared), not yet at `done`, with the core rows in their lists of m."""
     for p in range(len(root)):
-        if core2[p] <= limit:
+        if done < core2[p] <= limit:
             for k in range(m):
                 q = index[p, k]
                 if root[p] != root[q] and core2[q] <= limit:
@@ -208,7 +210,7 @@ def _unite_pair(a, b, root, status, core2, limit, X, blocks, lows, highs, first,
 def _unite_roots(root, other):
     """Join in `root` all rows that are joined in `other`."""
     for p in range(len(root)):
-        if other[p] != p:
+        if other[p] != p and other[p] != root[p]:
             join_sets(root, p, other[p])
 
 # %% ../../nbs/isolation/08_uniting.ipynb #ff730a4b
@@ -222,17 +224,14 @@ def _unite_pairs(pairs: Iterable[tuple[int, int]], root: np.ndarray, status: np.
 # %% ../../nbs/isolation/08_uniting.ipynb #14568bd4
 def _top_pairs(tree, parts):
     """About `parts` pairs of nodes that cover all pairs of rows, the pairs of a node with itself first."""
-    pairs, stack = [(0, 0)], np.empty((3, 2), np.int64)
-    size = tree.last - tree.first
-    while len(pairs) < parts:
-        pairs.sort(key=lambda pair: size[pair[0]] * size[pair[1]])
-        a, b = pairs.pop()
-        if size[a] * size[b] <= 64:
-            pairs.append((a, b))
-            break
+    size, stack = tree.last - tree.first, np.empty((3, 2), np.int64)
+    largest_first = [(-int(size[0]) ** 2, 0, 0)]
+    while len(largest_first) < parts and largest_first[0][0] < -64:
+        _, a, b = heapq.heappop(largest_first)
         depth = _split_pair(tree.lows, tree.highs, tree.first, tree.last, a, b, stack, 0)
-        pairs += [(int(c), int(e)) for c, e in stack[:depth]]
-    return sorted(pairs, key=lambda pair: pair[1] - pair[0])
+        for c, e in stack[:depth].tolist():
+            heapq.heappush(largest_first, (-int(size[c] * size[e]), c, e))
+    return sorted(((a, b) for _, a, b in largest_first), key=lambda pair: pair[1] - pair[0])
 
 
 def _shared_out(tree, threads):
@@ -264,7 +263,7 @@ def pieces_at(tree: RowTree, index: np.ndarray, core2: np.ndarray, eps: float, t
     `index` (n, m) lists near rows by their places, and the row's own place where it has none to list.
     """
     limit, root, threads = eps * eps, np.arange(tree.n, dtype=np.int32), useful_threads(threads)
-    join_listed(root, index, core2, index.shape[1], limit)
+    join_listed(root, index, core2, index.shape[1], -1.0, limit)
     flatten_sets(root)
     _unite_apart(tree, root, core2, limit, np.empty(len(tree.first), np.int64), _shared_out(tree, threads), threads)
     flatten_sets(root)
@@ -272,22 +271,32 @@ def pieces_at(tree: RowTree, index: np.ndarray, core2: np.ndarray, eps: float, t
 
 # %% ../../nbs/isolation/08_uniting.ipynb #ca3f9060
 @compiled()
-def number_clusters(root, index, squares, core2, m, limit, place, labels):
-    """Labels in input order: clusters by ascending smallest core row, a border row to the lowest of its core rows."""
+def _label_of_roots(root, core2, limit, order):
+    """Label of every root: clusters by ascending smallest core row; and their number."""
     n = len(root)
-    label_of = np.full(n, -1, np.int32)
+    first, begins = np.full(n, n, np.int32), np.full(n, -1, np.int32)
+    for p in range(n):
+        if core2[p] <= limit:
+            first[root[p]] = min(first[root[p]], order[p])
+    for r in range(n):
+        if first[r] < n:
+            begins[first[r]] = r
     n_clusters = 0
     for row in range(n):
-        p = place[row]
+        if begins[row] >= 0:
+            first[begins[row]] = n_clusters
+            n_clusters += 1
+    return first, n_clusters
+
+
+@compiled()
+def number_clusters(root, index, squares, core2, m, limit, order, labels):
+    """Labels in input order, of rows in another `order`; a border row to the lowest cluster of its core rows."""
+    label_of, n_clusters = _label_of_roots(root, core2, limit, order)
+    for p in range(len(root)):
+        row = order[p]
         if core2[p] <= limit:
-            r = root[p]
-            if label_of[r] < 0:
-                label_of[r] = n_clusters
-                n_clusters += 1
-            labels[row] = label_of[r]
-    for row in range(n):
-        p = place[row]
-        if core2[p] <= limit:
+            labels[row] = label_of[root[p]]
             continue
         lowest = n_clusters
         for k in range(m):
@@ -337,16 +346,23 @@ def labels_at(tree: RowTree, index: np.ndarray, squares: np.ndarray, eps: Sequen
     root = np.arange(tree.n, dtype=np.int32)
     status = np.empty(len(tree.first), np.int64)
     core2 = np.ascontiguousarray(squares[:, m - 1])
-    place = np.empty(tree.n, np.int32)
-    place[tree.order] = np.arange(tree.n, dtype=np.int32)
     pairs = _shared_out(tree, threads)
-    for i in sorted(range(len(radii)), key=radii.__getitem__):
-        limit = radii[i] * radii[i]
-        join_listed(root, index, core2, m, limit)
-        flatten_sets(root)
-        _unite_apart(tree, root, core2, limit, status, pairs, threads)
-        flatten_sets(root)
-        number_clusters(root, index, squares, core2, m, limit, place, labels[i])
+    numbered, done = [], -1.0
+    with ThreadPoolExecutor(1) as beside:
+        for i in sorted(range(len(radii)), key=radii.__getitem__):
+            limit = radii[i] * radii[i]
+            join_listed(root, index, core2, m, done, limit)
+            done = limit
+            flatten_sets(root)
+            _unite_apart(tree, root, core2, limit, status, pairs, threads)
+            flatten_sets(root)
+            given = index, squares, core2, m, limit, tree.order, labels[i]
+            if threads == 1:
+                number_clusters(root, *given)
+            else:  # beside the first steps at the next eps, which one thread takes
+                numbered.append(beside.submit(number_clusters, root.copy(), *given))
+    for each in numbered:
+        each.result()
     return labels
 
 # %% ../../nbs/isolation/08_uniting.ipynb #8cb129c5
