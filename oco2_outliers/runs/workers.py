@@ -313,14 +313,36 @@ class _Submitted:
                 continue
             yield self.line(future)
 
+# %% ../../nbs/runs/09_workers.ipynb #a83f6e02
+_FIRST = 60  # seconds for a worker to come that nobody is known to have asked for
+
+
+def _await_worker(client: Any) -> None:
+    """Wait until somebody is there to work; an error where nobody comes and the client's cluster asked for nobody."""
+    cluster, end = getattr(client, "cluster", None), time.monotonic() + _FIRST
+    with _asking_scheduler(client):
+        asked = client.submit(bool, pure=False)
+        try:
+            while not _is_done(asked):
+                _check_alive(client)
+                if time.monotonic() > end and not getattr(cluster, "plan", ()):
+                    start = "dask worker ADDRESS" if cluster is None else "scale() or adapt() of the cluster"
+                    raise InputError(f"the cluster has no worker; start some with: {start}")
+        finally:
+            asked.release()  # a worker that holds a result does not leave in good order
+
+
+def _is_done(asked: Any) -> bool:
+    """Whether a task is done, or becomes so within a second."""
+    with contextlib.suppress(TimeoutError):
+        asked.result(timeout=1)
+        return True
+    return False
+
 # %% ../../nbs/runs/09_workers.ipynb #2e203ab5
 def on_cluster(client: Any, work: Callable, items: Sequence[Item]) -> Iterator[dict]:
     """On the workers of a Dask cluster."""
-    try:
-        with _asking_scheduler(client):
-            client.wait_for_workers(1, timeout=60)
-    except TimeoutError:
-        raise InputError("the cluster has no worker; start some with: dask worker ADDRESS") from None
+    _await_worker(client)
     submitted = _Submitted(client, work, items)
     try:
         yield from submitted.lines()
@@ -363,6 +385,7 @@ def room_of(execute: Callable) -> Room:
     if isinstance(execute, Processes):
         return Room(execute.n)
     if isinstance(execute, functools.partial) and execute.func is on_cluster:
+        _await_worker(execute.args[0])
         with _asking_scheduler(execute.args[0]):
             workers = execute.args[0].scheduler_info()["workers"].values()
         shares = [one["memory_limit"] / max(1, one["nthreads"]) for one in workers if one.get("memory_limit")]

@@ -111,6 +111,22 @@ def test_all_real_files_on_a_cluster(shared_data, cluster, tmp_path, over):
     assert table.rows == there.rows and table.n_duplicates == 0
 
 
+def test_a_cluster_that_adapts_begins_with_no_worker(days, in_one_go, tmp_path):
+    """It starts none before there is work, and ends them when there is none: also between two looks at the files."""
+    distributed = pytest.importorskip("distributed", reason="no dask (extra scale); this process does the same work")
+    (tmp_path / "log").touch()
+    with distributed.LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0") as local:
+        local.adapt(maximum=2, interval="50ms")
+        with distributed.Client(local, set_as_default=False) as client:
+            assert not client.nthreads()
+            result = map_files(days, noted_rows, out=tmp_path / "out", client=client,
+                               parameters={"log": str(tmp_path / "log")})
+            wait_for(lambda: not client.nthreads())
+            assert workers.room_of(functools.partial(workers.on_cluster, client)).bytes, "a worker came to be asked"
+    assert (result.n_done, result.exit_code) == (8, 0)
+    assert parts_by_name(tmp_path / "out") == in_one_go
+
+
 def test_a_corrupt_file_in_the_middle_is_listed_and_the_rest_is_done(own_days, cluster, tmp_path):
     whole = (own_days / "day_004.parquet").read_bytes()
     (own_days / "day_004.parquet").write_bytes(whole[:3000])
@@ -289,11 +305,11 @@ class GoneScheduler:
 
     status, scheduler = "connecting", None
 
-    def wait_for_workers(self, n, timeout):
+    def submit(self, function, pure):
         raise OSError("Timed out trying to connect to tcp://127.0.0.1:8786 after 15 s")
 
     def scheduler_info(self):
-        return self.wait_for_workers(1, 60)
+        return self.submit(bool, False)
 
 
 def test_a_scheduler_that_went_between_two_looks_is_told_in_one_line():
