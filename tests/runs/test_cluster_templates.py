@@ -1,4 +1,4 @@
-"""The templates for clusters hold what their programs read; no queue and no Kubernetes can run here."""
+"""The templates for clusters hold what their programs read; test_on_slurm runs the one for a queue."""
 
 import dask.config
 import pytest
@@ -20,8 +20,8 @@ def test_the_queue_template_is_a_config_of_dask():
     with dask.config.set(QUEUE):
         asked = dask.config.get("jobqueue.slurm")
         assert asked.keys() <= KEYS
-        assert asked["cores"] == asked["processes"], "one thread a worker"
-        assert dask.utils.parse_bytes(asked["memory"]) / asked["processes"] == 3e9
+        assert asked["cores"] == asked["processes"] == 1, "one thread a worker, one worker a job"
+        assert dask.utils.parse_bytes(asked["memory"]) == 3e9
         hours, minutes, _ = map(int, asked["walltime"].split(":"))
         assert "--lifetime" in asked["worker-extra-args"]
         lifetime = dask.utils.parse_timedelta(asked["worker-extra-args"][1])
