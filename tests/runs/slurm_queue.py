@@ -124,7 +124,8 @@ class Slurm:
             gone = [process.args[0] for process in self.processes if process.poll() is not None]
             if gone or time.monotonic() > end:
                 said = "\n".join(path.read_text("utf-8", "replace")[-500:] for path in self.folder.glob("*.said"))
-                raise RuntimeError(f"SLURM: {gone[0] if gone else 'nothing'} ended; what its programs said:\n{said}")
+                why = f"{gone[0]} ended" if gone else "nothing happens in a minute"
+                raise RuntimeError(f"SLURM: {why}; what its programs said:\n{said}")
             time.sleep(0.02)
 
     def _listens(self, port: int) -> bool:

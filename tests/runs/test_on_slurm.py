@@ -40,10 +40,11 @@ def slurm_cluster(slurm, tmp_path, monkeypatch):
     monkeypatch.setattr("dask.config.PATH", str(tmp_path / "dask"))  # importing dask_jobqueue writes there
     dask_jobqueue = pytest.importorskip("dask_jobqueue", reason=f"no dask-jobqueue (extra dev); {OTHER}")
     text = (ROOT / "configs" / "dask-jobqueue.yaml").read_text("utf-8")
-    for capitals, meant in (("/SHARED/venv/bin/python", sys.executable), ("/SHARED", str(tmp_path)),
-                            (": QUEUE", f": {slurm.queue}"), (": ACCOUNT", ": carbon")):
-        assert capitals in text
-        text = text.replace(capitals, meant)
+    for written, meant in (("directory: /tmp\n", f"directory: {tmp_path}\n"), (": QUEUE", f": {slurm.queue}"),
+                           (": ACCOUNT", ": carbon"), ("/SHARED/venv/bin/python", sys.executable),
+                           ("/SHARED", str(tmp_path))):
+        assert written in text
+        text = text.replace(written, meant)
     (tmp_path / "dask").mkdir(exist_ok=True)
     (tmp_path / "dask" / "jobqueue.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setenv("DASK_CONFIG", str(tmp_path / "dask"))  # of the workers
