@@ -30,7 +30,7 @@ META := settings.ini setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet
 
 .PHONY: sync_collections populate_db sampling training exec_clustering facets posters config_template
-.PHONY: help run stream-demo test test-slow test-torch docs bench lab readme architecture metadata dist check lint style
+.PHONY: help run stream-demo test test-heavy test-slow test-torch docs bench lab readme architecture metadata dist check lint style
 .PHONY: clean distclean
 .DELETE_ON_ERROR:
 
@@ -38,7 +38,8 @@ help:
 	@echo "make run           find the isolated soundings of a generated granule (DATA=path: of your file)"
 	@echo "make stream-demo   readings from a historian by a broker to a table of verdicts (DATA=path: of your file)"
 	@echo "make test          every notebook and test"
-	@echo "make test-slow     the slow and heavy checks"
+	@echo "make test-heavy    tests that kill servers, clusters and processes, and wait for them"
+	@echo "make test-slow     the slow checks: large tables, whole grids, every page"
 	@echo "make test-torch    what trains autoencoders; installs PyTorch"
 	@echo "make docs          the site, in _build/html"
 	@echo "make bench         speed and memory beside peers"
@@ -113,7 +114,12 @@ $(VENV)/.swift: $(VENV)/.dev
 # The site is built by a test too: a page that breaks should not wait for `make docs`.
 test: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
 	@$(BIN)/python tests/warm_up.py
-	$(BIN)/python -m pytest -m "not slow and not torch" -n $(JOBS) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not heavy and not torch" -n $(JOBS) --dist worksteal $(ARGS)
+
+# What `make test` leaves out so that it takes six minutes; CI runs both.
+test-heavy: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
+	@$(BIN)/python tests/warm_up.py
+	$(BIN)/python -m pytest -m "heavy and not slow" -n $(JOBS) --dist worksteal $(ARGS)
 
 test-slow: $(VENV)/.dev $(VENV)/.docs $(VENV)/.swift
 	$(BIN)/python -m pytest -m slow $(ARGS)

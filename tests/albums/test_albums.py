@@ -166,7 +166,7 @@ def test_an_interval_of_the_rand_index_holds_its_figure():
         assert low <= index <= high and index == adjusted_rand_score(truth, other)
 
 
-@pytest.mark.parametrize("n", [1, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.heavy), pytest.param(7, marks=pytest.mark.slow)])
 def test_groups_hidden_among_others_are_found_on_real_stills(shared_data, n):
     folders = sorted((shared_data / "images" / "iss_hdev").iterdir())
     groups = [sorted(folder.iterdir()) for folder in folders]

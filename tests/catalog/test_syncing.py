@@ -99,6 +99,7 @@ def test_from_a_folder(camera, tmp_path):
     check_twice(camera, camera, tmp_path / "album")
 
 
+@pytest.mark.heavy
 def test_over_ssh(ssh, camera, tmp_path, monkeypatch):
     shell, user = ssh
     monkeypatch.setenv("RSYNC_RSH", shell)

@@ -456,6 +456,7 @@ def test_small_tables_never_load_the_compiler():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.heavy
 def test_many_small_tables_load_the_compiler_once():
     code = ("import sys, numpy as np; from oco2_outliers.dbscan import isolation_radius\n"
             "X = np.random.default_rng(0).normal(size=(3_900, 5)); first = isolation_radius(X)\n"

@@ -374,6 +374,7 @@ def test_hidden_cells_run_unseen(site):
     assert "#|" not in text and "show_doc" not in text
 
 
+@pytest.mark.heavy
 def test_runs_where_the_notebook_lies(site):
     assert "ran in nbs" in html(site) and "ran in deep 1" in html(site, "deep/00_inner")
 

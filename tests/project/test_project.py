@@ -41,6 +41,7 @@ def sources(notebook):
     return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
+@pytest.mark.heavy
 def test_package_is_what_the_notebooks_export(root, tmp_path):
     for name in ("settings.ini", "pyproject.toml", "setup.py"):
         shutil.copy(root / name, tmp_path)

@@ -132,6 +132,7 @@ def test_a_cluster_that_was_asked_for_no_job_is_told(slurm_cluster, days, tmp_pa
         map_files(days, "isolate", out=tmp_path / "out", client=client)
 
 
+@pytest.mark.heavy
 def test_a_run_is_a_job_by_itself(slurm, days, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     some = sorted(days.iterdir())[:3]

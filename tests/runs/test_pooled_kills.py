@@ -33,6 +33,7 @@ def in_memory(days, tmp_path_factory):
     return parts_by_name(out)
 
 
+@pytest.mark.heavy
 def test_the_same_bytes_on_a_cluster_that_loses_a_worker(days, in_memory, tmp_path, few_rows_are_worth_a_cluster,
                                                          monkeypatch):
     with Cluster(tmp_path, 2) as cluster:

@@ -221,6 +221,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(days, here, tmp_path):
     assert map_files(days, "isolate", out=tmp_path / "out", **ASKED).n_done == 0
 
 
+@pytest.mark.heavy
 def test_a_coordinator_that_is_killed_goes_on_to_the_same_bytes(days, here, tmp_path):
     out = tmp_path / "out"
     code = (f"from oco2_outliers.scale import map_files\n"
@@ -238,6 +239,7 @@ def test_a_coordinator_that_is_killed_goes_on_to_the_same_bytes(days, here, tmp_
     assert parts(out) == parts(here[0]) and not (out / "pool").exists()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_the_same_bytes_on_a_cluster_that_loses_a_worker(days, here, tmp_path, monkeypatch, workers):
     pytest.importorskip("distributed", reason="no dask (extra scale); other test: "

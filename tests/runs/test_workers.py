@@ -192,6 +192,7 @@ def test_a_file_that_kills_every_process_is_listed(days, tmp_path):
     assert "died twice" in result.failures["error"][0] and len(result.manifest) == 7
 
 
+@pytest.mark.heavy
 def test_the_scheduler_killed_and_the_run_resumed(days, cluster, in_one_go, tmp_path):
     log, out, gate = tmp_path / "log", tmp_path / "out", tmp_path / "gate"
     log.touch()
@@ -228,6 +229,7 @@ def test_no_process_of_a_run_ever_gets_ctrl_c():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
+@pytest.mark.heavy
 def test_a_full_disk_stops_a_cluster(days, cluster, tmp_path, small_disk):
     """How many parts have a line then depends on who was quicker; what has one is kept."""
     disk, enlarge = small_disk
@@ -266,6 +268,7 @@ def knowing(cluster, variables):
             client.run(lambda names: [os.environ.pop(name, None) for name in names] and None, [*variables])
 
 
+@pytest.mark.heavy
 def test_from_swift_to_swift(days, swift_env, cluster, tmp_path):
     fs = SwiftFileSystem(skip_instance_cache=True)
     fs.makedirs("scale-in")

@@ -101,7 +101,7 @@ def test_the_sentence_names_the_levels_that_were_compared():
     assert after - before == pytest.approx(by, abs=0.01) and by == pytest.approx(3, abs=0.3)
 
 
-@pytest.mark.parametrize("hours", [6, 10, 15])
+@pytest.mark.parametrize("hours", [6, *(pytest.param(hours, marks=pytest.mark.heavy) for hours in (10, 15))])
 def test_few_holes_in_a_real_flow_are_called_shifts(shared_data, hours):
     """Medians of what is left of a day made a new shift beside 6 of 25 holes of ten hours."""
     table = pd.read_csv(shared_data / "series" / "flow_5min_with_gaps.csv")

@@ -113,6 +113,7 @@ def test_an_error_that_stays_is_told_in_one_line(server, store, files):
 
 
 # The others behind the proxy answer through it with a 503, as in `test_errors_that_pass_are_tried_again`.
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["proxy", *(pytest.param(kind, marks=pytest.mark.slow)
                                              for kind in ("object", "container", "account"))])
 def test_a_server_is_killed_and_restarted_mid_upload(server, container, files, tmp_path, kind):
@@ -149,6 +150,7 @@ def test_a_server_that_stays_away_is_told_and_the_next_run_continues(server, con
     check(patient, made, tmp_path)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["proxy", "object"])
 def test_a_hang_is_ended_by_the_timeout(server, container, tmp_path, kind):
     hasty = Datasets(server.settings, container=container, timeout=1, backoff=0.05, retries=2)

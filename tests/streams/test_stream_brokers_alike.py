@@ -90,6 +90,7 @@ def test_a_log_of_files(bodies, frozen, undisturbed, tmp_path):
     assert through(f"file://{tmp_path}/topics", bodies, frozen, tmp_path / "a.db", STEPS) == undisturbed
 
 
+@pytest.mark.heavy
 def test_kafka(bodies, frozen, undisturbed, tmp_path, tansu):
     pytest.importorskip("confluent_kafka", reason=f"no client of Kafka; {OTHER}")
     assert through(f"{tansu.url}?session=0.6", bodies, frozen, tmp_path / "a.db", STEPS) == undisturbed

@@ -235,6 +235,7 @@ def test_messages_dropped_before_they_were_read(ailing_kafka):
             read_until(lambda: False, (listener, old))
 
 
+@pytest.mark.heavy
 def test_two_workers_share_and_one_leaves(mock_kafka):
     topic = mock_kafka.topic(new_name(), 4)
     broker = broker_at(mock_kafka.url)

@@ -74,11 +74,13 @@ def test_files(files, name):
     assert +asserted(files, name, 0).happened or name in MAY_MISS
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["broker and worker -9 at once", "two workers, one frozen within its batch and woken"])
 def test_redis(redis, name):
     assert +asserted(redis, name, 0).happened
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["worker -9 after the transaction, before the ack"])
 def test_kafka(kafka, name):
     assert +asserted(kafka, name, 0).happened
