@@ -146,7 +146,7 @@ def test_without_figures_nothing_slow_is_loaded_and_earlier_figures_go(granule, 
     assert sorted(saved) == sorted((tmp_path / "again").iterdir())
 
 
-@pytest.mark.parametrize("n", [300, 2_500, 3_900])
+@pytest.mark.parametrize("n", [2_500, *(pytest.param(n, marks=pytest.mark.heavy) for n in (300, 3_900))])
 def test_a_small_table_is_judged_the_same_with_and_without_the_compiler(n):
     rng = np.random.default_rng(n)
     table = pd.DataFrame(rng.standard_t(3, (n, 5)), columns=list("abcde"))

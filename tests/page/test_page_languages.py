@@ -88,7 +88,7 @@ def more_judged(granule, odd):
     return isolate(granule, context="track"), isolate(granule), isolate(odd, eps=0.5)
 
 
-@pytest.mark.parametrize("code", OTHERS)
+@pytest.mark.parametrize("code", [OTHERS[0], *(pytest.param(code, marks=pytest.mark.heavy) for code in OTHERS[1:])])
 def test_nothing_is_left_without_a_translation(judged, more_judged, odd, run, peaks, code, untranslated, tmp_path):
     result, out = judged
     on_track = more_judged[0]

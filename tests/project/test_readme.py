@@ -41,6 +41,7 @@ def project(tmp_path_factory):
     return root
 
 
+@pytest.mark.heavy
 def test_readme_of_this_project_is_up_to_date(monkeypatch, capsys):
     for name in ("PYTHONPATH", "MATPLOTLIBRC", "TQDM_DISABLE"):  # the kernel's, here for this test alone
         monkeypatch.setenv(name, os.environ.get(name, ""))

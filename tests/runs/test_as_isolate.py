@@ -156,6 +156,7 @@ def test_all_files_together_are_isolate_on_all_of_them(tmp_path, monkeypatch, mo
         result)
 
 
+@pytest.mark.heavy
 def test_the_robust_scale_of_a_run_is_exact_however_many_columns_fit(folder, tmp_path, monkeypatch):
     files = [folder / name for name in ("gaps.csv", "group.csv", "two.csv")]
     features = {"features": ["xco2", "psurf"]}

@@ -46,7 +46,7 @@ def test_columns_are_left_out_by_the_rule_of_the_whole_run(tmp_path, scale):
     assert "not in every file, so not used: extra" in str(result)
 
 
-@pytest.mark.parametrize("limit", [None, 200_000])
+@pytest.mark.parametrize("limit", [None, pytest.param(200_000, marks=pytest.mark.heavy)])
 def test_scope_all_is_isolate_on_all_files_together(days, tmp_path, limit, capsys):
     original = {"parameters": {"preset": "original"}}
     result = map_files(days, "isolate", out=tmp_path / "out", scope="all", memory_limit=limit, **original)

@@ -142,11 +142,13 @@ def test_a_run_in_blocks_writes_the_parts_of_memory(days, whole, tmp_path):
     assert not (out / "pool").exists()
 
 
+@pytest.mark.heavy
 def test_a_run_in_blocks_goes_on_where_it_was_stopped(days, whole, tmp_path):
     stopped = stopped_by_a_full_disk(lambda: map_files(days, "isolate", out=tmp_path / "stopped", **IN_BLOCKS), 25)
     assert stopped > 3 and parts_of(whole[1]) == parts_of(tmp_path / "stopped")
 
 
+@pytest.mark.heavy
 def test_who_starts_over_uses_nothing_of_the_run_that_was_stopped(days, whole, tmp_path, monkeypatch):
     out = tmp_path / "out"
 

@@ -100,7 +100,7 @@ def test_radii_eps_and_clusters_are_those_of_the_obvious_way(X, m, share, eps):
                 assert plain_radius2(moved, others, m) <= chosen * chosen
 
 
-@pytest.mark.parametrize("d", [3, 40])
+@pytest.mark.parametrize("d", [3, pytest.param(40, marks=pytest.mark.heavy)])
 def test_few_and_many_columns_and_more_rows_than_are_compared_with(d, monkeypatch):
     X = np.random.default_rng(d).standard_t(3, (700, d))
     monkeypatch.setattr(referencing, "group_of", lambda rows, m: (20, True))
@@ -184,6 +184,7 @@ def test_the_page_of_a_run_says_what_was_compared(here, tmp_path):
     assert said.startswith("comparaison\xa0: les lignes de tous les fichiers avec une référence")
 
 
+@pytest.mark.heavy
 def test_processes_the_order_of_files_and_their_folder_do_not_matter(days, here, own_days, tmp_path):
     map_files(sorted(days.iterdir(), reverse=True), "isolate", out=tmp_path / "processes", jobs=2, **ASKED)
     assert parts(tmp_path / "processes") == parts(here[0])

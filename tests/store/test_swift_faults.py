@@ -136,6 +136,7 @@ def test_a_server_is_killed_and_restarted_mid_upload(server, container, files, t
     assert error is None
 
 
+@pytest.mark.heavy
 def test_a_server_that_stays_away_is_told_and_the_next_run_continues(server, container, files, tmp_path):
     folder, made = files
     hasty = Datasets(server.settings, container=container, timeout=5, backoff=0.05, retries=1)
@@ -239,6 +240,7 @@ def test_quota_is_an_error_that_says_so(server, store, files):
     assert len(store.get_container()) == 24
 
 
+@pytest.mark.heavy
 def test_the_container_server_is_down_and_the_listing_stale(server, container, files, tmp_path):
     folder, made = files
     s = Datasets(server.settings, container=container, timeout=20, backoff=0.05, retries=2)

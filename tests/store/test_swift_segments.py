@@ -151,7 +151,7 @@ def test_a_server_that_takes_a_manifest_and_has_it_not_is_told(small, tmp_path, 
 
 
 # --- a status in the body of a 200 ---
-@pytest.mark.parametrize("verb", ["rm of fs", "delete_files"])
+@pytest.mark.parametrize("verb", [pytest.param("rm of fs", marks=pytest.mark.heavy), "delete_files"])
 def test_deleting_a_large_object_fails_while_the_object_server_is_down(server, small, tmp_path, verb):
     put(small, tmp_path, b"a" * 3500)
     hasty = Datasets(server.settings_of_large, container=small.root, backoff=0.01, retries=1, timeout=5)
