@@ -16,6 +16,7 @@ import secrets
 import signal
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -31,6 +32,7 @@ import numpy as np
 
 from ..ground.errors import InputError, error_line, one_line
 from ..ground.threads import always_one_thread
+from ..ground.words import counted
 from ..ground.work import count_processes
 from .working import Item
 
@@ -319,17 +321,27 @@ _FIRST = 60  # seconds for a worker to come that nobody is known to have asked f
 
 def _await_worker(client: Any) -> None:
     """Wait until somebody is there to work; an error where nobody comes and the client's cluster asked for nobody."""
-    cluster, end = getattr(client, "cluster", None), time.monotonic() + _FIRST
+    cluster, end, told = getattr(client, "cluster", None), time.monotonic() + _FIRST, False
     with _asking_scheduler(client):
         asked = client.submit(bool, pure=False)
         try:
             while not _is_done(asked):
                 _check_alive(client)
-                if time.monotonic() > end and not getattr(cluster, "plan", ()):
-                    start = "dask worker ADDRESS" if cluster is None else "scale() or adapt() of the cluster"
-                    raise InputError(f"the cluster has no worker; start some with: {start}")
+                if time.monotonic() > end and not told:
+                    _tell_of_waiting(cluster)
+                    told = True
         finally:
             asked.release()  # a worker that holds a result does not leave in good order
+
+
+def _tell_of_waiting(cluster: Any) -> None:
+    """Say that a worker was asked for, and has not come; an error where none was."""
+    asked_for = len(getattr(cluster, "plan", ()))
+    if not asked_for:
+        start = "dask worker ADDRESS" if cluster is None else "scale() or adapt() of the cluster"
+        raise InputError(f"the cluster has no worker; start some with: {start}")
+    print(f"waiting: the cluster was asked for {counted(asked_for, 'worker')}, and none has come in {_FIRST} s. The "
+          "queue and the logs of its jobs tell why", file=sys.stderr, flush=True)
 
 
 def _is_done(asked: Any) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from swift_server.launch import free_ports
 
 WHERE = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue", "sinfo")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "squeue", "sinfo")
 # No cgroups, no accounting. The node is said to have more cores than it may have, so that two jobs always run at once.
 SETTINGS = """ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)

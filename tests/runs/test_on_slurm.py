@@ -133,6 +133,26 @@ def test_a_cluster_that_was_asked_for_no_job_is_told(slurm_cluster, days, tmp_pa
 
 
 @pytest.mark.heavy
+def test_a_run_says_that_it_waits_for_the_queue(slurm, slurm_cluster, days, tmp_path, monkeypatch, capsys):
+    from distributed import Client
+
+    monkeypatch.setattr(workers, "_FIRST", 0)
+    cluster = slurm_cluster(jobqueue={"slurm": {"job-extra-directives": ["--hold"]}})
+    cluster.scale(jobs=1)
+    said = []
+
+    def release():
+        try:
+            wait_for(lambda: said.append(capsys.readouterr().err) or "waiting" in said[-1])
+        finally:
+            slurm.ask("scontrol", "release", *slurm.jobs())
+
+    with Client(cluster, set_as_default=False) as client, meanwhile(release):
+        assert map_files(sorted(days.iterdir())[:1], "convert", out=tmp_path / "out", client=client).n_done == 1
+    assert "waiting: the cluster was asked for 1 worker, and none has come in 0 s" in said[-1]
+
+
+@pytest.mark.heavy
 def test_a_run_is_a_job_by_itself(slurm, days, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     some = sorted(days.iterdir())[:3]
