@@ -224,10 +224,11 @@ def test_what_is_left_out_of_a_file_is_listed_with_the_reason(tmp_path):
 def test_a_full_disk_is_one_line_and_no_crash(limited, tmp_path):
     pytest.importorskip("resource", reason="limits of Unix; test_converting has a disk that says it is full")
     write_lite(simulate_granule(0, 200).soundings, tmp_path / "source.nc4")
+    # -B: bytecode of a module that is new would be cut off at the limit, and read so by all that come later
     code = ("import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
             f"sys.argv = ['oco2-outliers', 'soundings', 'convert', 'source.nc4', {limited!r}]; "
             "from oco2_outliers.cli import main; sys.exit(main())")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done
     assert f"File too large: '{limited}'" in done.stderr and [p.name for p in tmp_path.iterdir()] == ["source.nc4"]
 
