@@ -6,7 +6,8 @@ each tenth series only). The series are the 89 labelled ones, two sewers' and NA
 
 - a stretch of 1 to 80 % of a series stands still, at the reading before it or at 0: is it called a flat line, and are
   the flat lines elsewhere still found, by limits that set a dead sensor aside and by limits that do not;
-- how many ordinary channels that stand still by habit (rain, pumps, states) are called flat, made ones, 60 of a kind;
+- how many ordinary channels that stand still by habit (rain, pumps, states, nights) are called flat, made ones, 60 of
+  a kind;
 - a hole of some hours, with and without a level that moves in it, at 25 places of two real sewers.
 """
 
@@ -24,10 +25,11 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from benchmarks.harness import machine, table
-from oco2_outliers.series.learning import channel_limits, dead_places, usual_flat
-from oco2_outliers.series.measures import flat_places, shifts
+from oco2_outliers.series.learning import channel_limits, dead_places, spans_of, usual_flat
+from oco2_outliers.series.limits import ChannelLimits
+from oco2_outliers.series.measures import shifts
 from oco2_outliers.series.readings import Grid, as_series, grid
-from oco2_outliers.series.stretches import runs_of
+from oco2_outliers.series.stretches import Channel, check_flat, runs_of
 
 FOLDER = Path(os.environ.get("OCO2_SHARED_DATA", "../shared/data")) / "series"
 SHARES, HOURS, DAY, STEP = (1, 5, 10, 12, 15, 20, 30, 50, 80), (3, 6, 10, 15, 20, 22), 288, pd.Timedelta("5min")
@@ -62,7 +64,9 @@ def flat_in(values: np.ndarray, rule: str) -> np.ndarray:
     """Which readings lie in a flat line."""
     dead = dead_places(values, DAY) if rule == RULES[1] else np.zeros(len(values), bool)
     bound = usual_flat(values, dead, STEP, DAY)
-    return np.zeros(len(values), bool) if bound is None else flat_places(values, bound.suspect // STEP + 1)
+    limits = ChannelLimits(flat_line=bound)
+    found = check_flat(Channel(view_of(values), limits, spans_of(limits, STEP), None))
+    return np.zeros(len(values), bool) if found is None else found.score > 1
 
 
 def told(hits: int, of: int) -> str:
@@ -156,9 +160,17 @@ def season(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.where((np.arange(n) >= begin) & (np.arange(n) < begin + n // 4), 0.0, np.round(rng.normal(50, 3, n), 2))
 
 
+def nights(rng: np.random.Generator, n: int) -> np.ndarray:
+    """A plant that is off every night, for twelve hours give or take one, and runs by a noisy curve."""
+    hour, day = np.arange(n) % DAY / 12, np.arange(n) // DAY
+    begin, end = (at + rng.normal(0, 0.3, n // DAY + 1)[day] for at in (6, 18))
+    curve = 5 + 5 * np.sin(np.pi * (hour - 6) / 12) + rng.normal(0, 0.3, n)
+    return np.where((hour >= begin) & (hour < end), np.round(curve, 2), 0.0)
+
+
 def habits(n_series: int) -> str:
     """In how many channels that stand still by habit a flat line is told."""
-    kinds: tuple[Callable, ...] = (rain, pump, weekends, status, season)
+    kinds: tuple[Callable, ...] = (rain, pump, weekends, status, nights, season)
     rows = []
     for kind in kinds:
         for days in (14, 30, 90):

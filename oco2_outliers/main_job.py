@@ -18,6 +18,7 @@ import pandas as pd
 from .ground.errors import InputError
 from .ground.files import whole_folder
 from .ground.foreign_tables import TableLike
+from .ground.formulas import harmless_table
 from .ground.headings import as_names
 from .ground.languages import Language, language
 from .ground.overwriting import refuse_overwriting
@@ -300,11 +301,11 @@ class IsolationResult(_Asked):
 def _write(result: IsolationResult, folder: Path, figures: bool) -> None:
     """Write the files of a result into a folder."""
     isolated = _with_row_names(result.isolated.drop(columns="isolated"), result.table)
-    exact_numbers(isolated).to_csv(folder / "isolated.csv", index=False)
+    harmless_table(exact_numbers(isolated)).to_csv(folder / "isolated.csv", index=False)
     table, _ = storable(result.table)
     named_twice = not set(table.index.names).isdisjoint(table.columns)
     table.to_parquet(folder / "scores.parquet", index=False if named_twice else None)
-    exact_numbers(result.groups).to_csv(folder / "groups.csv", index=False)
+    harmless_table(exact_numbers(result.groups)).to_csv(folder / "groups.csv", index=False)
     exact_numbers(result.sweep).to_csv(folder / "sweep.csv", index=False)
     (folder / "summary.json").write_text(json.dumps(result.summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
     if figures:

@@ -5,7 +5,6 @@
 # %% ../../nbs/exports/15_comma_tables.ipynb #8b77683d
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pandas as pd
 
 from .features import Features, field_names, kind_of, time_texts
 from ..ground.errors import printable
+from ..ground.formulas import harmless
 from ..ground.words import counted
 from ..maps.polygons import boxes_of, middles_of
 
@@ -21,14 +21,6 @@ from ..maps.polygons import boxes_of, middles_of
 __all__ = []
 
 # %% ../../nbs/exports/15_comma_tables.ipynb #6ffb4f91
-_FORMULA = re.compile(r"[=+\-@\t\r\n]")
-
-
-def _harmless(text: str | None) -> str | None:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text is not None and _FORMULA.match(text) else text
-
-
 def _column(column: pd.Series) -> tuple[list | pd.Series, int]:
     """A column as it is written, and how many of its texts got an apostrophe."""
     kind = kind_of(column)
@@ -36,7 +28,7 @@ def _column(column: pd.Series) -> tuple[list | pd.Series, int]:
         return time_texts(column), 0
     if kind != "text":
         return column, 0
-    texts = [_harmless(text) for text in column]
+    texts = [harmless(text) for text in column]
     return texts, sum(a != b for a, b in zip(texts, column) if a is not None)
 
 # %% ../../nbs/exports/15_comma_tables.ipynb #52215454
@@ -66,7 +58,7 @@ def write_csv(features: Features, path: Path) -> list[str]:
     made: dict[str, Any] = {}
     n_marked = 0
     for name in field_names(features.table):
-        made[str(_harmless(name))], n = _column(features.table[name])
+        made[str(harmless(name))], n = _column(features.table[name])
         n_marked += n
     table = pd.DataFrame({**made, **middles(features)}, index=features.table.index)
     table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n", compression=None)

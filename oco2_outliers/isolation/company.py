@@ -14,7 +14,7 @@ import numpy as np
 
 from ..ground.numbers import seed_of, whole_number
 from .paths import neighbour_search, path_for, path_of_size, threads_for
-from .squares import in_metric, is_usual, squared_distance
+from .squares import in_metric, is_usual, squared_distance, times_power
 
 if TYPE_CHECKING:
     from oco2_outliers.isolation.new_rows import NewRows
@@ -91,6 +91,20 @@ def nearest_company(X: np.ndarray, fitted: np.ndarray, core2: np.ndarray, n_jobs
         return NewRows(fitted, core2, threads_for(path, n_jobs), metric).nearest(X, *bounds)
     return _nearest_in_batches(in_metric(X, metric), in_metric(fitted, metric), core2)
 
+# %% ../../nbs/isolation/13a_company.ipynb #31df7eae
+class CoreRows:
+    """Some fitted rows, times a power of two; the tree of them is grown when it is first asked, and kept."""
+
+    def __init__(self, fitted: np.ndarray, indices: np.ndarray, power: int):
+        self.indices, self.power, self.rows = indices, power, times_power(fitted[indices], power)
+
+    @cached_property
+    def asked(self) -> NewRows:
+        """What answers questions about new rows beside these, each of them company to any."""
+        from oco2_outliers.isolation.new_rows import NewRows
+
+        return NewRows(self.rows, np.zeros(len(self.rows)))
+
 # %% ../../nbs/isolation/13a_company.ipynb #64e4aec4
 class FittedRows:
     """Fitted rows that new ones are compared with again and again: what takes long to find out is kept."""
@@ -98,8 +112,17 @@ class FittedRows:
     def __init__(self, rows: np.ndarray, core2: np.ndarray):
         self.rows, self.core2 = rows, core2
 
+    _core: CoreRows | None = None
+
     def __getstate__(self) -> dict[str, Any]:
         return {"rows": self.rows, "core2": self.core2}
+
+    def core_rows(self, indices: np.ndarray, power: int) -> CoreRows:
+        """Those of the fitted rows, times a power of two; kept, for the next call most often asks for the same."""
+        core = self._core
+        if core is None or core.power != power or not np.array_equal(core.indices, indices):
+            self._core = core = CoreRows(self.rows, indices, power)
+        return core
 
     @cached_property
     def usual(self) -> bool:

@@ -88,13 +88,14 @@ class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
     -----
     Scores of the fitted rows are exact. A new row is judged against the fitted rows only: it never makes others core.
     The first call of `predict` or `score_samples` sorts the fitted rows into a tree, which the model keeps: about as
-    much memory again as the rows. An array that is the caller's own is copied, so it may be written into later. Memory
-    of a fit is O(n min_samples). With `sample_weight` or another metric all pairs of rows are looked at: O(n^2) time
-    on one core, O(n) memory. Cosine distances are half the square of the chord, see `nearest`, within 1e-15 of those of
-    scikit-learn, which are one minus a product; with a row of zeros, which is 1 away from all others, or with weights
-    they are scikit-learn's. Weights are added in the order of distance, in extended precision where the machine has it;
-    scikit-learn adds them in another order, so where fractional weights add up to `min_samples` but for a rounding, it
-    may decide otherwise.
+    much memory again as the rows; the first call of `explain` does so with the core rows, and keeps them, too. A model
+    that is saved leaves both trees out. An array that is the caller's own is copied, so it may be written into later.
+    Memory of a fit is O(n min_samples). With `sample_weight` or another metric all pairs of rows are looked at: O(n^2)
+    time on one core, O(n) memory. Cosine distances are half the square of the chord, see `nearest`, within 1e-15 of
+    those of scikit-learn, which are one minus a product; with a row of zeros, which is 1 away from all others, or with
+    weights they are scikit-learn's. Weights are added in the order of distance, in extended precision where the machine
+    has it; scikit-learn adds them in another order, so where fractional weights add up to `min_samples` but for a
+    rounding, it may decide otherwise.
 
     Examples
     --------
@@ -198,7 +199,7 @@ class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         if self.metric != "euclidean":
             raise InputError(f"explain knows shares of a euclidean distance only, not of {self.metric!r}")
-        return self._explained(self._new_rows(X), scale, X.index if isinstance(X, pd.DataFrame) else None)
+        return self._explained(self._new_rows(X), scale, X.index if isinstance(X, pd.DataFrame) else None, keep=True)
 
     def _new_rows(self, X: ArrayLike) -> np.ndarray:
         """New rows, checked against the fitted ones."""

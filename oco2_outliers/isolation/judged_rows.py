@@ -241,12 +241,14 @@ class Judge(Searcher):
         self._numbers = drawn  # of the rows that are kept, among those that were fitted
         self._fitted = FittedRows(rows if len(drawn) == len(rows) else rows[drawn], self._core)
 
-    def _explained(self, rows: np.ndarray, scale: ArrayLike | None, index: pd.Index | None) -> pd.DataFrame:
-        """Nearest core row, distance, reason, feature, change and largest change of each row."""
+    def _explained(self, rows: np.ndarray, scale: ArrayLike | None, index: pd.Index | None,
+                   keep: bool) -> pd.DataFrame:
+        """Nearest core row, distance, reason, feature, change and largest change; `keep` the tree for another call."""
         names = getattr(self, "feature_names_in_", [f"feature {j}" for j in range(rows.shape[1])])
         units = _units(scale, names, hasattr(self, "feature_names_in_"))
         core = np.flatnonzero(self._core <= self._measure().limit(self.eps_))  # weight 0 does not count here
-        reasons = explanations(rows, self._fitted.rows, core, self.eps_, names, units, self.n_jobs)
+        fitted = self._fitted if keep else self._fitted.rows
+        reasons = explanations(rows, fitted, core, self.eps_, names, units, self.n_jobs)
         told = pd.DataFrame(reasons, index=index,
                             columns=["nearest_core", "distance", "reason", "feature", "change", "change_most"])
         if len(core):
@@ -268,7 +270,7 @@ class JudgedRows(Judge):
 
     def explain(self, X: pd.DataFrame, scale: ArrayLike | None = None) -> pd.DataFrame:
         """As `IsolatedSoundings.explain`, for rows with the columns of those that were judged, in their order."""
-        return self._explained(plain_rows(X), scale, X.index)
+        return self._explained(plain_rows(X), scale, X.index, keep=False)  # it is asked once
 
 
 def plain_rows(X: pd.DataFrame) -> np.ndarray:

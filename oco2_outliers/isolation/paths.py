@@ -15,7 +15,7 @@ import numpy as np
 
 from ..ground.work import count_threads, n_cores
 from .searches import Engine, FullMatrix, Library
-from .squares import extent_of, in_metric
+from .squares import extent_of, in_metric, is_plain
 
 if TYPE_CHECKING:
     from oco2_outliers.isolation.many_columns import ManyColumns
@@ -90,8 +90,8 @@ def path_of_size(n_rows: int, n_columns: int = 1) -> str:
 def path_for(*tables: np.ndarray) -> str:
     """The path for these tables together."""
     path = path_of_size(max(len(rows) for rows in tables), tables[0].shape[1])
-    extents = [extent_of(rows)[0] for rows in tables]
-    if path in ("serial", "parallel") and not all(extent == 0 or 1e-120 < extent < 1e140 for extent in extents):
+    # Small numbers beside usual ones do no harm here: the bound of the engine hangs on the largest.
+    if path in ("serial", "parallel") and not all(is_plain(extent_of(rows)[0]) for rows in tables):
         return "library"
     return path
 

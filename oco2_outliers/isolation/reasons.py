@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from .company import FittedRows
 from .paths import path_for, threads_for
 from .squares import power_for, squared_distance, times_power
 
@@ -109,14 +110,12 @@ def _nearest_and_move(x, core, eps, units):
 # %% ../../nbs/isolation/17_reasons.ipynb #8f3a18a0
 def _nearest_and_moves(X, core, eps, units, n_jobs):
     """Arrays of what `_nearest_and_move` gives for each row; from the engine where it is used."""
-    path = path_for(core, X)
+    path = path_for(core.rows, X)
     if path not in ("serial", "parallel"):
-        found = [_nearest_and_move(x, core, eps, units) for x in X]
+        found = [_nearest_and_move(x, core.rows, eps, units) for x in X]
         return [np.array(column) for column in zip(*found)] if found else [np.empty(0, int)] * 5
-    from oco2_outliers.isolation.new_rows import NewRows
-
-    tree = NewRows(core, np.zeros(len(core)), threads_for(path, n_jobs))
-    return [*tree.nearest(X), *tree.smallest_moves(X, eps, units)]
+    core.asked.threads = threads_for(path, n_jobs)
+    return [*core.asked.nearest(X), *core.asked.smallest_moves(X, eps, units)]
 
 # %% ../../nbs/isolation/17_reasons.ipynb #a9a9a931
 def _unscaled(change: np.ndarray, power: int, towards: float = np.inf) -> np.ndarray:
@@ -130,14 +129,16 @@ def explanations(X, fitted, core_indices, eps, names, scale, n_jobs):
     """One tuple for each row: nearest core row, distance to it, reason, feature to change, and its change.
 
     The change in the unit of the feature: the smallest one, and the largest that will do as well. Both are NaN where
-    no single change will do, or where `scale` is NaN: the unit is not known.
+    no single change will do, or where `scale` is NaN: the unit is not known. `fitted` are rows, or the `FittedRows` of
+    a model, which keep the tree of their core rows for the next call.
     """
     if len(core_indices) == 0:
         return [(pd.NA, np.nan, "no core row at this eps: every row is isolated", None, np.nan, np.nan)] * len(X)
-    power, known = power_for(X, fitted, names=names), ~np.isnan(scale)
-    X, core, eps = (times_power(each, power) for each in (X, fitted[core_indices], eps))
+    kept = fitted if isinstance(fitted, FittedRows) else FittedRows(fitted, np.empty(0))
+    power, known = power_for(X, kept.rows, names=names), ~np.isnan(scale)
+    X, eps, core = times_power(X, power), times_power(eps, power), kept.core_rows(core_indices, power)
     d2, nearest, least, most, feature = _nearest_and_moves(X, core, eps, np.where(known, scale, 1.0), n_jobs)
     told = np.where((feature >= 0) & known[feature], [_unscaled(least, power), _unscaled(most, power, 0)], np.nan)
-    return [(core_indices[q], times_power(np.sqrt(square), -power), reason_of((core[q] - x) ** 2, names),
+    return [(core_indices[q], times_power(np.sqrt(square), -power), reason_of((core.rows[q] - x) ** 2, names),
              None if j < 0 else str(names[j]), *two)
             for x, square, q, j, two in zip(X, d2, nearest, feature, told.T)]

@@ -105,7 +105,7 @@ def extent_of(rows: np.ndarray) -> tuple[float, float]:
     return largest, smallest
 
 
-def _plain(largest: float, smallest: float) -> bool:
+def is_plain(largest: float, smallest: float = _SMALL) -> bool:
     """Whether numbers of this extent have plain squares, and so have their differences."""
     return largest == 0 or (smallest == _SMALL and _SMALL < largest < _LARGE)
 
@@ -123,7 +123,7 @@ def power_for(*tables: np.ndarray, names: Iterable[Hashable] | None = None) -> i
     largest, smallest = max(each[0] for each in extents), min(each[1] for each in extents)
     if largest > np.sqrt(np.finfo(np.float64).max / (4 * max(1, tables[0].shape[1]))):
         _refuse(tables, names, largest, "large to compare with others")
-    if _plain(largest, smallest):
+    if is_plain(largest, smallest):
         return 0
     if smallest < min(_SMALL, 1e-260 * largest):
         _refuse(tables, names, smallest, f"small to compare with others, of which the largest is {largest:.3g}")
@@ -132,7 +132,7 @@ def power_for(*tables: np.ndarray, names: Iterable[Hashable] | None = None) -> i
 # %% ../../nbs/isolation/02_squares.ipynb #a9a9a907
 def is_usual(rows: np.ndarray) -> bool:
     """Whether squares of such rows stay in the range, so that they can be searched as they are."""
-    return _plain(*extent_of(rows))
+    return is_plain(*extent_of(rows))
 
 # %% ../../nbs/isolation/02_squares.ipynb #a9a9a906
 def times_power(values: Any, power: int) -> Any:

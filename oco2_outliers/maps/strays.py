@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..ground.errors import InputError, printable
 from ..ground.files import whole_folder
+from ..ground.formulas import harmless_table
 from ..ground.numbers import real_number
 from ..ground.shown_results import ShownResult, later
 from ..ground.version import VERSION
@@ -131,7 +132,8 @@ class EmbeddingStrays(ShownResult):
 # %% ../../nbs/maps/86_strays.ipynb #b3fadeb7
 def write_strays(found: EmbeddingStrays, folder: Path, **more: Any) -> None:
     """The three files of a result; `more` goes into the summary."""
-    found.strays.assign(neighbours=found.strays["neighbours"].map(" ".join)).to_csv(folder / "strays.csv", index=False)
+    listed = found.strays.assign(neighbours=found.strays["neighbours"].map(" ".join))
+    harmless_table(listed).to_csv(folder / "strays.csv", index=False)
     parts = parts_of(found)
     table = parts.table if parts.near is None else parts.table.assign(neighbour_rows=list(parts.near))
     write_table(folder / "scores.parquet", table, None if "geometry" in table else parts.geometry)

@@ -19,6 +19,7 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.files import whole_folder
+from ..ground.formulas import harmless_table
 from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from .drawing import draw_verdict, shown_picture, write_picture
@@ -205,7 +206,7 @@ _SCAN_FILES = ("files.json", "scores.csv", "skipped.csv", "contact_sheet.png", "
 def _write_scan(out: Path, table: pd.DataFrame, top: int) -> None:
     """The files of a scan."""
     with whole_folder(out, "files.json") as scratch:
-        for name, part in (("scores.csv", table), ("skipped.csv", table.attrs["skipped"])):
+        for name, part in (("scores.csv", table), ("skipped.csv", harmless_table(table.attrs["skipped"]))):
             text = part.assign(path=part["path"].map(printable_name)).to_csv(index=False)
             (scratch / name).write_bytes(text.encode())
         write_picture(scratch / "contact_sheet.png", contact_sheet(table, top))

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from ..ground.errors import InputError
 from ..ground.files import whole_folder
+from ..ground.formulas import harmless_table
 from ..ground.languages import Language, language
 from ..ground.shown_results import ShownResult
 from ..ground.tables import text_table, wrapped_text
@@ -213,13 +214,13 @@ def write_search(search: PeakSearch, scratch: Path, out: str | os.PathLike, figu
     """Write the files of a search into a scratch folder, and remove those of an earlier run from `out`."""
     parameters = search.summary["parameters"]
     exact_numbers(search.peaks).to_csv(scratch / "peaks.csv", index=False)
-    exact_numbers(search.orbits).to_csv(scratch / "orbits.csv", index=False)
+    harmless_table(exact_numbers(search.orbits)).to_csv(scratch / "orbits.csv", index=False)
     if len(search.left_out):
-        exact_numbers(search.left_out).to_csv(scratch / "left_out.csv", index=False)
+        harmless_table(exact_numbers(search.left_out)).to_csv(scratch / "left_out.csv", index=False)
     if len(search.slices):
         tracks_of(search.slices, parameters["column"]).to_parquet(scratch / "tracks.parquet", index=False)
     if search.summary["inventory"] is not None:
-        exact_numbers(search.sources).to_csv(scratch / "sources.csv", index=False)
+        harmless_table(exact_numbers(search.sources)).to_csv(scratch / "sources.csv", index=False)
     if parameters["preset"]:
         write_published(scratch, _run_name(search.summary), search.peaks, search.slices)
     if figures:

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..ground.errors import InputError, one_line, printable
 from ..ground.files import remove_temporary, to_disk, whole_path, write_whole
+from ..ground.formulas import harmless
 from ..ground.hashes import sha256_of
 from ..ground.addresses import is_local, place_of
 
@@ -277,8 +278,7 @@ class Manifest:
 # %% ../../nbs/runs/01_folder.ipynb #9e87e941
 def _csv_cell(value: object) -> str:
     """A cell that no spreadsheet takes for a formula, on one line."""
-    text = "".join(c if c.isprintable() else " " for c in str(value))
-    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
+    return harmless("".join(c if c.isprintable() else " " for c in str(value)))
 
 # %% ../../nbs/runs/01_folder.ipynb #8762821d
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

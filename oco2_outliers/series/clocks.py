@@ -15,6 +15,7 @@ import pandas as pd
 from ..ground.dialects import NO_VALUE
 from ..ground.errors import InputError, one_line, printable
 from ..ground.numbers import shown
+from ..ground.offsets import OFFSET, offset_remarks
 
 # %% auto #0
 __all__ = []
@@ -62,7 +63,6 @@ def as_span(name: str, value: Any) -> pd.Timedelta:
 _ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%d{0}%b{0}%Y",
            "%b{0}%d{0}%Y")
 _CLOCKS = {0: ("",), 1: (" %H:%M", "T%H:%M"), 2: (" %H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S")}
-_OFFSET = re.compile(r"(?i)(?<=\d)\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)$")
 
 
 def _layouts(cell: str) -> list[str]:
@@ -109,8 +109,7 @@ def _with_offsets(texts: pd.Series, offsets: list[str], name: str) -> tuple[pd.S
     except (ValueError, OverflowError) as error:
         raise InputError(f"column {name!r}: {one_line(error)}") from None
     if len(kinds) > 1:
-        told = ", ".join(sorted(kinds)[:3])
-        return times, [f"times with several offsets from UTC ({told}): all told in UTC"]
+        return times, offset_remarks(kinds)
     (offset,) = kinds
     digits = re.sub(r"\D", "", offset).ljust(4, "0")
     minutes = (int(digits[:2]) * 60 + int(digits[2:4])) * (-1 if offset.startswith("-") else 1)
@@ -125,7 +124,7 @@ def _times_of_texts(texts: pd.Series, name: str, time_format: str | None) -> tup
             raise InputError(f"column {name!r}: time_format={shown(time_format)} does not fit all times, such as "
                              f"{shown(texts.iloc[0])}")
         return read, []
-    offsets = [found[1] if (found := _OFFSET.search(text)) and ":" in text[:found.start()] else "" for text in texts]
+    offsets = [found[1] if (found := OFFSET.search(text)) and ":" in text[:found.start()] else "" for text in texts]
     if all(offsets):
         return _with_offsets(texts, offsets, name)
     if any(offsets):

@@ -70,6 +70,11 @@ class FrozenChannel:
         """Readings of a flat line at least; 0 where none is looked for."""
         return self.limits.flat_least(nanoseconds(self.step))
 
+    @property
+    def rest_least(self) -> int:
+        """Readings of a rest that is too long at least; 0 where the channel has no rest."""
+        return self.limits.rest_least(nanoseconds(self.step))
+
 # %% ../../nbs/series/77a_freezing.ipynb #d74aa53b
 def with_thresholds(known: FrozenChannel, alpha: float) -> FrozenChannel:
     """The same channel with the scores from which on a reading is odd; infinite where chance is not known."""
@@ -81,7 +86,7 @@ def with_thresholds(known: FrozenChannel, alpha: float) -> FrozenChannel:
 def slots_ahead(known: FrozenChannel) -> int:
     """How many later slots can change the settled verdict of a reading that is in no stretch."""
     spans, limits, window = known.spans, known.limits, known.window
-    looks = [2, window + window // 2, known.flat_least]
+    looks = [2, window + window // 2, known.flat_least, known.rest_least]
     if limits.level_shift is not None:
         looks.append(spans.level_shift + 2)
     if limits.noisy is not None:
@@ -94,7 +99,7 @@ def slots_ahead(known: FrozenChannel) -> int:
 def slots_back(known: FrozenChannel) -> int:
     """How many earlier slots a verdict looks at, those that join two stretches among them."""
     spans, limits, window = known.spans, known.limits, known.window
-    looks = [4, 3 * window + 4, known.flat_least + 4]
+    looks = [4, 3 * window + 4, max(known.flat_least, known.rest_least) + 4]
     for name, span in (("rate", 2 * spans.rate), ("level_shift", 2 * spans.level_shift), ("noisy", spans.noisy),
                        ("drift", 5 * spans.quarter)):
         if getattr(limits, name) is not None:

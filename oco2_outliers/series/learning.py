@@ -82,6 +82,31 @@ def dead_places(values: np.ndarray, block: int, faulty: float = 0.05) -> np.ndar
             found[known[begins[longest]:begins[longest] + lengths[longest]]] = True
     return found if found.sum() > faulty * len(known) else np.zeros(len(values), bool)
 
+# %% ../../nbs/series/09_learning.ipynb #f1276ef7
+_MOST_DAYS, _LONGER = 0.75, 1.25
+_SHORTEST = 8  # a rest lasts an eighth of a day at least; shorter lines are those of a sensor that sticks
+
+
+def daily_rest(values: np.ndarray, block: int, least: int) -> tuple[float | None, int]:
+    """The value at which most blocks have a long line, of `least` readings at least, and how many steps it may last.
+
+    None and 0 where there is no such value, or where fewer than seven blocks are known.
+    """
+    known = np.isfinite(values)
+    lengths = run_lengths(values)
+    long = known & (lengths >= max(least, block // _SHORTEST))
+    blocks = np.arange(len(values)) // block
+    whole = np.flatnonzero(2 * np.bincount(blocks[known], minlength=1) > block)
+    if not long.any() or len(whole) < 7:
+        return None, 0
+    lines, counts = np.unique(values[long], return_counts=True)
+    rest = float(lines[counts.argmax()])
+    at_rest = long & (values == rest)
+    if np.isin(whole, blocks[at_rest]).mean() < _MOST_DAYS:
+        return None, 0
+    begins = at_rest & (changes(values) != 0)
+    return rest, math.ceil(_LONGER * (np.quantile(lengths[begins], 0.95, method="lower") - 1))
+
 # %% ../../nbs/series/09_learning.ipynb #7d0e51c3
 def _repeating(values: np.ndarray, dead: np.ndarray, block: int) -> float:
     """How often a reading repeats the one before, on the most repetitive blocks but for one of ten."""
@@ -98,7 +123,9 @@ def usual_flat(values: np.ndarray, dead: np.ndarray, step: pd.Timedelta, block: 
     if not share < 0.99 or np.isfinite(values[~dead]).sum() < _LEAST:
         return None
     n = 2 + math.ceil(math.log(len(values) / EXPECTED) / -math.log(max(share, 0.01)))
-    return FlatBound((n - 1) * step, 2 * (n - 1) * step)
+    rest, longest = daily_rest(without_places(values, dead), block, n)
+    usual = FlatBound((n - 1) * step, 2 * (n - 1) * step)
+    return usual if rest is None else usual._replace(rest=rest, longest_rest=longest * step)
 
 # %% ../../nbs/series/09_learning.ipynb #b4f3f03f
 @dataclass(frozen=True)

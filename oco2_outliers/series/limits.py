@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -44,18 +45,35 @@ class RangeBound(NamedTuple):
 
 
 class FlatBound(NamedTuple):
-    """How long readings may stay within a tolerance; whether a gap does not end the line."""
+    """How long readings may stay within a tolerance; whether a gap does not end the line; where a channel rests."""
 
     suspect: pd.Timedelta | None = None
     fail: pd.Timedelta | None = None
     tolerance: float = 0.0
     across_gaps: bool = False
+    rest: float | None = None  # a value at which it stands still on most days
+    longest_rest: pd.Timedelta | None = None  # a line at it is suspect from here on, and fails at twice that
+
+    def is_rest(self, line: np.ndarray) -> bool:
+        """Whether a line of readings stands where the channel rests."""
+        return self.rest is not None and bool((np.abs(line - self.rest) <= self.tolerance).all())
+
+    def bounds_of(self, line: np.ndarray) -> tuple[pd.Timedelta | None, pd.Timedelta | None]:
+        """The two bounds for a line of readings (n,)."""
+        if self.longest_rest is None or not self.is_rest(line):
+            return self.suspect, self.fail
+        return self.longest_rest, None if self.fail is None else 2 * self.longest_rest
 
 # %% ../../nbs/series/08_limits.ipynb #93691023
 #: The checks that compare a number with two bounds: the unit of the bounds, and whether they have a span of time.
 NUMBERED = {"spike": ("per hour", False), "jump": ("per hour", False), "rate": ("per hour", True),
             "level_shift": ("", True), "drift": ("per day", True), "noisy": ("per hour", True)}
 CHECKS = ("out_of_range", "flat_line", *NUMBERED, "gap")
+
+
+def _readings(span: pd.Timedelta | None, step: int) -> int:
+    """Readings of a line that lasts so long, at a step in ns; 0 where there is no bound."""
+    return 0 if span is None else max(2, -(-nanoseconds(span) // step) + 1)
 
 
 @dataclass(frozen=True)
@@ -80,9 +98,11 @@ class ChannelLimits:
 
     def flat_least(self, step: int) -> int:
         """Readings of a flat line at least, for a step in ns; 0 where none is looked for."""
-        if self.flat_line is None or self.flat_line.suspect is None:
-            return 0
-        return max(2, -(-nanoseconds(self.flat_line.suspect) // step) + 1)
+        return 0 if self.flat_line is None else _readings(self.flat_line.suspect, step)
+
+    def rest_least(self, step: int) -> int:
+        """Readings of a rest that is too long at least; 0 where the channel has no rest."""
+        return 0 if self.flat_line is None else _readings(self.flat_line.longest_rest, step)
 
 # %% ../../nbs/series/08_limits.ipynb #93691031
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -154,6 +174,19 @@ def _range_bound(value: Any, where: str) -> RangeBound:
     return RangeBound((low, high), fail)
 
 
+def _rest(given: Mapping[str, Any], suspect: pd.Timedelta | None, where: str
+          ) -> tuple[float | None, pd.Timedelta | None]:
+    """The value at which a channel rests, and how long."""
+    longest = _span(given.get("longest_rest"), f"{where}.longest_rest")
+    if (given.get("rest") is None) != (longest is None):
+        raise InputError(f"{where}: rest and longest_rest need each other: where the channel rests, and how long")
+    if longest is None:
+        return None, None
+    if suspect is None or longest < suspect:
+        raise InputError(f"{where}: longest_rest ({span_in_words(longest)}) must not be shorter than suspect")
+    return _number(given["rest"], f"{where}.rest", 0.0), longest
+
+
 def _flat_bound(value: Any, where: str) -> FlatBound:
     """The bounds of a flat line."""
     given = known_keys(value, FlatBound._fields, where)
@@ -165,7 +198,8 @@ def _flat_bound(value: Any, where: str) -> FlatBound:
     across = given.get("across_gaps", False)
     if tolerance < 0 or not isinstance(across, bool):
         raise InputError(f"{where}: tolerance is a number of at least 0, and across_gaps is true or false")
-    return FlatBound(fail if suspect is None else suspect, fail, tolerance, across)
+    suspect = fail if suspect is None else suspect
+    return FlatBound(suspect, fail, tolerance, across, *_rest(given, suspect, where))
 
 # %% ../../nbs/series/08_limits.ipynb #9369104d
 def limits_of(value: Any, where: str) -> ChannelLimits:
@@ -287,7 +321,7 @@ def _told(name: str, value: Any) -> dict[str, Any] | str:
         return str(value)
     if name == "gap":
         return {"longest": _plain(value)}
-    told = {key: _plain(below) for key, below in value._asdict().items()}
+    told = {key: below if key == "rest" else _plain(below) for key, below in value._asdict().items()}
     return {key: below for key, below in told.items() if below is not None or key in ("suspect", "fail")}
 
 # %% ../../nbs/series/08_limits.ipynb #93691077

@@ -158,8 +158,11 @@ def _flat_reason(channel: Channel, first: int, last: int, bound: FlatBound, ordi
     known = values[np.isfinite(values)]
     what = (f"of exactly {number(known[0])}{channel.unit}" if np.ptp(known) == 0
             else f"within {number(bound.tolerance)} of each other, at {number(np.median(known))}{channel.unit}")
+    usual = f"longest ordinary run {ordinary}"
+    if bound.longest_rest is not None and bound.is_rest(known):
+        usual = f"a rest there lasts {span_in_words(bound.longest_rest)} at most"
     return (f"flat line: {counted(len(known), 'reading')} {what}, {when(channel.view, first, last, channel.zone)} "
-            f"(longest ordinary run {ordinary})")
+            f"({usual})")
 
 
 def _flat_runs(values: np.ndarray, least: int, tolerance: float) -> Iterator[tuple[int, int]]:
@@ -185,11 +188,12 @@ def check_flat(channel: Channel) -> Found | None:
     ordinary = ordinary_run(values, least, bound.tolerance) if channel.habits is None else channel.habits.run
     found = []
     for first, last in _flat_runs(values, least, bound.tolerance):
-        lasts = (kept[last] - kept[first]) * step
-        ratio = max(lasts / nanoseconds(bound.suspect), float(np.nextafter(1, 2)))
-        places = kept[first:last + 1]
-        score[places] = ratio
-        failed[places] = bound.fail is not None and lasts >= nanoseconds(bound.fail)
+        lasts, line, places = (kept[last] - kept[first]) * step, values[first:last + 1], kept[first:last + 1]
+        suspect, fail = bound.bounds_of(line)
+        if suspect is None or lasts < nanoseconds(suspect):  # a rest, as on most days
+            continue
+        score[places] = ratio = max(lasts / nanoseconds(suspect), float(np.nextafter(1, 2)))
+        failed[places] = fail is not None and lasts >= nanoseconds(fail)
         found.append(Stretch("flat line", int(kept[first]), int(kept[last]), float(values[first]), ratio,
                              _flat_reason(channel, int(kept[first]), int(kept[last]), bound, ordinary)))
     return Found("flat line", score, failed, found)

@@ -23,6 +23,7 @@ from ..ground.foreign_tables import is_foreign, plain_table
 from ..ground.hashes import sha256_of
 from ..ground.ids import exact_ids
 from ..ground.limits import file_bytes, limited
+from ..ground.offsets import offset_remarks
 from ..ground.tables import refuse_twins, under_each_other
 from ..ground.words import counted
 from ..ground.work import progress
@@ -59,7 +60,7 @@ def told_by_reader(table: pd.DataFrame) -> dict[str, Any]:
     """What the reader of a table tells of its columns: left out, converted, under another name, read as what."""
     attrs = table.attrs
     told = {"left_out": attrs.get("skipped_because"), "converted": attrs.get("converted"),
-            "matched": attrs.get("matched")}
+            "matched": attrs.get("matched"), "offsets": attrs.get("offsets")}
     found: dict[str, Any] = {what: {str(name): how for name, how in names.items()}
                              for what, names in told.items() if names}
     return found | ({"read_as": attrs["read_as"]} if attrs.get("read_as") else {})
@@ -281,7 +282,7 @@ def column_notes(summaries: Sequence[Mapping], where: str) -> list[str]:
                      f"({where} says why of each)")
     if converted := _of_all(summaries, "converted"):
         notes.append("converted: " + ", ".join(sorted(f"{name} (from {unit})" for name, unit in converted.items())))
-    return notes
+    return notes + offset_remarks(_of_all(summaries, "offsets"))
 
 
 def reading_notes(summaries: Sequence[Mapping]) -> list[str]:

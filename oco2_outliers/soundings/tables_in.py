@@ -15,6 +15,7 @@ from ..ground.addresses import open_address
 from ..ground.errors import InputError, printable
 from ..ground.headings import ALIASES, is_time_name, matched_names
 from ..ground.ids import exact_ids
+from ..ground.offsets import turned_offsets
 from ..ground.tables import GRANULES, read_table, under_each_other
 from .lite_reading import input_label, read_lite
 from .lite_values import FLOAT_FILLS, RENAMED
@@ -81,7 +82,9 @@ def _tidy_table(table: pd.DataFrame, label: str) -> pd.DataFrame:
     skipped = [name for name in table if name == "geometry"]
     table, fills = _without_fills(table.drop(columns=skipped))
     if "time" in table and not pd.api.types.is_numeric_dtype(table["time"].dtype):
-        table["time"] = parse_times(table["time"])
+        given, table["time"] = table["time"], parse_times(table["time"])
+        if pd.api.types.is_datetime64_any_dtype(table["time"].dtype) and (offsets := turned_offsets(given)):
+            told["offsets"] = dict.fromkeys(offsets, "time")
     if "sounding_id" in table and not pd.api.types.is_integer_dtype(table["sounding_id"].dtype):
         table["sounding_id"] = exact_ids(table["sounding_id"], label)
     why = "position is latitude, longitude"
@@ -105,7 +108,7 @@ def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
     fills = pd.DataFrame([table.attrs["fills"] for table in tables]).sum().astype(int)
     joined.attrs = {"skipped": list(dict.fromkeys(name for table in tables for name in table.attrs["skipped"])),
                     "n_soundings": sum(table.attrs["n_soundings"] for table in tables), "fills": fills.to_dict()}
-    for what in ("matched", "numbers_in_text", "skipped_because", "converted"):
+    for what in ("matched", "numbers_in_text", "skipped_because", "converted", "offsets"):
         if told := {name: how for table in tables for name, how in table.attrs.get(what, {}).items()}:
             joined.attrs[what] = told
     return joined
@@ -141,9 +144,9 @@ def read_soundings(path_or_file: Any, name: str | None = None, store: Any = None
     -------
     pandas.DataFrame
         In tables -999999 and -9999 are missing values too, known columns in other letters or words get their names
-        (``attrs["matched"]``), and a `time` column of ISO 8601 texts becomes UTC datetime64[ms]. A table needs no
-        `sounding_id`; where it has one, that is int64. The `geometry` of a GeoParquet file is left out
-        (`attrs["skipped"]`): position is `latitude`, `longitude`.
+        (``attrs["matched"]``), and a `time` column of ISO 8601 texts becomes UTC datetime64[ms] (``attrs["offsets"]``
+        names offsets that it had). A table needs no `sounding_id`; where it has one, that is int64. The `geometry` of a
+        GeoParquet file is left out (`attrs["skipped"]`): position is `latitude`, `longitude`.
 
     Raises
     ------

@@ -36,6 +36,8 @@ class Rules(NamedTuple):
     rate: float  # an hour
     back: int  # readings that a rate looks back
     hours: float  # of a step
+    rest: float = np.nan  # where the channel stands still on most days
+    rest_least: int = 0  # readings of a rest that is too long
 
 
 def _rules_of(known: FrozenChannel) -> Rules:
@@ -46,8 +48,9 @@ def _rules_of(known: FrozenChannel) -> Rules:
     middle, half = ((low + high) / 2, max((high - low) / 2, 1e-300)) if is_closed else (0.0, np.nan)
     tolerance = 0.0 if limits.flat_line is None else limits.flat_line.tolerance
     jump, rate = (np.inf if each is None else each.suspect for each in (limits.jump, limits.rate))
+    rest = np.nan if limits.flat_line is None or limits.flat_line.rest is None else limits.flat_line.rest
     return Rules(float(low), float(high), float(middle), float(half), known.flat_least, float(tolerance),
-                 float(jump), float(rate), known.spans.rate, step / 3600e9)
+                 float(jump), float(rate), known.spans.rate, step / 3600e9, float(rest), known.rest_least)
 
 # %% ../../nbs/streams/34_first_verdicts.ipynb #fa6b5e43
 RANGED, FLAT, JUMPED, RATED = 1, 2, 4, 8  # what a check found, as bits
@@ -89,7 +92,8 @@ def look_back(values: np.ndarray, first: int, rules: Rules, found: np.ndarray, s
         rate = _change(calm, place, rules.back) / (rules.back * rules.hours)
         steps[place - first], rates[place - first] = step, rate
         flags = RANGED * (np.isnan(calm[place]) and not np.isnan(value)) + JUMPED * jumped[place]
-        flags += FLAT * _is_flat(values, place, rules.least, rules.tolerance)
+        least = rules.rest_least if abs(value - rules.rest) <= rules.tolerance else rules.least
+        flags += FLAT * _is_flat(values, place, least, rules.tolerance)
         flags += RATED * (rate > rules.rate and not jumped[max(place - rules.back + 1, 0) : place + 1].any())
         found[place - first] = flags
 
@@ -118,7 +122,9 @@ def _flat_reason(looked: _Looked, value: float) -> str:
     """The sentence on a flat line so far."""
     near, unit = looked.rules.tolerance, looked.known.limits.unit_after
     what = f"are exactly {number(value)}{unit}" if near == 0 else f"lie within {number(near)} of each other"
-    return f"flat line: the last {looked.rules.least} readings {what}"
+    rules = looked.rules
+    least = rules.rest_least if abs(value - rules.rest) <= near else rules.least
+    return f"flat line: the last {least} readings {what}"
 
 
 def _said_of(looked: _Looked, new: int) -> tuple[str, str]:
@@ -171,7 +177,7 @@ def _looks_back(known: FrozenChannel, rules: Rules) -> int:
     """How many earlier slots a first verdict looks at."""
     back = rules.back if known.limits.rate is not None else 1
     # The rate is silent while a jump is recent, and that jump needs the reading before it.
-    return max(known.window, rules.least, 2 * back + 2)
+    return max(known.window, rules.least, rules.rest_least, 2 * back + 2)
 
 
 def _rows(state: ChannelState, looked: _Looked, times: np.ndarray, slot: int) -> list[FirstVerdict]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -153,20 +151,6 @@ def test_gross_values_of_real_passes_are_isolated(shared_data):
 def test_gross_values_of_all_real_passes_are_isolated(shared_data):
     gross, isolated, both, rows = counted_in(real_passes(shared_data))
     assert both / gross >= 0.8 and isolated / rows <= 0.03
-
-
-def cpu_seconds(rows, company):
-    started = time.process_time()
-    sweep(rows, eps=[2.0, 4.0], min_samples=company, silhouette=False)
-    return time.process_time() - started
-
-
-@pytest.mark.slow
-def test_the_company_of_a_large_table_costs_at_most_three_times_five_rows():
-    rows = np.random.default_rng(0).standard_t(5, size=(300_000, 13))
-    for company in ("auto", 5):
-        cpu_seconds(rows[:12_000], company)  # loads the engine
-    assert min(cpu_seconds(rows, "auto") for _ in range(2)) < 3 * cpu_seconds(rows, 5)
 
 
 def test_the_numbers_that_stand_for_missing_are_known_to_a_millionth():

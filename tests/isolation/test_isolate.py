@@ -309,6 +309,17 @@ def test_the_isolated_rows_it_writes_can_be_read_again(tmp_path):
     assert set(isolate(tmp_path / "isolated.csv").matrix.features) == {"xco2", "psurf"}
 
 
+def test_no_text_of_the_list_for_people_is_run_by_a_spreadsheet(tmp_path):
+    table = few().assign(**{"=site": "plain", "-n": -5})
+    table.loc[:, "=site"] = [f"{'=+-@'[k % 4]}cmd()" for k in range(len(table))]
+    result = isolate(table, tmp_path, eps=0.3, features=["xco2", "psurf"])
+    listed = pd.read_csv(tmp_path / "isolated.csv")
+    assert len(listed) and listed["'=site"].tolist() == ["'" + text for text in result.isolated["=site"]]
+    assert (listed["'-n"] == -5).all() and listed["xco2"].tolist() == result.isolated["xco2"].tolist()
+    kept = pd.read_parquet(tmp_path / "scores.parquet")
+    assert kept["=site"].tolist() == table["=site"].tolist() and "-n" in kept
+
+
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])
 def test_ids_in_the_index_are_kept(tmp_path, dtype):
     table = few().astype({"sounding_id": dtype}).set_index("sounding_id")

@@ -76,6 +76,26 @@ def test_a_model_keeps_its_tree_and_a_saved_one_leaves_it_out(monkeypatch):
     assert np.array_equal(model.set_params(n_jobs=1).score_samples(new), model.set_params(n_jobs=2).score_samples(new))
 
 
+def test_reasons_keep_the_tree_of_core_rows_until_the_model_is_fitted_anew(monkeypatch):
+    grown = []
+    real = new_rows.row_tree
+    monkeypatch.setattr(new_rows, "row_tree", lambda rows, *rest: grown.append(len(rows)) or real(rows, *rest))
+    rng = np.random.default_rng(0)
+    X, new = rng.normal(size=(5_000, 4)), rng.normal(size=(7, 4)) * 5
+    model = IsolatedSoundings(0.5, 5).fit(X)
+    empty = len(pickle.dumps(model))
+    first = model.explain(new)
+    assert max(grown) == len(model.core_sample_indices_)
+    grown.clear()
+    assert model.explain(new).equals(first) and max(grown) == len(new), "the core rows are sorted once"
+    assert len(pickle.dumps(model)) <= empty and pickle.loads(pickle.dumps(model)).explain(new).equals(first)
+    far = np.full((1, 4), 1e150)  # compared in another unit, and after it usual rows again
+    assert model.explain(far).equals(IsolatedSoundings(0.5, 5).fit(X).explain(far))
+    assert model.explain(new).equals(first)
+    model.fit(X[:2_500] + 100)
+    assert model.explain(new).equals(IsolatedSoundings(0.5, 5).fit(X[:2_500] + 100).explain(new))
+
+
 def test_numbers_without_plain_squares_beside_a_kept_tree():
     """Rows of 1e-200 or 1e150 are compared in another unit, before and after usual ones were asked."""
     X = np.random.default_rng(0).normal(size=(4_500, 3))

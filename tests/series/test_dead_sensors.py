@@ -3,14 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oco2_outliers.ground.errors import InputError
 from oco2_outliers.ground.languages import language
 from oco2_outliers.series.checks import check_stretches
 from oco2_outliers.series.freezing import freeze
 from oco2_outliers.series.judging import judge
 from oco2_outliers.series.learning import learn_limits
+from oco2_outliers.series.limits import as_config
 
 DAY = 288
 
@@ -96,6 +99,39 @@ def test_what_stands_still_by_habit_is_not_flat_and_a_note_says_so(made):
     assert not any("flat line" in note and "too little" in note for note in learn_limits(series).notes)
     told = [note for note in notes_of(values) if note.startswith("no flat line is looked for: on one day in ten")]
     assert len(told) == 1
+
+
+def nights(days=30, seed=0):
+    """A plant that stands at exactly 0 from 18 to 6 hours, and runs by a noisy curve."""
+    hour = np.arange(days * DAY) % DAY / 12
+    curve = 1 + 5 * np.sin(np.pi * (hour - 6) / 12) + np.random.default_rng(seed).normal(0, 0.1, len(hour))
+    return np.where((hour >= 6) & (hour < 18), curve, 0.0)
+
+
+def test_a_rest_of_every_night_is_usual_and_what_sticks_beside_it_is_found():
+    assert flat_lines(series_of(nights())) == []
+    values = nights()
+    values[10 * DAY + 100:10 * DAY + 130] = values[10 * DAY + 100]  # two hours and a half by day
+    values[20 * DAY:21 * DAY + 100] = 0.0  # a whole day at 0, and the nights around it
+    series = series_of(values)
+    found = check_stretches(series)
+    found = found[found["kind"] == "flat line"]
+    assert found["start"].tolist() == [series.index[10 * DAY + 100], series.index[19 * DAY + 216]]
+    assert found["end"].tolist() == [series.index[10 * DAY + 129], series.index[21 * DAY + 99]]
+    assert found["reason"].iloc[1].endswith("(a rest there lasts 14 h 55 min at most)")
+
+
+def test_a_rest_needs_most_days_and_may_be_written_by_hand():
+    some = nights()
+    some[8 * DAY:] = np.random.default_rng(1).normal(5, 1, 22 * DAY)  # a quarter of the nights is no habit
+    assert len(flat_lines(series_of(some))) == 9
+    limits = learn_limits(series_of(nights()))
+    again = as_config(yaml.safe_load(limits.text())).of("site", "value").flat_line
+    assert again == limits.of("site", "value").flat_line and again.rest == 0.0
+    for wrong, words in (({"rest": 0}, "need each other"), ({"rest": 0, "longest_rest": "5 min"}, "not be shorter"),
+                         ({"longest_rest": "5 h"}, "need each other")):
+        with pytest.raises(InputError, match=words):
+            as_config({"sites": {"*": {"*": {"flat_line": {"suspect": "1 h"} | wrong}}}})
 
 
 def test_a_state_that_comes_once_is_not_set_aside_for_the_range():

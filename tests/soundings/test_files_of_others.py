@@ -16,6 +16,7 @@ from lite_files import IDS, lite_file
 from oco2_outliers.dbscan import IsolatedSoundings, isolation_radius
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.isolation.columns import column_fates
+from oco2_outliers.main_job import isolate
 from oco2_outliers.peaks import estimate_emission, find_peaks
 from oco2_outliers.soundings import (
     describe_soundings,
@@ -223,10 +224,11 @@ def test_what_is_left_out_of_a_file_is_listed_with_the_reason(tmp_path):
 def test_a_full_disk_is_one_line_and_no_crash(limited, tmp_path):
     pytest.importorskip("resource", reason="limits of Unix; test_converting has a disk that says it is full")
     write_lite(simulate_granule(0, 200).soundings, tmp_path / "source.nc4")
+    # -B: bytecode of a module that is new would be cut off at the limit, and read so by all that come later
     code = ("import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
             f"sys.argv = ['oco2-outliers', 'soundings', 'convert', 'source.nc4', {limited!r}]; "
             "from oco2_outliers.cli import main; sys.exit(main())")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done
     assert f"File too large: '{limited}'" in done.stderr and [p.name for p in tmp_path.iterdir()] == ["source.nc4"]
 
@@ -255,6 +257,20 @@ def test_a_pressure_in_pascal_is_told_by_a_search():
 def test_times_of_one_reading_are_read(text):
     times = parse_times(pd.Series([text, None, ""], index=[7, 7, 8]))
     assert times.iloc[0] == MOMENT and times.iloc[1:].isna().all() and times.index.tolist() == [7, 7, 8]
+
+
+def test_times_with_an_offset_are_told_in_utc_and_a_note_says_so(tmp_path):
+    plain = tmp_path / "plain.csv"
+    plain.write_text("time,xco2\n" + "".join(f"2020-01-01T00:00:{k:02}Z,{400 + k % 7}\n" for k in range(60)))
+    assert not any("from UTC" in note for note in isolate(plain).notes)
+    turned = tmp_path / "turned.csv"
+    turned.write_text(plain.read_text().replace("Z,", "+02:00,"))
+    result = isolate(turned)
+    assert result.table["time"].iloc[0] == pd.Timestamp("2019-12-31 22:00")
+    assert "times with an offset from UTC (+02:00): all told in UTC" in result.notes
+    stamps = tmp_path / "stamps.parquet"
+    pd.read_csv(turned).assign(time=lambda table: pd.to_datetime(table["time"])).to_parquet(stamps)
+    assert read_soundings([plain, turned, stamps]).attrs["offsets"] == {"+02:00": "time"}
 
 
 @pytest.mark.parametrize("values", [["08/07/2016"], ["31/08/2016", "08/31/2016"], ["31/08/16"], [1472644950], ["noon"]])

@@ -201,3 +201,22 @@ def test_a_level_that_moves_in_a_hole_is_settled_as_the_table_has_it(frozen, hou
     assert "level shift" in " ".join(whole.windows["reason"])
     for cuts in ([], list(range(0, 300, 7)), [150, 161, 170, 183]):
         look_at(frozen, readings, cuts, False)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_rest_of_every_night_is_settled_as_the_table_has_it(seed):
+    """Nights of any length at 0, some too long, cut anywhere: lines are told from rests as on the table."""
+    flat = {"suspect": "3 h", "fail": "6 h", "rest": 0.0, "longest_rest": "14 h"}
+    limits = {"sites": {"*": {"*": LIMITS["sites"]["*"]["*"] | {"flat_line": flat, "jump": None}}}}
+    history = simulate_series("seasonal", days=60, step="1 h", random_state=4)
+    resting = freeze(history, window=12, alpha=5.0, config=limits, n_surrogates=2)
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0, 1, 400)
+    for at in range(10, 380, 24):
+        values[at:at + rng.integers(6, 20)] = 0.0
+    values[391:397] = 1.5  # stuck beside the rests
+    readings = [Reading("site_1", "value", slot * STEP + 10**18, float(value)) for slot, value in enumerate(values)]
+    told = " ".join(judge(table_of(readings), model=resting).windows["reason"])
+    assert "a rest there lasts 14 h at most" in told and "longest ordinary run" in told
+    for cuts in ([], list(range(0, 400, 7)), sorted(rng.integers(0, 400, 12).tolist())):
+        look_at(resting, readings, cuts, bool(seed % 2))
