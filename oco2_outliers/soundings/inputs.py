@@ -284,9 +284,9 @@ def column_notes(summaries: Sequence[Mapping], where: str) -> list[str]:
     return notes
 
 
-def reading_notes(summaries: Sequence[Mapping]) -> list[str]:
+def reading_notes(summaries: Sequence[Mapping], where: str = "summary.json") -> list[str]:
     """What was read of the inputs, matched, left out or converted, and not asked for, a line each."""
-    notes = _read_notes(summaries) + column_notes(summaries, "summary.json")
+    notes = _read_notes(summaries) + column_notes(summaries, where)
     if others := sum(each.get("not_asked_for", 0) for each in summaries):
         every = others + sum(each["rows"] for each in summaries)
         notes.append(f"left out {others:,} of {counted(every, 'sounding')}, not among those asked for")

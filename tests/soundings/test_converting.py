@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
+import h5py
 import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
@@ -247,3 +248,14 @@ def test_all_real_soundings_survive_conversion(tmp_path, request, ending, real_p
     assert len(back) == len(every) and back["sounding_id"].dtype == np.int64
     for name in every:
         assert (back[name].to_numpy(every[name].dtype) == every[name].to_numpy()).all(), name
+
+
+def test_a_conversion_points_to_no_summary_that_it_does_not_write(tmp_path, capsys):
+    from oco2_outliers.cli import main
+
+    with h5py.File(tmp_path / "a.nc4", "w") as file:
+        file["sounding_id"], file["levels"] = IDS, np.arange(20)
+    assert main(["soundings", "convert", str(tmp_path / "a.nc4"), str(tmp_path / "a.csv")]) == 0
+    assert "not read: levels (soundings info says why of each)" in capsys.readouterr().out
+    assert main(["soundings", "info", str(tmp_path / "a.nc4")]) == 0
+    assert "levels (shape (20,), not one value per sounding)" in capsys.readouterr().out
