@@ -89,7 +89,10 @@ def _objects_meant(name: str, store: Datasets) -> list[str]:
         if any(sign in name for sign in "*?["):
             fits = re.compile(glob_translate(name.lstrip("/"))).match
             return [each for each in listed if fits(each.lstrip("/"))] or [name]
-        return [each for each in listed if each.startswith(lead) and each.lower().endswith(READABLE)] or [name]
+        found = [each for each in listed if each.startswith(lead) and each.lower().endswith(READABLE)]
+        if not found and not lead:
+            raise InputError("the store holds no file that can be read")
+        return found or [name.rstrip("/")]  # a missing folder is told without its slash, in which no object's name ends
     return [name]
 
 # %% ../../nbs/soundings/80_inputs.ipynb #485d40b4
