@@ -11,7 +11,7 @@ import pytest
 
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.peaks import find_peaks
-from oco2_outliers.soundings import convert_soundings, simulate_granule, track_distance, write_lite
+from oco2_outliers.soundings import convert_soundings, simulate_area, simulate_granule, track_distance, write_lite
 
 GRANULE = simulate_granule(0, 60).soundings
 
@@ -137,3 +137,13 @@ def test_notes_of_orbits_name_the_input_where_there_are_several(tmp_path):
     assert any("short.parquet: orbit 0: fewer than 100" in note for note in both)
     alone = find_peaks(tmp_path / "short.parquet", n_surrogates=39).notes
     assert any(note.startswith("orbit 0: fewer than 100") for note in alone)
+
+
+def test_peaks_in_area_maps_bear_a_doubt():
+    area = simulate_area(4).soundings
+    found = find_peaks(area, n_surrogates=39)
+    assert any("soundings of targets or snapshot area maps searched as a track" in note for note in found.notes)
+    assert len(found.peaks) and found.peaks["suspect"].str.contains("in a target or snapshot area map").all()
+    along = find_peaks(simulate_granule(0, n_seconds=120, delta=5)[0], n_surrogates=39)
+    assert not any("area maps" in note for note in along.notes)
+    assert len(along.peaks) and not along.peaks["suspect"].str.contains("area map").any()
