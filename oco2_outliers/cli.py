@@ -229,7 +229,7 @@ def _convert_soundings_command(
     written = convert_soundings(meant_inputs(sources, place), target, store=place, columns=names_from(columns),
                                 encoding=encoding, separator=separator, decimal=decimal,
                                 **_rows_asked(box, dates, quality, mode))
-    for note in reading_notes([InputTable(target, written).summary()])[1:]:
+    for note in reading_notes([InputTable(target, written).summary()], "soundings info")[1:]:  # no summary is written
         print(note)
     if mixed := written.attrs.get("stored_as_text"):
         print(f"mixed kinds, stored as text: {', '.join(mixed)}")

@@ -5,6 +5,7 @@
 # %% ../../nbs/ground/12_saved_results.ipynb #f4d0cfd3
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -17,9 +18,18 @@ __all__ = []
 SAVED_TABLES = ("scores.parquet", "scores.csv", "peaks.csv", "combined.parquet")
 
 
+def _of_last_run(folder: Path) -> list[str]:
+    """The tables that the summary of the last run in a folder lists; none where it does not tell."""
+    try:
+        listed = json.loads((folder / "summary.json").read_text("utf-8"))["sha256"]
+        return [name for name in SAVED_TABLES if name in listed]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def saved_table(folder: Path) -> Path:
-    """The result table in a folder."""
-    for name in SAVED_TABLES:
+    """The result table in a folder; that of the last run where two commands wrote into one folder."""
+    for name in (*_of_last_run(folder), *SAVED_TABLES):
         if (folder / name).is_file():
             return folder / name
     if (folder / "run.json").is_file():

@@ -40,6 +40,7 @@ __all__ = ['read_table']
 
 # %% ../../nbs/ground/06_tables.ipynb #f15c1cf3
 _PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_UNPACKED_BY = {".gz": "gunzip", ".bz2": "bunzip2", ".xz": "unxz"}
 _TABLES = (".csv", ".json", ".parquet")
 GRANULES = (".nc4", ".nc", ".h5", ".hdf5", ".hdf")  # read by the readers of soundings, not here
 
@@ -52,6 +53,10 @@ def table_kind(name: str) -> tuple[str, str]:
     if packed:
         # A bare `peaks.xz` was always a packed CSV in this project.
         ext = os.path.splitext(base)[1] or ".csv"
+    if ext in GRANULES and packed:  # read_lite, too, would refuse it
+        raise InputError(f"{name}: a packed granule; unpack it first ({_UNPACKED_BY[packed]})")
+    if ext == ".zip":
+        raise InputError(f"{name}: an archive; unpack it first (unzip)")
     if ext in GRANULES:
         raise InputError(f"{name} is a granule, not a table; read it with read_lite (oco2_outliers.soundings)")
     if ext not in _TABLES or (packed and ext == ".parquet"):

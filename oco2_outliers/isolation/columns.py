@@ -124,7 +124,8 @@ def _fate_of_numbers(name: Hashable, column: pd.Series, names: frozenset) -> Fat
     return Fate("feature")
 
 
-_ENDINGS = {"earlier work": re.compile(r".+_orig|y_class_.+|cluster_\d+|label_.+|.+_cluster|.+_label"),
+_ENDINGS = {"earlier work": re.compile(r".+_orig|y_class_.+|outlier_score(_.+)?|kmeans|cluster_\d+|label_.+|.+_cluster|"
+                                         r".+_label"),
             "identifier": re.compile(r".+_(id|ids|uuid|guid)"), "code": re.compile(r".+_codes?")}
 
 

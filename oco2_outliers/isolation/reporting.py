@@ -31,7 +31,7 @@ def _notes_of_ids(table: pd.DataFrame) -> list[str]:
     """What is odd about the sounding ids: some stand there twice, all look cut."""
     if "sounding_id" not in table or table["sounding_id"].isna().any():
         return []
-    ids = table["sounding_id"]
+    ids = pd.Series(table["sounding_id"].to_numpy(np.int64))  # those of Arrow have no remainders
     notes = []
     n = int(ids.duplicated().sum())
     if len(ids) > 1 and (ids % 10 == 0).all() and ids.between(10**15, 10**16).all():

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .gaussians import LEAST_SUPPORT, peak_model
-from .tracks import Track
+from .tracks import Track, in_areas
 from ..soundings.sounding_ids import sounding_footprint
 from ..soundings.sphere import sphere_distance
 
@@ -155,7 +155,14 @@ def _shore(track: Track, peak: Mapping[str, Any]) -> str:
     return f"a shore {nearest:.0f} km away" if nearest <= 2 * peak["sigma"] else ""
 
 # %% ../../nbs/plumes/45_screening.ipynb #c899344e
+def _in_area(track: Track, peak: Mapping[str, Any]) -> str:
+    """Whether half of the soundings around lie in an area of swaths side by side, in words; empty elsewhere."""
+    near = track.rows[np.abs(track.x - peak["centre"]) <= 2 * peak["sigma"]]
+    inside = in_areas(near).mean() if len(near) else 0.0
+    return "in a target or snapshot area map, where chance makes more peaks than p says" if inside >= 0.5 else ""
+
+
 def suspicions(track: Track, peak: Mapping[str, Any]) -> str:
     """What speaks against a plume, in words; empty when nothing does."""
     return "; ".join(filter(None, [*_unlike_a_plume(peak), *_like_the_ground(track, peak), _coast(track, peak),
-                                   _shore(track, peak), _stripe(track, peak)]))
+                                   _shore(track, peak), _stripe(track, peak), _in_area(track, peak)]))

@@ -179,6 +179,12 @@ def _strongest_first(table: pd.DataFrame, preset: str | None) -> np.ndarray:
     return np.lexsort([-table["score"].to_numpy(np.float64), table["p_value"].to_numpy(np.float64)])
 
 # %% ../../nbs/plumes/80_searching.ipynb #03a400c0
+def _orbit_named(row: pd.Series, about: pd.DataFrame) -> str:
+    """An orbit by its number, and by its input where there are several: orbits of many files bear the number 0."""
+    named = f"orbit {row['orbit']}"
+    return f"{row['source']}: {named}" if about["source"].nunique() > 1 else named
+
+
 def _notes_of_orbits(about: pd.DataFrame) -> list[str]:
     """How many single soundings were left out, and which orbits were not searched."""
     notes = []
@@ -187,9 +193,9 @@ def _notes_of_orbits(about: pd.DataFrame) -> list[str]:
     idle = about[about["p_value"].isna() & (about["n_peaks"] == 0) & (about["note"] != "")]
     for note, rows in idle.groupby("note"):
         notes.append(f"{len(rows)} orbits not searched or without a peak: {note}" if len(rows) > 1 else
-                     f"orbit {rows['orbit'].iloc[0]}: {note}")
+                     f"{_orbit_named(rows.iloc[0], about)}: {note}")
     for _, row in about[about["note"].str.contains("fits better") & ~about.index.isin(idle.index)].iterrows():
-        notes.append(f"orbit {row['orbit']}: {row['note']}")
+        notes.append(f"{_orbit_named(row, about)}: {row['note']}")
     return notes
 
 # %% ../../nbs/plumes/80_searching.ipynb #6cfd7884

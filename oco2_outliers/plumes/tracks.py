@@ -16,6 +16,7 @@ from ..ground.words import counted
 from .emissions import heading_of, met_of, unearthly, with_wind
 from .gaussians import WINDOW
 from .local_noise import far_off, local_error
+from ..soundings.areas import AREA_MODES
 from ..soundings.inputs import InputTable
 from ..soundings.selections import flag_numbers
 from ..soundings.sounding_ids import unread_time
@@ -66,6 +67,21 @@ def _passed(table: pd.DataFrame,
     return keep, why, notes
 
 # %% ../../nbs/plumes/20_tracks.ipynb #7124583d
+def in_areas(table: pd.DataFrame) -> np.ndarray:
+    """Which soundings are of a target or a snapshot area map, by their mode."""
+    if "operation_mode" not in table:
+        return np.zeros(len(table), bool)
+    return pd.to_numeric(table["operation_mode"], errors="coerce").isin(AREA_MODES).to_numpy(bool)
+
+
+def _of_areas(table: pd.DataFrame) -> list[str]:
+    """How many soundings lie in swaths side by side: their noise along one line is not that of a track."""
+    if not (n := int(in_areas(table).sum())):
+        return []
+    return [f"{counted(n, 'sounding')} of targets or snapshot area maps searched as a track: chance makes more peaks "
+            "there than p says; mode nadir and glint leave them out"]
+
+
 def _lacking(table: pd.DataFrame) -> list[str]:
     """What the table does not say, and what stays empty for it."""
     said = []
@@ -142,7 +158,7 @@ def orbits_and_rest(one: InputTable, parameters: Mapping[str, Any], seen: Seen |
     repeats, equal = (Seen() if seen is None else seen).again(table[keep], parameters["column"])
     why[np.flatnonzero(keep)[equal]] = "a copy of another"
     keep[np.flatnonzero(keep)[equal]] = False
-    notes += [*left_out, *_of_copies(repeats, equal, "sounding_id" in table), *_lacking(table)]
+    notes += [*left_out, *_of_copies(repeats, equal, "sounding_id" in table), *_of_areas(table[keep]), *_lacking(table)]
     notes += [] if keep.any() else ["no sounding left to search"]
     groups = [(_plain(orbit), table[keep & (orbits == orbit)]) for orbit in pd.unique(orbits[keep])]
     return groups, [f"{one.name}: {note}" for note in notes], table[~keep].assign(why=why[~keep])

@@ -377,6 +377,14 @@ def _note_of_rowless(lines: Iterable[Mapping], run: Run) -> list[str]:
     more = f" and {len(bare) - 5:,} more" if len(bare) > 5 else ""
     return [f"{counted(len(bare), 'file')} without a row{asked}: {', '.join(bare[:5])}{more}"]
 
+
+def _note_of_left_rows(lines: Iterable[Mapping]) -> list[str]:
+    """How many rows are in no part for a missing feature, and how many are there without a verdict."""
+    counts = [line.get("counts", {}) for line in lines if "error" not in line]
+    dropped, unjudged = (sum(each.get(name, 0) for each in counts) for name in ("dropped", "not_judged"))
+    notes = [f"dropped {counted(dropped, 'row')} with a fill or missing feature"] if dropped else []
+    return notes + ([f"{counted(unjudged, 'row')} not judged, for the reason in the part"] if unjudged else [])
+
 # %% ../../nbs/runs/14_running.ipynb #f05b1b63
 def _manifest_table(lines: Sequence[Mapping]) -> pd.DataFrame:
     """One row per unit that has a part."""
@@ -394,7 +402,7 @@ def _result(run: Run, site: Site, items: Sequence[Item], n_done: int, started: f
     failures = pd.DataFrame([(e["name"], e["error"]) for e in lines if "error" in e], columns=["name", "error"])
     fates = fates_of_run(lines)
     notes = notes + notes_of_columns(lines, fates, TOLD if scaling else ())
-    notes += _note_of_skipped(lines) + _note_of_rowless(lines, run)
+    notes += _note_of_skipped(lines) + _note_of_rowless(lines, run) + _note_of_left_rows(lines)
     if run.task.over_run:
         notes += notes_of_eps(lines, run.compared.scope in POOLED) + notes_of_context(run.parameters)
         notes.append(f"{compared_in_words(*run.compared, run.parameters['scale'])}; "

@@ -90,7 +90,10 @@ def _objects_meant(name: str, store: Datasets) -> list[str]:
         if any(sign in name for sign in "*?["):
             fits = re.compile(glob_translate(name.lstrip("/"))).match
             return [each for each in listed if fits(each.lstrip("/"))] or [name]
-        return [each for each in listed if each.startswith(lead) and each.lower().endswith(READABLE)] or [name]
+        found = [each for each in listed if each.startswith(lead) and each.lower().endswith(READABLE)]
+        if not found and not lead:
+            raise InputError("the store holds no file that can be read")
+        return found or [name.rstrip("/")]  # a missing folder is told without its slash, in which no object's name ends
     return [name]
 
 # %% ../../nbs/soundings/80_inputs.ipynb #485d40b4
@@ -285,9 +288,9 @@ def column_notes(summaries: Sequence[Mapping], where: str) -> list[str]:
     return notes + offset_remarks(_of_all(summaries, "offsets"))
 
 
-def reading_notes(summaries: Sequence[Mapping]) -> list[str]:
+def reading_notes(summaries: Sequence[Mapping], where: str = "summary.json") -> list[str]:
     """What was read of the inputs, matched, left out or converted, and not asked for, a line each."""
-    notes = _read_notes(summaries) + column_notes(summaries, "summary.json")
+    notes = _read_notes(summaries) + column_notes(summaries, where)
     if others := sum(each.get("not_asked_for", 0) for each in summaries):
         every = others + sum(each["rows"] for each in summaries)
         notes.append(f"left out {others:,} of {counted(every, 'sounding')}, not among those asked for")

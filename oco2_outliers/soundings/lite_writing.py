@@ -88,7 +88,7 @@ def _check_writable(soundings: pd.DataFrame) -> None:
     ids = soundings["sounding_id"]
     if not pd.api.types.is_integer_dtype(ids.dtype):
         raise InputError(f"sounding_id must be integers, not {ids.dtype}: a float may have lost digits")
-    if (ids < 0).any() or (ids >= 2**63).any():
+    if (ids < 0).any() or (ids > 2**63 - 1).any():
         raise InputError("a sounding_id is below 0 or larger than 2**63 - 1: mend that row")
 
 # %% ../../nbs/soundings/52_lite_writing.ipynb #67c52c45

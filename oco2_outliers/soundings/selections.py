@@ -5,6 +5,7 @@
 # %% ../../nbs/soundings/44_selections.ipynb #2918a138
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -85,13 +86,24 @@ def _mode_numbers(mode: int | str | Sequence[int | str]) -> list:
     return asked
 
 # %% ../../nbs/soundings/44_selections.ipynb #0b9f64b7
+# pandas takes 08/09/2014 for August, 2014-09 for its first day, 12:00 for today and a number for nanoseconds.
+_YEAR_FIRST = re.compile(r"\s*\d{4}(([-/.])\d{1,2}\2\d{1,2}|\d{4})")
+
+
+def _moment(date: Any) -> pd.Timestamp:
+    """A date without a zone, in UTC; a text must begin with year, month and day, and a number is none."""
+    if isinstance(date, str) and not _YEAR_FIRST.match(date) or isinstance(date, (int, float, np.number)):
+        raise ValueError
+    stamp = pd.Timestamp(date)
+    return stamp.tz_convert("UTC").tz_localize(None) if stamp.tz else stamp
+
+
 def first_and_last(dates: Sequence[Any]) -> tuple[np.datetime64, np.datetime64]:
     """The first and the last moment that are asked for."""
     try:
         if isinstance(dates, (str, bytes)):
             raise TypeError
-        first, last = (pd.Timestamp(d).tz_convert("UTC").tz_localize(None) if pd.Timestamp(d).tz else pd.Timestamp(d)
-                       for d in dates)
+        first, last = map(_moment, dates)
         whole_day = last == last.normalize()
     except (TypeError, ValueError, AttributeError, OverflowError):  # AttributeError: a missing date
         raise InputError(f"dates must be (first, last), such as ('2018-08-01', '2018-08-31'), not {dates!r}") from None

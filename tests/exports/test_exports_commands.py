@@ -10,7 +10,10 @@ from oco2_outliers.cli import main
 from oco2_outliers.exports.exporting import KINDS
 from oco2_outliers.exports.features import Features, features_of
 from oco2_outliers.exports.geojson import geojson_text
+from oco2_outliers.main_job import isolate
 from oco2_outliers.page.sources import PageNote, source_of
+from oco2_outliers.peaks import find_peaks
+from oco2_outliers.soundings import simulate_granule
 
 
 @pytest.fixture
@@ -76,3 +79,12 @@ def test_blocks_of_rows_are_one_text(monkeypatch):
     whole = "".join(geojson_text(features_of(rows)))
     monkeypatch.setattr("oco2_outliers.exports.geojson._ROWS_AT_ONCE", 7)
     assert "".join(geojson_text(features_of(rows))) == whole and isinstance(features_of(rows), Features)
+
+
+def test_the_last_of_two_commands_in_one_folder_is_shown(tmp_path):
+    soundings = simulate_granule(0, n_seconds=60, delta=5)[0]
+    found = find_peaks(soundings, tmp_path, n_surrogates=39, figures=False)
+    isolate(soundings, tmp_path, figures=False)
+    assert len(source_of(tmp_path).table) == len(soundings)
+    find_peaks(soundings, tmp_path, n_surrogates=39, figures=False)
+    assert len(source_of(tmp_path).table) == len(found.peaks) < len(soundings)

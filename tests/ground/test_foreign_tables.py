@@ -15,6 +15,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oco2_outliers.explorer import explore
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.ground.foreign_tables import is_foreign, plain_table
 from oco2_outliers.ground.work import progress_bar  # noqa: F401 - tqdm warns when it is first imported in a test
@@ -24,7 +25,7 @@ from oco2_outliers.links.comparing import compare
 from oco2_outliers.main_job import isolate
 from oco2_outliers.peaks import find_peaks
 from oco2_outliers.series import as_series, judge
-from oco2_outliers.soundings import simulate_granule
+from oco2_outliers.soundings import read_lite, simulate_granule, write_lite
 
 IDS = [2**53 + 1, 2**63 - 1, 2018082505140535]
 
@@ -228,3 +229,15 @@ def test_nothing_warns(soundings):
         warnings.simplefilter("error")
         plain_table(by_arrow(soundings))
         plain_table(by_xarray(soundings))
+
+
+def test_a_table_whose_numbers_pandas_keeps_in_arrow_gives_the_same(tmp_path):
+    granule = simulate_granule(0, n_seconds=20)[0]
+    arrow = granule.convert_dtypes(dtype_backend="pyarrow")
+    result, other = isolate(granule), isolate(arrow)
+    assert (other.table["score"].to_numpy(float) == result.table["score"].to_numpy(float)).all()
+    write_lite(arrow, tmp_path / "a.nc4")
+    back = read_lite(tmp_path / "a.nc4")
+    assert all((back[name] == granule[name]).all() for name in ("sounding_id", "time", "xco2"))
+    explore(result.table.convert_dtypes(dtype_backend="pyarrow"), tmp_path / "a.html")
+    assert (tmp_path / "a.html").exists()

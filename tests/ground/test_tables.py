@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oco2_outliers.ground.errors import InputError
-from oco2_outliers.ground.tables import read_table
+from oco2_outliers.ground.tables import read_table, table_kind
 from oco2_outliers.main_job import isolate
 from oco2_outliers.soundings import read_soundings
 
@@ -414,3 +414,10 @@ def test_a_code_of_whole_numbers_is_no_feature(name):
                           "flow": rng.normal(size=300), "temp": rng.normal(size=300)})
     assert list(isolate(table).matrix.X.columns) == ["flow", "temp"]
     assert name in isolate(table, features=[name, "flow"]).matrix.X.columns
+
+
+@pytest.mark.parametrize(("name", "tool"), [("a.nc4.gz", "gunzip"), ("a.nc.bz2", "bunzip2"), ("a.h5.xz", "unxz"),
+                                            ("a.nc4.zip", "unzip"), ("a.csv.zip", "unzip")])
+def test_packed_granules_and_archives_are_to_be_unpacked(name, tool):
+    with pytest.raises(InputError, match=rf"{name}: .*unpack it first \({tool}\)"):
+        table_kind(name)

@@ -9,6 +9,7 @@ import pytest
 
 from oco2_outliers.dbscan import feature_matrix
 from oco2_outliers.ground.errors import InputError
+from oco2_outliers.isolation.published_columns import published_labels
 from oco2_outliers.main_job import isolate
 from oco2_outliers.soundings import read_soundings
 
@@ -180,3 +181,13 @@ def test_numbers_in_text_are_told_of_several_inputs(tmp_path):
     inputs = [tmp_path / "a.csv", tmp_path / "b.csv"]
     fates = [isolate(read, eps=2.0, drop_missing=True).summary["columns"]["psurf"] for read in (inputs[:1], inputs)]
     assert fates[0] == fates[1] and "numbers in text" in fates[1]["why"]
+
+
+def test_what_published_labels_writes_is_no_feature():
+    table = PLAIN.rename(columns={"xco2": "slope", "albedo": "intercept", "psurf": "amplitude"}).assign(
+        sigma=RNG.normal(5, 1, N), delta=RNG.normal(2, 1, N), R=RNG.normal(0.5, 0.1, N))
+    both = table.join(published_labels(table).drop(columns="isolated"))
+    result = isolate(both)
+    assert result.matrix.features == ["slope", "intercept", "amplitude", "sigma", "delta", "R"]
+    asked = isolate(both, features=["sigma", "outlier_score_lof_only_gaussian_param"])
+    assert asked.matrix.features == ["sigma", "outlier_score_lof_only_gaussian_param"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.peaks import find_peaks
-from oco2_outliers.soundings import convert_soundings, simulate_granule, write_lite
+from oco2_outliers.soundings import convert_soundings, simulate_area, simulate_granule, track_distance, write_lite
 
 GRANULE = simulate_granule(0, 60).soundings
 
@@ -122,3 +123,27 @@ def test_copies_of_a_real_pass_change_nothing(shared_data, tmp_path):
     pd.testing.assert_frame_equal(one.peaks, two.peaks)
     doubled = find_peaks(pd.concat([pd.read_csv(file)] * 2))
     assert doubled.peaks["amplitude"].tolist() == pytest.approx(one.peaks["amplitude"].tolist(), rel=1e-9)
+
+
+def test_notes_of_orbits_name_the_input_where_there_are_several(tmp_path):
+    rows = simulate_granule(3, n_seconds=130, delta=0)[0].drop(columns="orbit")
+    along = track_distance(rows).to_numpy()
+    lake = rows.assign(xco2=rows["xco2"] + np.where(np.abs(along - np.median(along)) < 20, 4.0, 0.0))
+    later = rows[:50].assign(time=rows["time"] + pd.Timedelta(days=31), sounding_id=rows["sounding_id"] + 10**10)
+    for name, table in (("lake", lake), ("short", later)):
+        table.to_parquet(tmp_path / f"{name}.parquet")
+    both = find_peaks([tmp_path / "lake.parquet", tmp_path / "short.parquet"], n_surrogates=39).notes
+    assert any("lake.parquet: orbit 0: at " in note and "a box fits better" in note for note in both)
+    assert any("short.parquet: orbit 0: fewer than 100" in note for note in both)
+    alone = find_peaks(tmp_path / "short.parquet", n_surrogates=39).notes
+    assert any(note.startswith("orbit 0: fewer than 100") for note in alone)
+
+
+def test_peaks_in_area_maps_bear_a_doubt():
+    area = simulate_area(4).soundings
+    found = find_peaks(area, n_surrogates=39)
+    assert any("soundings of targets or snapshot area maps searched as a track" in note for note in found.notes)
+    assert len(found.peaks) and found.peaks["suspect"].str.contains("in a target or snapshot area map").all()
+    along = find_peaks(simulate_granule(0, n_seconds=120, delta=5)[0], n_surrogates=39)
+    assert not any("area maps" in note for note in along.notes)
+    assert len(along.peaks) and not along.peaks["suspect"].str.contains("area map").any()

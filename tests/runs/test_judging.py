@@ -228,3 +228,20 @@ def test_a_number_too_large_fails_its_file_and_not_the_scale_of_the_run(tmp_path
     result = map_files(tmp_path / "in", "isolate", out=tmp_path / "out", **settings)
     assert result.scaling == alone.scaling and result.rows == 60
     assert "'psurf' holds a number too large to compare with others (1e+200)" in result.failures["error"][0]
+
+
+@pytest.mark.parametrize("scope", ["file", "all"])
+def test_rows_that_are_dropped_are_told(tmp_path, scope):
+    granule = simulate_granule(0, 20).soundings
+    granule.assign(xco2=granule["xco2"].where(np.arange(len(granule)) >= 7)).to_parquet(tmp_path / "a.parquet")
+    granule.to_parquet(tmp_path / "b.parquet")
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    result = map_files(files, "isolate", out=tmp_path / "out", scope=scope, parameters={"drop_missing": True})
+    assert "dropped 7 rows with a fill or missing feature" in result.notes
+    assert result.rows == 2 * len(granule) - 7
+
+
+def test_rows_without_a_verdict_are_told(tmp_path):
+    simulate_granule(0, 20).soundings.iloc[:1].to_parquet(tmp_path / "one.parquet")
+    result = map_files(tmp_path / "one.parquet", "isolate", out=tmp_path / "out")
+    assert "1 row not judged, for the reason in the part" in result.notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
+import h5py
 import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from oco2_outliers.soundings import (
     to_parquet,
     write_lite,
 )
+from oco2_outliers.soundings.inputs import meant_inputs
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.bz2", ".csv.gz", ".json", ".parquet", ".nc4"])
@@ -247,3 +249,22 @@ def test_all_real_soundings_survive_conversion(tmp_path, request, ending, real_p
     assert len(back) == len(every) and back["sounding_id"].dtype == np.int64
     for name in every:
         assert (back[name].to_numpy(every[name].dtype) == every[name].to_numpy()).all(), name
+
+
+def test_a_conversion_points_to_no_summary_that_it_does_not_write(tmp_path, capsys):
+    from oco2_outliers.cli import main
+
+    with h5py.File(tmp_path / "a.nc4", "w") as file:
+        file["sounding_id"], file["levels"] = IDS, np.arange(20)
+    assert main(["soundings", "convert", str(tmp_path / "a.nc4"), str(tmp_path / "a.csv")]) == 0
+    assert "not read: levels (soundings info says why of each)" in capsys.readouterr().out
+    assert main(["soundings", "info", str(tmp_path / "a.nc4")]) == 0
+    assert "levels (shape (20,), not one value per sounding)" in capsys.readouterr().out
+
+
+def test_a_missing_folder_of_a_store_is_told_as_missing(tmp_path):
+    store = Datasets(tmp_path)
+    with pytest.raises(InputError, match="the store holds no file that can be read"):
+        convert_soundings(meant_inputs("/", store), tmp_path / "a.csv", store=store)
+    with pytest.raises(FileNotFoundError, match="no 'gone' in"):
+        convert_soundings(meant_inputs("gone/", store), tmp_path / "a.csv", store=store)

@@ -405,3 +405,12 @@ def test_whole_numbers_without_a_sign_and_with_a_gap_are_written(kind):
     write_lite(table, file)
     back = read_lite(file)["n"]
     assert pd.isna(back[0]) and back.dropna().tolist() == list(range(len(IDS) - 1))
+
+
+@pytest.mark.parametrize("dates", [("08/09/2016", "09/09/2016"), ("2016-08", "2016-08"), ("12:00", "13:00"),
+                                   (20160831, 20160831), ("31 08 2016", "31 08 2016")])
+def test_dates_that_begin_with_no_year_month_and_day_are_refused(dates):
+    with pytest.raises(InputError, match="dates must be .first, last., such as"):
+        read_lite(lite_file({"sounding_id": (IDS, {})}), dates=dates)
+    for day in ("2016-08-31", "20160831", "2016/8/31"):
+        assert len(read_lite(lite_file({"sounding_id": (IDS, {})}), dates=(day, day))) == len(IDS)
