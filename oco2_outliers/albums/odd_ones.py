@@ -26,7 +26,7 @@ from ..pictures.reasons import NOTHING_UNUSUAL, UsualRange, reasons_of
 __all__ = ['odd_pictures']
 
 # %% ../../nbs/albums/25_odd_ones.ipynb #5fc83434
-_BINS = (4, 6, 3)
+_BINS = (4, 3, 3)  # as many steps as there are words: pale, vivid, dark, bright
 _FEATURES = "colour"
 _SMALL = (160, 90)
 
