@@ -42,11 +42,10 @@ def with_places(table: pd.DataFrame, geometry: np.ndarray | None) -> pd.DataFram
     if geometry is None:
         return table
     boxes = boxes_of(geometry)
-    there = np.isfinite(boxes).all(axis=1)
     latitude, longitude = middles_of(boxes)
     found = dict(zip(("west", "south", "east", "north"), boxes.T)) | {"latitude": latitude, "longitude": longitude}
     known = {name: table[name].to_numpy(np.float64) if name in table else np.nan for name in found}
-    return table.assign(**{name: np.where(there, values, known[name]) for name, values in found.items()})
+    return table.assign(**{name: np.where(np.isfinite(values), values, known[name]) for name, values in found.items()})
 
 # %% ../../nbs/maps/10_table.ipynb #0f2d4fb3
 @dataclass(repr=False)

@@ -1,0 +1,31 @@
+"""What is said of tiles holds: outlines that lie nowhere."""
+
+import numpy as np
+import pandas as pd
+from embedding_files import CLAY, clay_table, replaced, write
+
+from oco2_outliers.maps.grid_names import check_places
+from oco2_outliers.maps.polygons import box_wkb
+from oco2_outliers.maps.reading import read_embeddings
+from oco2_outliers.maps.strays import isolate_embeddings
+from oco2_outliers.maps.table import Embeddings
+
+
+def test_outlines_in_metres_have_no_place_and_no_kilometres():
+    X = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    metres = np.array([box_wkb(5e5 + 1e3 * i, 4.5e6, 5.01e5 + 1e3 * i, 4.501e6) for i in range(60)], object)
+    e = Embeddings(X, pd.DataFrame(index=range(60)), metres)
+    assert e.table[["latitude", "longitude"]].isna().all(axis=None) and e.table["west"].notna().all()
+    assert set(check_places(e)["reason"]) == {"off the globe"}
+    found = isolate_embeddings(e, eps=0.1)
+    assert found.table["nearest_km"].isna().all() and not found.strays["reason"].str.contains("km away").any()
+
+
+def test_outlines_off_the_globe_and_empty_ones_are_counted(tmp_path):
+    table = clay_table(n=6)
+    outlines = table["geometry"].to_pylist()
+    outlines[:3] = box_wkb(5e5, 4.5e6, 5.01e5, 4.501e6), None, bytes.fromhex("010300000000000000")
+    write(tmp_path, CLAY, replaced(table, "geometry", [outlines]))
+    notes = read_embeddings(tmp_path).notes
+    assert "2 rows without an outline" in notes
+    assert any(note.startswith("1 outline off the globe, so without a place") for note in notes)
