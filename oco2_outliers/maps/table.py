@@ -119,7 +119,7 @@ def _as_vectors(X: ArrayLike) -> np.ndarray:
     X = np.asanyarray(X)
     if X.ndim != 2 or X.dtype.kind not in "fiu":
         raise InputError(f"vectors are a matrix of numbers, one row for each tile, not {X.dtype} of shape {X.shape}")
-    return X if X.dtype == np.float32 else X.astype(np.float32)
+    return np.ma.filled(X if X.dtype == np.float32 else X.astype(np.float32), np.nan)
 
 
 def _taken(e: Embeddings, rows: ArrayLike) -> Embeddings:

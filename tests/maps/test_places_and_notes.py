@@ -2,8 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from embedding_files import CLAY, clay_table, replaced, write
 
+from oco2_outliers.ground.errors import InputError
 from oco2_outliers.maps.grid_names import check_places
 from oco2_outliers.maps.polygons import box_wkb
 from oco2_outliers.maps.reading import read_embeddings
@@ -29,3 +31,14 @@ def test_outlines_off_the_globe_and_empty_ones_are_counted(tmp_path):
     notes = read_embeddings(tmp_path).notes
     assert "2 rows without an outline" in notes
     assert any(note.startswith("1 outline off the globe, so without a place") for note in notes)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+def test_a_masked_number_is_a_missing_one(dtype):
+    X = (100 * np.random.default_rng(0).normal(size=(60, 8))).astype(dtype)
+    held = np.ma.array(X, mask=False)
+    np.testing.assert_array_equal(isolate_embeddings(held).table["score"], isolate_embeddings(X).table["score"])
+    held[7, 3] = np.ma.masked
+    for given in (held, Embeddings(held, pd.DataFrame(index=range(60)))):
+        with pytest.raises(InputError, match="row 7 of the embeddings holds a number that is missing"):
+            isolate_embeddings(given)
