@@ -6,6 +6,8 @@ import pytest
 from embedding_files import CLAY, clay_table, replaced, write
 
 from oco2_outliers.ground.errors import InputError
+from oco2_outliers.ground.languages import language
+from oco2_outliers.image_clusters import odd_pictures
 from oco2_outliers.maps.grid_names import check_places
 from oco2_outliers.maps.polygons import box_wkb
 from oco2_outliers.maps.reading import read_embeddings
@@ -42,3 +44,18 @@ def test_a_masked_number_is_a_missing_one(dtype):
     for given in (held, Embeddings(held, pd.DataFrame(index=range(60)))):
         with pytest.raises(InputError, match="row 7 of the embeddings holds a number that is missing"):
             isolate_embeddings(given)
+
+
+@pytest.mark.parametrize("find", [isolate_embeddings, odd_pictures])
+def test_a_kind_that_is_called_as_a_whole_gets_a_word(find):
+    rng = np.random.default_rng(0)
+    dense, loose = rng.normal(0, 0.02, (400, 32)) + np.eye(32)[0], rng.normal(0, 0.15, (200, 32)) + np.eye(32)[1]
+    told = {}
+    for name, X in (("both", np.vstack([dense, loose])), ("dense", dense), ("loose", loose)):
+        found = find(X)
+        notes = found.notes if find is isolate_embeddings else found.attrs["notes"]
+        told[name] = [note for note in notes if "stand alone" in note]
+    assert told["dense"] == told["loose"] == []
+    assert told["both"][0].startswith("33% of the " + ("tiles" if find is isolate_embeddings else "pictures"))
+    for code in ("fr", "es"):
+        assert "33" in language(code)(told["both"][0]) and "stand alone" not in language(code)(told["both"][0])
