@@ -9,6 +9,7 @@ from PIL import Image
 
 from oco2_outliers.albums.odd_ones import _BINS
 from oco2_outliers.ground.errors import InputError
+from oco2_outliers.image_clusters import odd_pictures, picture_vectors
 from oco2_outliers.pictures.reading import MAX_PIXELS, decode_picture, read_picture
 from oco2_outliers.pictures.reasons import UsualRange, column_names, reasons_of
 
@@ -62,3 +63,15 @@ def test_numbers_of_32_bits_are_named_and_16_are_noted(tmp_path):
     Image.fromarray(np.ones((40, 50), np.float32)).save(tmp_path / "height.tif")
     with pytest.raises(InputError, match="TIFF of 1 x 32 bits, floating point; turn it into JPEG or PNG"):
         read_picture(tmp_path / "height.tif")
+
+
+def test_vectors_of_a_picture_that_was_replaced_are_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), rng.integers(0, 255, (40, 50, 3), np.uint8))
+    v = picture_vectors(tmp_path)
+    assert len(odd_pictures(v)) == 12
+    cv2.imwrite(str(tmp_path / "3.png"), np.zeros((40, 50, 3), np.uint8))
+    with pytest.raises(InputError, match="pictures changed since their vectors were made; '3.png': another file now"):
+        odd_pictures(v)
+    assert len(odd_pictures(v, looks=False)) == 12
