@@ -5,6 +5,7 @@
 # %% ../../nbs/albums/25_odd_ones.ipynb #53dc90f9
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .copies import LOOK_BYTES, copies_of, look_of
-from .reading import read_album
+from .reading import Album, read_album
 from ..ground.errors import InputError, printable
 from ..maps.strays import isolate_embeddings
 from ..pictures.features import describe_picture
@@ -26,7 +27,7 @@ from ..pictures.reasons import NOTHING_UNUSUAL, UsualRange, reasons_of
 __all__ = ['odd_pictures']
 
 # %% ../../nbs/albums/25_odd_ones.ipynb #5fc83434
-_BINS = (4, 6, 3)
+_BINS = (4, 3, 3)  # as many steps as there are words: pale, vivid, dark, bright
 _FEATURES = "colour"
 _SMALL = (160, 90)
 
@@ -70,13 +71,24 @@ class Looks(NamedTuple):
     words: list[str]
 
 
+def refuse_changed(table: pd.DataFrame, album: Album) -> None:
+    """Refuse pictures that are gone or are others than those that the vectors describe."""
+    told = album.notes
+    if len(album.table) == len(table) and "sha256" in table:
+        other = table["sha256"].notna().to_numpy() & (table["sha256"].to_numpy() != album.table["sha256"].to_numpy())
+        names = album.table["path"][other].map(os.path.basename)
+        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+        told = [f"{printable(names.iloc[0])!r}{more}: another file now"] if len(names) else []
+    if len(album.table) < len(table) or told:
+        raise InputError(f"pictures changed since their vectors were made; {'; '.join(told)}; make the vectors "
+                         "anew (picture_vectors, oco2-outliers images encode)")
+
+
 def looks_of(table: pd.DataFrame, n_jobs: int | None = -1, progress: bool = False,
              max_pixels: int = MAX_PIXELS) -> Looks:
     """Read the pictures of a table once more for what their vectors do not tell."""
     album = read_album(table, _described, _SMALL, "path", n_jobs, progress, max_pixels)
-    if len(album.table) < len(table):
-        raise InputError(f"pictures changed since their vectors were made; {'; '.join(album.notes)}; make the vectors "
-                         "anew (picture_vectors, oco2-outliers images encode)")
+    refuse_changed(table, album)
     rows = np.stack(album.described)
     numbers = np.ascontiguousarray(rows[:, LOOK_BYTES:]).view(np.float64)
     copies = copies_of(album._replace(described=list(rows[:, :LOOK_BYTES])))

@@ -139,11 +139,13 @@ def boxes_of(geometry: np.ndarray) -> np.ndarray:
 
 # %% ../../nbs/maps/00_polygons.ipynb #8ee0b83d
 def middles_of(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Latitude and longitude (degrees) of the middles of boxes, longitude from -180 to 180."""
+    """Latitude and longitude (degrees) of the middles of boxes, longitude from -180 to 180; NaN off the globe."""
     west, south, east, north = boxes.T
     width = np.where(east < west, east + 360 - west, east - west)
-    middle = west + width / 2
-    return (south + north) / 2, np.where(np.abs(middle) > 180, (middle + 180) % 360 - 180, middle)
+    longitude, latitude = west + width / 2, (south + north) / 2
+    longitude = np.where(np.abs(longitude) > 180, (longitude + 180) % 360 - 180, longitude)
+    off = (np.abs(latitude) > 90) | (np.abs(west) > 540)  # metres: turned around the globe they would seem a place
+    return np.where(off, np.nan, latitude), np.where(off, np.nan, longitude)
 
 # %% ../../nbs/maps/00_polygons.ipynb #e7bdc877
 def ring_wkb(corners: Iterable[tuple[float, float]]) -> bytes:

@@ -27,6 +27,7 @@ from ..ground.words import counted
 from ..ground.work import progress
 from .cache import FILES, VectorFile, check_fresh, manifest_of, refuse_strange, write_parts
 from .parquet import ParquetHead, Piece, open_parquet, parquet_head, parquet_pieces
+from .polygons import boxes_of, middles_of
 from oco2_outliers.maps.quantised import (
     Raster,
     alphaearth_raster,
@@ -335,6 +336,15 @@ def _told_faults(asked: Asked) -> str:
     return f"{counted(asked.faults.total(), 'row')} without a usable vector ({kinds}), first {asked.first_fault}"
 
 
+def _of_outlines(boxes: np.ndarray) -> list[str]:
+    """Notes on rows without an outline, and on outlines that lie nowhere."""
+    there = np.isfinite(boxes).all(axis=1)
+    bare, off = int((~there).sum()), int((there & np.isnan(middles_of(boxes)[0])).sum())
+    lines = [f"{counted(bare, 'row')} without an outline"] if bare else []
+    return lines + ([f"{counted(off, 'outline')} off the globe, so without a place: write the file anew in degrees, or "
+                     "with the crs of its numbers"] if off else [])
+
+
 _OF_COLUMNS = ("of lists or bytes", "called as one of ours", "not in every file")
 
 
@@ -350,9 +360,7 @@ def _told_notes(asked: Asked, table: pd.DataFrame, geometry: np.ndarray | None) 
     repeated = int(table["id"].duplicated(keep=False).sum()) if len(table) else 0
     if repeated:
         lines.append(f"{counted(repeated, 'row shares its id', 'rows share their id')} with another")
-    bare = 0 if geometry is None else sum(one is None for one in geometry)
-    if bare:
-        lines.append(f"{counted(bare, 'row')} without an outline")
+    lines += [] if geometry is None else _of_outlines(boxes_of(geometry))
     versions = sorted(table["version"].dropna().unique().tolist())
     if len(versions) > 1:
         lines.append(f"files of several versions together: {', '.join(map(str, versions))}")

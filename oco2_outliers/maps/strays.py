@@ -298,6 +298,7 @@ def _with_company(search: Any, m: int, n: int, power: int, eps: float) -> np.nda
 
 # %% ../../nbs/maps/86_strays.ipynb #aca2f928
 DEFAULT_GROUP = 10  # tiles that are company; see the measurements in the notebook
+_MANY = 0.08  # a share of strays that asks for a word, as of rows
 
 
 def _eps_for(radius: np.ndarray, eps: float | str, n: int, m: int) -> tuple[float, str, list[str]]:
@@ -316,7 +317,12 @@ def _eps_for(radius: np.ndarray, eps: float | str, n: int, m: int) -> tuple[floa
         return float(usable.max()), "the largest radius", [
             f"{counted(n, 'tile')}, too few to say what is ordinary ({LEAST_ROWS} are needed): none is called a stray; "
             "the scores rank them, and eps may be given"]
-    return choose_eps(radius), "fence of the radii", []
+    used = choose_eps(radius)
+    share = float((radius > used).mean())
+    # One eps serves all kinds: where one varies more than another, it can be called as a whole.
+    return used, "fence of the radii", [
+        f"{share:.0%} of the tiles stand alone, more than odd ones are as a rule: a whole kind may vary more than the "
+        "others; look at them, judge each kind by itself, or give eps"] if share > _MANY else []
 
 # %% ../../nbs/maps/86_strays.ipynb #0557d10f
 def isolate_embeddings(e: Any, eps: float | str = "auto", min_samples: int | str = DEFAULT_GROUP,

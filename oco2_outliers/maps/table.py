@@ -42,11 +42,10 @@ def with_places(table: pd.DataFrame, geometry: np.ndarray | None) -> pd.DataFram
     if geometry is None:
         return table
     boxes = boxes_of(geometry)
-    there = np.isfinite(boxes).all(axis=1)
     latitude, longitude = middles_of(boxes)
     found = dict(zip(("west", "south", "east", "north"), boxes.T)) | {"latitude": latitude, "longitude": longitude}
     known = {name: table[name].to_numpy(np.float64) if name in table else np.nan for name in found}
-    return table.assign(**{name: np.where(there, values, known[name]) for name, values in found.items()})
+    return table.assign(**{name: np.where(np.isfinite(values), values, known[name]) for name, values in found.items()})
 
 # %% ../../nbs/maps/10_table.ipynb #0f2d4fb3
 @dataclass(repr=False)
@@ -120,7 +119,7 @@ def _as_vectors(X: ArrayLike) -> np.ndarray:
     X = np.asanyarray(X)
     if X.ndim != 2 or X.dtype.kind not in "fiu":
         raise InputError(f"vectors are a matrix of numbers, one row for each tile, not {X.dtype} of shape {X.shape}")
-    return X if X.dtype == np.float32 else X.astype(np.float32)
+    return np.ma.filled(X if X.dtype == np.float32 else X.astype(np.float32), np.nan)
 
 
 def _taken(e: Embeddings, rows: ArrayLike) -> Embeddings:

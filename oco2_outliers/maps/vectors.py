@@ -24,7 +24,7 @@ def vectors_of(e: Any) -> np.ndarray:
     X = np.asanyarray(getattr(e, "X", e))
     if X.ndim != 2 or X.dtype.kind not in "fiu" or 0 in X.shape:
         raise InputError(f"embeddings are a matrix of numbers, one row for each tile, not {X.dtype} of shape {X.shape}")
-    X = X if X.dtype.kind == "f" else X.astype(np.float64)
+    X = np.ma.filled(X if X.dtype.kind == "f" else X.astype(np.float64), np.nan)  # a masked number is a missing one
     for begin in range(0, len(X), 10_000):  # a few at a time: the matrix may be larger than the memory
         bad = ~np.isfinite(X[begin : begin + 10_000]).all(axis=1)
         if bad.any():

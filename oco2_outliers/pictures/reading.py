@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import threading
 import warnings
@@ -119,9 +120,34 @@ def _png_head(data: bytes) -> tuple[int, int, str]:
 # %% ../../nbs/pictures/02_reading.ipynb #c54bd9ec
 _NOTES = {"1": "grey", "L": "grey", "CMYK": "CMYK", "RGBA": "alpha ignored", "LA": "grey, alpha ignored",
           "PA": "alpha ignored", "I;16": "grey, 16-bit", "I;16B": "grey, 16-bit"}
-_REDUCED, _DNG = 254, 50706  # tags of a TIFF
+_REDUCED, _BITS, _DNG = 254, 258, 50706  # tags of a TIFF
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it would say of odd bytes, the reason tells
+
+# %% ../../nbs/pictures/02_reading.ipynb #b3c0de0b
+def _why_unread(data: bytes, kind: str) -> str:
+    """Why Pillow does not know the head of a picture: damage, or bands that are no colours."""
+    form = _tiff_form(data) if kind == "TIFF" else ""
+    return (f"a picture of a kind that cannot be read: {form}; turn it into JPEG or PNG" if form else
+            f"truncated or damaged {kind}")
 
 
+def _tiff_form(data: bytes) -> str:
+    """How many bands of how many bits a TIFF has whose data are all there, or "" where they are not."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    try:
+        form, file = ImageFileDirectory_v2(data[: 16 if 43 in data[2:4] else 8]), io.BytesIO(data)
+        file.seek(form.next)
+        form.load(file)
+        parts = zip(form.get(273) or form[324], form.get(279) or form[325])
+        whole = max(begin + length for begin, length in parts) <= len(data)
+        floating = ", floating point" if 3 in form.get(339, ()) else ""
+        return f"TIFF of {form.get(277, 1)} x {max(form[258])} bits{floating}" if whole else ""
+    except Exception:  # Pillow raises many kinds on hostile bytes
+        return ""
+
+# %% ../../nbs/pictures/02_reading.ipynb #b3c0de0c
 def _opened(data: bytes, kind: str) -> Any:
     """A picture opened by Pillow, which reads the head alone."""
     from PIL import Image  # slow to import, and most folders hold JPEG and PNG alone
@@ -132,7 +158,7 @@ def _opened(data: bytes, kind: str) -> Any:
     except MemoryError:
         raise
     except Exception:  # Pillow raises many kinds on hostile bytes; all of them mean the same here
-        raise InputError(f"truncated or damaged {kind}") from None
+        raise InputError(_why_unread(data, kind)) from None
 
 # %% ../../nbs/pictures/02_reading.ipynb #b3c0de05
 def _other_head(data: bytes, kind: str) -> tuple[int, int, str]:
@@ -140,11 +166,15 @@ def _other_head(data: bytes, kind: str) -> tuple[int, int, str]:
     head = _opened(data, kind)
     if kind == "TIFF" and (head.tag_v2.get(_REDUCED, 0) & 1 or _DNG in head.tag_v2 or data[8:10] == b"CR"):
         raise InputError(why_no_picture(b"FUJIFILMCCD-RAW"))
+    bits = max(head.tag_v2.get(_BITS, (8,))) if kind == "TIFF" else 8
+    if bits > 16:  # OpenCV reads none of them
+        raise InputError(_why_unread(data, kind))
     try:
         animated = getattr(head, "is_animated", False)
     except Exception:  # a second frame that is damaged does no harm to the first
         animated = True
     note = [_NOTES[head.mode]] if head.mode in _NOTES else []
+    note += ["16-bit"] if bits == 16 and "16" not in head.mode else []
     return *head.size, ", ".join(note + (["animated, first frame used"] if animated else []))
 
 # %% ../../nbs/pictures/02_reading.ipynb #e1553862

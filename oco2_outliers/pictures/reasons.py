@@ -5,6 +5,7 @@
 # %% ../../nbs/pictures/08_reasons.ipynb #e3978fdf
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -30,6 +31,16 @@ def _bin_centres(bins: Sequence[int]) -> np.ndarray:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
 # %% ../../nbs/pictures/08_reasons.ipynb #144fea41
+_SAID_OF = (("hue", 12, 360, "°"), ("saturation", 3, 100, "%"), ("brightness", 3, 100, "%"))
+
+
+def _steps(bins: Sequence[int]) -> list[str]:
+    """For each bin its steps of those axes that have more steps than words."""
+    said = [[f" [{axis} {k * top / n:.0f}-{(k + 1) * top / n:.0f}{unit}]" if n > words else "" for k in range(n)]
+            for (axis, words, top, unit), n in zip(_SAID_OF, bins)]
+    return [h + s + v for h in said[0] for s in said[1] for v in said[2]]
+
+
 def _bin_names(bins: Sequence[int]) -> list[str]:
     """A name in words for the colours of each bin."""
     width = 360 / bins[0]
@@ -45,7 +56,9 @@ def _bin_names(bins: Sequence[int]) -> list[str]:
         tone = "dark " if v < 86 else "bright " if v > 170 else ""
         strength = "grey or pale " if s < 86 else "vivid " if s > 170 else ""
         names.append(f"{tone}{strength}{side}".strip() or "colour of any kind")
-    return names
+    # Two colours under one name would contradict each other: each says which part of the name it is.
+    often = Counter(names)
+    return [name + step if often[name] > 1 else name for name, step in zip(names, _steps(bins))]
 
 # %% ../../nbs/pictures/08_reasons.ipynb #64c2eb8c
 _PATTERNS = ("flat ground and bright dots", *(f"spots with {n} of 8 neighbours brighter" for n in range(1, 8)),
