@@ -16,6 +16,8 @@ from oco2_outliers.ground.errors import InputError
 from oco2_outliers.runs import workers
 from oco2_outliers.scale import map_files
 
+# The queue, its jobs and their workers take seconds each.
+pytestmark = pytest.mark.heavy
 OTHER = "other test: test_workers.py::test_a_cluster_that_adapts_begins_with_no_worker"
 # What makes Dask quick and quiet here; the rest is as the template has it.
 LOCAL = {"jobqueue": {"slurm": {"interface": "lo", "scheduler-options": {"dashboard_address": ":0"}}},
@@ -132,7 +134,6 @@ def test_a_cluster_that_was_asked_for_no_job_is_told(slurm_cluster, days, tmp_pa
         map_files(days, "isolate", out=tmp_path / "out", client=client)
 
 
-@pytest.mark.heavy
 def test_a_run_says_that_it_waits_for_the_queue(slurm, slurm_cluster, days, tmp_path, monkeypatch, capsys):
     from distributed import Client
 
@@ -152,7 +153,6 @@ def test_a_run_says_that_it_waits_for_the_queue(slurm, slurm_cluster, days, tmp_
     assert "waiting: the cluster was asked for 1 worker, and none has come in 0 s" in said[-1]
 
 
-@pytest.mark.heavy
 def test_a_run_is_a_job_by_itself(slurm, days, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     some = sorted(days.iterdir())[:3]

@@ -194,6 +194,7 @@ def test_processes_the_order_of_files_and_their_folder_do_not_matter(days, here,
         pd.testing.assert_frame_equal(there[name].drop(columns="source"), table.drop(columns="source"))
 
 
+@pytest.mark.heavy
 def test_another_seed_and_another_size_draw_others(days, here, tmp_path):
     scores = [pd.concat(table_of(here[0]).values())["score"]]
     for k, asked in enumerate(({"parameters": {"min_samples": 5, "random_state": 1}}, {"reference_rows": 400})):
@@ -216,6 +217,7 @@ def test_incomplete_rows_are_left_out_and_counted(tmp_path):
     assert (result.manifest["dropped"] > 0).all()
 
 
+@pytest.mark.heavy
 def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(days, here, tmp_path):
     stopped = stopped_by_a_full_disk(lambda: map_files(days, "isolate", out=tmp_path / "out", **ASKED), 7, times=6)
     assert stopped == 6 and parts(tmp_path / "out") == parts(here[0])

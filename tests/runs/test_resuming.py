@@ -105,6 +105,7 @@ def test_other_settings_into_the_same_folder_are_refused(days, tmp_path):
     assert result.n_done == 8 and len(parts(out)) == 8
 
 
+@pytest.mark.heavy
 def test_more_files_into_the_same_folder(days, tmp_path):
     files = sorted(days.iterdir())
     map_files(files[:3], "convert", out=tmp_path / "apart")

@@ -104,6 +104,7 @@ def test_the_help_does_not_wait_for_what_commands_need():
     assert done.stdout.strip().endswith("[]"), done.stdout + done.stderr
 
 
+@pytest.mark.heavy
 def test_a_process_imports_what_its_own_task_needs():
     """A worker that converts or isolates small files waits neither for scikit-learn, nor numba, nor what draws.
 

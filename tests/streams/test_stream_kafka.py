@@ -133,6 +133,7 @@ def seen_beside(url, topic, n, store):
     return ends
 
 
+@pytest.mark.heavy
 def test_who_only_looks_joins_no_group(mock_kafka):
     """Beside a worker, which keeps its partitions."""
     topic = mock_kafka.topic(new_name(), 3)
