@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -41,26 +41,38 @@ def in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
 _NOT_WORTH_LOADING = 3_000  # rows
 
 
-def _squares_by_parts(X: np.ndarray) -> np.ndarray:
-    """Squared distances of all pairs, for as many rows at a time as stay in the cache of a processor."""
-    squares, step = np.empty((len(X), len(X))), max(1, 50_000 // max(1, len(X)))
-    columns = np.ascontiguousarray(X.T, dtype=np.float64)
-    for begin in range(0, len(X), step):
-        part = squares[begin : begin + step]
-        part[:] = 0
-        for column in columns:
-            difference = np.subtract.outer(column[begin : begin + step], column)
-            part += np.multiply(difference, difference, out=difference)
+def _each_pair_once(X: np.ndarray, between: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Squared distances (n, n) of all pairs, for as many rows at a time as stay in the cache of a processor."""
+    squares, begin, n = np.empty((len(X), len(X))), 0, len(X)
+    while begin < n:
+        end = min(n, begin + max(1, 25_000 // (n - begin)))
+        part = squares[begin:end, begin:]
+        part[:] = between(X[begin:end], X[begin:])
+        squares[end:, begin:end] = part[:, end - begin :].T
+        begin = end
     return squares
+
+
+def _squares_by_parts(X: np.ndarray) -> np.ndarray:
+    """Squared distances of all pairs, by NumPy alone."""
+    def between(some, rest):
+        total = np.zeros((len(some), len(rest)))
+        difference = np.empty_like(total)  # one for all features: the first touch of new memory is what costs
+        for mine, others in zip(some.T, rest.T):
+            np.subtract(mine[:, None], others, out=difference)
+            total += np.multiply(difference, difference, out=difference)
+        return total
+
+    return _each_pair_once(np.asfortranarray(X, dtype=np.float64), between)
 
 
 def all_squares(X: np.ndarray) -> np.ndarray:
     """Squared distances (n, n) of all pairs of rows, added in feature order."""
     if len(X) <= _NOT_WORTH_LOADING and "scipy.spatial.distance" not in sys.modules:
         return _squares_by_parts(X)
-    from scipy.spatial.distance import pdist, squareform
+    from scipy.spatial.distance import cdist
 
-    squares = squareform(pdist(X, "sqeuclidean"), checks=False)  # each pair once
+    squares = _each_pair_once(X, lambda some, rest: cdist(some, rest, "sqeuclidean"))
     probe = slice(None, None, max(1, len(X) // 4))
     if (squares[probe] == squared_distance(X[probe, None], X)).all():
         return squares
