@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..ground.degrees import degrees_of
 from ..ground.errors import InputError
+from ..ground.offsets import offset_remarks, turned_offsets
 from ..ground.verdicts import odd_rows
 from ..ground.words import counted
 from ..page.sources import Source, source_of
@@ -63,13 +64,16 @@ def _refuse_without_places(table: pd.DataFrame, name: str) -> None:
 
 def places_in(table: pd.DataFrame, rows: str = "odd", name: str = "the result") -> Places:
     """Where and when the odd rows of a result table are, or all rows."""
+    offsets = []
     if "time" in table:  # of all rows: one of them may tell which of day and month comes first
+        offsets = turned_offsets(table["time"])
         table = table.assign(time=parse_times(table["time"]))
     table = table[_chosen(table, rows)]
     _refuse_without_places(table, name)
     latitude, longitude = degrees_of(table)
     known = ~np.isnan(latitude)
-    notes = [] if known.all() else [f"{name}: {counted(int((~known).sum()), 'row')} without a place left out"]
+    notes = [f"{name}: {remark}" for remark in offset_remarks(offsets)]
+    notes += [] if known.all() else [f"{name}: {counted(int((~known).sum()), 'row')} without a place left out"]
     table, stamps = table[known], row_stamps(table)[known]
     if len(stamps) and np.isnat(stamps).all():
         return Places(table, latitude[known], longitude[known], None, notes)

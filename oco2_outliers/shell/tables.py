@@ -71,7 +71,7 @@ def shown_table(table: pd.DataFrame, floats: dict[str, str]) -> None:
         return
     texts = table.head(MOST_LINES).copy()
     for name, digits in floats.items():
-        texts[name] = ["-" if pd.isna(value) else format(value, digits) for value in texts[name]]
+        texts[name] = ["-" if pd.isna(value) else format(value, f"z{digits}") for value in texts[name]]
     texts = texts.astype(object).where(texts.notna(), "-").map(printable)
     print(texts.to_string(index=False))
     if len(table) > MOST_LINES:

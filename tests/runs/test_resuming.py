@@ -220,7 +220,10 @@ def test_ctrl_c_just_after_a_line_was_written_does_not_lose_it(days, tmp_path, m
 
 
 def limited(out, days):
-    """A run that may write no file above 100 kB; the exit code of the command."""
+    """A run that may write no file above 100 kB; the exit code of the command.
+
+    It keeps no bytecode (-B): a file of it that is cut off would stop every later start.
+    """
     code = (f"import resource, sys; sys.path.insert(0, {str(HERE)!r}); from scale_tasks import big_rows\n"
             "from oco2_outliers.scale import map_files\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
@@ -228,7 +231,7 @@ def limited(out, days):
             f"    map_files({str(days)!r}, big_rows, out={str(out)!r})\n"
             "except OSError as error:\n"
             "    print(error.errno, error)\n")
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300,
+    return subprocess.run([sys.executable, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
