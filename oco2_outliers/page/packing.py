@@ -75,7 +75,8 @@ def _as_words(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
 def _as_integers(column: pd.Series) -> tuple[dict[str, Any], np.ndarray]:
     """Integers as they are, or as floats that hold them exactly, or as text."""
     if not column.isna().any():
-        return {"kind": "number"}, column.to_numpy(getattr(column.dtype, "numpy_dtype", column.dtype))
+        kind: Any = column.dtype
+        return {"kind": "number"}, column.to_numpy(getattr(kind, "numpy_dtype", kind))
     values = column.to_numpy(np.float64, na_value=np.nan)
     if np.nanmax(np.abs(values), initial=0) < 2**53:
         return {"kind": "number"}, values
