@@ -51,7 +51,7 @@ def _tables_of(path: Any) -> list[tuple[str, pd.DataFrame]]:
             found.append((each.stem, read_any_table(file, str(each))))
     return found
 
-
+# %% ../nbs/13b_flowworks.ipynb #e8c42c60
 def _labels_in(table: pd.DataFrame) -> tuple[np.ndarray | None, str]:
     """Labels of a table, and where they come from."""
     for name in _LABELS:
@@ -250,7 +250,7 @@ def evaluate_training(history: Any) -> Any:
         ax.legend()
     return axes
 
-
+# %% ../nbs/13b_flowworks.ipynb #607094e6
 def show_results(model: FlowModel, X_test: Any, raw_data: pd.DataFrame) -> np.ndarray:  # noqa: N803
     """Verdicts (n,) on the rows of `df[utils.T:]`: 1 wrong, 0 not, NaN where the window is not whole."""
     if len(X_test) != len(raw_data):

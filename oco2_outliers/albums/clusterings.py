@@ -212,7 +212,7 @@ def clustering_of(fitted: Fitted, chosen: np.ndarray, v: Any, method: str, type:
                          "silhouette": silhouette, "distance": _to_own_centre(X, labels)})
     return Clustering(told, method, type, name, version, fitted.settings, random_state, fitted, vectors, reach, notes)
 
-
+# %% ../../nbs/albums/30_clusterings.ipynb #a031ef0a
 def _by_size(fitted: Fitted) -> Fitted:
     """Groups numbered from the largest down."""
     n = int(fitted.labels.max(initial=-1)) + 1

@@ -56,7 +56,7 @@ def _read_about(archive: zipfile.ZipFile) -> dict[str, Any]:
         raise ValueError("it does not say what it is")
     return about
 
-
+# %% ../../nbs/albums/08_net_files.ipynb #fb798786
 def _read_expected(archive: zipfile.ZipFile, expected: Expected) -> dict[str, np.ndarray]:
     """All arrays of an archive, each as it is expected to be, and no others."""
     names = sorted(archive.namelist())
@@ -132,7 +132,7 @@ def read_net_file(path: Path, kind: str,
     net.weights = {name: arrays.pop(name) for name in net.shapes()}
     return net, about, arrays
 
-
+# %% ../../nbs/albums/08_net_files.ipynb #e136fe85
 def write_net_file(path: str | os.PathLike, net: AutoEncoder, about: Mapping[str, Any],
                    more: Mapping[str, np.ndarray]) -> Path:
     """Write a net, a text and further arrays into a file, whole or not at all."""

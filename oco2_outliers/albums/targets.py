@@ -160,7 +160,7 @@ def _checked_uses(uses: int | None, n_tiles: int, n_pictures: int) -> int:
                          f"must stand there up to {least} times: raise uses (--uses), or take fewer columns")
     return min(uses, n_tiles)
 
-
+# %% ../../nbs/albums/86_targets.ipynb #0d1035ad
 def assign_pictures(target: np.ndarray, template: PosterTemplate, table: pd.DataFrame, seed: int,
                     uses: int | None = None, n_jobs: int | None = -1, shown: bool = False,
                     max_pixels: int = MAX_PIXELS) -> Tiled:

@@ -245,7 +245,7 @@ def _checked_sheet(given: Mapping[str, Any]) -> tuple[tuple[int, int], int, str]
         raise InputError(f"background is a colour such as '#ffffff' in quotes, not {shown(background)}")
     return size, border, background
 
-
+# %% ../../nbs/albums/80_templates.ipynb #003e2b7e
 def _checked_template(found: Any) -> PosterTemplate:
     """A template out of names and values."""
     known = ("version", "size", "positions", "border", "background")
@@ -284,7 +284,7 @@ def _plain_loader() -> Any:
 
     return Plain
 
-
+# %% ../../nbs/albums/80_templates.ipynb #bd88442a
 def _from_yaml(path: Path) -> Any:
     """What a YAML file holds."""
     import yaml

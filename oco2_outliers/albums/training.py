@@ -187,7 +187,7 @@ class _Held:
             signal.raise_signal(number)
         self.number = number
 
-
+# %% ../../nbs/albums/62_training.ipynb #5fdb39ad
 @contextmanager
 def _held_signals() -> Iterator[_Held]:
     """Hold back Ctrl-C and the like until the block has ended well."""
@@ -297,7 +297,7 @@ def _end_epoch(run: _Run) -> None:
             write_net_file(run.files.at(state.epoch), run.net, {}, {})
             _write_state(run.files.state, run.net, state)
 
-
+# %% ../../nbs/albums/62_training.ipynb #bbd9c755
 def _learn(run: _Run, epochs: int, progress: bool) -> None:
     """All epochs that are left, or as many as come before a signal."""
     with _held_signals() as held, progress_bar("epochs", epochs, "epoch", None if progress else False,

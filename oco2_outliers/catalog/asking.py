@@ -121,7 +121,7 @@ def _embedding(connection: sa.Connection, key: RunKey) -> pd.DataFrame:
     found.columns = pd.Index(["id", "x", "y", "label"])
     return found.set_index("id").astype({"x": float, "y": float, "label": "Int64"})
 
-
+# %% ../../nbs/catalog/30_asking.ipynb #24eb4066
 def side_by_side(connection: sa.Connection, versions: Sequence[Any], given: Sequence[str | None]) -> pd.DataFrame:
     """A row for each picture of any of the runs; see `Catalog.compare`."""
     runs = runs_in(connection)

@@ -80,7 +80,7 @@ class _OnceLoader(yaml.SafeLoader):
         if len(node.value) > MOST_VALUES:
             raise yaml.MarkedYAMLError(problem=f"more than {MOST_VALUES:,} keys", problem_mark=node.start_mark)
 
-
+# %% ../../nbs/catalog/05_configuration.ipynb #6173724a
 def _parsed(path: Path) -> Mapping[str, Any]:
     """The mapping in a YAML file."""
     where = printable(path)

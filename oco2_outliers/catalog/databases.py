@@ -76,7 +76,7 @@ def _words_for(error: BaseException) -> str:
         return _WORDS[code]
     return next((words for part, words in _LITE.items() if part in text), f"{type(cause).__name__}: {text}")
 
-
+# %% ../../nbs/catalog/15_databases.ipynb #284930ed
 @contextmanager
 def told_in_words(url: sa.URL) -> Iterator[None]:
     """Whatever a database raises becomes one line with its address, and without its password."""

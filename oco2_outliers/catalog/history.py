@@ -86,7 +86,7 @@ def _doubles(lines: list[_Line]) -> Iterator[tuple[int, str]]:
             contested.add(line.id)
             yield other.number, f"line {line.number} says something else about the id {line.id}"
 
-
+# %% ../../nbs/catalog/20_history.ipynb #66a9262f
 def _all_lines(path: Path) -> tuple[list[_Line], dict[int, str]]:
     """The lines that are right in themselves, and what is wrong with the others."""
     found: list[_Line] = []

@@ -49,7 +49,7 @@ def _places(found: Footprints) -> tuple[np.ndarray, dict[int, list[Part]]]:
         outlines[row] = wkb_of(made)
     return outlines, {row: made for row, made in parts.items() if whole[row]}
 
-
+# %% ../../nbs/exports/06_areas_of_rows.ipynb #5d703b18
 def as_areas(features: Features, vertices: Any = None) -> Features:
     """The same rows with their footprints as places; what has none stays a point. `vertices` are files of corners."""
     table = features.table

@@ -197,7 +197,7 @@ def put_in_place(part: Path, target: Path) -> None:
     raise InputError(f"{printable(target)} cannot be replaced: close the program that has it open, then run the same "
                      "command again")
 
-
+# %% ../../nbs/ground/02_files.ipynb #8bb9866f
 def _publish(part: Path, target: Path, durable: bool) -> None:
     """Give a finished temporary file the name of its target."""
     _refuse_device(target)

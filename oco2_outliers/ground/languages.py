@@ -78,7 +78,7 @@ class Catalogue:
         digits = text.replace(",", "")
         return digits if len(digits.lstrip("-")) < self.least else text.replace(",", self.group)
 
-
+# %% ../../nbs/ground/10a_languages.ipynb #63835b13
 ENGLISH = Catalogue("en", "English")
 
 

@@ -111,7 +111,7 @@ def _inside(values: np.ndarray, leading: np.ndarray, bits: int) -> tuple[np.ndar
     inside = leading[at] == own
     return ordered[inside], at[inside]
 
-
+# %% ../../nbs/ground/04c_order_statistics.ipynb #d8c259e8
 def _counted(values: np.ndarray, leading: np.ndarray, bits: int, deeper: int) -> tuple[np.ndarray, np.ndarray]:
     """The bins of `deeper` bits within the bins `leading` that hold values, ascending, and how many each holds."""
     ordered, at = _inside(values, leading, bits)

@@ -207,7 +207,7 @@ def _offer_near(row, s, p, begin, chunk, near, returned, a, b, apart, lists, A, 
                 low, high = _bounds_of_rows(A, p, B, begin + t, unit2)
             offer_pair(low, high, p, begin + t, near & one != 0, returned & one != 0, lists, A, B, core2, unit2)
 
-
+# %% ../../nbs/isolation/12c_blocks.ipynb #77314c99
 @compiled()
 def _offer_all(G, places, begin, a, b, furthest, widest, both, apart, plain, lists, A, B, core2, unit2):
     """Offer what is near. Rows of G are `places` of A (terms a), columns places of B from `begin` on (terms b)."""

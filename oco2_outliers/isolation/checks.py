@@ -35,7 +35,7 @@ def _copied(X: Any) -> np.ndarray:
                 return np.asarray(copy())
     raise InputError(f"X lies on a device, and {type(X).__module__} cannot copy it: hand over an array of NumPy")
 
-
+# %% ../../nbs/isolation/01_checks.ipynb #84ce88b4
 def _in_memory(X: Any) -> np.ndarray:
     """An array that speaks DLPack as one of NumPy; where that takes a copy, a warning says so."""
     X = X.detach() if hasattr(X, "detach") else X  # PyTorch hands over nothing that learns

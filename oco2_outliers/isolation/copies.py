@@ -110,7 +110,7 @@ def _gathered(groups, squares, rows, begins, most, near, away):
         sort_pairs(away, near, held)
     return held
 
-
+# %% ../../nbs/isolation/12f_copies.ipynb #9dd94ec7
 @compiled()
 def _members(index, squares, rows, begins, own, k, out, values):
     """The k nearest rows of every row, but for its own."""

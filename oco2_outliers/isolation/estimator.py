@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ..ground.errors import InputError, one_line
 from .checks import unmasked
@@ -25,13 +26,17 @@ __all__ = ['IsolatedSoundings']
 def _weights(sample_weight: ArrayLike, rows: np.ndarray) -> np.ndarray:
     """Finite weights of at least 0, one a row, or an error."""
     try:
-        weight: np.ndarray = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+        each = np.full(len(rows), float(sample_weight)) if isinstance(sample_weight, Real) else sample_weight
+        weight: np.ndarray = check_array(each, ensure_2d=False, dtype=np.float64, ensure_non_negative=True,
+                                         input_name="sample_weight")
     except (TypeError, OverflowError) as error:
         raise InputError(f"sample_weight must hold numbers: {one_line(error)}") from None
     except ValueError as error:
-        raise InputError(str(error)) from None
-    if not np.isfinite(weight).all():
-        raise InputError("sample_weight must hold finite numbers")
+        raise InputError(one_line(error)) from None
+    if weight.shape != (len(rows),):
+        raise InputError(f"sample_weight must hold one number a row, {len(rows):,}; its shape is {weight.shape}")
+    if not weight.any():
+        raise InputError("Sample weights must contain at least one non-zero number.")  # as scikit-learn says it
     return weight
 
 # %% ../../nbs/isolation/19_estimator.ipynb #1d52c0fe

@@ -52,7 +52,7 @@ def _connected_few(near: np.ndarray) -> np.ndarray:
             return np.unique(label, return_inverse=True)[1]
         label = lower
 
-
+# %% ../../nbs/isolation/83a_grouping.ipynb #3fe2488c
 def _connected(points: np.ndarray, step: float) -> np.ndarray:
     """A number for each point: the same for points that steps of at most that size connect."""
     if len(points) <= _FEW:
@@ -180,7 +180,7 @@ class _Rows:
     score: np.ndarray
     reason: np.ndarray
 
-
+# %% ../../nbs/isolation/83a_grouping.ipynb #c5d3c055
 def _rows_of(table: pd.DataFrame) -> _Rows:
     """The rows of a table as the groups need them."""
     verdict = "isolated" if "isolated" in table else "outlier"

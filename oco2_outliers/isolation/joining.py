@@ -105,7 +105,7 @@ def _leader(sets, order, a, last):
             leader = row
     return leader
 
-
+# %% ../../nbs/isolation/12e_joining.ipynb #a0cc2201
 @compiled()
 def _outsiders(sets, order, slack, a, leader, first, last, looks):
     """How far the core rows of block a look that are not with the leader (-1: all): eps and slack; the others -1."""
@@ -173,7 +173,7 @@ def _strike(rows, a, b, bits, sets, first, last):
                     bits[s, w] ^= one
     return hits
 
-
+# %% ../../nbs/isolation/12e_joining.ipynb #18fc57b8
 @compiled()
 def _join_few(rows, a, b, bits, way, sets, first, last):
     """Join these pairs of blocks a and b where they are near."""
@@ -209,7 +209,7 @@ def _join_sighted(rows, a, b, first, last, sets, looks, bits, way):
             _join_few(rows, one, other, bits, way, sets, first, last)
     return True
 
-
+# %% ../../nbs/isolation/12e_joining.ipynb #db217821
 @compiled()
 def _until_crowded(rows, a, found, begin, sets):
     """Join block a with the blocks found, from number `begin` on, up to one that takes products; its number."""

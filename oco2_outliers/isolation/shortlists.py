@@ -45,7 +45,7 @@ def _eight_squares(X, p, Y, rows, c, k, sums):
         s4, s5, s6, s7 = s4 + d4 * d4, s5 + d5 * d5, s6 + d6 * d6, s7 + d7 * d7
     sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7] = s0, s1, s2, s3, s4, s5, s6, s7
 
-
+# %% ../../nbs/isolation/12b_shortlists.ipynb #6515b7f7
 @compiled()
 def exact_squares(A, p, B, rows, k, core2, values):
     """max(core2, squared distance) of row p of A to k rows of B."""

@@ -43,7 +43,7 @@ def box_gap2(low, high, other_low, other_high):
         total += gap * gap
     return total
 
-
+# %% ../../nbs/isolation/12ba_sightings.ipynb #5349d531
 @compiled(fastmath=LOOSE)
 def _within_box(lane, low, high, limits, gaps):
     """Bits of the 64 images of a lane that are as near to a box as their limits say."""
@@ -128,7 +128,7 @@ def _mark(lane, low, high, slack, roots, full, marks, limits, gaps):
         todo &= todo - np.uint64(1)
     return near
 
-
+# %% ../../nbs/isolation/12ba_sightings.ipynb #0f8cce57
 @compiled()
 def visits(A, a, B, b, roots, bits):
     """Mark the lanes of block b of B that rows of block a of A come to see; how many rows come."""

@@ -288,7 +288,7 @@ def _label_of_roots(root, core2, limit, order):
             n_clusters += 1
     return first, n_clusters
 
-
+# %% ../../nbs/isolation/08_uniting.ipynb #dba341ab
 @compiled()
 def number_clusters(root, index, squares, core2, m, limit, order, labels):
     """Labels in input order, of rows in another `order`; a border row to the lowest cluster of its core rows."""

@@ -99,7 +99,7 @@ class LinkedHtml:
     left_out: list[str]
     pictures: list[str]  # files that it shows
 
-
+# %% ../../nbs/links/30_linked_page.ipynb #5ef34e95
 def linked_html(results: Sequence[Any], options: Options, within_km: float = 50.0,
                 within_hours: float | None = 24.0, tell: Language = PLAIN) -> LinkedHtml:
     """Several results as one page; what lies within so many km and hours is linked."""

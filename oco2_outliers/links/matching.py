@@ -63,7 +63,7 @@ def _near(a: np.ndarray, b: np.ndarray, km: float, most: int) -> tuple[np.ndarra
     found = trees[0].sparse_distance_matrix(trees[1], chord, output_type="ndarray")
     return found["i"], found["j"]
 
-
+# %% ../../nbs/links/10_matching.ipynb #baa1be25
 def _candidates(a: Places, b: Places, km: float, hours: float | None, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of rows that may be near."""
     if not len(a) or not len(b):

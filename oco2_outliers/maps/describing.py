@@ -74,7 +74,7 @@ def _vectors(e: Embeddings) -> list[str]:
         lines.append(f"ids: {counted(repeated, 'tile shares its id', 'tiles share their id')} with another")
     return lines
 
-
+# %% ../../nbs/maps/89a_describing.ipynb #24eaa9c3
 def _misplaced(e: Embeddings) -> list[str]:
     """What `check_places` says, each reason once, with the first tile of which it is true."""
     wrong = check_places(e)

@@ -41,7 +41,7 @@ def _line_at(data: bytes, order: str, at: int, n_numbers: int) -> tuple[_Run, in
         raise ValueError("it ends too early")
     return (order, at + 4, n, n_numbers), end
 
-
+# %% ../../nbs/maps/00_polygons.ipynb #602af0fe
 def _walk(data: bytes, at: int, depth: int, runs: list[_Run]) -> int:
     """Find all runs of corners of the geometry at a byte; returns where it ends."""
     if depth > 8 or data[at] > 1:

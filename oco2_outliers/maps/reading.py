@@ -236,7 +236,7 @@ def _own_kept(own: pd.DataFrame, asked: Asked) -> pd.DataFrame:
         asked.note("called as one of ours, now with _of_file", *clash)
     return kept.drop(columns=["id"] if "id" in kept else []).rename(columns=clash)
 
-
+# %% ../../nbs/maps/40_reading.ipynb #cf50e901
 def _rows_of(own: pd.DataFrame, rows: np.ndarray, geometry: np.ndarray | None, plan: Plan,
              asked: Asked) -> pd.DataFrame:
     """The rows of the table that a file gives; `rows` are their numbers in it."""

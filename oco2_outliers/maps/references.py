@@ -61,7 +61,7 @@ def _code_of(crs: Any) -> str:
         return f"{known.get('authority')}:{known.get('code')}".upper()
     return "OGC:CRS84" if isinstance(crs, dict) and crs.get("name") in ("WGS 84", "WGS 84 (CRS84)") else ""
 
-
+# %% ../../nbs/maps/20_references.ipynb #988b1da8
 def to_degrees(crs: Any, name: str) -> Change | None:
     """A function from the coordinates of a file to longitude and latitude; None where they are that already."""
     code = _code_of(crs)

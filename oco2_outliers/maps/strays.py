@@ -144,7 +144,7 @@ def write_strays(found: EmbeddingStrays, folder: Path, **more: Any) -> None:
             "notes": found.notes, "version": VERSION, **more}
     (folder / "summary.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
-
+# %% ../../nbs/maps/86_strays.ipynb #06745ae6
 def made_room(table: pd.DataFrame, names: Iterable[str]) -> tuple[pd.DataFrame, list[str]]:
     """The table with its own columns of such names called otherwise, and a note that says so."""
     taken = set(map(str, table.columns)) | set(names)

@@ -43,7 +43,7 @@ def opened_picture(data: bytes) -> Image.Image | str:
     except Exception:  # decoders raise what they like
         return "no picture"
 
-
+# %% ../../nbs/maps/60_web_pictures.ipynb #57bd6242
 def as_jpeg(data: bytes) -> bytes:
     """Bytes of a picture as JPEG; those that are JPEG stay as they are."""
     image = opened_picture(data)
@@ -151,7 +151,7 @@ def _wait(reply: _Reply, attempt: int) -> float:
         return _LONGEST
     return min(max(moment - time.time(), 0.0), _LONGEST)
 
-
+# %% ../../nbs/maps/60_web_pictures.ipynb #8c0f85dc
 def _judged(reply: _Reply) -> Answer:
     """The answer that a reply means."""
     if reply.code in (401, 403):

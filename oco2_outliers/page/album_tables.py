@@ -211,7 +211,7 @@ def _places_in(table: pd.DataFrame, other: pd.DataFrame) -> tuple[np.ndarray, st
             best = found, key
     return best
 
-
+# %% ../../nbs/page/11_album_tables.ipynb #f089d541
 def _one_version(table: pd.DataFrame, made: Any, name: str) -> tuple[dict[str, np.ndarray], list[str]]:
     """The columns of one clustering in the order of a table, and what does not fit."""
     rows, key = _places_in(table, made.table)

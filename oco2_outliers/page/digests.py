@@ -61,7 +61,7 @@ def _frame_of(found: Any) -> pd.DataFrame:
             frame[each.name] = pd.array(found[each.name].to_pylist(), "Int64")
     return frame
 
-
+# %% ../../nbs/page/02c_digests.ipynb #6167f747
 def rows_of_file(path: Path) -> Rows:
     """The rows of a Parquet file."""
     import pyarrow as pa

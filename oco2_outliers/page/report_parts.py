@@ -86,7 +86,7 @@ def _cell(value: Any, name: str) -> str:
     text = printable(value)
     return text if len(text) <= 400 else text[:396] + " ..."
 
-
+# %% ../../nbs/page/16_report_parts.ipynb #6aafe011
 _SAID = ("reason", "suspect", "local_reason", "global_reason")
 
 

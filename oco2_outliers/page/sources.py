@@ -151,7 +151,7 @@ def _with_settings(source: Source, path: Path) -> Source:
             source.notes.append(f"{path.name} does not say which min_samples the run used")
     return source
 
-
+# %% ../../nbs/page/00_sources.ipynb #0286539b
 def _with_run(table: pd.DataFrame, path: Path) -> Source:
     """The table of a whole run; eps and min_samples where all of it was judged by the same."""
     names = [str(name) for name in table["source"].dropna().unique()] if "source" in table else ["combined.parquet"]
@@ -373,7 +373,7 @@ def _source_of(result: Any, dialect: Mapping[str, str | None], max_rows: int | N
     raise InputError(f"cannot explore a {type(result).__name__}: give a result, a result table, or the folder it was "
                      "saved in")
 
-
+# %% ../../nbs/page/00_sources.ipynb #68d56ddb
 def source_of(result: Any, max_rows: int | None = None, /, **dialect: str | None) -> Source:
     """A result in memory, a result table, or a path where one was saved; in brief beyond `max_rows` rows."""
     source = _with_tiles(_source_of(plain_table(result), dialect, max_rows))

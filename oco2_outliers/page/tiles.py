@@ -59,7 +59,7 @@ def _rings(table: pd.DataFrame, geometry: np.ndarray | None, notes: list[str]) -
         notes.append(f"outlines are not shown: {error}")
         return None
 
-
+# %% ../../nbs/page/03a_tiles.ipynb #69291f55
 def packed_outlines(table: pd.DataFrame, geometry: np.ndarray | None, pack: Pack, room: float,
                     notes: list[str]) -> dict[str, Any] | None:
     """Rings as differences in degrees to the place of their row, put into the pack, and what a page must know."""

@@ -91,7 +91,7 @@ def _known_columns(table: pd.DataFrame, columns: Columns) -> tuple[dict[Any, pd.
                 not_so[name] = kind
     return found, not_so
 
-
+# %% ../../nbs/runs/02a_columns.ipynb #6ce1cf6d
 def with_declared(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """A table with all columns that are declared, each of its kind, after those of the input.
 

@@ -112,7 +112,7 @@ def _number_sets(shelf: Shelf, number: int, own: Any, n_blocks: int, kept: str) 
     shelf.put("label", label[sets])
     return {"clusters": n}
 
-
+# %% ../../nbs/runs/12d_pooled_labels.ipynb #fc504865
 def labels_of_block(shelf: Shelf, number: int, near: Sequence[int], eps: float) -> np.ndarray:
     """Label of every row of a block, in the order of its tree."""
     index, squares = shelf.get(f"lists/{number}-index"), shelf.get(f"lists/{number}-squares")

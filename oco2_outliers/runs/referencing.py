@@ -223,7 +223,7 @@ def _fitted(site: Site, shelf: Shelf, items: Sequence[Item], task: _TaskByRefere
     shelf.free(f"drawn/{i}-{name}" for i in range(len(items)) for name in ("X", "number", "row"))
     return fitted
 
-
+# %% ../../nbs/runs/13a_referencing.ipynb #49d74e43
 def run_referenced(site: Site, items: Sequence[Item], parameters: Mapping, scaling: Mapping, over: str,
                    reference_rows: int, notes: list[str]) -> int:
     """Scope reference: draw rows of all files, write a part for each file; how many were done."""

@@ -46,7 +46,7 @@ def _advance_lags(scales, places, high, low, keys, entering, leaving, came, left
     else:
         advance_squares(high, low, keys, entering, leaving, came, left, scales[6, place], scales[6][a:b])
 
-
+# %% ../../nbs/series/25_arrivals.ipynb #7f25591b
 @compiled()
 def arrive(newest_first, scales, place, n, oldest, newest, high, low, keys, window, normalise):
     """Keys of the window at `place` against the n before it; with `oldest` given, the last of these is new.
@@ -271,7 +271,7 @@ def _read_stream(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ValueError("its sums are not finite")
     return about, arrays
 
-
+# %% ../../nbs/series/25_arrivals.ipynb #4c742f2f
 def _revived(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> WindowStream:
     """A stream with this state."""
     stream = WindowStream(about["window"], about["k"], about["normalise"], about["floor"], about["keep"])

@@ -309,7 +309,7 @@ def _checked_told(text: bytes) -> tuple[dict[str, Any], dict[str, Any], int]:
     fitted = {"classes_": classes, "channels_": tuple(channels), "n_features_in_": readings}
     return _checked_settings(told.get("settings")), fitted, n_columns
 
-
+# %% ../../nbs/series/62_boosting.ipynb #e7c2017a
 def _read_classifier(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parameters and fitted attributes of a file, trusting nothing in it."""
     try:

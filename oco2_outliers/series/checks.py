@@ -93,7 +93,7 @@ def _tell_missing(task: Task, said: Verdicts) -> None:
     said.claim(timeless, "missing", "missing: a reading without a time", NEVER, NEVER)
     said.raise_flag(timeless, MISSING)
 
-
+# %% ../../nbs/series/10_checks.ipynb #ae8d713a
 def _tell_gaps(task: Task) -> None:
     """Times without a row."""
     view, longest = task.view, task.limits.gap

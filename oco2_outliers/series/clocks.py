@@ -115,7 +115,7 @@ def _with_offsets(texts: pd.Series, offsets: list[str], name: str) -> tuple[pd.S
     minutes = (int(digits[:2]) * 60 + int(digits[2:4])) * (-1 if offset.startswith("-") else 1)
     return times if not minutes else times.dt.tz_convert(timezone(timedelta(minutes=minutes))), []
 
-
+# %% ../../nbs/series/00_clocks.ipynb #864bf30b
 def _times_of_texts(texts: pd.Series, name: str, time_format: str | None) -> tuple[pd.Series, list[str]]:
     """Times of a column of texts without empty ones."""
     if time_format is not None:

@@ -84,7 +84,7 @@ class Asked:
         return reading_scores(values, self.detector, None if model is not None else window, self.k, self.causal, True,
                               self.seed, model)
 
-
+# %% ../../nbs/series/77_deciding.ipynb #49430aec
 @dataclass
 class Decided:
     """What was decided about one channel on its regular step."""

@@ -368,7 +368,7 @@ def _checked_told(told: Any) -> dict[str, Any]:
         raise InputError("its usual noise, or a note, is none")
     return told
 
-
+# %% ../../nbs/series/77a_freezing.ipynb #24948fb4
 def _checked_calibration(told: dict[str, Any] | None, scores: np.ndarray) -> tuple[Calibration | None, np.ndarray]:
     """A calibration, and the scores that are left."""
     if told is None:
@@ -395,7 +395,7 @@ def _meta_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     real_number("alpha", meta.get("alpha"))
     return meta
 
-
+# %% ../../nbs/series/77a_freezing.ipynb #72df70c1
 def _channels_of(meta: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[tuple[str, str], FrozenChannel]:
     """The channels of a file, nothing trusted."""
     limits = SeriesConfig.from_text(meta["limits"], "its limits").limits

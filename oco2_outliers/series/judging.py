@@ -320,7 +320,7 @@ def _channel_summary(one: _Channel, rows: list[_Row], n_readings: int) -> dict[s
             "months_seen": None if known is None else len(known.largest) * known.months,
             "kinds": dict(kinds.most_common()), "unscored": one.unscored, "notes": decided.notes}
 
-
+# %% ../../nbs/series/78_judging.ipynb #b1760850
 def _summary(series: SensorSeries, asked: Asked, channels: list[dict[str, Any]]) -> dict[str, Any]:
     """What is told of a result."""
     detector = asked.detector if isinstance(asked.detector, str) else type(asked.detector).__name__
@@ -366,7 +366,7 @@ def _frozen_reasons(values: np.ndarray, forest: GrownForest, table: np.ndarray,
         found.append((first, last, place, *summary_reason(usual, place)))
     return found
 
-
+# %% ../../nbs/series/78_judging.ipynb #3ea55e5a
 def frozen_decision(known: FrozenChannel, view: Grid) -> Decided:
     """Scores and stretches of one channel by a frozen forest."""
     values, forest = plain_values(view.values), known.forest

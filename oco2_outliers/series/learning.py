@@ -58,7 +58,7 @@ def _usual_range(values: np.ndarray) -> RangeBound | None:
         return None
     return RangeBound((float(least), float(most)), (float(2 * least - middle), float(2 * most - middle)))
 
-
+# %% ../../nbs/series/09_learning.ipynb #ef404a87
 _FAR = 10  # times as long as any other line of its value is a line that is no habit
 
 

@@ -49,7 +49,7 @@ def checked_labels(labels: ArrayLike) -> np.ndarray:
         raise InputError("labels are 0 (ordinary) or 1 (wrong), or False and True, and none is missing")
     return numbers == 1
 
-
+# %% ../../nbs/series/40_metrics.ipynb #0ffd0454
 def checked_scores(labels: np.ndarray, score: ArrayLike) -> np.ndarray:
     """Scores (n,) as float64, missing ones below all others."""
     try:

@@ -347,7 +347,7 @@ def _fit(net: NetClassifier, X: Any, y: Any, valid: Any) -> None:
     net.center_, net.scale_ = _spread_of(rows)
     _learn(net, torch, _first_weights(shapes, net.units, seed), (rows, y == classes[1]), judged)
 
-
+# %% ../../nbs/series/64_nets.ipynb #263ae90b
 def _decided(net: NetClassifier, X: Any) -> np.ndarray:
     """Score (n,) of windows."""
     if not hasattr(net, "weights_"):
@@ -447,7 +447,7 @@ def write_net(net: NetClassifier, path: str | os.PathLike) -> None:
         np.savez(file, allow_pickle=False, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), weights=flat,
                  center=net.center_, scale=net.scale_)
 
-
+# %% ../../nbs/series/64_nets.ipynb #331458ca
 def _refuse_keras_file(path: str | os.PathLike) -> None:
     """Tell who has a file of Keras what to do."""
     name = os.fspath(path)
@@ -486,7 +486,7 @@ def _net_of(arrays: dict[str, np.ndarray]) -> NetClassifier:
     net.center_, net.scale_ = arrays["center"], arrays["scale"]
     return net
 
-
+# %% ../../nbs/series/64_nets.ipynb #133294c3
 def _classes_of(given: Any) -> np.ndarray:
     """The two labels of a file."""
     sound = isinstance(given, list) and len(given) == 2 and all(isinstance(each, int | float) for each in given)

@@ -161,7 +161,7 @@ def _value_columns(table: pd.DataFrame, known: dict[str, Any], given: Any, taken
                          "numbers, without units")
     return found
 
-
+# %% ../../nbs/series/00_readings.ipynb #078676a2
 def _columns(table: pd.DataFrame, time: Any, value: Any, site: Any, channel: Any) -> _Found:
     """Which column is what."""
     # A name that is given settles the matter, also where two columns bear usual names.
@@ -206,7 +206,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
         raise InputError(f"column {name!r} holds {column.dtype}, no numbers: name another (value=, --value)")
     return column.to_numpy(np.float64, na_value=np.nan)
 
-
+# %% ../../nbs/series/00_readings.ipynb #4b3b397a
 def _without_marks(values: np.ndarray, fills: Sequence[float]) -> tuple[np.ndarray, Counter]:
     """The values with marks for none as NaN, and how often each mark occurred."""
     values = values.copy()
@@ -318,7 +318,7 @@ def regular_slots(times: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray,
     off = times - begin - phase - slots * step
     return slots - first, off, begin + phase + first * step
 
-
+# %% ../../nbs/series/00_readings.ipynb #7e94482d
 def _look(times: np.ndarray, step: int, where: str, census: _Census) -> None:
     """Count what is wrong with the times (int64, ns, in the order of the input) of one channel."""
     late = np.flatnonzero(times < np.maximum.accumulate(times))
@@ -358,7 +358,7 @@ def _as_table(data: Any) -> pd.DataFrame:
         raise InputError("the table has no rows")
     return data
 
-
+# %% ../../nbs/series/00_readings.ipynb #8bb368be
 def _with_time_column(data: pd.DataFrame, time: Any) -> tuple[pd.DataFrame, Any]:
     """The table with the times of its index as a column, where those are meant."""
     index = data.index

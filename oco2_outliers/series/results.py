@@ -50,7 +50,7 @@ def _channel_lines(told: Mapping[str, Any]) -> list[str]:
         lines.append(f"  threshold {told['threshold']:.4g}, from {told['calibrated_by']}")
     return [*lines, *(f"  note: {printable(note)}" for note in told["notes"])]
 
-
+# %% ../../nbs/series/76_results.ipynb #40f5d841
 def summary_text(summary: Mapping[str, Any]) -> str:
     """A summary in lines."""
     settings = summary["settings"]

@@ -262,7 +262,7 @@ def _placed(found: Found, span: int, place: Callable[[int, int], tuple[int, int]
         heard.append((kept[-1][0].first, kept[-1][0].last))
     return kept, heard
 
-
+# %% ../../nbs/series/09a_stretches.ipynb #a069df8b
 def _narrowed(found: Found, since: int, span: int, place: Callable[[int, int], tuple[int, int]]) -> Found:
     """The same with each stretch that begins from `since` on at its place; the scores of all others are at most 1."""
     found.stretches = [each for each in found.stretches if each.first >= since]

@@ -215,7 +215,7 @@ def _template_command(
     write_whole(target, text.encode())
     print(f"wrote {printable(str(out))}")
 
-
+# %% ../../nbs/shell/30_catalog_commands.ipynb #b6b06bb2
 @sync_commands.command("sync")
 def _sync_command(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A folder, swift://CONTAINER/PREFIX, or HOST:PATH "

@@ -88,7 +88,7 @@ def _saved_folder(inputs: list[str], asked: _Asked) -> str | None:
                          f"{', '.join(asked.given)}")
     return saved[0]
 
-
+# %% ../../nbs/shell/10_embedding_commands.ipynb #98c45705
 def _read(inputs: list[str], asked: _Asked, cache: Path | None = None) -> Embeddings:
     """The embeddings that are meant."""
     from oco2_outliers.embeddings import load_embeddings, read_embeddings
@@ -241,7 +241,7 @@ def _from_outside(like: str) -> Any:
                          f"{values.shape}")
     return np.array(values)
 
-
+# %% ../../nbs/shell/10_embedding_commands.ipynb #29bbe37c
 @embeddings_app.command("similar")
 def _similar_command(
     source: _Input, tiles: _Ids = None, like: _Like = None,
@@ -281,7 +281,7 @@ def _copies_in_words(found: pd.DataFrame, n: int) -> str:
     return (f"{counted(found['group'].nunique(), 'group')}: {counted(len(others), 'tile')} of {n:,} could go; "
             f"{same:,} at the place of the tile that is kept, {apart:,} elsewhere, {unknown:,} not known")
 
-
+# %% ../../nbs/shell/10_embedding_commands.ipynb #137f8534
 @embeddings_app.command("duplicates")
 def _duplicates_command(
     inputs: _Inputs,

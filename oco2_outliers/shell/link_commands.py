@@ -40,7 +40,7 @@ def hours_or_any(text: str) -> float | None:
     except ValueError:
         raise InputError(f"--within-hours is a number of hours, or any, not {shown(text)}") from None
 
-
+# %% ../../nbs/shell/33_link_commands.ipynb #a1875235
 @link_commands.command("match")
 def _match_command(
     a: _First, b: _Second,

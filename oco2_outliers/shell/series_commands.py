@@ -93,7 +93,7 @@ def _among(wanted: Sequence[str] | None, known: Sequence[str], what: str) -> set
         raise InputError(f"there is no {what} {shown(absent[0])}: there is {printable(', '.join(known[:5]))}{more}")
     return set(wanted)
 
-
+# %% ../../nbs/shell/28_series_commands.ipynb #e7e3927c
 def _only(series: SensorSeries, sites: Sequence[str] | None,
           channels: Sequence[str] | None) -> tuple[SensorSeries, np.ndarray]:
     """The readings of some sites and channels, and which rows of the table they were."""
@@ -275,7 +275,7 @@ def _target_of(asked: _Asked, out: str) -> Path | None:
     asked.refuse(target)
     return target
 
-
+# %% ../../nbs/shell/28_series_commands.ipynb #5c2e7616
 def _page_of(asked: _Asked, page: str | None) -> Path | None:
     """Where a page is to be written."""
     from oco2_outliers.ground.names import writable_target
@@ -354,7 +354,7 @@ def _learn_command(
     say_notes(limits.notes)
     print(f"wrote the limits of {counted(len(limits.limits), 'channel')} to {printable(target)}")
 
-
+# %% ../../nbs/shell/28_series_commands.ipynb #e23fa3c5
 def new_file(out: str, endings: tuple[str, ...], overwrite: bool) -> Path:
     """A file to write, which must not be there yet unless that is allowed."""
     from oco2_outliers.ground.names import writable_target

@@ -265,7 +265,7 @@ def _judge_of(about: Mapping[str, str], model: str | None, store: str) -> Frozen
                          "(--model)")
     return frozen
 
-
+# %% ../../nbs/shell/29_stream_commands.ipynb #2b4264b4
 def _settings_of(about: Mapping[str, str], store: str) -> StreamConfig:
     """The settings by which a store was written."""
     from oco2_outliers.streams.configuration import StreamConfig

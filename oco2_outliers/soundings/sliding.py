@@ -68,7 +68,7 @@ def _two_distances(counts: np.ndarray, ordered: np.ndarray, middle: float, k: in
         beyond = min(beyond, ordered[_kth(counts, left + k - low + 1)] - middle)
     return found, beyond
 
-
+# %% ../../nbs/soundings/60a_sliding.ipynb #c8a81cf8
 @compiled()
 def _middle_of(counts: np.ndarray, ordered: np.ndarray, n: int) -> tuple[float, float]:
     """Median of the n values inside, and the median of their distances from it."""

@@ -267,7 +267,7 @@ def _lock(file: IO[bytes], part: Path) -> bool | None:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(part))
     return False
 
-
+# %% ../../nbs/store/04_segments.ipynb #4819d868
 @contextlib.contextmanager
 def own_part(part: Path) -> Iterator[Path]:
     """`part`, if nobody else is at work on it; else a new hidden file that is gone at the end."""

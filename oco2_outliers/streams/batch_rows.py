@@ -25,7 +25,7 @@ class FirstVerdict(NamedTuple):
     reason: str
     delay: int  # ns from the reading's time to the reading after which it could be judged
 
-
+# %% ../../nbs/streams/06_batch_rows.ipynb #5e6e3b70
 class SettledVerdict(NamedTuple):
     """What is said of a reading for good; completes the row that `FirstVerdict` made."""
 

@@ -118,7 +118,7 @@ def _profile(cluster: Any, settings: _Settings, dc: str | None) -> Any:
                                     request_timeout=settings.timeout,
                                     row_factory=client_library("cassandra.query").tuple_factory)
 
-
+# %% ../../nbs/streams/13a_cassandra_sessions.ipynb #94fc73b5
 def _cluster_of(endpoint: Endpoint, settings: _Settings) -> Any:
     """A cluster as the driver knows it, not connected yet."""
     base = client_library("cassandra")

@@ -233,7 +233,7 @@ def row_of(state: ChannelState) -> ChannelRow:
     return ChannelRow(state.site, state.channel, state.partition, state.base, state.newest, state.released,
                       state.settled, json.dumps(pending), json.dumps(more))
 
-
+# %% ../../nbs/streams/32_channel_states.ipynb #b97391d4
 def restore(state: ChannelState, row: ChannelRow, times: np.ndarray, values: np.ndarray) -> None:
     """Bring a channel to the state of a row; `times` and `values` are readings that had their turn."""
     more = json.loads(row.more)

@@ -198,7 +198,7 @@ def _last_whole(number: int, place: Place) -> Place:
             place, chunk = found, _CHUNK
     return place
 
-
+# %% ../../nbs/streams/21_file_log.ipynb #84709033
 def _cut_off(number: int, place: Place, path: Path) -> int:
     """Move what follows a place out of a log; how many bytes."""
     size = os.fstat(number).st_size

@@ -39,7 +39,7 @@ class Rules(NamedTuple):
     rest: float = np.nan  # where the channel stands still on most days
     rest_least: int = 0  # readings of a rest that is too long
 
-
+# %% ../../nbs/streams/34_first_verdicts.ipynb #4e381039
 def _rules_of(known: FrozenChannel) -> Rules:
     """The bounds of a channel."""
     limits, step = known.limits, nanoseconds(known.step)

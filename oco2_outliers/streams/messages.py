@@ -198,7 +198,7 @@ def _reading_of(given: Any) -> Reading | str:
     except InputError as error:
         return str(error)
 
-
+# %% ../../nbs/streams/00_messages.ipynb #c8c55100
 def _json_readings(text: str) -> Iterator[Reading | str]:
     """The readings of JSON, or reasons."""
     try:
@@ -348,7 +348,7 @@ def _line_readings(line: _Line) -> Iterator[Reading | str]:
     for name, text in fields.items():
         yield _reading_of_field(measurement, tags, name, text, time)
 
-
+# %% ../../nbs/streams/00_messages.ipynb #4a9c0729
 def _protocol_readings(text: str) -> Iterator[Reading | str]:
     """The readings of line protocol, or reasons."""
     line = _Line(text, 0)

@@ -120,7 +120,7 @@ def _signed(mqtt: Any, endpoint: Endpoint, name: str) -> Any:
             raise InputError(f"{endpoint}: a certificate cannot be read ({one_line(error)})") from None
     return client
 
-
+# %% ../../nbs/streams/26_mqtt_topics.ipynb #a793ea5f
 def _wishes(keep: float | None) -> Any:
     """What a client tells a server of its session; None for a session that ends with the connection."""
     properties = client_library("paho.mqtt.properties").Properties(

@@ -134,7 +134,7 @@ class _Settings(NamedTuple):
     wait: float
     watch: Callable[[str], Any]
 
-
+# %% ../../nbs/streams/62_pipeline.ipynb #1c373e62
 class _Worker:
     """What a pipeline holds while it runs: its partitions with their epochs, its engine and its ears."""
 

@@ -151,7 +151,7 @@ class _Place(NamedTuple):
             return None
         return cls(found.st_dev, found.st_ino)
 
-
+# %% ../../nbs/streams/40_result_store.ipynb #0558be70
 class _Transactions(StoredText):
     """A connection that writes in transactions."""
 

@@ -184,7 +184,7 @@ def gap_rows(state: ChannelState, first: int, end: int) -> Iterator[StretchRow]:
         if (slot - before) * state.step > most:
             yield _gap_row(state, before + 1, slot - 1)
 
-
+# %% ../../nbs/streams/36_settling.ipynb #18a710ea
 def _gap_row(state: ChannelState, first: int, last: int) -> StretchRow:
     """One gap in the words of the checks."""
     ends: Any = state.moments_of(np.array([first, last]))

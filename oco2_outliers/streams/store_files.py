@@ -268,7 +268,7 @@ def open_to_write(path: Path, about: Mapping[str, str], reset: bool) -> tuple[sq
             raise
     return base, moved
 
-
+# %% ../../nbs/streams/39a_store_files.ipynb #2effaca0
 def open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that reads a store that is there."""
     _refuse_traps(path)

@@ -18,6 +18,12 @@ def test_rule(rule):
     assert sorted(listed - found) == [], "no exceptions any more: take them off tests/project/style_exceptions.json"
 
 
+def test_most_cells_define_one_thing_and_half_of_them_are_short():
+    told = dict(zip([name.strip() for name, _ in style.ROWS], style.measured(style_cells.ROOT / "nbs")))
+    assert int(told["cells with one definition"].split()[0]) >= 75
+    assert float(told["code lines in a cell: median"]) <= 12 and told["private names imported"] == "0"
+
+
 def test_the_list_of_exceptions_names_rules():
     assert set(style_rules.exceptions()) <= {*style_rules.RULES, style_rules.FOREIGN}
     assert style_rules.needless_reasons() == set(), "take them off tests/project/style_exceptions.json"
