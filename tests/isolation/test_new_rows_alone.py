@@ -56,10 +56,15 @@ def test_the_obvious_way(most, table):
     assert np.array_equal(some[known & ~close], told[known & ~close])
 
 
-def test_a_model_keeps_its_tree_and_a_saved_one_leaves_it_out(monkeypatch):
-    grown = []
-    real = new_rows.row_tree
-    monkeypatch.setattr(new_rows, "row_tree", lambda rows, *rest: grown.append(len(rows)) or real(rows, *rest))
+@pytest.fixture
+def grown(monkeypatch):
+    """How many rows each tree has that is grown from now on."""
+    sizes, real = [], new_rows.row_tree
+    monkeypatch.setattr(new_rows, "row_tree", lambda rows, *rest: sizes.append(len(rows)) or real(rows, *rest))
+    return sizes
+
+
+def test_a_model_keeps_its_tree_and_a_saved_one_leaves_it_out(grown):
     rng = np.random.default_rng(0)
     X, new = rng.normal(size=(5_000, 4)), rng.normal(size=(7, 4)) * 2
     model = IsolatedSoundings(0.5, 5).fit(X)
@@ -76,10 +81,7 @@ def test_a_model_keeps_its_tree_and_a_saved_one_leaves_it_out(monkeypatch):
     assert np.array_equal(model.set_params(n_jobs=1).score_samples(new), model.set_params(n_jobs=2).score_samples(new))
 
 
-def test_reasons_keep_the_tree_of_core_rows_until_the_model_is_fitted_anew(monkeypatch):
-    grown = []
-    real = new_rows.row_tree
-    monkeypatch.setattr(new_rows, "row_tree", lambda rows, *rest: grown.append(len(rows)) or real(rows, *rest))
+def test_reasons_keep_the_tree_of_core_rows_until_the_model_is_fitted_anew(grown):
     rng = np.random.default_rng(0)
     X, new = rng.normal(size=(5_000, 4)), rng.normal(size=(7, 4)) * 5
     model = IsolatedSoundings(0.5, 5).fit(X)
