@@ -13,7 +13,6 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 from ..ground.compiling import compiled
 from .compiling import in_threads, useful_threads
 from oco2_outliers.isolation.lanes import (
-    box_gap,
     box_gaps,
     candidates,
     exact_square,
@@ -22,6 +21,7 @@ from oco2_outliers.isolation.lanes import (
     reach,
     root32,
     which_within,
+    whole_box_gap,
 )
 from .tree import LEAF, RowTree, children, leaf_nodes
 from .uniting import MIXED, NONE, find_set, join_sets, merged_status
@@ -61,7 +61,7 @@ def _from_leaves(begin, end, mine, at, X, there, unit, swell, base, index, squar
         for p in range(start, stop):
             roots[p - start] = root32(squares[p, m - 1], stretch, own)
         worst = roots.max()
-        stack[0], away[0], depth = 0, box_gap(low, high, lows, highs, 0), 1
+        stack[0], away[0], depth = 0, whole_box_gap(low, high, lows, highs, 0), 1
         while depth > 0:
             depth -= 1
             v = stack[depth]
@@ -70,8 +70,8 @@ def _from_leaves(begin, end, mine, at, X, there, unit, swell, base, index, squar
             leaves = last[v] - first[v]
             if leaves > 1:
                 left, right = children(v, leaves)
-                depth = push_nearer_on_top(stack, away, depth, left, box_gap(low, high, lows, highs, left),
-                                           right, box_gap(low, high, lows, highs, right))
+                depth = push_nearer_on_top(stack, away, depth, left, whole_box_gap(low, high, lows, highs, left),
+                                           right, whole_box_gap(low, high, lows, highs, right))
                 continue
             k = candidates(my_blocks[leaf], blocks[first[v]], lows[v], highs[v], roots, slack[v], swell, limits, gaps,
                             found, rows, lanes)
@@ -121,7 +121,7 @@ def _leaves_reached(worst, lows, highs, my_slack, box_lows, box_highs, box_slack
         for b in range(len(box_lows)):
             if not reached[b]:
                 far = reach(worst[leaf], box_slack[b], swell)
-                reached[b] = box_gap(lows[leaf], highs[leaf], box_lows, box_highs, b) <= far
+                reached[b] = whole_box_gap(lows[leaf], highs[leaf], box_lows, box_highs, b) <= far
 
 
 def blocks_in_reach(tree: RowTree, within2: np.ndarray, boxes: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -205,7 +205,7 @@ def _touching(mine, at, my_sets, X, there, sets, status, unit, swell, limit, par
             if status[v] == NONE or (own >= 0 and status[v] >= 0 and find_set(parent, status[v]) == own):
                 continue
             far = reach(radius, my_slack[leaf] + slack[v], swell)
-            if box_gap(my_lows[leaf], my_highs[leaf], lows, highs, v) > far:
+            if whole_box_gap(my_lows[leaf], my_highs[leaf], lows, highs, v) > far:
                 continue
             leaves = last[v] - first[v]
             if leaves > 1:

@@ -38,6 +38,16 @@ def box_gap(low, high, lows, highs, v):
         total += gap * gap
     return total
 
+# %% ../../nbs/isolation/06_lanes.ipynb #35070a71
+@compiled(fastmath=LOOSE)
+def whole_box_gap(low, high, lows, highs, v):
+    """Squared distance of a box to that of node v, in all coordinates."""
+    total = np.float32(0)
+    for j in range(len(low)):
+        gap = max(np.float32(0), max(low[j] - highs[v, j], lows[v, j] - high[j]))
+        total += gap * gap
+    return total
+
 # %% ../../nbs/isolation/06_lanes.ipynb #35070a6f
 @compiled(fastmath=LOOSE)
 def box_span(lows, highs, a, b):
@@ -87,6 +97,20 @@ def box_gaps(A, low, high, gaps):
     for t in range(LEAF):
         gaps[t] = 0
     for j in range(0, min(8, len(A)), 4):
+        l0, l1, l2, l3 = low[j], low[j + 1], low[j + 2], low[j + 3]
+        h0, h1, h2, h3 = high[j], high[j + 1], high[j + 2], high[j + 3]
+        for t in range(LEAF):
+            y0, y1, y2, y3 = A[j, t], A[j + 1, t], A[j + 2, t], A[j + 3, t]
+            g0, g1 = max(zero, max(l0 - y0, y0 - h0)), max(zero, max(l1 - y1, y1 - h1))
+            g2, g3 = max(zero, max(l2 - y2, y2 - h2)), max(zero, max(l3 - y3, y3 - h3))
+            gaps[t] += (g0 * g0 + g1 * g1) + (g2 * g2 + g3 * g3)
+
+# %% ../../nbs/isolation/06_lanes.ipynb #32fcad26
+@compiled(fastmath=LOOSE)
+def other_gaps(A, low, high, gaps):
+    """Add to the squares of `box_gaps` what the coordinates from the ninth on contribute."""
+    zero = np.float32(0)
+    for j in range(8, len(A), 4):
         l0, l1, l2, l3 = low[j], low[j + 1], low[j + 2], low[j + 3]
         h0, h1, h2, h3 = high[j], high[j + 1], high[j + 2], high[j + 3]
         for t in range(LEAF):
@@ -152,6 +176,9 @@ def candidates(A, B, low, high, roots, slack, swell, limits, gaps, found, rows, 
         limits[t] = reach(roots[t], slack, swell)
     box_gaps(A, low, high, gaps)
     todo = which_within(gaps, limits)
+    if todo != 0 and len(A) > 8:
+        other_gaps(A, low, high, gaps)
+        todo = which_within(gaps, limits)
     k = 0
     while todo:
         i = trailing_zeros(todo)

@@ -14,15 +14,16 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from ..ground.compiling import compiled
 from ..ground.errors import InputError
-from .compiling import in_threads, useful_threads
+from .compiling import LOOSE, in_threads, useful_threads
 from oco2_outliers.isolation.lanes import (
-    box_gap,
     candidates,
     exact_square,
     near_lanes,
     push_nearer_on_top,
     reach,
     root32,
+    which_within,
+    whole_box_gap,
 )
 from .many_columns import Fitted
 from .squares import extent_of
@@ -52,8 +53,8 @@ def _best_alone(begin, end, new, new_blocks, new_slack, X, core2, order, blocks,
                 continue
             if last[v] - first[v] > 1:
                 left, right = children(v, last[v] - first[v])
-                depth = push_nearer_on_top(stack, away, depth, left, box_gap(point, point, lows, highs, left),
-                                           right, box_gap(point, point, lows, highs, right))
+                depth = push_nearer_on_top(stack, away, depth, left, whole_box_gap(point, point, lows, highs, left),
+                                           right, whole_box_gap(point, point, lows, highs, right))
                 continue
             near, seen = near_lanes(leaf, lane, blocks[first[v]], far, found), seen + 1
             while near:
@@ -109,8 +110,8 @@ def _best_of_new(begin, end, new, new_blocks, new_lows, new_highs, new_slack, X,
             leaves = last[v] - first[v]
             if leaves > 1:
                 left, right = children(v, leaves)
-                depth = push_nearer_on_top(stack, away, depth, left, box_gap(low, high, lows, highs, left),
-                                           right, box_gap(low, high, lows, highs, right))
+                depth = push_nearer_on_top(stack, away, depth, left, whole_box_gap(low, high, lows, highs, left),
+                                           right, whole_box_gap(low, high, lows, highs, right))
                 continue
             k = candidates(new_blocks[leaf], blocks[first[v]], lows[v], highs[v], roots, slack[v], swell, limits, gaps,
                             found, rows, lanes)
@@ -219,32 +220,27 @@ def _move_of(gap2, j, widest, others, eps2):
     return max(0.0, np.sqrt(gap2[j]) - np.sqrt(eps2 * _HAIR - rest))
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #609c931d
-@compiled()
-def _box_move(new, i, lows, highs, v, eps2, gap2):
-    """Lower bound of the least change that brings row i of `new` within reach of a row of node v."""
-    total = most_of = 0.0
-    for j in range(len(gap2)):
+@compiled(fastmath=LOOSE)
+def _box_move(new, i, lows, highs, v, room):
+    """Lower bound of the least change that brings row i of `new` within reach of a row of node v.
+
+    `room` is eps squared, and a hair. Of all features the one with the widest gap has least far to go.
+    """
+    widest = others = 0.0
+    for j in range(new.shape[1]):
         gap = max(0.0, max(lows[v, j] - new[i, j], new[i, j] - highs[v, j]))
-        gap2[j] = gap * gap
-        total += gap2[j]
-        most_of = max(most_of, gap2[j])
-    if total * (1 - 1e-12) - most_of > eps2 * _HAIR:
-        return np.inf
-    widest, others = _widest_apart(gap2)
-    least = np.inf
-    if others <= eps2 * _HAIR:
-        for j in range(len(gap2)):
-            least = min(least, _move_of(gap2, j, widest, others, eps2))
-    return least
+        gap2 = gap * gap
+        others += min(widest, gap2)
+        widest = max(widest, gap2)
+    return np.inf if others > room else max(0.0, np.sqrt(widest) - np.sqrt(room - others))
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #13d4d927
 @compiled()
 def _bounds_of_box(new, lows, highs, eps2, squares, moves):
     """Fill in the bounds for every row of `new`; the box is the only row of lows and highs."""
-    gap2 = np.empty(new.shape[1])
     for i in range(len(new)):
         squares[i] = _plain_gap(new, i, lows, highs, 0)
-        moves[i] = _box_move(new, i, lows, highs, 0, eps2, gap2)
+        moves[i] = _box_move(new, i, lows, highs, 0, eps2 * _HAIR)
 
 
 def bounds_of_box(new: np.ndarray, low: np.ndarray, high: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
@@ -301,49 +297,112 @@ def _changes(new, i, X, q, j, unit, eps2):
     most = _change_from(new, i, X, q, j, unit, eps2, gap + half, -hair)
     return least, most
 
+# %% ../../nbs/isolation/12h_new_rows.ipynb #5ad0010e
+@compiled()
+def comes_first(j, least, most, other_j, other_least, other_most):
+    """Whether one of two equal changes is the one to tell, by its feature, its sign and its range; feature -1: none."""
+    if other_j < 0 or j != other_j:
+        return other_j < 0 or j < other_j
+    if least != other_least:
+        return least < other_least
+    return abs(most) > abs(other_most)
+
+# %% ../../nbs/isolation/12h_new_rows.ipynb #5ad00110
+@compiled()
+def _try_moves(new, i, X, q, units, eps2, gap2, best, least, most, feature):
+    """Tell the change of row i towards row q where it is smaller than the best so far; returns the smallest then."""
+    for j in range(len(gap2)):
+        gap2[j] = (new[i, j] - X[q, j]) ** 2
+    widest, others = _widest_apart(gap2)
+    if others > eps2 * _HAIR or _move_of(gap2, widest, widest, others, eps2) > best * _HAIR:
+        return best
+    for j in range(len(gap2)):
+        promised = _move_of(gap2, j, widest, others, eps2)
+        if promised < np.inf and promised <= best:
+            a, b = _changes(new, i, X, q, j, units[j], eps2)
+            size = abs(a / units[j])
+            if size < best or (size == best and comes_first(j, a, b, feature[i], least[i], most[i])):
+                best, feature[i], least[i], most[i] = size, j, a, b
+    return best
+
+# %% ../../nbs/isolation/12h_new_rows.ipynb #5ad00112
+@compiled(fastmath=LOOSE)
+def _without_widest(point, B, widest, others):
+    """Squared distances (LEAF,) of a point to the rows of leaf B, each without its widest coordinate."""
+    for t in range(LEAF):
+        widest[t], others[t] = 0, 0
+    for j in range(0, len(point), 4):
+        p0, p1, p2, p3 = point[j], point[j + 1], point[j + 2], point[j + 3]
+        for t in range(LEAF):
+            g0, g1, g2, g3 = B[j, t] - p0, B[j + 1, t] - p1, B[j + 2, t] - p2, B[j + 3, t] - p3
+            g0, g1, g2, g3 = g0 * g0, g1 * g1, g2 * g2, g3 * g3
+            most = widest[t]
+            more, most = min(most, g0), max(most, g0)
+            more, most = more + min(most, g1), max(most, g1)
+            more, most = more + min(most, g2), max(most, g2)
+            others[t] += more + min(most, g3)
+            widest[t] = max(most, g3)
+
+# %% ../../nbs/isolation/12h_new_rows.ipynb #5ad00114
+@compiled()
+def _plain_blocks(X, centre, unit, begin, end, blocks):
+    """Fill in the leaves begin..end."""
+    for leaf in range(begin, end):
+        blocks[leaf] = 1e9 * (leaf * LEAF + LEAF > len(X))
+        for i in range(min(LEAF, len(X) - leaf * LEAF)):
+            for j in range(blocks.shape[1]):
+                blocks[leaf, j, i] = (X[leaf * LEAF + i, j] - centre[j]) * unit if j < X.shape[1] else 0.0
+
+
+def plain_blocks(tree: RowTree, threads: int = 1) -> np.ndarray:
+    """The rows of a tree as in its `blocks`, but not turned: float32, shape (n_leaves, D, LEAF)."""
+    blocks = np.empty_like(tree.blocks)
+    in_threads(lambda a: _plain_blocks(tree.X, tree.centre, tree.unit, a, min(a + 256, len(blocks)), blocks),
+               range(0, len(blocks), 256), threads)
+    return blocks
+
+# %% ../../nbs/isolation/12h_new_rows.ipynb #5ad00115
+def _points(tree: RowTree, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """New rows as points beside `plain_blocks`, float32 (n_new, D), and how far rounding may have moved each."""
+    with np.errstate(over="ignore"):
+        plain = np.clip((new - tree.centre) * tree.unit, -16, 16)
+    points = np.zeros((len(new), tree.blocks.shape[1]), np.float32)
+    points[:, : new.shape[1]] = plain
+    return points, (np.sqrt((plain**2).sum(axis=1)) * (1.02 * 2.0**-24) + 1e-30).astype(np.float32)
+
 # %% ../../nbs/isolation/12h_new_rows.ipynb #445ed399
 @compiled()
-def _smallest_moves(begin, end, new, X, core2, eps2, units, first, last, boxes, below, least, most, feature):
+def _smallest_moves(begin, end, new, points, slacks, X, core2, eps2, units, blocks, first, last, slack, boxes, unit,
+                    swell, below, least, most, feature):
     """For new rows: the smallest change of a single feature that brings a row within eps of some row of X.
 
     The same formula on the gaps to a box bounds it from below for all rows in the box. The changes carry the sign. Rows
-    with an infinite core distance are nobody's company; changes that are not `below` a bound are not looked for.
+    with an infinite core distance are nobody's company; changes beyond a bound `below` are not looked for.
     """
     lows, highs, nearest_core = boxes
-    n, d = X.shape
-    stack, away = np.empty(128, np.int64), np.empty(128)
-    gap2 = np.empty(d)
+    stack, away, gap2 = np.empty(128, np.int64), np.empty(128), np.empty(X.shape[1])
+    widest, others, room = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32), eps2 * _HAIR
     for i in range(begin, end):
         best, feature[i], least[i], most[i] = below[i], -1, np.nan, np.nan
+        root = root32(room, unit * (1 + 1e-12), slacks[i])
         stack[0], away[0], depth = 0, 0.0, 1
-        while depth > 0:
+        while depth > 0 and (best > 0 or feature[i] < 0):
             depth -= 1
             v = stack[depth]
-            if away[depth] >= best or nearest_core[v] == np.inf:
+            if away[depth] == np.inf or away[depth] > best or nearest_core[v] == np.inf:
                 continue
-            leaves = last[v] - first[v]
-            if leaves > 1:
-                left, right = children(v, leaves)
-                depth = push_nearer_on_top(stack, away, depth, left, _box_move(new, i, lows, highs, left, eps2, gap2),
-                                           right, _box_move(new, i, lows, highs, right, eps2, gap2))
+            if last[v] - first[v] > 1:
+                left, right = children(v, last[v] - first[v])
+                depth = push_nearer_on_top(stack, away, depth, left, _box_move(new, i, lows, highs, left, room),
+                                           right, _box_move(new, i, lows, highs, right, room))
                 continue
-            for q in range(first[v] * LEAF, min(last[v] * LEAF, n)):
-                total = most_of = 0.0
-                for j in range(d):
-                    gap2[j] = (new[i, j] - X[q, j]) ** 2
-                    total += gap2[j]
-                    most_of = max(most_of, gap2[j])
-                # Quick, and safe whatever is lost in it.
-                if core2[q] == np.inf or total * (1 - 1e-12) - most_of > eps2 * _HAIR:
-                    continue
-                widest, others = _widest_apart(gap2)
-                if others > eps2 * _HAIR:
-                    continue
-                for j in range(d):
-                    if _move_of(gap2, j, widest, others, eps2) < best:
-                        a, b = _changes(new, i, X, q, j, units[j], eps2)
-                        if abs(a / units[j]) < best:
-                            best, feature[i], least[i], most[i] = abs(a / units[j]), j, a, b
+            _without_widest(points[i], blocks[first[v]], widest, others)
+            near = which_within(others, reach(root, slack[v], swell))
+            while near:
+                q = first[v] * LEAF + trailing_zeros(near)
+                near &= near - np.uint64(1)
+                if core2[q] < np.inf:
+                    best = _try_moves(new, i, X, q, units, eps2, gap2, best, least, most, feature)
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #9c2558d2
 class _Fitted(NamedTuple):
@@ -367,7 +426,7 @@ def _each(task: Callable[[int, int], None], n: int, threads: int) -> None:
     in_threads(lambda a: task(a, min(a + 256, n)), range(0, n, 256), threads)
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #29a4fb42
-_MOST_LEAVES = 128  # that a row asks alone
+_MOST_LEAVES = 256  # that a row asks alone
 
 
 def _alone(fitted: _Fitted, asked: RowTree, enough: float, within: np.ndarray, threads: int,
@@ -483,14 +542,22 @@ class NewRows:
         return _fitted(tree, self._core2[tree.order])
 
     @classmethod
-    def of_tree(cls, tree: RowTree, core2: np.ndarray, threads: int = 1, boxes: np.ndarray | None = None) -> NewRows:
+    def of_tree(cls, tree: RowTree, core2: np.ndarray, threads: int = 1, boxes: np.ndarray | None = None,
+                blocks: np.ndarray | None = None) -> NewRows:
         """Questions to the rows of a tree that is there already; `core2` in its order, infinite for nobody's company.
 
-        `order` of the tree is what its rows are called in answers; `boxes` its `plain_boxes`, where they were kept.
+        `order` of the tree is what its rows are called in answers; `boxes` and `blocks` are its `plain_boxes` and
+        `plain_blocks`, where they were kept.
         """
         asked = cls(tree.X, core2, threads)
         asked.__dict__["_fitted"] = _fitted(tree, core2, boxes)  # where cached_property looks first
+        if blocks is not None:
+            asked.__dict__["_plain_blocks"] = blocks
         return asked
+
+    @cached_property
+    def _plain_blocks(self) -> np.ndarray:
+        return plain_blocks(self._fitted.tree, useful_threads(self.threads))
 
     @cached_property
     def _in_blocks(self) -> InBlocks:
@@ -542,7 +609,7 @@ class NewRows:
         units : ndarray of float64, shape (d,), optional
             Units of each feature per unit of the rows; changes are told in them. 1 by default.
         below : ndarray of float64, shape (n_new,), optional
-            Changes, in the units of the rows, that are known already: only smaller ones are looked for.
+            Changes, in the units of the rows, that are known already: no larger ones are looked for.
 
         Returns
         -------
@@ -552,13 +619,15 @@ class NewRows:
         most : ndarray of float64, shape (n_new,)
             The largest change of that feature towards the same fitted row: any between both will do.
         feature : ndarray of int64, shape (n_new,)
-            The feature, -1 where none is enough.
+            The feature, -1 where none is enough. Of equal changes that of the first feature, then the one downwards.
         """
         new = _not_large(new)
         least, most, feature = np.empty(len(new)), np.empty(len(new)), np.empty(len(new), np.int64)
         t, fitted, threads = self._fitted.tree, self._fitted, useful_threads(self.threads)
         per_row = np.ones(new.shape[1]) if units is None else units
         known = np.full(len(new), np.inf) if below is None else below
-        _each(lambda a, b: _smallest_moves(a, b, new, t.X, fitted.core2, eps * eps, per_row, t.first, t.last,
-                                           fitted.boxes, known, least, most, feature), len(new), threads)
+        points, slacks = _points(t, new)
+        _each(lambda a, b: _smallest_moves(a, b, new, points, slacks, t.X, fitted.core2, eps * eps, per_row,
+                                           self._plain_blocks, t.first, t.last, t.slack, fitted.boxes, t.unit, t.swell,
+                                           known, least, most, feature), len(new), threads)
         return least, most, feature

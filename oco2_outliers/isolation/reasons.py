@@ -89,22 +89,31 @@ def _promised(gap2: np.ndarray, eps2: float) -> np.ndarray:
     return np.where(rest <= room, np.maximum(np.sqrt(gap2) - np.sqrt(np.maximum(room - rest, 0)), 0), np.inf)
 
 # %% ../../nbs/isolation/17_reasons.ipynb #a8a8a814
+def _move_to(x, core, place, eps, units):
+    """The size of a change, the feature, the change, and the largest one: by these in turn the first is told."""
+    q, j = divmod(int(place), len(x))
+    least, most = _changes(_Try(x, core[q], j, units[j], eps * eps))
+    return abs(least / units[j]), j, least, -abs(most), most
+
+
 def _nearest_and_move(x, core, eps, units):
     """Squared distance to the nearest core row, which one, and the smallest change of one feature.
 
     The change in its unit, the largest one that will do as well, and the feature; NaN, NaN and -1 where there is none.
     """
-    squares = squared_distance(x, core)
-    promised = _promised((core - x) ** 2, eps * eps)
+    squares, promised = squared_distance(x, core), _promised((core - x) ** 2, eps * eps).ravel()
     nearest, first = int(squares.argmin()), int(promised.argmin())
     # Most often the first one holds, and nothing needs sorting.
-    for place in chain([first], (p for p in np.argsort(promised, axis=None, kind="stable") if p != first)):
-        q, j = divmod(int(place), len(x))
-        if promised[q, j] == np.inf:
+    for place in chain([first], (p for p in np.argsort(promised, kind="stable") if p != first)):
+        if promised[place] == np.inf:
             break
-        least, most = _changes(_Try(x, core[q], j, units[j], eps * eps))
-        if not np.isnan(least):
-            return squares[nearest], nearest, least, most, j
+        told = _move_to(x, core, place, eps, units)
+        if not np.isnan(told[0]):
+            if told[0] > 0:
+                others = (_move_to(x, core, p, eps, units) for p in np.flatnonzero(promised <= told[0]))
+                told = min(other for other in others if not np.isnan(other[0]))
+            _, feature, least, _, most = told
+            return squares[nearest], nearest, least, most, feature
     return squares[nearest], nearest, np.nan, np.nan, -1
 
 # %% ../../nbs/isolation/17_reasons.ipynb #8f3a18a0

@@ -10,7 +10,6 @@ import numpy as np
 from ..ground.compiling import compiled
 from .compiling import LOOSE, in_threads, useful_threads
 from oco2_outliers.isolation.lanes import (
-    box_gap,
     candidates,
     exact_square,
     first_squares,
@@ -18,6 +17,7 @@ from oco2_outliers.isolation.lanes import (
     push_nearer_on_top,
     reach,
     root32,
+    whole_box_gap,
 )
 from .tree import LEAF, RowTree, children, leaf_nodes
 
@@ -98,7 +98,7 @@ def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node,
             if came >= 0:
                 left, right = children(node, last[node] - first[node])
                 stack[0] = right if came == left else left
-                away[0] = box_gap(low, high, lows, highs, stack[0])
+                away[0] = whole_box_gap(low, high, lows, highs, stack[0])
             while depth > 0:
                 depth -= 1
                 v = stack[depth]
@@ -107,8 +107,8 @@ def _nearest(begin, end, X, blocks, lows, highs, first, last, parent, leaf_node,
                 leaves = last[v] - first[v]
                 if leaves > 1:
                     left, right = children(v, leaves)
-                    depth = push_nearer_on_top(stack, away, depth, left, box_gap(low, high, lows, highs, left),
-                                               right, box_gap(low, high, lows, highs, right))
+                    depth = push_nearer_on_top(stack, away, depth, left, whole_box_gap(low, high, lows, highs, left),
+                                               right, whole_box_gap(low, high, lows, highs, right))
                     continue
                 k = candidates(blocks[leaf], blocks[first[v]], lows[v], highs[v], roots, slack[v], swell, limits, gaps,
                                 found, rows, lanes)

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..isolation.new_rows import NewRows, bounds_of_box
+from ..isolation.new_rows import NewRows, bounds_of_box, comes_first
 from ..isolation.reasons import reason_of
 from ..isolation.tree import RowTree
 from .pooled_labels import labels_of_block
-from .pooled_rows import Block, Rows, node_boxes_on, numbers_on, tree_on
+from .pooled_rows import Block, Rows, numbers_on, plain_on, tree_on
 from .resuming import Site
 from .steps import Shelf, Step, run_step
 
@@ -37,7 +37,7 @@ class _Best:
     def open_to(self, low: np.ndarray, high: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
         """Which rows may find a nearer row in a box, and which a smaller change."""
         squares, moves = bounds_of_box(self.X, low, high, eps)
-        return np.flatnonzero(squares <= self.square), np.flatnonzero(moves < self.size)
+        return np.flatnonzero(squares <= self.square), np.flatnonzero((moves <= self.size) & np.isfinite(moves))
 
     def ask_nearest(self, rows: np.ndarray, asked: NewRows, tree: RowTree, numbers: np.ndarray) -> None:
         """Ask the core rows of a block, with these numbers in the run as its tree has them, which is nearest."""
@@ -53,13 +53,14 @@ class _Best:
         self.square[at], self.number[at], self.nearest[at] = square[nearer], number[nearer], tree.X[place[nearer]]
 
     def ask_moves(self, rows: np.ndarray, asked: NewRows, eps: float, units: np.ndarray) -> None:
-        """Ask the core rows of a block for smaller changes."""
+        """Ask the core rows of a block for changes that are smaller, or as small and to be told before."""
         new = np.ascontiguousarray(self.X[rows])
         least, most, feature = asked.smallest_moves(new, eps, units, self.size[rows])
-        found = feature >= 0
-        at = rows[found]
-        self.least[at], self.most[at], self.feature[at] = least[found], most[found], feature[found]
-        self.size[at] = np.abs(least[found] / units[feature[found]])
+        size = np.abs(least / units[feature])
+        for k in np.flatnonzero(feature >= 0):
+            at, told = rows[k], (feature[k], least[k], most[k])
+            if size[k] < self.size[at] or comes_first(*told, self.feature[at], self.least[at], self.most[at]):
+                self.size[at], (self.feature[at], self.least[at], self.most[at]) = size[k], told
 
 # %% ../../nbs/runs/12e_pooled_results.ipynb #609e474a
 _NO_CORE = "no core row at this eps: every row is isolated"
@@ -95,7 +96,7 @@ def _explained(shelf: Shelf, number: int, X: np.ndarray, eps: float, names: Sequ
         core2 = np.where(np.asarray(shelf.get(f"core2/{other}")) <= eps * eps, 0.0, np.inf)
         if np.isfinite(core2).any():
             tree = tree_on(shelf, other)
-            asked = NewRows.of_tree(tree, core2, threads, node_boxes_on(shelf, other))
+            asked = NewRows.of_tree(tree, core2, threads, *plain_on(shelf, other))
             if len(nearer):
                 best.ask_nearest(nearer, asked, tree, numbers_on(shelf, other))
             if len(moved):

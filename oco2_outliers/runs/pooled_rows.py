@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..ground.addresses import ChangedInput
-from ..isolation.new_rows import plain_boxes
+from ..isolation.new_rows import plain_blocks, plain_boxes
 from ..isolation.shadow import Frame, frame_between
 from ..isolation.tree import KEPT, RowTree, kept_tree, row_tree
 from .cutting import Cuts, cut_evenly, region_of
@@ -124,12 +124,13 @@ def stretches(before: np.ndarray, counts: np.ndarray, block: Block) -> list[tupl
     return found
 
 
-def keep_tree(shelf: Shelf, number: int, tree: RowTree, numbers: np.ndarray) -> dict:
+def keep_tree(shelf: Shelf, number: int, tree: RowTree, numbers: np.ndarray, threads: int = 1) -> dict:
     """Keep the tree of a block, and the numbers of its rows as they were gathered; the record tells its boxes."""
     for name in KEPT:
         shelf.put(f"tree/{number}-{name}", getattr(tree, name))
     shelf.put(f"tree/{number}-number", numbers[tree.order])
     shelf.put(f"tree/{number}-boxes", plain_boxes(tree))
+    shelf.put(f"tree/{number}-plain", plain_blocks(tree, threads))
     plain = [tree.X.min(axis=0).tolist(), tree.X.max(axis=0).tolist()]
     return {"low": tree.lows[0].tolist(), "high": tree.highs[0].tolist(), "slack": float(tree.slack[0]),
             "plain": plain}
@@ -140,7 +141,7 @@ def _grow_tree(shelf: Shelf, number: int, block: Sequence[int], threads: int) ->
     asked = stretches(shelf.get("before"), shelf.get("counts"), Block(*block))
     X = np.concatenate([shelf.rows(f"piece/{piece}", low, high) for piece, low, high in asked])
     numbers = np.concatenate([shelf.rows(f"piece/{piece}-number", low, high) for piece, low, high in asked])
-    return keep_tree(shelf, number, row_tree(X, threads, frame_on(shelf)), numbers)
+    return keep_tree(shelf, number, row_tree(X, threads, frame_on(shelf)), numbers, threads)
 
 # %% ../../nbs/runs/12b_pooled_rows.ipynb #0ab8e2f7
 def tree_on(shelf: Shelf, number: int) -> RowTree:
@@ -158,9 +159,9 @@ def numbers_on(shelf: Shelf, number: int) -> np.ndarray:
     return shelf.get(f"tree/{number}-number")
 
 # %% ../../nbs/runs/12b_pooled_rows.ipynb #e36e1422
-def node_boxes_on(shelf: Shelf, number: int) -> np.ndarray:
-    """The boxes of all nodes of the tree of a block, in the coordinates of its rows."""
-    return shelf.get(f"tree/{number}-boxes")
+def plain_on(shelf: Shelf, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `plain_boxes` and the `plain_blocks` of the tree of a block."""
+    return shelf.get(f"tree/{number}-boxes"), shelf.get(f"tree/{number}-plain")
 
 # %% ../../nbs/runs/12b_pooled_rows.ipynb #78969599
 class Rows(NamedTuple):

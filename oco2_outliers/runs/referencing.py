@@ -30,7 +30,7 @@ from ..isolation.squares import exact_root, squared_distance
 from ..isolation.tails import TailEps
 from ..isolation.tree import RowTree, row_tree
 from .pooled_results import Found
-from .pooled_rows import keep_frame, keep_tree, node_boxes_on, tree_on
+from .pooled_rows import keep_frame, keep_tree, plain_on, tree_on
 from .pooling import PoolTask, group_of, job_of
 from .resuming import Site, missing_items, run_items
 from .steps import Shelf, Step, clear_shelves, run_step, shelf_of
@@ -113,16 +113,16 @@ def fit_reference(X: np.ndarray, numbers: np.ndarray, min_samples: int | str, ep
     return fitted, Reference(X[fitted], core2, own2, search.labels([chosen.eps], m)[0], chosen, m)
 
 # %% ../../nbs/runs/13a_referencing.ipynb #37418497
-def _asked(reference: Reference, core2: np.ndarray, kept: tuple[RowTree, np.ndarray] | None, threads: int) -> NewRows:
-    """Questions to the reference, with these core distances; by its tree and boxes, where they were kept."""
+def _asked(reference: Reference, core2: np.ndarray, kept: tuple[RowTree, tuple] | None, threads: int) -> NewRows:
+    """Questions to the reference, with these core distances; by what was kept of its tree."""
     if kept is None:
         return NewRows(reference.X, core2, threads)
-    return NewRows.of_tree(kept[0], core2[kept[0].order], threads, kept[1])
+    return NewRows.of_tree(kept[0], core2[kept[0].order], threads, *kept[1])
 
 
 def judge_rows(reference: Reference, X: np.ndarray, own: tuple[np.ndarray, np.ndarray],
-               kept: tuple[RowTree, np.ndarray] | None = None, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Squared radius and cluster of each row; `kept` are the tree of the reference and its boxes."""
+               kept: tuple[RowTree, tuple] | None = None, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Squared radius and cluster of each row; `kept` are the tree of the reference and what `plain_on` gives."""
     at, which = own
     eps2 = reference.eps.eps**2
     radius2 = _asked(reference, reference.core2, kept, threads).nearest(X)[0]
@@ -192,7 +192,7 @@ class _TaskByReference(PoolTask):
         rows, own = np.ascontiguousarray(X.to_numpy(np.float64)), np.flatnonzero(which >= 0)
         if not len(rows):
             return Found(np.empty(0), np.empty(0, np.int32), pd.DataFrame(columns=_TOLD))
-        kept = (tree_on(self.shelf, 0), node_boxes_on(self.shelf, 0)) if rows.shape[1] <= FEW_COLUMNS else None
+        kept = (tree_on(self.shelf, 0), plain_on(self.shelf, 0)) if rows.shape[1] <= FEW_COLUMNS else None
         radius2, cluster = judge_rows(reference, rows, (own, which[own]), kept, self.threads)
         odd = np.flatnonzero(cluster == -1)
         why = why_isolated(reference, rows[odd], which[odd], self.scaling["features"], self.unit_scale())

@@ -102,6 +102,21 @@ def test_reasons_are_those_of_memory(tmp_path):
     np.testing.assert_array_equal(why["change"], told["change"])
 
 
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32 - 1), block_rows=st.integers(60, 300))
+def test_reasons_are_those_of_memory_where_many_changes_are_equal(tmp_path_factory, seed, block_rows):
+    """Whole numbers: several rows at one distance, several changes of one size, in several blocks."""
+    rng = np.random.default_rng(seed)
+    X = np.vstack([rng.integers(0, 4, (600, 3)), rng.integers(-8, 12, (60, 3))]).astype(float)
+    frame = pd.DataFrame(X, columns=["f0", "f1", "f2"])
+    _, cluster, why, _ = blocks_of_cloud(X, tmp_path_factory.mktemp("blocks"), 3, block_rows, 1.2, 5)
+    model = IsolatedSoundings(1.2, 5).fit(frame)
+    told = model.explain(frame[model.labels_ == -1])
+    assert (cluster == model.labels_).all() and why["reason"].tolist() == told["reason"].tolist()
+    for name in ("change", "change_most"):
+        np.testing.assert_array_equal(why[name].astype(float), told[name])
+
+
 def test_twenty_features_in_which_every_block_meets_every_other(tmp_path):
     X = np.random.default_rng(2).normal(size=(1500, 20))
     score, cluster, _, _ = blocks_of_cloud(X, tmp_path, 2, 200, 4.5, 5)
