@@ -108,8 +108,8 @@ _SMALL, _LARGE = 1e-120, 1e140  # numbers between them, and the differences betw
 
 def extent_of(rows: np.ndarray) -> tuple[float, float]:
     """The largest absolute number, and the smallest that is not 0 if it is below 1e-120 (else 1e-120)."""
-    largest, smallest, step = 0.0, _SMALL, max(1, 1_000_000 // max(1, rows.shape[1]))
-    for begin in range(0, len(rows), step):  # a few at a time: a copy of all rows would cost memory
+    largest, smallest, step = 0.0, _SMALL, max(1, 100_000 // max(1, rows.shape[1]))
+    for begin in range(0, len(rows), step):  # a few at a time: a copy of all rows would cost memory, and time
         some = np.abs(rows[begin : begin + step])
         largest = max(largest, float(some.max(initial=0)))
         if np.count_nonzero(some < _SMALL) > np.count_nonzero(some == 0):

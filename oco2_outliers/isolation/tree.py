@@ -117,7 +117,10 @@ def _levels(first, last, parts):
     """
     levels = [[0]]
     while len(levels[-1]) < parts and all(last[v] - first[v] >= 64 for v in levels[-1]):
-        levels.append([int(child) for v in levels[-1] for child in children(v, last[v] - first[v])])
+        below: list[int] = []
+        for v in levels[-1]:  # the left child comes next, the right one after its subtree
+            below += [v + 1, v + 2 * int(last[v + 1] - first[v + 1])]
+        levels.append(below)
     return levels
 
 # %% ../../nbs/isolation/05_tree.ipynb #1a2cf641
