@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
@@ -405,20 +405,29 @@ def _smallest_moves(begin, end, new, points, slacks, X, core2, eps2, units, bloc
                     best = _try_moves(new, i, X, q, units, eps2, gap2, best, least, most, feature)
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #9c2558d2
-class _Fitted(NamedTuple):
+@dataclass
+class _Fitted:
     """A tree of fitted rows, their squared core distances in its order, and boxes in their own coordinates."""
 
     tree: RowTree
     core2: np.ndarray
     boxes: tuple[np.ndarray, np.ndarray, np.ndarray]  # lows, highs, smallest core distance (squared) of each node
+    blocks: np.ndarray | None = None  # the `plain_blocks` of the tree, from the first question that needs them
+
+    def plain_blocks(self, threads: int) -> np.ndarray:
+        """The rows, laid out as they are."""
+        if self.blocks is None:
+            self.blocks = plain_blocks(self.tree, threads)
+        return self.blocks
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #35b381ab
-def _fitted(tree: RowTree, core2: np.ndarray, boxes: np.ndarray | None = None) -> _Fitted:
+def _fitted(tree: RowTree, core2: np.ndarray, boxes: np.ndarray | None = None,
+            blocks: np.ndarray | None = None) -> _Fitted:
     """A tree with its boxes, measured where they are not given, and the core distances (in its order) in them."""
     lows, highs = plain_boxes(tree) if boxes is None else boxes
     least = np.empty(len(tree.first))
     _least_below(core2, tree.first, tree.last, least)
-    return _Fitted(tree, core2, (lows, highs, least))
+    return _Fitted(tree, core2, (lows, highs, least), blocks)
 
 # %% ../../nbs/isolation/12h_new_rows.ipynb #a9a9a921
 def _each(task: Callable[[int, int], None], n: int, threads: int) -> None:
@@ -486,6 +495,17 @@ def _best_of_all(fitted: _Fitted, new: np.ndarray, threads: int) -> tuple[np.nda
           len(new), threads)
     return best, where
 
+# %% ../../nbs/isolation/12h_new_rows.ipynb #de390234
+def _moves(fitted: _Fitted, new: np.ndarray, eps: float, units: np.ndarray, below: np.ndarray,
+           threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For new rows anywhere: the smallest change of one feature, the largest that will do as well, and the feature."""
+    t, blocks, (points, slacks) = fitted.tree, fitted.plain_blocks(threads), _points(fitted.tree, new)
+    least, most, feature = np.empty(len(new)), np.empty(len(new)), np.empty(len(new), np.int64)
+    _each(lambda a, b: _smallest_moves(a, b, new, points, slacks, t.X, fitted.core2, eps * eps, units, blocks, t.first,
+                                       t.last, t.slack, fitted.boxes, t.unit, t.swell, below, least, most, feature),
+          len(new), threads)
+    return least, most, feature
+
 # %% ../../nbs/isolation/12h_new_rows.ipynb #ae7e846e
 _FEW_COLUMNS = 32
 
@@ -550,14 +570,8 @@ class NewRows:
         `plain_blocks`, where they were kept.
         """
         asked = cls(tree.X, core2, threads)
-        asked.__dict__["_fitted"] = _fitted(tree, core2, boxes)  # where cached_property looks first
-        if blocks is not None:
-            asked.__dict__["_plain_blocks"] = blocks
+        asked.__dict__["_fitted"] = _fitted(tree, core2, boxes, blocks)  # where cached_property looks first
         return asked
-
-    @cached_property
-    def _plain_blocks(self) -> np.ndarray:
-        return plain_blocks(self._fitted.tree, useful_threads(self.threads))
 
     @cached_property
     def _in_blocks(self) -> InBlocks:
@@ -622,12 +636,6 @@ class NewRows:
             The feature, -1 where none is enough. Of equal changes that of the first feature, then the one downwards.
         """
         new = _not_large(new)
-        least, most, feature = np.empty(len(new)), np.empty(len(new)), np.empty(len(new), np.int64)
-        t, fitted, threads = self._fitted.tree, self._fitted, useful_threads(self.threads)
-        per_row = np.ones(new.shape[1]) if units is None else units
-        known = np.full(len(new), np.inf) if below is None else below
-        points, slacks = _points(t, new)
-        _each(lambda a, b: _smallest_moves(a, b, new, points, slacks, t.X, fitted.core2, eps * eps, per_row,
-                                           self._plain_blocks, t.first, t.last, t.slack, fitted.boxes, t.unit, t.swell,
-                                           known, least, most, feature), len(new), threads)
-        return least, most, feature
+        units = np.ones(new.shape[1]) if units is None else units
+        below = np.full(len(new), np.inf) if below is None else below
+        return _moves(self._fitted, new, eps, units, below, useful_threads(self.threads))
