@@ -92,9 +92,10 @@ class IsolatedSoundings(Judge, OutlierMixin, BaseEstimator):
     Notes
     -----
     Scores of the fitted rows are exact. A new row is judged against the fitted rows only: it never makes others core.
-    The first call of `predict` or `score_samples` sorts the fitted rows into a tree, which the model keeps: about as
-    much memory again as the rows; the first call of `explain` does so with the core rows, and keeps them, too. A model
-    that is saved leaves both trees out. An array that is the caller's own is copied, so it may be written into later.
+    The first call of `predict` or `score_samples` sorts the fitted rows into a tree, which the model keeps: less than
+    twice the memory of the rows. The first call of `explain` does so with the core rows, and keeps them, too, in less
+    than two and a half times their memory. A model that is saved leaves both trees out. An array that is the caller's
+    own is copied, so it may be written into later.
     Memory of a fit is O(n min_samples). With `sample_weight` or another metric all pairs of rows are looked at: O(n^2)
     time on one core, O(n) memory. Cosine distances are half the square of the chord, see `nearest`, within 1e-15 of
     those of scikit-learn, which are one minus a product; with a row of zeros, which is 1 away from all others, or with

@@ -207,6 +207,7 @@ _WORDS = {"rows": "rows read", "rows_read": "rows read", "dropped": "rows droppe
           "judged": "rows judged", "not_judged": "rows not judged", "not_asked_for": "rows not asked for",
           "isolated": "rows called isolated", "core": "core rows", "isolated_flagged": "isolated rows flagged bad",
           "fill_values": "fill values", "groups": "groups of isolated rows", "orbits": "orbits",
+          "covered": "km of track with soundings", "searched": "km of track where a plume could be told",
           "outliers": "rows called odd", "single_outliers_left_out": "single soundings left out, far off the others"}
 
 

@@ -92,13 +92,14 @@ def _by_default(rows: pd.DataFrame, parameters: dict[str, Any], number: int) -> 
     seed = None if parameters["random_state"] is None else [parameters["random_state"], number]
     alpha, n_surrogates = parameters["alpha"], parameters["n_surrogates"]
     track = search_track(rows)
-    found, strongest, note = search_orbit(track, alpha, n_surrogates, np.random.default_rng(seed))
-    peaks = [described_peak(track, peak, parameters) for peak in found]
-    about = {"n_outliers": track.n_outliers, "p_value": strongest, "n_peaks": len(found), "note": note}
+    search = search_orbit(track, alpha, n_surrogates, np.random.default_rng(seed))
+    peaks = [described_peak(track, peak, parameters) for peak in search.peaks]
+    about = {"covered": search.covered, "searched": search.searched, "n_outliers": track.n_outliers,
+             "p_value": search.p_value, "n_peaks": len(peaks), "note": search.note}
     if parameters["mirror"]:
         mirrored = search_track(rows.assign(xco2=800 - rows["xco2"]))
-        about["mirrored_p_value"] = search_orbit(mirrored, alpha, n_surrogates, np.random.default_rng(seed))[1]
-    return _Found(peaks, [around_peak(track, peak) for peak in found], about, track.left_out)
+        about["mirrored_p_value"] = search_orbit(mirrored, alpha, n_surrogates, np.random.default_rng(seed)).p_value
+    return _Found(peaks, [around_peak(track, peak) for peak in search.peaks], about, track.left_out)
 
 # %% ../../nbs/plumes/80_searching.ipynb #1285b252
 def _by_preset(rows: pd.DataFrame, parameters: dict[str, Any]) -> _Found:
@@ -178,6 +179,15 @@ def _strongest_first(table: pd.DataFrame, preset: str | None) -> np.ndarray:
         return np.arange(len(table))
     return np.lexsort([-table["score"].to_numpy(np.float64), table["p_value"].to_numpy(np.float64)])
 
+# %% ../../nbs/plumes/80_searching.ipynb #03a400c1
+def _note_of_gaps(about: pd.DataFrame) -> list[str]:
+    """Of how much of the tracks a plume could be told, where that is less than nine tenths."""
+    covered, searched = about["covered"].sum(), about["searched"].sum()
+    if not searched or searched >= 0.9 * covered:
+        return []
+    return [f"plumes could be told at {searched:,.0f} of {covered:,.0f} km of track with soundings: at the others there "
+            "are too few soundings on one side, beside a gap or an end"]
+
 # %% ../../nbs/plumes/80_searching.ipynb #03a400c0
 def _orbit_named(row: pd.Series, about: pd.DataFrame) -> str:
     """An orbit by its number, and by its input where there are several: orbits of many files bear the number 0."""
@@ -190,6 +200,7 @@ def _notes_of_orbits(about: pd.DataFrame) -> list[str]:
     notes = []
     if n := int(about["n_outliers"].sum()):
         notes.append(f"{counted(n, 'sounding')} far off the others around left out, one by one or in groups")
+    notes += _note_of_gaps(about)
     idle = about[about["p_value"].isna() & (about["n_peaks"] == 0) & (about["note"] != "")]
     for note, rows in idle.groupby("note"):
         notes.append(f"{len(rows)} orbits not searched or without a peak: {note}" if len(rows) > 1 else
@@ -229,16 +240,18 @@ def _told_mirror(mirror: Mapping[str, Any], alpha: float) -> str:
 
 # %% ../../nbs/plumes/80_searching.ipynb #f80cf577
 def _counts(log: _Log, about: pd.DataFrame, table: pd.DataFrame, preset: str | None) -> dict[str, int]:
-    """How many rows, orbits and peaks there were."""
+    """How many rows, orbits and peaks there were, and kilometres where the default search could tell a plume."""
     searched = (about["n_soundings"] >= 500) if preset else about["p_value"].notna()
     return {"rows": sum(r["rows"] for r in log.read), "orbits": len(about), "orbits_searched": int(searched.sum()),
             "peaks": len(table), "outliers": int(table["outlier"].sum()),
-            "single_outliers_left_out": int(about["n_outliers"].sum())}
+            "single_outliers_left_out": int(about["n_outliers"].sum())} | ({} if preset else {
+                "covered": int(about["covered"].sum()), "searched": int(about["searched"].sum())})
 
 # %% ../../nbs/plumes/80_searching.ipynb #e5c6d075
 def _orbits_of(log: _Log, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """The table of orbits."""
-    names = ["source", "orbit", "n_soundings", "length", "n_outliers", "p_value", "n_peaks", "note"]
+    names = ["source", "orbit", "n_soundings", "length", "covered", "searched", "n_outliers", "p_value", "n_peaks",
+             "note"]
     return pd.DataFrame(log.orbits, columns=[*names, *(["mirrored_p_value"] if parameters["mirror"] else [])])
 
 

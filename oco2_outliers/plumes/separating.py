@@ -166,16 +166,32 @@ def _why_not(track: Track) -> str:
         return f"shorter than {_SHORTEST:g} km"
     return "" if np.ptp(track.y - np.median(track.y)) > 0 else "xco2 is constant"
 
+# %% ../../nbs/plumes/40_separating.ipynb #7fb9d99e
+class OrbitSearch(NamedTuple):
+    """What the search of one orbit tells."""
+
+    peaks: list[dict[str, Any]]
+    p_value: float  # of the strongest place; NaN when not searched
+    note: str
+    covered: int  # kilometres of track with soundings
+    searched: int  # those of them where a plume could be told
+
+
+def _kilometres(grid: Grid, start: float) -> tuple[int, int]:
+    """How many kilometres of a track hold soundings, and at how many of them a plume of some width was tried."""
+    tried = np.floor(grid.centres[grid.valid.any(axis=1)] - start).astype(np.int64)
+    return len(grid.cell), int(np.isin(tried, grid.cell).sum())
+
 # %% ../../nbs/plumes/40_separating.ipynb #7fb9d99c
-def search_orbit(track: Track, alpha: float, n_surrogates: int,
-                 rng: np.random.Generator) -> tuple[list[dict[str, Any]], float, str]:
-    """Peaks of one orbit, the p-value of its strongest place (NaN when not searched), and what is to be said."""
-    if why := _why_not(track):
-        return [], float("nan"), why
+def search_orbit(track: Track, alpha: float, n_surrogates: int, rng: np.random.Generator) -> OrbitSearch:
+    """Search one orbit, where it is worth a search."""
+    nothing = OrbitSearch([], float("nan"), _why_not(track), len(np.unique(np.floor(track.x - track.x[:1]))), 0)
+    if nothing.note:
+        return nothing
     y, w = track.y - np.median(track.y), 1 / track.scatter**2
     grid = grid_of(track.x, w)
     if not grid.valid.any():
-        return [], float("nan"), "too thinly covered: nowhere a sounding per km on both sides"
+        return nothing._replace(note="too thinly covered: nowhere a sounding per km on both sides")
     size = grid.means(track.scatter / track.error, w)
     noise = calibrate(y, w, grid, n_surrogates, rng, size / np.median(size))
     orbit = _Orbit(track, y, w, grid, noise, "xco2_uncertainty" in track.rows, [])
@@ -184,4 +200,4 @@ def search_orbit(track: Track, alpha: float, n_surrogates: int,
     for peak in peaks:  # score and height go together as long as the noise stays what it is
         peak["false_alarm"] = peak["delta"] * enough / peak["score"]
     said = [f"{merged} merged into them"] if merged else []
-    return peaks, strongest, "; ".join(said + orbit.explained)
+    return OrbitSearch(peaks, strongest, "; ".join(said + orbit.explained), *_kilometres(grid, track.x[0]))

@@ -49,7 +49,10 @@ def peaks_unit(unit: Unit, *, encoding: str | None = None, separator: str | None
     search = find_peaks(unit.table(**{name: value for name, value in dialect.items() if value is not None}),
                         **parameters)
     table = search.peaks.assign(source=unit.name)
-    table.attrs = {"counts": {"rows_read": search.summary["counts"]["rows"], "orbits": len(search.orbits),
+    (read,), km = search.summary["inputs"], search.orbits[["covered", "searched"]].sum()
+    table.attrs = {"counts": {"rows_read": read["rows"], "not_asked_for": read.get("not_asked_for", 0),
+                              "orbits": len(search.orbits), "covered": int(km["covered"]),
+                              "searched": int(km["searched"]),
                               "p_values": [float(p) for p in search.orbits["p_value"].dropna()]}}
     return table
 

@@ -379,10 +379,14 @@ def _note_of_rowless(lines: Iterable[Mapping], run: Run) -> list[str]:
 
 
 def _note_of_left_rows(lines: Iterable[Mapping]) -> list[str]:
-    """How many rows are in no part for a missing feature, and how many are there without a verdict."""
-    counts = [line.get("counts", {}) for line in lines if "error" not in line]
+    """How many rows nobody asked for, how many lack a feature and are in no part, and how many have no verdict."""
+    good = [line for line in lines if "error" not in line]
+    counts = [line.get("counts", {}) for line in good]
     dropped, unjudged = (sum(each.get(name, 0) for each in counts) for name in ("dropped", "not_judged"))
-    notes = [f"dropped {counted(dropped, 'row')} with a fill or missing feature"] if dropped else []
+    others = sum(each.get("not_asked_for", 0) for line in good for each in (line.get("counts", {}), *line["inputs"]))
+    every = others + sum(line.get("counts", {}).get("rows_read", line["rows"]) for line in good)
+    notes = [f"left out {others:,} of {counted(every, 'sounding')}, not among those asked for"] if others else []
+    notes += [f"dropped {counted(dropped, 'row')} with a fill or missing feature"] if dropped else []
     return notes + ([f"{counted(unjudged, 'row')} not judged, for the reason in the part"] if unjudged else [])
 
 # %% ../../nbs/runs/14_running.ipynb #f05b1b63

@@ -68,6 +68,8 @@ class Unit:
             raise InputError(f"{self.name} is empty" if self.data is not None else f"{self.name} is a folder")
         table = read_soundings(io.BytesIO(self.data), name=self.name, **asked)
         self.told = told_by_reader(table)
+        if others := table.attrs.get("n_soundings", len(table)) - len(table):
+            self.told["not_asked_for"] = others
         return table
 
     def passes(self) -> list[Unit]:

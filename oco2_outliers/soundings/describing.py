@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.offsets import offset_remarks
 from .areas import area_lines, observed_areas
 from .corner_polygons import footprints
 from .corners import has_corners
@@ -108,7 +109,7 @@ def _time_range(soundings: pd.DataFrame, clock: np.ndarray | None) -> str:
     if not len(clock):
         return "none"
     first, last = (str(moment)[:19].replace("T", " ") for moment in (clock.min(), clock.max()))
-    return f"{first} to {last} UTC"
+    return "; ".join([f"{first} to {last} UTC", *offset_remarks(soundings.attrs.get("offsets", {}))])
 
 # %% ../../nbs/soundings/70_describing.ipynb #206d3fd5
 def _box_text(soundings: pd.DataFrame) -> str:

@@ -330,6 +330,24 @@ def test_constant_short_and_thin_tracks_are_said():
     assert "thinly" in find_peaks(a_track(150, 1500)).orbits["note"][0]
 
 
+def test_what_lies_beside_a_gap_is_counted():
+    """Half of a plume at the edge of a gap is no plume: whoever reads "none" has to know where none was looked for."""
+    track = a_track(delta=4)
+    whole = find_peaks(track).orbits.iloc[0]
+    assert 360 < whole["searched"] <= whole["covered"] <= 400
+    assert not any("plumes could be told" in note for note in find_peaks(track).notes)
+    along = track_distance(track)
+    stripes = find_peaks(track[(along % 60 < 25) | (along < 130)])
+    orbit = stripes.orbits.iloc[0]
+    assert 0 < orbit["searched"] < 0.9 * orbit["covered"] and orbit["covered"] < 260
+    said = f"plumes could be told at {orbit['searched']:,} of {orbit['covered']:,} km of track with soundings"
+    assert any(note.startswith(said) for note in stripes.notes), stripes.notes
+    counts = stripes.summary["counts"]
+    assert (counts["searched"], counts["covered"]) == (orbit["searched"], orbit["covered"])
+    thin = find_peaks(a_track(150, 1500)).orbits.iloc[0]
+    assert thin["searched"] == 0 and 100 < thin["covered"] <= 150
+
+
 def test_soundings_without_uncertainty_or_flagged_are_counted():
     track = a_track(delta=4)
     track.loc[:9, "xco2_uncertainty"] = np.nan

@@ -241,6 +241,20 @@ def test_rows_that_are_dropped_are_told(tmp_path, scope):
     assert result.rows == 2 * len(granule) - 7
 
 
+@pytest.mark.parametrize("task", ["isolate", "convert", "peaks"])
+def test_rows_that_nobody_asked_for_are_told(tmp_path, task):
+    granule = simulate_granule(0, 60).soundings
+    for name in ("a", "b"):
+        granule.to_parquet(tmp_path / f"{name}.parquet")
+    bad = int((granule["xco2_quality_flag"] != 0).sum())
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    result = map_files(files, task, out=tmp_path / "out", parameters={"quality": 0})
+    note = f"left out {2 * bad:,} of {2 * len(granule):,} soundings, not among those asked for"
+    assert bad and note in result.notes, result.notes
+    everything = map_files(files, task, out=tmp_path / "all")
+    assert not any("not among those asked for" in each for each in everything.notes)
+
+
 def test_rows_without_a_verdict_are_told(tmp_path):
     simulate_granule(0, 20).soundings.iloc[:1].to_parquet(tmp_path / "one.parquet")
     result = map_files(tmp_path / "one.parquet", "isolate", out=tmp_path / "out")

@@ -25,6 +25,16 @@ def test_description_of_a_file(granule, tmp_path):
     assert text.splitlines()[-1].split() == ["2019-07-15", str(good), str(good)]
 
 
+def test_times_of_another_clock_are_told(tmp_path):
+    path = tmp_path / "a.csv"
+    times = "1,2,400,2019-07-15T12:00:00+02:00\n1,2,401,2019-07-15T12:00:01+02:00\n"
+    path.write_text(f"latitude,longitude,xco2,time\n{times}")
+    said = describe_soundings(read_soundings(path))
+    assert "2019-07-15 10:00:00 to 2019-07-15 10:00:01 UTC; times with an offset from UTC (+02:00)" in said
+    path.write_text(path.read_text().replace("+02:00", "Z"))
+    assert "offset" not in describe_soundings(read_soundings(path))
+
+
 @pytest.mark.parametrize("table", [
     pd.DataFrame(), pd.DataFrame({"xco2": [400.0]}), pd.DataFrame({"latitude": [np.nan], "longitude": [0.0]}),
     pd.DataFrame({"sounding_id": np.array([], np.int64), "time": np.array([], "M8[ms]"), "xco2": []}),
