@@ -91,10 +91,11 @@ class PeakSearch(ShownResult):
     orbits : DataFrame
         One row per orbit: `source`, `orbit`, `n_soundings`, `length` (km), `covered` (km with soundings) and
         `searched` (those of them where a plume could be told: with soundings on both sides; both empty with the
-        preset), `n_outliers` (single soundings left out), `p_value` of its strongest place, `n_peaks`, `note`; with `mirror` also `mirrored_p_value`. Of a place that a
-        step or a box explains better than a plume does, both hold the weight of that shape in place of a p-value: how
-        likely it is, from 0 to 1, beside a Gaussian on the same soundings. So they stay far above alpha, the place is
-        no peak, and no share of noise can be read off them; `note` names such places.
+        preset), `n_outliers` (single soundings left out), `p_value` of its strongest place, `n_peaks`, `note`; with
+        `mirror` also `mirrored_p_value`. Of a place that a step or a box explains better than a plume does, both hold
+        the weight of that shape in place of a p-value: how likely it is, from 0 to 1, beside a Gaussian on the same
+        soundings. So they stay far above alpha, the place is no peak, and no share of noise can be read off them;
+        `note` names such places.
     slices : list of DataFrame
         Soundings within 100 km of each peak, `distance` from its centre.
     sources : DataFrame

@@ -185,8 +185,8 @@ def _note_of_gaps(about: pd.DataFrame) -> list[str]:
     covered, searched = about["covered"].sum(), about["searched"].sum()
     if not searched or searched >= 0.9 * covered:
         return []
-    return [f"plumes could be told at {searched:,.0f} of {covered:,.0f} km of track with soundings: at the others there "
-            "are too few soundings on one side, beside a gap or an end"]
+    return [f"plumes could be told at {searched:,.0f} of {covered:,.0f} km of track with soundings: at the others "
+            "there are too few soundings on one side, beside a gap or an end"]
 
 # %% ../../nbs/plumes/80_searching.ipynb #03a400c0
 def _orbit_named(row: pd.Series, about: pd.DataFrame) -> str:

@@ -67,7 +67,8 @@ def test_the_line_of_a_run_counts_what_failed_and_names_what_is_bare(tmp_path):
         again = map_files(folder, task, out=tmp_path / task)
         assert f"{task}: 8 files, 0 done now, 3 failed, 5 there already; " in str(again), task
     none = map_files(folder / "good_0.csv", "convert", out=tmp_path / "none", parameters={"box": (-90, -80, -80, -70)})
-    assert none.notes == [f"1 file without a row that was asked for: {folder / 'good_0.csv'}"]
+    assert none.notes == [f"1 file without a row that was asked for: {folder / 'good_0.csv'}",
+                          "left out 59 of 59 soundings, not among those asked for"]
 
 
 def test_bad_requests_are_refused_in_one_line(days, tmp_path, monkeypatch):
