@@ -89,14 +89,12 @@ def which_within(typing, values, limit):
 
     return numba.types.uint64(values, limit), generate
 
-# %% ../../nbs/isolation/06_lanes.ipynb #32fcad24
+# %% ../../nbs/isolation/06_lanes.ipynb #32fcad28
 @compiled(fastmath=LOOSE)
-def box_gaps(A, low, high, gaps):
-    """Squared distances (LEAF,) of the rows of leaf A to a box, in the first eight coordinates: lower bounds."""
+def _add_gaps(A, low, high, begin, end, gaps):
+    """Add the squared gaps of the rows of leaf A to a box, in the coordinates begin..end."""
     zero = np.float32(0)
-    for t in range(LEAF):
-        gaps[t] = 0
-    for j in range(0, min(8, len(A)), 4):
+    for j in range(begin, end, 4):
         l0, l1, l2, l3 = low[j], low[j + 1], low[j + 2], low[j + 3]
         h0, h1, h2, h3 = high[j], high[j + 1], high[j + 2], high[j + 3]
         for t in range(LEAF):
@@ -105,19 +103,19 @@ def box_gaps(A, low, high, gaps):
             g2, g3 = max(zero, max(l2 - y2, y2 - h2)), max(zero, max(l3 - y3, y3 - h3))
             gaps[t] += (g0 * g0 + g1 * g1) + (g2 * g2 + g3 * g3)
 
+# %% ../../nbs/isolation/06_lanes.ipynb #32fcad24
+@compiled(fastmath=LOOSE)
+def box_gaps(A, low, high, gaps):
+    """Squared distances (LEAF,) of the rows of leaf A to a box, in the first eight coordinates: lower bounds."""
+    for t in range(LEAF):
+        gaps[t] = 0
+    _add_gaps(A, low, high, 0, min(8, len(A)), gaps)
+
 # %% ../../nbs/isolation/06_lanes.ipynb #32fcad26
 @compiled(fastmath=LOOSE)
 def other_gaps(A, low, high, gaps):
     """Add to the squares of `box_gaps` what the coordinates from the ninth on contribute."""
-    zero = np.float32(0)
-    for j in range(8, len(A), 4):
-        l0, l1, l2, l3 = low[j], low[j + 1], low[j + 2], low[j + 3]
-        h0, h1, h2, h3 = high[j], high[j + 1], high[j + 2], high[j + 3]
-        for t in range(LEAF):
-            y0, y1, y2, y3 = A[j, t], A[j + 1, t], A[j + 2, t], A[j + 3, t]
-            g0, g1 = max(zero, max(l0 - y0, y0 - h0)), max(zero, max(l1 - y1, y1 - h1))
-            g2, g3 = max(zero, max(l2 - y2, y2 - h2)), max(zero, max(l3 - y3, y3 - h3))
-            gaps[t] += (g0 * g0 + g1 * g1) + (g2 * g2 + g3 * g3)
+    _add_gaps(A, low, high, 8, len(A), gaps)
 
 # %% ../../nbs/isolation/06_lanes.ipynb #dc6dd459
 @compiled(fastmath=LOOSE)
