@@ -49,10 +49,10 @@ def peaks_unit(unit: Unit, *, encoding: str | None = None, separator: str | None
     search = find_peaks(unit.table(**{name: value for name, value in dialect.items() if value is not None}),
                         **parameters)
     table = search.peaks.assign(source=unit.name)
-    (read,), km = search.summary["inputs"], search.orbits[["covered", "searched"]].sum()
-    table.attrs = {"counts": {"rows_read": read["rows"], "not_asked_for": read.get("not_asked_for", 0),
-                              "orbits": len(search.orbits), "covered": int(km["covered"]),
-                              "searched": int(km["searched"]),
+    (read,), counts = search.summary["inputs"], search.summary["counts"]
+    kilometres = {name: counts[name] for name in ("covered", "searched") if name in counts}  # not with the preset
+    table.attrs = {"counts": {"rows_read": counts["rows"], "not_asked_for": read.get("not_asked_for", 0),
+                              "orbits": counts["orbits"], **kilometres,
                               "p_values": [float(p) for p in search.orbits["p_value"].dropna()]}}
     return table
 

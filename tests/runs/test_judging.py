@@ -252,7 +252,14 @@ def test_rows_that_nobody_asked_for_are_told(tmp_path, task):
     note = f"left out {2 * bad:,} of {2 * len(granule):,} soundings, not among those asked for"
     assert bad and note in result.notes, result.notes
     everything = map_files(files, task, out=tmp_path / "all")
+    assert ("searched" in everything.manifest) == (task == "peaks")
     assert not any("not among those asked for" in each for each in everything.notes)
+
+
+def test_the_published_search_tells_no_kilometres(tmp_path):
+    simulate_granule(0, 60).soundings.to_parquet(tmp_path / "a.parquet")
+    result = map_files(tmp_path / "a.parquet", "peaks", out=tmp_path / "out", parameters={"preset": "chevallier2020"})
+    assert result.manifest["orbits"].tolist() == [1] and not {"searched", "covered"} & set(result.manifest)
 
 
 def test_rows_without_a_verdict_are_told(tmp_path):
