@@ -44,6 +44,18 @@ def _kept_rows(base: sqlite3.Connection, settings: str) -> dict[str, list]:
     query = "SELECT sha256, width, height, note, row FROM features WHERE settings = ?"
     return {sha256: rest for sha256, *rest in base.execute(query, (settings,))}
 
+
+def _read_base(path: str | os.PathLike, settings: str) -> tuple[sqlite3.Connection, dict[str, list]]:
+    """The database of a cache, and what it keeps for these settings; a broken file is replaced."""
+    try:
+        base = _open_base(path)
+        return base, _kept_rows(base, settings)
+    except sqlite3.DatabaseError:
+        warnings.warn(f"the feature cache {Path(path).name!r} is broken; a new one replaces it", stacklevel=3)
+        Path(path).unlink()
+        base = _open_base(path)
+        return base, _kept_rows(base, settings)
+
 # %% ../../nbs/pictures/05_cache.ipynb #57a8469d
 class FeatureCache:
     """Features by content hash, for one choice of settings; a broken cache file is replaced."""
@@ -52,14 +64,10 @@ class FeatureCache:
         self._settings = _cache_settings(features, bins, scale)
         self._width = sum(raw_widths(features, bins))
         self._new: list[PictureRow] = []
-        try:
-            self._base = _open_base(path)
-            self._known = _kept_rows(self._base, self._settings)
-        except sqlite3.DatabaseError:
-            warnings.warn(f"the feature cache {Path(path).name!r} is broken; a new one replaces it", stacklevel=2)
-            Path(path).unlink()
-            self._base = _open_base(path)
-            self._known = _kept_rows(self._base, self._settings)
+        self._path, self._known = path, dict[str, list]()
+        self._base: sqlite3.Connection | None = None
+        if Path(path).exists():  # else it appears with the first features: where there are none, no file is left
+            self._base, self._known = _read_base(path, self._settings)
 
     @property
     def n_known(self) -> int:
@@ -84,6 +92,9 @@ class FeatureCache:
 
     def _write(self) -> None:
         """Write the new rows into the database."""
+        if not self._new:
+            return
+        self._base = self._base or _open_base(self._path)
         rows = [(r.sha256, self._settings, r.width, r.height, r.note, r.features.astype("<f4").tobytes())
                 for r in self._new if r.features is not None]
         with self._base:
@@ -93,4 +104,5 @@ class FeatureCache:
     def close(self) -> None:
         """Write what is left, and close the file."""
         self._write()
-        self._base.close()
+        if self._base:
+            self._base.close()

@@ -245,6 +245,8 @@ def decode_picture(data: bytes, scale: int | Callable[[int, int], int],
     kind = picture_kind(data[:256])
     _check_data(data, kind)
     image = _pixels(data, scale)
+    if "16-bit" in note and image.max() < 64:  # counts of a sensor of 12 bits, say, of which little is left
+        note = note.replace("16-bit", "16-bit, of which less than a quarter is in use: spread the numbers to 0..65535")
     if kind == "AVIF":
         image = _upright(image, data)
     if (image.shape[1] > image.shape[0]) != (width > height) and image.shape[0] != image.shape[1]:

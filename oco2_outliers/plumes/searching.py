@@ -30,7 +30,7 @@ from .false_alarms import q_values
 from .published import published_orbit
 from .results import FILES, PeakSearch, write_search
 from .separating import search_orbit
-from .tracks import Seen, around_peak, orbits_and_rest, said_once, search_track
+from .tracks import Seen, around_peak, note_of_gaps, orbits_and_rest, said_once, search_track
 from oco2_outliers.soundings.inputs import (
     InputTable,
     meant_inputs,
@@ -179,15 +179,6 @@ def _strongest_first(table: pd.DataFrame, preset: str | None) -> np.ndarray:
         return np.arange(len(table))
     return np.lexsort([-table["score"].to_numpy(np.float64), table["p_value"].to_numpy(np.float64)])
 
-# %% ../../nbs/plumes/80_searching.ipynb #03a400c1
-def _note_of_gaps(about: pd.DataFrame) -> list[str]:
-    """Of how much of the tracks a plume could be told, where that is less than nine tenths."""
-    covered, searched = about["covered"].sum(), about["searched"].sum()
-    if not searched or searched >= 0.9 * covered:
-        return []
-    return [f"plumes could be told at {searched:,.0f} of {covered:,.0f} km of track with soundings: at the others "
-            "there are too few soundings on one side, beside a gap or an end"]
-
 # %% ../../nbs/plumes/80_searching.ipynb #03a400c0
 def _orbit_named(row: pd.Series, about: pd.DataFrame) -> str:
     """An orbit by its number, and by its input where there are several: orbits of many files bear the number 0."""
@@ -200,7 +191,8 @@ def _notes_of_orbits(about: pd.DataFrame) -> list[str]:
     notes = []
     if n := int(about["n_outliers"].sum()):
         notes.append(f"{counted(n, 'sounding')} far off the others around left out, one by one or in groups")
-    notes += _note_of_gaps(about)
+    if about["searched"].any():
+        notes += note_of_gaps(about["covered"].sum(), about["searched"].sum())
     idle = about[about["p_value"].isna() & (about["n_peaks"] == 0) & (about["note"] != "")]
     for note, rows in idle.groupby("note"):
         notes.append(f"{len(rows)} orbits not searched or without a peak: {note}" if len(rows) > 1 else

@@ -99,6 +99,14 @@ def _lacking(table: pd.DataFrame) -> list[str]:
         said.append(f"{wrong}, so no emission")
     return said
 
+# %% ../../nbs/plumes/20_tracks.ipynb #7124583f
+def note_of_gaps(covered: float, searched: float) -> list[str]:
+    """At how many km of track with soundings a plume could be told, where that is less than nine tenths."""
+    if searched >= 0.9 * covered:
+        return []
+    return [f"plumes could be told at {searched:,.0f} of {covered:,.0f} km of track with soundings: at the others "
+            "there are too few soundings on one side, beside a gap or an end"]
+
 # %% ../../nbs/plumes/20_tracks.ipynb #b83d61f5
 def _ids_and_keys(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
     """The id of each sounding, and a number that is the same for equal soundings."""

@@ -24,6 +24,7 @@ from ..ground.overwriting import refuse_overwriting
 from ..ground.words import counted
 from ..ground.work import count_processes
 from ..isolation.columns import Fate
+from ..plumes.tracks import note_of_gaps
 from oco2_outliers.runs.comparing import (
     POOLED,
     REFERENCE_ROWS,
@@ -379,7 +380,7 @@ def _note_of_rowless(lines: Iterable[Mapping], run: Run) -> list[str]:
 
 
 def _note_of_left_rows(lines: Iterable[Mapping]) -> list[str]:
-    """How many rows nobody asked for, how many lack a feature and are in no part, and how many have no verdict."""
+    """How many rows nobody asked for, lack a feature and are in no part, lie too near a gap, or have no verdict."""
     good = [line for line in lines if "error" not in line]
     counts = [line.get("counts", {}) for line in good]
     dropped, unjudged = (sum(each.get(name, 0) for each in counts) for name in ("dropped", "not_judged"))
@@ -387,6 +388,8 @@ def _note_of_left_rows(lines: Iterable[Mapping]) -> list[str]:
     every = others + sum(line.get("counts", {}).get("rows_read", line["rows"]) for line in good)
     notes = [f"left out {others:,} of {counted(every, 'sounding')}, not among those asked for"] if others else []
     notes += [f"dropped {counted(dropped, 'row')} with a fill or missing feature"] if dropped else []
+    if any("covered" in each for each in counts):  # a search for plumes
+        notes += note_of_gaps(*(sum(each.get(name, 0) for each in counts) for name in ("covered", "searched")))
     return notes + ([f"{counted(unjudged, 'row')} not judged, for the reason in the part"] if unjudged else [])
 
 # %% ../../nbs/runs/14_running.ipynb #f05b1b63

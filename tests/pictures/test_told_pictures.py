@@ -10,6 +10,7 @@ from PIL import Image
 from oco2_outliers.albums.odd_ones import _BINS
 from oco2_outliers.ground.errors import InputError
 from oco2_outliers.image_clusters import odd_pictures, picture_vectors
+from oco2_outliers.image_forest import scan_folder
 from oco2_outliers.pictures.reading import MAX_PIXELS, decode_picture, read_picture
 from oco2_outliers.pictures.reasons import UsualRange, column_names, reasons_of
 
@@ -57,8 +58,25 @@ def test_a_whole_tiff_of_bands_is_not_called_damaged(tmp_path, capfd, n, kind, s
     assert capfd.readouterr() == ("", "")
 
 
+def test_small_numbers_of_16_bits_are_told(tmp_path):
+    """Reflectances up to 10,000 leave 39 of 256 levels; numbers spread over the range leave all."""
+    counts = np.linspace(0, 10_000, 40 * 50).astype(np.uint16).reshape(40, 50)
+    for name, numbers, said in (("small.tif", counts, True), ("spread.tif", counts * 6, False), ("small.png", counts, True)):
+        cv2.imwrite(str(tmp_path / name), numbers)
+        note = decode_picture((tmp_path / name).read_bytes(), 1, MAX_PIXELS)[3]
+        assert "16-bit" in note and ("spread the numbers" in note) == said, note
+
+
+def test_a_scan_without_a_usable_picture_leaves_no_file(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="no usable picture among 1 file"):
+        scan_folder(tmp_path / "in", tmp_path / "out")
+    assert not list(tmp_path.glob("out/*"))
+
+
 def test_numbers_of_32_bits_are_named_and_16_are_noted(tmp_path):
-    cv2.imwrite(str(tmp_path / "deep.tif"), np.ones((40, 50, 3), np.uint16))
+    cv2.imwrite(str(tmp_path / "deep.tif"), np.full((40, 50, 3), 40_000, np.uint16))
     assert decode_picture((tmp_path / "deep.tif").read_bytes(), 1, MAX_PIXELS)[3] == "16-bit"
     Image.fromarray(np.ones((40, 50), np.float32)).save(tmp_path / "height.tif")
     with pytest.raises(InputError, match="TIFF of 1 x 32 bits, floating point; turn it into JPEG or PNG"):

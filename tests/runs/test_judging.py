@@ -11,7 +11,7 @@ from oco2_outliers.datasets import InputError
 from oco2_outliers.dbscan import IsolatedSoundings, feature_matrix, isolation_radius
 from oco2_outliers.main_job import isolate
 from oco2_outliers.scale import combine, map_files
-from oco2_outliers.soundings import read_soundings, simulate_granule, to_parquet
+from oco2_outliers.soundings import read_soundings, simulate_granule, to_parquet, track_distance
 
 
 def test_the_scale_of_the_run_is_that_of_the_pooled_table(days, tmp_path):
@@ -254,6 +254,19 @@ def test_rows_that_nobody_asked_for_are_told(tmp_path, task):
     everything = map_files(files, task, out=tmp_path / "all")
     assert ("searched" in everything.manifest) == (task == "peaks")
     assert not any("not among those asked for" in each for each in everything.notes)
+
+
+def test_a_run_tells_how_much_of_the_tracks_lies_too_near_a_gap(tmp_path):
+    granule = simulate_granule(0, 200).soundings
+    for name in ("a", "b"):
+        granule[track_distance(granule) % 60 < 25].to_parquet(tmp_path / f"{name}.parquet")
+    result = map_files([tmp_path / "a.parquet", tmp_path / "b.parquet"], "peaks", out=tmp_path / "out")
+    covered, searched = (result.manifest[name].sum() for name in ("covered", "searched"))
+    assert searched < 0.9 * covered
+    assert any(each.startswith(f"plumes could be told at {searched:,} of {covered:,} km") for each in result.notes)
+    granule.to_parquet(tmp_path / "whole.parquet")
+    whole = map_files(tmp_path / "whole.parquet", "peaks", out=tmp_path / "whole")
+    assert not any("plumes could be told" in each for each in whole.notes)
 
 
 def test_the_published_search_tells_no_kilometres(tmp_path):
