@@ -152,7 +152,8 @@ def _isolate_command(
     drop_missing: _DropMissing = False,
     box: _Box = None, dates: _Dates = None, quality: _Quality = None, mode: _Mode = None,
     figures: Annotated[bool, typer.Option(help="Draw the two figures; they take half of the time.")] = True,
-    random_state: Annotated[int, typer.Option(help="For the silhouettes of large tables, which are sampled.")] = 0,
+    random_state: Annotated[int, typer.Option(help=(
+        "Seed of the 2,000 rows that those of a table above 10,000 are compared with, and of sampled scores."))] = 0,
     jobs: Annotated[int | None, typer.Option(help="Cores for the neighbour search; -1 for all.")] = None,
     encoding: Encoding = None, separator: Separator = None, decimal: Decimal = None, lang: Lang = "en",
 ) -> None:

@@ -35,6 +35,7 @@ from oco2_outliers.isolation.choosing import (
     settings_of_preset,
 )
 from .isolation.columns import Fate
+from .isolation.company import about_drawn, compared_with_drawn
 from oco2_outliers.isolation.contexts import (
     Context,
     checked_context,
@@ -173,7 +174,10 @@ def _report(result: Any, tell: Language) -> str:
     names = [each["name"] for each in result.summary["inputs"]]
     one = "the table" if names == ["table in memory"] else "the file"
     whose = one if len(names) == 1 else f"all {len(names):,} inputs"
-    compared = compared_text(f"the rows of {whose}", whose, result.summary["parameters"]["scale"])
+    asked, counts = result.summary["parameters"], result.summary["counts"]
+    drawn = compared_with_drawn(asked["min_samples_asked"], counts["judged"])
+    compared = compared_text(f"the rows of {whose}", whose, asked["scale"],
+                             "some that were drawn" if drawn else "each other")
     company = "" if result.context.on_track else f", min_samples {result.min_samples}"
     word = "odd where they lie" if result.context.on_track else "isolated"
     verdict = (f"eps {result.eps:.3g} ({result.rule}){company}: "
@@ -387,10 +391,12 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Judg
     scored.index = rows.index[scored.index]
     notes = notes_of_run(rows.read, rows.table, len(matrix.X), rows.fills, rows.partial, rows.earlier)
     notes += notes_of_places(rows.table) + notes_of_fills(rows.table.loc[matrix.X.index], matrix.features)
+    if not context.on_track and compared_with_drawn(parameters["min_samples_asked"], len(matrix.X)):
+        notes.append(about_drawn(parameters["min_samples"]))
     notes += [parameters["eps_note"]] if parameters["eps_note"] else []
     if mixed := storable(rows.table)[1]:
         notes.append(f"columns of mixed kinds, stored as text in scores.parquet: {', '.join(mixed)}")
-    summary = _summary(rows, matrix, model, parameters)
+    summary = _summary(rows, matrix, model, parameters) | {"notes": notes}
     summary["counts"] |= {"isolated": int(scored["isolated"].sum()),
                           "isolated_flagged": int(isolated_flagged(scored).sum()), "groups": len(groups)}
     return IsolationResult(scored, swept, parameters["eps"], parameters["min_samples"], parameters["eps_rule"],

@@ -181,13 +181,24 @@ class DrawnCompany:
         return found
 
 # %% ../../nbs/isolation/13a_company.ipynb #50fb1f90
+def compared_with_drawn(min_samples: int | str | None, n_rows: int) -> bool:
+    """Whether each of so many rows is compared with some that are drawn, in place of all others."""
+    return min_samples == AUTO and n_rows > EXACT_ROWS
+
+
+def about_drawn(m: int) -> str:
+    """What a reader should know of radii among drawn rows."""
+    return (f"the table has more than {EXACT_ROWS:,} rows, so each was compared with {DRAWN_ROWS:,} that were drawn, "
+            f"and min_samples {m} counts among these")
+
+
 _CROWD = 64  # rows of a group, from which counting is quicker than lists
 
 
 def company_search(X: np.ndarray, min_samples: int | str, n_jobs: int | None = None, random_state: int | None = 0,
                    eps: Sequence[float] | None = None, metric: str = "euclidean") -> tuple[Any, int]:
     """What answers `core2`, `radii2` and `labels` for these rows, and how many rows make a group."""
-    if min_samples == AUTO and len(X) > EXACT_ROWS:
+    if compared_with_drawn(min_samples, len(X)):
         drawn = DrawnCompany(X, n_jobs, random_state, metric=metric)
         return drawn, drawn.m
     m = group_size(len(X)) if min_samples == AUTO else int(min_samples)

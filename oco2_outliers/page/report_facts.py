@@ -69,10 +69,12 @@ _DBSCAN = ("Ester, Kriegel, Sander and Xu, A density-based algorithm for discove
            "Campello, Moulavi and Sander, Density-based clustering based on hierarchical density estimates, PAKDD "
            "2013.")
 _RADIUS = Card("Isolation radius", (
-    "Every row is compared with all others over its features, each measured in its own spread.",
+    "Every row is compared with others over its features, each measured in its own spread; settings and notes say "
+    "with which.",
     "A row's score is its isolation radius: the smallest distance eps at which it lies within eps of a row that has at "
     "least min_samples rows within eps, itself counted.",
-    "Rows with a score above the eps in use are called isolated: they are what DBSCAN calls noise, exactly."), (
+    "Rows with a score above the eps in use are called isolated: what DBSCAN calls noise, exactly where each row is "
+    "compared with all others."), (
     "The table holds two regimes, such as land and ocean: the smaller one may look odd as a whole. Split it first.",
     "Strays come in company: min_samples equal mistakes are a group, not noise.",
     "Columns repeat one another: three versions of one quantity weigh three times.",

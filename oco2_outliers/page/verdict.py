@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..ground.errors import InputError
 from ..ground.verdicts import odd_rows
-from ..isolation.company import AUTO, DRAWN_ROWS, EXACT_ROWS, company_search
+from ..isolation.company import AUTO, DRAWN_ROWS, about_drawn, company_search, compared_with_drawn
 from ..isolation.paths import neighbour_search
 from ..isolation.results import ratio_of
 from ..isolation.squares import exact_root, power_for, radius_of, times_power
@@ -36,7 +36,7 @@ def _threshold(score: np.ndarray, flagged: np.ndarray) -> float | None:
 # %% ../../nbs/page/05_verdict.ipynb #aae0ddfe
 def is_drawn(source: Source) -> bool:
     """Whether each row was compared with some that were drawn, for the table is large."""
-    return source.asked == AUTO and source.X is not None and len(source.X) > EXACT_ROWS
+    return source.X is not None and compared_with_drawn(source.asked, len(source.X))
 
 
 def _radius_among_drawn(source: Source, X: np.ndarray) -> np.ndarray:
@@ -49,8 +49,7 @@ def _radius_among_drawn(source: Source, X: np.ndarray) -> np.ndarray:
 def _about_drawn(own: int, others: Sequence[int]) -> str:
     """What a reader of the page should know of a radius among drawn rows."""
     among = f"; min_samples {', '.join(map(str, others))} count among all rows" if others else ""
-    return (f"the table has more than {EXACT_ROWS:,} rows, so each was compared with {DRAWN_ROWS:,} that were drawn, "
-            f"and min_samples {own} counts among these{among}")
+    return about_drawn(own) + among
 
 # %% ../../nbs/page/05_verdict.ipynb #9e815b4e
 def _radii(source: Source, min_samples: Sequence[int]) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..ground.errors import InputError
 from ..ground.numbers import shown
 from ..ground.words import counted
+from ..isolation.company import DRAWN_ROWS, EXACT_ROWS, compared_with_drawn
 from ..isolation.results import compared_text
 
 # %% auto #0
@@ -69,6 +70,16 @@ def compared_in_words(scope: str, scale_over: str, scale: str) -> str:
     return compared_text(whom[scope], whose[scale_over], scale, with_what) + alike.get((scope, scale_over), "")
 
 # %% ../../nbs/runs/04a_comparing.ipynb #8436088f
+def notes_of_drawn(lines: Iterable[Mapping], scope: str, min_samples: Any) -> list[str]:
+    """That rows were compared with some that were drawn, where so many are compared and min_samples is "auto"."""
+    rows = [line["rows"] for line in lines if "error" not in line]
+    most = sum(rows) if scope == "all" else max(rows, default=0)
+    if scope == "reference" or not compared_with_drawn(min_samples, most):
+        return []
+    return [f"where more than {EXACT_ROWS:,} rows are compared, each is compared with {DRAWN_ROWS:,} of them that are "
+            "drawn: min_samples is auto"]
+
+
 def _values_of(lines: Iterable[Mapping], name: str) -> list[float]:
     """The values of a count in the lines of a manifest."""
     told = [line.get("counts", {}).get(name) for line in lines]

@@ -32,6 +32,7 @@ from oco2_outliers.runs.comparing import (
     compared_by,
     compared_in_words,
     notes_of_context,
+    notes_of_drawn,
     notes_of_eps,
     settings_in_words,
 )
@@ -412,6 +413,7 @@ def _result(run: Run, site: Site, items: Sequence[Item], n_done: int, started: f
     notes += _note_of_skipped(lines) + _note_of_rowless(lines, run) + _note_of_left_rows(lines)
     if run.task.over_run:
         notes += notes_of_eps(lines, run.compared.scope in POOLED) + notes_of_context(run.parameters)
+        notes += notes_of_drawn(lines, run.compared.scope, run.parameters["min_samples"])
         notes.append(f"{compared_in_words(*run.compared, run.parameters['scale'])}; "
                      f"{settings_in_words(lines, run.parameters)}")
     return RunResult(site.out.address, run.task.name, len(items), n_done, len(items) - n_done,

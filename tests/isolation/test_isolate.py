@@ -15,8 +15,11 @@ from sklearn.preprocessing import StandardScaler
 
 from oco2_outliers.cli import main
 from oco2_outliers.datasets import InputError
+from oco2_outliers.isolation.company import AUTO
 from oco2_outliers.isolation.paths import forced_path
 from oco2_outliers.main_job import IsolationResult, isolate
+from oco2_outliers.page.report_page import report
+from oco2_outliers.scale import map_files
 from oco2_outliers.soundings import simulate_granule, write_lite
 
 GAUSSIAN = ["slope", "intercept", "amplitude", "sigma", "delta", "R"]
@@ -363,3 +366,22 @@ def test_a_folder_in_the_way_of_a_file_leaves_the_earlier_result_alone(tmp_path)
 def test_printing_eps_in_three_digits_isolates_nothing_more():
     table = pd.DataFrame({"xco2": np.arange(101.0) / 3})
     assert len(isolate(table, min_samples=2).isolated) == 0
+
+
+def test_rows_that_are_compared_with_drawn_ones_are_told(tmp_path):
+    """Above 10,000 rows "auto" compares with 2,000: neither the line nor the report may say "all others"."""
+    rng = np.random.default_rng(0)
+    large = pd.DataFrame(rng.normal(size=(10_001, 2)), columns=["a", "b"])
+    drawn = isolate(large, out=tmp_path / "drawn", figures=False)
+    said = "so each was compared with 2,000 that were drawn, and min_samples 100 counts among these"
+    assert any(said in note for note in drawn.notes) and "with some that were drawn, in" in str(drawn)
+    report(tmp_path / "drawn", tmp_path / "report.html")
+    assert said in (tmp_path / "report.html").read_text("utf-8")
+    for exact in (isolate(large, min_samples=5), isolate(large.iloc[:10_000])):
+        assert not any("drawn" in note for note in exact.notes) and "with each other, in" in str(exact)
+    for name in ("one", "two"):
+        large.to_parquet(tmp_path / f"{name}.parquet")
+    files = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
+    for asked, many in ((AUTO, True), (5, False)):
+        run = map_files(files, "isolate", out=tmp_path / str(asked), parameters={"min_samples": asked})
+        assert any("each is compared with 2,000 of them that are drawn" in note for note in run.notes) == many
