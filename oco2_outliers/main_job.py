@@ -177,7 +177,7 @@ def _report(result: Any, tell: Language) -> str:
     asked, counts = result.summary["parameters"], result.summary["counts"]
     drawn = compared_with_drawn(asked["min_samples_asked"], counts["judged"])
     compared = compared_text(f"the rows of {whose}", whose, asked["scale"],
-                             "some that were drawn" if drawn else "each other")
+                             "with some that were drawn" if drawn else "with each other")
     company = "" if result.context.on_track else f", min_samples {result.min_samples}"
     word = "odd where they lie" if result.context.on_track else "isolated"
     verdict = (f"eps {result.eps:.3g} ({result.rule}){company}: "

@@ -50,9 +50,9 @@ def change_in_words(feature: str | None, change: float, most: float = np.inf) ->
     return f"{feature} {_outward(abs(change), abs(most))}{unit} {'higher' if change > 0 else 'lower'}"
 
 # %% ../../nbs/isolation/82_results.ipynb #47bc1b5d
-def compared_text(whom: str, whose: str, scale: str, with_what: str = "each other") -> str:
+def compared_text(whom: str, whose: str, scale: str, beside: str = "with each other") -> str:
     """Which rows were compared with what, and in which units, of which rows."""
-    return f"compared: {whom} with {with_what}, in {unit_of_scale(scale)} of {whose}"
+    return f"compared: {whom} {beside}, in {unit_of_scale(scale)} of {whose}"
 
 # %% ../../nbs/isolation/82_results.ipynb #dda0de5a
 def ratio_of(score: ArrayLike, eps: ArrayLike) -> np.ndarray:

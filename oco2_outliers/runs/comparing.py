@@ -66,8 +66,8 @@ def compared_in_words(scope: str, scale_over: str, scale: str) -> str:
             "reference": "the rows of all files"}
     whose = {"file": "the file", "orbit": "the pass", "run": "the run"}
     alike = {("file", "file"): ", as isolate does with one file", ("all", "run"): ", as isolate does with several"}
-    with_what = "a reference drawn from them" if scope == "reference" else "each other"
-    return compared_text(whom[scope], whose[scale_over], scale, with_what) + alike.get((scope, scale_over), "")
+    beside = "with a reference drawn from them" if scope == "reference" else "with each other"
+    return compared_text(whom[scope], whose[scale_over], scale, beside) + alike.get((scope, scale_over), "")
 
 # %% ../../nbs/runs/04a_comparing.ipynb #8436088f
 def notes_of_drawn(lines: Iterable[Mapping], scope: str, min_samples: Any) -> list[str]:
