@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..ground.errors import InputError, one_line, printable, without_secrets
@@ -57,22 +59,16 @@ def _v3_session(s: dict) -> session.Session:
     return session.Session(auth=auth, verify=s["verify"], timeout=60)
 
 # %% ../../nbs/store/01_account.ipynb #2701e3f0
-def _v3_token(keystone: session.Session, s: dict, retries: int, backoff: float) -> tuple[str | None, str | None]:
+def _v3_token(keystone: session.Session, s: dict) -> tuple[str | None, str | None]:
     """Address of the storage and a token; nothing where the catalog has no storage."""
     from keystoneauth1 import exceptions as ka
 
-    for attempt in range(retries + 1):
-        try:
-            url = s["storage_url"] or keystone.get_endpoint(
-                service_type="object-store", interface=s["interface"] or "public", region_name=s["region"])
-            return url, keystone.get_token()
-        except (ka.EndpointNotFound, ka.EmptyCatalog):
-            return None, None
-        except (ka.ConnectFailure, ka.HttpServerError):
-            if attempt == retries:
-                raise
-            time.sleep(min(backoff * 2**attempt, 16))
-    return None, None
+    try:
+        url = s["storage_url"] or keystone.get_endpoint(
+            service_type="object-store", interface=s["interface"] or "public", region_name=s["region"])
+        return url, keystone.get_token()
+    except (ka.EndpointNotFound, ka.EmptyCatalog):
+        return None, None
 
 # %% ../../nbs/store/01_account.ipynb #e30f9d49
 def _v1_token(s: dict, timeout: float) -> tuple[str, str]:
@@ -82,6 +78,34 @@ def _v1_token(s: dict, timeout: float) -> tuple[str, str]:
     url, token = swiftclient.get_auth(s["auth_url"], s["user"], s["key"], auth_version="1", cacert=s["cacert"],
                                       insecure=s["verify"] is False, timeout=timeout)
     return s["storage_url"] or url, token
+
+# %% ../../nbs/store/01_account.ipynb #5c0ab3d1
+class NoLogin(Exception):
+    """The server that gives out tokens cannot be reached; no OSError, which swiftclient would ask again for."""
+
+
+_REFUSALS = 4  # times that an address where nobody listens is asked again, after 7.5 s in all with the usual pauses
+
+
+def _until_reached(log_in: Callable[[], tuple], s: dict, retries: int, backoff: float, first: bool) -> tuple:
+    """What a login answers; it is asked again where the server cannot be reached, or is not ready."""
+    import requests
+    from keystoneauth1 import exceptions as ka
+
+    attempt = 0
+    while True:
+        try:
+            return log_in()
+        except (ka.ConnectFailure, ka.HttpServerError, requests.ConnectionError) as e:
+            refused = first and os.strerror(errno.ECONNREFUSED) in str(e)
+            if attempt >= (min(retries, _REFUSALS) if refused else retries):
+                if isinstance(e, ka.HttpServerError):
+                    raise
+                why = os.strerror(errno.ECONNREFUSED) if refused else type(e).__name__
+                raise NoLogin(f"the server {without_secrets(s['auth_url'])} cannot be reached or does not answer in "
+                              f"time ({why})") from None
+        time.sleep(min(backoff * 2**attempt, 16))
+        attempt += 1
 
 # %% ../../nbs/store/01_account.ipynb #e29f018a
 def _send_large_pieces(conn: swiftclient.Connection) -> None:
@@ -117,10 +141,10 @@ class _SharedToken:
             return self._shared
 
     def _authenticate(self) -> tuple[str, str]:
-        s = self.settings
+        s, first = self.settings, self._shared is None
         if self._session is None:
-            return _v1_token(s, self.timeout)
-        url, token = _v3_token(self._session, s, self.retries, self.backoff)
+            return _until_reached(partial(_v1_token, s, self.timeout), s, self.retries, self.backoff, first)
+        url, token = _until_reached(partial(_v3_token, self._session, s), s, self.retries, self.backoff, first)
         if not url or token is None:
             catalog = f"the catalog at {without_secrets(s['auth_url'])}"
             raise InputError(f"{catalog} has no object-store in region {s['region']!r}")
@@ -187,6 +211,8 @@ _STATUS: dict[int, tuple[type[OSError], str]] = {
 def _map_error(e: Exception, what: str) -> OSError | None:
     """The built-in error for `e`; None where `e` is already right."""
     what, module = printable(what), type(e).__module__.partition(".")[0]
+    if isinstance(e, NoLogin):
+        return ConnectionError(str(e))
     if isinstance(e, json.JSONDecodeError):
         return OSError(f"{what}: the server's answer breaks off; try again")
     if module not in ("swiftclient", "keystoneauth1", "requests", "urllib3"):

@@ -114,6 +114,22 @@ class _SwiftInfo(SwiftChecking, fsspec.AbstractFileSystem):
                 return _folder(path)
         raise FileNotFoundError(f"no such object: {path}")
 
+    def _kind(self, path: str) -> str:
+        # fsspec takes every error for a no: a server that is away would be taken for one without the object.
+        try:
+            return str(self.info(path)["type"])
+        except FileNotFoundError:
+            return ""
+
+    def exists(self, path: str, **kwargs: Any) -> bool:
+        return bool(self._kind(path))
+
+    def isfile(self, path: str) -> bool:
+        return self._kind(path) == "file"
+
+    def isdir(self, path: str) -> bool:
+        return self._kind(path) == "directory"
+
     def modified(self, path: str) -> datetime:
         return self.info(path)["last_modified"]
 

@@ -55,11 +55,9 @@ class SwiftConnection:
     def limits(self) -> dict:
         """What the server says of itself (`/info`); empty where it keeps silent."""
         if self._limits is None:
+            server = self.account.storage_url.partition("/v1")[0]  # who cannot log in gets no further
             try:
-                self._limits = self.account.connection().get_capabilities(
-                    self.account.storage_url.partition("/v1")[0] + "/info")
-            except PermissionError:
-                raise
+                self._limits = self.account.connection().get_capabilities(f"{server}/info")
             except Exception:  # noqa: BLE001 - the answer is optional; the defaults hold everywhere
                 self._limits = {}
         return self._limits

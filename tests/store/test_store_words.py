@@ -1,5 +1,6 @@
 """What a store refuses and in which words, which names it means, and what it leaves out or behind."""
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -249,3 +250,31 @@ def test_an_object_that_no_listing_would_show_is_refused(tmp_path, kind):
     for call in (lambda: place.upload(part, ""), lambda: place.open(part.name, "wb")):
         with pytest.raises(InputError, match="unfinished"):
             call()
+
+
+# --- nobody there ---
+def nobody():
+    """An address of this machine at which nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("version", ["1", "3"])
+def test_an_address_where_nobody_listens_is_named(environment, version):
+    address = f"{nobody()}/{'v3' if version == '3' else 'auth/v1.0'}"
+    store = Datasets({"swift_storage": {"auth_url": address, "user": "u", "key": "s3cret", "auth_version": version,
+                                        "project": "x"}}, backoff=0)
+    for ask in (store.list_objects, lambda: store.get_dataframe("a.csv"), lambda: store.exists("a.csv")):
+        with pytest.raises(ConnectionError, match="cannot be reached") as caught:
+            ask()
+        assert str(caught.value).count(address) == 1 and "s3cret" not in str(caught.value)
+
+
+def test_a_first_login_that_is_refused_is_tried_for_seconds_not_for_half_a_minute(environment, monkeypatch):
+    pauses = []
+    monkeypatch.setattr("oco2_outliers.store.account.time.sleep", pauses.append)
+    environment.setenv("OS_AUTH_URL", f"{nobody()}/v3")
+    with pytest.raises(ConnectionError):
+        Datasets("swift://oco2").list_objects()
+    assert pauses == [0.5, 1, 2, 4]
