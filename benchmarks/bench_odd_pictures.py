@@ -6,6 +6,7 @@ trained on every second picture of the usual kinds, tried on the others and the 
 """
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -51,13 +52,16 @@ def held_out(groups: dict[str, list[str]], odd: str) -> pd.DataFrame:
 
 
 def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="subfolders are groups; each is held out as odd once")
+    folder = parser.parse_args(argv).folder
     with tempfile.TemporaryDirectory() as work:
         table = generated(Path(work))
     print(markdown("generated: ROC AUC", table), "\n")
     print(markdown("generated: average precision", table, "average_precision"), "\n")
-    if not argv:
+    if folder is None:
         return
-    groups = {group.name: sorted(map(str, group.iterdir())) for group in sorted(Path(argv[0]).iterdir())}
+    groups = {group.name: sorted(map(str, group.iterdir())) for group in sorted(folder.iterdir())}
     for odd in groups:
         print(markdown(f"ISS, {odd} odd ({len(groups[odd])} pictures): ROC AUC", held_out(groups, odd)), "\n")
 

@@ -126,7 +126,7 @@ _Eps = Annotated[str, typer.Option(help="Radius in spreads of the features: a nu
 _Group = Annotated[str, typer.Option("--min-samples", help="Rows that make a core row, itself counted; auto, a "
                                      "twentieth of the rows, finds bad soundings in groups, 5 finds single strays.")]
 _Spread = Annotated[str, typer.Option(help="What features are measured in: robust (range of the middle 80 %), or "
-                                     "standard deviations.")]
+                                     "standard deviations; auto: robust, with --preset standard.")]
 _FeatureColumns = Annotated[str | None, typer.Option(help="Columns to use, a,b,c. Default: all numeric ones but "
                                                      "identifiers, coordinates and codes, without constant and "
                                                      "duplicate ones.")]
@@ -141,9 +141,9 @@ def _isolate_command(
     store: InputStore = None,
     eps: _Eps = "auto",
     min_samples: _Group = "auto",
-    scale: _Spread = "robust",
-    preset: Annotated[str | None, typer.Option(help="original: scale standard and min_samples 5, as the first "
-                                               "pipeline.")] = None,
+    scale: _Spread = "auto",
+    preset: Annotated[str | None, typer.Option(help="original: scale standard and min_samples 5, where these "
+                                               "are not given, as the first pipeline.")] = None,
     features: _FeatureColumns = None,
     context: Annotated[str, typer.Option(help="all: against all rows; track: against the neighbours on the same "
                                          "pass.")] = "all",
@@ -528,7 +528,9 @@ def _rm_command(
 ) -> None:
     """Delete objects; without --yes, list what would go."""
     listed = _datasets(store, config, cloud, container).delete_files(prefix=prefix, pattern=pattern, dry_run=not yes)
-    if listed and not yes:
+    if yes:
+        print(f"deleted {counted(len(listed), 'object')}" if listed else "no object has such a name: none was deleted")
+    elif listed:
         print("nothing was deleted; add --yes to delete them")
 
 # %% ../nbs/90_cli.ipynb #88595e40

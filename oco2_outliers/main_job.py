@@ -171,7 +171,7 @@ class _Asked(ShownResult):
 def _report(result: Any, tell: Language) -> str:
     """The report of a run: notes, columns, the sweep, the verdict, the oddest, the groups."""
     n, n_rows = int(result.table["isolated"].sum()), len(result.table)
-    names = [each["name"] for each in result.summary["inputs"]]
+    names = [each["name"] for each in result.summary["inputs"] if each["rows"]]
     one = "the table" if names == ["table in memory"] else "the file"
     whose = one if len(names) == 1 else f"all {len(names):,} inputs"
     asked, counts = result.summary["parameters"], result.summary["counts"]
@@ -405,7 +405,7 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Judg
 # %% ../nbs/04a_isolate.ipynb #68f1c893
 def isolate(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLike | TableLike],
             out: str | os.PathLike | None = None, *, store: str | Datasets | None = None,
-            eps: float | str | Sequence[float] = "auto", min_samples: int | str = "auto", scale: str = "robust",
+            eps: float | str | Sequence[float] = "auto", min_samples: int | str = "auto", scale: str = "auto",
             preset: str | None = None, features: str | Sequence[str] | None = None, context: str = "all",
             along: float = 20.0, across: float = 10.0, drop_missing: bool = False,
             box: Sequence[float] | None = None, dates: Sequence[Any] | None = None,
@@ -431,11 +431,12 @@ def isolate(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLike |
     min_samples : int or "auto", default "auto"
         Rows that make a core row, itself counted. ``"auto"``, a twentieth of the rows (`group_size`), finds bad
         soundings that come in groups; 5 finds single strays.
-    scale : {"robust", "standard"}, default "robust"
+    scale : {"auto", "robust", "standard"}, default "auto"
         What a feature is measured in: its median and middle range, or mean and standard deviation, see
-        `feature_matrix`.
+        `feature_matrix`. ``"auto"`` is robust, with the preset standard.
     preset : {None, "original"}
-        ``"original"``: the settings of the first pipeline, ``scale="standard"`` and ``min_samples=5``.
+        ``"original"``: the settings of the first pipeline, ``scale="standard"`` and ``min_samples=5``, where these
+        are not given.
     features : str or sequence of str, optional
         Columns to use; by default all numeric ones but identifiers, coordinates, times, row numbers and codes (flags,
         modes, footprints), see `feature_matrix`. ``summary["columns"]`` tells what became of every column.

@@ -25,12 +25,13 @@ REST_COLOUR = "#56B4E9"  # the blue of ordinary rows in every figure
 ISOLATED_COLOUR = "#D55E00"  # the vermilion of isolated rows in every figure
 
 # %% ../../nbs/ground/07_figures.ipynb #4ae24243
-#: Units of the columns that figures know by name.
-UNITS = {
-    "xco2": "ppm", "xco2_uncertainty": "ppm", "xco2_apriori": "ppm", "xco2_x2019": "ppm", "xco2_raw": "ppm",
-    "enhancement": "ppm", "latitude": "degrees north", "longitude": "degrees east", "distance": "km",
-    "surface_pressure": "hPa", "psurf": "hPa", "solar_zenith_angle": "degrees", "tcwv": "kg m-2", "altitude": "m",
-}
+_COLUMNS_IN = {
+    "ppm": "xco2 xco2_x2019 xco2_raw xco2_apriori xco2_uncertainty co2_grad_del dpfrac enhancement", "km": "distance",
+    "hPa": "psurf psurf_apriori psurf_apriori_o2a surface_pressure dp dp_o2a dp_sco2", "m": "altitude altitude_stddev",
+    "m s-1": "windspeed windspeed_u windspeed_v windspeed_u_met windspeed_v_met", "kg m-2": "tcwv",
+    "degrees north": "latitude", "degrees east": "longitude", "degrees": "solar_zenith_angle sensor_zenith_angle"}
+#: Units of the columns that are known by name.
+UNITS = {name: unit for unit, names in _COLUMNS_IN.items() for name in names.split()}
 
 
 def axis_label(column: str) -> str:

@@ -85,11 +85,16 @@ def eps_steps(radius: np.ndarray, eps: float, min_samples: int | str) -> list[fl
     return sorted({eps, *(step for step in steps if step > 0)})
 
 # %% ../../nbs/isolation/81_choosing.ipynb #774c4fdd
+def any_eps(min_samples: int | str) -> TailEps:
+    """What stands for eps where no row has a radius above 0: none is isolated at any."""
+    return TailEps(1.0, "with min_samples 1 no row needs company" if min_samples == 1 else "every row has copies")
+
+
 def printable_eps_of(parts: Parts, n_features: int, min_samples: int | str) -> TailEps:
     """The eps that a job takes when none was asked for, in three digits, with its rule and what is to be said of it."""
     radii = Counted(parts)
     if radii.tally.largest < 0:
-        return TailEps(1.0, "every row has copies")
+        return any_eps(min_samples)
     if min_samples != AUTO:
         return TailEps(printable_fence(radii), "fence of the radii")
     chosen = tail_of(radii, n_features)
@@ -115,4 +120,5 @@ def settings_of_preset(preset: str | None, min_samples: int | str, scale: str) -
     """How many rows make a group, and the scale, as a preset or the caller says."""
     if preset not in (None, "original"):
         raise InputError(f"preset must be 'original' or None, not {shown(preset)}")
-    return (min_samples, scale) if preset is None else (5 if min_samples == AUTO else min_samples, "standard")
+    usual_group, usual_scale = (AUTO, "robust") if preset is None else (5, "standard")
+    return usual_group if min_samples == AUTO else min_samples, usual_scale if scale == AUTO else scale

@@ -60,16 +60,16 @@ def do_dbcluster(z: ArrayLike, eps: float = 0.9, min_samples: int = 10) -> tuple
     Examples
     --------
     >>> db, mask = do_dbcluster([[0.0], [1.0], [10.0], [11.0]], eps=1.5, min_samples=2)
-    Estimated number of clusters: 2
-    Estimated number of noise points: 0
+    Estimated number of clusters: 2 , eps: 1.5
+    Estimated number of noise points: 0 , eps: 1.5
     Silhouette Coefficient: 0.900
     """
     rows = checked_rows(z)
     power_for(rows, names=z.columns if isinstance(z, pd.DataFrame) else None)  # refuses numbers too large
     db = _fitted_dbscan(z, rows, eps, min_samples)
     mask = db.labels_ == -1
-    print(f"Estimated number of clusters: {db.labels_.max() + 1}")
-    print(f"Estimated number of noise points: {mask.sum()}")
+    print(f"Estimated number of clusters: {db.labels_.max() + 1} , eps: {eps}")
+    print(f"Estimated number of noise points: {mask.sum()} , eps: {eps}")
     print(f"Silhouette Coefficient: {silhouettes(rows, [db.labels_], random_state=0)['silhouette'][0]:.3f}")
     return db, mask
 

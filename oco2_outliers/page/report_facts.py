@@ -301,7 +301,8 @@ def _of_table(result: Any, dialect: Mapping[str, str | None]) -> Facts:
     told_inputs = summary.get("inputs")
     inputs = inputs or [_input(each) for each in told_inputs if each] if isinstance(told_inputs, list) else inputs
     kind, row = _kind_of(source.table, source.tiles)
-    notes = [told(each, 1000) for each in (summary.get("notes") or []) if isinstance(each, str)]
+    said = [each.get("notes") for each in (summary, *listed)]
+    notes = [told(one, 1000) for each in said if isinstance(each, list) for one in each if isinstance(one, str)]
     facts = Facts(kind, row, source.table, source.eps, _settings_of(summary, run), inputs,
                   _own_hashes(file, summary, *listed), _counts_of(summary or {"counts": dict(sums)}),
                   list(dict.fromkeys([*notes, *map(printable, source.notes)])), _versions(summary, judged), beside)

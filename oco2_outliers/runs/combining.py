@@ -26,7 +26,7 @@ from ..ground.words import counted
 from ..ground.work import progress
 from ..isolation.results import shown_reasons
 from .columns import common_type
-from .folder import Manifest, RunFolder, csv_bytes, part_bytes, part_name, writing_to
+from .folder import NOTES, Manifest, RunFolder, csv_bytes, parsed, part_bytes, part_name, writing_to
 from .locking import locked
 from .plan import complete_lines, read_described
 from ..soundings.sounding_ids import parse_times, sounding_time
@@ -328,15 +328,24 @@ def _stream(out: RunFolder, lines: Sequence[Mapping], path: Path, tally: _Tally,
             tally.add(table, number)
 
 # %% ../../nbs/runs/15_combining.ipynb #25b16c77
-def _write_together(out: RunFolder, table: Path, lists: Mapping[str, bytes]) -> None:
-    """Write the table of all parts and the lists, then what tells that they belong together."""
+def _notes_of_run(out: RunFolder) -> list[str]:
+    """What the run had to say; a run that was stopped has said nothing."""
+    try:
+        told = parsed(out.read_or_none(NOTES) or b"[]")
+    except ValueError:
+        told = []
+    return [each for each in told if isinstance(each, str)] if isinstance(told, list) else []
+
+
+def _write_together(out: RunFolder, table: Path, lists: Mapping[str, bytes], notes: Sequence[str]) -> None:
+    """Write the table of all parts and the lists, then what tells that they belong together, with the notes of all."""
     hashes = {name: sha256_of(data) for name in ("run.json", "scaling.json")
               if (data := out.read_or_none(name)) is not None} | {"combined.parquet": sha256_of_file(table)}
     out.put(table, "combined.parquet")
     for name, data in lists.items():
         out.write(name, data, durable=True)
         hashes[name] = sha256_of(data)
-    out.write("combined.json", json.dumps({"sha256": hashes}, indent=2).encode() + b"\n", durable=True)
+    out.write("combined.json", json.dumps({"sha256": hashes, "notes": notes}, indent=2).encode() + b"\n", durable=True)
 
 # %% ../../nbs/runs/15_combining.ipynb #06016168
 @dataclass(frozen=True)
@@ -467,10 +476,12 @@ def combine(out: str | os.PathLike, *, top: int = 20, partial: bool = False,
             path = Path(scratch) / "combined.parquet"
             _stream(place, lines, path, tally, _q_value_rule(run, lines), progress)
             duplicates, n = tally.buckets.duplicates([line["name"] for line in lines])
+            notes = [*tally.notes(), *notes]
             place.check_held()
             with writing_to(place):
                 lists = {"monthly.csv": tally.monthly(), "top.csv": tally.oddest(), "duplicates.csv": duplicates}
                 _write_together(place, path, {name: csv_bytes(list(table.columns), table.astype(object).to_numpy()
-                                                              .tolist()) for name, table in lists.items()})
+                                                              .tolist()) for name, table in lists.items()},
+                                [*_notes_of_run(place), *notes])
     return Combined(place.path("combined.parquet") if place.local else f"{place.address}/combined.parquet", tally.rows,
-                    tally.monthly(), tally.oddest(), duplicates, n, [*tally.notes(), *notes])
+                    tally.monthly(), tally.oddest(), duplicates, n, notes)

@@ -55,7 +55,7 @@ def compared_by(scope: str | None, scale_over: str | None, scale: str | None) ->
     if scale in ("run", "orbit"):
         meant, notes = _former(str(scale), scope, scale_over)
         return meant, None, notes
-    _refuse_unknown("scale", scale, ("robust", "standard"))
+    _refuse_unknown("scale", scale, ("auto", "robust", "standard"))
     scope = scope or "file"
     return Compared(scope, scale_over or SCOPES[scope]), scale, []
 

@@ -182,6 +182,9 @@ def part_bytes(out: RunFolder, line: Mapping) -> bytes:
     return data
 
 # %% ../../nbs/runs/01_folder.ipynb #9370feb9
+NOTES = "notes.json"  # what a run had to say
+
+
 def parsed(data: bytes) -> Any:
     """What JSON says; a ValueError for whatever is none, also where it is not UTF-8 or nested without end."""
     try:

@@ -17,7 +17,7 @@ from ..ground.headings import as_names
 from ..ground.numbers import shown, whole_number
 from ..ground.words import counted
 from ..isolation.checks import checked_group
-from ..isolation.choosing import eps_values, printable_eps, settings_of_preset
+from ..isolation.choosing import any_eps, eps_values, printable_eps, settings_of_preset
 from ..isolation.columns import Fate, column_fates, compared_columns, no_features, refuse_text, with_numbers
 from ..isolation.company import AUTO
 from ..isolation.contexts import Context, checked_context, leading_context, local_features
@@ -177,7 +177,7 @@ def _not_judged(rows: pd.DataFrame, why: str) -> pd.DataFrame:
 def fitted_model(X: pd.DataFrame, eps: Any, min_samples: int | str, n_jobs: int | None = 1,
                  random_state: int = 0) -> tuple[JudgedRows, TailEps]:
     """The judged rows, and which eps was taken by which rule: for auto the one that `isolate` takes."""
-    told = [TailEps(1.0, "every row has copies") if eps == "auto" else TailEps(eps, "as asked")]
+    told = [any_eps(min_samples) if eps == "auto" else TailEps(eps, "as asked")]
 
     def chosen(radius: np.ndarray) -> float:
         told[0] = printable_eps(radius, X.shape[1], min_samples)

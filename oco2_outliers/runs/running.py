@@ -37,7 +37,7 @@ from oco2_outliers.runs.comparing import (
     settings_in_words,
 )
 from .fates import fates_of_run, notes_of_columns
-from .folder import Manifest, RunFolder, csv_bytes, writing_to
+from .folder import NOTES, Manifest, RunFolder, csv_bytes, writing_to
 from .locking import locked
 from .plan import add_to_plan, read_described
 from .resuming import Site, run_items
@@ -249,7 +249,7 @@ def _forget_all(out: RunFolder) -> None:
             manifest = Manifest(place)
             keys = {name.removesuffix(".parquet") for name in place.listing("parts")}
             manifest.forget(keys | set(manifest.entries))
-    out.remove(["plan.json", "scaling.json"])
+    out.remove(["plan.json", "scaling.json", NOTES])
     clear_shelves(out)
 
 # %% ../../nbs/runs/14_running.ipynb #37980559
@@ -463,7 +463,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
     scale_over : {"file", "orbit", "run"}, optional
         For isolate: over what the centre and the spread of a feature are taken, those of the run in a first pass over
         the files. By default over what is compared: the file, the pass, else the run.
-    scale : {"robust", "standard"}, optional
+    scale : {"auto", "robust", "standard"}, optional
         For isolate, the same as among `parameters`. "run" and "orbit", the former values, are understood as
         `scale_over` with scope "orbit".
     memory_limit : float, optional
@@ -546,4 +546,7 @@ def map_files(files: str | os.PathLike | Sequence[str | os.PathLike], task: str 
                 if run.one_scale:
                     look_again(site, changed.name, run.parameters)
                 raise
-    return _result(run, site, items, n_done, started, scaling, notes)
+        found = _result(run, site, items, n_done, started, scaling, notes)
+        with writing_to(place):  # for the report, which is written later
+            place.write(NOTES, json.dumps(found.notes, indent=2).encode() + b"\n", durable=True)
+    return found

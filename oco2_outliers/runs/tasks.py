@@ -220,9 +220,9 @@ add_task(Task(
     "isolate", "oco2_outliers.runs.judging:isolate_unit", "find the isolated soundings of every file",
     (Parameter("eps", "auto", "radius in spreads of the features, or auto."),
      Parameter("min_samples", "auto", "rows that make a core row, or auto, a twentieth of the rows.", "group"),
-     Parameter("scale", "robust", "what features are measured in: robust (range of the middle 80 %), or standard "
-               "deviations."),
-     Parameter("preset", None, "original: scale standard and min_samples 5."),
+     Parameter("scale", "auto", "what features are measured in: robust (range of the middle 80 %), or standard "
+               "deviations; auto: robust, with the preset standard."),
+     Parameter("preset", None, "original: scale standard and min_samples 5, where these are not given."),
      Parameter("features", None, "columns to use, a,b,c.", "names"),
      Parameter("context", "all", "all: against all rows; track: against the neighbours on the same pass."),
      Parameter("along", 20.0, "neighbours lie at most so far away along the track, km.", "number"),

@@ -62,8 +62,9 @@ def _match_command(
     keep_table(found.pairs, target)
     if target is None and len(pairs):
         print("\n--out pairs.csv keeps all pairs")
-    if len(pairs):
-        print(f"next: oco2-outliers explore {shlex.quote(a)} {shlex.quote(b)}")
+    folders = [shlex.quote(each) for each in (a, b) if Path(each).is_dir()]  # a list of places alone has no page
+    if len(pairs) and folders:
+        print(f"next: oco2-outliers explore {' '.join(folders)}")
 
 # %% ../../nbs/shell/33_link_commands.ipynb #983508c9
 @link_commands.command("compare")

@@ -260,12 +260,19 @@ def fill_counts(inputs: Sequence[InputTable]) -> dict[str, int]:
 
 # %% ../../nbs/soundings/80_inputs.ipynb #9c11fddd
 def _read_notes(summaries: Sequence[Mapping]) -> list[str]:
-    """Which inputs were read, and how where that was unusual; beyond ten, how many more."""
+    """Which inputs were read, and how where that was unusual; beyond ten, how many more.
+
+    Inputs of which no row was asked for are counted: their names would hide the others.
+    """
+    told = [each for each in summaries if each["rows"] or not each.get("not_asked_for")]
     notes = [f"read {each['name']}: {counted(each['rows'], 'row')}"
-             + (f" ({each['read_as']})" if "read_as" in each else "") for each in summaries[:10]]
-    if len(summaries) > 10:
-        n_rows = sum(each["rows"] for each in summaries)
-        notes.append(f"... and {counted(len(summaries) - 10, 'more input')}, {counted(n_rows, 'row')} in all")
+             + (f" ({each['read_as']})" if "read_as" in each else "") for each in told[:10]]
+    if len(told) > 10:
+        n_rows = sum(each["rows"] for each in told)
+        notes.append(f"... and {counted(len(told) - 10, 'more input')}, {counted(n_rows, 'row')} in all")
+    if len(told) < len(summaries):
+        notes.append(f"{len(summaries) - len(told):,} of {counted(len(summaries), 'input')} without a row that was "
+                     "asked for")
     return notes
 
 

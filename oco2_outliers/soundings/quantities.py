@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground.errors import InputError
+from ..ground.figures import UNITS
 from ..ground.words import counted
 from .attributes import text_of
 
@@ -57,11 +58,9 @@ def _factor(unit: str, said: str) -> float | None:
     return _FACTORS[unit].get(_plain_units(bare)) if found is None else found
 
 # %% ../../nbs/soundings/48_quantities.ipynb #0330cdfd
-_COLUMNS_OF = {"ppm": "xco2 xco2_x2019 xco2_raw xco2_apriori xco2_uncertainty co2_grad_del dpfrac", "kg m-2": "tcwv",
-               "hPa": "psurf psurf_apriori psurf_apriori_o2a surface_pressure dp dp_o2a dp_sco2",
-               "m s-1": "windspeed_u windspeed_v windspeed_u_met windspeed_v_met windspeed",
-               "degrees": "latitude longitude solar_zenith_angle sensor_zenith_angle", "m": "altitude altitude_stddev"}
-_UNIT_OF = {name: unit for unit, names in _COLUMNS_OF.items() for name in names.split()}
+_OURS = ("enhancement", "distance")  # columns that are computed here: a file's own of that name may be anything
+_UNIT_OF = {name: "degrees" if unit.startswith("degrees") else unit
+            for name, unit in UNITS.items() if name not in _OURS}
 
 
 def _times(values: Any, factor: float) -> Any:

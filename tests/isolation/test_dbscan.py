@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from naive import clusters_by_definition, squared_distances
 from sklearn.cluster import DBSCAN
 from sklearn.cluster import dbscan as sklearn_dbscan
+from sklearn.metrics import silhouette_score
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -415,7 +416,10 @@ def test_search_optimal_and_k_means(capsys):
     theirs = DBSCAN(eps=0.9, min_samples=10).fit(X)
     np.testing.assert_array_equal(db.labels_, theirs.labels_)
     np.testing.assert_array_equal(db.components_, theirs.components_)
-    assert capsys.readouterr().out.splitlines()[0] == "Estimated number of clusters: 2"
+    # Letter for letter as the original notebook printed it, its blank before the comma included.
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["Estimated number of clusters: 2 , eps: 0.9", "Estimated number of noise points: 0 , eps: 0.9"]
+    assert said[2] == f"Silhouette Coefficient: {silhouette_score(X, theirs.labels_):0.3f}"
 
 
 def test_profiles_of_several_min_samples():

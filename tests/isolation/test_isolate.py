@@ -385,3 +385,16 @@ def test_rows_that_are_compared_with_drawn_ones_are_told(tmp_path):
     for asked, many in ((AUTO, True), (5, False)):
         run = map_files(files, "isolate", out=tmp_path / str(asked), parameters={"min_samples": asked})
         assert any("each is compared with 2,000 of them that are drawn" in note for note in run.notes) == many
+
+
+@pytest.mark.parametrize("options, expected", [([], (5, "standard")), (["--scale", "robust"], (5, "robust")),
+                                               (["--min-samples", "9"], (9, "standard"))])
+def test_what_is_asked_for_beside_a_preset_holds(options, expected, tmp_path):
+    table = tmp_path / "table.csv"
+    peaks_like().to_csv(table, index=False)
+    assert main(["isolate", str(table), "--preset", "original", *options, "--out", str(tmp_path / "out")]) == 0
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())["parameters"]
+    assert (told["min_samples"], told["scale"]) == expected
+    assert main(["isolate", str(table), "--config", str(tmp_path / "out" / "run.yaml"),
+                 "--out", str(tmp_path / "again")]) == 0
+    assert json.loads((tmp_path / "again" / "summary.json").read_text())["parameters"] == told

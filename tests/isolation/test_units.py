@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray
 from matplotlib.figure import Figure
 
 from oco2_outliers.explorer import explore
+from oco2_outliers.exports.exporting import export
+from oco2_outliers.ground.figures import axis_label
 from oco2_outliers.isolation.features import unit_of_scale
 from oco2_outliers.isolation.figures import eps_curve, silhouette_curve, sweep_table
 from oco2_outliers.isolation.reporting import sweep_figure
@@ -67,3 +70,16 @@ def test_the_figures_say_it(judged):
         ax = Figure().add_subplot()
         assert draw(ax=ax, unit=unit_of_scale(scale)).get_xlabel() == f"eps ({UNITS[scale]})"
         assert "deviation" not in draw(ax=Figure().add_subplot()).get_xlabel()
+
+
+@pytest.mark.parametrize("column, unit", [("psurf_apriori", "hPa"), ("windspeed", "m s-1"), ("co2_grad_del", "ppm"),
+                                          ("altitude_stddev", "m"), ("sensor_zenith_angle", "degrees")])
+def test_every_column_whose_unit_is_known_where_it_is_read_has_it_in_words_axes_and_exports(column, unit, tmp_path):
+    values = np.r_[np.random.default_rng(0).normal(900, 1, 99), 960]
+    table = pd.DataFrame({column: values, "latitude": 1.0, "longitude": 2.0})
+    result = isolate(table, eps=1.0, min_samples=5, features=[column])
+    assert f" {unit} lower" in result.table["change"].iloc[-1]
+    assert axis_label(column) == f"{column} ({unit})"
+    export(result, tmp_path / "a.nc")
+    with xarray.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as read:
+        assert read[column].attrs["units"] == unit

@@ -1,5 +1,6 @@
 """A report holds what a run wrote of itself, runs nothing, and prints."""
 
+import html
 import json
 import subprocess
 
@@ -14,6 +15,7 @@ from oco2_outliers.main_job import isolate
 from oco2_outliers.maps.simulated import simulate_embeddings
 from oco2_outliers.page.report_page import report
 from oco2_outliers.peaks import find_peaks
+from oco2_outliers.scale import combine, map_files
 from oco2_outliers.series.judging import judge
 from oco2_outliers.soundings import simulate_granule
 
@@ -175,3 +177,15 @@ def test_the_page_asks_for_nothing_and_fits(browser, strays, tmp_path):
         assert window.run("[...document.images].every(each => each.naturalWidth > 0)")
         assert window.console == [] and all(url.startswith(("file:", "data:")) for url in window.requests)
         window.close()
+
+
+def test_a_report_of_a_run_has_the_notes_of_the_run(granule, tmp_path):
+    granule.to_parquet(tmp_path / "day.parquet")
+    run = map_files(tmp_path / "day.parquet", "isolate", out=tmp_path / "run")
+    combine(tmp_path / "run")
+    report(tmp_path / "run", tmp_path / "run.html")
+    text = html.unescape((tmp_path / "run.html").read_text())
+    assert len(run.notes) > 2 and all(note in text for note in run.notes)
+    for wrong in (b"[", b"5", b'[1, ["a"]]', bytes(range(200, 250))):  # from outside, and no list of texts
+        (tmp_path / "run" / "notes.json").write_bytes(wrong)
+        assert combine(tmp_path / "run").rows == len(granule)

@@ -1,5 +1,6 @@
 """README.md is what nbs/index.ipynb says; and the tool that makes it keeps to text that stays the same."""
 
+import json
 import os
 import re
 import subprocess
@@ -134,6 +135,34 @@ def test_the_table_names_every_command():
         (*group, first), *others = [re.findall(r"\b[a-z][\w-]*(?= )", words) for words in typed]
         named |= {" ".join([*group, word]) for word in [first, *(other[0] for other in others)]}
     assert [command for command in commands(typer.main.get_command(app)) if command not in named] == []
+
+
+def cells_of(name):
+    notebook = json.loads((ROOT / "nbs" / name).read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in notebook["cells"]]
+
+
+def test_the_table_of_the_page_on_the_command_line_names_every_command():
+    import typer.main
+
+    from oco2_outliers.cli import app
+
+    table = next(text for text in cells_of("90_cli.ipynb") if text.startswith("| command |"))
+    named = set()
+    for row in re.findall(r"^\| (`.*?) \|", table, re.M):
+        group, words = "", re.findall(r"`(.*?)`", row)
+        for typed in words:
+            first, *rest = [word for word in re.findall(r"[\w-]+", re.sub(r"\[.*?\]| -.*", "", typed)) if word.islower()]
+            group = f"{first} " if rest else group
+            named |= {f"oco2-outliers {group}{[first, *rest][-1]}", f"oco2-outliers {first}"}
+    assert [command for command in commands(typer.main.get_command(app)) if command not in named] == []
+
+
+def test_the_table_of_tasks_names_every_task():
+    from oco2_outliers.runs.tasks import TASKS
+
+    page = next(text for text in cells_of("06_scale.ipynb") if text.startswith("## The tasks"))
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(TASKS)
 
 
 def test_links_and_pictures_are_there():

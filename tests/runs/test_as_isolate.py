@@ -63,6 +63,7 @@ FILES = ("granule.parquet", "gaps.csv", "group.csv", "few.csv", "two.csv", "larg
 
 
 @pytest.mark.parametrize("settings", [{}, {"preset": "original"}, {"scale": "standard", "random_state": 3},
+                                      {"preset": "original", "scale": "robust"},
                                       {"features": ["xco2", "psurf"], "eps": 2.0, "min_samples": 7}], ids=str)
 def test_every_row_of_a_part_is_that_of_isolate(folder, tmp_path, settings):
     result = map_files(folder, "isolate", out=tmp_path / "out", parameters=settings)
@@ -111,7 +112,7 @@ def test_former_values_of_scale_are_understood_and_named_anew(folder, tmp_path, 
         said = capsys.readouterr().out
         assert said.count(f"--scale {former} is now called --scale-over {former}") == 1
     wrong = ["run", "isolate", str(file), "--out", str(tmp_path / "wrong")]
-    for options, why in ((["--scale", "wide"], "scale must be robust or standard, not 'wide'"),
+    for options, why in ((["--scale", "wide"], "scale must be auto, robust or standard, not 'wide'"),
                          (["--scale", "run", "--scale-over", "file"], "give scale_over alone"),
                          (["--scale-over", "pass"], "scale_over must be file, orbit or run"),
                          (["--scope", "run"], "scope must be file, orbit, all or reference"),

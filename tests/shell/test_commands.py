@@ -408,3 +408,45 @@ def test_a_folder_that_is_gone_is_told(tmp_path):
         gone.rmdir()
         assert told(error) == "the folder in which this was started is gone: go to another one (cd)"
     assert told(error) == "[Errno 2] No such file or directory"
+
+
+def test_a_file_of_which_nothing_was_asked_is_counted_not_named(work, capsys):
+    rows = pd.read_csv("good.csv")
+    rows.assign(time=rows["time"].str.replace("2019", "2018", regex=False)).drop(columns="sounding_id").to_csv(
+        "a_year_before.csv", index=False)
+    rows.drop(columns="sounding_id").to_csv("good.csv", index=False)
+    choice = ["--dates", "2019-01-01,2019-12-31"]
+    assert main(["isolate", "a_year_before.csv", "good.csv", "--out", "a", "--no-figures", *choice]) == 0
+    told = capsys.readouterr().out
+    assert "read a_year_before.csv" not in told and f"read good.csv: {len(rows)} rows" in told
+    assert "1 of 2 inputs without a row that was asked for" in told
+    assert "compared: the rows of the file with each other" in told and "all 2 inputs" not in told
+
+
+def test_what_is_deleted_is_counted(work, capsys):
+    assert main(["store", "rm", "good", "--store", "store"]) == 0
+    assert "add --yes" in capsys.readouterr().out and Path("store/good.csv").exists()
+    assert main(["store", "rm", "good", "--yes", "--store", "store"]) == 0
+    assert capsys.readouterr().out == "deleted 1 object\n" and not Path("store/good.csv").exists()
+    assert main(["store", "rm", "good", "--yes", "--store", "store"]) == 0
+    assert "none was deleted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("places, folders", [(["isolated", "plants.csv"], "isolated"), (["isolated", "isolated"],
+                                              "isolated isolated"), (["plants.csv", "plants.csv"], None)])
+def test_the_next_step_of_a_match_can_be_taken(work, capsys, places, folders):
+    rows = pd.read_csv("good.csv")
+    rows[["latitude", "longitude"]].head(3).assign(name=["x", "y", "z"]).to_csv("plants.csv", index=False)
+    assert main(["match", *places, "--rows", "all", "--within-km", "500", "--within-hours", "any", "--shifts", "0"]) == 0
+    last = capsys.readouterr().out.rstrip().splitlines()[-1]
+    if folders is None:
+        assert "next:" not in last
+    else:
+        assert last == f"next: oco2-outliers explore {folders}"
+        assert main(last.removeprefix("next: oco2-outliers ").split()) == 0
+
+
+def test_one_row_that_is_company_for_itself_is_said_to_be_so(work, capsys):
+    assert main(["isolate", "good.csv", "--min-samples", "1", "--out", "one", "--no-figures"]) == 0
+    told = capsys.readouterr().out
+    assert "with min_samples 1 no row needs company" in told and "copies" not in told
