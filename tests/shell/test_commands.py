@@ -437,7 +437,8 @@ def test_what_is_deleted_is_counted(work, capsys):
 def test_the_next_step_of_a_match_can_be_taken(work, capsys, places, folders):
     rows = pd.read_csv("good.csv")
     rows[["latitude", "longitude"]].head(3).assign(name=["x", "y", "z"]).to_csv("plants.csv", index=False)
-    assert main(["match", *places, "--rows", "all", "--within-km", "500", "--within-hours", "any", "--shifts", "0"]) == 0
+    near = ["--within-km", "500", "--within-hours", "any", "--shifts", "0"]
+    assert main(["match", *places, "--rows", "all", *near]) == 0
     last = capsys.readouterr().out.rstrip().splitlines()[-1]
     if folders is None:
         assert "next:" not in last
