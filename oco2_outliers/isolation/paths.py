@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..ground.work import count_threads, n_cores
-from .searches import Engine, FullMatrix, Library
+from .searches import MOST_STEPS, Engine, FullMatrix, Library, PairSteps
 from .squares import extent_of, in_metric, is_plain
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def in_blocks(X: np.ndarray) -> bool:
 
 # %% ../../nbs/isolation/13_paths.ipynb #ff7fc1b8
 def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None, eps: Sequence[float] | None = None,
-                     metric: str = "euclidean") -> FullMatrix | Library | Engine | ManyColumns:
+                     metric: str = "euclidean") -> FullMatrix | PairSteps | Library | Engine | ManyColumns:
     """What answers `core2`, `radii2` and `labels` for these rows, for every min_samples up to m.
 
     With `eps` given, only `labels` at these may be asked. The rows may be float32. With the metric "cosine" each is
@@ -136,5 +136,5 @@ def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None, eps: Sequ
     X = in_metric(X, metric)
     if path == "numpy":
         _note_pairs(len(X))
-        return FullMatrix(X, m)
+        return FullMatrix(X, m) if eps is None or len(set(eps)) > MOST_STEPS else PairSteps(X, eps)
     return Library(X, m) if path == "library" else Engine(X, m, threads, eps)

@@ -17,7 +17,7 @@ from ..ground.numbers import seed_of, whole_number
 from ..ground.work import count_threads
 from .checks import checked_rows
 from .paths import path_of_size, threads_for
-from .squares import power_for, times_power
+from .squares import power_for, squares_in_parts, times_power
 
 # %% auto #0
 __all__ = ['silhouettes']
@@ -66,6 +66,25 @@ def _sums_per_group(X, group, n_groups, rows, squares=None):
         np.add.reduceat(distances, starts, axis=1, out=sums[part])
     return sums
 
+# %% ../../nbs/isolation/15_scores.ipynb #27b6d2bf
+def _sums_of_pairs(X, group, n_groups):
+    """Distances from all rows to all rows, summed per group; each pair is worked out once."""
+    order = np.argsort(group, kind="stable")
+    of = group[order]
+    starts = np.searchsorted(of, np.arange(n_groups))
+    sums = np.zeros((len(X), n_groups))
+    for rows, distances in squares_in_parts(X[order]):
+        np.sqrt(distances, out=distances)
+        first, last = of[rows.start], of[rows.stop - 1]
+        begins = np.maximum(starts[first:] - rows.start, 0)
+        sums[rows, first:] += np.add.reduceat(distances, begins, axis=1)
+        if rows.stop < len(X):
+            later = distances[:, rows.stop - rows.start :]
+            sums[rows.stop :, first : last + 1] += np.add.reduceat(later, begins[: last + 1 - first], axis=0).T
+    back = np.empty_like(sums)
+    back[order] = sums
+    return back
+
 # %% ../../nbs/isolation/15_scores.ipynb #9d2ba67c
 def _score(own_sum, own_size, means):
     """Silhouettes from the sums over the own cluster, its size, and the means over all other clusters."""
@@ -106,10 +125,11 @@ def _row_silhouettes(X, group, labels_of_group, sampled, squares=None):
     sizes = np.bincount(group, minlength=n_groups)
     out = np.full((2, n_labelings, len(rows)), np.nan)
     step = max(1, 4_000_000 // n_groups)  # 32 MB of sums at a time
+    once = squares is None and sampled is None and len(rows) <= step
     for begin in range(0, len(rows), step):
         some = rows[begin : begin + step]
-        # Clusters are added up faster with rows side by side.
-        sums = np.ascontiguousarray(_sums_per_group(X, group, n_groups, some, squares).T)
+        sums = _sums_of_pairs(X, group, n_groups) if once else _sums_per_group(X, group, n_groups, some, squares)
+        sums = np.ascontiguousarray(sums.T)  # clusters are added up faster with rows side by side
         for j in range(n_labelings):
             if labels_of_group[:, j].max() >= 0:  # else all noise: not a number
                 out[:, j, begin : begin + step] = _row_scores(sums, sizes, labels_of_group[:, j], group[some])

@@ -5,12 +5,13 @@
 # %% ../../nbs/isolation/12_searches.ipynb #21879c93
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .squares import all_squares, squared_distance
+from .squares import all_squares, squared_distance, squares_in_parts
 
 # %% auto #0
 __all__ = []
@@ -56,6 +57,17 @@ def _labels_of_matrix(near: np.ndarray, m: int, before: np.ndarray) -> np.ndarra
     labels[border] = np.where(_flags(near[border], n), labels, cluster).min(axis=1, initial=cluster)
     return labels
 
+# %% ../../nbs/isolation/12_searches.ipynb #989f4133
+def _labels_at_each(eps: Sequence[float], m: int, n: int,
+                    within: Callable[[float, np.ndarray], Any]) -> list[np.ndarray]:
+    """Labels of n rows at every eps; `within` writes into a matrix who is within eps of whom."""
+    labels: dict[int, np.ndarray] = {}
+    before, near = np.full(n, -1, np.int32), np.empty((n, n), bool)
+    for i in sorted(range(len(eps)), key=eps.__getitem__):
+        within(eps[i], near)
+        labels[i] = before = _labels_of_matrix(_words(near), m, before)
+    return [labels[i] for i in range(len(eps))]
+
 # %% ../../nbs/isolation/12_searches.ipynb #989f4134
 def _parts(squares: np.ndarray) -> Iterator[slice]:
     """So many rows of a matrix at a time as stay in the cache of a processor: half the time of all at once."""
@@ -93,12 +105,33 @@ class FullMatrix:
 
     def labels(self, eps: Sequence[float], m: int) -> list[np.ndarray]:
         """Labels at every eps."""
-        labels: dict[int, np.ndarray] = {}
-        before, near = np.full(len(self.squares), -1, np.int32), np.empty(self.squares.shape, bool)
-        for i in sorted(range(len(eps)), key=eps.__getitem__):
-            np.less_equal(self.squares, eps[i] * eps[i], out=near)
-            labels[i] = before = _labels_of_matrix(_words(near), m, before)
-        return [labels[i] for i in range(len(eps))]
+        return _labels_at_each(eps, m, len(self.squares),
+                               lambda e, near: np.less_equal(self.squares, e * e, out=near))
+
+# %% ../../nbs/isolation/12_searches.ipynb #79010a78
+MOST_STEPS = 255  # eps that one byte can count
+
+
+class PairSteps:
+    """How many of some eps each pair of rows lies beyond; it answers `labels` at these eps, and nothing else."""
+
+    def __init__(self, X: np.ndarray, eps: Sequence[float]):
+        squares = sorted({e * e for e in eps})
+        self._step = {e: squares.index(e * e) for e in eps}
+        self._beyond = np.empty((len(X), len(X)), np.uint8)
+        for rows, part in squares_in_parts(X):
+            steps = np.greater(part, squares[0]).view(np.uint8)
+            more = np.empty(part.shape, bool)
+            for square in squares[1:]:
+                np.greater(part, square, out=more)
+                steps += more.view(np.uint8)
+            self._beyond[rows, rows.start :] = steps
+            self._beyond[rows.stop :, rows] = steps[:, rows.stop - rows.start :].T
+
+    def labels(self, eps: Sequence[float], m: int) -> list[np.ndarray]:
+        """Labels at every eps."""
+        return _labels_at_each(eps, m, len(self._beyond),
+                               lambda e, near: np.less_equal(self._beyond, self._step[e], out=near))
 
 # %% ../../nbs/isolation/12_searches.ipynb #4131f612
 def _joined(rows: np.ndarray, eps: float) -> np.ndarray:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,42 +42,43 @@ def in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
 _NOT_WORTH_LOADING = 3_000  # rows
 
 
-def _each_pair_once(X: np.ndarray, between: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """Squared distances (n, n) of all pairs, for as many rows at a time as stay in the cache of a processor."""
-    squares, begin, n = np.empty((len(X), len(X))), 0, len(X)
+def _by_numpy(some: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Squared distances of some rows to others, by NumPy alone."""
+    total = np.zeros((len(some), len(rest)))
+    difference = np.empty_like(total)  # one for all features: the first touch of new memory is what costs
+    for mine, others in zip(some.T, rest.T):
+        np.subtract(mine[:, None], others, out=difference)
+        total += np.multiply(difference, difference, out=difference)
+    return total
+
+
+def _quickest(X: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """What gives the squared distances of rows of X to others soonest, added in feature order."""
+    if len(X) <= _NOT_WORTH_LOADING and "scipy.spatial.distance" not in sys.modules:
+        return _by_numpy
+    from scipy.spatial.distance import cdist
+
+    by_scipy, probe = partial(cdist, metric="sqeuclidean"), X[:: max(1, len(X) // 4)]
+    return by_scipy if (by_scipy(probe, X) == squared_distance(probe[:, None], X)).all() else _by_numpy
+
+# %% ../../nbs/isolation/02_squares.ipynb #e7e6888a
+def squares_in_parts(X: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Squared distances of some rows of X to themselves and all later ones, part by part; each pair comes once."""
+    between, begin, n = _quickest(X), 0, len(X)
+    X = np.asarray(X, np.float64, order="F" if between is _by_numpy else "C")
     while begin < n:
         end = min(n, begin + max(1, 25_000 // (n - begin)))
-        part = squares[begin:end, begin:]
-        part[:] = between(X[begin:end], X[begin:])
-        squares[end:, begin:end] = part[:, end - begin :].T
+        yield slice(begin, end), between(X[begin:end], X[begin:])
         begin = end
-    return squares
-
-
-def _squares_by_parts(X: np.ndarray) -> np.ndarray:
-    """Squared distances of all pairs, by NumPy alone."""
-    def between(some, rest):
-        total = np.zeros((len(some), len(rest)))
-        difference = np.empty_like(total)  # one for all features: the first touch of new memory is what costs
-        for mine, others in zip(some.T, rest.T):
-            np.subtract(mine[:, None], others, out=difference)
-            total += np.multiply(difference, difference, out=difference)
-        return total
-
-    return _each_pair_once(np.asfortranarray(X, dtype=np.float64), between)
 
 
 def all_squares(X: np.ndarray) -> np.ndarray:
     """Squared distances (n, n) of all pairs of rows, added in feature order."""
-    if len(X) <= _NOT_WORTH_LOADING and "scipy.spatial.distance" not in sys.modules:
-        return _squares_by_parts(X)
-    from scipy.spatial.distance import cdist
-
-    squares = _each_pair_once(X, lambda some, rest: cdist(some, rest, "sqeuclidean"))
-    probe = slice(None, None, max(1, len(X) // 4))
-    if (squares[probe] == squared_distance(X[probe, None], X)).all():
-        return squares
-    return _squares_by_parts(X)
+    squares = np.empty((len(X), len(X)))
+    for rows, part in squares_in_parts(X):
+        squares[rows, rows.start :] = part
+        squares[rows.stop :, rows] = part[:, rows.stop - rows.start :].T
+    return squares
 
 # %% ../../nbs/isolation/02_squares.ipynb #2076f9e5
 def exact_root(square: np.ndarray) -> np.ndarray:

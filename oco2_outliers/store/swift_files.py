@@ -114,8 +114,11 @@ class _SwiftInfo(SwiftChecking, fsspec.AbstractFileSystem):
                 return _folder(path)
         raise FileNotFoundError(f"no such object: {path}")
 
+# %% ../../nbs/store/05_swift_files.ipynb #6176cd2c
+class _SwiftFacts(_SwiftInfo):
+    """What is there, since when, and what its owner says of it."""
+
     def _kind(self, path: str) -> str:
-        # fsspec takes every error for a no: a server that is away would be taken for one without the object.
         try:
             return str(self.info(path)["type"])
         except FileNotFoundError:
@@ -161,7 +164,7 @@ def refuse_folder(path: str | os.PathLike) -> None:
         raise IsADirectoryError(f"{os.fspath(path)!r} ends in a slash, as the name of a folder; name an object")
 
 # %% ../../nbs/store/05_swift_files.ipynb #02c53b2b
-class _SwiftTree(_SwiftInfo):
+class _SwiftTree(_SwiftFacts):
     """What is in a folder, one step down or all the way."""
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list:

@@ -114,6 +114,17 @@ def test_labels_of_larger_tables(n, d, eps, path):
         np.testing.assert_array_equal(result.labels(i), theirs)
 
 
+@pytest.mark.parametrize("n_eps", [1, 255, 256, 400])
+def test_as_many_eps_as_are_asked_for(n_eps):  # one byte a pair counts 255 of them
+    rng = np.random.default_rng(n_eps)
+    X = rng.integers(0, 30, (60, 2)).astype(float)
+    square, eps = squared_distances(X), np.linspace(0.5, 20, n_eps)
+    with forced_path("numpy"):
+        result = sweep(X, eps=eps, min_samples=[3], silhouette=False)
+    for i in {0, n_eps // 2, n_eps - 1}:
+        np.testing.assert_array_equal(result.labels(i), clusters_by_definition(square, eps[i], 3))
+
+
 @pytest.mark.parametrize("path", ["serial", "parallel"])
 def test_dense_rows_need_no_memory_for_neighbours(path):
     X = np.random.default_rng(0).normal(size=(4000, 2)) * 1e-3
