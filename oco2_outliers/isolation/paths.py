@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -120,6 +120,16 @@ def in_blocks(X: np.ndarray) -> bool:
     return bool(spread[-8:].sum() < 0.5 * spread.sum())
 
 # %% ../../nbs/isolation/13_paths.ipynb #ff7fc1b8
+@overload
+def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None, eps: None = None,
+                     metric: str = "euclidean") -> FullMatrix | Library | Engine | ManyColumns: ...
+
+
+@overload
+def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None, eps: Sequence[float] | None = None,
+                     metric: str = "euclidean") -> FullMatrix | PairSteps | Library | Engine | ManyColumns: ...
+
+
 def neighbour_search(X: np.ndarray, m: int, n_jobs: int | None = None, eps: Sequence[float] | None = None,
                      metric: str = "euclidean") -> FullMatrix | PairSteps | Library | Engine | ManyColumns:
     """What answers `core2`, `radii2` and `labels` for these rows, for every min_samples up to m.
