@@ -208,11 +208,11 @@ HERE = "benchmarks.bench_dbscan:"
 CASES = {  # name: (goal, data, options, peers)
     "552 warm": ("25x", ("oco", 552, 13), {"eps": [1.1 + 0.2 * i for i in range(7)], "silhouette": True, "warm": 9},
                  ["sklearn"]),
-    "552 cold": ("10x", ("oco", 552, 13), {"eps": [1.1 + 0.2 * i for i in range(7)], "silhouette": True}, ["sklearn"]),
+    "552 cold": ("12x", ("oco", 552, 13), {"eps": [1.1 + 0.2 * i for i in range(7)], "silhouette": True}, ["sklearn"]),
     "10k labels": ("25x", ("oco", 10_000, 13), {"eps": SEVEN, "silhouette": False},
                    ["sklearn", "sklearn -1", "hdbscan", "fast_hdbscan", "dbscan", "pyod"]),
     "10k silhouettes": ("60x", ("oco", 10_000, 13), {"eps": SEVEN}, ["sklearn silhouettes"]),
-    "100k labels": ("300x", ("oco", 100_000, 13), {"eps": SEVEN, "silhouette": False},
+    "100k labels": ("400x", ("oco", 100_000, 13), {"eps": SEVEN, "silhouette": False},
                     ["sklearn share", "sklearn share -1", "sklearn one eps", "sklearn one eps -1", "sklearn -1",
                      "fast_hdbscan", "dbscan", "pyod"]),
     "100k silhouettes": ("120x", ("oco", 100_000, 13), {"eps": SEVEN}, ["sklearn silhouettes"]),

@@ -35,7 +35,7 @@ from oco2_outliers.isolation.choosing import (
     settings_of_preset,
 )
 from .isolation.columns import Fate
-from .isolation.company import about_drawn, compared_with_drawn
+from .isolation.company import about_drawn, about_other_draws, compared_with_drawn
 from oco2_outliers.isolation.contexts import (
     Context,
     checked_context,
@@ -392,7 +392,7 @@ def _result(rows: _Rows, matrix: FeatureMatrix, swept: pd.DataFrame, model: Judg
     notes = notes_of_run(rows.read, rows.table, len(matrix.X), rows.fills, rows.partial, rows.earlier)
     notes += notes_of_places(rows.table) + notes_of_fills(rows.table.loc[matrix.X.index], matrix.features)
     if not context.on_track and compared_with_drawn(parameters["min_samples_asked"], len(matrix.X)):
-        notes.append(about_drawn(parameters["min_samples"]))
+        notes += [about_drawn(parameters["min_samples"]), about_other_draws(parameters["other_draws"])]
     notes += [parameters["eps_note"]] if parameters["eps_note"] else []
     if mixed := storable(rows.table)[1]:
         notes.append(f"columns of mixed kinds, stored as text in scores.parquet: {', '.join(mixed)}")
@@ -505,10 +505,12 @@ def isolate(inputs: str | os.PathLike | TableLike | Sequence[str | os.PathLike |
         search = OneSearch(matrix.X, min_samples, n_jobs, random_state)
         swept, (chosen, rule, note) = _swept(search, matrix.X.shape[1], asked, min_samples, question)
         model = search.model(chosen)
+        drawn = compared_with_drawn(min_samples, len(matrix.X)) and not question.on_track
         parameters = {"eps": chosen, "eps_rule": rule, "eps_note": note, "eps_asked": asked or "auto",
                       "min_samples": model.min_samples_, "min_samples_asked": min_samples, "scale": scale,
                       "features_asked": features, "context": context, "drop_missing": drop_missing,
                       "random_state": random_state,
+                      **({"other_draws": search.changed_by_other_draws(chosen, asked is None)} if drawn else {}),
                       **told_selection(selection | dialect)}
         result = _result(rows, matrix, swept, model, parameters, question, limit)
         if scratch is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..ground.numbers import seed_of, whole_number
+from ..ground.words import counted
 from .paths import neighbour_search, path_for, path_of_size, threads_for
 from .squares import in_metric, is_usual, squared_distance, times_power
 
@@ -208,3 +209,34 @@ def company_search(X: np.ndarray, min_samples: int | str, n_jobs: int | None = N
 
         return CrowdSearch(X, m, threads_for(path, n_jobs)), m
     return neighbour_search(X, m, n_jobs, eps, metric), m
+
+# %% ../../nbs/isolation/13a_company.ipynb #cbd32138
+_OTHER_DRAWS, _ASKED = 4, 20_000
+
+
+def changed_by_other_draws(X: np.ndarray, radius: np.ndarray, eps: float, moves: bool, n_jobs: int | None = None,
+                           random_state: int = 0) -> list[int]:
+    """About how many rows of radii among drawn ones would change sides of eps, in each of some other draws.
+
+    At most 20,000 rows beyond half of eps are asked, and stand for all of these. `moves`: eps is a multiple of the
+    median radius.
+    """
+    generator = np.random.default_rng([random_state, 1])
+    near = np.flatnonzero(radius > eps / 2)
+    asked = generator.choice(near, min(len(near), _ASKED), replace=False)
+    usual = generator.choice(len(X), min(len(X), _ASKED // 4), replace=False)
+    rows, m, changed = X[np.r_[asked, usual]], group_size(DRAWN_ROWS), []
+    for _ in range(_OTHER_DRAWS):
+        drawn = X[generator.choice(len(X), DRAWN_ROWS, replace=False)]
+        core2 = neighbour_search(drawn, m, n_jobs).core2(m)
+        again = np.sqrt(nearest_company(rows, drawn, core2, n_jobs)[0])
+        limit = eps * np.median(again[len(asked) :]) / np.median(radius[usual]) if moves else eps
+        n_changed = np.count_nonzero((again[: len(asked)] > limit) != (radius[asked] > eps))
+        changed.append(round(n_changed * len(near) / max(1, len(asked))))
+    return changed
+
+
+def about_other_draws(changed: Sequence[int]) -> str:
+    """What a reader should know of verdicts that hang on the draw."""
+    return (f"the verdict of about {counted(round(float(np.mean(changed))), 'row')} near eps would change with another "
+            f"draw ({min(changed):,} to {max(changed):,} in {len(changed)} draws)")

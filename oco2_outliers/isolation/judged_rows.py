@@ -18,7 +18,14 @@ from ..ground.numbers import shown
 from ..ground.work import count_threads
 from .all_pairs import AllPairs, TooFew, radius_of_new_any_metric
 from .checks import checked_eps, checked_group
-from .company import AUTO, FittedRows, company_search, group_size, nearest_company
+from oco2_outliers.isolation.company import (
+    AUTO,
+    FittedRows,
+    changed_by_other_draws,
+    company_search,
+    group_size,
+    nearest_company,
+)
 from .features import require_columns
 from .radii import choose_eps
 from .reasons import explanations
@@ -301,6 +308,13 @@ class OneSearch:
         scores = score_labelings(times_power(self._rows, measure.power), labels, *self._drawn, measure.n_jobs,
                                  getattr(self._found, "squares", None))
         return sweep_table(eps, [m], labels, scores)
+
+    def changed_by_other_draws(self, eps: float, moves: bool) -> list[int]:
+        """About how many verdicts at eps would change in each of some other draws, where radii are among drawn rows."""
+        power, seed = self._model._measure().power, self._model.random_state
+        return changed_by_other_draws(times_power(self._rows, power), times_power(self.radius, power),
+                                      times_power(eps, power), moves, self._model.n_jobs,
+                                      seed if isinstance(seed, int) else 0)
 
     def model(self, eps: float | str | Callable[[np.ndarray], float]) -> JudgedRows:
         """The model at this eps, or this choice of one, as an estimator that was fitted to the rows would be."""
