@@ -86,18 +86,16 @@ def _sums_of_pairs(X, group, n_groups):
     return back
 
 # %% ../../nbs/isolation/15_scores.ipynb #9d2ba67c
-def _score(own_sum, own_size, means):
-    """Silhouettes from the sums over the own cluster, its size, and the means over all other clusters."""
-    a = own_sum / np.maximum(own_size - 1, 1)
-    b = means.min(axis=0, initial=np.inf)
-    widest = np.maximum(a, b)
+def _scores(own, alone, other):
+    """Silhouettes from the mean distance to the own cluster, whether a row is alone in it, and that to the next one."""
+    widest = np.maximum(own, other)
     with np.errstate(invalid="ignore", divide="ignore"):
-        score = np.where(np.isinf(widest), np.nan, (b - a) / widest)
-    return np.where((own_size == 1) | (widest == 0), 0.0, score)  # by definition, as in scikit-learn
+        score = (other - own) / widest  # not a number where there is no other cluster
+    return np.where((alone & ~np.isnan(other)) | (widest == 0), 0.0, score)  # by definition, as in scikit-learn
 
 # %% ../../nbs/isolation/15_scores.ipynb #ead8fe53
-def _row_scores(sums, sizes, labels_of_group, own_group):
-    """Silhouette of rows from their distances summed per group: noise as one more cluster, and noise left out."""
+def _mean_distances(sums, sizes, labels_of_group, own_group):
+    """Mean distance to the own cluster, whether a row is alone in it, and that to the next one: with noise, without."""
     n_clusters = int(labels_of_group.max()) + 1
     cluster = np.where(labels_of_group < 0, n_clusters, labels_of_group)
     order = np.argsort(cluster, kind="stable")
@@ -105,17 +103,18 @@ def _row_scores(sums, sizes, labels_of_group, own_group):
     present = cluster[order[starts]]
     sums = np.add.reduceat(sums[order], starts, axis=0)
     sizes = np.add.reduceat(sizes[order], starts)
-    own = np.searchsorted(present, cluster[own_group])
-    rows = np.arange(len(own))
-    own_sum = sums[own, rows]
+    own, rows = np.searchsorted(present, cluster[own_group]), np.arange(len(own_group))
+    own_size = sizes[own]
+    mean = sums[own, rows] / np.maximum(own_size - 1, 1)
     means = sums / sizes[:, None]
     means[own, rows] = np.inf
-    with_noise = _score(own_sum, sizes[own], means)
     if present[-1] < n_clusters:
-        return with_noise, with_noise
-    without = _score(own_sum, sizes[own], means[:-1])
-    without[present[own] == n_clusters] = np.nan
-    return with_noise, without
+        with_noise = without = means.min(axis=0)
+    else:
+        without = means[:-1].min(axis=0, initial=np.inf)
+        with_noise = np.minimum(without, means[-1])
+        without[own == len(present) - 1] = np.nan
+    return mean, own_size == 1, with_noise, without
 
 # %% ../../nbs/isolation/15_scores.ipynb #4b49b7e2
 def _row_silhouettes(X, group, labels_of_group, sampled, squares=None):
@@ -123,17 +122,20 @@ def _row_silhouettes(X, group, labels_of_group, sampled, squares=None):
     rows = np.arange(len(X)) if sampled is None else sampled
     n_groups, n_labelings = labels_of_group.shape
     sizes = np.bincount(group, minlength=n_groups)
-    out = np.full((2, n_labelings, len(rows)), np.nan)
+    own, alone = np.full((n_labelings, len(rows)), np.nan), np.zeros((n_labelings, len(rows)), bool)
+    other = np.full((2, n_labelings, len(rows)), np.nan)
     step = max(1, 4_000_000 // n_groups)  # 32 MB of sums at a time
     once = squares is None and sampled is None and len(rows) <= step
     for begin in range(0, len(rows), step):
-        some = rows[begin : begin + step]
+        part = slice(begin, begin + step)
+        some = rows[part]
         sums = _sums_of_pairs(X, group, n_groups) if once else _sums_per_group(X, group, n_groups, some, squares)
         sums = np.ascontiguousarray(sums.T)  # clusters are added up faster with rows side by side
         for j in range(n_labelings):
             if labels_of_group[:, j].max() >= 0:  # else all noise: not a number
-                out[:, j, begin : begin + step] = _row_scores(sums, sizes, labels_of_group[:, j], group[some])
-    return out
+                own[j, part], alone[j, part], other[0, j, part], other[1, j, part] = _mean_distances(
+                    sums, sizes, labels_of_group[:, j], group[some])
+    return _scores(own, alone, other)
 
 # %% ../../nbs/isolation/15_scores.ipynb #b4113938
 def _silhouette_rows(X, group, labels_of_group, sampled, n_jobs, squares=None):

@@ -54,7 +54,9 @@ def _labels_of_matrix(near: np.ndarray, m: int, before: np.ndarray) -> np.ndarra
             labels[reached] = cluster
         cluster += 1
     border = (near.any(axis=1) & ~core).nonzero()[0]
-    labels[border] = np.where(_flags(near[border], n), labels, cluster).min(axis=1, initial=cluster)
+    labels[border] = 0
+    if cluster > 1:
+        labels[border] = np.where(_flags(near[border], n), labels, cluster).min(axis=1, initial=cluster)
     return labels
 
 # %% ../../nbs/isolation/12_searches.ipynb #989f4133

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,33 +41,47 @@ def in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
 _NOT_WORTH_LOADING = 3_000  # rows
 
 
-def _by_numpy(some: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Squared distances of some rows to others, by NumPy alone."""
-    total = np.zeros((len(some), len(rest)))
-    difference = np.empty_like(total)  # one for all features: the first touch of new memory is what costs
+def _by_numpy(some: np.ndarray, rest: np.ndarray, out: np.ndarray, spare: np.ndarray) -> np.ndarray:
+    """Write the squared distances of some rows to others into `out`, by NumPy alone."""
+    out.fill(0)
     for mine, others in zip(some.T, rest.T):
-        np.subtract(mine[:, None], others, out=difference)
-        total += np.multiply(difference, difference, out=difference)
-    return total
+        np.subtract(mine[:, None], others, out=spare)
+        out += np.multiply(spare, spare, out=spare)
+    return out
 
 
-def _quickest(X: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _by_scipy(some: np.ndarray, rest: np.ndarray, out: np.ndarray, spare: np.ndarray) -> np.ndarray:
+    """Write the squared distances of some rows to others into `out`, by SciPy."""
+    from scipy.spatial.distance import cdist
+
+    return cdist(some, rest, "sqeuclidean", out=out)
+
+
+def _quickest(X: np.ndarray) -> Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
     """What gives the squared distances of rows of X to others soonest, added in feature order."""
     if len(X) <= _NOT_WORTH_LOADING and "scipy.spatial.distance" not in sys.modules:
         return _by_numpy
-    from scipy.spatial.distance import cdist
-
-    by_scipy, probe = partial(cdist, metric="sqeuclidean"), X[:: max(1, len(X) // 4)]
-    return by_scipy if (by_scipy(probe, X) == squared_distance(probe[:, None], X)).all() else _by_numpy
+    probe = X[:: max(1, len(X) // 4)]
+    found = _by_scipy(probe, X, *np.empty((2, len(probe), len(X))))
+    return _by_scipy if (found == squared_distance(probe[:, None], X)).all() else _by_numpy
 
 # %% ../../nbs/isolation/02_squares.ipynb #e7e6888a
+_AT_ONCE = 25_000  # pairs
+
+
 def squares_in_parts(X: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Squared distances of some rows of X to themselves and all later ones, part by part; each pair comes once."""
+    """Squared distances of some rows of X to themselves and all later ones; each pair comes once.
+
+    A part holds until the next one is asked for.
+    """
     between, begin, n = _quickest(X), 0, len(X)
     X = np.asarray(X, np.float64, order="F" if between is _by_numpy else "C")
+    room = np.empty((2, max(_AT_ONCE, n)))
     while begin < n:
-        end = min(n, begin + max(1, 25_000 // (n - begin)))
-        yield slice(begin, end), between(X[begin:end], X[begin:])
+        end = min(n, begin + max(1, _AT_ONCE // (n - begin)))
+        shape = end - begin, n - begin
+        out, spare = (each[: shape[0] * shape[1]].reshape(shape) for each in room)
+        yield slice(begin, end), between(X[begin:end], X[begin:], out, spare)
         begin = end
 
 
