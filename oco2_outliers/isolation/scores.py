@@ -99,21 +99,20 @@ def _mean_distances(sums, sizes, labels_of_group, own_group):
     n_clusters = int(labels_of_group.max()) + 1
     cluster = np.where(labels_of_group < 0, n_clusters, labels_of_group)
     order = np.argsort(cluster, kind="stable")
-    starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
-    present = cluster[order[starts]]
+    starts = np.searchsorted(cluster[order], np.arange(cluster.max() + 1))  # every cluster has rows
     sums = np.add.reduceat(sums[order], starts, axis=0)
     sizes = np.add.reduceat(sizes[order], starts)
-    own, rows = np.searchsorted(present, cluster[own_group]), np.arange(len(own_group))
+    own, rows = cluster[own_group], np.arange(len(own_group))
     own_size = sizes[own]
     mean = sums[own, rows] / np.maximum(own_size - 1, 1)
     means = sums / sizes[:, None]
     means[own, rows] = np.inf
-    if present[-1] < n_clusters:
+    if len(starts) == n_clusters:
         with_noise = without = means.min(axis=0)
     else:
         without = means[:-1].min(axis=0, initial=np.inf)
         with_noise = np.minimum(without, means[-1])
-        without[own == len(present) - 1] = np.nan
+        without[own == n_clusters] = np.nan
     return mean, own_size == 1, with_noise, without
 
 # %% ../../nbs/isolation/15_scores.ipynb #4b49b7e2

@@ -54,9 +54,8 @@ def _labels_of_matrix(near: np.ndarray, m: int, before: np.ndarray) -> np.ndarra
             labels[reached] = cluster
         cluster += 1
     border = (near.any(axis=1) & ~core).nonzero()[0]
-    labels[border] = 0
-    if cluster > 1:
-        labels[border] = np.where(_flags(near[border], n), labels, cluster).min(axis=1, initial=cluster)
+    lowest_first = np.where(core, labels, cluster).argsort(kind="stable")[: np.count_nonzero(core)]
+    labels[border] = labels[lowest_first[_flags(near[border], n).take(lowest_first, axis=1).argmax(axis=1)]]
     return labels
 
 # %% ../../nbs/isolation/12_searches.ipynb #989f4133
@@ -64,10 +63,10 @@ def _labels_at_each(eps: Sequence[float], m: int, n: int,
                     within: Callable[[float, np.ndarray], Any]) -> list[np.ndarray]:
     """Labels of n rows at every eps; `within` writes into a matrix who is within eps of whom."""
     labels: dict[int, np.ndarray] = {}
-    before, near = np.full(n, -1, np.int32), np.empty((n, n), bool)
+    before, near = np.full(n, -1, np.int32), np.zeros((n, -(-n // 64) * 64), bool)  # whole words
     for i in sorted(range(len(eps)), key=eps.__getitem__):
-        within(eps[i], near)
-        labels[i] = before = _labels_of_matrix(_words(near), m, before)
+        within(eps[i], near[:, :n])
+        labels[i] = before = _labels_of_matrix(np.packbits(near).view(np.uint64).reshape(n, -1), m, before)
     return [labels[i] for i in range(len(eps))]
 
 # %% ../../nbs/isolation/12_searches.ipynb #989f4134

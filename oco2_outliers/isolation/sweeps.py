@@ -89,7 +89,7 @@ def sweep_table(eps: Sequence[float], counts: Sequence[Any], labels: Sequence[np
     if scores is not None:
         summaries = [score_summary(*one) for one in scores]
         columns |= {name: np.array([score[name] for score in summaries]) for name in summaries[0]}
-    table = pd.DataFrame(dict(enumerate(columns.values())))
+    table = pd.DataFrame(dict(enumerate(columns.values())), index=range(len(labels)), copy=False)
     table.columns = _COLUMNS if scores is not None else _COLUMNS_WITHOUT
     return table
 
