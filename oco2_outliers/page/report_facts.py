@@ -120,7 +120,7 @@ _SERIES = Card("Readings of sensors", (
     "Checks with limits find gaps, flat lines, spikes, jumps, drifts and readings out of range.",
     "A detector scores windows of readings against all others of the channel.",
     "Scores are calibrated on surrogate series or history, so that alpha bounds the false alarms per series and "
-    "month."), (
+    "month of what the score calls odd; checks promise no rate."), (
     "A history that is mostly faulty makes faults look usual.",
     "A fault that lasts as long as the series has nothing to be compared with.",
     "Where the history is too short, the threshold is an extrapolation, and a note says so."),

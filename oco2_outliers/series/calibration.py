@@ -121,14 +121,23 @@ def too_short(values: np.ndarray, window: int) -> str:
             "p-values; give a shorter window, or a longer series")
 
 # %% ../../nbs/series/70_calibration.ipynb #7ee3e069
+def too_broken(window: int) -> str:
+    """Why readings that are many enough say too little."""
+    return (f"too few windows of {window} are whole once what the checks flagged is left out: no p-values; "
+            "give a shorter window, or wider limits")
+
+
 def calibrated_by_surrogates(values: np.ndarray, score: Callable[[np.ndarray], np.ndarray], window: int,
                              step: pd.Timedelta, n: int, rng: np.random.Generator, what: str = "surrogates",
-                             shown: bool | None = False) -> Calibration:
-    """What chance does on a channel, by judging surrogates of it."""
+                             shown: bool | None = False) -> Calibration | None:
+    """What chance does on a channel, by judging surrogates of it; None where too few of its windows are whole."""
     made, share = made_surrogates(values, n, window, rng)
     blocks = [largest_of_blocks(score(each), window, n) for each in progress(made, what, "surrogate", shown)]
+    largest = np.sort(np.concatenate([each for each, _ in blocks]))
+    if len(largest) < max(_FEWEST // 2, 2 * n):  # a tail of one block is none
+        return None
     size = float(np.mean([each for _, each in blocks]))
-    return Calibration(np.sort(np.concatenate([each for each, _ in blocks])), max(size, 1.0) * (step / MONTH), share)
+    return Calibration(largest, max(size, 1.0) * (step / MONTH), share)
 
 # %% ../../nbs/series/70_calibration.ipynb #7ee3e077
 def calibrated_by_history(scores: np.ndarray, window: int, step: pd.Timedelta) -> Calibration | None:

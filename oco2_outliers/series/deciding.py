@@ -18,6 +18,7 @@ from oco2_outliers.series.calibration import (
     calibrated_by_history,
     calibrated_by_surrogates,
     surrogates_for,
+    too_broken,
     too_short,
 )
 from .clocks import as_span, nanoseconds, span_in_words
@@ -131,18 +132,19 @@ def _by_surrogates(asked: Asked, found: Decided, values: np.ndarray, odd: np.nda
     """Threshold and stretches by surrogates, in rounds."""
     n, alpha = asked.n_surrogates or surrogates_for(len(values)), asked.alpha or 0.0
     rate = min(alpha, _RARE)
-    left, known = odd, dict[bytes, Calibration]()
+    left, known = odd, dict[bytes, Calibration | None]()
     for turn in range(_ROUNDS):
         rest = np.where(left, np.nan, values)
-        if why := too_short(rest, found.window):
-            if found.calibration is None:
-                found.notes.append(why)
-                return
-            break
-        if (place := left.tobytes()) not in known:
+        why = too_short(rest, found.window)
+        if not why and (place := left.tobytes()) not in known:
             known[place] = calibrated_by_surrogates(
                 rest, lambda each: asked.scores(each, found.window), found.window, step, n,
                 np.random.default_rng(asked.seed), what, asked.bar)
+        if why or known[place] is None:
+            if found.calibration is None:
+                found.notes.append(why or too_broken(found.window))
+                return
+            break
         found.calibration = known[place]
         found.threshold = found.calibration.threshold(alpha)
         found.runs = runs_beyond(found.scores, found.threshold, found.window)

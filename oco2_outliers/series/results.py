@@ -56,7 +56,9 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     settings = summary["settings"]
     promise = "no decision by score (alpha is not set)"
     if settings["alpha"] is not None:
-        promise = f"at most {settings['alpha']:g} false alarms per series and month"
+        promise = f"at most {settings['alpha']:g} false alarms per series and month by score, checks promise no rate"
+    if settings["alpha"] is not None and all(told["threshold"] is None for told in summary["channels"]):
+        promise = "no decision by score (no channel has a threshold), checks alone"
     lines = [f"{counted(summary['readings'], 'reading')} of {counted(len(summary['channels']), 'channel')}, judged by "
              f"{printable(settings['detector'])}{' as a stream' if settings['causal'] else ''}; {promise}"]
     for told in summary["channels"]:

@@ -8,6 +8,7 @@ import pytest
 from layout import SHARED_DATA
 
 from oco2_outliers.ground.errors import InputError
+from oco2_outliers.series.freezing import freeze
 from oco2_outliers.series.judging import judge
 from oco2_outliers.series.results import RESULT_COLUMNS, load_series_result
 
@@ -92,7 +93,19 @@ def test_odd_readings_reach_the_threshold_and_have_small_p_values():
     beyond = FOUND.points["score"] >= threshold
     assert beyond.any() and FOUND.points.loc[beyond, "outlier"].all()
     assert (FOUND.points.loc[beyond, "p_value"] <= 0.01).all()
-    assert "0.01 false alarms per series and month" in str(FOUND)
+    assert "0.01 false alarms per series and month by score, checks promise no rate" in str(FOUND)
+
+
+def test_a_series_whose_every_window_is_flagged_is_judged_by_checks_alone():
+    times = pd.date_range("2020-01-01", periods=3000, freq="5min")
+    values = 10 + np.random.default_rng(0).normal(0, 0.05, 3000)
+    values[::7] += 50
+    limits = {"sites": {"*": {"*": {"out_of_range": {"fail": [0, 30]}}}}}
+    found = judge(pd.Series(values, times), window=24, config=limits, bar=False)
+    assert found.summary["kinds"] == {"out of range": 429} and found.points["p_value"].isna().all()
+    assert "too few windows of 24 are whole" in str(found) and "checks alone" in str(found)
+    known = freeze(pd.Series(values, times), window=24, config=limits, bar=False)
+    assert "windows are not judged" in known.notes[0]
 
 
 def test_clean_history_decides_where_it_is_given():
