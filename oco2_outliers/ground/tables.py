@@ -245,7 +245,7 @@ def _read_parquet(file: IO[bytes], texts: Collection[str] = ()) -> pd.DataFrame:
     """Parquet; what was the index of the table when it was written, such as the ids, comes back as columns."""
     import pyarrow.parquet as pq
 
-    opened = pq.ParquetFile(file)
+    opened = pq.ParquetFile(file, page_checksum_verification=True)
     _refuse_large_parquet(opened)
     refuse_twins(opened.schema_arrow.names)
     table = table_of_arrow(opened.read())
@@ -343,10 +343,10 @@ def read_any_table(opened: IO[bytes], name: str, texts: Collection[str] | None =
             csv.Error) as e:
         raise InputError(f"{name} cannot be read as {ext[1:]}: {one_line(e)}") from None
     except OSError as e:
-        # bz2 and gzip say "not my format" with an OSError that carries no errno; the others are real.
-        if not packed or e.errno is not None:
+        # bz2, gzip and Parquet say "damaged" with an OSError that carries no errno; the others are real.
+        if e.errno is not None or not (packed or ext == ".parquet"):
             raise
-        raise InputError(f"{name} cannot be read as {packed[1:]}: {one_line(e)}") from None
+        raise InputError(f"{name} cannot be read as {(packed or ext)[1:]}: {one_line(e)}") from None
     if not isinstance(df, pd.DataFrame):
         raise InputError(f"{name} holds no table")
     return df

@@ -78,7 +78,7 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, np.ndarray | None]:
     """The table and its outlines."""
     import pyarrow.parquet as pq
 
-    arrow, geometry = pq.read_table(path), None
+    arrow, geometry = pq.read_table(path, page_checksum_verification=True), None
     if "geometry" in arrow.column_names:
         geometry = np.empty(arrow.num_rows, object)
         geometry[:] = arrow.column("geometry").to_pylist()

@@ -78,7 +78,7 @@ class ParquetHead(NamedTuple):
 def open_parquet(source: str | os.PathLike | IO[bytes], name: str) -> pq.ParquetFile:
     """A Parquet file, its foot read; what is none is refused by name."""
     try:
-        return pq.ParquetFile(source, pre_buffer=False, buffer_size=2**20)
+        return pq.ParquetFile(source, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True)
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -68,7 +68,7 @@ def rows_of_file(path: Path) -> Rows:
     import pyarrow.parquet as pq
 
     def batches(names: Sequence[str] | None) -> Iterator[Any]:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):  # one after the other: a reader of many groups holds several
                 for batch in file.iter_batches(_BLOCK, [group], columns=None if names is None else list(names)):
                     yield pa.Table.from_batches([batch])

@@ -181,7 +181,7 @@ def _read_points(path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        opened = pq.ParquetFile(path)
+        opened = pq.ParquetFile(path, page_checksum_verification=True)
         if opened.metadata.num_rows > limit_of("OCO2_MAX_ROWS"):
             raise ValueError("it has more rows than OCO2_MAX_ROWS allows")
         table = opened.read().to_pandas()

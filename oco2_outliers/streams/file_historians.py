@@ -214,7 +214,7 @@ def _batches(path: Path, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             kinds = {field.name: field.type for field in file.schema_arrow}
             if kinds.get("time") != pa.timestamp("ns", "UTC") or kinds.get("value") != pa.float64():
                 raise InputError("it lacks the columns time (nanoseconds, UTC) and value (float64)")
@@ -239,7 +239,7 @@ def _write_month(path: Path, piece: Piece) -> None:
     table = pa.table({"time": pa.array(piece.times).cast(pa.timestamp("ns", "UTC")), "site": same[0],
                       "channel": same[1], "value": values})
     with whole_path(path, durable=True) as part:
-        pq.write_table(table, part, compression="zstd", row_group_size=2**17)
+        pq.write_table(table, part, compression="zstd", row_group_size=2**17, write_page_checksum=True)
 
 # %% ../../nbs/streams/11_file_historians.ipynb #4a303005
 class _ParquetFolder(CheckedHistorian):

@@ -178,6 +178,22 @@ def test_what_is_read_has_a_limit(limit, kind, monkeypatch):
         written(large, kind)
 
 
+def test_a_turned_bit_in_parquet_is_not_read_as_a_number(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path, numbers = tmp_path / "turned.parquet", np.arange(1000.0)
+    pq.write_table(pa.table({"xco2": numbers}), path, write_page_checksum=True, compression="none",
+                   use_dictionary=False)
+    whole = path.read_bytes()
+    at = whole.index(numbers[500:505].tobytes()) + 6
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1:])
+    with pytest.raises(InputError, match=r"turned.parquet cannot be read as parquet: could not verify page integrity"):
+        read_table(path)
+    path.write_bytes(whole)
+    assert (read_table(path)["xco2"] == numbers).all()
+
+
 def test_a_packed_bomb_and_a_device_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("OCO2_MAX_BYTES", "1M")
     for text in (b"0" * 10**7, b"a,b\n" + b"1,2\n" * 10**6):

@@ -117,6 +117,16 @@ def test_files_that_are_none(tmp_path):
     refused(path, "is a pipe, not a file")
 
 
+def test_a_turned_bit_is_no_vector(tmp_path):
+    values = np.arange(40, dtype=np.float32).reshape(5, 8)
+    table = replaced(clay_table(), "embeddings", pa.array(list(values), pa.list_(pa.float32())))
+    path = write(tmp_path, CLAY, table, write_page_checksum=True, compression="none", use_dictionary=False)
+    whole = path.read_bytes()
+    at = whole.index(values[2].tobytes()) + 3
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+    refused(tmp_path, f"{CLAY} is damaged: could not verify page integrity")
+
+
 def test_a_damaged_or_large_file_is_named(tmp_path, monkeypatch):
     data = bytearray(write(tmp_path, CLAY, clay_table(200, 64), compression="gzip").read_bytes())
     data[2000:30000] = b"\x55" * 28000
