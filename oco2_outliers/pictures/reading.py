@@ -120,7 +120,8 @@ def _png_head(data: bytes) -> tuple[int, int, str]:
 # %% ../../nbs/pictures/02_reading.ipynb #c54bd9ec
 _NOTES = {"1": "grey", "L": "grey", "CMYK": "CMYK", "RGBA": "alpha ignored", "LA": "grey, alpha ignored",
           "PA": "alpha ignored", "I;16": "grey, 16-bit", "I;16B": "grey, 16-bit"}
-_REDUCED, _BITS, _DNG = 254, 258, 50706  # tags of a TIFF
+_REDUCED, _BITS, _FORMAT, _DNG = 254, 258, 339, 50706  # tags of a TIFF
+_SIGNED = 2  # a value of _FORMAT
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it would say of odd bytes, the reason tells
 
@@ -204,12 +205,21 @@ def _pixels(data: bytes, scale: int) -> np.ndarray:
     return image
 
 # %% ../../nbs/pictures/02_reading.ipynb #b3c0de07
+def _refuse_negative(data: bytes) -> None:
+    """Refuse numbers below 0, which would come out as the brightest of all."""
+    numbers = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if numbers is not None and numbers.min() < 0:
+        raise InputError(f"signed numbers, the lowest {numbers.min()}: a picture has none below 0; shift them up")
+
+
 def _check_data(data: bytes, kind: str) -> None:
-    """Refuse a picture whose data are damaged where OpenCV would say nothing."""
+    """Refuse a picture whose data are damaged, or out of range, where OpenCV would say nothing."""
     if kind == "JPEG":
         check_jpeg(data)
     elif kind in ("GIF", "TIFF"):
         picture = _opened(data, kind)
+        if kind == "TIFF" and _SIGNED in np.ravel(picture.tag_v2.get(_FORMAT, 1)):
+            _refuse_negative(data)
         # Of TIFF there are kinds that Pillow does not know at all.
         if kind == "TIFF" and picture.info.get("compression") in (None, "raw"):
             return

@@ -39,11 +39,13 @@ def tiff_of(bands):
               (278, height), (279, bands.nbytes), (339, [{"u": 1, "i": 2, "f": 3}[bands.dtype.kind]] * n)]
     far, begin, head = b"", 8 + 2 + 12 * len(fields) + 4, b"II*\0" + struct.pack("<IH", 8, len(fields))
     for tag, value in fields:
-        if isinstance(value, list):
+        if isinstance(value, list) and n == 1:
+            head += struct.pack("<HHII", tag, 3, 1, value[0])
+        elif isinstance(value, list):
             head += struct.pack("<HHII", tag, 3, n, begin + len(far))
             far += np.array(value, "<u2").tobytes()
         else:
-            head += struct.pack("<HHII", tag, 4, 1, begin + 4 * n if value is None else value)
+            head += struct.pack("<HHII", tag, 4, 1, begin + 4 * n * (n > 1) if value is None else value)
     return head + bytes(4) + far + bands.tobytes()
 
 
@@ -56,6 +58,18 @@ def test_a_whole_tiff_of_bands_is_not_called_damaged(tmp_path, capfd, n, kind, s
         with pytest.raises(InputError, match=reason):
             read_picture(tmp_path / name)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", ["i1", "i2"])
+def test_numbers_below_0_are_refused(tmp_path, kind):
+    """Heights below the sea came out as the brightest of all."""
+    rising = np.linspace(-100, 100, 40 * 50).astype(f"<{kind}").reshape(40, 50, 1)
+    path = tmp_path / "heights.tif"
+    path.write_bytes(tiff_of(rising))
+    with pytest.raises(InputError, match="signed numbers, the lowest -100: a picture has none below 0"):
+        read_picture(path)
+    path.write_bytes(tiff_of(np.abs(rising)))
+    assert read_picture(path).shape == (40, 50, 3)
 
 
 def test_small_numbers_of_16_bits_are_told(tmp_path):
