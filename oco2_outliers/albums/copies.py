@@ -51,6 +51,11 @@ def _looks_of(described: Sequence[np.ndarray]) -> _Looks:
     return _Looks(np.ascontiguousarray(rows[:, :8]).view(np.uint64).ravel(), rows[:, 8:])
 
 # %% ../../nbs/albums/20_copies.ipynb #61f42afe
+def _is_flat(small: np.ndarray) -> np.ndarray:
+    """Whether each thumbnail is of one colour throughout."""
+    return small.reshape(len(small), -1, 3).std(axis=1).max(axis=1) < _FLAT
+
+
 def likeness(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Correlation, -1 to 1, of the thumbnails of each pair; 1 or 0 for two flat ones, as their levels are alike."""
     found = np.empty(len(pairs))
@@ -60,7 +65,7 @@ def likeness(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         spread_one, spread_two = off_one.std(axis=1), off_two.std(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             part = (off_one * off_two).mean(axis=1) / (spread_one * spread_two)
-        flat = (spread_one < _FLAT) & (spread_two < _FLAT)
+        flat = _is_flat(one) & _is_flat(two)
         same = np.abs(one - two).mean(axis=1) < _FLAT
         found[begin : begin + 4096] = np.where(flat, same, np.nan_to_num(part))
     return found
