@@ -309,6 +309,22 @@ def _check_all(path: Path, about: Mapping[str, Any], arrays: Mapping[str, np.nda
     if not _fit_together(about, arrays):
         raise InputError(f"{where}: its arrays do not belong together; it was cut or changed: cluster anew")
 
+# %% ../../nbs/albums/30_clusterings.ipynb #bf6c0252
+def _file_of(path: str | os.PathLike) -> Path:
+    """The file of a clustering, from itself, its folder, or a folder that holds this one alone."""
+    if not os.path.isdir(path):
+        return Path(path)
+    at, below = Path(path) / "clustering.npz", sorted(Path(path).glob("*/clustering.npz"))
+    if at.exists():
+        return at
+    if not below:
+        raise InputError(f"{printable(path)} holds no clustering.npz: give the folder that `images cluster` wrote")
+    if len(below) > 1:
+        names = ", ".join(printable(each.parent) for each in below[:6])
+        raise InputError(f"{printable(path)} holds {len(below)} clusterings: give one of {names}"
+                         f"{', ...' * (len(below) > 6)}")
+    return below[0]
+
 # %% ../../nbs/albums/30_clusterings.ipynb #ad95f1d6
 def load_clustering(path: str | os.PathLike) -> Clustering:
     """A clustering that was saved.
@@ -316,7 +332,7 @@ def load_clustering(path: str | os.PathLike) -> Clustering:
     Parameters
     ----------
     path : path
-        The file `clustering.npz`, or its folder.
+        The file `clustering.npz`, its folder, or a folder in which it is the only one.
 
     Returns
     -------
@@ -337,7 +353,7 @@ def load_clustering(path: str | os.PathLike) -> Clustering:
     >>> load_clustering(made.save(tempfile.mkdtemp()))
     Clustering(12 pictures in 3 groups, 0 in none; ward, given_model_1)
     """
-    path = Path(path) / "clustering.npz" if os.path.isdir(path) else Path(path)
+    path = _file_of(path)
     about, arrays = _read_arrays(path)
     _check_all(path, about, arrays)
     table = pd.DataFrame({"id": arrays["id"].astype(object), "path": [each or None for each in arrays["path"].tolist()],

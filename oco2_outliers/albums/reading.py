@@ -91,6 +91,16 @@ def _album_of(rows: list[PictureRow], ids: str, folder: str | None) -> Album:
     return Album(table, [row.features for row in used if row.features is not None], notes)
 
 
+def _row_of(path: str, describe: Callable[[np.ndarray], np.ndarray], scale: Callable[[int, int], int],
+            limit: int) -> PictureRow:
+    """The row of one picture; a name that is no text cannot stand in a table."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return PictureRow(path, reason="its name is no UTF-8; rename it")
+    return row_of_file(path, describe, scale, limit, hashed=True)
+
+
 def read_album(source: Any, describe: Callable[[np.ndarray], np.ndarray], target: tuple[int, int] = (48, 27),
                ids: str = "stem", n_jobs: int | None = -1, progress: bool = False,
                max_pixels: int = MAX_PIXELS) -> Album:
@@ -100,7 +110,7 @@ def read_album(source: Any, describe: Callable[[np.ndarray], np.ndarray], target
     """
     paths, folder = listed(source)
     limit, scale = check_max_pixels(max_pixels), scale_for(target)
-    rows = map_pictures(lambda path: row_of_file(path, describe, scale, limit, hashed=True), paths, n_jobs, progress)
+    rows = map_pictures(lambda path: _row_of(path, describe, scale, limit), paths, n_jobs, progress)
     return _album_of(rows, ids, folder)
 
 # %% ../../nbs/albums/00_reading.ipynb #ef0c4077

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from ..ground.errors import InputError
 from ..ground.files import whole_folder
+from ..ground.formulas import harmless_table
 from ..ground.numbers import shown
 from ..ground.tables import text_table
 from .figures import layout_plot
@@ -122,7 +123,8 @@ def _write(found: EmbeddingMap, folder: Path, figure: Figure) -> None:
     write_strays(found, folder, layout={**found.plane.settings, "columns": ["x", "y"]},
                  clusterings=found.clusterings)
     names = ["id", "latitude", "longitude", "x", "y", *found.clusterings, "score", "isolated"]
-    found.table[[name for name in names if name in found.table]].to_csv(folder / "layout.csv", index=False)
+    kept = found.table[[name for name in names if name in found.table]]
+    harmless_table(kept).to_csv(folder / "layout.csv", index=False)
     if found.quality is not None:
         found.quality.rename_axis("map").to_csv(folder / "quality.csv")
     figure.savefig(folder / "layout.png", dpi=120)

@@ -56,6 +56,7 @@ def strange(album, tmp_path):
     (folder / "wide.png").write_bytes(cv2.imencode(".png", np.zeros((4, 30_000, 3), np.uint8))[1].tobytes())
     (folder / "notes.txt").write_text("no picture")
     os.symlink(folder, folder / "round")
+    shutil.copy(folder / "alpha.png", os.fsencode(folder) + b"/caf\xe9.png")
     return folder
 
 
@@ -63,7 +64,7 @@ def test_strange_files_are_read_or_named(strange):
     v = picture_vectors(strange)
     names = set(v.table["id"])
     assert {"cmyk", "alpha", "turned", "deep", "a <b> & c", "wide"} <= names and not {"cut", "empty", "notes"} & names
-    assert "4 files left out" in v.notes[0]
+    assert "5 files left out" in v.notes[0] and "no UTF-8; rename it" in v.notes[0]
     for name, word in (("cut.jpg", "truncated"), ("empty.png", "empty"), ("notes.txt", "not a picture"),
                        ("round", "link")):
         assert name in v.notes[0] and word in v.notes[0], (name, v.notes[0])
@@ -187,3 +188,14 @@ def test_the_program_knows_the_commands(album, tmp_path, capsys, monkeypatch):
     assert pd.read_parquet("odd.parquet")["outlier"].sum() >= 1
     assert main(["images", "cluster", "v", "--method", "nonsense"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_folder_of_clusterings_is_told_from_one_of_them(tmp_path):
+    vectors = np.repeat(np.eye(3), 4, axis=0)
+    with pytest.raises(InputError, match="holds no clustering.npz: give the folder that `images cluster` wrote"):
+        load_clustering(tmp_path)
+    cluster_pictures(vectors, "ward", k=3).save(tmp_path)
+    assert len(load_clustering(tmp_path).table) == 12
+    cluster_pictures(vectors, "kmeans", k=3, version=2).save(tmp_path)
+    with pytest.raises(InputError, match=r"holds 2 clusterings: give one of .*given_model_1, .*given_model_2$"):
+        load_clustering(tmp_path)
