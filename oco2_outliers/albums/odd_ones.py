@@ -142,7 +142,8 @@ def odd_pictures(v: Any, min_samples: int | str = DEFAULT_GROUP, eps: float | st
         Pictures that are company, itself counted. A group of so many is a kind of its own, not odd; of a smaller one
         every picture is. ``"auto"`` is a twentieth of the album.
     eps : float or "auto", default "auto"
-        Radius above which a picture is odd; by default the fence of the radii.
+        Radius above which a picture is odd. By default each radius is first brought to what it would be at the usual
+        spacing, as in `isolate_embeddings`, and eps is the fence of these scores.
     looks : bool, default True
         Read the pictures again for their copies and for words; needs the column `path`.
     n_jobs : int or None, default -1
@@ -155,9 +156,11 @@ def odd_pictures(v: Any, min_samples: int | str = DEFAULT_GROUP, eps: float | st
     Returns
     -------
     DataFrame
-        On the index of `v.table`: `id`, `path`, `score` (isolation radius, higher is odder), `ratio` (score / eps),
+        On the index of `v.table`: `id`, `path`, `score` (isolation radius, with eps "auto" at the usual spacing; higher
+        is odder), `ratio` (score / eps),
         `outlier`, `reason`, `nearest` (id of the nearest ordinary picture), `nearest_distance`, `copies` (how many
-        near duplicates), `neighbours` (ids of the five nearest), `cluster` (of DBSCAN at eps; -1 for odd ones).
+        near duplicates), `neighbours` (ids of the five nearest), `cluster` (see `isolate_embeddings`), `radius`,
+        `spacing`.
         ``attrs`` holds `eps`, `rule`, `min_samples` and `notes`.
 
     Raises
@@ -182,7 +185,7 @@ def odd_pictures(v: Any, min_samples: int | str = DEFAULT_GROUP, eps: float | st
     table = table.assign(copies=pd.array(seen.copies if seen else [pd.NA] * len(table), "Int64"))
     table["reason"] = _sentences(table, seen.words if seen else [""] * len(table))
     table = table[["id", "path", "score", "ratio", "outlier", "reason", "nearest", "nearest_distance", "copies",
-                   "neighbours", "cluster"]]
+                   "neighbours", "cluster", "radius", "spacing"]]
     own = getattr(v, "notes", [])  # they name files, whose names stay as they are
     notes = [note if note in own else _of_pictures(note) for note in found.notes]
     table.attrs |= {"eps": found.eps, "rule": _of_pictures(found.rule), "min_samples": found.min_samples,

@@ -15,7 +15,7 @@ import pandas as pd
 from ..ground.errors import InputError, printable
 from ..ground.numbers import real_number, shown, whole_number
 from ..ground.words import counted
-from .strays import isolate_embeddings
+from .strays import isolate_embeddings, plain_fence
 from .vectors import km_apart, names_of, neighbours, table_of, vectors_of
 
 # %% auto #0
@@ -163,7 +163,7 @@ def label_spread(e: Any, labels: Any, eps: float | str = "auto", metric: str = "
     labels : array-like of n labels
         Missing (None, NaN or an empty text) where none is known.
     eps : float or "auto", default "auto"
-        Farthest distance over which a label spreads; by default the eps of `isolate_embeddings`.
+        Farthest distance over which a label spreads; by default the fence of the isolation radii.
     metric : {"cosine", "euclidean"}, default "cosine"
         How vectors are compared.
     n_jobs : int, optional
@@ -194,7 +194,10 @@ def label_spread(e: Any, labels: Any, eps: float | str = "auto", metric: str = "
     X = vectors_of(e)
     known = _labels_of(labels, len(X))
     given = np.array([each is not None for each in known])
-    limit = real_number("eps", eps) if not isinstance(eps, str) else isolate_embeddings(e, eps, metric=metric).eps
+    if isinstance(eps, str):
+        limit = plain_fence(isolate_embeddings(e, eps, metric=metric).table["radius"].to_numpy())
+    else:
+        limit = real_number("eps", eps)
     places = np.flatnonzero(given)
     index, distance = np.zeros(len(X), np.int64), np.full(len(X), np.inf)
     if not given.all():

@@ -95,8 +95,8 @@ def _quality_lines(found: EmbeddingMap) -> list[str]:
             text_table(figures.rename_axis("map").reset_index())]
 
 # %% ../../nbs/maps/91_mapping.ipynb #7ad32857
-MADE = ("score", "ratio", "isolated", "outlier", "reason", "nearest", "nearest_distance", "nearest_km", "cluster", "x",
-        "y")
+MADE = ("score", "ratio", "isolated", "outlier", "reason", "nearest", "nearest_distance", "nearest_km", "cluster",
+        "radius", "spacing", "x", "y")
 
 
 def check_colour(colour: str, table: pd.DataFrame, k: Sequence[int] | None = None) -> None:

@@ -24,9 +24,10 @@ from ..ground.version import VERSION
 from ..ground.words import counted
 from ..isolation.asking import checked_metric, refuse_no_direction
 from ..isolation.checks import checked_group
-from ..isolation.company import company_search
+from ..isolation.company import AUTO, company_search, compared_with_drawn, group_size
 from ..isolation.radii import choose_eps
 from ..isolation.results import at_eps
+from ..isolation.spacing import AROUND, evening_of, fence_of_evened, spacing_around
 from ..isolation.squares import power_for, radius_of, times_power
 from ..isolation.tails import LEAST_ROWS
 from .cache import write_table
@@ -47,11 +48,12 @@ class EmbeddingStrays(ShownResult):
     Attributes
     ----------
     table : DataFrame
-        The table of the embeddings, and: `score` (isolation radius, higher = odder), `ratio` (score / eps), `isolated`
-        and `outlier` (the same boolean twice), `reason` (of strays), `nearest` (id of the nearest ordinary tile; of a
-        stray, one with company of its own, which is more than eps away) and `nearest_distance`, `nearest_km` (on the
-        ground; missing where places are not known), `neighbours` (ids of the five nearest tiles, nearest first),
-        `cluster` (of DBSCAN at eps; -1 for strays).
+        The table of the embeddings, and: `score` (higher = odder: with eps "auto" the isolation radius as it would be
+        at the usual spacing, else the radius itself), `ratio` (score / eps), `isolated` and `outlier` (the same boolean
+        twice), `reason` (of strays), `nearest` (id of the nearest ordinary tile; of a stray, one with company of its
+        own) and `nearest_distance`, `nearest_km` (on the ground; missing where places are not known), `neighbours`
+        (ids of the five nearest tiles, nearest first), `cluster` (of DBSCAN at eps, with eps "auto" at the fence of the
+        radii; -1 for strays), `radius` (isolation radius) and `spacing` (middle core distance of the 20 nearest).
     eps, min_samples, metric, rule
         What decided, and how eps was chosen.
     notes : list of str
@@ -94,8 +96,8 @@ class EmbeddingStrays(ShownResult):
     isolated = strays
 
     def at(self, eps: float) -> pd.DataFrame:
-        """The table as another eps judges it, exactly and without a new search; without what would need one."""
-        return at_eps(self.table, eps)
+        """The table as another eps judges the radii, exactly and without a new search; without what would need one."""
+        return at_eps(self.table.assign(score=self.table["radius"]) if "radius" in self.table else self.table, eps)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the tiles on their map, or on their two main directions, the strays ringed."""
@@ -235,79 +237,118 @@ def _nearest_ordinary(X: np.ndarray, metric: str, index: np.ndarray, distance: n
     return where, apart
 
 # %% ../../nbs/maps/86_strays.ipynb #bcd78e1a
-def _reasons(table: pd.DataFrame, eps: float) -> list[str]:
+def _reasons(table: pd.DataFrame, eps: float, factor: np.ndarray) -> list[str]:
     """A sentence for each stray: which ordinary tile is nearest, how far, where, and against what eps."""
-    said = []
-    for name, far, km, odd in zip(table["nearest"], table["nearest_distance"], table["nearest_km"], table["isolated"]):
+    said, times = [], table["nearest_distance"] * factor / eps
+    names = [table[each] for each in ("nearest", "nearest_distance", "nearest_km", "isolated")]
+    for name, far, km, odd, more in zip(*names, times):
         if not odd:
             said.append("")
         elif name is None:
             said.append("no ordinary tile to compare with")
         else:
             ground = f", {km:,.0f} km away" if np.isfinite(km) else ""
-            said.append(f"nearest ordinary tile {printable(name)} at {far:.2f}{ground}, {far / eps:.1f} x eps")
+            said.append(f"nearest ordinary tile {printable(name)} at {far:.2f}{ground}, {more:.1f} x eps")
     return said
 
 # %% ../../nbs/maps/86_strays.ipynb #5c7006e5
 class _Judged(NamedTuple):
-    """Radius, cluster and nearest others of every tile, their rows and how far they are, and whether it is core."""
+    """Factor, radius, spacing, cluster and nearest others of every tile, how far they are, and whether it is core."""
 
+    factor: np.ndarray  # that brings a radius to the usual spacing
     radius: np.ndarray
+    spacing: np.ndarray
     cluster: np.ndarray
     nearest: np.ndarray
     away: np.ndarray
-    core: np.ndarray  # whether a tile has company of its own within eps
+    core: np.ndarray  # whether a tile has company of its own
 
 
-def _nearest(search: Any, X: np.ndarray, metric: str, m: int, power: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(search: Any, X: np.ndarray, metric: str, power: int) -> tuple[np.ndarray, np.ndarray]:
     """The nearest others of every tile; from the search for the radii, where that has listed so many."""
     from oco2_outliers.isolation.many_columns import ManyColumns  # here: who reads strays alone waits for no compiler
 
-    if isinstance(search, ManyColumns) and N_NEIGHBOURS < m <= len(X):
-        index, squares = search.rows_near(N_NEIGHBOURS, True)
+    if isinstance(search, ManyColumns) and len(X) > AROUND:
+        index, squares = search.rows_near(AROUND, True)
         return index, times_power(np.sqrt(squares), -power)
-    return neighbours(X, k=N_NEIGHBOURS, metric=metric)
+    return neighbours(X, k=AROUND, metric=metric)
 
 
 def _described(e: Any, X: np.ndarray, metric: str, judged: _Judged,
                eps: float) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     """The table of a result, the rows of the nearest tiles, and notes on the columns."""
-    radius, cluster, index, distance, core = judged
-    table, stray = table_of(e, len(X)).copy(), radius > eps
+    factor, radius, spacing, cluster, index, distance, core = judged
+    score = radius * factor
+    table, stray = table_of(e, len(X)).copy(), score > eps
     if "id" not in table:
         table.insert(0, "id", names_of(table))
     names = names_of(table)
     where, apart = _nearest_ordinary(X, metric, index, distance, stray, core)
-    told: dict[str, Any] = {"score": radius, "ratio": radius / eps, "isolated": stray, "outlier": stray, "reason": "",
+    index = index[:, :N_NEIGHBOURS]
+    told: dict[str, Any] = {"score": score, "ratio": score / eps, "isolated": stray, "outlier": stray, "reason": "",
             "nearest": [names[i] if i >= 0 else None for i in where], "nearest_distance": apart,
             "nearest_km": np.where(where >= 0, km_apart(table, np.arange(len(X)), table, where), np.nan),
-            "neighbours": [names[each].tolist() for each in index], "cluster": cluster}
+            "neighbours": [names[each].tolist() for each in index], "cluster": cluster, "radius": radius,
+            "spacing": spacing}
     table, notes = made_room(table, told)
     table = table.assign(**told)
     near = np.full((len(X), N_NEIGHBOURS), -1, np.int32)
     near[:, : index.shape[1]] = index
-    return table.assign(reason=_reasons(table, eps)), near, notes
+    return table.assign(reason=_reasons(table, eps, factor)), near, notes
 
 # %% ../../nbs/maps/86_strays.ipynb #70c5d18b
-def _with_company(search: Any, m: int, n: int, power: int, eps: float) -> np.ndarray:
-    """Which tiles have company of their own within eps; of a large table that was drawn from, only those drawn."""
-    core = np.zeros(n, bool)
-    if m <= n:
-        core[getattr(search, "drawn", slice(None))] = radius_of(search.core2(m), power) <= eps
-    return core
+def _search(X: np.ndarray, min_samples: int | str, n_jobs: int | None, random_state: int | None,
+            metric: str) -> tuple[Any, int]:
+    """The search for radii, with lists that are long enough for the spacing, and how many rows make a group."""
+    if compared_with_drawn(min_samples, len(X)):
+        return company_search(X, min_samples, n_jobs, random_state, metric=metric)
+    m = group_size(len(X)) if min_samples == AUTO else int(min_samples)
+    return company_search(X, max(m, min(AROUND + 1, len(X))), n_jobs, random_state, metric=metric)[0], m
+
+
+class _Company(NamedTuple):
+    """Core distances, of all tiles or of those that were drawn; which these are; and the spacing around all tiles."""
+
+    core: np.ndarray
+    rows: Any
+    spacing: np.ndarray
+
+    def within(self, eps: float, factor: np.ndarray) -> np.ndarray:
+        """Which tiles have company of their own within eps, after a factor; of a large table only those drawn."""
+        found = np.zeros(len(self.spacing), bool)
+        found[self.rows] = self.core * factor[self.rows] <= eps
+        return found
+
+
+def _company(search: Any, X: np.ndarray, m: int, metric: str, power: int, near: np.ndarray) -> _Company:
+    """What is known of the company of all tiles."""
+    if m > len(X):
+        return _Company(np.full(len(X), np.inf), slice(None), np.ones(len(X)))
+    core, drawn = radius_of(search.core2(m), power), getattr(search, "drawn", None)
+    if drawn is not None:
+        near = neighbours(X[drawn], X, AROUND, metric=metric)[0]
+    return _Company(core, slice(None) if drawn is None else drawn, spacing_around(core, near))
 
 # %% ../../nbs/maps/86_strays.ipynb #aca2f928
 DEFAULT_GROUP = 10  # tiles that are company; see the measurements in the notebook
 _MANY = 0.08  # a share of strays that asks for a word, as of rows
 
 
-def _eps_for(radius: np.ndarray, eps: float | str, n: int, m: int) -> tuple[float, str, list[str]]:
+def plain_fence(radius: np.ndarray) -> float:
+    """The eps of one crowd: the fence of the radii; their largest where there are few; 1 where all have copies."""
+    usable = radius[np.isfinite(radius) & (radius > 0)]
+    if not len(usable):
+        return 1.0
+    return choose_eps(radius) if len(radius) >= LEAST_ROWS else float(usable.max())
+
+
+def _eps_for(radius: np.ndarray, evened: np.ndarray, eps: float | str, m: int) -> tuple[float, str, list[str]]:
     """The eps that decides, how it was chosen, and what is to be said of it."""
     if not isinstance(eps, str):
         return real_number("eps", eps), "as asked", []
     if eps != "auto":
         raise InputError(f'eps must be a number above 0 or "auto", not {eps!r}')
-    usable = radius[np.isfinite(radius) & (radius > 0)]
+    n, usable = len(radius), evened[np.isfinite(evened) & (evened > 0)]
     if n < m:
         raise InputError(f"{counted(n, 'tile')}: fewer than min_samples {m}, so none can have company: give more, or "
                          "lower min_samples (--min-samples)")
@@ -317,12 +358,21 @@ def _eps_for(radius: np.ndarray, eps: float | str, n: int, m: int) -> tuple[floa
         return float(usable.max()), "the largest radius", [
             f"{counted(n, 'tile')}, too few to say what is ordinary ({LEAST_ROWS} are needed): none is called a stray; "
             "the scores rank them, and eps may be given"]
-    used = choose_eps(radius)
-    share = float((radius > used).mean())
-    # One eps serves all kinds: where one varies more than another, it can be called as a whole.
-    return used, "fence of the radii", [
+    used = fence_of_evened(evened)
+    share = float((evened > used).mean())
+    return used, "fence of the radii, evened by the spacing around", [
         f"{share:.0%} of the tiles stand alone, more than odd ones are as a rule: a whole kind may vary more than the "
         "others; look at them, judge each kind by itself, or give eps"] if share > _MANY else []
+
+# %% ../../nbs/maps/86_strays.ipynb #04a96715
+def _clusters(search: Any, X: np.ndarray, m: int, metric: str, eps: float, stray: np.ndarray) -> np.ndarray:
+    """Clusters of DBSCAN at eps; -1 for strays, and for others that of the nearest tile in one."""
+    cluster = np.asarray(search.labels([eps], m)[0]).copy()
+    cluster[stray] = -1
+    lost, known = np.flatnonzero((cluster < 0) & ~stray), np.flatnonzero(cluster >= 0)
+    if len(lost) and len(known):
+        cluster[lost] = cluster[known[neighbours(X[known], X[lost], 1, metric=metric)[0][:, 0]]]
+    return cluster
 
 # %% ../../nbs/maps/86_strays.ipynb #0557d10f
 def isolate_embeddings(e: Any, eps: float | str = "auto", min_samples: int | str = DEFAULT_GROUP,
@@ -335,7 +385,8 @@ def isolate_embeddings(e: Any, eps: float | str = "auto", min_samples: int | str
     e : Embeddings or array-like of shape (n, d)
         Vectors, one for each tile.
     eps : float or "auto", default "auto"
-        Radius above which a tile stands alone; by default the fence of the radii (`choose_eps`).
+        Radius above which a tile stands alone. By default each radius is first brought to what it would be at the
+        usual spacing, because some kinds vary more than others, and eps is the fence of these scores.
     min_samples : int or "auto", default 10
         Tiles that are company, itself counted. Strays hide in groups of so many; smaller true groups are called.
         ``"auto"`` takes a twentieth of the tiles, which is too many where there are many kinds.
@@ -366,7 +417,7 @@ def isolate_embeddings(e: Any, eps: float | str = "auto", min_samples: int | str
     >>> from oco2_outliers.maps.simulated import simulate_embeddings
     >>> found = isolate_embeddings(simulate_embeddings(0, n=400, d=64))
     >>> found.rule, found.min_samples
-    ('fence of the radii', 10)
+    ('fence of the radii, evened by the spacing around', 10)
     """
     X = vectors_of(e)
     if checked_metric(metric) == "cosine":
@@ -374,15 +425,18 @@ def isolate_embeddings(e: Any, eps: float | str = "auto", min_samples: int | str
     checked_group(min_samples)
     shift = power_for(X)
     power = 0 if metric == "cosine" else shift  # of the distances: those between directions are what they were
-    search, m = company_search(times_power(X, shift), min_samples, n_jobs, random_state, metric=metric)
+    search, m = _search(times_power(X, shift), min_samples, n_jobs, random_state, metric)
     radius = radius_of(search.radii2(m), power) if m <= len(X) else np.full(len(X), np.inf)
-    used, rule, notes = _eps_for(radius, eps, len(X), m)
-    if m > len(X):
-        cluster = np.full(len(X), -1)
-    else:
-        cluster = np.asarray(search.labels([float(times_power(used, power))], m)[0])
-    judged = _Judged(radius, cluster, *_nearest(search, X, metric, m, power),
-                     _with_company(search, m, len(X), power, used))
-    table, near, clashes = _described(e, X, metric, judged, used)
+    near, away = _nearest(search, X, metric, power)
+    company = _company(search, X, m, metric, power, near)
+    factor = evening_of(company.spacing) if isinstance(eps, str) else np.ones(len(X))
+    score = radius * factor
+    used, rule, notes = _eps_for(radius, score, eps, m)
+    cluster = np.full(len(X), -1)
+    if m <= len(X):
+        plain = plain_fence(radius) if isinstance(eps, str) else used
+        cluster = _clusters(search, X, m, metric, float(times_power(plain, power)), score > used)
+    judged = _Judged(factor, radius, company.spacing, cluster, near, away, company.within(used, factor))
+    table, rows, clashes = _described(e, X, metric, judged, used)
     return EmbeddingStrays(table, float(used), m, metric, rule, [*notes, *clashes, *getattr(e, "notes", [])],
-                           list(getattr(e, "inputs", [])), getattr(e, "geometry", None), near, X)
+                           list(getattr(e, "inputs", [])), getattr(e, "geometry", None), rows, X)

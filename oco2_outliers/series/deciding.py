@@ -140,13 +140,13 @@ def _by_surrogates(asked: Asked, found: Decided, values: np.ndarray, odd: np.nda
             known[place] = calibrated_by_surrogates(
                 rest, lambda each: asked.scores(each, found.window), found.window, step, n,
                 np.random.default_rng(asked.seed), what, asked.bar)
-        if why or known[place] is None:
+        judged = None if why else known[place]
+        if judged is None:
             if found.calibration is None:
                 found.notes.append(why or too_broken(found.window))
                 return
             break
-        found.calibration = known[place]
-        found.threshold = found.calibration.threshold(alpha)
+        found.calibration, found.threshold = judged, judged.threshold(alpha)
         found.runs = runs_beyond(found.scores, found.threshold, found.window)
         again = _left_out(found, odd, rate)
         if turn == 0 and (suspects := _left_out(found, odd, max(rate, _SUSPECT))).mean() <= odd.mean() + _MOST:

@@ -87,7 +87,8 @@ def test_radii_are_those_of_all_distances(album):
     found = odd_pictures(v, min_samples=10)
     apart = cdist(v.X.astype(float), v.X.astype(float))
     core = np.sort(apart, axis=1)[:, 9]
-    np.testing.assert_allclose(found["score"], np.maximum(core[None, :], apart).min(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(found["radius"], np.maximum(core[None, :], apart).min(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(found["score"], found["radius"] * (found["spacing"].median() / found["spacing"]) ** 0.75)
     assert found["outlier"].sum() >= 1 and found.nlargest(1, "score")["reason"].str.contains("flatter than usual").all()
 
 

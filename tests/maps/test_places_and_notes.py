@@ -1,5 +1,7 @@
 """What is said of tiles holds: outlines that lie nowhere."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,13 +51,14 @@ def test_a_masked_number_is_a_missing_one(dtype):
 @pytest.mark.parametrize("find", [isolate_embeddings, odd_pictures])
 def test_a_kind_that_is_called_as_a_whole_gets_a_word(find):
     rng = np.random.default_rng(0)
-    dense, loose = rng.normal(0, 0.02, (400, 32)) + np.eye(32)[0], rng.normal(0, 0.15, (200, 32)) + np.eye(32)[1]
+    dense, loose = rng.normal(0, 0.02, (400, 32)) + np.eye(32)[0], rng.normal(0, 0.3, (200, 32)) + np.eye(32)[1]
     told = {}
     for name, X in (("both", np.vstack([dense, loose])), ("dense", dense), ("loose", loose)):
         found = find(X)
         notes = found.notes if find is isolate_embeddings else found.attrs["notes"]
         told[name] = [note for note in notes if "stand alone" in note]
     assert told["dense"] == told["loose"] == []
-    assert told["both"][0].startswith("33% of the " + ("tiles" if find is isolate_embeddings else "pictures"))
+    share = re.match(r"(\d+)% of the " + ("tiles" if find is isolate_embeddings else "pictures"), told["both"][0])
+    assert share is not None and 8 < int(share[1]) <= 33
     for code in ("fr", "es"):
-        assert "33" in language(code)(told["both"][0]) and "stand alone" not in language(code)(told["both"][0])
+        assert share[1] in language(code)(told["both"][0]) and "stand alone" not in language(code)(told["both"][0])

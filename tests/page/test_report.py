@@ -127,7 +127,7 @@ def test_the_verdict_at_another_eps_is_that_of_a_new_run(granule, isolated):
 
 
 def test_the_verdict_of_tiles_at_another_eps(strays):
-    for eps in (0.3, float(strays.table["score"].median()), 1.5):
+    for eps in (0.3, float(strays.table["radius"].median()), 1.5):
         anew = isolate_embeddings(simulate_embeddings(0, n=200, d=16), eps=eps).table
         pd.testing.assert_frame_equal(strays.at(eps)[["ratio", "isolated"]], anew[["ratio", "isolated"]])
     with pytest.raises(ValueError, match="eps"):
