@@ -111,7 +111,8 @@ _PICTURES = Card("Odd pictures", (
     ("Liu, Ting and Zhou, Isolation forest, ICDM 2008.",))
 _TILES = Card("Strays among embeddings", (
     "Each tile is a vector that a network made; all are compared in all dimensions.",
-    "The score is the isolation radius: how far one must look around a tile to find company of min_samples.",
+    "The score is the isolation radius, how far one must look around a tile to find company of min_samples; with eps "
+    "auto, as it would be at the usual spacing.",
     "Tiles with a score above eps stand alone; the nearest ordinary tile is named."), (
     "Strays that come in groups of min_samples or more are company for one another.",
     "The network decides what is alike: what it was not trained to see, it does not tell.",

@@ -43,16 +43,16 @@ _Group = Annotated[str, typer.Option("--min-samples", help="Pictures that are co
                                      "groups of so many. auto is a twentieth of the album.")]
 
 # %% ../../nbs/shell/20_album_commands.ipynb #649043a3
-def _vectors(album: str, features: Any, ids: str, jobs: int) -> PictureVectors:
-    """The vectors of a folder of pictures, or those that were kept in a folder."""
+def _vectors(album: str, features: Any, ids: str, jobs: int, usual: str = "pixels") -> PictureVectors:
+    """The vectors of a folder of pictures, by `usual` features unless others are asked for, or those that were kept."""
     from oco2_outliers.albums.vectors import load_vectors, picture_vectors
     from oco2_outliers.maps.cache import manifest_of
 
     if not album.strip():
         raise InputError("the album is an empty text: give a folder")
     if manifest_of(album) is None:
-        return picture_vectors(album, features, ids=ids, n_jobs=jobs, progress=True)
-    if features != "pixels" or ids != "stem":
+        return picture_vectors(album, usual if features is None else features, ids=ids, n_jobs=jobs, progress=True)
+    if features not in (None, "pixels") or ids != "stem":
         raise InputError(f"{printable(album)} holds vectors that were kept and are read as they are: leave out "
                          "--features, --load and --ids")
     return load_vectors(album)
@@ -97,23 +97,27 @@ def _encode_command(
     print(f"\nwrote {printable(out)}")
 
 # %% ../../nbs/shell/20_album_commands.ipynb #4d8983e0
-_Eps = Annotated[str, typer.Option(help="Radius above which a picture is odd: a number, or auto, the fence of the "
-                                   "radii.")]
+_Eps = Annotated[str, typer.Option(help="Radius above which a picture is odd: a number; or auto, the fence of all "
+                                   "radii, each brought to the usual spacing.")]
+_OddFeatures = Annotated[str | None, typer.Option(
+    help="pixels; or sets of the picture forest joined by +: light, layout, texture, waves, gist, patterns, colour, "
+         "thumbnail. Default: light+layout+texture+waves+patterns, which see texture, too; of kept vectors, theirs.")]
 _TOP = 20
 
 
 @album_commands.command("odd", cls=ProjectCommand)
 def _odd_command(
-    album: _Album, min_samples: _Group = USUAL_GROUP, eps: _Eps = "auto", features: _Features = "pixels",
+    album: _Album, min_samples: _Group = USUAL_GROUP, eps: _Eps = "auto", features: _OddFeatures = None,
     ids: _Ids = "stem", jobs: _Jobs = -1, out: TableOut = None,
     project_dir: ProjectDir = None, mode: Mode = None,
 ) -> None:
     """Find the pictures that are far from all others, with reasons; --out keeps all of them."""
     from oco2_outliers.albums.odd_ones import odd_pictures
     from oco2_outliers.albums.reading import names_as_text
+    from oco2_outliers.pictures.presets import DEFAULT_FEATURES
 
     target, radius, group = table_target(out), number_or_auto("eps", eps), group_from(min_samples)
-    v = _vectors(album, features, ids, jobs)
+    v = _vectors(album, features, ids, jobs, DEFAULT_FEATURES)
     found = odd_pictures(v, group, radius, n_jobs=jobs, progress=True)
     say_notes(found.attrs["notes"])
     odd = found[found["outlier"]].nlargest(_TOP, "score")

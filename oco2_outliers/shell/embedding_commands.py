@@ -147,8 +147,8 @@ def _info_command(
         keep_table(check_places(e).rename_axis("row").reset_index(), target)
 
 # %% ../../nbs/shell/10_embedding_commands.ipynb #bdf488a6
-_Eps = Annotated[str, typer.Option(help="Radius above which a tile stands alone: a number, or auto, the fence of the "
-                                   "radii.")]
+_Eps = Annotated[str, typer.Option(help="Radius above which a tile stands alone: a number; or auto, the fence of all "
+                                   "radii, each brought to the usual spacing.")]
 USUAL_GROUP = "10"
 _Group = Annotated[str, typer.Option("--min-samples", help="Tiles that are company, itself counted; strays hide in "
                                      "groups of so many. auto is a twentieth of the tiles.")]
