@@ -47,16 +47,25 @@ def usual_most(numbers: np.ndarray, independent: float, faulty: float = 0.05) ->
 _NORMAL = {0.05: 1.959964 / 1.644854, 0.25: 1.150349 / 0.674490}
 
 # %% ../../nbs/series/09_learning.ipynb #b4f3f031
+def _at_work(known: np.ndarray) -> np.ndarray:
+    """The readings but for those of one value that most of them have, where the others are enough to learn from."""
+    values, counts = np.unique(known, return_counts=True)
+    others = known[known != values[counts.argmax()]]
+    return others if _LEAST <= len(others) < len(known) / 2 else known
+
+
 def _usual_range(values: np.ndarray) -> RangeBound | None:
     """What readings ordinarily lie within."""
     known = values[np.isfinite(values)]
     if len(known) < _LEAST:
         return None
-    low, middle, high = np.quantile(known, [0.005, 0.5, 0.995])
-    least, most = 2 * low - middle, 2 * high - middle
+    low, middle, high = np.quantile(_at_work(known), [0.005, 0.5, 0.995])
+    ordinary = float(np.median(known))  # of a rain gauge the 0 of a dry hour
+    least, most = min(2 * low - middle, ordinary), max(2 * high - middle, ordinary)
     if most <= least:  # a constant
         return None
-    return RangeBound((float(least), float(most)), (float(2 * least - middle), float(2 * most - middle)))
+    return RangeBound((float(least), float(most)),
+                      (float(min(2 * least - middle, ordinary)), float(max(2 * most - middle, ordinary))))
 
 # %% ../../nbs/series/09_learning.ipynb #ef404a87
 _FAR = 10  # times as long as any other line of its value is a line that is no habit
@@ -106,6 +115,21 @@ def daily_rest(values: np.ndarray, block: int, least: int) -> tuple[float | None
         return None, 0
     begins = at_rest & (changes(values) != 0)
     return rest, math.ceil(_LONGER * (np.quantile(lengths[begins], 0.95, method="lower") - 1))
+
+# %% ../../nbs/series/09_learning.ipynb #aec87801
+def habitual_most(numbers: np.ndarray, most: float, block: int) -> float:
+    """A bound of some numbers, drawn farther out where most blocks pass it; seven blocks at least must be known."""
+    known = np.isfinite(numbers)
+    blocks = np.arange(len(numbers)) // block
+    whole = 2 * np.bincount(blocks[known], minlength=1) > block
+    if not math.isfinite(most) or whole.sum() < 7:
+        return most
+    peaks = np.zeros(len(whole))
+    np.maximum.at(peaks, blocks[known], numbers[known])
+    peaks = peaks[whole]
+    if (peaks > most).mean() < _MOST_DAYS:
+        return most
+    return max(most, _LONGER * float(np.quantile(peaks, 0.95)))
 
 # %% ../../nbs/series/09_learning.ipynb #7d0e51c3
 def _repeating(values: np.ndarray, dead: np.ndarray, block: int) -> float:
@@ -238,7 +262,7 @@ def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
                            (min(usual.fail[0], low), max(usual.fail[1], high)))
     inside = values if usual is None else without_places(values, beyond(values, usual.suspect))
     out = excursions(inside)
-    spike = _doubled(usual_most(out, n), hours, None, _largest(out, faulty), grain)
+    spike = _doubled(habitual_most(out, usual_most(out, n), block), hours, None, _largest(out, faulty), grain)
     calm = inside if spike is None else without_places(inside, out / hours > spike.suspect)
     step_up, slope = np.abs(changes(calm)), np.abs(changes(calm, spans.rate))
     moved, drifted = np.abs(shifts(calm, spans.level_shift)), np.abs(drifts(calm, spans.quarter))
@@ -246,8 +270,9 @@ def channel_limits(view: Grid, faulty: float = 0.05) -> ChannelLimits:
     long = 4 * spans.quarter
     return ChannelLimits(
         usual, flat, spike,
-        _doubled(usual_most(step_up, n), hours, None, _largest(step_up, faulty), grain),
-        _doubled(usual_most(slope, n), spans.rate * hours, spans.rate * step, _largest(slope, faulty), grain),
+        _doubled(habitual_most(step_up, usual_most(step_up, n), block), hours, None, _largest(step_up, faulty), grain),
+        _doubled(habitual_most(slope, usual_most(slope, n), block), spans.rate * hours, spans.rate * step,
+                 _largest(slope, faulty), grain),
         _doubled(usual_most(moved, n / spans.level_shift, 0.25), 1, spans.level_shift * step,
                  _largest(moved, faulty), grain),
         _doubled(usual_most(drifted, n / long, 0.25), 0.75 * long * hours / 24, long * step,
