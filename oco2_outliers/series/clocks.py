@@ -151,6 +151,19 @@ def _times_of_numbers(numbers: pd.Series, name: str) -> tuple[pd.Series, list[st
     raise InputError(f"column {name!r} holds numbers ({sample}) that are no times: write 2013-03-26 17:45, or name "
                      "another column (time=)")
 
+# %% ../../nbs/series/00_clocks.ipynb #eb1032c5
+_SOME_DAY = pd.Timestamp("2013-11-12 13:14:15")
+
+
+def _digits(numbers: pd.Series, name: str, time_format: str) -> pd.Series:
+    """Whole numbers as the texts of times in a format; missing ones as empty texts."""
+    known = numbers.dropna()
+    if not (known.astype(np.float64) % 1 == 0).all() or (known.astype(np.float64).abs() >= 2.0**53).any():
+        raise InputError(f"column {name!r} holds numbers that are not whole ({shown(known.iloc[0])}): "
+                         f"time_format={shown(time_format)} reads whole ones")
+    width = len(_SOME_DAY.strftime(time_format))
+    return known.astype(np.int64).astype(str).str.zfill(width).reindex(numbers.index, fill_value="")
+
 # %% ../../nbs/series/00_clocks.ipynb #014fc070
 def times_of(column: pd.Series, name: str, time_format: str | None = None) -> tuple[pd.Series, list[str]]:
     """A column as times in nanoseconds, zone kept, NaT where there is none; and remarks on how they were read."""
@@ -161,10 +174,11 @@ def times_of(column: pd.Series, name: str, time_format: str | None = None) -> tu
         column = column.dt.to_timestamp()
     elif pd.api.types.is_bool_dtype(kind) or pd.api.types.is_timedelta64_dtype(kind):
         raise InputError(f"column {name!r} holds no times: name another column (time=)")
-    elif pd.api.types.is_numeric_dtype(kind):
+    elif pd.api.types.is_numeric_dtype(kind) and time_format is None:
         column, notes = _times_of_numbers(column, name)
     elif not pd.api.types.is_datetime64_any_dtype(kind):
-        texts = column.astype(object).where(column.notna(), "").map(str).str.strip()
+        given = _digits(column, name, str(time_format)) if pd.api.types.is_numeric_dtype(kind) else column
+        texts = given.astype(object).where(given.notna(), "").map(str).str.strip()
         known = texts[~texts.str.lower().isin(NO_VALUE)]
         if not len(known):
             raise InputError(f"column {name!r} holds no time at all: name another column (time=)")
