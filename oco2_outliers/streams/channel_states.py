@@ -30,6 +30,9 @@ def _same(one: float, other: float) -> bool:
     return one == other or (one != one and other != other)
 
 # %% ../../nbs/streams/32_channel_states.ipynb #150bb161
+_MONTH = 31 * 86_400 * 10**9  # ns
+
+
 class ChannelState:
     """The readings of one channel that may still change a verdict."""
 
@@ -40,8 +43,8 @@ class ChannelState:
         self._whole, self._rest = divmod(known.begin - self.step // 2, self.step)
         self.back, self.ahead = slots_back(known), slots_ahead(known)
         self.far = 2 * (self.back + self.ahead) + lateness  # a gap after which nothing is shared
-        day = -(-31 * 86_400 * 10**9 // self.step)
-        self.farthest = max(day, self.far) if farthest is None else max(int(farthest), self.far)
+        self.farthest = self.far if farthest is None else max(int(farthest), self.far)
+        self.farthest_back = max(-(-_MONTH // self.step), self.farthest)
         self.lowest, self.highest = self.slot_of(-2**63) + 2 * self.far, self.slot_of(2**63 - 1) - 2 * self.far
         self.values, self.times = np.full(1024, np.nan), np.full(1024, NEVER, np.int64)
         self.base = self.newest = self.released = self.settled = 0
@@ -72,7 +75,7 @@ class ChannelState:
     def is_strange(self, slot: int) -> bool:
         """Whether a slot lies so far away that a clock may be wrong."""
         apart = slot - self.newest
-        return self.began and (apart > self.farthest or (self.last is None and -apart > self.farthest))
+        return self.began and (apart > self.farthest or (self.last is None and -apart > self.farthest_back))
 
 # %% ../../nbs/streams/32_channel_states.ipynb #f37c6642
 def make_room(state: ChannelState, slot: int) -> None:

@@ -382,7 +382,8 @@ class Engine(_Taking):
     stored : callable, optional
         Tells of a site, channel and time whether a verdict is stored, and its value.
     farthest : int, optional
-        How many slots ahead a reading may lie before it is set aside; by default 31 days.
+        How many slots ahead a reading may lie before it is set aside until three more say the same; by default, and at
+        least, as many as readings of before and after share nothing.
 
     Notes
     -----

@@ -47,9 +47,11 @@ class Rows(dict):
             self["count", *key] = self.get(("count", *key), 0) + n
         for row in changes.channels:
             self["channel", row.site, row.channel] = row
+        for row in changes.events:
+            self["event", repr(row)] = row
 
     def told(self):
-        return {key: repr(row) for key, row in self.items() if key[0] != "channel"}
+        return {key: repr(row) for key, row in self.items() if key[0] not in ("channel", "event")}
 
     def readings(self, row, since):
         """What a store would give back on restart."""
@@ -167,6 +169,25 @@ def look_at(frozen, readings, cuts, eager):
 @given(*ORDERS)
 def test_any_order_any_repetition_any_cut_any_restart(frozen, seed, cuts, eager, pack, restarts, random):
     look_at_any_order(frozen, seed, cuts, eager, pack, restarts, random)
+
+
+@pytest.mark.parametrize("days", [7, 30])
+def test_one_message_of_a_wrong_clock_blinds_no_channel(frozen, days):
+    """What comes rightly after a message that is dated days ahead is judged as if that had not come."""
+    readings = [each for each in series_of(3) if each.time < 10**18 + 200 * STEP]
+    wrong = readings[100]._replace(time=readings[100].time + days * 24 * STEP, value=3.25)
+    rows = run(frozen, [*readings[:101], wrong, *readings[101:]], cuts=[50, 101, 102, 150])
+    told, right = ({key: repr(row) for key, row in each.items() if key[0] in ("first", "settled", "stretch")}
+                   for each in (rows, run(frozen, readings)))
+    assert told == right
+    assert ["ahead" in repr(row) for key, row in rows.items() if key[0] == "event"] == [True], "it is told"
+
+
+def test_a_sensor_that_comes_back_after_a_silence_loses_nothing(frozen):
+    readings = series_of(3)
+    later = [each._replace(time=each.time + 20 * 24 * STEP) for each in readings[120:]]
+    rows = run(frozen, readings[:120] + later, cuts=[60, 120, 121, 122, 123, 124])
+    assert all(("settled", "site_1", "value", each.time) in rows for each in readings[:120] + later)
 
 
 @asked(10)
