@@ -102,7 +102,7 @@ def _sent(broker: Any, topic: str, out: Outgoing, speed: float | None) -> int:
     n = 0
     with progress_bar("sending", out.total, "message") as bar:
         try:
-            for confirmed in sending(broker, topic, out.readings, speed):
+            for confirmed in sending(broker, topic, out.finite(), speed):
                 n += confirmed
                 bar.update(confirmed)
         except StreamError as error:
@@ -138,6 +138,7 @@ def _send_command(
         if create and to.create_topic(name, partitions):
             print(f"made the topic {printable(name)}")
         n = _sent(to, name, out, pace)
+    say_notes(out.about_infinite())
     print(f"sent {counted(n, 'message')} of {counted(out.channels, 'channel')} to {printable(name)}")
 
 # %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a0c
@@ -247,6 +248,9 @@ def _listen_command(
         report = _run(settings, reset, take_over, {"max_messages": max_messages, "until": until, "final": final})
     print(report)
     print(f"stopped: {_WHY.get(report.stopped, report.stopped)}")
+    if report.dead and not report.judged:
+        raise InputError(f"none of {counted(report.messages, 'message')} held a reading that could be judged: see the "
+                         "reasons above")
 
 # %% ../../nbs/shell/29_stream_commands.ipynb #1d9f0a10
 def _judge_of(about: Mapping[str, str], model: str | None, store: str) -> FrozenJudge:

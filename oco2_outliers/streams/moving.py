@@ -5,10 +5,12 @@
 # %% ../../nbs/streams/52_moving.ipynb #037b9353
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import merge
 from operator import attrgetter
 from pathlib import Path
@@ -60,6 +62,23 @@ class Outgoing:
     channels: int
     total: int | None = None  # where it is known
     notes: tuple[str, ...] = ()
+    infinite: Counter[str] = field(default_factory=Counter)  # by channel, so far
+
+    def finite(self) -> Iterator[Reading]:
+        """The readings; those that are infinite, which no message can hold, as missing ones, and counted."""
+        for reading in self.readings:
+            if math.isinf(reading.value):
+                self.infinite[f"{reading.site}/{reading.channel}"] += 1
+                reading = reading._replace(value=math.nan)
+            yield reading
+
+    def about_infinite(self) -> list[str]:
+        """What is to be said of the infinite readings that went out."""
+        if not self.infinite:
+            return []
+        n, (name, _) = self.infinite.total(), self.infinite.most_common(1)[0]
+        return [f"{counted(n, 'infinite reading')} of {counted(len(self.infinite), 'channel')} sent as missing, "
+                f"such as of {printable(name)}"]
 
 
 @dataclass(frozen=True)

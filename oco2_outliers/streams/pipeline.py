@@ -12,9 +12,10 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +64,9 @@ class Source:
     take_over: bool = False
 
 # %% ../../nbs/streams/62_pipeline.ipynb #8884cacd
+_REASONS = 1000  # that a report counts apart: each may name a site
+
+
 @dataclass
 class RunReport:
     """What a run did, and why it stopped."""
@@ -76,6 +80,7 @@ class RunReport:
     duplicates: int = 0
     batches: int = 0
     stopped: str = ""  # end, messages, until, stop
+    reasons: Counter[str] = field(default_factory=Counter)  # of dead letters, at most 1,000 of them
 
     def add(self, changes: Changes, n_messages: int) -> None:
         """Count what a batch did."""
@@ -84,6 +89,9 @@ class RunReport:
         self.judged += len(changes.first)
         self.settled += len(changes.settled)
         self.dead += len(changes.dead)
+        for letter in changes.dead:
+            if letter.reason in self.reasons or len(self.reasons) < _REASONS:
+                self.reasons[letter.reason] += 1
         self.late += sum(row.kind == "late" for row in changes.first)
         self.conflicts += sum(event.kind == "conflict" for event in changes.events)
         self.duplicates += sum(n for (_, _, word), n in changes.counts.items() if word == "duplicate")
@@ -92,7 +100,11 @@ class RunReport:
         told = f"{self.messages:,} messages: {self.judged:,} readings judged, {self.settled:,} settled"
         parts = {"late": self.late, "duplicates dropped": self.duplicates, "conflicts": self.conflicts,
                  "dead letters": self.dead}
-        return "; ".join([told, *(f"{n:,} {word}" for word, n in parts.items() if n)])
+        lines = ["; ".join([told, *(f"{n:,} {word}" for word, n in parts.items() if n)])]
+        lines += [f"  {n:,} dead: {printable(reason)}" for reason, n in self.reasons.most_common(5)]
+        if more := self.dead - sum(n for _, n in self.reasons.most_common(5)):
+            lines.append(f"  {more:,} dead for other reasons; `dead` of the store has them all")
+        return "\n".join(lines)
 
 # %% ../../nbs/streams/62_pipeline.ipynb #4073d451
 class _Ears:

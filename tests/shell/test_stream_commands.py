@@ -181,6 +181,19 @@ def test_send_takes_a_historian_a_site_and_a_span(memory, work):
     assert [each.site for each in bodies(work)] == ["A"] * 3 + ["B"] * 3
 
 
+def test_dead_letters_are_told_by_reason_and_nothing_else_is_a_failure(work, capsys):
+    broker = FileBroker(endpoint_of(f"file://{work}/broker", ("file",), "broker"))
+    broker.create_topic("odd", 1)
+    broker.send("odd", [("k", b"no reading"), ("k", b"none either"), ("k", b'{"site": 1')])
+    assert listen(work, "--until", "end", topic="odd", store="odd.db") == 2
+    told = capsys.readouterr()
+    assert "3 dead letters" in told.out and " dead: " in told.out
+    assert "none of 3 messages held a reading that could be judged" in told.err
+    assert send(work, topic="odd") == 0
+    assert listen(work, "--until", "end", topic="odd", store="odd.db") == 0
+    broker.close()
+
+
 def test_send_keeps_a_pace(work, monkeypatch):
     from oco2_outliers.streams import moving
 

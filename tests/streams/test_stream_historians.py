@@ -26,7 +26,11 @@ from oco2_outliers.ground.errors import InputError
 from oco2_outliers.ground.files import MACHINE
 from oco2_outliers.streams import file_historians
 from oco2_outliers.streams.cassandra_tables import Buckets
+from oco2_outliers.streams.endpoints import endpoint_of
+from oco2_outliers.streams.file_broker import FileBroker
 from oco2_outliers.streams.historian_parts import FIRST_TIME, LAST_TIME, HistorianAway
+from oco2_outliers.streams.messages import read_message
+from oco2_outliers.streams.moving import Asked, outgoing, sending
 from oco2_outliers.streams.opening_historians import open_historian
 
 SECRET = "OCO2_HISTORIAN_PASSWORD"
@@ -684,3 +688,34 @@ def test_cassandra_tells_what_is_wrong(stub):
                            ({"table": "a; DROP TABLE b"}, "no name of a table"), ({"ca": "/none"}, "cannot be read")):
         refused(lambda options=options: all_of(open_historian(stub.url(), {k: str(v) for k, v in options.items()})),
                 match=words)
+
+
+# ---------------------------------------------------------------- what others wrote
+
+def made_infinite(address, postgres_or_none, schema_or_none):
+    """Make the second of three readings infinite, by the database itself."""
+    if postgres_or_none is None:
+        with sqlite3.connect(address.removeprefix("sqlite:///")) as base:
+            base.execute("UPDATE readings SET value = -9e999 WHERE time = 2")
+        base.close()
+    else:
+        postgres_or_none.run(f"UPDATE {schema_or_none['schema']}.readings SET value = '-Infinity' WHERE value = 2")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_an_infinite_reading_of_a_database_is_sent_as_missing_and_counted(kind, tmp_path, request):
+    known = (None, None) if kind == "sqlite" else tuple(map(request.getfixturevalue, ("postgres", "schema")))
+    address = f"sqlite:///{tmp_path}/plant.db" if kind == "sqlite" else known[0].url(**known[1])
+    with open_historian(address) as historian:
+        historian.write(frame_of([1, 2, 3], [1.0, 2.0, 3.0]))
+    made_infinite(address, *known)
+    broker = FileBroker(endpoint_of(f"file://{tmp_path}/broker", ("file",), "broker"))
+    broker.create_topic("plant", 1)
+    with outgoing(address, Asked()) as out:
+        assert sum(sending(broker, "plant", out.finite())) == 3
+        assert out.about_infinite() == ["1 infinite reading of 1 channel sent as missing, such as of NE001/level"]
+    listener = broker.listen("plant", "looking", start=lambda _: None, lost=lambda _: None, owner="test")
+    found = [read_message(message.body)[0][0].value for message in listener.read(10, 0.1)]
+    listener.close()
+    broker.close()
+    assert found[::2] == [1.0, 3.0] and math.isnan(found[1])
