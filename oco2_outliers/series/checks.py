@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, printable
 from ..ground.words import counted
 from ..ground.work import progress
 from .clocks import nanoseconds, span_in_words
@@ -195,6 +195,15 @@ def tell_all(task: Task, found: list[Found], said: Verdicts) -> None:
     _tell_alone(task, said)
     _tell_missing(task, said)
     _tell_gaps(task)
+
+# %% ../../nbs/series/10_checks.ipynb #a4480b58
+def about_unchecked(series: SensorSeries, config: SeriesConfig) -> list[str]:
+    """A remark on the channels of a series that a configuration passes over, and that no check looks at."""
+    lost = [printable(" / ".join(pair)) for pair in series.channels() if config.of(*pair) is None]
+    if not lost:
+        return []
+    is_not = "is not" if len(lost) == 1 else "are not"
+    return [f"{counted(len(lost), 'channel')} without limits {is_not} checked, such as {lost[0]}; name it, or all by *"]
 
 # %% ../../nbs/series/10_checks.ipynb #7bb45f61
 class Known(NamedTuple):

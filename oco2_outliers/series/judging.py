@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from oco2_outliers.series.checks import (
     Known,
     Task,
     Verdicts,
+    about_unchecked,
     check_series,
     check_stretches,
     checked_as_known,
@@ -445,6 +446,21 @@ def _by_frozen_judge(series: SensorSeries, frozen: FrozenJudge) -> SeriesResult:
         _refuse_other_step(series, pair, frozen.needed(*pair))
     return judged_as_frozen(series, frozen)
 
+# %% ../../nbs/series/78_judging.ipynb #b03f90c2
+_USUAL = {"detector": "forest", "window": "auto", "k": 5, "alpha": 0.01, "causal": False, "config": None,
+          "calibrate": "surrogates", "history": None, "n_surrogates": None}
+
+
+def _refuse_beside(model: Any, asked: Mapping[str, Any]) -> None:
+    """Refuse settings that a model takes the place of."""
+    if model is None:
+        return
+    own = list(_USUAL) if isinstance(model, FrozenJudge) else ["detector", "window"]
+    beside = [name for name in own if not (isinstance(asked[name], type(_USUAL[name])) and asked[name] == _USUAL[name])]
+    if beside:
+        raise InputError(f"{', '.join(beside)} beside a model {'does' if len(beside) == 1 else 'do'} nothing: it has "
+                         "its own; leave out one or the other")
+
 # %% ../../nbs/series/78_judging.ipynb #de40b0a1
 def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, alpha: float | None = 0.01,
           causal: bool = False, random_state: int | None = 0, config: Any = None, calibrate: str | None = "surrogates",
@@ -475,8 +491,8 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
         Where the threshold comes from: series made like this one, or `history`. None: no p-values, and no decision by
         the detector.
     model : FrozenJudge or fitted estimator, optional
-        A `FrozenJudge` judges alone: limits, windows and thresholds are its own, and the other settings do not count.
-        Another frozen model, such as a `SeriesForest`, judges instead of `detector`.
+        A `FrozenJudge` judges alone: limits, windows and thresholds are its own, and other settings beside it are
+        refused. Another frozen model, such as a `SeriesForest`, judges instead of `detector`, with its own window.
     history : what `as_series` takes, optional
         Clean readings of the same channels, for ``calibrate="clean"``.
     n_surrogates : int, optional
@@ -509,12 +525,15 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
     >>> [reason[:33] for reason in found.windows["reason"] if reason.startswith("flat")]
     ['flat line: 20 readings of exactly']
     """
+    beside = {"detector": detector, "window": window, "k": k, "alpha": alpha, "causal": causal, "config": config,
+              "calibrate": calibrate, "history": history, "n_surrogates": n_surrogates}
+    _refuse_beside(model, beside)
     if isinstance(model, FrozenJudge):
         return _by_frozen_judge(as_series(s), model)
     asked = _asked(detector, window, k, alpha, causal, random_state, calibrate, model, n_surrogates, bar)
     series = as_series(s)
-    if calibrate == "clean" and history is None:
-        raise InputError("calibrate='clean' needs history=: clean readings of the same channels")
+    if (calibrate == "clean") != (history is not None):
+        raise InputError("calibrate='clean' and history= need each other: clean readings of the same channels")
     past = None if history is None or calibrate != "clean" else as_series(history)
     limits = config_for(series, config) if series.steps else config
     checked, stretches = check_series(series, limits), check_stretches(series, limits)
@@ -530,4 +549,7 @@ def judge(s: Any, detector: Any = "forest", window: Any = "auto", k: int = 5, al
         found.append((one, rows))
         told.append(_channel_summary(one, rows, len(series.positions(*pair))))
     points, zone = _points_table(checked, said), series.table["time"].dt.tz
-    return SeriesResult(points, _windows_table(found, zone), _summary(series, asked, told))
+    summary = _summary(series, asked, told)
+    if series.steps:
+        summary["notes"] += about_unchecked(series, limits)
+    return SeriesResult(points, _windows_table(found, zone), summary)

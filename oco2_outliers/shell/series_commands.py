@@ -229,7 +229,7 @@ def _check_command(
     decimal: Decimal = None,
 ) -> None:
     """Find gaps, flat lines, spikes, jumps and other faults, by limits that are given or learnt."""
-    from oco2_outliers.series.checks import check_series, check_stretches
+    from oco2_outliers.series.checks import about_unchecked, check_series, check_stretches
     from oco2_outliers.series.learning import learn_limits
 
     asked = _asked(inputs, time, value, site, channel, step, timezone, time_format, (only_site, only_channel),
@@ -237,6 +237,8 @@ def _check_command(
     targets = [table_target(each) for each in (out, flags)]
     for target in targets:
         asked.refuse(target)
+    if None not in targets and len({Path(str(target)).resolve() for target in targets}) == 1:
+        raise InputError("--out and --flags name one file: give two")
     limits, s = _limits_of(config), asked.chosen()
     learned = learn_limits(s) if limits is None and s.steps else None
     limits = learned if limits is None else limits
@@ -244,6 +246,7 @@ def _check_command(
     print(s)
     print(_kinds_in_words(found))
     _shown_stretches(found)
+    say_notes(about_unchecked(s, limits) if limits else [])
     say_notes([] if learned is None else learned.notes)  # which checks were not made, and why
     keep_table(found, targets[0])
     if targets[1] is not None:

@@ -155,3 +155,21 @@ def test_the_real_sewer():
     assert reasons["2013-04-30 10:30"].startswith("noisy") and reasons["2013-05-17 02:55"].startswith("spike")
     gaps = judge(pd.read_csv(DATA / "flow_5min_with_gaps.csv", parse_dates=["time"]), "energy", n_surrogates=2).windows
     assert gaps.loc[gaps["kind"] == "gap", "start"].dt.strftime("%m-%d").tolist() == ["09-30", "10-16"]
+
+
+def test_channels_without_limits_are_told():
+    table = TABLE.assign(other=TABLE["flow"] + 1)
+    limits = {"sites": {"*": {"flow": {"out_of_range": {"fail": [-30, 30]}}}}}
+    found = judge(table, config=limits, **QUICK)
+    assert any(note.startswith("1 channel without limits is not checked") for note in found.summary["notes"])
+
+
+@pytest.mark.parametrize("beside", [{"window": 24}, {"alpha": 0.1}, {"calibrate": None}, {"k": 3}, {"detector": "knn"},
+                                    {"config": {"sites": {"*": {"*": {"gap": {"longest": "1 h"}}}}}}])
+def test_settings_beside_a_model_that_judges_alone_are_refused(beside):
+    known = freeze(TABLE, window=24, n_surrogates=2, bar=False)
+    with pytest.raises(InputError, match=f"^{next(iter(beside))} beside a model does nothing"):
+        judge(TABLE, model=known, **beside)
+    assert len(judge(TABLE, model=known, alpha=0.01, window="auto").points) == len(TABLE)
+    with pytest.raises(InputError, match="need each other"):
+        judge(TABLE, history=TABLE)
