@@ -207,6 +207,9 @@ def _method_for(method: str | None, n: int) -> tuple[str, list[str]]:
     return "map", []
 
 # %% ../../nbs/albums/35_methods.ipynb #f6afc84f
+_BY_DENSITY = ("dbscan", "advanced")  # recipes that take no number of groups
+
+
 def cluster_pictures(v: Any, method: str | None = None, k: int | None = None, version: int | None = None,
                      random_state: int | None = 0, *, sample: int | None = 2500, min_cluster_size: int = 10,
                      type: str | None = None, name: str = "model", n_jobs: int = 1) -> Clustering:
@@ -242,7 +245,8 @@ def cluster_pictures(v: Any, method: str | None = None, k: int | None = None, ve
     Raises
     ------
     InputError
-        An unknown method, a k below 1, too few pictures for a map, a library that is not installed.
+        An unknown method, a k below 1 or for a method that takes none, too few pictures for a map, a library that is not
+        installed.
 
     Notes
     -----
@@ -271,6 +275,8 @@ def cluster_pictures(v: Any, method: str | None = None, k: int | None = None, ve
         chosen = np.sort(np.random.default_rng(random_state).permutation(len(X))[:most])
     rows = np.asarray(X[chosen], np.float64)
     used, notes = _method_for(method, distinct_rows(rows))
+    if k is not None and used in _BY_DENSITY:
+        raise InputError(f"{used} finds the number of groups itself: leave out k (-k), or ask for ward or kmeans")
     if len(X) > most:
         notes = [*notes, f"the method saw {most:,} of {len(X):,} pictures; the others were labelled afterwards"]
     fitted = METHODS[used](rows, asked)

@@ -200,3 +200,10 @@ def test_a_folder_of_clusterings_is_told_from_one_of_them(tmp_path):
     cluster_pictures(vectors, "kmeans", k=3, version=2).save(tmp_path)
     with pytest.raises(InputError, match=r"holds 2 clusterings: give one of .*given_model_1, .*given_model_2$"):
         load_clustering(tmp_path)
+
+
+@pytest.mark.parametrize("method", ["dbscan", "advanced"])
+def test_a_number_of_groups_is_refused_where_it_would_do_nothing(method):
+    vectors = np.repeat(np.eye(60), 2, axis=0) + np.random.default_rng(0).normal(0, 0.01, (120, 60))
+    with pytest.raises(InputError, match=f"{method} finds the number of groups itself"):
+        cluster_pictures(vectors, method, k=3)
