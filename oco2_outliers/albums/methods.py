@@ -245,8 +245,8 @@ def cluster_pictures(v: Any, method: str | None = None, k: int | None = None, ve
     Raises
     ------
     InputError
-        An unknown method, a k below 1 or for a method that takes none, too few pictures for a map, a library that is not
-        installed.
+        An unknown method, a k below 1 or for a method that takes none, too few pictures for a map, a library that is
+        not installed.
 
     Notes
     -----

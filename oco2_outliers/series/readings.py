@@ -265,9 +265,24 @@ def _mode(values: np.ndarray) -> tuple[int, float]:
     best = int(np.argmax(counts))
     return int(numbers[best]), float(counts[best] / len(values))
 
+# %% ../../nbs/series/00_readings.ipynb #467c14e0
+_SEEN = 0.1  # share of the distances that a step has at least, where most readings are missing
+
+
+def on_steps(apart: np.ndarray, step: int) -> float:
+    """The share of some distances (ns) that are whole numbers of steps, give or take a tenth of one."""
+    return float(np.mean(np.abs(apart - (apart + step // 2) // step * step) <= step // 10))
+
+
+def _median_step(apart: np.ndarray) -> int:
+    """The median of some distances in ns, in whole hours, minutes or seconds where these are a fifth of it at most."""
+    middle = int(np.median(apart))
+    unit = next((each for each in (3600 * 10**9, 60 * 10**9, 10**9) if 5 * each <= middle), 1)
+    return (middle + unit // 2) // unit * unit
+
 
 def usual_step(times: np.ndarray) -> int:
-    """The step in ns of sorted times (int64, ns); 0 where there are not two different ones."""
+    """The step in ns of sorted times (int64, ns), their median where none is usual; 0 where not two are different."""
     apart = np.diff(times)
     apart = apart[apart > 0]
     if not len(apart):
@@ -280,7 +295,9 @@ def usual_step(times: np.ndarray) -> int:
         again, more = _mode(rounded)
         if again > 0 and more >= 0.5:
             step, share = again, more
-    return step
+    if share >= 0.5 or (share >= _SEEN and on_steps(apart, step) >= 0.9):
+        return step
+    return _median_step(apart)
 
 # %% ../../nbs/series/00_readings.ipynb #af16a070
 @dataclass
@@ -303,6 +320,7 @@ class _Census:
                 "twice": ("reading has", "readings have", "the time of another reading of the channel"),
                 "off": ("reading is", "readings are", "more than a tenth of a step off the regular times"),
                 "lost": ("time is", "times are", "missing between the first reading and the last"),
+                "irregular": ("channel has", "channels have", "no usual step, the median is taken"),
                 "short": ("channel has", "channels have", "fewer than two different times, and so no step")}
         for what, (one, many, words) in said.items():
             if n := self.counts[what]:
@@ -330,6 +348,8 @@ def _look(times: np.ndarray, step: int, where: str, census: _Census) -> None:
     if not step:
         census.add("short", 1, where)
         return
+    if len(ordered) > 2 and on_steps(np.diff(ordered), step) < 0.5:
+        census.add("irregular", 1, where)
     slots, off, begin = regular_slots(ordered, step)
     odd = np.flatnonzero(np.abs(off) > step // 10)
     if len(odd):
