@@ -208,7 +208,7 @@ def test_no_english_is_left_on_the_page(tab, run, peaks, judged, tmp_path, kind)
     data = {*table.columns, *values, "track_distance", "ratio", "XCO2"}
     for code in OTHERS:
         left = {text for text in _english_left(seen[code], seen["en"], data)
-                if not re.fullmatch(r"\w+ \((ppm|hPa|m|kg m-2|km)\)|sounding_id \d+|\w+ [↓→].*", text)}
+                if not re.fullmatch(r"\w+ \((ppm|hPa|m|kg m-2|km|m s-1)\)|sounding_id \d+|\w+ [↓→].*", text)}
         left = {text for text in left if not set(re.findall(r"[a-z_0-9]+", text)) <= {*table.columns, "ppm", "km"}}
         assert left <= {"table in memory"}, left
 
@@ -353,7 +353,7 @@ def test_no_english_word_is_left_of_a_reason_of_a_picture(code):
     english, other = (words_of(re.sub(r"\{\w+\}", "", " ".join(each))) for each in (said, texts))
     same = english & other
     assert same <= {"orange", "cyan", "violet", "magenta", "jpeg", "png", "opencv", "px", "max", "pixels", "sigma",
-                    "eps", "ppm", "km", "chi", "score", "centre", "permission", "error", "no", "saturation"}, same
+                    "eps", "ppm", "km", "chi", "score", "centre", "permission", "error", "no", "saturation", "utf"}, same
     for reason in reasons_of_pictures():
         told = tell.reason(reason)
         left = words_of(told) & english - same
