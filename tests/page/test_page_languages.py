@@ -353,7 +353,8 @@ def test_no_english_word_is_left_of_a_reason_of_a_picture(code):
     english, other = (words_of(re.sub(r"\{\w+\}", "", " ".join(each))) for each in (said, texts))
     same = english & other
     assert same <= {"orange", "cyan", "violet", "magenta", "jpeg", "png", "opencv", "px", "max", "pixels", "sigma",
-                    "eps", "ppm", "km", "chi", "score", "centre", "permission", "error", "no", "saturation", "utf"}, same
+                    "eps", "ppm", "km", "chi", "score", "centre", "permission", "error", "no", "saturation",
+                    "utf"}, same
     for reason in reasons_of_pictures():
         told = tell.reason(reason)
         left = words_of(told) & english - same
