@@ -239,7 +239,8 @@ def _nearest_ordinary(X: np.ndarray, metric: str, index: np.ndarray, distance: n
 # %% ../../nbs/maps/86_strays.ipynb #bcd78e1a
 def _reasons(table: pd.DataFrame, eps: float, factor: np.ndarray) -> list[str]:
     """A sentence for each stray: which ordinary tile is nearest, how far, where, and against what eps."""
-    said, times = [], table["nearest_distance"] * factor / eps
+    # The nearest tile may lie within eps and have too little company itself: then the score tells how far that is.
+    said, times = [], np.fmax(table["nearest_distance"] * factor / eps, table["ratio"])
     names = [table[each] for each in ("nearest", "nearest_distance", "nearest_km", "isolated")]
     for name, far, km, odd, more in zip(*names, times):
         if not odd:

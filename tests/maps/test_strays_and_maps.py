@@ -186,6 +186,8 @@ def test_five_guests_among_417_tiles(real, m, who):
     found = isolate_embeddings(np.vstack([home.X, guests.X]), min_samples=m)
     assert sorted(set(found.strays.index) - at_home) == who
     assert m == 5 or sorted(found.strays.index[:5]) == GUESTS, "the five rank first"
+    times = found.strays["reason"].str.extract(r"([\d.]+) x eps$")[0].astype(float)
+    assert (times >= (found.strays["ratio"] - 0.05)).all() and times.min() >= 1
 
 
 def test_one_guest_and_the_eps_of_the_home(real):
