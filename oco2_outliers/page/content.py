@@ -28,6 +28,7 @@ from .shadings import packed_shadings
 from .sources import Source, source_of, with_plane
 from .thumbnails import packed_pictures, packed_tile_pictures
 from oco2_outliers.page.tiles import (
+    is_evened,
     outlines_in,
     packed_nearest,
     packed_outlines,
@@ -214,7 +215,8 @@ def _all_words(source: Source, table: pd.DataFrame, meta: dict, title: str | Non
     kind = _kind(source, table, meta)
     words = _words_of_kind(table, meta["view"], source.unit)
     words |= {"no_slider": _why_no_slider(table)} if meta["fixed"] else {}
-    words |= {} if source.tiles is None else tile_words(source.tiles.metric, source.tiles.row)
+    if source.tiles is not None:
+        words |= tile_words(source.tiles.metric, source.tiles.row, is_evened(source.table))
     words |= {"row": "peak"} if meta["peaks"] else {}
     words |= _WORDS_OF_FACTOR if meta.get("by_factor") else {}
     return {"title": title or kind, "subtitle": _subtitle(source, table), "notes": _notes(source, table, meta),

@@ -112,7 +112,12 @@ def without_empty(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     return table.drop(columns=empty)
 
 # %% ../../nbs/page/03a_tiles.ipynb #850986fd
-def tile_words(metric: str, row: str = "tile") -> dict[str, str]:
+def tile_words(metric: str, row: str = "tile", evened: bool = False) -> dict[str, str]:
     """The words of a page of tiles, or of pictures that were compared as tiles are."""
-    what = {"cosine": " (chord, 0 to 2)", "euclidean": " (distance of vectors)"}.get(metric, "")
-    return {"row": row, "score": f"isolation radius{what}"}
+    what = {"cosine": " (chord)" if evened else " (chord, 0 to 2)", "euclidean": " (distance of vectors)"}
+    return {"row": row, "score": f"isolation radius{' at the usual spacing' if evened else ''}{what.get(metric, '')}"}
+
+
+def is_evened(table: pd.DataFrame) -> bool:
+    """Whether the scores of tiles are radii that were brought to the usual spacing."""
+    return "radius" in table and not np.array_equal(table["score"], table["radius"], equal_nan=True)

@@ -82,8 +82,10 @@ def test_tiles_have_words_of_their_own(tiles, found, tmp_path):
     meta, _ = arrays(found)
     assert meta["title"] == "Isolated tiles"
     assert meta["subtitle"].startswith("160 tiles; compared by the angle; the run used eps")
-    assert meta["words"]["row"] == "tile" and meta["words"]["score"] == "isolation radius (chord, 0 to 2)"
-    plain = arrays(isolate_embeddings(tiles.X, metric="euclidean"))[0]
+    assert meta["words"]["row"] == "tile"
+    assert meta["words"]["score"] == "isolation radius at the usual spacing (chord)"
+    assert arrays(isolate_embeddings(tiles.X, 0.5))[0]["words"]["score"] == "isolation radius (chord, 0 to 2)"
+    plain = arrays(isolate_embeddings(tiles.X, 9.0, metric="euclidean"))[0]
     assert plain["words"]["score"] == "isolation radius (distance of vectors)" and plain["view"]["lat"] is None
     assert plain["view"]["plane"] and plain["outlines"] is None
     text = explore(found, tmp_path / "page.html").path.read_text("utf-8")
